@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * libmuster: map functions over arguments, under a chosen execution model.
+ *
+ *     struct muster_options options = {.model = MUSTER_PROCESSES};
+ *     struct muster_batch batch = {.function = "is_prime", .source = muster_source_range(1, 1000),
+ *                                  .on_result = print, .context = NULL};
+ *     muster_open(&options, &m, &error);
+ *     muster_map(m, &batch, &summary, &error);
+ *     muster_close(m);
+ *
+ * One thread uses a `muster *` at a time. Callbacks run on that thread, inside muster_map,
+ * and must not call into the same `muster *`.
+ */
+#ifndef MUSTER_H
+#define MUSTER_H
+
+#include "base/error.h"
+
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct muster muster;
+
+/* X(name, word on the command line) */
+#define MUSTER_MODEL_MAP(X) \
+    X(INLINE, "inline")     \
+    X(THREADS, "threads")   \
+    X(PROCESSES, "processes")
+
+enum muster_model {
+#define X(name, word) MUSTER_##name,
+    MUSTER_MODEL_MAP(X)
+#undef X
+};
+
+/* The word for a model; NULL for a number that is none. */
+const char *muster_model_name(enum muster_model model);
+
+/* 0, or MUSTER_EINVALID with the models there are. */
+int muster_model_parse(const char *word, enum muster_model *ret_model, struct muster_error *ret_error);
+
+/* The cores this process may run on, at least 1. */
+unsigned muster_cores(void);
+
+/* Zero means the default for every field. Strings and arrays are borrowed until
+ * muster_close. */
+struct muster_options {
+    enum muster_model model;
+    unsigned workers;           /* 0: muster_cores(); at most 1024; `inline` has one */
+    const char *const *plugins; /* files to load, plugin_count of them */
+    unsigned plugin_count;
+    unsigned crash_limit;       /* processes: worker deaths until a job is quarantined; 0: 3 */
+    double heartbeat_s;         /* processes: a worker silent for so long is killed; 0: 5 s */
+    uint64_t memory_bytes;      /* processes: data a worker may allocate (RLIMIT_DATA); 0: no limit */
+    bool pin;                   /* threads, processes: worker k on the k-th core, round robin */
+    bool warm;                  /* muster_open returns when all workers are ready */
+    const char *worker_program; /* processes: the muster binary; NULL: this program's own file */
+};
+
+/* Opens a model. On success *ret_muster is owned by the caller and closed with muster_close. */
+int muster_open(const struct muster_options *options, muster **ret_muster, struct muster_error *ret_error);
+
+/* Ends the workers. Takes NULL. */
+void muster_close(muster *m);
+
+/* Where arguments come from. */
+enum muster_source_kind { MUSTER_SOURCE_RANGE, MUSTER_SOURCE_STREAM };
+
+struct muster_source {
+    enum muster_source_kind kind;
+    int64_t first, last; /* RANGE: inclusive, first <= last; never expanded in memory */
+    /* STREAM: the next argument, its memory in `zone` or outliving the batch. Returns 0,
+     * MUSTER_EEND after the last, MUSTER_EAGAIN when none can be had without waiting (then
+     * `fd` is polled for reading), or another error, which ends the batch after the
+     * arguments so far. */
+    int (*next)(void *context, msgpack_zone *zone, msgpack_object *ret_argument,
+                struct muster_error *ret_error);
+    void *context;
+    int fd; /* -1 when next() never returns MUSTER_EAGAIN */
+};
+
+static inline struct muster_source muster_source_range(int64_t first, int64_t last)
+{
+    struct muster_source source = {.kind = MUSTER_SOURCE_RANGE, .first = first, .last = last, .fd = -1};
+
+    return source;
+}
+
+/* How one job ended. Everything is borrowed and valid during the callback. */
+struct muster_result {
+    uint64_t index;                 /* from 1 */
+    const msgpack_object *argument; /* NULL when it was not kept (want_arguments) */
+    const msgpack_object *value;    /* NULL when the job failed */
+    int code;                       /* 0, or why it failed */
+    const char *text;               /* of `code`, one line; NULL when 0 */
+    unsigned attempts;              /* executions, at least 1 unless cancelled before the first */
+    unsigned worker;                /* that ran the last one, from 1 */
+    uint64_t wall_ns, cpu_ns;       /* of the last one; 0 unless want_timings */
+};
+
+struct muster_progress {
+    uint64_t total; /* 0 while not known */
+    uint64_t succeeded, failed;
+    uint64_t elapsed_ns;
+};
+
+struct muster_batch {
+    const char *function;
+    struct muster_source source;
+    unsigned chunk_jobs;    /* jobs handed out together; 0: automatic */
+    double timeout_s;       /* of one job; 0: none; processes only */
+    unsigned retries;       /* further attempts of a job that failed or timed out */
+    uint64_t halt_failures; /* end early after so many failed jobs; 0: never */
+    bool halt_now;          /* and end running jobs too */
+    bool unordered;         /* on_result as jobs end, not in order of index */
+    bool failures_only;     /* on_result only for jobs that failed */
+    bool want_arguments;    /* fill muster_result.argument for jobs that succeeded, too */
+    bool want_timings;      /* measure every job (two clock readings a job) */
+    /* Called once for every job. Not 0 ends the batch early; muster_map returns that value. */
+    int (*on_result)(void *context, const struct muster_result *result);
+    /* Before the model waits, and every 100 ms at least while it does: flush, show progress. */
+    int (*on_tick)(void *context, const struct muster_progress *progress);
+    void *context;
+    int interrupt_fd; /* readable: end early, now, with MUSTER_ECANCELLED; -1 (or 0): none */
+};
+
+struct muster_summary {
+    uint64_t jobs; /* that ended: succeeded + failed + cancelled */
+    uint64_t succeeded, failed, cancelled;
+    uint64_t retried;             /* attempts beyond the first */
+    uint64_t crashes;             /* workers that died while they held jobs of this batch */
+    uint64_t late;                /* results dropped because their attempt was over */
+    uint64_t chunks;              /* hand-outs to workers */
+    uint64_t bytes_in, bytes_out; /* encoded, to and from workers; 0 in process */
+    uint64_t wall_ns;             /* from the call to the last result */
+    uint64_t cpu_ns;              /* of this process and its workers meanwhile */
+    uint64_t execute_ns;          /* inside the function, added over the workers */
+    uint64_t execute_cpu_ns;
+    unsigned workers;
+};
+
+/* Maps a function over arguments and returns when every job has ended. 0 also when jobs
+ * failed: the summary counts them. *ret_summary is filled whenever the batch was started,
+ * even when this returns an error; every job that ended was given to on_result first. */
+int muster_map(muster *m, const struct muster_batch *batch, struct muster_summary *ret_summary,
+               struct muster_error *ret_error);
+
+#endif

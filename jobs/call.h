@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The runner's side of a muster_call: how the worker and the in-process models run one
+ * function, and how its waiting, failing and cancelling work where a wait blocks its thread.
+ */
+#ifndef MUSTER_JOBS_CALL_H
+#define MUSTER_JOBS_CALL_H
+
+#include "base/error.h"
+#include "jobs/muster_job.h"
+
+#include <stdatomic.h>
+
+/* A flag that ends calls early, shared by whoever may cancel and the calls it covers. */
+struct call_cancel {
+    _Atomic uint32_t raised; /* 0 or 1; also the futex that muster_call_sleep waits on */
+};
+
+/* Raises the flag and wakes calls that sleep. Async-signal-safe. */
+void call_cancel_raise(struct call_cancel *cancel);
+
+struct call {
+    muster_call base;                   /* first: a muster_call * is a struct call * */
+    struct call_cancel *cancel;         /* borrowed, never NULL */
+    _Atomic uint32_t *progress;         /* where progress goes, in 1/1000; borrowed, may be NULL */
+    char text[MUSTER_ERROR_TEXT_BYTES]; /* what muster_call_fail said; "" when it was not called */
+};
+
+/* `zone` is borrowed; the caller clears it when it has taken the result. */
+void call_init(struct call *call, msgpack_zone *zone, struct call_cancel *cancel, _Atomic uint32_t *progress);
+
+/* Runs the function: *ret_result starts as nil. Returns 0, MUSTER_EFAILED (call->text then
+ * says why, never empty) or MUSTER_ECANCELLED when it failed after the flag was raised. */
+int call_run(struct call *call, const muster_function *function, const msgpack_object *argument,
+             msgpack_object *ret_result);
+
+#endif

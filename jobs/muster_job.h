@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The function ABI: all that a plug-in needs to give muster new functions. Include this and
+ * msgpack.h, link nothing but msgpack-c, export `muster_plugin`, build with -shared -fPIC:
+ *
+ *     static int twice(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+ *     {
+ *         if (argument->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+ *             return muster_call_fail(call, "twice takes an integer >= 0");
+ *         ret_result->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
+ *         ret_result->via.u64 = argument->via.u64 * 2;
+ *         return 0;
+ *     }
+ *     static const muster_function functions[] = {
+ *         {.name = "twice", .summary = "twice a number", .argument = "integer >= 0",
+ *          .result = "integer", .example = "21", .run = twice},
+ *     };
+ *     const muster_plugin muster_plugin_table = MUSTER_PLUGIN(functions);
+ *
+ * A function runs on one thread at a time per call, but several calls may run at once in one
+ * process (models `threads`, `gil`, `loop`): it must not keep state outside its call without
+ * synchronisation. It must not exec, change signal dispositions or close descriptors that
+ * are not its own. It may crash: under `processes` that ends its worker and nothing else.
+ */
+#ifndef MUSTER_JOB_H
+#define MUSTER_JOB_H
+
+#include <msgpack.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Grows when muster_plugin, muster_function or the head of muster_call_ops change. */
+#define MUSTER_JOB_ABI 1
+
+/* What a function returns when it failed; muster_call_fail returns it. Any value but 0 counts
+ * as failure. */
+#define MUSTER_JOB_FAILED (-11)
+
+typedef struct muster_call muster_call;
+
+/* One call of a function, made by whatever runs it. Owned by the runner; valid until the
+ * function returns. */
+struct muster_call {
+    const struct muster_call_ops *ops;
+    msgpack_zone *zone; /* memory for the result; freed by the runner after it took the result */
+};
+
+struct muster_call_ops {
+    uint32_t size; /* of this struct in the host; later members exist when it covers them */
+    int (*fail)(muster_call *call, const char *format, va_list arguments);
+    bool (*cancelled)(muster_call *call);
+    void (*progress)(muster_call *call, double fraction);
+    int (*sleep)(muster_call *call, double seconds);
+};
+
+/* The function: reads *argument (borrowed, immutable, valid during the call), writes
+ * *ret_result (already nil) and returns 0, or calls muster_call_fail and returns its value.
+ * What *ret_result points to must be in the call's zone, in *argument, or static. */
+typedef int muster_function_run(muster_call *call, const msgpack_object *argument,
+                                msgpack_object *ret_result);
+
+typedef struct muster_function {
+    const char *name;     /* 1 to 64 of [a-z0-9_.-], starting with a letter; unique in muster */
+    const char *summary;  /* one line */
+    const char *argument; /* what it takes: type, unit, range */
+    const char *result;   /* what it returns */
+    const char *example;  /* an argument as it is typed on a command line, JSON */
+    muster_function_run *run;
+} muster_function;
+
+typedef struct muster_plugin {
+    uint32_t abi;           /* MUSTER_JOB_ABI that it was compiled with */
+    uint32_t function_size; /* sizeof(muster_function) that it was compiled with */
+    uint32_t count;
+    const muster_function *functions;
+} muster_plugin;
+
+/* The symbol a plug-in exports. */
+#define MUSTER_PLUGIN_SYMBOL "muster_plugin_table"
+extern const muster_plugin muster_plugin_table;
+
+#define MUSTER_PLUGIN(table)                                                            \
+    {                                                                                   \
+        MUSTER_JOB_ABI, sizeof(muster_function), sizeof(table) / sizeof *(table), table \
+    }
+
+/* Memory from the call's zone, aligned for any scalar, or NULL. Free with the result. */
+static inline void *muster_call_alloc(muster_call *call, size_t bytes)
+{
+    return msgpack_zone_malloc(call->zone, bytes);
+}
+
+/* Says why the job failed, for the user: one line, no newline, cut at 1000 bytes. Returns
+ * MUSTER_JOB_FAILED. */
+__attribute__((format(printf, 2, 3))) static inline int muster_call_fail(muster_call *call,
+                                                                         const char *format, ...)
+{
+    va_list arguments;
+    int code;
+
+    va_start(arguments, format);
+    code = call->ops->fail(call, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+/* Whether the job's result is no longer wanted; a long function asks now and then (a few
+ * nanoseconds) and returns early, with any value but 0. */
+static inline bool muster_call_cancelled(muster_call *call)
+{
+    return call->ops->cancelled(call);
+}
+
+/* Says how far the job is, 0 to 1; shown when it is killed for its time limit or crashes. */
+static inline void muster_call_progress(muster_call *call, double fraction)
+{
+    call->ops->progress(call, fraction);
+}
+
+/* Waits. 0 after `seconds`; not 0, at once, when the call is cancelled meanwhile. */
+static inline int muster_call_sleep(muster_call *call, double seconds)
+{
+    return call->ops->sleep(call, seconds);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The functions that can be mapped, by name: those that ship, then those of loaded plug-ins.
+ * Built once, then read-only: lookups are safe from any thread.
+ */
+#ifndef MUSTER_JOBS_REGISTRY_H
+#define MUSTER_JOBS_REGISTRY_H
+
+#include "base/error.h"
+#include "jobs/muster_job.h"
+
+#include <stddef.h>
+
+struct registry;
+
+/* With the functions that ship. NULL when out of memory. */
+struct registry *registry_create(void);
+
+/* Closes the plug-ins it holds. Takes NULL. */
+void registry_destroy(struct registry *registry);
+
+/* Loads a plug-in and adds its functions; `path` with a '/' is taken as it is, a bare name
+ * is looked up in the folders of MUSTER_PLUGIN_PATH (colon-separated). A file that is
+ * missing, of another ABI version, without a table, with a bad entry or with a name that is
+ * taken leaves the registry as it was. Runs the plug-in's constructors in this process. */
+int registry_load(struct registry *registry, const char *path, struct muster_error *ret_error);
+
+/* Adds a table of this process (for programs that bring their own functions). Borrowed. */
+int registry_add(struct registry *registry, const muster_plugin *plugin, const char *origin,
+                 struct muster_error *ret_error);
+
+/* NULL when there is none of that name; the name need not be NUL-terminated. */
+const muster_function *registry_find(const struct registry *registry, const char *name, size_t size);
+
+/* As registry_find; when there is none, fills *ret_error with the nearest names. */
+int registry_require(const struct registry *registry, const char *name, const muster_function **ret_function,
+                     struct muster_error *ret_error);
+
+size_t registry_count(const struct registry *registry);
+
+/* In order of names; `origin` (may be NULL) gets "muster" or the plug-in's path. */
+const muster_function *registry_at(const struct registry *registry, size_t place, const char **ret_origin);
+
+#endif

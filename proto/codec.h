@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Messages to bytes and back. A header frame is one msgpack array: the type, then the
+ * fields in the order of the struct (proto/PROTOCOL.md). Decoding scans first, checks every
+ * field's type and range, and refuses trailing bytes; nothing a peer sends reaches an
+ * assertion or an unbounded allocation. Encoding and decoding are exact inverses; the golden
+ * vectors in proto/golden pin the bytes.
+ */
+#ifndef MUSTER_PROTO_CODEC_H
+#define MUSTER_PROTO_CODEC_H
+
+#include "base/error.h"
+#include "proto/messages.h"
+
+#include <msgpack.h>
+
+/* Appends the header frame of *message to *buffer. 0 or MUSTER_ENOMEM; after a failure the
+ * buffer's size is what it was. Our own messages only: a struct that would not decode is a
+ * bug. The payload is not touched. */
+int proto_encode(const struct proto_message *message, msgpack_sbuffer *buffer);
+
+/* Decodes a header frame. `bytes` and `zone` must outlive the message, which borrows from
+ * them. ret_message->payload is left empty. 0, MUSTER_EPROTOCOL, MUSTER_ELIMIT or
+ * MUSTER_ENOMEM. */
+int proto_decode(const void *bytes, size_t size, msgpack_zone *zone, struct proto_message *ret_message,
+                 struct muster_error *ret_error);
+
+/* Whether messages of this type carry a payload frame (CHUNK: only of kind LIST). */
+bool proto_has_payload(const struct proto_message *message);
+
+/* Checks that message->payload holds exactly the values its header promises, within the
+ * limits of values. Call once, at the boundary; what passed can be sliced and unpacked. */
+int proto_check_payload(const struct proto_message *message, struct muster_error *ret_error);
+
+/* "HELLO" and so on; "?" for a number that is no type. */
+const char *proto_type_name(int type);
+
+/* A text message field from a C string, cut at PROTO_TEXT_MAX. Borrowed. */
+struct proto_text proto_text(const char *string);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The flight recorder: a page of shared memory that a worker writes and its supervisor reads
+ * once the worker is dead, to name the one job that was executing. It survives any crash,
+ * because the supervisor holds the memory (a memfd) too.
+ *
+ * Plain stores by one thread; `position` is written last, with release order, so what a
+ * dead worker left is consistent: while EXECUTING is set, chunk and attempt are those of
+ * the job at `position`.
+ */
+#ifndef MUSTER_PROTO_FLIGHT_H
+#define MUSTER_PROTO_FLIGHT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where a worker is in its life; FLIGHT_STARTING until it is ready for chunks. */
+enum flight_phase {
+    FLIGHT_STARTING = 0,
+    FLIGHT_LOADING = 1, /* a plug-in; `detail` is its place in the list, from 0 */
+    FLIGHT_RUNNING = 2,
+    FLIGHT_STOPPING = 3, /* asked to, or gave up by itself: no job is to blame */
+};
+
+/* What ended a job from inside the worker, so that the supervisor need not guess. */
+enum flight_verdict {
+    FLIGHT_NO_VERDICT = 0,
+    FLIGHT_TIMED_OUT = 1, /* the job at `position` passed its time limit */
+};
+
+struct flight_page {
+    _Atomic uint32_t magic; /* FLIGHT_MAGIC once the worker has mapped the page */
+    _Atomic uint32_t phase, detail, verdict;
+    _Atomic uint64_t chunk;
+    _Atomic uint32_t attempt;
+    _Atomic uint32_t progress; /* of the executing job, in 1/1000; 0 when it reported none */
+    _Atomic uint64_t position; /* index << 1 | executing; index is 0 before the first job */
+    _Atomic uint64_t since_ns; /* monotonic, when the chunk, or a job known to be long, began */
+};
+
+enum { FLIGHT_MAGIC = 0x4d464c54 /* "MFLT" */, FLIGHT_PAGE_BYTES = 4096 };
+
+/* Makes the shared page. Returns 0, the descriptor (close-on-exec) and the mapping;
+ * MUSTER_ESYSTEM with errno set. The caller closes and unmaps both. */
+int flight_create(int *ret_fd, struct flight_page **ret_page);
+
+/* Maps a page handed over by the supervisor, in the worker; checks its size. */
+int flight_attach(int fd, struct flight_page **ret_page);
+
+/* Takes NULL. */
+void flight_unmap(struct flight_page *page);
+
+static inline void flight_begin_chunk(struct flight_page *page, uint64_t chunk, uint32_t attempt,
+                                      uint64_t now_ns)
+{
+    atomic_store_explicit(&page->chunk, chunk, memory_order_relaxed);
+    atomic_store_explicit(&page->attempt, attempt, memory_order_relaxed);
+    atomic_store_explicit(&page->progress, 0, memory_order_relaxed);
+    atomic_store_explicit(&page->since_ns, now_ns, memory_order_relaxed);
+}
+
+static inline void flight_begin_job(struct flight_page *page, uint64_t index)
+{
+    atomic_store_explicit(&page->position, index << 1 | 1, memory_order_release);
+}
+
+static inline void flight_end_job(struct flight_page *page, uint64_t index)
+{
+    atomic_store_explicit(&page->position, index << 1, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every limit on what crosses a process boundary, in one place. A peer that exceeds one is
+ * refused with MUSTER_ELIMIT or MUSTER_EPROTOCOL before anything is allocated for it.
+ */
+#ifndef MUSTER_PROTO_LIMITS_H
+#define MUSTER_PROTO_LIMITS_H
+
+enum {
+    /* Version of proto/PROTOCOL.md. A peer of another version is refused at HELLO. */
+    PROTO_VERSION = 1,
+
+    /* msgpack-c's unpacker nests at most 32 containers (MSGPACK_EMBED_STACK_SIZE); a value
+     * may nest 28 deep, which leaves the rest for the message around it. */
+    PROTO_DEPTH_MAX = 28,
+
+    /* Elements of one value, all levels together. msgpack-c takes 24 bytes for each, so a
+     * value unpacks to at most 384 MiB. */
+    PROTO_ELEMENTS_MAX = 1 << 24,
+
+    /* One encoded argument or result. */
+    PROTO_VALUE_BYTES_MAX = 256 << 20,
+
+    /* The payload frame of one message: one value of the largest size, or many that were
+     * gathered until they passed PROTO_BLOCK_BYTES. */
+    PROTO_PAYLOAD_BYTES_MAX = PROTO_VALUE_BYTES_MAX + (1 << 20),
+
+    /* The header frame of one message; its failure texts are cut to fit. */
+    PROTO_HEADER_BYTES_MAX = 4 << 20,
+
+    /* Elements of a header frame: each job of a chunk may have two timings and a failure of
+     * four fields, six elements and the array around them. */
+    PROTO_HEADER_ELEMENTS_MAX = 8 << 16,
+
+    /* Jobs of one chunk. */
+    PROTO_CHUNK_JOBS_MAX = 1 << 16,
+
+    /* A sender gathers values into one payload until they pass this many bytes: large
+     * enough that a message costs little per byte, small enough to stay in an L2 cache. */
+    PROTO_BLOCK_BYTES = 256 << 10,
+
+    /* Arguments in one ARGUMENTS message. */
+    PROTO_BLOCK_JOBS_MAX = 4096,
+
+    PROTO_FUNCTION_NAME_MAX = 64, /* bytes */
+    PROTO_TEXT_MAX = 1000,        /* bytes of an error text; longer ones are cut */
+    PROTO_PEER_NAME_MAX = 64,     /* bytes of a routing id */
+    PROTO_WORKERS_MAX = 1024,     /* of one coordinator */
+    PROTO_CREDIT_MAX = 16,        /* chunks a worker may hold */
+    PROTO_RETRIES_MAX = 1000,
+    PROTO_CRASH_LIMIT_MAX = 1000,
+    PROTO_TIMEOUT_MS_MAX = 0x7fffffff, /* 24 days */
+};
+
+/* Jobs of one batch: indexes fit a positive int64_t with room to add. */
+#define PROTO_BATCH_JOBS_MAX (INT64_C(1) << 62)
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every message that crosses a process boundary, as a struct. proto/PROTOCOL.md is the
+ * normative description of the bytes; proto/codec.h turns one into the other.
+ *
+ * A message is a header (this struct) and, for the types that say so, a payload: the
+ * encoded values of a run of jobs, one after another, which only the two ends look into.
+ * Texts and arrays inside a decoded message are borrowed from the frame and the zone it was
+ * decoded with. Indexes of jobs count from 1. Durations are nanoseconds unless named.
+ */
+#ifndef MUSTER_PROTO_MESSAGES_H
+#define MUSTER_PROTO_MESSAGES_H
+
+#include "base/blob.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* X(name, number, sender, has payload): peers are C client, W worker, Q coordinator. */
+#define PROTO_TYPE_MAP(X)                                                  \
+    X(HELLO, 1)     /* client, worker: who I am */                         \
+    X(WELCOME, 2)   /* coordinator: you are known */                       \
+    X(ERROR, 3)     /* coordinator: what you sent was refused */           \
+    X(SUBMIT, 4)    /* client: a new batch */                              \
+    X(ACCEPTED, 5)  /* coordinator: its number */                          \
+    X(ARGUMENTS, 6) /* client: arguments of a streamed batch; payload */   \
+    X(SEAL, 7)      /* client: a streamed batch has no more arguments */   \
+    X(GRANT, 8)     /* coordinator: how many argument bytes may be sent */ \
+    X(RESULTS, 9)   /* coordinator: jobs that ended; payload */            \
+    X(CONSUMED, 10) /* client: how many result bytes it has taken */       \
+    X(ENDED, 11)    /* coordinator: the batch is over */                   \
+    X(CANCEL, 12)   /* client, coordinator: end this batch early */        \
+    X(CHUNK, 13)    /* coordinator: jobs to run; payload when a list */    \
+    X(RESULT, 14)   /* worker: jobs of a chunk that ended; payload */      \
+    X(PING, 15)     /* coordinator: are you there? */                      \
+    X(PONG, 16)     /* worker: yes */                                      \
+    X(STOP, 17)     /* coordinator, client: finish */
+
+enum proto_type {
+#define X(name, number) PROTO_##name = (number),
+    PROTO_TYPE_MAP(X)
+#undef X
+};
+
+struct proto_text {
+    const char *bytes; /* not NUL-terminated; borrowed */
+    uint32_t size;
+};
+
+enum proto_role { PROTO_CLIENT = 1, PROTO_WORKER = 2 };
+
+struct proto_hello {
+    uint32_t version; /* PROTO_VERSION */
+    enum proto_role role;
+    uint64_t pid;
+    uint32_t credit;            /* worker: chunks it takes at once; client: 0 */
+    struct proto_text software; /* "muster 0.1.0", for people */
+};
+
+struct proto_welcome {
+    uint32_t version;
+    uint32_t workers; /* that the coordinator is set to run */
+};
+
+struct proto_error {
+    uint64_t ticket; /* 0: not about one batch */
+    int32_t code;    /* enum muster_error_code */
+    struct proto_text text;
+};
+
+enum proto_arguments { PROTO_RANGE = 1, PROTO_LIST = 2 };
+
+struct proto_submit {
+    uint64_t ticket; /* the client's own number for the batch, unique on its connection, not 0 */
+    struct proto_text function;
+    enum proto_arguments kind;
+    int64_t first, last;   /* RANGE: the arguments, inclusive; LIST: 0, 0 */
+    uint32_t chunk_jobs;   /* jobs of a chunk; 0: automatic */
+    uint32_t timeout_ms;   /* of one job; 0: none */
+    uint32_t retries;      /* of a job that failed or timed out */
+    uint32_t crash_limit;  /* worker deaths until a job is quarantined, at least 1 */
+    bool timings;          /* measure every job */
+    uint64_t window_bytes; /* result bytes that may be sent and not yet consumed */
+};
+
+struct proto_accepted {
+    uint64_t ticket, batch;
+};
+
+struct proto_arguments_block { /* payload: `count` values */
+    uint64_t ticket;
+    uint64_t first; /* index of the first job; blocks follow each other without a gap */
+    uint32_t count;
+};
+
+struct proto_seal {
+    uint64_t ticket;
+    uint64_t total; /* jobs of the batch */
+};
+
+struct proto_grant {
+    uint64_t ticket;
+    uint64_t bytes; /* argument payload bytes the client may have sent in total */
+};
+
+struct proto_failure {
+    uint64_t index;
+    int32_t code; /* enum muster_error_code */
+    struct proto_text text;
+};
+
+/* How a run of jobs ended, shared by RESULT and RESULTS. The payload holds the values of
+ * the jobs that are not among the failures, in order. */
+struct proto_outcome {
+    uint64_t first;                       /* index of the first job */
+    uint32_t count;                       /* jobs, failed ones included */
+    uint32_t attempt;                     /* that ended, counted from 1 */
+    uint64_t execute_ns, cpu_ns;          /* of all of them together */
+    const struct proto_failure *failures; /* ordered by index, each once */
+    uint32_t failure_count;
+    const uint64_t *timings; /* count pairs of wall and CPU nanoseconds; NULL: not measured */
+};
+
+struct proto_results { /* payload */
+    uint64_t ticket;
+    uint32_t worker; /* slot of the worker that ran them, from 1; 0: none did */
+    struct proto_outcome outcome;
+};
+
+struct proto_consumed {
+    uint64_t ticket;
+    uint64_t bytes; /* of result payload, in total */
+};
+
+struct proto_ended {
+    uint64_t ticket;
+    int32_t code;                          /* 0: every job ended; else why the batch was given up */
+    uint64_t succeeded, failed, cancelled; /* jobs; they add up to the batch */
+    uint64_t retried;                      /* attempts beyond each job's first */
+    uint64_t crashes;                      /* workers that died while they held jobs of this batch */
+    uint64_t late;                         /* results dropped because their attempt was over */
+    uint64_t chunks;                       /* CHUNK messages sent */
+    uint64_t bytes_in, bytes_out;          /* payload bytes to and from workers */
+    uint64_t execute_ns, cpu_ns;           /* inside the function, all workers */
+    uint64_t process_cpu_ns;               /* of the worker processes while they had this batch */
+    struct proto_text text;                /* of `code` */
+};
+
+/* NOW ends running jobs too; SOON lets them finish and starts no more. */
+enum proto_cancel_mode { PROTO_CANCEL_SOON = 1, PROTO_CANCEL_NOW = 2 };
+
+struct proto_cancel {
+    uint64_t id; /* the client's ticket, or towards a worker the batch */
+    enum proto_cancel_mode mode;
+};
+
+struct proto_chunk { /* payload: `count` values when kind is LIST */
+    uint64_t batch;
+    uint64_t chunk; /* unique per assignment: what fences late results */
+    struct proto_text function;
+    uint64_t first;
+    uint32_t count;
+    uint32_t attempt;
+    uint32_t timeout_ms;
+    bool timings;
+    enum proto_arguments kind;
+    int64_t argument; /* RANGE: the first job's argument; each further one is one more */
+};
+
+struct proto_result { /* payload */
+    uint64_t batch, chunk;
+    bool final;              /* the last message of this chunk: jobs not reported were not started */
+    uint64_t process_cpu_ns; /* of the worker process since it started */
+    struct proto_outcome outcome;
+};
+
+struct proto_ping {
+    uint64_t nonce;
+};
+
+struct proto_message {
+    enum proto_type type;
+    union {
+        struct proto_hello hello;
+        struct proto_welcome welcome;
+        struct proto_error error;
+        struct proto_submit submit;
+        struct proto_accepted accepted;
+        struct proto_arguments_block arguments;
+        struct proto_seal seal;
+        struct proto_grant grant;
+        struct proto_results results;
+        struct proto_consumed consumed;
+        struct proto_ended ended;
+        struct proto_cancel cancel;
+        struct proto_chunk chunk;
+        struct proto_result result;
+        struct proto_ping ping; /* PING and PONG */
+    };
+    struct slice payload; /* empty for types without one; the reference belongs to the holder */
+};
+
+#endif

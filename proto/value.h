@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Values (arguments and results) to bytes, within the limits that the reader's scan will
+ * apply, so that a value that is refused is refused where it was made, with its reason.
+ */
+#ifndef MUSTER_PROTO_VALUE_H
+#define MUSTER_PROTO_VALUE_H
+
+#include "base/error.h"
+
+#include <msgpack.h>
+
+/* Appends one value. 0; MUSTER_ELIMIT when it nests deeper than PROTO_DEPTH_MAX, has more
+ * than PROTO_ELEMENTS_MAX elements or more than PROTO_VALUE_BYTES_MAX bytes;
+ * MUSTER_EINVALID when it is no value at all (a type out of range, a NULL pointer with a
+ * size: a function may have left garbage); MUSTER_ENOMEM. After a failure the buffer's size
+ * is what it was. Small integers, the common case, take a few nanoseconds. */
+int value_pack(const msgpack_object *value, msgpack_sbuffer *buffer, struct muster_error *ret_error);
+
+/* Unpacks the one value at bytes + *offset, which the scan has passed, and moves *offset
+ * behind it. Strings and binaries point into `bytes`. 0, MUSTER_EPROTOCOL or MUSTER_ENOMEM. */
+int value_unpack(const void *bytes, size_t size, size_t *offset, msgpack_zone *zone,
+                 msgpack_object *ret_value);
+
+/* A digest of a value that is equal for equal values, whatever made them: by structure, not
+ * by encoding. For comparing results, not for security (FNV-1a over a canonical walk). */
+uint64_t value_hash(const msgpack_object *value);
+
+#endif
