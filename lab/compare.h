@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The same jobs under each execution model, side by side: what parallelism gains and what
+ * the process boundary costs. Each model is opened warm, given a short warm-up, then timed;
+ * with several rounds the models take turns and medians are reported. Results are compared
+ * job by job by their value hash: models that disagree are an error, not a row.
+ */
+#ifndef MUSTER_LAB_COMPARE_H
+#define MUSTER_LAB_COMPARE_H
+
+#include "client/muster.h"
+
+#include <stddef.h>
+
+enum { COMPARE_MODELS_MAX = 8, COMPARE_SENTENCE_BYTES = 512 };
+
+struct compare_spec {
+    struct muster_options options; /* `model` is set for each row in turn; workers 0: cores */
+    struct muster_batch batch;     /* function, source, chunk, ...; callbacks are replaced */
+    int (*rewind)(void *context);  /* STREAM: start the source over; its context is the source's */
+    enum muster_model models[COMPARE_MODELS_MAX]; /* in order; inline is run first in any case */
+    size_t model_count;
+    unsigned rounds; /* 0: 1 */
+    /* Called before each timed run, for progress; may be NULL. */
+    void (*on_run)(void *context, enum muster_model model, unsigned round);
+    void *context;
+};
+
+/* One row; times are of the median round. */
+struct compare_row {
+    enum muster_model model;
+    unsigned workers;
+    uint64_t jobs, failed;
+    double wall_s, cpu_s;       /* CPU of this process and its workers */
+    double speedup;             /* wall of inline / wall */
+    double efficiency;          /* speedup / min(workers, cores) */
+    double utilization;         /* cpu_s / (wall_s * cores) */
+    double overhead_us_per_job; /* (wall * min(workers, cores) - wall of inline) / jobs: dispatch,
+                                   serialization, waiting and idling; 0 for inline */
+};
+
+struct compare_report {
+    struct compare_row rows[COMPARE_MODELS_MAX];
+    size_t count;
+    char sentence[COMPARE_SENTENCE_BYTES]; /* what was found, in one sentence */
+};
+
+/* 0; the error of the model that could not run; MUSTER_ESTATE when two models disagree on a
+ * result (the error names the job, the models and both outcomes); MUSTER_ECANCELLED. A job
+ * that fails alike under each model is no disagreement. */
+int compare_run(const struct compare_spec *spec, struct compare_report *ret_report,
+                struct muster_error *ret_error);
+
+#endif
