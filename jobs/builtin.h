@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The functions that ship, each defined with its documentation in fn_NAME.c.
+ */
+#ifndef MUSTER_JOBS_BUILTIN_H
+#define MUSTER_JOBS_BUILTIN_H
+
+#include "jobs/muster_job.h"
+
+#define BUILTIN_MAP(X) \
+    X(echo)            \
+    X(noop)            \
+    X(spin)
+
+#define X(name) extern const muster_function function_##name;
+BUILTIN_MAP(X)
+#undef X
+
+/* How many there are. */
+enum {
+#define X(name) BUILTIN_##name,
+    BUILTIN_MAP(X)
+#undef X
+        BUILTIN_COUNT
+};
+
+extern const muster_function *const builtin_functions[BUILTIN_COUNT];
+
+#endif
