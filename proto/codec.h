@@ -14,9 +14,10 @@
 
 #include <msgpack.h>
 
-/* Appends the header frame of *message to *buffer. 0 or MUSTER_ENOMEM; after a failure the
- * buffer's size is what it was. Our own messages only: a struct that would not decode is a
- * bug. The payload is not touched. */
+/* Appends the header frame of *message to *buffer. 0; MUSTER_ENOMEM; MUSTER_EINVALID for a
+ * struct that would not decode, which is a bug of the caller. After a failure the buffer's
+ * size is what it was. Texts longer than PROTO_TEXT_MAX are cut, and the texts of failures so
+ * that all fit into a header. The payload is not touched. */
 int proto_encode(const struct proto_message *message, msgpack_sbuffer *buffer);
 
 /* Decodes a header frame. `bytes` and `zone` must outlive the message, which borrows from
@@ -25,11 +26,12 @@ int proto_encode(const struct proto_message *message, msgpack_sbuffer *buffer);
 int proto_decode(const void *bytes, size_t size, msgpack_zone *zone, struct proto_message *ret_message,
                  struct muster_error *ret_error);
 
-/* Whether messages of this type carry a payload frame (CHUNK: only of kind LIST). */
+/* Whether this message carries a payload frame, be it empty (CHUNK: only of kind LIST). */
 bool proto_has_payload(const struct proto_message *message);
 
 /* Checks that message->payload holds exactly the values its header promises, within the
- * limits of values. Call once, at the boundary; what passed can be sliced and unpacked. */
+ * limits of values; a message without a payload must have none. 0, MUSTER_EPROTOCOL or
+ * MUSTER_ELIMIT. Call once, at the boundary; what passed can be sliced and unpacked. */
 int proto_check_payload(const struct proto_message *message, struct muster_error *ret_error);
 
 /* "HELLO" and so on; "?" for a number that is no type. */

@@ -6,7 +6,8 @@
  *
  * Plain stores by one thread; `position` is written last, with release order, so what a
  * dead worker left is consistent: while EXECUTING is set, chunk and attempt are those of
- * the job at `position`.
+ * the job at `position`. A new chunk is written with release order too, behind the end of
+ * the last job of the chunk before.
  */
 #ifndef MUSTER_PROTO_FLIGHT_H
 #define MUSTER_PROTO_FLIGHT_H
@@ -45,7 +46,8 @@ enum { FLIGHT_MAGIC = 0x4d464c54 /* "MFLT" */, FLIGHT_PAGE_BYTES = 4096 };
  * MUSTER_ESYSTEM with errno set. The caller closes and unmaps both. */
 int flight_create(int *ret_fd, struct flight_page **ret_page);
 
-/* Maps a page handed over by the supervisor, in the worker; checks its size. */
+/* Maps a page handed over by the supervisor, in the worker, and sets its magic. 0;
+ * MUSTER_EINVALID when `fd` is no page of that size; MUSTER_ESYSTEM with errno set. */
 int flight_attach(int fd, struct flight_page **ret_page);
 
 /* Takes NULL. */
@@ -54,8 +56,8 @@ void flight_unmap(struct flight_page *page);
 static inline void flight_begin_chunk(struct flight_page *page, uint64_t chunk, uint32_t attempt,
                                       uint64_t now_ns)
 {
-    atomic_store_explicit(&page->chunk, chunk, memory_order_relaxed);
-    atomic_store_explicit(&page->attempt, attempt, memory_order_relaxed);
+    atomic_store_explicit(&page->chunk, chunk, memory_order_release);
+    atomic_store_explicit(&page->attempt, attempt, memory_order_release);
     atomic_store_explicit(&page->progress, 0, memory_order_relaxed);
     atomic_store_explicit(&page->since_ns, now_ns, memory_order_relaxed);
 }

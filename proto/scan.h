@@ -14,7 +14,7 @@
 
 struct scan_limits {
     uint32_t depth;     /* containers inside each other; a scalar has depth 0 */
-    uint64_t elements;  /* of one value: itself, and each key and value inside */
+    uint64_t elements;  /* of one value: itself, and each key and value inside; at least 1 */
     size_t value_bytes; /* of one value */
 };
 

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The flight recorder's memory. See flight.h. The memfd is sealed against resizing, so that
+ * neither side can make the other's next access fault.
+ */
+#include "proto/flight.h"
+
+#include "base/error.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static_assert(sizeof(struct flight_page) <= FLIGHT_PAGE_BYTES, "the page holds its fields");
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "stores are whole whenever the writer dies");
+
+static int map_page(int fd, struct flight_page **ret_page)
+{
+    void *page = mmap(NULL, FLIGHT_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (page == MAP_FAILED)
+        return MUSTER_ESYSTEM;
+    *ret_page = page;
+    return 0;
+}
+
+int flight_create(int *ret_fd, struct flight_page **ret_page)
+{
+    int fd = memfd_create("muster-flight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int saved_errno;
+
+    if (fd < 0)
+        return MUSTER_ESYSTEM;
+    if (ftruncate(fd, FLIGHT_PAGE_BYTES) != 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0 ||
+        map_page(fd, ret_page) != 0) {
+        saved_errno = errno;
+        close(fd);
+        errno = saved_errno;
+        return MUSTER_ESYSTEM;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int flight_attach(int fd, struct flight_page **ret_page)
+{
+    struct flight_page *page;
+    struct stat stat;
+    int code;
+
+    if (fstat(fd, &stat) != 0)
+        return MUSTER_ESYSTEM;
+    if (stat.st_size != FLIGHT_PAGE_BYTES)
+        return MUSTER_EINVALID;
+    code = map_page(fd, &page);
+    if (code)
+        return code;
+    atomic_store_explicit(&page->magic, FLIGHT_MAGIC, memory_order_release);
+    *ret_page = page;
+    return 0;
+}
+
+void flight_unmap(struct flight_page *page)
+{
+    if (page)
+        munmap(page, FLIGHT_PAGE_BYTES);
+}

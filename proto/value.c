@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Values to bytes and back. See value.h. An object that a function left behind is walked
+ * with the same budget of depth, elements and bytes that the reader's scan will apply, so a
+ * cycle or a shared subtree ends at a limit like anything else that is too large.
+ */
+#include "proto/value.h"
+
+#include "proto/limits.h"
+
+#include <string.h>
+
+enum { FIXINT_MAX = 0x7f };
+
+struct packing {
+    msgpack_packer packer;
+    msgpack_sbuffer *buffer;
+    size_t start;      /* of the value in the buffer */
+    uint64_t elements; /* that may still be added */
+    struct muster_error *error;
+};
+
+static int packed(int result, struct muster_error *ret_error)
+{
+    return result == 0 ? 0 : muster_error_set(ret_error, MUSTER_ENOMEM, "no memory to encode a value");
+}
+
+/* Whether `size` more bytes of content are there and fit into the value. */
+static int check_content(const struct packing *p, const char *kind, const void *bytes, uint64_t size)
+{
+    size_t used = p->buffer->size - p->start;
+
+    if (size > 0 && !bytes)
+        return muster_error_set(p->error, MUSTER_EINVALID, "a value holds %s of %llu bytes at address 0",
+                                kind, (unsigned long long)size);
+    if (used + size > PROTO_VALUE_BYTES_MAX)
+        return muster_error_set(p->error, MUSTER_ELIMIT, "a value is larger than %d bytes",
+                                PROTO_VALUE_BYTES_MAX);
+    return 0;
+}
+
+/* Whether a container of `children` elements is there and may open at `depth`. */
+static int check_container(struct packing *p, const char *kind, const void *items, uint64_t children,
+                           unsigned depth)
+{
+    if (children > 0 && !items)
+        return muster_error_set(p->error, MUSTER_EINVALID, "a value holds %s of %llu elements at address 0",
+                                kind, (unsigned long long)children);
+    if (depth == PROTO_DEPTH_MAX)
+        return muster_error_set(p->error, MUSTER_ELIMIT, "a value nests deeper than %d", PROTO_DEPTH_MAX);
+    if (children > p->elements)
+        return muster_error_set(p->error, MUSTER_ELIMIT, "a value has more than %d elements",
+                                PROTO_ELEMENTS_MAX);
+    p->elements -= children;
+    return 0;
+}
+
+static int pack_text(struct packing *p, const msgpack_object_str *text)
+{
+    int code = check_content(p, "a string", text->ptr, text->size);
+
+    return code ? code : packed(msgpack_pack_str_with_body(&p->packer, text->ptr, text->size), p->error);
+}
+
+static int pack_bin(struct packing *p, const msgpack_object_bin *bin)
+{
+    int code = check_content(p, "a binary", bin->ptr, bin->size);
+
+    return code ? code : packed(msgpack_pack_bin_with_body(&p->packer, bin->ptr, bin->size), p->error);
+}
+
+static int pack_ext(struct packing *p, const msgpack_object_ext *ext)
+{
+    int code = check_content(p, "an extension", ext->ptr, ext->size);
+
+    return code ? code
+                : packed(msgpack_pack_ext_with_body(&p->packer, ext->ptr, ext->size, ext->type), p->error);
+}
+
+static int pack(struct packing *p, const msgpack_object *value, unsigned depth);
+
+static int pack_array(struct packing *p, const msgpack_object_array *array, unsigned depth)
+{
+    int code = check_container(p, "an array", array->ptr, array->size, depth);
+
+    if (!code)
+        code = packed(msgpack_pack_array(&p->packer, array->size), p->error);
+    for (uint32_t i = 0; !code && i < array->size; i++)
+        code = pack(p, &array->ptr[i], depth + 1);
+    return code;
+}
+
+static int pack_map(struct packing *p, const msgpack_object_map *map, unsigned depth)
+{
+    int code = check_container(p, "a map", map->ptr, 2 * (uint64_t)map->size, depth);
+
+    if (!code)
+        code = packed(msgpack_pack_map(&p->packer, map->size), p->error);
+    for (uint32_t i = 0; !code && i < map->size; i++) {
+        code = pack(p, &map->ptr[i].key, depth + 1);
+        if (!code)
+            code = pack(p, &map->ptr[i].val, depth + 1);
+    }
+    return code;
+}
+
+/* A function may have left any byte where a bool belongs. */
+static bool is_true(const msgpack_object *value)
+{
+    unsigned char byte;
+
+    memcpy(&byte, &value->via.boolean, sizeof byte);
+    return byte != 0;
+}
+
+static int pack(struct packing *p, const msgpack_object *value, unsigned depth)
+{
+    switch (value->type) {
+    case MSGPACK_OBJECT_NIL:
+        return packed(msgpack_pack_nil(&p->packer), p->error);
+    case MSGPACK_OBJECT_BOOLEAN:
+        return packed(is_true(value) ? msgpack_pack_true(&p->packer) : msgpack_pack_false(&p->packer),
+                      p->error);
+    case MSGPACK_OBJECT_POSITIVE_INTEGER:
+        return packed(msgpack_pack_uint64(&p->packer, value->via.u64), p->error);
+    case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+        return packed(msgpack_pack_int64(&p->packer, value->via.i64), p->error);
+    case MSGPACK_OBJECT_FLOAT32:
+        return packed(msgpack_pack_float(&p->packer, (float)value->via.f64), p->error);
+    case MSGPACK_OBJECT_FLOAT64:
+        return packed(msgpack_pack_double(&p->packer, value->via.f64), p->error);
+    case MSGPACK_OBJECT_STR:
+        return pack_text(p, &value->via.str);
+    case MSGPACK_OBJECT_BIN:
+        return pack_bin(p, &value->via.bin);
+    case MSGPACK_OBJECT_EXT:
+        return pack_ext(p, &value->via.ext);
+    case MSGPACK_OBJECT_ARRAY:
+        return pack_array(p, &value->via.array, depth);
+    case MSGPACK_OBJECT_MAP:
+        return pack_map(p, &value->via.map, depth);
+    }
+    return muster_error_set(p->error, MUSTER_EINVALID, "a value has the unknown type %d", (int)value->type);
+}
+
+int value_pack(const msgpack_object *value, msgpack_sbuffer *buffer, struct muster_error *ret_error)
+{
+    struct packing packing = {
+        .buffer = buffer, .start = buffer->size, .elements = PROTO_ELEMENTS_MAX - 1, .error = ret_error};
+    int code;
+
+    if (value->type == MSGPACK_OBJECT_POSITIVE_INTEGER && value->via.u64 <= FIXINT_MAX &&
+        buffer->size < buffer->alloc) {
+        buffer->data[buffer->size++] = (char)value->via.u64;
+        return 0;
+    }
+    msgpack_packer_init(&packing.packer, buffer, msgpack_sbuffer_write);
+    code = pack(&packing, value, 0);
+    if (!code && buffer->size - packing.start > PROTO_VALUE_BYTES_MAX)
+        code = muster_error_set(ret_error, MUSTER_ELIMIT, "a value is larger than %d bytes",
+                                PROTO_VALUE_BYTES_MAX);
+    if (code)
+        buffer->size = packing.start;
+    return code;
+}
+
+int value_unpack(const void *bytes, size_t size, size_t *offset, msgpack_zone *zone,
+                 msgpack_object *ret_value)
+{
+    const uint8_t *at = (const uint8_t *)bytes + *offset;
+    size_t end = *offset;
+
+    if (*offset >= size)
+        return MUSTER_EPROTOCOL;
+    if (*at <= FIXINT_MAX) {
+        ret_value->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
+        ret_value->via.u64 = *at;
+        ++*offset;
+        return 0;
+    }
+    switch (msgpack_unpack(bytes, size, &end, zone, ret_value)) {
+    case MSGPACK_UNPACK_SUCCESS:
+    case MSGPACK_UNPACK_EXTRA_BYTES:
+        *offset = end;
+        return 0;
+    case MSGPACK_UNPACK_NOMEM_ERROR:
+        return MUSTER_ENOMEM;
+    case MSGPACK_UNPACK_CONTINUE:
+    case MSGPACK_UNPACK_PARSE_ERROR:
+        break;
+    }
+    return MUSTER_EPROTOCOL;
+}
+
+/* The walk of value_hash: FNV-1a, 64 bit. */
+struct hashing {
+    uint64_t hash;
+    uint64_t elements; /* that may still be visited */
+};
+
+static void hash_bytes(struct hashing *h, const void *bytes, size_t size)
+{
+    const uint8_t *at = bytes;
+
+    for (size_t i = 0; i < size; i++)
+        h->hash = (h->hash ^ at[i]) * UINT64_C(0x100000001b3);
+}
+
+/* Each node begins with a letter of its own, so that values of different shape differ. */
+static void hash_word(struct hashing *h, char letter, uint64_t word)
+{
+    uint8_t bytes[9] = {(uint8_t)letter};
+
+    for (unsigned i = 0; i < 8; i++)
+        bytes[1 + i] = (uint8_t)(word >> (8 * i));
+    hash_bytes(h, bytes, sizeof bytes);
+}
+
+static void hash_content(struct hashing *h, char letter, const void *bytes, uint32_t size)
+{
+    hash_word(h, letter, size);
+    if (bytes)
+        hash_bytes(h, bytes, size);
+}
+
+static void hash_double(struct hashing *h, double number)
+{
+    uint64_t word = UINT64_C(0x7ff8000000000000); /* any NaN */
+
+    if (number == number)
+        memcpy(&word, &number, sizeof word);
+    hash_word(h, 'd', word);
+}
+
+static void hash(struct hashing *h, const msgpack_object *value, unsigned depth)
+{
+    if (depth > PROTO_DEPTH_MAX || h->elements == 0) {
+        hash_word(h, '?', 0); /* beyond what a value may be; value_pack refuses it */
+        return;
+    }
+    h->elements--;
+    switch (value->type) {
+    case MSGPACK_OBJECT_NIL:
+        hash_word(h, 'n', 0);
+        return;
+    case MSGPACK_OBJECT_BOOLEAN:
+        hash_word(h, 'b', is_true(value));
+        return;
+    case MSGPACK_OBJECT_POSITIVE_INTEGER:
+        hash_word(h, 'i', value->via.u64);
+        return;
+    case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+        hash_word(h, value->via.i64 < 0 ? '-' : 'i', (uint64_t)value->via.i64);
+        return;
+    case MSGPACK_OBJECT_FLOAT32:
+    case MSGPACK_OBJECT_FLOAT64:
+        hash_double(h, value->via.f64);
+        return;
+    case MSGPACK_OBJECT_STR:
+        hash_content(h, 's', value->via.str.ptr, value->via.str.size);
+        return;
+    case MSGPACK_OBJECT_BIN:
+        hash_content(h, 'x', value->via.bin.ptr, value->via.bin.size);
+        return;
+    case MSGPACK_OBJECT_EXT:
+        hash_word(h, 'e', (uint8_t)value->via.ext.type);
+        hash_content(h, 'x', value->via.ext.ptr, value->via.ext.size);
+        return;
+    case MSGPACK_OBJECT_ARRAY:
+        hash_word(h, 'a', value->via.array.size);
+        for (uint32_t i = 0; value->via.array.ptr && i < value->via.array.size && h->elements; i++)
+            hash(h, &value->via.array.ptr[i], depth + 1);
+        return;
+    case MSGPACK_OBJECT_MAP:
+        hash_word(h, 'm', value->via.map.size);
+        for (uint32_t i = 0; value->via.map.ptr && i < value->via.map.size && h->elements; i++) {
+            hash(h, &value->via.map.ptr[i].key, depth + 1);
+            hash(h, &value->via.map.ptr[i].val, depth + 1);
+        }
+        return;
+    }
+    hash_word(h, '?', 1);
+}
+
+uint64_t value_hash(const msgpack_object *value)
+{
+    struct hashing hashing = {.hash = UINT64_C(0xcbf29ce484222325), .elements = PROTO_ELEMENTS_MAX};
+
+    hash(&hashing, value, 0);
+    return hashing.hash;
+}
