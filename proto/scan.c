@@ -139,7 +139,8 @@ int scan_value(const struct scan_limits *limits, const uint8_t *bytes, size_t si
 int scan_values(const struct scan_limits *limits, const uint8_t *bytes, size_t size, uint64_t count,
                 size_t *ret_length)
 {
-    size_t at = 0, length;
+    size_t at = 0, length, last_length = 1;
+    uint8_t tag, last_tag = 0;
     int code;
 
     if (count > size)
@@ -147,7 +148,14 @@ int scan_values(const struct scan_limits *limits, const uint8_t *bytes, size_t s
     for (; count; count--) {
         if (at == size)
             return MUSTER_EPROTOCOL;
-        length = whole_length[bytes[at]];
+        /* Neighbours are mostly alike, so these branches are predicted; the table alone would
+         * make each step wait for two loads of the step before. */
+        tag = bytes[at];
+        if (tag > 0x7f && tag != last_tag) {
+            last_tag = tag;
+            last_length = whole_length[tag];
+        }
+        length = tag > 0x7f ? last_length : 1;
         if (length == 0 || length > size - at || length > limits->value_bytes) {
             code = scan_value(limits, bytes + at, size - at, &length);
             if (code)

@@ -8,9 +8,87 @@
 
 #include "proto/limits.h"
 
+#include <endian.h>
 #include <string.h>
 
-enum { FIXINT_MAX = 0x7f };
+enum { FIXINT_MAX = 0x7f, SCALAR_BYTES_MAX = 9 };
+
+/* Stores the head of a scalar and its `width` bytes, most significant first. */
+static size_t store(uint8_t *at, uint8_t head, uint64_t word, unsigned width)
+{
+    word = htobe64(word << (64 - 8 * width));
+    at[0] = head;
+    memcpy(at + 1, &word, sizeof word); /* all eight: there is room for SCALAR_BYTES_MAX */
+    return 1 + width;
+}
+
+/* The inverse: the `width` bytes behind a head; all eight must be readable. */
+static uint64_t load(const uint8_t *at, unsigned width)
+{
+    uint64_t word;
+
+    memcpy(&word, at + 1, sizeof word);
+    return be64toh(word) >> (64 - 8 * width);
+}
+
+static size_t store_uint(uint8_t *at, uint64_t number)
+{
+    if (number <= FIXINT_MAX) {
+        at[0] = (uint8_t)number;
+        return 1;
+    }
+    if (number <= UINT8_MAX)
+        return store(at, 0xcc, number, 1);
+    if (number <= UINT16_MAX)
+        return store(at, 0xcd, number, 2);
+    if (number <= UINT32_MAX)
+        return store(at, 0xce, number, 4);
+    return store(at, 0xcf, number, 8);
+}
+
+/* The short way for the commonest values, without msgpack-c's call for every piece. Returns
+ * the bytes written, 0 for all other values. */
+static size_t pack_scalar(const msgpack_object *value, uint8_t *at)
+{
+    uint64_t word;
+
+    if (value->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+        return store_uint(at, value->via.u64);
+    if (value->type == MSGPACK_OBJECT_FLOAT64) {
+        memcpy(&word, &value->via.f64, sizeof word);
+        return store(at, 0xcb, word, 8);
+    }
+    if (value->type != MSGPACK_OBJECT_NIL)
+        return 0;
+    at[0] = 0xc0;
+    return 1;
+}
+
+/* The same the other way round. Returns the bytes read, 0 for all other values and for those
+ * so near the end that eight bytes more cannot be read. */
+static size_t unpack_scalar(const uint8_t *at, size_t size, msgpack_object *ret_value)
+{
+    unsigned width;
+    uint64_t word;
+
+    if (at[0] <= FIXINT_MAX || at[0] == 0xc0) {
+        ret_value->type = at[0] == 0xc0 ? MSGPACK_OBJECT_NIL : MSGPACK_OBJECT_POSITIVE_INTEGER;
+        ret_value->via.u64 = at[0];
+        return 1;
+    }
+    if (at[0] < 0xcb || at[0] > 0xcf || size < SCALAR_BYTES_MAX)
+        return 0;
+    width = at[0] == 0xcb ? 8 : 1u << (at[0] - 0xcc);
+    word = load(at, width);
+    if (at[0] == 0xcb) {
+        ret_value->type = MSGPACK_OBJECT_FLOAT64;
+        memcpy(&ret_value->via.f64, &word, sizeof word);
+    } else {
+        ret_value->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
+        ret_value->via.u64 = word;
+    }
+    return 1 + width;
+}
 
 struct packing {
     msgpack_packer packer;
@@ -149,10 +227,10 @@ int value_pack(const msgpack_object *value, msgpack_sbuffer *buffer, struct must
         .buffer = buffer, .start = buffer->size, .elements = PROTO_ELEMENTS_MAX - 1, .error = ret_error};
     int code;
 
-    if (value->type == MSGPACK_OBJECT_POSITIVE_INTEGER && value->via.u64 <= FIXINT_MAX &&
-        buffer->size < buffer->alloc) {
-        buffer->data[buffer->size++] = (char)value->via.u64;
-        return 0;
+    if (buffer->alloc - buffer->size >= SCALAR_BYTES_MAX) {
+        buffer->size += pack_scalar(value, (uint8_t *)buffer->data + buffer->size);
+        if (buffer->size > packing.start)
+            return 0;
     }
     msgpack_packer_init(&packing.packer, buffer, msgpack_sbuffer_write);
     code = pack(&packing, value, 0);
@@ -167,15 +245,13 @@ int value_pack(const msgpack_object *value, msgpack_sbuffer *buffer, struct must
 int value_unpack(const void *bytes, size_t size, size_t *offset, msgpack_zone *zone,
                  msgpack_object *ret_value)
 {
-    const uint8_t *at = (const uint8_t *)bytes + *offset;
-    size_t end = *offset;
+    size_t end = *offset, length;
 
     if (*offset >= size)
         return MUSTER_EPROTOCOL;
-    if (*at <= FIXINT_MAX) {
-        ret_value->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
-        ret_value->via.u64 = *at;
-        ++*offset;
+    length = unpack_scalar((const uint8_t *)bytes + *offset, size - *offset, ret_value);
+    if (length) {
+        *offset += length;
         return 0;
     }
     switch (msgpack_unpack(bytes, size, &end, zone, ret_value)) {
