@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""muster as it is installed: a program and a plug-in that know only what `cmake --install` gave."""
+import os
+import pathlib
+import subprocess
+import unittest
+
+import harness
+
+PROGRAM = r"""
+#include <inttypes.h>
+#include <muster/muster.h>
+#include <stdio.h>
+#include <string.h>
+
+static int count_true(void *context, const struct muster_result *result)
+{
+    *(int *)context += result->code == 0 && result->value->type == MSGPACK_OBJECT_BOOLEAN &&
+                       result->value->via.boolean;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct muster_options options = {.workers = 2, .worker_program = argc > 2 ? argv[2] : NULL};
+    int primes = 0;
+    struct muster_batch batch = {.function = "is_prime", .source = muster_source_range(1, 1000),
+                                 .on_result = count_true, .context = &primes, .interrupt_fd = -1};
+    struct muster_summary summary;
+    struct muster_error error;
+    muster *m;
+
+    if (muster_model_parse(argv[1], &options.model, &error) || muster_open(&options, &m, &error) ||
+        muster_map(m, &batch, &summary, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        return 1;
+    }
+    muster_close(m);
+    printf("%" PRIu64 " jobs, %d primes\n", summary.succeeded, primes);
+    return 0;
+}
+"""
+
+PLUGIN = r"""
+#include <muster/muster_job.h>
+
+static int twice(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (argument->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+        return muster_call_fail(call, "twice takes an integer >= 0");
+    ret_result->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
+    ret_result->via.u64 = argument->via.u64 * 2;
+    return 0;
+}
+
+static const muster_function functions[] = {
+    {.name = "twice", .summary = "twice a number", .argument = "integer >= 0", .result = "integer",
+     .example = "21", .run = twice},
+};
+const muster_plugin muster_plugin_table = MUSTER_PLUGIN(functions);
+"""
+
+
+@unittest.skipIf(harness.SANITIZE, "a program built without the sanitizer cannot use a library built with it")
+class Library(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.prefix = self.home / "prefix"
+        self.tool("cmake", "--install", pathlib.Path(harness.MUSTER).parent, "--prefix", self.prefix)
+        (config,) = self.prefix.rglob("muster.pc")
+        self.libraries = config.parent.parent
+        self.env["PKG_CONFIG_PATH"] = str(config.parent)
+        self.installed = self.prefix / "bin" / "muster"
+
+    def tool(self, *command):
+        """Runs a tool that has to succeed; returns its output."""
+        done = subprocess.run([str(word) for word in command], env=self.env, capture_output=True, text=True,
+                              timeout=harness.LIMIT_S, check=False)
+        self.assertEqual(done.returncode, 0, f"{command}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def compile(self, text, output, *options):
+        source = self.home / f"{output.name}.c"
+        source.write_text(text, encoding="utf-8")
+        self.tool(os.environ.get("CC", "cc"), "-Wall", "-Wextra", "-Werror", "-std=gnu11", source, "-o", output,
+                  *options)
+
+    def check_program(self, program):
+        for model in ("inline", "threads", "processes"):
+            result = self.start(model, self.installed, command=str(program),
+                                env={"LD_LIBRARY_PATH": str(self.libraries)}).end()
+            self.assert_ok(result, "1000 jobs, 168 primes\n")
+
+    def test_program_built_with_the_shared_library_runs_every_model(self):
+        program = self.home / "shared"
+        self.compile(PROGRAM, program, *self.tool("pkg-config", "--cflags", "--libs", "muster").split())
+        self.assertIn("libmuster.so.0", self.tool("readelf", "-d", program))
+        self.check_program(program)
+
+    def test_program_built_with_the_static_library_runs_every_model(self):
+        program = self.home / "static"
+        flags = self.tool("pkg-config", "--static", "--cflags", "--libs", "muster").split()
+        flags[flags.index("-lmuster")] = "-l:libmuster.a"
+        self.compile(PROGRAM, program, *flags)
+        self.assertNotIn("libmuster.so", self.tool("readelf", "-d", program))
+        self.check_program(program)
+
+    def test_shared_library_exports_only_the_public_names(self):
+        lines = self.tool("nm", "-D", "--defined-only", "--format=posix", self.libraries / "libmuster.so").splitlines()
+        names = {line.split()[0] for line in lines}
+        self.assertLessEqual({"muster_open", "muster_map", "muster_close", "muster_error_name"}, names)
+        self.assertEqual([name for name in names if not name.startswith("muster_")], [])
+
+    def test_plugin_built_from_the_installed_header_is_mapped(self):
+        plugin = self.home / "twice.so"
+        flags = self.tool("pkg-config", "--cflags", "msgpack").split()
+        self.compile(PLUGIN, plugin, "-shared", "-fPIC", f"-I{self.prefix}/include", *flags)
+        result = self.start("map", "--plugin", plugin, "twice", ":::", 21, command=str(self.installed)).end()
+        self.assert_ok(result, "42\n")
+
+
+if __name__ == "__main__":
+    harness.main()
