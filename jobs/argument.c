@@ -4,11 +4,13 @@
  */
 #include "jobs/argument.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Of a string in an error text; the rest is cut. */
-enum { SHOWN_BYTES_MAX = 60 };
+/* Of a value in an error text; the rest is cut. */
+enum { SHOWN_BYTES_MAX = 160 };
 
 bool argument_integer(const msgpack_object *value, int64_t low, int64_t high, int64_t *ret_integer)
 {
@@ -97,56 +99,129 @@ bool argument_members(const msgpack_object *value, size_t count, const char *con
     return true;
 }
 
-/* What the user gave, in the words of JSON where there is one. */
-static void describe(const msgpack_object *value, char *text, size_t size)
+bool argument_seeded(const msgpack_object *value, const char *name, int64_t low, int64_t high,
+                     int64_t *ret_integer, int64_t *ret_seed)
+{
+    const char *const names[] = {name, "seed"};
+    const msgpack_object *members[2];
+    int64_t integer, seed = 0;
+
+    if (!argument_integer(value, low, high, &integer)) {
+        if (!argument_members(value, 2, names, members) || !members[0] ||
+            !argument_integer(members[0], low, high, &integer) ||
+            (members[1] && !argument_integer(members[1], 0, INT64_MAX, &seed)))
+            return false;
+    }
+    *ret_integer = integer;
+    *ret_seed = seed;
+    return true;
+}
+
+/* The text of a value, as far as it fits. */
+struct shown {
+    char text[SHOWN_BYTES_MAX + sizeof "..."];
+    size_t used; /* SHOWN_BYTES_MAX: full */
+};
+
+__attribute__((format(printf, 2, 3))) static void show(struct shown *shown, const char *format, ...)
+{
+    size_t room = SHOWN_BYTES_MAX - shown->used;
+    va_list arguments;
+    int size;
+
+    va_start(arguments, format);
+    size = vsnprintf(shown->text + shown->used, room + 1, format, arguments);
+    va_end(arguments);
+    if (size < 0 || (size_t)size > room) {
+        strcpy(shown->text + SHOWN_BYTES_MAX, "...");
+        shown->used = SHOWN_BYTES_MAX;
+    } else {
+        shown->used += (size_t)size;
+    }
+}
+
+static void show_value(struct shown *shown, const msgpack_object *value);
+
+static void show_array(struct shown *shown, const msgpack_object_array *array)
+{
+    uint32_t i;
+
+    show(shown, "[");
+    for (i = 0; i < array->size && shown->used < SHOWN_BYTES_MAX; i++) {
+        show(shown, i ? "," : "");
+        show_value(shown, &array->ptr[i]);
+    }
+    show(shown, "]");
+}
+
+static void show_map(struct shown *shown, const msgpack_object_map *map)
+{
+    uint32_t i;
+
+    show(shown, "{");
+    for (i = 0; i < map->size && shown->used < SHOWN_BYTES_MAX; i++) {
+        show(shown, i ? "," : "");
+        show_value(shown, &map->ptr[i].key);
+        show(shown, ":");
+        show_value(shown, &map->ptr[i].val);
+    }
+    show(shown, "}");
+}
+
+/* A floating-point number is told from an integer by its point, as in JSON. */
+static void show_float(struct shown *shown, double number)
+{
+    bool whole = number == rint(number) && fabs(number) < 1e6;
+
+    show(shown, whole ? "%.1f" : "%g", number);
+}
+
+/* What the user gave, as JSON where JSON has it. Ensures: at most SHOWN_BYTES_MAX levels of
+ * recursion, since each level shows a character. */
+static void show_value(struct shown *shown, const msgpack_object *value)
 {
     switch (value->type) {
     case MSGPACK_OBJECT_NIL:
-        snprintf(text, size, "null");
+        show(shown, "null");
         return;
     case MSGPACK_OBJECT_BOOLEAN:
-        snprintf(text, size, "%s", value->via.boolean ? "true" : "false");
+        show(shown, value->via.boolean ? "true" : "false");
         return;
     case MSGPACK_OBJECT_POSITIVE_INTEGER:
-        snprintf(text, size, "%llu", (unsigned long long)value->via.u64);
+        show(shown, "%" PRIu64, value->via.u64);
         return;
     case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-        snprintf(text, size, "%lld", (long long)value->via.i64);
+        show(shown, "%" PRId64, value->via.i64);
         return;
     case MSGPACK_OBJECT_FLOAT32:
     case MSGPACK_OBJECT_FLOAT64:
-        snprintf(text, size, "the floating-point number %g", value->via.f64);
+        show_float(shown, value->via.f64);
         return;
-    case MSGPACK_OBJECT_STR:
-        snprintf(text, size, "the string \"%.*s\"%s",
-                 value->via.str.size > SHOWN_BYTES_MAX ? SHOWN_BYTES_MAX : (int)value->via.str.size,
-                 value->via.str.ptr, value->via.str.size > SHOWN_BYTES_MAX ? "..." : "");
+    case MSGPACK_OBJECT_STR: /* "%.*s" stops at a NUL, which is as far as it can be shown */
+        show(shown, "\"%.*s\"",
+             value->via.str.size > SHOWN_BYTES_MAX ? SHOWN_BYTES_MAX : (int)value->via.str.size,
+             value->via.str.ptr ? value->via.str.ptr : "");
         return;
     case MSGPACK_OBJECT_BIN:
-        snprintf(text, size, "%u bytes", value->via.bin.size);
+        show(shown, "binary data of %u bytes", value->via.bin.size);
         return;
     case MSGPACK_OBJECT_ARRAY:
-        if (value->via.array.size == 2 && value->via.array.ptr[0].type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
-            value->via.array.ptr[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER)
-            snprintf(text, size, "[%llu, %llu]", (unsigned long long)value->via.array.ptr[0].via.u64,
-                     (unsigned long long)value->via.array.ptr[1].via.u64);
-        else
-            snprintf(text, size, "this array of %u", value->via.array.size);
+        show_array(shown, &value->via.array);
         return;
     case MSGPACK_OBJECT_MAP:
-        snprintf(text, size, "this map of %u", value->via.map.size);
+        show_map(shown, &value->via.map);
         return;
     case MSGPACK_OBJECT_EXT:
-        snprintf(text, size, "an extension of type %d", value->via.ext.type);
+        show(shown, "an extension of type %d", value->via.ext.type);
         return;
     }
-    snprintf(text, size, "a value of unknown type");
+    show(shown, "a value of unknown type");
 }
 
 int argument_refuse(muster_call *call, const muster_function *function, const msgpack_object *value)
 {
-    char got[128];
+    struct shown got = {"", 0};
 
-    describe(value, got, sizeof got);
-    return muster_call_fail(call, "%s takes %s, not %s", function->name, function->argument, got);
+    show_value(&got, value);
+    return muster_call_fail(call, "%s takes %s, not %s", function->name, function->argument, got.text);
 }

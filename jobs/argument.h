@@ -26,6 +26,11 @@ bool argument_integers(const msgpack_object *value, size_t count, int64_t low, i
 bool argument_members(const msgpack_object *value, size_t count, const char *const *names,
                       const msgpack_object **ret_members);
 
+/* An integer in [low, high], or a map of it under `name` and, if present, a "seed" >= 0: the
+ * argument of functions on random data. The seed is 0 where none is given. */
+bool argument_seeded(const msgpack_object *value, const char *name, int64_t low, int64_t high,
+                     int64_t *ret_integer, int64_t *ret_seed);
+
 /* Fails the call with "<name> takes <function->argument>, not <value>". Returns
  * MUSTER_JOB_FAILED. */
 int argument_refuse(muster_call *call, const muster_function *function, const msgpack_object *value);

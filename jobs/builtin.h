@@ -9,7 +9,18 @@
 
 #define BUILTIN_MAP(X) \
     X(echo)            \
+    X(fib)             \
+    X(is_prime)        \
+    X(mandelbrot)      \
+    X(matmul)          \
+    X(nbody)           \
     X(noop)            \
+    X(nqueens)         \
+    X(pi)              \
+    X(primes)          \
+    X(request)         \
+    X(sha256)          \
+    X(sort)            \
     X(spin)
 
 #define X(name) extern const muster_function function_##name;
