@@ -101,12 +101,11 @@ __attribute__((format(printf, 2, 3))) static inline int muster_call_fail(muster_
                                                                          const char *format, ...)
 {
     va_list arguments;
-    int code;
 
     va_start(arguments, format);
-    code = call->ops->fail(call, format, arguments);
+    call->ops->fail(call, format, arguments);
     va_end(arguments);
-    return code;
+    return MUSTER_JOB_FAILED; /* said here, so that the compiler knows it is not 0 */
 }
 
 /* Whether the job's result is no longer wanted; a long function asks now and then (a few
