@@ -105,7 +105,7 @@ __attribute__((format(printf, 2, 3))) static inline int muster_call_fail(muster_
     va_start(arguments, format);
     call->ops->fail(call, format, arguments);
     va_end(arguments);
-    return MUSTER_JOB_FAILED; /* said here, so that the compiler knows it is not 0 */
+    return MUSTER_JOB_FAILED; /* never 0, whatever the host made of it */
 }
 
 /* Whether the job's result is no longer wanted; a long function asks now and then (a few
