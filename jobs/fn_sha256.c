@@ -101,7 +101,7 @@ static int hash_file(muster_call *call, const char *path, uint8_t ret_digest[cry
 {
     crypto_hash_sha256_state state;
     int descriptor, code;
-    off_t size = 0;
+    off_t size;
 
     code = open_file(call, path, &descriptor, &size);
     if (code != 0)
