@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Functions that end their process, stop it or do not end. Those that always do return false
+ * when their argument is false, so that one job of a batch can be the culprit.
+ */
+#include "faulty.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int *volatile nowhere;
+
+void faulty_segfault(void)
+{
+    *nowhere = 1;
+    abort(); /* not reached; tells the compiler so */
+}
+
+static bool is_spared(const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (argument->type != MSGPACK_OBJECT_BOOLEAN || argument->via.boolean)
+        return false;
+    *ret_result = *argument;
+    return true;
+}
+
+bool faulty_integer(const msgpack_object *argument, uint64_t high, uint64_t *ret_integer)
+{
+    if (argument->type != MSGPACK_OBJECT_POSITIVE_INTEGER || argument->via.u64 > high)
+        return false;
+    *ret_integer = argument->via.u64;
+    return true;
+}
+
+int faulty_crash(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    (void)call;
+    if (is_spared(argument, ret_result))
+        return 0;
+    faulty_segfault();
+}
+
+int faulty_unlucky(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    uint64_t number;
+
+    if (!faulty_integer(argument, UINT64_MAX, &number))
+        return muster_call_fail(call, "unlucky takes an integer >= 0");
+    if (number % 1000 == 0)
+        faulty_segfault();
+    *ret_result = *argument;
+    return 0;
+}
+
+static int recurse(volatile char *caller, uint64_t levels)
+{
+    volatile char frame[4096];
+
+    frame[0] = caller[0];
+    if (levels == 0)
+        return 0;
+    return recurse(frame, levels - 1) + frame[0]; /* the sum keeps this from becoming a loop */
+}
+
+int faulty_overflow(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    volatile char first = 0;
+
+    (void)call;
+    return is_spared(argument, ret_result) ? 0 : recurse(&first, UINT64_MAX);
+}
+
+int faulty_abort(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    (void)call;
+    if (is_spared(argument, ret_result))
+        return 0;
+    abort();
+}
+
+int faulty_exit(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    uint64_t status;
+
+    if (is_spared(argument, ret_result))
+        return 0;
+    if (!faulty_integer(argument, 255, &status))
+        return muster_call_fail(call, "exit takes a status from 0 to 255");
+    _exit((int)status);
+}
+
+int faulty_kill_self(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (is_spared(argument, ret_result))
+        return 0;
+    kill(getpid(), SIGKILL);
+    return muster_call_fail(call, "SIGKILL did not kill");
+}
+
+int faulty_stop_self(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (is_spared(argument, ret_result))
+        return 0;
+    kill(getpid(), SIGSTOP);
+    return muster_call_fail(call, "somebody sent SIGCONT");
+}
+
+int faulty_hang(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    (void)call;
+    if (is_spared(argument, ret_result))
+        return 0;
+    for (;;)
+        pause();
+}
+
+int faulty_busy(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    (void)call;
+    if (is_spared(argument, ret_result))
+        return 0;
+    for (;;)
+        __asm__ volatile("");
+}
