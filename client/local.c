@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Running chunks of jobs in this process. See local.h.
+ *
+ * What a job costs beside its function is a call, a look at two flags and one at a coarse
+ * clock, about 15 ns in all; a result that is kept takes a record of 64 bytes.
+ */
+#include "client/local.h"
+
+#include "base/clock.h"
+#include "client/measure.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    /* The first piece of a chunk's memory: little, since many chunks of few jobs may wait
+     * behind one that takes long. */
+    MEMORY_BYTES = 1024,
+
+    /* What came of a chunk is handed over once it takes this much: half an L2 cache. */
+    CHUNK_BYTES = 512 << 10,
+};
+
+/* A chunk was sized to take a few milliseconds; where its jobs take longer, it is cut, so
+ * that results do not wait and other threads can have the rest. The coarse clock that tells
+ * it costs 6 ns and moves in steps of 4 ms. */
+static const uint64_t CUT_NS = 10 * CLOCK_NS_PER_MS;
+
+_Static_assert(sizeof(struct local_result) == 64, "a record is one cache line");
+
+int local_runner_init(struct local_runner *runner, unsigned worker)
+{
+    runner->worker = worker;
+    return msgpack_zone_init(&runner->scratch, MSGPACK_ZONE_CHUNK_SIZE) ? 0 : MUSTER_ENOMEM;
+}
+
+void local_runner_fini(struct local_runner *runner)
+{
+    msgpack_zone_destroy(&runner->scratch);
+}
+
+struct local_chunk *local_chunk_create(void)
+{
+    struct local_chunk *chunk = calloc(1, sizeof *chunk);
+
+    if (!chunk || !msgpack_zone_init(&chunk->memory, MEMORY_BYTES)) {
+        free(chunk);
+        return NULL;
+    }
+    local_chunk_clear(chunk);
+    return chunk;
+}
+
+void local_chunk_clear(struct local_chunk *chunk)
+{
+    feed_jobs_drop(&chunk->jobs);
+    msgpack_zone_clear(&chunk->memory);
+    chunk->newest_memory = chunk->memory.chunk_list.head;
+    chunk->bytes = sizeof *chunk + MEMORY_BYTES;
+    chunk->next = NULL;
+    chunk->result_count = 0;
+    chunk->failed = chunk->retried = chunk->execute_ns = chunk->cpu_ns = 0;
+    chunk->code = 0;
+}
+
+void local_chunk_destroy(struct local_chunk *chunk)
+{
+    if (!chunk)
+        return;
+    feed_jobs_drop(&chunk->jobs);
+    msgpack_zone_destroy(&chunk->memory);
+    free(chunk->results);
+    free(chunk);
+}
+
+/* Makes room for one more record, before the job that may need it runs. */
+static bool reserve(struct local_chunk *chunk)
+{
+    uint32_t capacity = chunk->result_capacity ? 2 * chunk->result_capacity : 16;
+    struct local_result *results;
+
+    if (chunk->result_count < chunk->result_capacity)
+        return true;
+    if (!(results = realloc(chunk->results, capacity * sizeof *results)))
+        return false;
+    chunk->results = results;
+    chunk->result_capacity = capacity;
+    return true;
+}
+
+static void free_zone(void *zone)
+{
+    msgpack_zone_free(zone);
+}
+
+/* A further attempt does not pile its memory upon that of the failed one: it gets memory of
+ * its own, which goes with the chunk's and is emptied for each attempt after. */
+static msgpack_zone *zone_of_retry(struct local_chunk *chunk, msgpack_zone *zone)
+{
+    msgpack_zone *own;
+
+    if (zone != &chunk->memory) {
+        msgpack_zone_clear(zone);
+        return zone;
+    }
+    if (!(own = msgpack_zone_new(MEMORY_BYTES)))
+        return zone;
+    if (!msgpack_zone_push_finalizer(zone, free_zone, own)) {
+        msgpack_zone_free(own);
+        return zone;
+    }
+    return own;
+}
+
+/* One attempt; a result that is no value is a failure. */
+static int attempt(struct call *call, const muster_function *function, const msgpack_object *argument,
+                   msgpack_object *ret_value, size_t *ret_bytes)
+{
+    int code = call_run(call, function, argument, ret_value);
+
+    if (code == 0 && (code = measure_value(ret_value, ret_bytes)) != 0)
+        snprintf(call->text, sizeof call->text, "%s returned %s", function->name,
+                 code == MUSTER_ELIMIT ? "a value that is too large or nests too deeply"
+                                       : "what is no value");
+    return code;
+}
+
+/* A copy in the chunk's memory; a text that says less when there is none. */
+static const char *keep_text(struct local_chunk *chunk, const struct call *call, int code)
+{
+    size_t size = strlen(call->text) + 1;
+    char *text = msgpack_zone_malloc_no_align(&chunk->memory, size);
+
+    return text ? memcpy(text, call->text, size) : muster_error_name(code);
+}
+
+/* Counts what the chunk's memory grew by: where it got new pieces, the last of them. What
+ * the value itself takes is in `value_bytes`. */
+static void weigh(struct local_chunk *chunk, size_t value_bytes)
+{
+    const msgpack_zone_chunk_list *memory = &chunk->memory.chunk_list;
+
+    chunk->bytes += sizeof(struct local_result) + value_bytes;
+    if ((const void *)memory->head == chunk->newest_memory)
+        return;
+    chunk->newest_memory = memory->head;
+    chunk->bytes += (size_t)(memory->ptr + memory->free - (const char *)memory->head);
+}
+
+static void count_failure(struct local_batch *run, struct local_chunk *chunk)
+{
+    uint64_t limit = run->batch->halt_failures;
+
+    chunk->failed++;
+    if (limit && atomic_fetch_add_explicit(&run->failures, 1, memory_order_relaxed) + 1 >= limit)
+        local_stop(run, run->batch->halt_now);
+}
+
+/* Runs the job at `position`. False when it was cancelled: then it did not end. */
+static bool run_job(struct local_runner *runner, struct local_batch *run, struct local_chunk *chunk,
+                    uint32_t position)
+{
+    const struct muster_batch *batch = run->batch;
+    struct local_result *result = &chunk->results[chunk->result_count];
+    msgpack_zone *zone = batch->failures_only ? &runner->scratch : &chunk->memory;
+    msgpack_object number, value;
+    const msgpack_object *argument = feed_argument(&chunk->jobs, position, &number);
+    uint64_t wall_ns = 0, cpu_ns = 0;
+    uint32_t attempts = 0;
+    size_t bytes = 0;
+    int code;
+
+    do {
+        if (attempts++ > 0)
+            zone = zone_of_retry(chunk, zone);
+        runner->call.base.zone = zone;
+        if (batch->want_timings) {
+            cpu_ns = clock_thread_cpu_ns();
+            wall_ns = clock_now_ns();
+        }
+        code = attempt(&runner->call, run->function, argument, &value, &bytes);
+        if (batch->want_timings) {
+            wall_ns = clock_now_ns() - wall_ns;
+            cpu_ns = clock_thread_cpu_ns() - cpu_ns;
+        }
+        if (code == MUSTER_ECANCELLED)
+            return false;
+    } while (code != 0 && attempts <= batch->retries && !local_is_stopped(run));
+
+    chunk->retried += attempts - 1;
+    if (code == 0 && batch->failures_only) {
+        msgpack_zone_clear(&runner->scratch);
+        return true;
+    }
+    *result = (struct local_result){
+        .position = position, .code = code, .attempts = attempts, .wall_ns = wall_ns, .cpu_ns = cpu_ns};
+    if (code == 0) {
+        result->value = value;
+    } else {
+        result->text = keep_text(chunk, &runner->call, code);
+        count_failure(run, chunk);
+        msgpack_zone_clear(&runner->scratch);
+    }
+    chunk->result_count++;
+    weigh(chunk, bytes);
+    return true;
+}
+
+struct feed_jobs local_run(struct local_runner *runner, struct local_batch *run, struct local_chunk *chunk)
+{
+    uint32_t count = (uint32_t)chunk->jobs.count, ended = 0;
+    uint64_t cut_ns = clock_read_ns(CLOCK_MONOTONIC_COARSE) + CUT_NS;
+    uint64_t cpu_ns = clock_thread_cpu_ns(), wall_ns = clock_now_ns();
+    struct feed_jobs rest;
+
+    chunk->worker = runner->worker;
+    call_init(&runner->call, &chunk->memory, &run->cancel, NULL);
+    while (ended < count && !local_is_stopped(run)) {
+        if (!reserve(chunk)) {
+            chunk->code = MUSTER_ENOMEM;
+            break;
+        }
+        if (!run_job(runner, run, chunk, ended))
+            break;
+        ended++;
+        if (chunk->bytes >= CHUNK_BYTES || (run->cut_late && clock_read_ns(CLOCK_MONOTONIC_COARSE) >= cut_ns))
+            break;
+    }
+    chunk->execute_ns = clock_now_ns() - wall_ns;
+    chunk->cpu_ns = clock_thread_cpu_ns() - cpu_ns;
+    rest = chunk->jobs;
+    chunk->jobs = feed_jobs_take(&rest, ended);
+    return rest;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The public entry: checks options and batches once for all models, builds the registry of
+ * functions, and measures what every model is measured by, wall and CPU time of a batch.
+ */
+#include "client/muster.h"
+
+#include "base/clock.h"
+#include "client/model.h"
+#include "client/probe.h"
+#include "proto/limits.h"
+
+#include <errno.h>
+#include <math.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CRASH_LIMIT_DEFAULT = 3 };
+
+static const double HEARTBEAT_DEFAULT_S = 5;
+
+/* A worker under a time limit checks it with timers of a millisecond. */
+static const double TIMEOUT_MIN_S = 0.001;
+
+struct muster {
+    struct muster_options options; /* defaults filled in */
+    struct registry *registry;     /* owned */
+    struct model *model;           /* owned */
+};
+
+const char *muster_model_name(enum muster_model model)
+{
+    switch (model) {
+#define X(name, word)   \
+    case MUSTER_##name: \
+        return word;
+        MUSTER_MODEL_MAP(X)
+#undef X
+    }
+    return NULL;
+}
+
+int muster_model_parse(const char *word, enum muster_model *ret_model, struct muster_error *ret_error)
+{
+#define X(name, text)               \
+    if (strcmp(word, text) == 0) {  \
+        *ret_model = MUSTER_##name; \
+        return 0;                   \
+    }
+    MUSTER_MODEL_MAP(X)
+#undef X
+#define X(name, text) " " text
+    return muster_error_set(ret_error, MUSTER_EINVALID, "no model '%s'; there are:" MUSTER_MODEL_MAP(X),
+                            word);
+#undef X
+}
+
+unsigned muster_cores(void)
+{
+    /* The kernel refuses a set smaller than its own; 2^16 cores are beyond any machine. */
+    for (int cores = CPU_SETSIZE; cores <= 1 << 16; cores *= 2) {
+        cpu_set_t *set = CPU_ALLOC(cores);
+        int count = 0, failed;
+
+        if (!set)
+            return 1;
+        failed = sched_getaffinity(0, CPU_ALLOC_SIZE(cores), set) != 0 ? errno : 0;
+        if (!failed)
+            count = CPU_COUNT_S(CPU_ALLOC_SIZE(cores), set);
+        CPU_FREE(set);
+        if (failed != EINVAL)
+            return count > 0 ? (unsigned)count : 1;
+    }
+    return 1;
+}
+
+static const struct model_ops *ops_of(enum muster_model model)
+{
+    switch (model) {
+    case MUSTER_INLINE:
+        return &model_inline;
+    case MUSTER_THREADS:
+        return &model_threads;
+    case MUSTER_PROCESSES:
+        return &model_processes;
+    }
+    return NULL;
+}
+
+/* Whether `seconds` is 0 or a time that limits and timers can hold. */
+static bool is_duration(double seconds)
+{
+    return isfinite(seconds) &&
+           (seconds == 0 || (seconds >= TIMEOUT_MIN_S && seconds <= PROTO_TIMEOUT_MS_MAX / 1000.0));
+}
+
+/* Fills the defaults into *ret_options. */
+static int check_options(const struct muster_options *options, struct muster_options *ret_options,
+                         struct muster_error *ret_error)
+{
+    struct muster_options checked = *options;
+
+    if (!ops_of(checked.model))
+        return muster_error_set(ret_error, MUSTER_EINVALID, "no model of number %d", (int)checked.model);
+    if (checked.workers == 0)
+        checked.workers = muster_cores() < PROTO_WORKERS_MAX ? muster_cores() : PROTO_WORKERS_MAX;
+    if (checked.workers > PROTO_WORKERS_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%u workers are too many: at most %d",
+                                checked.workers, PROTO_WORKERS_MAX);
+    if (checked.model == MUSTER_INLINE)
+        checked.workers = 1;
+    if (checked.crash_limit > PROTO_CRASH_LIMIT_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a crash limit of %u is too large: at most %d",
+                                checked.crash_limit, PROTO_CRASH_LIMIT_MAX);
+    if (checked.crash_limit == 0)
+        checked.crash_limit = CRASH_LIMIT_DEFAULT;
+    if (!is_duration(checked.heartbeat_s))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a heartbeat of %g seconds is out of range: %g to %g", checked.heartbeat_s,
+                                TIMEOUT_MIN_S, PROTO_TIMEOUT_MS_MAX / 1000.0);
+    if (checked.heartbeat_s == 0)
+        checked.heartbeat_s = HEARTBEAT_DEFAULT_S;
+    if (checked.memory_bytes && checked.model != MUSTER_PROCESSES)
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID,
+            "a memory limit needs the model 'processes': under '%s' jobs share the memory "
+            "of their caller",
+            muster_model_name(checked.model));
+    if (checked.plugin_count && !checked.plugins)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%u plug-ins were announced and none given",
+                                checked.plugin_count);
+    *ret_options = checked;
+    return 0;
+}
+
+/* A plug-in may crash as it loads: a child tries it first where there is one to do it. */
+static int load_plugins(struct muster *m, struct muster_error *ret_error)
+{
+    for (unsigned i = 0; i < m->options.plugin_count; i++) {
+        const char *path = m->options.plugins[i];
+        int code = 0;
+
+        if (m->options.worker_program)
+            code = probe_plugin(m->options.worker_program, path, ret_error);
+        if (code == 0)
+            code = registry_load(m->registry, path, ret_error);
+        if (code != 0)
+            return code;
+    }
+    return 0;
+}
+
+int muster_open(const struct muster_options *options, muster **ret_muster, struct muster_error *ret_error)
+{
+    struct muster *m = calloc(1, sizeof *m);
+    int code = MUSTER_ENOMEM;
+
+    if (!m || !(m->registry = registry_create())) {
+        muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+        goto out;
+    }
+    if ((code = check_options(options, &m->options, ret_error)) != 0 ||
+        (code = load_plugins(m, ret_error)) != 0 ||
+        (code = ops_of(m->options.model)->open(&m->options, m->registry, &m->model, ret_error)) != 0)
+        goto out;
+    *ret_muster = m;
+    return 0;
+out:
+    muster_close(m);
+    return code;
+}
+
+void muster_close(struct muster *m)
+{
+    if (!m)
+        return;
+    if (m->model)
+        m->model->ops->close(m->model);
+    registry_destroy(m->registry);
+    free(m);
+}
+
+static int ignore_result(void *context, const struct muster_result *result)
+{
+    (void)context;
+    (void)result;
+    return 0;
+}
+
+static int ignore_tick(void *context, const struct muster_progress *progress)
+{
+    (void)context;
+    (void)progress;
+    return 0;
+}
+
+static int check_source(const struct muster_source *source, struct muster_error *ret_error)
+{
+    switch (source->kind) {
+    case MUSTER_SOURCE_RANGE:
+        if (source->first > source->last)
+            return muster_error_set(ret_error, MUSTER_EINVALID,
+                                    "the range %lld..%lld is empty: the first number "
+                                    "is above the last",
+                                    (long long)source->first, (long long)source->last);
+        if ((uint64_t)source->last - (uint64_t)source->first >= (uint64_t)PROTO_BATCH_JOBS_MAX)
+            return muster_error_set(
+                ret_error, MUSTER_ELIMIT, "the range %lld..%lld is too long: at most %lld jobs",
+                (long long)source->first, (long long)source->last, (long long)PROTO_BATCH_JOBS_MAX);
+        return 0;
+    case MUSTER_SOURCE_STREAM:
+        if (!source->next)
+            return muster_error_set(ret_error, MUSTER_EINVALID, "a stream of arguments without a next()");
+        return 0;
+    }
+    return muster_error_set(ret_error, MUSTER_EINVALID, "no source of arguments of number %d",
+                            (int)source->kind);
+}
+
+static int check_limits(const struct muster *m, const struct muster_batch *batch,
+                        struct muster_error *ret_error)
+{
+    if (batch->chunk_jobs > PROTO_CHUNK_JOBS_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a chunk of %u jobs is too large: at most %d",
+                                batch->chunk_jobs, PROTO_CHUNK_JOBS_MAX);
+    if (batch->retries > PROTO_RETRIES_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%u retries are too many: at most %d",
+                                batch->retries, PROTO_RETRIES_MAX);
+    if (!is_duration(batch->timeout_s))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a time limit of %g seconds is out of range: %g to %g", batch->timeout_s,
+                                TIMEOUT_MIN_S, PROTO_TIMEOUT_MS_MAX / 1000.0);
+    if (batch->timeout_s > 0 && m->options.model != MUSTER_PROCESSES)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a time limit needs the model 'processes': under '%s' a job cannot be ended "
+                                "without its caller",
+                                muster_model_name(m->options.model));
+    return 0;
+}
+
+/* Fills what the caller left out into *ret_batch. */
+static int check_batch(const struct muster *m, const struct muster_batch *batch,
+                       struct muster_batch *ret_batch, const muster_function **ret_function,
+                       struct muster_error *ret_error)
+{
+    struct muster_batch checked = *batch;
+    int code;
+
+    if (!batch->function)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a batch without a function");
+    if ((code = check_source(&batch->source, ret_error)) != 0 ||
+        (code = check_limits(m, batch, ret_error)) != 0 ||
+        (code = registry_require(m->registry, batch->function, ret_function, ret_error)) != 0)
+        return code;
+    if (!checked.on_result) {
+        checked.on_result = ignore_result;
+        checked.failures_only = true; /* no result is kept for nobody */
+        checked.want_arguments = false;
+    }
+    if (!checked.on_tick)
+        checked.on_tick = ignore_tick;
+    if (checked.interrupt_fd <= 0)
+        checked.interrupt_fd = -1;
+    *ret_batch = checked;
+    return 0;
+}
+
+int muster_map(struct muster *m, const struct muster_batch *batch, struct muster_summary *ret_summary,
+               struct muster_error *ret_error)
+{
+    struct muster_summary summary = {.workers = m->options.workers};
+    struct muster_batch checked;
+    const muster_function *function;
+    uint64_t wall_ns, cpu_ns;
+    int code = check_batch(m, batch, &checked, &function, ret_error);
+
+    if (code != 0)
+        return code;
+    cpu_ns = clock_process_cpu_ns();
+    wall_ns = clock_now_ns();
+    code = m->model->ops->map(m->model, function, &checked, &summary, ret_error);
+    summary.wall_ns = clock_now_ns() - wall_ns;
+    summary.cpu_ns += clock_process_cpu_ns() - cpu_ns;
+    if (ret_summary)
+        *ret_summary = summary;
+    return code;
+}

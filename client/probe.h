@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tries a plug-in in a child process before it is loaded into this one, which it may crash.
+ */
+#ifndef MUSTER_CLIENT_PROBE_H
+#define MUSTER_CLIENT_PROBE_H
+
+#include "base/error.h"
+
+/* Runs `PROGRAM worker --check-plugin PATH` and waits for it, at most 10 seconds. 0 when it
+ * exits with 0; MUSTER_ECRASHED, with the signal, when the plug-in crashed as it loaded;
+ * MUSTER_ETIMEOUT; else MUSTER_EINVALID with what the child wrote. */
+int probe_plugin(const char *program, const char *path, struct muster_error *ret_error);
+
+#endif
