@@ -56,7 +56,10 @@ struct muster_options {
     uint64_t memory_bytes;      /* processes: data a worker may allocate (RLIMIT_DATA); 0: no limit */
     bool pin;                   /* threads, processes: worker k on the k-th core, round robin */
     bool warm;                  /* muster_open returns when all workers are ready */
-    const char *worker_program; /* processes: the muster binary; NULL: this program's own file */
+    /* The muster binary, which `processes` starts as its workers; NULL: this program's own
+     * file. When it is set, every model first loads each plug-in in a child process of it, so
+     * that a plug-in that crashes as it loads is an error and no crash. */
+    const char *worker_program;
 };
 
 /* Opens a model. On success *ret_muster is owned by the caller and closed with muster_close. */
