@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The texts of --help, one for each verb: all that a user must know, in 80 columns.
+ */
+#include "cli/output.h"
+#include "cli/verbs.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static const char help_muster[] =
+    "usage: muster VERB ...\n"
+    "\n"
+    "Runs CPU-bound jobs on every core, in worker processes that may crash without\n"
+    "taking anything with them, and tells what the process boundary costs.\n"
+    "\n"
+    "  muster map FUNCTION ::: ARG...      a function over arguments, in parallel\n"
+    "  muster compare FUNCTION ::: ARG...  the same jobs inline, in threads and in\n"
+    "                                      processes: speedup and overhead\n"
+    "  muster functions [NAME]             what can be mapped, with documentation\n"
+    "  muster worker                       a worker process; map starts them itself\n"
+    "\n"
+    "  muster VERB --help                  everything about a verb\n"
+    "  muster --version                    the version\n"
+    "\n"
+    "Examples\n"
+    "  muster map is_prime ::: 1..1000\n"
+    "  muster map sha256 ::: *.iso\n"
+    "  find . -name '*.c' | muster map sha256 -o json\n"
+    "  muster compare fib ::: 30 30 30 30\n";
+
+#define HELP_ARGUMENTS                                                                \
+    "Arguments\n"                                                                     \
+    "  ::: ARG...    Each ARG is JSON where it parses as JSON, and a string\n"        \
+    "                otherwise: 5 is a number, '\"5\"' a string, '[1,2]' an array,\n" \
+    "                notes.txt a string. A..B is every integer from A to B, and is\n" \
+    "                never expanded in memory.\n"                                     \
+    "  :::: FILE...  Each line of the files is an argument, JSON or a string; A..B\n" \
+    "                is no range here. - is standard input.\n"
+
+#define HELP_WORKERS                                                               \
+    "  -j, --workers N       Workers: a number, or a share of the cores such as\n" \
+    "                        50%. Default: the cores this process may use.\n"
+
+#define HELP_CHUNK                                                                    \
+    "      --chunk N|auto    Jobs that travel together. auto, the default, aims at\n" \
+    "                        a few milliseconds of work.\n"
+
+#define HELP_PLUGIN                                                                   \
+    "      --plugin FILE     Load functions from a shared object; may be repeated.\n" \
+    "                        A name without / is looked for in the directories of\n"  \
+    "                        MUSTER_PLUGIN_PATH.\n"
+
+#define HELP_PIN "      --pin             Keep each worker on a core of its own.\n"
+
+#define HELP_PROGRESS                                                             \
+    "      --progress, --no-progress\n"                                           \
+    "                        Show progress on standard error always, or never.\n" \
+    "                        Default: on a terminal, for work longer than a second.\n"
+
+static const char help_map[] =
+    "usage: muster map FUNCTION [option...] [::: ARG... | :::: FILE...]\n"
+    "\n"
+    "Calls FUNCTION once for every argument, in parallel, and prints a result a line,\n"
+    "as JSON, in the order of the arguments. `muster functions` lists the functions.\n"
+    "\n" HELP_ARGUMENTS "  Without either, each line of standard input is an argument, read only as fast\n"
+    "  as jobs are taken. Options may stand before and after FUNCTION and after the\n"
+    "  arguments: an ARG that is spelled as an option of map must be quoted as JSON.\n"
+    "\n"
+    "Running\n" HELP_WORKERS
+    "      --model MODEL     processes (the default), threads, or inline: one after\n"
+    "                        another in this process. Only processes survive a crash\n"
+    "                        and can end a job.\n" HELP_CHUNK
+    "      --timeout SECONDS End a job that takes longer; it has failed.\n"
+    "      --retries N       Try a job that failed or timed out up to N times more.\n"
+    "      --crash-limit N   Give a job up that killed its worker N times. Default 3.\n"
+    "      --halt WHEN       never (the default); soon,fail=N: after N failed jobs\n"
+    "                        start no more; now,fail=N: end those that run, too.\n"
+    "      --memory SIZE     Data a worker may allocate: bytes, or with k, M, G.\n"
+    "      --heartbeat SECONDS\n"
+    "                        Kill a worker that is silent for so long. Default 5.\n" HELP_PIN HELP_PLUGIN "\n"
+    "Output\n"
+    "  -o, --output FORMAT   text (the default): the result of a job that succeeded;\n"
+    "                        json: an object for every job: job, argument, result or\n"
+    "                        error and error_kind, attempts, worker, wall_us, cpu_us;\n"
+    "                        none: nothing.\n"
+    "      --unordered       Print results as jobs end.\n"
+    "      --stats FILE      Write what the run did and cost to FILE, a JSON object;\n"
+    "                        - is standard error.\n" HELP_PROGRESS
+    "  Jobs that fail are named on standard error (the first 20 of them), and counted.\n"
+    "\n"
+    "Exit status\n"
+    "  0        all jobs succeeded\n"
+    "  1..100   so many failed\n"
+    "  101      more than 100 failed\n"
+    "  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM; what was done is\n"
+    "           printed; a second signal ends muster at once\n"
+    "  255      any other error\n"
+    "\n"
+    "Examples\n"
+    "  muster map nqueens ::: 8..12\n"
+    "  muster map primes ::: '[0,49999999]' '[50000000,99999999]'\n"
+    "  find /usr/lib -type f | muster map sha256 -o json --unordered\n"
+    "  muster map noop ::: 1..10000000 -o none --stats -\n";
+
+static const char help_compare[] =
+    "usage: muster compare FUNCTION [option...] [::: ARG... | :::: FILE...]\n"
+    "\n"
+    "Runs the same jobs under each execution model and shows what parallel running\n"
+    "gains and what it costs. Refuses to compare models that disagree on a result.\n"
+    "\n" HELP_ARGUMENTS "  Without either, each line of standard input is an argument. Lines are read\n"
+    "  into memory first, since every model gets all of them.\n"
+    "\n"
+    "Options\n" HELP_WORKERS "      --models LIST     What to compare. Default: inline,threads,processes.\n"
+    "                        inline is always run: the others are measured by it.\n"
+    "      --rounds N        Rounds in which the models take turns; medians are\n"
+    "                        reported. Default 3.\n" HELP_CHUNK HELP_PIN HELP_PLUGIN
+    "  -o, --output FORMAT   text (the default): a table and a sentence; json: an array\n"
+    "                        of objects: model, workers, jobs, wall_s, cpu_s, speedup,\n"
+    "                        efficiency, utilization, overhead_us_per_job.\n" HELP_PROGRESS "\n"
+    "Columns\n"
+    "  wall, CPU       time from the first job to the last; CPU time of all processes\n"
+    "  speedup         wall of inline / wall\n"
+    "  efficiency      speedup / workers, or / cores where those are fewer\n"
+    "  utilization     CPU / (wall x cores)\n"
+    "  overhead/job    what the workers' time cost beyond the work itself, a job\n"
+    "\n"
+    "Exit status: as of muster map; 255 also when models disagree.\n"
+    "\n"
+    "Example\n"
+    "  muster compare spin ::: 0.001 0.001 0.001 0.001\n";
+
+static const char help_functions[] =
+    "usage: muster functions [NAME] [option...]\n"
+    "\n"
+    "Lists what can be mapped, a name and a summary a line; with NAME, what that\n"
+    "function takes and returns, with an example.\n"
+    "\n"
+    "Options\n" HELP_PLUGIN
+    "  -o, --output FORMAT   text (the default), or json: objects with name, summary,\n"
+    "                        argument, result, example and origin.\n";
+
+static const char help_worker[] =
+    "usage: muster worker --connect ENDPOINT --name NAME [option...]\n"
+    "       muster worker --check-plugin FILE\n"
+    "\n"
+    "A worker process. muster map and muster compare start their workers themselves;\n"
+    "proto/PROTOCOL.md says what a worker and its coordinator tell each other.\n"
+    "\n"
+    "Options\n"
+    "      --connect ENDPOINT  Where the coordinator listens, as ZeroMQ writes it.\n"
+    "      --name NAME         The routing id that the coordinator knows it by.\n"
+    "      --parent PID        End when this process is no longer the parent.\n"
+    "      --flight-fd N       The shared page that tells which job is running.\n"
+    "      --plugin FILE       Load functions from a shared object; may be repeated.\n"
+    "      --memory BYTES      Data it may allocate.\n"
+    "      --cpu N             The core to stay on.\n"
+    "      --check-plugin FILE Load the plug-in, and say whether that went well.\n";
+
+static const struct {
+    const char *verb, *text;
+} texts[] = {
+    {"map", help_map},
+    {"compare", help_compare},
+    {"functions", help_functions},
+    {"worker", help_worker},
+};
+
+int help_print(const char *verb)
+{
+    const char *text = help_muster;
+    struct muster_error error;
+    struct output output;
+    int code;
+
+    for (size_t i = 0; verb && i < sizeof texts / sizeof *texts; i++)
+        if (strcmp(texts[i].verb, verb) == 0)
+            text = texts[i].text;
+    output_init(&output, STDOUT_FILENO, "standard output", OUTPUT_TEXT);
+    code = output_text(&output, "%s", text) ? muster_error_set(&error, MUSTER_ENOMEM, "out of memory")
+                                            : output_flush(&output, &error);
+    output_fini(&output);
+    return code ? plain_error(&error) : 0;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The `muster` command: makes the descriptors and signals fit to work with, and hands over
+ * to the verb.
+ */
+#include "base/log.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+#include "jobs/nearest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} verbs[] = {
+    {"map", verb_map},
+    {"compare", verb_compare},
+    {"functions", verb_functions},
+    {"worker", verb_worker},
+};
+
+enum { VERB_COUNT = sizeof verbs / sizeof *verbs };
+
+/* Descriptors 0, 1 and 2 are open, so that no file of ours takes their place. One that the
+ * caller had closed becomes /dev/null for reading: writing to it fails, and is reported. */
+static void open_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) != fd)
+            abort();
+}
+
+static int print_version(void)
+{
+    struct muster_error error;
+    struct output output;
+    int code;
+
+    output_init(&output, STDOUT_FILENO, "standard output", OUTPUT_TEXT);
+    code = output_text(&output, "muster %s\n", MUSTER_VERSION) || output_flush(&output, &error);
+    output_fini(&output);
+    return code ? plain_error(&error) : 0;
+}
+
+static int unknown_verb(const char *word)
+{
+    unsigned least = NEAREST_FAR, distance;
+    const char *nearest = NULL;
+
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        distance = nearest_distance(word, verbs[i].name);
+        if (distance < least) {
+            least = distance;
+            nearest = verbs[i].name;
+        }
+    }
+    if (nearest)
+        log_error("there is no verb '%s'; did you mean %s? See 'muster %s --help'", word, nearest, nearest);
+    else
+        log_error("there is no verb '%s'; see 'muster --help'", word);
+    return STATUS_ERROR;
+}
+
+static int is_one_of(const char *word, const char *first, const char *second)
+{
+    return strcmp(word, first) == 0 || strcmp(word, second) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    open_standard_descriptors();
+    signal(SIGPIPE, SIG_IGN); /* a reader that leaves is an error to report, not a death */
+    if (argc < 2) {
+        log_error("no verb is given; see 'muster --help'");
+        return STATUS_ERROR;
+    }
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return verbs[i].run(argc - 1, argv + 1);
+    if (is_one_of(argv[1], "--version", "-V"))
+        return print_version();
+    if (is_one_of(argv[1], "--help", "-h") || (strcmp(argv[1], "help") == 0 && argc == 2))
+        return help_print(NULL);
+    if (strcmp(argv[1], "help") != 0)
+        return unknown_verb(argv[1]);
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        if (strcmp(argv[2], verbs[i].name) == 0)
+            return help_print(verbs[i].name);
+    return unknown_verb(argv[2]);
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * muster map: a function over arguments. Results go to standard output as they come, failed
+ * jobs to standard error (or, as objects, to standard output), and how many failed is the
+ * exit status. Everything here runs on the main thread.
+ */
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/interrupt.h"
+#include "cli/json_write.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/stats.h"
+#include "cli/verbs.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    FAILURE_LINES = 20,   /* failed jobs named on standard error; more are only counted */
+    ARGUMENT_BYTES = 200, /* of an argument shown there */
+};
+
+struct map {
+    struct options options;
+    struct arguments arguments;
+    struct output output;
+    struct progress progress;
+    struct stats stats;
+    int interrupt_fd;
+    bool shares_terminal;      /* results appear where the progress line stands */
+    uint64_t total;            /* jobs of the batch, 0 while not known */
+    uint64_t failed_lines;     /* failures that were, or would have been, named */
+    uint64_t unprintable;      /* jobs whose value is no JSON, failed in our eyes */
+    struct muster_error error; /* why a callback ended the batch */
+};
+
+/* The argument of a failed job as JSON, cut where it is long; "" when it cannot be shown. */
+static void show_argument(const msgpack_object *argument, char text[ARGUMENT_BYTES])
+{
+    msgpack_sbuffer json;
+    size_t size;
+
+    text[0] = '\0';
+    msgpack_sbuffer_init(&json);
+    if (argument && json_write(argument, &json) == 0) {
+        size = json.size < ARGUMENT_BYTES ? json.size : ARGUMENT_BYTES - 4;
+        while (size < json.size && size > 0 && ((unsigned char)json.data[size] & 0xc0) == 0x80)
+            size--; /* not in the middle of a character */
+        memcpy(text, json.data, size);
+        strcpy(text + size, size < json.size ? "..." : "");
+    }
+    msgpack_sbuffer_destroy(&json);
+}
+
+static void name_failure(struct map *map, const struct muster_result *result)
+{
+    char argument[ARGUMENT_BYTES];
+
+    if (map->options.format == OUTPUT_JSON || map->failed_lines++ >= FAILURE_LINES)
+        return;
+    progress_hide(&map->progress);
+    show_argument(result->argument, argument);
+    if (argument[0])
+        log_error("job 1.%" PRIu64 " (argument %s): %s", result->index, argument, result->text);
+    else
+        log_error("job 1.%" PRIu64 ": %s", result->index, result->text);
+}
+
+/* A job that succeeded with a value that is no JSON: as good as failed. */
+static int on_unprintable(struct map *map, const struct muster_result *result)
+{
+    struct muster_result failed = *result;
+
+    failed.value = NULL;
+    failed.code = map->error.code;
+    failed.text = map->error.text;
+    map->unprintable++;
+    name_failure(map, &failed);
+    return output_result(&map->output, &failed, &map->error);
+}
+
+static int on_result(void *context, const struct muster_result *result)
+{
+    struct map *map = context;
+    int code;
+
+    if (map->shares_terminal)
+        progress_hide(&map->progress);
+    if (result->code)
+        name_failure(map, result);
+    code = output_result(&map->output, result, &map->error);
+    if (code && result->code == 0 && code != MUSTER_EOUTPUT && code != MUSTER_ENOMEM)
+        return on_unprintable(map, result);
+    return code;
+}
+
+static int on_tick(void *context, const struct muster_progress *progress)
+{
+    struct map *map = context;
+
+    if (progress->total)
+        map->total = progress->total;
+    if (output_pending(&map->output)) {
+        if (map->shares_terminal)
+            progress_hide(&map->progress);
+        if (output_flush(&map->output, &map->error))
+            return MUSTER_EOUTPUT;
+    }
+    progress_show(&map->progress, progress);
+    return 0;
+}
+
+/* "12 of 1000 jobs", "12 jobs" while the total is not known, "1 job". */
+static void count_jobs(uint64_t count, uint64_t total, char *text, size_t size)
+{
+    if (total)
+        snprintf(text, size, "%" PRIu64 " of %" PRIu64 " job%s", count, total, total == 1 ? "" : "s");
+    else
+        snprintf(text, size, "%" PRIu64 " job%s", count, count == 1 ? "" : "s");
+}
+
+/* Says how the batch ended; returns the exit status. */
+static int conclude(struct map *map, int code, const struct muster_summary *summary,
+                    const struct muster_error *error)
+{
+    uint64_t total = code == 0 ? summary->jobs : map->total;
+    char jobs[96];
+
+    if (map->failed_lines > FAILURE_LINES)
+        log_error("... and %" PRIu64 " more failed; -o json names them all",
+                  map->failed_lines - FAILURE_LINES);
+    if (summary->failed > 0) {
+        count_jobs(summary->failed, total, jobs, sizeof jobs);
+        log_error("%s failed", jobs);
+    }
+    if (code == MUSTER_ECANCELLED && interrupt_signal()) {
+        count_jobs(summary->succeeded + summary->failed, total, jobs, sizeof jobs);
+        log_error("interrupted: %s done", jobs);
+        return STATUS_SIGNAL + interrupt_signal();
+    }
+    if (code)
+        return plain_error(error);
+    if (summary->cancelled > 0) {
+        count_jobs(summary->cancelled, total, jobs, sizeof jobs);
+        log_error("halted: %s not done", jobs);
+    }
+    return summary->failed < STATUS_FAILED_MANY ? (int)summary->failed : STATUS_FAILED_MANY;
+}
+
+static struct muster_batch make_batch(struct map *map)
+{
+    const struct options *options = &map->options;
+    struct muster_batch batch = {
+        .function = options->function,
+        .source = arguments_source(&map->arguments),
+        .chunk_jobs = options->chunk_jobs,
+        .timeout_s = options->timeout_s,
+        .retries = options->retries,
+        .halt_failures = options->halt_failures,
+        .halt_now = options->halt_now,
+        .unordered = options->unordered,
+        .failures_only = options->format == OUTPUT_NONE,
+        .want_arguments = options->format == OUTPUT_JSON,
+        .want_timings = options->format == OUTPUT_JSON,
+        .on_result = on_result,
+        .on_tick = on_tick,
+        .context = map,
+        .interrupt_fd = map->interrupt_fd,
+    };
+
+    if (batch.source.kind == MUSTER_SOURCE_RANGE)
+        map->total = (uint64_t)batch.source.last - (uint64_t)batch.source.first + 1;
+    return batch;
+}
+
+/* Runs the batch, and writes all that it left to write whatever came of it. */
+static int run(struct map *map, muster *m)
+{
+    struct muster_batch batch = make_batch(map);
+    struct muster_summary summary = {.workers = 0};
+    struct muster_error error, late;
+    int code;
+
+    code = muster_map(m, &batch, &summary, &error);
+    progress_hide(&map->progress);
+    summary.succeeded -= map->unprintable;
+    summary.failed += map->unprintable;
+    if (code && code == map->error.code)
+        error = map->error; /* a callback ended the batch, and knows why */
+    if (code != MUSTER_EOUTPUT && output_flush(&map->output, &late) && !code) {
+        code = late.code;
+        error = late;
+    }
+    if (summary.workers > 0 && stats_write(&map->stats, map->options.open.model, &summary, &late) && !code) {
+        code = late.code;
+        error = late;
+    }
+    return conclude(map, code, &summary, &error);
+}
+
+/* Opens all that the batch needs, in an order in which nothing is begun that a mistake on the
+ * command line would throw away; returns the exit status. */
+static int open_and_run(struct map *map)
+{
+    struct options *options = &map->options;
+    struct muster_error error;
+    muster *m = NULL;
+    int status = STATUS_ERROR;
+
+    if (arguments_init(&map->arguments, options->family, options->items, options->item_count, &error) ||
+        stats_open(&map->stats, options->stats, &error) || interrupt_start(&map->interrupt_fd, &error)) {
+        plain_error(&error);
+        goto out;
+    }
+    options->open.worker_program = program_path();
+    if (muster_open(&options->open, &m, &error)) {
+        plain_error(&error);
+        goto out;
+    }
+    if (options->family == ARGUMENTS_STDIN && isatty(STDIN_FILENO))
+        log_error("reading arguments from standard input, a line each; end with Ctrl-D");
+    output_init(&map->output, STDOUT_FILENO, "standard output", options->format);
+    progress_init(&map->progress, STDERR_FILENO, options->progress);
+    map->shares_terminal = isatty(STDOUT_FILENO);
+    status = run(map, m);
+    output_fini(&map->output);
+    muster_close(m);
+out:
+    stats_close(&map->stats);
+    arguments_fini(&map->arguments);
+    return status;
+}
+
+int verb_map(int argc, char **argv)
+{
+    struct map map = {.stats.fd = STDERR_FILENO, .arguments.fd = -1};
+    struct muster_error error;
+
+    if (options_parse(&map.options, VERB_MAP, argc, argv, &error))
+        return usage_error(argv[0], &error);
+    if (map.options.help)
+        return help_print(argv[0]);
+    return open_and_run(&map);
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The options of all verbs in one table. getopt_long reads them, before and after the
+ * FUNCTION; what stands after `:::` or `::::` is arguments, up to a word that is spelled
+ * exactly as an option of the verb.
+ */
+#include "cli/options.h"
+
+#include "cli/quantity.h"
+#include "proto/limits.h"
+
+#include <ctype.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum option_id {
+    OPTION_HELP = 'h',
+    OPTION_WORKERS = 'j',
+    OPTION_OUTPUT = 'o',
+    OPTION_CHECK_PLUGIN = 256, /* from here on there is no letter */
+    OPTION_CHUNK,
+    OPTION_CONNECT,
+    OPTION_CPU,
+    OPTION_CRASH_LIMIT,
+    OPTION_FLIGHT_FD,
+    OPTION_HALT,
+    OPTION_HEARTBEAT,
+    OPTION_MEMORY,
+    OPTION_MODEL,
+    OPTION_MODELS,
+    OPTION_NAME,
+    OPTION_NO_PROGRESS,
+    OPTION_PARENT,
+    OPTION_PIN,
+    OPTION_PLUGIN,
+    OPTION_PROGRESS,
+    OPTION_RETRIES,
+    OPTION_ROUNDS,
+    OPTION_STATS,
+    OPTION_TIMEOUT,
+    OPTION_UNORDERED,
+};
+
+enum {
+    MAP = 1 << VERB_MAP,
+    COMPARE = 1 << VERB_COMPARE,
+    FUNCTIONS = 1 << VERB_FUNCTIONS,
+    WORKER = 1 << VERB_WORKER,
+    ROUNDS_DEFAULT = 3,
+    ROUNDS_MAX = 1000,
+    CPU_MAX = 1 << 16,
+};
+
+static const struct {
+    const char *name;
+    enum option_id id;
+    int takes; /* no_argument, required_argument */
+    unsigned verbs;
+} table[] = {
+    {"help", OPTION_HELP, no_argument, MAP | COMPARE | FUNCTIONS | WORKER},
+    {"workers", OPTION_WORKERS, required_argument, MAP | COMPARE},
+    {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | FUNCTIONS},
+    {"check-plugin", OPTION_CHECK_PLUGIN, required_argument, WORKER},
+    {"chunk", OPTION_CHUNK, required_argument, MAP | COMPARE},
+    {"connect", OPTION_CONNECT, required_argument, WORKER},
+    {"cpu", OPTION_CPU, required_argument, WORKER},
+    {"crash-limit", OPTION_CRASH_LIMIT, required_argument, MAP},
+    {"flight-fd", OPTION_FLIGHT_FD, required_argument, WORKER},
+    {"halt", OPTION_HALT, required_argument, MAP},
+    {"heartbeat", OPTION_HEARTBEAT, required_argument, MAP},
+    {"memory", OPTION_MEMORY, required_argument, MAP | WORKER},
+    {"model", OPTION_MODEL, required_argument, MAP},
+    {"models", OPTION_MODELS, required_argument, COMPARE},
+    {"name", OPTION_NAME, required_argument, WORKER},
+    {"no-progress", OPTION_NO_PROGRESS, no_argument, MAP | COMPARE},
+    {"parent", OPTION_PARENT, required_argument, WORKER},
+    {"pin", OPTION_PIN, no_argument, MAP | COMPARE},
+    {"plugin", OPTION_PLUGIN, required_argument, MAP | COMPARE | FUNCTIONS | WORKER},
+    {"progress", OPTION_PROGRESS, no_argument, MAP | COMPARE},
+    {"retries", OPTION_RETRIES, required_argument, MAP},
+    {"rounds", OPTION_ROUNDS, required_argument, COMPARE},
+    {"stats", OPTION_STATS, required_argument, MAP},
+    {"timeout", OPTION_TIMEOUT, required_argument, MAP},
+    {"unordered", OPTION_UNORDERED, no_argument, MAP},
+};
+
+enum { TABLE_COUNT = sizeof table / sizeof *table };
+
+/* Readers of one option's value. */
+
+static int take_integer(const char *text, unsigned least, unsigned most, unsigned *ret_number,
+                        struct muster_error *ret_error)
+{
+    uint64_t number;
+
+    if (quantity_integer(text, least, most, &number, ret_error))
+        return MUSTER_EINVALID;
+    *ret_number = (unsigned)number;
+    return 0;
+}
+
+static int take_int(const char *text, int least, int most, int *ret_number, struct muster_error *ret_error)
+{
+    unsigned number;
+
+    if (take_integer(text, (unsigned)least, (unsigned)most, &number, ret_error))
+        return MUSTER_EINVALID;
+    *ret_number = (int)number;
+    return 0;
+}
+
+static int take_seconds(const char *text, double *ret_seconds, struct muster_error *ret_error)
+{
+    return quantity_seconds(text, 0.001, PROTO_TIMEOUT_MS_MAX / 1000.0, ret_seconds, ret_error);
+}
+
+static int take_format(enum verb verb, const char *text, enum output_format *ret_format,
+                       struct muster_error *ret_error)
+{
+    if (strcmp(text, "text") == 0)
+        *ret_format = OUTPUT_TEXT;
+    else if (strcmp(text, "json") == 0)
+        *ret_format = OUTPUT_JSON;
+    else if (strcmp(text, "none") == 0 && verb == VERB_MAP)
+        *ret_format = OUTPUT_NONE;
+    else
+        return muster_error_set(ret_error, MUSTER_EINVALID, "text%s expected",
+                                verb == VERB_MAP ? ", json or none is" : " or json is");
+    return 0;
+}
+
+static int take_models(struct options *options, const char *text, struct muster_error *ret_error)
+{
+    char word[32];
+    size_t size;
+    enum muster_model model;
+
+    options->model_count = 0;
+    for (;; text += size + 1) {
+        size = strcspn(text, ",");
+        if (options->model_count == COMPARE_MODELS_MAX)
+            return muster_error_set(ret_error, MUSTER_EINVALID, "at most %d models can be compared",
+                                    COMPARE_MODELS_MAX);
+        snprintf(word, sizeof word, "%.*s", (int)(size < sizeof word ? size : sizeof word), text);
+        if (muster_model_parse(word, &model, ret_error))
+            return MUSTER_EINVALID;
+        for (size_t i = 0; i < options->model_count; i++)
+            if (options->models[i] == model)
+                return muster_error_set(ret_error, MUSTER_EINVALID, "%s is named twice", word);
+        options->models[options->model_count++] = model;
+        if (text[size] == '\0')
+            return 0;
+    }
+}
+
+static int take_plugin(struct options *options, const char *path, struct muster_error *ret_error)
+{
+    if (options->open.plugin_count == OPTIONS_PLUGINS_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "at most %d plug-ins can be loaded",
+                                OPTIONS_PLUGINS_MAX);
+    options->plugins[options->open.plugin_count++] = path;
+    options->worker.plugin_count = options->open.plugin_count;
+    return 0;
+}
+
+static int take_chunk(const char *text, unsigned *ret_jobs, struct muster_error *ret_error)
+{
+    if (strcmp(text, "auto") == 0) {
+        *ret_jobs = 0;
+        return 0;
+    }
+    if (take_integer(text, 1, PROTO_CHUNK_JOBS_MAX, ret_jobs, ret_error))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "auto or a number of jobs from 1 to %d is expected", PROTO_CHUNK_JOBS_MAX);
+    return 0;
+}
+
+/* One option. On failure *ret_error says what was expected. */
+static int take(struct options *o, enum verb verb, enum option_id id, const char *text,
+                struct muster_error *ret_error)
+{
+    switch (id) {
+    case OPTION_HELP:
+        o->help = true;
+        return 0;
+    case OPTION_WORKERS:
+        return quantity_workers(text, muster_cores(), PROTO_WORKERS_MAX, &o->open.workers, ret_error);
+    case OPTION_OUTPUT:
+        return take_format(verb, text, &o->format, ret_error);
+    case OPTION_CHECK_PLUGIN:
+        o->check_plugin = text;
+        return 0;
+    case OPTION_CHUNK:
+        return take_chunk(text, &o->chunk_jobs, ret_error);
+    case OPTION_CONNECT:
+        o->worker.endpoint = text;
+        return 0;
+    case OPTION_CPU:
+        return take_int(text, 0, CPU_MAX, &o->worker.cpu, ret_error);
+    case OPTION_CRASH_LIMIT:
+        return take_integer(text, 1, PROTO_CRASH_LIMIT_MAX, &o->open.crash_limit, ret_error);
+    case OPTION_FLIGHT_FD:
+        return take_int(text, 0, INT_MAX, &o->worker.flight_fd, ret_error);
+    case OPTION_HALT:
+        return quantity_halt(text, &o->halt_failures, &o->halt_now, ret_error);
+    case OPTION_HEARTBEAT:
+        return take_seconds(text, &o->open.heartbeat_s, ret_error);
+    case OPTION_MEMORY:
+        return quantity_size(text, verb == VERB_MAP ? &o->open.memory_bytes : &o->worker.memory_bytes,
+                             ret_error);
+    case OPTION_MODEL:
+        return muster_model_parse(text, &o->open.model, ret_error);
+    case OPTION_MODELS:
+        return take_models(o, text, ret_error);
+    case OPTION_NAME:
+        o->worker.name = text;
+        return 0;
+    case OPTION_NO_PROGRESS:
+        o->progress = PROGRESS_NEVER;
+        return 0;
+    case OPTION_PARENT:
+        return take_int(text, 1, INT_MAX, &o->worker.parent_pid, ret_error);
+    case OPTION_PIN:
+        o->open.pin = true;
+        return 0;
+    case OPTION_PLUGIN:
+        return take_plugin(o, text, ret_error);
+    case OPTION_PROGRESS:
+        o->progress = PROGRESS_ALWAYS;
+        return 0;
+    case OPTION_RETRIES:
+        return take_integer(text, 0, PROTO_RETRIES_MAX, &o->retries, ret_error);
+    case OPTION_ROUNDS:
+        return take_integer(text, 1, ROUNDS_MAX, &o->rounds, ret_error);
+    case OPTION_STATS:
+        o->stats = text;
+        return 0;
+    case OPTION_TIMEOUT:
+        return take_seconds(text, &o->timeout_s, ret_error);
+    case OPTION_UNORDERED:
+        o->unordered = true;
+        return 0;
+    }
+    return muster_error_set(ret_error, MUSTER_EINVALID, "unknown option");
+}
+
+/* What getopt_long needs to know for one verb. */
+struct grammar {
+    char letters[2 * TABLE_COUNT + 2];
+    struct option names[TABLE_COUNT + 1];
+};
+
+static void make_grammar(enum verb verb, struct grammar *ret_grammar)
+{
+    char *letter = ret_grammar->letters;
+    struct option *name = ret_grammar->names;
+
+    *letter++ = ':'; /* getopt: tell a missing value from an unknown option */
+    for (size_t i = 0; i < TABLE_COUNT; i++) {
+        if (!(table[i].verbs & 1U << verb))
+            continue;
+        *name++ = (struct option){.name = table[i].name, .has_arg = table[i].takes, .val = (int)table[i].id};
+        if (table[i].id >= OPTION_CHECK_PLUGIN)
+            continue;
+        *letter++ = (char)table[i].id;
+        if (table[i].takes == required_argument)
+            *letter++ = ':';
+    }
+    *letter = '\0';
+    *name = (struct option){0};
+}
+
+/* How an option is spelled in errors: -j or --chunk. */
+static void spell(int id, char *text, size_t size)
+{
+    if (id < OPTION_CHECK_PLUGIN)
+        snprintf(text, size, "-%c", id);
+    for (size_t i = 0; i < TABLE_COUNT; i++)
+        if ((int)table[i].id == id && id >= OPTION_CHECK_PLUGIN)
+            snprintf(text, size, "--%s", table[i].name);
+}
+
+/* What getopt_long refused. */
+static int refuse(int verdict, char *const *argv, struct muster_error *ret_error)
+{
+    char spelled[64];
+
+    if (verdict == ':')
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%s needs a value", argv[optind - 1]);
+    if (optopt >= OPTION_CHECK_PLUGIN) {
+        spell(optopt, spelled, sizeof spelled);
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%s takes no value", spelled);
+    }
+    if (optopt > 0)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "unknown option -%c", optopt);
+    return muster_error_set(ret_error, MUSTER_EINVALID, "unknown or ambiguous option %s", argv[optind - 1]);
+}
+
+/* Takes the options of argv[1..argc) and moves the other words behind them; *ret_rest is the
+ * place of the first of those. */
+static int take_all(struct options *options, enum verb verb, int argc, char **argv, int *ret_rest,
+                    struct muster_error *ret_error)
+{
+    struct muster_error why;
+    struct grammar grammar;
+    char spelled[64];
+    int id;
+
+    make_grammar(verb, &grammar);
+    opterr = 0;
+    optind = 0; /* glibc: start over, with nothing remembered */
+    while ((id = getopt_long(argc, argv, grammar.letters, grammar.names, NULL)) != -1) {
+        if (id == '?' || id == ':')
+            return refuse(id, argv, ret_error);
+        if (take(options, verb, (enum option_id)id, optarg, &why)) {
+            spell(id, spelled, sizeof spelled);
+            return muster_error_set(ret_error, MUSTER_EINVALID, "%s %s: %s", spelled, optarg, why.text);
+        }
+        if (options->help)
+            break;
+    }
+    *ret_rest = optind;
+    return 0;
+}
+
+/* The arguments on the command line. */
+
+static bool is_separator(const char *word)
+{
+    size_t colons = strspn(word, ":");
+
+    return (colons == 3 || colons == 4) && (word[colons] == '\0' || strcmp(word + colons, "+") == 0);
+}
+
+/* Whether the word is spelled as an option of the verb: -j, -j4, --chunk, --chunk=8. */
+static bool is_option(enum verb verb, const char *word)
+{
+    size_t size = strcspn(word, "=");
+
+    for (size_t i = 0; i < TABLE_COUNT; i++) {
+        if (!(table[i].verbs & 1U << verb) || word[0] != '-')
+            continue;
+        if (word[1] == '-' && strlen(table[i].name) + 2 == size &&
+            strncmp(word + 2, table[i].name, size - 2) == 0)
+            return true;
+        if ((int)table[i].id == word[1] && (word[2] == '\0' || isdigit((unsigned char)word[2])))
+            return true;
+    }
+    return false;
+}
+
+/* Finds `:::` or `::::` and what belongs to it. *ret_place is its place, argc when there is
+ * none; *ret_end the place of the first option behind it, or argc. */
+static int find_arguments(struct options *options, enum verb verb, int argc, char **argv, int *ret_place,
+                          int *ret_end, struct muster_error *ret_error)
+{
+    int place = 1, end;
+
+    while (place < argc && !is_separator(argv[place]))
+        place++;
+    *ret_place = *ret_end = place;
+    if (place == argc)
+        return 0;
+    if (strchr(argv[place], '+'))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "%s is not supported: a function takes one argument", argv[place]);
+    for (end = place + 1; end < argc && !is_option(verb, argv[end]); end++)
+        if (is_separator(argv[end]))
+            return muster_error_set(ret_error, MUSTER_EINVALID,
+                                    "only one ::: or :::: can be given: a function takes one argument");
+    options->family = strlen(argv[place]) == 3 ? ARGUMENTS_WORDS : ARGUMENTS_FILES;
+    options->items = argv + place + 1;
+    options->item_count = (size_t)(end - place - 1);
+    *ret_end = end;
+    return 0;
+}
+
+static int check(const struct options *options, enum verb verb, struct muster_error *ret_error)
+{
+    bool maps = verb == VERB_MAP || verb == VERB_COMPARE;
+
+    if (maps && !options->function)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "no FUNCTION is named (muster functions lists them)");
+    if (!maps && options->items)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "it takes no arguments after ::: or ::::");
+    if (verb == VERB_WORKER && options->function)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "unexpected word '%s'", options->function);
+    return 0;
+}
+
+static void set_defaults(struct options *options)
+{
+    static const enum muster_model models[] = {MUSTER_INLINE, MUSTER_THREADS, MUSTER_PROCESSES};
+
+    *options = (struct options){
+        .open.model = MUSTER_PROCESSES, .rounds = ROUNDS_DEFAULT, .worker = {.flight_fd = -1, .cpu = -1}};
+    options->open.plugins = options->plugins;
+    options->worker.plugins = options->plugins;
+    options->model_count = sizeof models / sizeof *models;
+    memcpy(options->models, models, sizeof models);
+}
+
+int options_parse(struct options *options, enum verb verb, int argc, char **argv,
+                  struct muster_error *ret_error)
+{
+    int place, end, rest, code;
+
+    set_defaults(options);
+    code = find_arguments(options, verb, argc, argv, &place, &end, ret_error);
+    if (code)
+        return code;
+    code = take_all(options, verb, place, argv, &rest, ret_error);
+    if (code || options->help)
+        return code;
+    if (rest < place)
+        options->function = argv[rest++];
+    if (rest == place && end < argc) {
+        /* Options behind the arguments: the word before them stands for argv[0]. */
+        place = argc - end + 1;
+        argv += end - 1;
+        code = take_all(options, verb, place, argv, &rest, ret_error);
+        if (code || options->help)
+            return code;
+    }
+    if (rest < place)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "unexpected word '%s'%s", argv[rest],
+                                options->items ? "" : " (arguments stand after :::)");
+    return check(options, verb, ret_error);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The options of all verbs, from the words of a command line to checked numbers. Every
+ * error names the option, what it got and what it takes.
+ */
+#ifndef MUSTER_CLI_OPTIONS_H
+#define MUSTER_CLI_OPTIONS_H
+
+#include "cli/arguments.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "client/muster.h"
+#include "lab/compare.h"
+#include "worker/worker.h"
+
+enum verb { VERB_MAP, VERB_COMPARE, VERB_FUNCTIONS, VERB_WORKER };
+
+enum { OPTIONS_PLUGINS_MAX = 64 };
+
+struct options {
+    bool help;            /* asked for; nothing else is checked then */
+    const char *function; /* the word that is no option; NULL when there is none */
+
+    enum arguments_family family;
+    char **items; /* words or files after `:::` or `::::` */
+    size_t item_count;
+
+    struct muster_options open;
+    unsigned chunk_jobs;
+    double timeout_s;
+    unsigned retries;
+    uint64_t halt_failures;
+    bool halt_now;
+    bool unordered;
+    enum output_format format;
+    enum progress_wish progress;
+    const char *stats;
+
+    enum muster_model models[COMPARE_MODELS_MAX];
+    size_t model_count;
+    unsigned rounds;
+
+    struct worker_options worker;
+    const char *check_plugin;
+
+    const char *plugins[OPTIONS_PLUGINS_MAX];
+};
+
+/* Reads a command line whose argv[0] is the verb. Reorders argv, which, as the options point
+ * into it, must outlive them. 0 or MUSTER_EINVALID. */
+int options_parse(struct options *options, enum verb verb, int argc, char **argv,
+                  struct muster_error *ret_error);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The statistics file. It is not replaced by rename: the path may be a pipe, a terminal or
+ * /dev/fd/N, and one short write at the end leaves no half of it.
+ */
+#include "cli/stats.h"
+
+#include "base/clock.h"
+#include "cli/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int stats_open(struct stats *stats, const char *path, struct muster_error *ret_error)
+{
+    const int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY;
+
+    *stats = (struct stats){.path = path, .fd = STDERR_FILENO};
+    if (!path || strcmp(path, "-") == 0)
+        return 0;
+    stats->fd = open(path, flags | O_CREAT | O_EXCL, 0666);
+    stats->created = stats->fd >= 0;
+    if (stats->fd < 0 && errno == EEXIST)
+        stats->fd = open(path, flags);
+    if (stats->fd >= 0)
+        return 0;
+    stats->path = NULL;
+    return muster_error_system(ret_error, errno, "cannot write statistics to %s", path);
+}
+
+static double seconds(uint64_t ns)
+{
+    return (double)ns / (double)CLOCK_NS_PER_S;
+}
+
+static json_int_t count(uint64_t number)
+{
+    return (json_int_t)number;
+}
+
+static json_t *document(enum muster_model model, const struct muster_summary *s)
+{
+    double wall_s = seconds(s->wall_ns);
+
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:{s:f, s:f}}", "model",
+        muster_model_name(model), "workers", count(s->workers), "jobs", count(s->jobs), "ok",
+        count(s->succeeded), "failed", count(s->failed), "cancelled", count(s->cancelled), "retried",
+        count(s->retried), "crashes", count(s->crashes), "chunks", count(s->chunks), "wall_s", wall_s,
+        "cpu_s", seconds(s->cpu_ns), "jobs_per_s", s->wall_ns ? (double)s->jobs / wall_s : 0.0, "execute_s",
+        seconds(s->execute_ns), "bytes_in", count(s->bytes_in), "bytes_out", count(s->bytes_out), "receipt",
+        "execute_s", seconds(s->execute_ns), "execute_cpu_s", seconds(s->execute_cpu_ns));
+}
+
+/* What an earlier run left goes; pipes and terminals have nothing to cut. */
+static int cut(int fd)
+{
+    struct stat status;
+
+    if (fstat(fd, &status))
+        return errno;
+    return S_ISREG(status.st_mode) && ftruncate(fd, 0) ? errno : 0;
+}
+
+int stats_write(struct stats *stats, enum muster_model model, const struct muster_summary *summary,
+                struct muster_error *ret_error)
+{
+    bool to_stderr = stats->fd == STDERR_FILENO;
+    struct output output;
+    int code, error;
+
+    if (!stats->path)
+        return 0;
+    output_init(&output, stats->fd, to_stderr ? "standard error" : stats->path, OUTPUT_JSON);
+    code = output_document(&output, document(model, summary));
+    if (code)
+        code = muster_error_set(ret_error, code, "out of memory");
+    error = code || to_stderr ? 0 : cut(stats->fd);
+    if (error)
+        code = muster_error_system(ret_error, error, "cannot write statistics to %s", stats->path);
+    if (!code)
+        code = output_flush(&output, ret_error);
+    output_fini(&output);
+    if (!code)
+        stats->created = false;
+    return code;
+}
+
+void stats_close(struct stats *stats)
+{
+    if (stats->created)
+        unlink(stats->path);
+    if (stats->fd != STDERR_FILENO)
+        close(stats->fd);
+    *stats = (struct stats){.fd = STDERR_FILENO};
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The verbs of the command, a file each, and what they share. A verb gets the command line
+ * from its own name on and returns the exit status; argv outlives everything.
+ */
+#ifndef MUSTER_CLI_VERBS_H
+#define MUSTER_CLI_VERBS_H
+
+#include "base/error.h"
+
+/* Exit statuses besides the number of failed jobs, which is cut to STATUS_FAILED_MANY. */
+enum {
+    STATUS_FAILED_MANY = 101,
+    STATUS_ERROR = 255,
+    STATUS_SIGNAL = 128, /* plus the signal's number */
+};
+
+int verb_map(int argc, char **argv);
+int verb_compare(int argc, char **argv);
+int verb_functions(int argc, char **argv);
+int verb_worker(int argc, char **argv);
+
+/* The path of this very program, for starting it again as a worker; static. */
+const char *program_path(void);
+
+/* Prints the help of a verb, or with NULL that of the command; returns the exit status. */
+int help_print(const char *verb);
+
+/* Says what is wrong with a command line and where its help is; returns STATUS_ERROR. */
+int usage_error(const char *verb, const struct muster_error *error);
+
+/* Says what went wrong; returns STATUS_ERROR. */
+int plain_error(const struct muster_error *error);
+
+#endif
