@@ -39,6 +39,17 @@ enum {
      * enough that a message costs little per byte, small enough to stay in an L2 cache. */
     PROTO_BLOCK_BYTES = 256 << 10,
 
+    /* Failures that a worker gathers before it reports: with texts of full length they fill
+     * half of a header frame. */
+    PROTO_REPORT_FAILURES_MAX = 2048,
+
+    /* What a message with a payload counts in grants and windows beside its payload's bytes:
+     * about what its bookkeeping takes in memory, so that many tiny messages are bounded too. */
+    PROTO_MESSAGE_COST_BYTES = 256,
+
+    /* Argument bytes that a coordinator lets a client send ahead of what workers took. */
+    PROTO_GRANT_BYTES = 4 << 20,
+
     /* Arguments in one ARGUMENTS message. */
     PROTO_BLOCK_JOBS_MAX = 4096,
 

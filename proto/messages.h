@@ -6,7 +6,8 @@
  * A message is a header (this struct) and, for the types that say so, a payload: the
  * encoded values of a run of jobs, one after another, which only the two ends look into.
  * Texts and arrays inside a decoded message are borrowed from the frame and the zone it was
- * decoded with. Indexes of jobs count from 1. Durations are nanoseconds unless named.
+ * decoded with. A message's cost, for grants and windows, is its payload's size plus
+ * PROTO_MESSAGE_COST_BYTES. Indexes of jobs count from 1. Durations are nanoseconds unless named.
  */
 #ifndef MUSTER_PROTO_MESSAGES_H
 #define MUSTER_PROTO_MESSAGES_H
@@ -80,7 +81,7 @@ struct proto_submit {
     uint32_t retries;      /* of a job that failed or timed out */
     uint32_t crash_limit;  /* worker deaths until a job is quarantined, at least 1 */
     bool timings;          /* measure every job */
-    uint64_t window_bytes; /* result bytes that may be sent and not yet consumed */
+    uint64_t window_bytes; /* result cost that may be sent and not yet consumed */
 };
 
 struct proto_accepted {
@@ -100,7 +101,7 @@ struct proto_seal {
 
 struct proto_grant {
     uint64_t ticket;
-    uint64_t bytes; /* argument payload bytes the client may have sent in total */
+    uint64_t bytes; /* ARGUMENTS may be sent while their total cost is below this */
 };
 
 struct proto_failure {
@@ -129,7 +130,7 @@ struct proto_results { /* payload */
 
 struct proto_consumed {
     uint64_t ticket;
-    uint64_t bytes; /* of result payload, in total */
+    uint64_t bytes; /* total cost of the RESULTS it is done with */
 };
 
 struct proto_ended {

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The arguments that a client sent and may still be asked for: to say with which argument a
+ * job failed, or to hand it out with the result. Kept encoded, as they were sent, until all
+ * jobs of a block have been delivered. One thread.
+ */
+#ifndef MUSTER_CLIENT_SENT_H
+#define MUSTER_CLIENT_SENT_H
+
+#include "base/blob.h"
+
+#include <msgpack.h>
+
+struct sent_block {
+    struct blob *blob; /* a reference; NULL once all its jobs were delivered */
+    uint64_t first;
+    uint32_t count, undelivered;
+    uint64_t cursor; /* the job whose argument starts at `offset` */
+    size_t offset;
+};
+
+struct sent {
+    struct sent_block *blocks; /* ordered by `first`; the live ones are [head, tail) */
+    size_t head, tail, capacity;
+    size_t bytes; /* of all blobs held */
+};
+
+/* Remembers a block of arguments; takes a reference. Blocks come in order. 0 or MUSTER_ENOMEM. */
+int sent_add(struct sent *sent, struct blob *blob, uint64_t first, uint32_t count);
+
+/* The argument of a job that was not delivered yet, its containers in `zone`, its strings in
+ * the block. 0, MUSTER_ENOTFOUND or MUSTER_ENOMEM. */
+int sent_argument(struct sent *sent, uint64_t index, msgpack_zone *zone, msgpack_object *ret_argument);
+
+/* Jobs first .. first + count - 1, of one block, need their arguments no longer. */
+void sent_delivered(struct sent *sent, uint64_t first, uint32_t count);
+
+void sent_fini(struct sent *sent);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The jobs and arguments of a batch. See batch.h.
+ */
+#include "coordinator/batch.h"
+
+#include "base/error.h"
+#include "proto/scan.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+struct batch *batch_create(uint64_t id, const char *client, const struct proto_submit *submit)
+{
+    struct batch *batch = calloc(1, sizeof *batch);
+
+    if (!batch)
+        return NULL;
+    batch->id = id;
+    memcpy(batch->client, client, strnlen(client, PROTO_PEER_NAME_MAX));
+    memcpy(batch->function, submit->function.bytes, submit->function.size);
+    batch->settings = *submit;
+    batch->settings.function = (struct proto_text){batch->function, submit->function.size};
+    batch->fresh = (struct job_run){.first = 1, .state = JOB_QUEUED};
+    batch->totals.ticket = submit->ticket;
+    pacing_init(&batch->pacing, submit->chunk_jobs);
+    if (submit->kind == PROTO_RANGE) {
+        batch->total = (uint64_t)submit->last - (uint64_t)submit->first + 1;
+        batch->fresh.count = batch->queued = batch->total;
+        batch->sealed = true;
+    }
+    return batch;
+}
+
+static void free_block(struct batch *batch, struct block *block)
+{
+    DL_DELETE(batch->blocks, block);
+    blob_unref(block->payload.blob);
+    free(block);
+}
+
+void batch_destroy(struct batch *batch)
+{
+    struct block *block, *next_block;
+    struct requeued *node, *next_node;
+
+    if (!batch)
+        return;
+    DL_FOREACH_SAFE(batch->blocks, block, next_block)
+    free_block(batch, block);
+    LL_FOREACH_SAFE(batch->requeued, node, next_node)
+    free(node);
+    free(batch);
+}
+
+int batch_append(struct batch *batch, const struct proto_message *message)
+{
+    const struct proto_arguments_block *arguments = &message->arguments;
+    struct block *block;
+
+    if (batch->sealed || batch->received_cost >= batch->granted_cost)
+        return MUSTER_ESTATE;
+    if (arguments->first != batch->total + 1)
+        return MUSTER_EPROTOCOL;
+    block = calloc(1, sizeof *block);
+    if (!block)
+        return MUSTER_ENOMEM;
+    block->payload = message->payload;
+    blob_ref(block->payload.blob);
+    block->first = arguments->first;
+    block->count = block->unended = arguments->count;
+    DL_APPEND(batch->blocks, block);
+    if (batch->fresh.count == 0) {
+        batch->fresh.block = block;
+        batch->fresh_offset = 0;
+    }
+    batch->received_cost += block->payload.size + PROTO_MESSAGE_COST_BYTES;
+    batch->total += block->count;
+    batch->fresh.count += block->count;
+    batch->queued += block->count;
+    return 0;
+}
+
+int batch_seal(struct batch *batch, uint64_t total)
+{
+    if (batch->sealed)
+        return MUSTER_ESTATE;
+    if (total != batch->total)
+        return MUSTER_EPROTOCOL;
+    batch->sealed = true;
+    return 0;
+}
+
+bool batch_ready(const struct batch *batch)
+{
+    if (batch->requeued)
+        return true;
+    return batch->fresh.count > 0 && batch->sent_cost - batch->consumed_cost < batch->settings.window_bytes;
+}
+
+/* The bytes of `run`'s arguments, which start at or behind `offset` where job `from` starts. */
+static int find_arguments(const struct job_run *run, uint64_t from, size_t offset,
+                          struct slice *ret_arguments)
+{
+    const struct slice *payload = &run->block->payload;
+    const uint8_t *bytes = slice_bytes(payload);
+    size_t skipped, length;
+    int result;
+
+    result =
+        scan_values(&scan_value_limits, bytes + offset, payload->size - offset, run->first - from, &skipped);
+    if (result != 0)
+        return result;
+    offset += skipped;
+    result = scan_values(&scan_value_limits, bytes + offset, payload->size - offset, run->count, &length);
+    if (result != 0)
+        return result;
+    *ret_arguments =
+        (struct slice){.blob = payload->blob, .offset = payload->offset + offset, .size = length};
+    return 0;
+}
+
+static int take_requeued(struct batch *batch, uint32_t count, struct job_run *ret_run,
+                         struct slice *ret_arguments)
+{
+    struct requeued *node = batch->requeued;
+    uint64_t take = count < node->run.count ? count : node->run.count;
+    struct job_run run = node->run;
+    int result = 0;
+
+    run.count = take;
+    if (run.block)
+        result = find_arguments(&run, run.block->first, 0, ret_arguments);
+    if (result != 0)
+        return result;
+    *ret_run = job_run_take(&node->run, take);
+    if (node->run.count == 0) {
+        LL_DELETE(batch->requeued, node);
+        free(node);
+    }
+    return 0;
+}
+
+static int take_fresh(struct batch *batch, uint32_t count, struct job_run *ret_run,
+                      struct slice *ret_arguments)
+{
+    struct block *block = batch->fresh.block;
+    uint64_t take = count < batch->fresh.count ? count : batch->fresh.count;
+    struct job_run run = batch->fresh;
+    int result;
+
+    if (block) {
+        uint64_t left = block->first + block->count - run.first;
+
+        take = take < left ? take : left;
+        run.count = take;
+        result = find_arguments(&run, run.first, batch->fresh_offset, ret_arguments);
+        if (result != 0)
+            return result;
+        batch->fresh_offset += ret_arguments->size;
+        batch->taken_cost += ret_arguments->size;
+        if (take == left) { /* the next fresh job, if any, starts the next block */
+            batch->taken_cost += PROTO_MESSAGE_COST_BYTES;
+            batch->fresh.block = block->next;
+            batch->fresh_offset = 0;
+        }
+    }
+    run.count = take;
+    *ret_run = run;
+    batch->fresh.first += take;
+    batch->fresh.count -= take;
+    return 0;
+}
+
+int batch_take(struct batch *batch, uint32_t count, struct job_run *ret_run, struct slice *ret_arguments,
+               int64_t *ret_first_argument)
+{
+    struct slice arguments = {0};
+    struct job_run run;
+    int result;
+
+    result = batch->requeued ? take_requeued(batch, count, &run, &arguments)
+                             : take_fresh(batch, count, &run, &arguments);
+    if (result != 0)
+        return result;
+    result = job_apply(&run, JOB_ASSIGN);
+    assert(result == 0);
+    batch->queued -= run.count;
+    batch->assigned += run.count;
+    *ret_run = run;
+    *ret_arguments = arguments;
+    *ret_first_argument = (int64_t)((uint64_t)batch->settings.first + run.first - 1);
+    return 0;
+}
+
+static int requeue(struct batch *batch, const struct job_run *run)
+{
+    struct requeued *node = malloc(sizeof *node), **place = &batch->requeued;
+
+    if (!node)
+        return MUSTER_ENOMEM;
+    node->run = *run;
+    while (*place && (*place)->run.first < run->first)
+        place = &(*place)->next;
+    node->next = *place;
+    *place = node;
+    batch->queued += run->count;
+    return 0;
+}
+
+/* Counts jobs that have ended, and lets go of arguments nobody will ask for again. */
+static void count_ended(struct batch *batch, const struct job_run *run)
+{
+    switch (run->state) {
+    case JOB_SUCCEEDED:
+        batch->totals.succeeded += run->count;
+        break;
+    case JOB_FAILED:
+        batch->totals.failed += run->count;
+        break;
+    case JOB_CANCELLED:
+        batch->totals.cancelled += run->count;
+        break;
+    case JOB_QUEUED:
+    case JOB_ASSIGNED:
+        return;
+    }
+    if (!run->block)
+        return;
+    assert(run->block->unended >= run->count);
+    run->block->unended -= (uint32_t)run->count;
+    if (run->block->unended == 0 && batch->fresh.block != run->block)
+        free_block(batch, run->block);
+}
+
+int batch_settle(struct batch *batch, struct job_run run, enum job_event event)
+{
+    int result;
+
+    if (run.count == 0)
+        return 0;
+    result = job_apply(&run, event);
+    assert(result == 0);
+    batch->assigned -= run.count;
+    if (event == JOB_RETRY || event == JOB_CRASH)
+        batch->totals.retried += run.count;
+    if (!job_ended(run.state))
+        return requeue(batch, &run);
+    count_ended(batch, &run);
+    return 0;
+}
+
+void batch_drop_queue(struct batch *batch)
+{
+    struct requeued *node, *next;
+
+    LL_FOREACH_SAFE(batch->requeued, node, next)
+    {
+        int result = job_apply(&node->run, JOB_CANCEL);
+
+        assert(result == 0);
+        count_ended(batch, &node->run);
+        free(node);
+    }
+    batch->requeued = NULL;
+    while (batch->fresh.count > 0) {
+        struct job_run run = batch->fresh;
+        struct block *block = run.block;
+        int result;
+
+        if (block && run.count > block->first + block->count - run.first)
+            run.count = block->first + block->count - run.first;
+        batch->fresh.first += run.count;
+        batch->fresh.count -= run.count;
+        if (block)
+            batch->fresh.block = block->next;
+        result = job_apply(&run, JOB_CANCEL);
+        assert(result == 0);
+        count_ended(batch, &run);
+    }
+    batch->queued = 0;
+    batch->sealed = true;
+}
+
+bool batch_over(const struct batch *batch)
+{
+    return batch->sealed && batch->queued == 0 && batch->assigned == 0;
+}

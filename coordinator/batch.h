@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A batch: its jobs as runs, its arguments as a range or as blocks of encoded values, and
+ * the counts from which it is known when it is over. Memory grows with what is in flight
+ * and with the arguments that the client was granted to send, not with the number of jobs.
+ * Pure: no socket, no clock.
+ */
+#ifndef MUSTER_COORDINATOR_BATCH_H
+#define MUSTER_COORDINATOR_BATCH_H
+
+#include "coordinator/job.h"
+#include "coordinator/pacing.h"
+#include "proto/limits.h"
+#include "proto/messages.h"
+
+/* The arguments of one ARGUMENTS message. */
+struct block {
+    struct slice payload; /* holds a reference */
+    uint64_t first;       /* index of its first job */
+    uint32_t count;
+    uint32_t unended; /* jobs of it that are not over; freed with the last */
+    struct block *prev, *next;
+};
+
+/* Jobs that are to run again, in order of index. */
+struct requeued {
+    struct job_run run;
+    struct requeued *next;
+};
+
+struct batch {
+    uint64_t id;
+    char client[PROTO_PEER_NAME_MAX + 1];
+    char function[PROTO_FUNCTION_NAME_MAX + 1];
+    struct proto_submit settings; /* settings.function is `function` */
+
+    bool sealed;               /* `total` is final */
+    uint64_t total;            /* jobs known so far */
+    struct job_run fresh;      /* jobs that were never assigned: up to `total` */
+    size_t fresh_offset;       /* LIST: where the first of them starts in its block */
+    struct block *blocks;      /* oldest first; owned */
+    struct requeued *requeued; /* owned */
+    uint64_t queued, assigned; /* jobs */
+
+    enum proto_cancel_mode cancel; /* 0: not cancelled */
+    uint64_t cancel_deadline_ns;   /* when workers that still run its jobs are killed */
+
+    uint64_t received_cost, taken_cost, granted_cost; /* arguments, see PROTO_MESSAGE_COST_BYTES */
+    uint64_t sent_cost, consumed_cost;                /* results */
+
+    struct pacing pacing;
+    struct proto_ended totals; /* what ENDED will say */
+
+    struct batch *prev, *next; /* of the core's list */
+};
+
+/* NULL when out of memory. */
+struct batch *batch_create(uint64_t id, const char *client, const struct proto_submit *submit);
+void batch_destroy(struct batch *batch);
+
+/* Adds a block of arguments. 0; MUSTER_ESTATE when the batch is sealed or a range, or the
+ * client was not granted so much; MUSTER_EPROTOCOL when it does not follow the last one. */
+int batch_append(struct batch *batch, const struct proto_message *message);
+
+/* No more arguments come. 0, MUSTER_ESTATE when sealed, MUSTER_EPROTOCOL for a wrong total. */
+int batch_seal(struct batch *batch, uint64_t total);
+
+/* Whether a job could be assigned now: one is queued, and its result may be sent. */
+bool batch_ready(const struct batch *batch);
+
+/* Takes up to `count` neighbouring queued jobs, assigns them, and says where their arguments
+ * are: a slice (borrowed) for a LIST, the first argument for a RANGE. Jobs that ran before
+ * come first. Call only when batch_ready. 0, or MUSTER_EPROTOCOL for arguments that do not
+ * scan. */
+int batch_take(struct batch *batch, uint32_t count, struct job_run *ret_run, struct slice *ret_arguments,
+               int64_t *ret_first_argument);
+
+/* Applies an event to jobs that were taken, and counts; jobs that are queued again go back.
+ * 0 or MUSTER_ENOMEM. */
+int batch_settle(struct batch *batch, struct job_run run, enum job_event event);
+
+/* Cancels all queued jobs, and lets no more come. */
+void batch_drop_queue(struct batch *batch);
+
+/* Whether every job has ended and no more will come. */
+bool batch_over(const struct batch *batch);
+
+#endif

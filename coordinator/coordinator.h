@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A coordinator that lives in a thread of its caller: the core, the workers' supervisor and
+ * the socket that both workers and clients talk to, in one loop.
+ *
+ * The thread starts with a handshake and ends by message: after a client sent STOP, workers
+ * are asked to finish, then made to, and coordinator_stop returns.
+ */
+#ifndef MUSTER_COORDINATOR_COORDINATOR_H
+#define MUSTER_COORDINATOR_COORDINATOR_H
+
+#include "base/error.h"
+#include "proto/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct coordinator;
+
+/* Borrowed until coordinator_stop. */
+struct coordinator_options {
+    const char *program; /* the muster binary, for workers */
+    unsigned workers;    /* 1..PROTO_WORKERS_MAX */
+    const char *const *plugins;
+    unsigned plugin_count;
+    uint64_t heartbeat_ns; /* not 0 */
+    uint64_t memory_bytes; /* of a worker; 0: no limit */
+    bool pin, warm;
+};
+
+/* Returns when clients can connect to COORDINATOR_INPROC through `context`, which the caller
+ * owns and which must outlive the coordinator. */
+int coordinator_start(const struct coordinator_options *options, struct wire_context *context,
+                      struct coordinator **ret_coordinator, struct muster_error *ret_error);
+
+/* Waits for the thread, which ends once a client has sent STOP. Takes NULL. */
+void coordinator_stop(struct coordinator *coordinator);
+
+#define COORDINATOR_INPROC "inproc://coordinator"
+
+#endif

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The coordinator's entry points: what happened goes in, what is to be done comes out. See
+ * core.h. Assignment is in dispatch.c, the fate of jobs in settle.c. Pure.
+ */
+#include "coordinator/core.h"
+
+#include "base/clock.h"
+#include "coordinator/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+/* How long workers have to let go of a batch that was cancelled with NOW. */
+static const uint64_t CANCEL_GRACE_NS = 250 * CLOCK_NS_PER_MS;
+
+/* Pause before the n-th attempt to start a worker after failures, doubled each time. */
+static const uint64_t RESPAWN_NS = 50 * CLOCK_NS_PER_MS;
+
+/* How long a worker may take until it says HELLO: its plug-ins load meanwhile. */
+static const uint64_t START_NS = 60 * CLOCK_NS_PER_S;
+
+/* Starts that may fail one after another before the batches are given up. */
+enum { FAILED_STARTS_MAX = 3 };
+
+int core_create(const struct core_options *options, struct core **ret_core)
+{
+    struct core *core = calloc(1, sizeof *core);
+
+    if (!core)
+        return MUSTER_ENOMEM;
+    core->options = *options;
+    core->workers = calloc(options->workers, sizeof *core->workers);
+    if (!core->workers) {
+        free(core);
+        return MUSTER_ENOMEM;
+    }
+    for (unsigned i = 0; i < options->workers; i++)
+        core->workers[i].slot = i + 1;
+    *ret_core = core;
+    return 0;
+}
+
+void core_destroy(struct core *core)
+{
+    struct client *client, *next_client;
+    struct batch *batch, *next_batch;
+
+    if (!core)
+        return;
+    for (unsigned i = 0; i < core->options.workers; i++) {
+        struct chunk *chunk, *next_chunk;
+
+        DL_FOREACH_SAFE(core->workers[i].chunks, chunk, next_chunk)
+        free(chunk);
+    }
+    HASH_CLEAR(hh, core->workers_by_name);
+    free(core->workers);
+    HASH_ITER(hh, core->clients, client, next_client)
+    {
+        HASH_DEL(core->clients, client);
+        free(client);
+    }
+    DL_FOREACH_SAFE(core->batches, batch, next_batch)
+    batch_destroy(batch);
+    free(core);
+}
+
+static void send_error(struct outbox *outbox, const char *peer, uint64_t ticket, int code, const char *text)
+{
+    outbox_send(outbox, peer,
+                &(struct proto_message){
+                    .type = PROTO_ERROR,
+                    .error = {.ticket = ticket, .code = code, .text = outbox_text(outbox, text)}});
+}
+
+static unsigned count_ready(const struct core *core)
+{
+    unsigned ready = 0;
+
+    for (unsigned i = 0; i < core->options.workers; i++)
+        ready += core->workers[i].state == WORKER_READY;
+    return ready;
+}
+
+/* Tells a client that it is known; with `warm`, once all workers are there. */
+static void welcome(struct core *core, struct client *client, struct outbox *outbox)
+{
+    if (client->welcomed || (core->options.warm && count_ready(core) < core->options.workers))
+        return;
+    client->welcomed = true;
+    outbox_send(
+        outbox, client->name,
+        &(struct proto_message){.type = PROTO_WELCOME,
+                                .welcome = {.version = PROTO_VERSION, .workers = core->options.workers}});
+}
+
+/* Gives a batch up: what is queued is cancelled, and ENDED will carry the reason. */
+static void give_up(struct core *core, struct batch *batch, enum proto_cancel_mode mode, uint64_t now_ns,
+                    struct outbox *outbox)
+{
+    if (batch->cancel < mode) {
+        batch->cancel = mode;
+        batch->cancel_deadline_ns =
+            mode == PROTO_CANCEL_NOW ? clock_after(now_ns, CANCEL_GRACE_NS) : CLOCK_NEVER;
+        dispatch_cancel(core, batch, mode, outbox);
+    }
+    batch_drop_queue(batch);
+}
+
+/* Workers do not start, and none is running: whoever waits for them is told why. */
+static void check_starts(struct core *core, struct outbox *outbox)
+{
+    struct client *client, *next;
+    struct batch *batch;
+
+    if (core->failed_starts < FAILED_STARTS_MAX || count_ready(core) > 0)
+        return;
+    DL_FOREACH(core->batches, batch)
+    {
+        batch->totals.code = MUSTER_ELOST;
+        batch->totals.text = outbox_text(outbox, core->start_error);
+        batch_drop_queue(batch);
+    }
+    HASH_ITER(hh, core->clients, client, next)
+    if (!client->welcomed)
+        send_error(outbox, client->name, 0, MUSTER_ELOST, core->start_error);
+    core->failed_starts = 0;
+}
+
+static void settle_all(struct core *core, uint64_t now_ns, struct outbox *outbox)
+{
+    dispatch(core, now_ns, outbox);
+    settle_ended(core, outbox);
+}
+
+void core_start(struct core *core, uint64_t now_ns, struct outbox *outbox)
+{
+    dispatch(core, now_ns, outbox);
+}
+
+/* --- workers */
+
+static void worker_hello(struct core *core, uint64_t now_ns, struct worker *worker,
+                         const struct proto_hello *hello, struct outbox *outbox)
+{
+    struct client *client, *next;
+
+    if (worker->state != WORKER_STARTING)
+        return;
+    if (hello->version != PROTO_VERSION) {
+        send_error(outbox, worker->name, 0, MUSTER_EVERSION,
+                   "this coordinator speaks another protocol version");
+        dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
+        return;
+    }
+    worker->state = WORKER_READY;
+    worker->credit = hello->credit < 1 ? 1 : hello->credit;
+    worker->heard_ns = now_ns;
+    core->failed_starts = 0;
+    outbox_send(
+        outbox, worker->name,
+        &(struct proto_message){.type = PROTO_WELCOME,
+                                .welcome = {.version = PROTO_VERSION, .workers = core->options.workers}});
+    HASH_ITER(hh, core->clients, client, next)
+    welcome(core, client, outbox);
+}
+
+static void worker_message(struct core *core, uint64_t now_ns, struct worker *worker,
+                           const struct proto_message *message, struct outbox *outbox)
+{
+    worker->heard_ns = now_ns;
+    worker->pinged_ns = 0;
+    if (message->type == PROTO_HELLO)
+        worker_hello(core, now_ns, worker, &message->hello, outbox);
+    else if (message->type == PROTO_RESULT) {
+        if (!settle_result(core, worker, message, outbox))
+            dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
+    } else if (message->type != PROTO_PONG)
+        dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
+}
+
+void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_exit *exit,
+                        struct outbox *outbox)
+{
+    struct worker *worker = &core->workers[exit->slot - 1];
+    struct worker_exit known = *exit;
+    bool started = worker->credit > 0;
+
+    if (worker->doom == DOOM_SILENT && started)
+        snprintf(known.reason, sizeof known.reason, "not answering for %.3g s, and was killed",
+                 (double)core->options.heartbeat_ns / 1e9);
+    else if (worker->doom == DOOM_MALFORMED)
+        snprintf(known.reason, sizeof known.reason, "sending what no worker sends, and was killed");
+    HASH_DEL(core->workers_by_name, worker);
+    settle_exit(core, worker, &known, outbox);
+    worker->state = WORKER_ABSENT;
+    worker->respawn_ns = 0;
+    if (!started) {
+        core->failed_starts++;
+        worker->respawn_ns =
+            clock_after(now_ns, RESPAWN_NS << (core->failed_starts < 8 ? core->failed_starts : 8));
+        snprintf(core->start_error, sizeof core->start_error, "workers do not start: the last one was %s",
+                 exit->reason);
+        check_starts(core, outbox);
+    }
+    settle_all(core, now_ns, outbox);
+}
+
+void core_spawn_failed(struct core *core, uint64_t now_ns, unsigned slot, const struct muster_error *error,
+                       struct outbox *outbox)
+{
+    struct worker *worker = &core->workers[slot - 1];
+
+    HASH_DEL(core->workers_by_name, worker);
+    worker->state = WORKER_ABSENT;
+    core->failed_starts++;
+    worker->respawn_ns =
+        clock_after(now_ns, RESPAWN_NS << (core->failed_starts < 8 ? core->failed_starts : 8));
+    memcpy(core->start_error, error->text, sizeof core->start_error);
+    check_starts(core, outbox);
+    settle_all(core, now_ns, outbox);
+}
+
+/* --- clients */
+
+static struct batch *find_batch(struct core *core, const struct client *client, uint64_t ticket)
+{
+    struct batch *batch;
+
+    DL_FOREACH(core->batches, batch)
+    if (batch->settings.ticket == ticket && strcmp(batch->client, client->name) == 0)
+        return batch;
+    return NULL;
+}
+
+static void client_submit(struct core *core, struct client *client, const struct proto_submit *submit,
+                          struct outbox *outbox)
+{
+    struct batch *batch;
+
+    if (find_batch(core, client, submit->ticket)) {
+        send_error(outbox, client->name, submit->ticket, MUSTER_ESTATE, "this ticket is in use");
+        return;
+    }
+    batch = batch_create(core->last_batch + 1, client->name, submit);
+    if (!batch) {
+        send_error(outbox, client->name, submit->ticket, MUSTER_ENOMEM, "the coordinator is out of memory");
+        return;
+    }
+    core->last_batch++;
+    DL_APPEND(core->batches, batch);
+    outbox_send(outbox, client->name,
+                &(struct proto_message){.type = PROTO_ACCEPTED,
+                                        .accepted = {.ticket = submit->ticket, .batch = batch->id}});
+    if (submit->kind == PROTO_LIST) {
+        batch->granted_cost = PROTO_GRANT_BYTES;
+        outbox_send(
+            outbox, client->name,
+            &(struct proto_message){.type = PROTO_GRANT,
+                                    .grant = {.ticket = submit->ticket, .bytes = batch->granted_cost}});
+    }
+}
+
+static void client_stop(struct core *core, uint64_t now_ns, struct client *client, struct outbox *outbox)
+{
+    struct batch *batch;
+
+    DL_FOREACH(core->batches, batch)
+    if (strcmp(batch->client, client->name) == 0)
+        give_up(core, batch, PROTO_CANCEL_NOW, now_ns, outbox);
+    HASH_DEL(core->clients, client);
+    free(client);
+    core->stopped = true;
+}
+
+/* A message about a batch that has ended, or never was, is answered with an error when it
+ * adds to it; what only takes note of it may have crossed ENDED on the way. */
+static void client_batch_message(struct core *core, uint64_t now_ns, struct client *client,
+                                 const struct proto_message *message, uint64_t ticket, struct outbox *outbox)
+{
+    struct batch *batch = find_batch(core, client, ticket);
+    int result = 0;
+
+    if (!batch)
+        return;
+    if (message->type == PROTO_ARGUMENTS)
+        result = batch->cancel ? 0 : batch_append(batch, message);
+    else if (message->type == PROTO_SEAL)
+        result = batch->cancel ? 0 : batch_seal(batch, message->seal.total);
+    else if (message->type == PROTO_CANCEL)
+        give_up(core, batch, message->cancel.mode, now_ns, outbox);
+    else if (message->consumed.bytes >= batch->consumed_cost && message->consumed.bytes <= batch->sent_cost)
+        batch->consumed_cost = message->consumed.bytes;
+    else
+        result = MUSTER_EPROTOCOL;
+    if (result != 0) {
+        send_error(outbox, client->name, ticket, result,
+                   "arguments or counts do not follow what was sent before");
+        give_up(core, batch, PROTO_CANCEL_NOW, now_ns, outbox);
+    }
+}
+
+static void client_message(struct core *core, uint64_t now_ns, struct client *client,
+                           const struct proto_message *message, struct outbox *outbox)
+{
+    switch (message->type) {
+    case PROTO_SUBMIT:
+        client_submit(core, client, &message->submit, outbox);
+        return;
+    case PROTO_ARGUMENTS:
+        client_batch_message(core, now_ns, client, message, message->arguments.ticket, outbox);
+        return;
+    case PROTO_SEAL:
+        client_batch_message(core, now_ns, client, message, message->seal.ticket, outbox);
+        return;
+    case PROTO_CONSUMED:
+        client_batch_message(core, now_ns, client, message, message->consumed.ticket, outbox);
+        return;
+    case PROTO_CANCEL:
+        client_batch_message(core, now_ns, client, message, message->cancel.id, outbox);
+        return;
+    case PROTO_STOP:
+        client_stop(core, now_ns, client, outbox);
+        return;
+    case PROTO_HELLO:
+    case PROTO_WELCOME:
+    case PROTO_ERROR:
+    case PROTO_ACCEPTED:
+    case PROTO_GRANT:
+    case PROTO_RESULTS:
+    case PROTO_ENDED:
+    case PROTO_CHUNK:
+    case PROTO_RESULT:
+    case PROTO_PING:
+    case PROTO_PONG:
+        send_error(outbox, client->name, 0, MUSTER_EPROTOCOL, "a client does not send this message");
+        return;
+    }
+}
+
+/* Somebody new. Workers are known by the names they were spawned under; all others can only
+ * be clients. */
+static void stranger_message(struct core *core, const char *peer, const struct proto_message *message,
+                             struct outbox *outbox)
+{
+    struct client *client;
+
+    if (message->type == PROTO_RESULT) { /* of a worker that is buried */
+        settle_late(core, &message->result);
+        return;
+    }
+    if (message->type != PROTO_HELLO || message->hello.role != PROTO_CLIENT) {
+        send_error(outbox, peer, 0, MUSTER_ESTATE, "say HELLO first, under the name you were given");
+        return;
+    }
+    if (message->hello.version != PROTO_VERSION) {
+        send_error(outbox, peer, 0, MUSTER_EVERSION, "this coordinator speaks another protocol version");
+        return;
+    }
+    client = calloc(1, sizeof *client);
+    if (!client) {
+        outbox->failed = true;
+        return;
+    }
+    memcpy(client->name, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
+    HASH_ADD_STR(core->clients, name, client);
+    welcome(core, client, outbox);
+}
+
+/* --- entry points */
+
+void core_message(struct core *core, uint64_t now_ns, const char *peer, const struct proto_message *message,
+                  struct outbox *outbox)
+{
+    struct worker *worker;
+    struct client *client;
+
+    HASH_FIND_STR(core->workers_by_name, peer, worker);
+    HASH_FIND_STR(core->clients, peer, client);
+    if (worker)
+        worker_message(core, now_ns, worker, message, outbox);
+    else if (client)
+        client_message(core, now_ns, client, message, outbox);
+    else
+        stranger_message(core, peer, message, outbox);
+    settle_all(core, now_ns, outbox);
+}
+
+void core_malformed(struct core *core, uint64_t now_ns, const char *peer, const struct muster_error *error,
+                    struct outbox *outbox)
+{
+    struct worker *worker;
+
+    HASH_FIND_STR(core->workers_by_name, peer, worker);
+    if (worker)
+        dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
+    else
+        send_error(outbox, peer, 0, error->code, error->text);
+    settle_all(core, now_ns, outbox);
+}
+
+/* The next thing that is due for a worker: a respawn, a ping, or its end. */
+static uint64_t worker_deadline(const struct core *core, const struct worker *worker)
+{
+    switch (worker->state) {
+    case WORKER_ABSENT:
+        return worker->respawn_ns ? worker->respawn_ns : CLOCK_NEVER;
+    case WORKER_READY:
+        if (worker->holds == 0)
+            return CLOCK_NEVER;
+        return clock_after(worker->heard_ns,
+                           worker->pinged_ns ? core->options.heartbeat_ns : core->options.heartbeat_ns / 3);
+    case WORKER_STARTING:
+        return clock_after(worker->heard_ns, START_NS);
+    case WORKER_DOOMED:
+        return CLOCK_NEVER;
+    }
+    return CLOCK_NEVER;
+}
+
+static void worker_due(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)
+{
+    if (worker->state == WORKER_ABSENT) {
+        worker->respawn_ns = 0; /* dispatch spawns it if it is wanted */
+    } else if (worker->pinged_ns || worker->state == WORKER_STARTING) {
+        dispatch_doom(core, worker, DOOM_SILENT, outbox);
+    } else {
+        worker->pinged_ns = now_ns;
+        outbox_send(outbox, worker->name,
+                    &(struct proto_message){.type = PROTO_PING, .ping = {.nonce = now_ns}});
+    }
+}
+
+/* A batch whose jobs should have let go by now: their workers are killed. */
+static void end_stubborn(struct core *core, struct batch *batch, struct outbox *outbox)
+{
+    batch->cancel_deadline_ns = CLOCK_NEVER;
+    for (unsigned i = 0; i < core->options.workers; i++) {
+        struct chunk *chunk;
+
+        DL_SEARCH_SCALAR(core->workers[i].chunks, chunk, batch, batch);
+        if (chunk)
+            dispatch_doom(core, &core->workers[i], DOOM_CANCELLED, outbox);
+    }
+}
+
+void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox)
+{
+    struct batch *batch;
+
+    for (unsigned i = 0; i < core->options.workers; i++)
+        if (worker_deadline(core, &core->workers[i]) <= now_ns)
+            worker_due(core, now_ns, &core->workers[i], outbox);
+    DL_FOREACH(core->batches, batch)
+    if (batch->cancel && batch->cancel_deadline_ns <= now_ns)
+        end_stubborn(core, batch, outbox);
+    settle_all(core, now_ns, outbox);
+}
+
+uint64_t core_deadline(const struct core *core)
+{
+    const struct batch *batch;
+    uint64_t earliest = CLOCK_NEVER;
+
+    for (unsigned i = 0; i < core->options.workers; i++) {
+        uint64_t due = worker_deadline(core, &core->workers[i]);
+
+        if (due < earliest)
+            earliest = due;
+    }
+    DL_FOREACH(core->batches, batch)
+    if (batch->cancel && batch->cancel_deadline_ns < earliest)
+        earliest = batch->cancel_deadline_ns;
+    return earliest;
+}
+
+void core_fail(struct core *core, struct outbox *outbox)
+{
+    struct client *client, *next;
+
+    HASH_ITER(hh, core->clients, client, next)
+    send_error(outbox, client->name, 0, MUSTER_ENOMEM, "the coordinator is out of memory");
+}
+
+void core_stop(struct core *core, struct outbox *outbox)
+{
+    for (unsigned i = 0; i < core->options.workers; i++) {
+        struct worker *worker = &core->workers[i];
+
+        if (worker->state == WORKER_READY && worker->holds == 0)
+            outbox_send(outbox, worker->name, &(struct proto_message){.type = PROTO_STOP});
+        else
+            dispatch_doom(core, worker, DOOM_CANCELLED, outbox);
+    }
+}
+
+bool core_stopped(const struct core *core)
+{
+    return core->stopped;
+}
+
+struct core_counts core_count(const struct core *core)
+{
+    struct core_counts counts = {.workers_ready = count_ready(core), .late = core->late};
+    const struct batch *batch;
+
+    DL_FOREACH(core->batches, batch)
+    {
+        counts.batches++;
+        counts.jobs_queued += batch->queued;
+        counts.jobs_assigned += batch->assigned;
+    }
+    for (unsigned i = 0; i < core->options.workers; i++)
+        counts.chunks_assigned += core->workers[i].holds;
+    return counts;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The coordinator's decisions, and nothing else: each handler takes what happened and the
+ * time, changes the core's state, and puts what is to be done into the outbox. No socket,
+ * clock, process or file is touched here, so all of it runs under a test or a simulator.
+ *
+ * Each job of a batch ends exactly once. What is in flight is fenced by the number of its
+ * chunk: a result for a chunk that its sender no longer holds is counted and dropped.
+ */
+#ifndef MUSTER_COORDINATOR_CORE_H
+#define MUSTER_COORDINATOR_CORE_H
+
+#include "base/error.h"
+#include "coordinator/outbox.h"
+
+struct core;
+
+struct core_options {
+    unsigned workers;      /* 1..PROTO_WORKERS_MAX */
+    uint64_t heartbeat_ns; /* a busy worker that is silent for so long is killed */
+    bool warm;             /* spawn all workers at once; clients are welcomed when all are ready */
+};
+
+/* How a worker process ended, as its supervisor found it. */
+struct worker_exit {
+    unsigned slot;
+    char reason[256]; /* "killed by SIGSEGV (Segmentation fault)", for people */
+    bool executing;   /* it was running the job `index` of `chunk` */
+    bool timed_out;   /* it ended itself because that job passed its time limit */
+    uint64_t chunk, index;
+};
+
+/* 0 or MUSTER_ENOMEM. */
+int core_create(const struct core_options *options, struct core **ret_core);
+void core_destroy(struct core *core);
+
+/* At the start, once: workers that are wanted from the beginning. */
+void core_start(struct core *core, uint64_t now_ns, struct outbox *outbox);
+
+/* A peer sent a message. */
+void core_message(struct core *core, uint64_t now_ns, const char *peer, const struct proto_message *message,
+                  struct outbox *outbox);
+
+/* A peer sent bytes that are no message. */
+void core_malformed(struct core *core, uint64_t now_ns, const char *peer, const struct muster_error *error,
+                    struct outbox *outbox);
+
+/* The worker of a slot is dead and buried. */
+void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_exit *exit,
+                        struct outbox *outbox);
+
+/* A worker could not be spawned. */
+void core_spawn_failed(struct core *core, uint64_t now_ns, unsigned slot, const struct muster_error *error,
+                       struct outbox *outbox);
+
+/* Does what is due. Call when core_deadline has come; calling early is harmless. */
+void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox);
+
+/* When core_tick is due next; CLOCK_NEVER while all is idle. */
+uint64_t core_deadline(const struct core *core);
+
+/* The coordinator cannot go on (memory ran out): every client is told. */
+void core_fail(struct core *core, struct outbox *outbox);
+
+/* The coordinator ends: ready workers are asked to finish, others are killed. */
+void core_stop(struct core *core, struct outbox *outbox);
+
+/* A client asked the coordinator to end. */
+bool core_stopped(const struct core *core);
+
+/* Batches not yet ended, chunks assigned, and results that were dropped as late; for tests
+ * and reports. */
+struct core_counts {
+    unsigned batches, workers_ready;
+    uint64_t jobs_queued, jobs_assigned, chunks_assigned, late;
+};
+struct core_counts core_count(const struct core *core);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which worker gets which jobs, and how many workers there are. Part of the core: pure.
+ */
+#include "base/clock.h"
+#include "coordinator/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+/* The ready worker with the fewest chunks, if that is fewer than the batch wants. */
+static struct worker *least_loaded(struct core *core, const struct batch *batch)
+{
+    struct worker *best = NULL;
+
+    for (unsigned i = 0; i < core->options.workers; i++) {
+        struct worker *worker = &core->workers[i];
+
+        if (worker->state != WORKER_READY || worker->holds >= pacing_depth(&batch->pacing, worker->credit))
+            continue;
+        if (!best || worker->holds < best->holds)
+            best = worker;
+    }
+    return best;
+}
+
+static void send_chunk(const struct batch *batch, const struct worker *worker, const struct chunk *chunk,
+                       const struct slice *arguments, int64_t first_argument, struct outbox *outbox)
+{
+    struct proto_message message = {
+        .type = PROTO_CHUNK,
+        .chunk =
+            {
+                .batch = batch->id,
+                .chunk = chunk->id,
+                .function = batch->settings.function,
+                .first = chunk->run.first,
+                .count = (uint32_t)chunk->run.count,
+                .attempt = chunk->run.attempts + 1,
+                .timeout_ms = batch->settings.timeout_ms,
+                .timings = batch->settings.timings,
+                .kind = batch->settings.kind,
+                .argument = batch->settings.kind == PROTO_RANGE ? first_argument : 0,
+            },
+        .payload = *arguments,
+    };
+
+    outbox_send(outbox, worker->name, &message);
+}
+
+/* Lets the client send more arguments, in steps that are worth a message. */
+static void extend_grant(struct batch *batch, struct outbox *outbox)
+{
+    uint64_t granted_cost = batch->taken_cost + PROTO_GRANT_BYTES;
+
+    if (batch->sealed || granted_cost - batch->granted_cost < PROTO_GRANT_BYTES / 4)
+        return;
+    batch->granted_cost = granted_cost;
+    outbox_send(outbox, batch->client,
+                &(struct proto_message){.type = PROTO_GRANT,
+                                        .grant = {.ticket = batch->settings.ticket, .bytes = granted_cost}});
+}
+
+/* Gives one chunk of the batch to a worker. Returns whether it did. */
+static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, struct outbox *outbox)
+{
+    struct worker *worker = batch_ready(batch) ? least_loaded(core, batch) : NULL;
+    struct slice arguments;
+    struct chunk *chunk;
+    int64_t first_argument;
+    uint32_t count;
+
+    if (!worker)
+        return false;
+    chunk = calloc(1, sizeof *chunk);
+    if (!chunk) {
+        outbox->failed = true;
+        return false;
+    }
+    count = pacing_chunk(&batch->pacing, batch->queued, core->options.workers);
+    if (batch_take(batch, count, &chunk->run, &arguments, &first_argument) != 0) {
+        free(chunk);
+        outbox->failed = true; /* arguments were scanned when they came in */
+        return false;
+    }
+    chunk->id = ++core->last_chunk;
+    chunk->batch = batch;
+    DL_APPEND(worker->chunks, chunk);
+    if (worker->holds++ == 0) {
+        worker->heard_ns = now_ns;
+        worker->pinged_ns = 0;
+    }
+    batch->totals.chunks++;
+    batch->totals.bytes_in += arguments.size;
+    send_chunk(batch, worker, chunk, &arguments, first_argument, outbox);
+    extend_grant(batch, outbox);
+    return true;
+}
+
+/* Workers that would have something to do. */
+static uint64_t wanted(const struct core *core)
+{
+    const struct batch *batch;
+    uint64_t jobs = 0;
+
+    if (core->options.warm)
+        return core->options.workers;
+    DL_FOREACH(core->batches, batch)
+    jobs += batch->queued + batch->assigned;
+    return jobs < core->options.workers ? jobs : core->options.workers;
+}
+
+static void spawn(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)
+{
+    worker->state = WORKER_STARTING;
+    worker->doom = DOOM_NONE;
+    worker->incarnation++;
+    worker->process_cpu_ns = 0;
+    worker->credit = 0;
+    worker->heard_ns = now_ns;
+    worker->pinged_ns = 0;
+    snprintf(worker->name, sizeof worker->name, "worker-%u.%u", worker->slot, worker->incarnation);
+    HASH_ADD_STR(core->workers_by_name, name, worker);
+    outbox_spawn(outbox, worker->slot, worker->name);
+}
+
+static void staff(struct core *core, uint64_t now_ns, struct outbox *outbox)
+{
+    uint64_t want = core->stopped ? 0 : wanted(core), have = 0;
+
+    for (unsigned i = 0; i < core->options.workers; i++)
+        have += core->workers[i].state != WORKER_ABSENT;
+    for (unsigned i = 0; i < core->options.workers && have < want; i++)
+        if (core->workers[i].state == WORKER_ABSENT && core->workers[i].respawn_ns <= now_ns) {
+            spawn(core, now_ns, &core->workers[i], outbox);
+            have++;
+        }
+}
+
+void dispatch(struct core *core, uint64_t now_ns, struct outbox *outbox)
+{
+    struct batch *batch;
+    bool progress = true;
+
+    while (progress && !outbox->failed) {
+        progress = false;
+        DL_FOREACH(core->batches, batch)
+        progress |= assign(core, now_ns, batch, outbox);
+    }
+    staff(core, now_ns, outbox);
+}
+
+void dispatch_doom(struct core *core, struct worker *worker, enum doom why, struct outbox *outbox)
+{
+    (void)core;
+    if (worker->state == WORKER_ABSENT || worker->state == WORKER_DOOMED)
+        return;
+    worker->state = WORKER_DOOMED;
+    worker->doom = why;
+    outbox_kill(outbox, worker->slot);
+}
+
+void dispatch_cancel(struct core *core, const struct batch *batch, enum proto_cancel_mode mode,
+                     struct outbox *outbox)
+{
+    for (unsigned i = 0; i < core->options.workers; i++) {
+        struct worker *worker = &core->workers[i];
+        const struct chunk *chunk;
+
+        if (worker->state != WORKER_READY)
+            continue;
+        DL_SEARCH_SCALAR(worker->chunks, chunk, batch, batch);
+        if (chunk)
+            outbox_send(
+                outbox, worker->name,
+                &(struct proto_message){.type = PROTO_CANCEL, .cancel = {.id = batch->id, .mode = mode}});
+    }
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The coordinator's thread: waits for messages, deaths and deadlines, hands each to the core,
+ * and carries out what the core decided. See coordinator.h. An idle loop uses no CPU.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/core.h"
+#include "coordinator/nest.h"
+#include "coordinator/supervisor.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Messages handled before deaths and deadlines are looked at again. */
+enum { DRAIN_MAX = 64 };
+
+/* How long workers get to end by themselves at the end. */
+static const uint64_t STOP_GRACE_NS = 500 * CLOCK_NS_PER_MS;
+
+struct coordinator {
+    struct wire *router; /* owned by the thread once it runs */
+    struct core *core;
+    struct supervisor *supervisor;
+    struct outbox outbox; /* what the core decides */
+    struct outbox spare;  /* empty but while `carry_out` empties it */
+    struct nest nest;
+    pthread_t thread;
+};
+
+static void carry_out_item(struct coordinator *c, const struct outbox_item *item)
+{
+    struct muster_error error;
+
+    switch (item->kind) {
+    case OUTBOX_SEND:
+        /* A peer that has gone is dealt with when its end is seen. */
+        if (wire_send(c->router, item->peer, &item->message) == MUSTER_ENOMEM)
+            c->outbox.failed = true;
+        return;
+    case OUTBOX_SPAWN:
+        if (supervisor_spawn(c->supervisor, item->slot, item->peer, &error) != 0)
+            core_spawn_failed(c->core, clock_now_ns(), item->slot, &error, &c->outbox);
+        return;
+    case OUTBOX_KILL:
+        supervisor_kill(c->supervisor, item->slot);
+        return;
+    }
+}
+
+/* Carries out what the core decided, and what it decides meanwhile about failures. */
+static void carry_out(struct coordinator *c)
+{
+    while (c->outbox.count > 0 && !c->outbox.failed) {
+        struct outbox decided = c->outbox;
+
+        c->outbox = c->spare;
+        c->spare = decided;
+        for (size_t i = 0; i < c->spare.count; i++)
+            carry_out_item(c, &c->spare.items[i]);
+        outbox_clear(&c->spare);
+    }
+}
+
+static void handle(struct coordinator *c, const struct wire_frame *frame)
+{
+    uint64_t now_ns = clock_now_ns();
+
+    if (frame->error.code != 0)
+        core_malformed(c->core, now_ns, frame->peer, &frame->error, &c->outbox);
+    else
+        core_message(c->core, now_ns, frame->peer, &frame->message, &c->outbox);
+    carry_out(c);
+}
+
+static void drain_messages(struct coordinator *c)
+{
+    for (int i = 0; i < DRAIN_MAX && !c->outbox.failed; i++) {
+        struct wire_frame *frame;
+        int result = wire_receive(c->router, &frame);
+
+        if (result == MUSTER_EAGAIN)
+            return;
+        if (result != 0) {
+            c->outbox.failed = true;
+            return;
+        }
+        handle(c, frame);
+        wire_frame_destroy(frame);
+    }
+}
+
+static void drain_deaths(struct coordinator *c)
+{
+    struct worker_exit exit;
+
+    while (!c->outbox.failed && supervisor_reap(c->supervisor, &exit) == 0) {
+        core_worker_exited(c->core, clock_now_ns(), &exit, &c->outbox);
+        carry_out(c);
+    }
+}
+
+static void tick(struct coordinator *c)
+{
+    uint64_t now_ns = clock_now_ns();
+
+    if (core_deadline(c->core) > now_ns)
+        return;
+    core_tick(c->core, now_ns, &c->outbox);
+    carry_out(c);
+}
+
+/* Waits for the workers that were asked to stop, and ends those that do not. */
+static void bury_workers(struct coordinator *c)
+{
+    uint64_t deadline_ns = clock_after(clock_now_ns(), STOP_GRACE_NS);
+    struct wire_poll item = {.fd = supervisor_fd(c->supervisor)};
+    struct worker_exit exit;
+
+    while (supervisor_alive(c->supervisor) > 0) {
+        uint64_t now_ns = clock_now_ns();
+
+        if (now_ns >= deadline_ns || wire_wait(&item, 1, clock_poll_ms(now_ns, deadline_ns)) < 0)
+            return; /* supervisor_destroy kills the rest */
+        while (supervisor_reap(c->supervisor, &exit) == 0) {
+        }
+    }
+}
+
+static void *run(void *argument)
+{
+    struct coordinator *c = argument;
+    struct wire_poll items[] = {{.wire = c->router}, {.fd = supervisor_fd(c->supervisor)}};
+
+    pthread_setname_np(pthread_self(), "coordinator");
+    core_start(c->core, clock_now_ns(), &c->outbox);
+    carry_out(c);
+    while (!core_stopped(c->core) && !c->outbox.failed) {
+        if (wire_wait(items, 2, clock_poll_ms(clock_now_ns(), core_deadline(c->core))) < 0)
+            break;
+        drain_messages(c); /* first: what a dead worker still sent counts */
+        if (items[1].ready)
+            drain_deaths(c);
+        tick(c);
+    }
+    if (!core_stopped(c->core)) {
+        outbox_clear(&c->outbox);
+        c->outbox.failed = false;
+        core_fail(c->core, &c->outbox);
+    }
+    core_stop(c->core, &c->outbox);
+    carry_out(c);
+    bury_workers(c);
+    supervisor_destroy(c->supervisor);
+    wire_close(c->router, 0);
+    return NULL;
+}
+
+static void destroy(struct coordinator *c)
+{
+    core_destroy(c->core);
+    outbox_fini(&c->outbox);
+    outbox_fini(&c->spare);
+    nest_fini(&c->nest);
+    free(c);
+}
+
+static int open_router(struct coordinator *c, struct wire_context *context, struct muster_error *ret_error)
+{
+    int result = wire_open_router(context, &c->router, ret_error);
+
+    if (result == 0)
+        result = wire_bind(c->router, c->nest.endpoint, ret_error);
+    if (result == 0)
+        result = wire_bind(c->router, COORDINATOR_INPROC, ret_error);
+    return result;
+}
+
+static int create_parts(struct coordinator *c, const struct coordinator_options *options,
+                        struct wire_context *context, struct muster_error *ret_error)
+{
+    struct core_options core_options = {
+        .workers = options->workers, .heartbeat_ns = options->heartbeat_ns, .warm = options->warm};
+    struct supervisor_options supervisor_options = {
+        .program = options->program,
+        .endpoint = c->nest.endpoint,
+        .workers = options->workers,
+        .plugins = options->plugins,
+        .plugin_count = options->plugin_count,
+        .memory_bytes = options->memory_bytes,
+        .pin = options->pin,
+    };
+    int result;
+
+    if (core_create(&core_options, &c->core) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
+    result = open_router(c, context, ret_error);
+    if (result == 0)
+        result = supervisor_create(&supervisor_options, &c->supervisor, ret_error);
+    return result;
+}
+
+int coordinator_start(const struct coordinator_options *options, struct wire_context *context,
+                      struct coordinator **ret_coordinator, struct muster_error *ret_error)
+{
+    struct coordinator *c = calloc(1, sizeof *c);
+    int result;
+
+    if (!c || outbox_init(&c->outbox) != 0 || outbox_init(&c->spare) != 0) {
+        free(c);
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
+    }
+    result = nest_init(&c->nest, ret_error);
+    if (result != 0) {
+        outbox_fini(&c->outbox);
+        outbox_fini(&c->spare);
+        free(c);
+        return result;
+    }
+    result = create_parts(c, options, context, ret_error);
+    if (result == 0) {
+        int error = pthread_create(&c->thread, NULL, run, c);
+
+        if (error != 0)
+            result = muster_error_system(ret_error, error, "cannot start the coordinator's thread");
+    }
+    if (result != 0) {
+        supervisor_destroy(c->supervisor);
+        wire_close(c->router, 0);
+        destroy(c);
+        return result;
+    }
+    *ret_coordinator = c;
+    return 0;
+}
+
+void coordinator_stop(struct coordinator *coordinator)
+{
+    if (!coordinator)
+        return;
+    pthread_join(coordinator->thread, NULL);
+    destroy(coordinator);
+}

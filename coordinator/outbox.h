@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the core decided and somebody else carries out: messages to send, workers to spawn
+ * and to kill. Filled by one handler call, emptied before the next. Tests read it instead of
+ * carrying it out.
+ */
+#ifndef MUSTER_COORDINATOR_OUTBOX_H
+#define MUSTER_COORDINATOR_OUTBOX_H
+
+#include "proto/limits.h"
+#include "proto/messages.h"
+
+#include <msgpack.h>
+
+enum outbox_kind {
+    OUTBOX_SEND,  /* `message` to `peer` */
+    OUTBOX_SPAWN, /* a worker for `slot`, under the name `peer` */
+    OUTBOX_KILL,  /* the worker of `slot` and its process group, with SIGKILL */
+};
+
+struct outbox_item {
+    enum outbox_kind kind;
+    unsigned slot;
+    char peer[PROTO_PEER_NAME_MAX + 1];
+    struct proto_message message; /* holds a reference on its payload; texts live in `zone` */
+};
+
+struct outbox {
+    struct outbox_item *items; /* owned */
+    size_t count, capacity;
+    msgpack_zone zone; /* what messages point to */
+    bool failed;       /* memory ran out: something was not put in; nothing can be relied on */
+};
+
+/* 0 or MUSTER_ENOMEM. */
+int outbox_init(struct outbox *outbox);
+void outbox_fini(struct outbox *outbox);
+
+/* Drops all items and what they refer to. */
+void outbox_clear(struct outbox *outbox);
+
+/* Puts a message in, taking a reference on its payload. Texts and arrays must live in
+ * outbox->zone or outlive the next outbox_clear. */
+void outbox_send(struct outbox *outbox, const char *peer, const struct proto_message *message);
+void outbox_spawn(struct outbox *outbox, unsigned slot, const char *name);
+void outbox_kill(struct outbox *outbox, unsigned slot);
+
+/* Memory until the next outbox_clear; NULL (and `failed`) when there is none. */
+void *outbox_alloc(struct outbox *outbox, size_t bytes);
+
+/* A copy of a text until the next outbox_clear. */
+struct proto_text outbox_text(struct outbox *outbox, const char *text);
+
+#endif

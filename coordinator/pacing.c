@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Chunk sizes from measured job times. See pacing.h.
+ */
+#include "coordinator/pacing.h"
+
+#include "proto/limits.h"
+
+/* What a chunk aims at: 100 times the roughly 40 us that its two messages cost. */
+static const double CHUNK_NS = 4e6;
+
+/* A job longer than this is not queued behind another one: the round trip that a worker then
+ * waits, some 150 us, is under 1% of it. */
+static const double LONG_JOB_NS = 20e6;
+
+/* How much work a worker should hold: ten round trips. */
+static const double HOLD_NS = 1.5e6;
+
+/* A first, cold measurement may be far off: chunks grow by no more than this at a time. */
+enum { GROWTH = 32 };
+
+void pacing_init(struct pacing *pacing, uint32_t fixed)
+{
+    *pacing = (struct pacing){.fixed = fixed};
+}
+
+void pacing_report(struct pacing *pacing, uint32_t jobs, uint64_t execute_ns)
+{
+    double mean_ns;
+
+    if (jobs == 0)
+        return;
+    mean_ns = (double)execute_ns / jobs;
+    if (mean_ns < 0.1)
+        mean_ns = 0.1;
+    pacing->mean_ns = pacing->largest == 0 ? mean_ns : (pacing->mean_ns + mean_ns) / 2;
+    if (jobs > pacing->largest)
+        pacing->largest = jobs;
+}
+
+static uint32_t least(uint64_t a, uint64_t b)
+{
+    uint64_t smaller = a < b ? a : b;
+
+    return smaller > PROTO_CHUNK_JOBS_MAX ? PROTO_CHUNK_JOBS_MAX : (uint32_t)smaller;
+}
+
+uint32_t pacing_chunk(const struct pacing *pacing, uint64_t queued, unsigned workers)
+{
+    uint64_t share = queued / (2 * (uint64_t)workers), wanted;
+
+    if (pacing->fixed)
+        return least(pacing->fixed, queued);
+    if (pacing->largest == 0)
+        return 1;
+    wanted = pacing->mean_ns >= CHUNK_NS ? 1 : (uint64_t)(CHUNK_NS / pacing->mean_ns);
+    if (wanted > (uint64_t)pacing->largest * GROWTH)
+        wanted = (uint64_t)pacing->largest * GROWTH;
+    if (wanted > share)
+        wanted = share;
+    return least(wanted ? wanted : 1, queued);
+}
+
+unsigned pacing_depth(const struct pacing *pacing, unsigned credit)
+{
+    double chunk_ns = pacing->mean_ns * (pacing->fixed ? pacing->fixed : pacing->largest);
+    unsigned depth;
+
+    if (pacing->largest == 0 || pacing->mean_ns >= LONG_JOB_NS)
+        return 1;
+    depth = chunk_ns * credit <= HOLD_NS ? credit : 1 + (unsigned)(HOLD_NS / chunk_ns) + 1;
+    if (depth > credit)
+        depth = credit;
+    return depth < 2 && credit >= 2 ? 2 : depth;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How many jobs a chunk gets, and how many chunks a worker holds, from how long jobs took.
+ *
+ * A chunk should last a few milliseconds: against that, the cost of a message (some tens of
+ * microseconds) is about 1%. Toward the end of a batch chunks shrink, so that the workers
+ * finish together (guided self-scheduling: Polychronopoulos and Kuck, 1987). Pure.
+ */
+#ifndef MUSTER_COORDINATOR_PACING_H
+#define MUSTER_COORDINATOR_PACING_H
+
+#include <stdint.h>
+
+struct pacing {
+    uint32_t fixed;   /* jobs of a chunk as the user set them; 0: automatic */
+    uint32_t largest; /* chunk that was reported so far */
+    double mean_ns;   /* of one job, recent ones counting most; 0: none reported yet */
+};
+
+void pacing_init(struct pacing *pacing, uint32_t fixed);
+
+/* `jobs` jobs took execute_ns together. */
+void pacing_report(struct pacing *pacing, uint32_t jobs, uint64_t execute_ns);
+
+/* Jobs of the next chunk, at least 1, where `queued` (at least 1) wait for `workers`. */
+uint32_t pacing_chunk(const struct pacing *pacing, uint64_t queued, unsigned workers);
+
+/* Chunks a worker should hold, the one it runs included: enough that it never waits for the
+ * next, few enough that none lies behind a long job while another worker has nothing. */
+unsigned pacing_depth(const struct pacing *pacing, unsigned credit);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Launches, watches and buries the worker processes of this host. Each is spawned from the
+ * same binary into a process group of its own, watched through a pidfd, and its flight
+ * recorder is read when it is dead. Whatever is left of its group is killed before it is
+ * reaped. One thread uses a supervisor.
+ */
+#ifndef MUSTER_COORDINATOR_SUPERVISOR_H
+#define MUSTER_COORDINATOR_SUPERVISOR_H
+
+#include "base/error.h"
+#include "coordinator/core.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct supervisor;
+
+/* All borrowed for the supervisor's life. */
+struct supervisor_options {
+    const char *program;  /* the muster binary */
+    const char *endpoint; /* where workers connect */
+    unsigned workers;     /* slots */
+    const char *const *plugins;
+    unsigned plugin_count;
+    uint64_t memory_bytes; /* 0: no limit */
+    bool pin;              /* slot k on the k-th core of this process, round robin */
+};
+
+int supervisor_create(const struct supervisor_options *options, struct supervisor **ret_supervisor,
+                      struct muster_error *ret_error);
+
+/* Kills and reaps every worker. Takes NULL. */
+void supervisor_destroy(struct supervisor *supervisor);
+
+/* Starts the worker of a slot, 1..workers, that has none. */
+int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *name,
+                     struct muster_error *ret_error);
+
+/* SIGKILL to the worker of a slot and its process group, if there is one. */
+void supervisor_kill(struct supervisor *supervisor, unsigned slot);
+
+/* Readable when a worker has died. */
+int supervisor_fd(const struct supervisor *supervisor);
+
+/* Buries one dead worker and says how it died; MUSTER_EAGAIN when there is none. */
+int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit);
+
+unsigned supervisor_alive(const struct supervisor *supervisor);
+
+#endif

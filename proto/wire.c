@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Messages over ZeroMQ. See wire.h.
+ *
+ * A message is one or two frames, [header] or [header][payload]; a ROUTER sees the peer's
+ * name in front. Large payloads are neither copied out of what ZeroMQ received nor into what
+ * it sends: a blob wraps the received frame, and a sent frame holds a reference on its blob.
+ */
+#include "proto/wire.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+struct wire_context {
+    void *zmq; /* owned */
+};
+
+struct wire {
+    void *socket; /* owned */
+    bool router;
+};
+
+struct wire_parcel {
+    zmq_msg_t header, payload;
+    bool has_payload;
+};
+
+/* A blob over a received frame. */
+struct frame_blob {
+    struct blob blob;
+    zmq_msg_t frame;
+};
+
+enum { COPY_BYTES_MAX = 1024, POLL_ITEMS_MAX = 8 };
+
+int wire_context_create(struct wire_context **ret_context, struct muster_error *ret_error)
+{
+    struct wire_context *context = malloc(sizeof *context);
+
+    if (!context)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "ZeroMQ context: out of memory");
+    context->zmq = zmq_ctx_new();
+    if (!context->zmq) {
+        int error = errno;
+
+        free(context);
+        return muster_error_system(ret_error, error, "ZeroMQ context");
+    }
+    zmq_ctx_set(context->zmq, ZMQ_BLOCKY, 0);
+    *ret_context = context;
+    return 0;
+}
+
+void wire_context_destroy(struct wire_context *context)
+{
+    if (!context)
+        return;
+    while (zmq_ctx_term(context->zmq) != 0 && errno == EINTR) {
+    }
+    free(context);
+}
+
+static int open_socket(struct wire_context *context, int type, struct wire **ret_wire,
+                       struct muster_error *ret_error)
+{
+    int64_t frame_bytes_max = PROTO_PAYLOAD_BYTES_MAX;
+    int unlimited = 0, linger_ms = 0;
+    struct wire *wire = malloc(sizeof *wire);
+
+    if (!wire)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "ZeroMQ socket: out of memory");
+    wire->router = type == ZMQ_ROUTER;
+    wire->socket = zmq_socket(context->zmq, type);
+    if (!wire->socket) {
+        int error = errno;
+
+        free(wire);
+        return muster_error_system(ret_error, error, "ZeroMQ socket");
+    }
+    zmq_setsockopt(wire->socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited);
+    zmq_setsockopt(wire->socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited);
+    zmq_setsockopt(wire->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+    zmq_setsockopt(wire->socket, ZMQ_MAXMSGSIZE, &frame_bytes_max, sizeof frame_bytes_max);
+    *ret_wire = wire;
+    return 0;
+}
+
+int wire_open_router(struct wire_context *context, struct wire **ret_wire, struct muster_error *ret_error)
+{
+    int mandatory = 1, result;
+
+    result = open_socket(context, ZMQ_ROUTER, ret_wire, ret_error);
+    if (result == 0)
+        zmq_setsockopt((*ret_wire)->socket, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory);
+    return result;
+}
+
+int wire_open_dealer(struct wire_context *context, const char *name, struct wire **ret_wire,
+                     struct muster_error *ret_error)
+{
+    size_t size = strlen(name);
+    int result;
+
+    if (size == 0 || size > PROTO_PEER_NAME_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a peer's name has 1 to %d bytes",
+                                PROTO_PEER_NAME_MAX);
+    result = open_socket(context, ZMQ_DEALER, ret_wire, ret_error);
+    if (result == 0)
+        zmq_setsockopt((*ret_wire)->socket, ZMQ_ROUTING_ID, name, size);
+    return result;
+}
+
+int wire_bind(struct wire *wire, const char *endpoint, struct muster_error *ret_error)
+{
+    if (zmq_bind(wire->socket, endpoint) == 0)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot listen on %s: %s", endpoint,
+                            zmq_strerror(errno));
+}
+
+int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *ret_error)
+{
+    if (zmq_connect(wire->socket, endpoint) == 0)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot connect to %s: %s", endpoint,
+                            zmq_strerror(errno));
+}
+
+void wire_close(struct wire *wire, int linger_ms)
+{
+    if (!wire)
+        return;
+    zmq_setsockopt(wire->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+    zmq_close(wire->socket);
+    free(wire);
+}
+
+static void drop_blob(void *bytes, void *hint)
+{
+    (void)bytes;
+    blob_unref(hint);
+}
+
+static void free_bytes(void *bytes, void *hint)
+{
+    (void)hint;
+    free(bytes);
+}
+
+/* A frame that shares the slice's bytes, or copies them where that is cheaper. */
+static int pack_payload(const struct slice *slice, zmq_msg_t *frame)
+{
+    if (slice->size <= COPY_BYTES_MAX) {
+        if (zmq_msg_init_size(frame, slice->size) != 0)
+            return MUSTER_ENOMEM;
+        if (slice->size)
+            memcpy(zmq_msg_data(frame), slice_bytes(slice), slice->size);
+        return 0;
+    }
+    /* ZeroMQ takes void *, and does not write to what it sends. */
+    union {
+        const uint8_t *in;
+        void *out;
+    } bytes = {.in = slice_bytes(slice)};
+
+    if (zmq_msg_init_data(frame, bytes.out, slice->size, drop_blob, slice->blob) != 0)
+        return MUSTER_ENOMEM;
+    blob_ref(slice->blob);
+    return 0;
+}
+
+static int pack_header(const struct proto_message *message, zmq_msg_t *frame)
+{
+    msgpack_sbuffer buffer;
+    int result;
+
+    msgpack_sbuffer_init(&buffer);
+    result = proto_encode(message, &buffer);
+    if (result == 0 && zmq_msg_init_data(frame, buffer.data, buffer.size, free_bytes, NULL) != 0)
+        result = MUSTER_ENOMEM;
+    if (result != 0)
+        msgpack_sbuffer_destroy(&buffer);
+    return result;
+}
+
+int wire_pack(const struct proto_message *message, struct wire_parcel **ret_parcel)
+{
+    struct wire_parcel *parcel = malloc(sizeof *parcel);
+    int result;
+
+    if (!parcel)
+        return MUSTER_ENOMEM;
+    result = pack_header(message, &parcel->header);
+    if (result != 0) {
+        free(parcel);
+        return result;
+    }
+    parcel->has_payload = proto_has_payload(message);
+    if (parcel->has_payload)
+        result = pack_payload(&message->payload, &parcel->payload);
+    if (result != 0) {
+        zmq_msg_close(&parcel->header);
+        free(parcel);
+        return result;
+    }
+    *ret_parcel = parcel;
+    return 0;
+}
+
+void wire_parcel_destroy(struct wire_parcel *parcel)
+{
+    if (!parcel)
+        return;
+    zmq_msg_close(&parcel->header);
+    if (parcel->has_payload)
+        zmq_msg_close(&parcel->payload);
+    free(parcel);
+}
+
+static int send_error(int error)
+{
+    switch (error) {
+    case EHOSTUNREACH:
+        return MUSTER_ELOST;
+    case EAGAIN:
+        return MUSTER_EAGAIN;
+    default:
+        return MUSTER_ESYSTEM;
+    }
+}
+
+int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel)
+{
+    struct wire_parcel *p = *parcel;
+
+    if (peer && zmq_send(wire->socket, peer, strlen(peer), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        return send_error(errno);
+    /* Once ZeroMQ took the first part it takes the rest; what it took is empty here. */
+    if (zmq_msg_send(&p->header, wire->socket, ZMQ_DONTWAIT | (p->has_payload ? ZMQ_SNDMORE : 0)) < 0)
+        return send_error(errno);
+    if (p->has_payload && zmq_msg_send(&p->payload, wire->socket, ZMQ_DONTWAIT) < 0)
+        return send_error(errno);
+    wire_parcel_destroy(p);
+    *parcel = NULL;
+    return 0;
+}
+
+int wire_send(struct wire *wire, const char *peer, const struct proto_message *message)
+{
+    struct wire_parcel *parcel;
+    int result;
+
+    result = wire_pack(message, &parcel);
+    if (result != 0)
+        return result;
+    result = wire_post(wire, peer, &parcel);
+    wire_parcel_destroy(parcel);
+    return result;
+}
+
+static void free_frame(struct blob *blob)
+{
+    struct frame_blob *frame = (struct frame_blob *)blob;
+
+    zmq_msg_close(&frame->frame);
+    free(frame);
+}
+
+/* Wraps a received frame, which is emptied. */
+static struct blob *wrap(zmq_msg_t *received)
+{
+    struct frame_blob *frame = malloc(sizeof *frame);
+
+    if (!frame)
+        return NULL;
+    zmq_msg_init(&frame->frame);
+    zmq_msg_move(&frame->frame, received);
+    blob_init(&frame->blob, zmq_msg_data(&frame->frame), zmq_msg_size(&frame->frame), free_frame);
+    return &frame->blob;
+}
+
+/* Reads the parts of one message: up to `max` of them, all others dropped. Returns how many
+ * there were, MUSTER_EAGAIN or MUSTER_ESYSTEM. */
+static int receive_parts(struct wire *wire, zmq_msg_t *parts, int max)
+{
+    int count = 0, more = 1;
+
+    while (more) {
+        zmq_msg_t extra, *part = count < max ? &parts[count] : &extra;
+
+        if (part == &extra)
+            zmq_msg_init(&extra);
+        if (zmq_msg_recv(part, wire->socket, ZMQ_DONTWAIT) < 0) {
+            if (part == &extra)
+                zmq_msg_close(&extra);
+            return errno == EAGAIN || errno == EINTR ? MUSTER_EAGAIN : MUSTER_ESYSTEM;
+        }
+        more = zmq_msg_more(part);
+        if (part == &extra)
+            zmq_msg_close(&extra);
+        count++;
+    }
+    return count;
+}
+
+static void decode(struct wire_frame *frame, int parts)
+{
+    struct proto_message *message = &frame->message;
+
+    if (parts < 1 || parts > 2) {
+        muster_error_set(&frame->error, MUSTER_EPROTOCOL, "a message has one or two frames, this has %d",
+                         parts);
+        return;
+    }
+    if (proto_decode(frame->header->bytes, frame->header->size, &frame->zone, message, &frame->error) != 0)
+        return;
+    if (proto_has_payload(message) != (parts == 2)) {
+        muster_error_set(&frame->error, MUSTER_EPROTOCOL, "%s %s a payload frame",
+                         proto_type_name(message->type), parts == 2 ? "does not have" : "lacks");
+        return;
+    }
+    if (parts == 2) {
+        message->payload = (struct slice){.blob = frame->payload, .size = frame->payload->size};
+        proto_check_payload(message, &frame->error);
+    }
+}
+
+/* The peer's name as a string; names with a NUL or of a wrong length are no peers of ours. */
+static bool take_name(zmq_msg_t *part, char *name)
+{
+    size_t size = zmq_msg_size(part);
+
+    if (size == 0 || size > PROTO_PEER_NAME_MAX || memchr(zmq_msg_data(part), 0, size))
+        return false;
+    memcpy(name, zmq_msg_data(part), size);
+    name[size] = '\0';
+    return true;
+}
+
+int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
+{
+    enum { PARTS = 3 };
+    zmq_msg_t parts[PARTS];
+    char name[PROTO_PEER_NAME_MAX + 1] = "";
+    int front = wire->router ? 1 : 0, count, result = 0;
+    struct wire_frame *frame = NULL;
+
+    for (int i = 0; i < PARTS; i++)
+        zmq_msg_init(&parts[i]);
+    count = receive_parts(wire, parts, PARTS);
+    if (count < 0) {
+        result = count;
+        goto out;
+    }
+    if (front && !take_name(&parts[0], name)) {
+        result = MUSTER_EAGAIN; /* a stranger: nothing can be answered or blamed */
+        goto out;
+    }
+    frame = calloc(1, sizeof *frame);
+    if (!frame || !msgpack_zone_init(&frame->zone, 1024)) {
+        free(frame);
+        frame = NULL;
+        result = MUSTER_ENOMEM;
+        goto out;
+    }
+    memcpy(frame->peer, name, sizeof name);
+    frame->bytes = zmq_msg_size(&parts[front]) + (count - front > 1 ? zmq_msg_size(&parts[front + 1]) : 0);
+    frame->header = wrap(&parts[front]);
+    if (count - front > 1)
+        frame->payload = wrap(&parts[front + 1]);
+    if (!frame->header || (count - front > 1 && !frame->payload)) {
+        result = MUSTER_ENOMEM;
+        goto out;
+    }
+    decode(frame, count - front);
+    *ret_frame = frame;
+    frame = NULL;
+out:
+    wire_frame_destroy(frame);
+    for (int i = 0; i < PARTS; i++)
+        zmq_msg_close(&parts[i]);
+    return result;
+}
+
+void wire_frame_destroy(struct wire_frame *frame)
+{
+    if (!frame)
+        return;
+    blob_unref(frame->payload);
+    blob_unref(frame->header);
+    msgpack_zone_destroy(&frame->zone);
+    free(frame);
+}
+
+int wire_wait(struct wire_poll *items, size_t count, int timeout_ms)
+{
+    zmq_pollitem_t polled[POLL_ITEMS_MAX] = {0};
+    size_t place[POLL_ITEMS_MAX], used = 0;
+    int result;
+
+    for (size_t i = 0; i < count && used < POLL_ITEMS_MAX; i++) {
+        items[i].ready = false;
+        if (!items[i].wire && items[i].fd < 0)
+            continue;
+        polled[used].socket = items[i].wire ? items[i].wire->socket : NULL;
+        polled[used].fd = items[i].fd;
+        polled[used].events = ZMQ_POLLIN;
+        place[used++] = i;
+    }
+    result = zmq_poll(polled, (int)used, timeout_ms);
+    if (result < 0)
+        return errno == EINTR ? 0 : MUSTER_ESYSTEM;
+    for (size_t i = 0; i < used; i++)
+        items[place[i]].ready = (polled[i].revents & (ZMQ_POLLIN | ZMQ_POLLERR)) != 0;
+    return result;
+}

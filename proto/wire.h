@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Messages over ZeroMQ: sockets, frames, and the poll that waits for both sockets and
+ * descriptors. Nothing above this file sees zmq.h.
+ *
+ * A wire is one socket and belongs to one thread; a parcel may be made on any thread. High
+ * water marks are off: credits and windows bound what is in flight (PROTOCOL.md). Nothing
+ * lingers unless wire_close is told to.
+ */
+#ifndef MUSTER_PROTO_WIRE_H
+#define MUSTER_PROTO_WIRE_H
+
+#include "base/error.h"
+#include "proto/codec.h"
+#include "proto/limits.h"
+
+struct wire_context;
+struct wire;
+struct wire_parcel;
+
+/* One I/O thread. */
+int wire_context_create(struct wire_context **ret_context, struct muster_error *ret_error);
+
+/* After every wire of it is closed. Takes NULL. */
+void wire_context_destroy(struct wire_context *context);
+
+/* The coordinator's end: many peers, each known by its name. */
+int wire_open_router(struct wire_context *context, struct wire **ret_wire, struct muster_error *ret_error);
+
+/* A peer's end; `name` is unique among all peers that the router ever sees. */
+int wire_open_dealer(struct wire_context *context, const char *name, struct wire **ret_wire,
+                     struct muster_error *ret_error);
+
+int wire_bind(struct wire *wire, const char *endpoint, struct muster_error *ret_error);
+int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *ret_error);
+
+/* Closes the socket; messages not yet on their way get `linger_ms`. Takes NULL. */
+void wire_close(struct wire *wire, int linger_ms);
+
+/* Encodes a message, taking a reference on its payload. */
+int wire_pack(const struct proto_message *message, struct wire_parcel **ret_parcel);
+
+/* Takes NULL. */
+void wire_parcel_destroy(struct wire_parcel *parcel);
+
+/* Sends *parcel and clears it; on failure it stays the caller's. `peer` is NULL on a dealer.
+ * MUSTER_ELOST when the router knows no such peer. Never blocks. */
+int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel);
+
+/* wire_pack and wire_post in one. */
+int wire_send(struct wire *wire, const char *peer, const struct proto_message *message);
+
+/* A received message with everything it borrows from. */
+struct wire_frame {
+    char peer[PROTO_PEER_NAME_MAX + 1]; /* "" on a dealer */
+    struct proto_message message;       /* valid when error.code is 0 */
+    struct muster_error error;          /* what was wrong with the bytes */
+    size_t bytes;                       /* of header and payload */
+    struct blob *payload;               /* what message.payload refers to, or NULL */
+    struct blob *header;
+    msgpack_zone zone;
+};
+
+/* The next message, decoded and its payload checked; MUSTER_EAGAIN when there is none now.
+ * A malformed one is returned, too, with frame->error saying so. The caller destroys the
+ * frame. MUSTER_ENOMEM, MUSTER_ESYSTEM. */
+int wire_receive(struct wire *wire, struct wire_frame **ret_frame);
+
+/* Takes NULL. */
+void wire_frame_destroy(struct wire_frame *frame);
+
+/* One thing to wait for: a wire, or a descriptor when `wire` is NULL; an item with neither
+ * (fd -1) is passed over. */
+struct wire_poll {
+    struct wire *wire;
+    int fd;
+    bool ready; /* set by wire_wait: it can be read, or has failed */
+};
+
+/* Waits until an item is ready or timeout_ms (-1: for ever) passed. Returns the number of
+ * ready items, or MUSTER_ESYSTEM. */
+int wire_wait(struct wire_poll *items, size_t count, int timeout_ms);
+
+#endif

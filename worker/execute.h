@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Runs the jobs of a chunk one after another, and reports what became of them.
+ */
+#ifndef MUSTER_WORKER_EXECUTE_H
+#define MUSTER_WORKER_EXECUTE_H
+
+#include "jobs/registry.h"
+#include "worker/link.h"
+
+struct executor;
+
+/* All borrowed. NULL when out of memory. */
+struct executor *executor_create(const struct registry *registry, struct link *link,
+                                 struct flight_page *flight);
+void executor_destroy(struct executor *executor);
+
+/* 0, or MUSTER_ENOMEM when the outcome could not be reported: the worker must end. */
+int executor_run(struct executor *executor, struct assignment *assignment);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The worker's link to its coordinator: a thread that owns the socket, so that heartbeats
+ * are answered and the next chunk is fetched while a job runs, however long it takes. It
+ * also enforces the time limit of jobs, by the flight recorder.
+ *
+ * Two threads: the executor calls link_take and link_post; all else happens on the link's.
+ */
+#ifndef MUSTER_WORKER_LINK_H
+#define MUSTER_WORKER_LINK_H
+
+#include "base/error.h"
+#include "jobs/call.h"
+#include "proto/flight.h"
+#include "proto/wire.h"
+
+struct link;
+
+/* A chunk to execute. Made by the link, destroyed by the executor. */
+struct assignment {
+    struct wire_frame *frame;        /* owned; frame->message is the CHUNK */
+    const struct proto_chunk *chunk; /* in the frame */
+    struct call_cancel skip;         /* raised: start no further job of it */
+    struct call_cancel cancel;       /* raised: end the running one too */
+    struct assignment *prev, *next;  /* the link's */
+};
+
+/* Connects, says HELLO, and waits for WELCOME. `flight` is borrowed. */
+int link_start(const char *endpoint, const char *name, struct flight_page *flight, struct link **ret_link,
+               struct muster_error *ret_error);
+
+/* Waits for the next chunk. 0, or MUSTER_EEND when the coordinator said STOP or is gone. */
+int link_take(struct link *link, struct assignment **ret_assignment);
+
+/* Sends a message about the chunk being executed. Takes *parcel. */
+void link_post(struct link *link, struct wire_parcel **parcel);
+
+/* The executor is done with the assignment that it took. */
+void link_release(struct link *link, struct assignment *assignment);
+
+/* Ends the thread after what was posted has been sent. Takes NULL. */
+void link_stop(struct link *link);
+
+#endif

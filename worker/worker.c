@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The life of a worker process: tie to the parent, limits, plug-ins, link, chunks. See
+ * worker.h. The main thread executes; the link's thread does the rest.
+ */
+#include "worker/worker.h"
+
+#include "base/log.h"
+#include "jobs/registry.h"
+#include "worker/execute.h"
+#include "worker/link.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { EXIT_TROUBLE = 255 };
+
+/* For the signal handler alone: who must live for this worker to live. */
+static volatile sig_atomic_t parent_pid;
+
+/* The kernel sends SIGCONT when the parent dies, which also wakes a worker that is stopped.
+ * The whole process group ends, so that nothing a job started is left. */
+static void parent_may_be_gone(int signal)
+{
+    (void)signal;
+    if (getppid() != parent_pid)
+        kill(getpgrp() == getpid() ? 0 : getpid(), SIGKILL);
+}
+
+static int tie_to_parent(int pid, struct muster_error *ret_error)
+{
+    struct sigaction action = {.sa_handler = parent_may_be_gone, .sa_flags = SA_RESTART};
+
+    parent_pid = pid;
+    if (sigaction(SIGCONT, &action, NULL) != 0 || prctl(PR_SET_PDEATHSIG, SIGCONT) != 0)
+        return muster_error_system(ret_error, errno, "worker: cannot watch its parent");
+    parent_may_be_gone(SIGCONT); /* it may have died before it was watched */
+    return 0;
+}
+
+static int apply_limits(const struct worker_options *options, struct muster_error *ret_error)
+{
+    if (options->memory_bytes) {
+        struct rlimit limit = {.rlim_cur = options->memory_bytes, .rlim_max = options->memory_bytes};
+
+        if (setrlimit(RLIMIT_DATA, &limit) != 0)
+            return muster_error_system(ret_error, errno, "worker: cannot limit memory to %llu bytes",
+                                       (unsigned long long)options->memory_bytes);
+    }
+    if (options->cpu >= 0) {
+        cpu_set_t set;
+
+        CPU_ZERO(&set);
+        if (options->cpu < CPU_SETSIZE)
+            CPU_SET(options->cpu, &set);
+        if (sched_setaffinity(0, sizeof set, &set) != 0)
+            return muster_error_system(ret_error, errno, "worker: cannot run on core %d", options->cpu);
+    }
+    return 0;
+}
+
+/* The flight recorder of the supervisor, or one of our own where nobody gave us any. */
+static int open_flight(int fd, struct flight_page **ret_flight, struct muster_error *ret_error)
+{
+    int own_fd, result;
+
+    if (fd >= 0)
+        result = flight_attach(fd, ret_flight);
+    else if ((result = flight_create(&own_fd, ret_flight)) == 0)
+        close(own_fd);
+    return result == 0 ? 0 : muster_error_system(ret_error, errno, "worker: no flight recorder");
+}
+
+static int load_plugins(struct registry *registry, const struct worker_options *options,
+                        struct flight_page *flight, struct muster_error *ret_error)
+{
+    int result = 0;
+
+    for (unsigned i = 0; i < options->plugin_count && result == 0; i++) {
+        atomic_store(&flight->detail, i);
+        atomic_store(&flight->phase, FLIGHT_LOADING);
+        result = registry_load(registry, options->plugins[i], ret_error);
+    }
+    atomic_store(&flight->phase, FLIGHT_STARTING);
+    return result;
+}
+
+static int serve(const struct worker_options *options, const struct registry *registry,
+                 struct flight_page *flight, struct muster_error *ret_error)
+{
+    struct assignment *assignment;
+    struct executor *executor;
+    struct link *link;
+    int result;
+
+    result = link_start(options->endpoint, options->name, flight, &link, ret_error);
+    if (result != 0)
+        return result;
+    executor = executor_create(registry, link, flight);
+    result = executor ? 0 : MUSTER_ENOMEM;
+    atomic_store(&flight->phase, FLIGHT_RUNNING);
+    while (result == 0 && link_take(link, &assignment) == 0) {
+        result = executor_run(executor, assignment);
+        link_release(link, assignment);
+    }
+    atomic_store(&flight->phase, FLIGHT_STOPPING);
+    link_stop(link);
+    executor_destroy(executor);
+    if (result != 0)
+        muster_error_set(ret_error, result, "worker: %s", muster_error_name(result));
+    return result;
+}
+
+int worker_main(const struct worker_options *options)
+{
+    struct flight_page *flight = NULL;
+    struct registry *registry = NULL;
+    struct muster_error error;
+    int result = 0;
+
+    if (options->parent_pid > 0)
+        result = tie_to_parent(options->parent_pid, &error);
+    if (result == 0)
+        result = open_flight(options->flight_fd, &flight, &error);
+    if (result == 0)
+        result = apply_limits(options, &error);
+    if (result == 0) {
+        registry = registry_create();
+        result = registry ? load_plugins(registry, options, flight, &error)
+                          : muster_error_set(&error, MUSTER_ENOMEM, "worker: out of memory");
+    }
+    if (result == 0)
+        result = serve(options, registry, flight, &error);
+    if (result != 0)
+        log_error("%s", error.text);
+    registry_destroy(registry);
+    flight_unmap(flight);
+    return result == 0 ? 0 : EXIT_TROUBLE;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The worker process: runs chunks of jobs for one coordinator, one job at a time, on its main
+ * thread, while a second thread owns the socket (worker/link.h).
+ */
+#ifndef MUSTER_WORKER_WORKER_H
+#define MUSTER_WORKER_WORKER_H
+
+#include <stdint.h>
+
+struct worker_options {
+    const char *endpoint; /* of the coordinator */
+    const char *name;     /* the routing id it was given */
+    int parent_pid;       /* the worker ends when this process does; 0: no such tie */
+    int flight_fd;        /* flight recorder handed over by the supervisor; -1: none */
+    const char *const *plugins;
+    unsigned plugin_count;
+    uint64_t memory_bytes; /* limit of data memory; 0: none */
+    int cpu;               /* core to run on; -1: any */
+};
+
+/* Runs until the coordinator says STOP. Returns the exit status: 0, or 255 after one line on
+ * standard error. */
+int worker_main(const struct worker_options *options);
+
+#endif
