@@ -13,7 +13,8 @@
 
 enum { LINE_BYTES = 2048 };
 
-static void write_line(const char *prefix, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void write_line(const char *prefix, const char *format,
+                                                             va_list arguments)
 {
     char line[LINE_BYTES];
     int used, more;
