@@ -228,7 +228,7 @@ static bool fill(struct mapping *map)
     return true;
 }
 
-static void wait(struct mapping *map)
+static void wait_for_work(struct mapping *map)
 {
     bool waiting = map->feed.state == FEED_WAITING && !local_is_stopped(&map->run);
     unsigned events = local_wait(&map->run, waiting ? map->feed.source->fd : -1, map->pool->completion_fd);
@@ -296,7 +296,7 @@ int pool_map(struct model *model, const muster_function *function, const struct 
     }
     while (!collect(&map)) {
         if (!fill(&map))
-            wait(&map);
+            wait_for_work(&map);
         local_breathe(&map.run);
     }
     end(&map);
