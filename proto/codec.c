@@ -28,6 +28,11 @@ static bool indexes_fit(uint64_t first, uint64_t count)
     return count <= PROTO_BATCH_JOBS_MAX && first - 1 <= PROTO_BATCH_JOBS_MAX - count;
 }
 
+static bool arguments_fit(int64_t first, uint32_t count)
+{
+    return count == 0 || first <= INT64_MAX - (int64_t)(count - 1);
+}
+
 static void arguments_kind_field(struct field_coder *c, enum proto_arguments *kind)
 {
     uint32_t number = *kind;
@@ -286,8 +291,7 @@ static void chunk_fields(struct field_coder *c, struct proto_message *message)
     field_i64(c, "argument", &m->argument);
     field_require(c, m->kind == PROTO_RANGE || m->argument == 0, "argument",
                   "is set, and the chunk is no range");
-    field_require(c, m->argument <= INT64_MAX - ((int64_t)m->count - 1), "argument",
-                  "passes the largest integer");
+    field_require(c, arguments_fit(m->argument, m->count), "argument", "passes the largest integer");
 }
 
 static void result_fields(struct field_coder *c, struct proto_message *message)

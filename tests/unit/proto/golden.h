@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The golden vectors of proto/golden, read from their text form, for tests.
+ */
+#ifndef MUSTER_TESTS_UNIT_PROTO_GOLDEN_H
+#define MUSTER_TESTS_UNIT_PROTO_GOLDEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { GOLDEN_FRAME_BYTES_MAX = 1024 };
+
+struct golden_frame {
+    uint8_t bytes[GOLDEN_FRAME_BYTES_MAX];
+    size_t size;
+};
+
+struct golden {
+    struct golden_frame header, payload;
+    bool has_payload;
+};
+
+/* Reads proto/golden/NAME.hex; false when it cannot be read as what its README says it is. */
+bool golden_read(const char *name, struct golden *ret_golden);
+
+#endif

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The golden vectors: each decodes to the struct that stands here, which encodes to the same
+ * bytes; and what becomes of them when they are cut or a byte is wrong.
+ */
+#include "base/error.h"
+#include "golden.h"
+#include "proto/codec.h"
+#include "proto/limits.h"
+#include "proto/scan.h"
+#include "proto/value.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <string.h>
+
+#define TEXT(string)                                  \
+    {                                                 \
+        .bytes = (string), .size = sizeof(string) - 1 \
+    }
+
+static const struct proto_failure results_failures[] = {
+    {.index = 10, .code = MUSTER_EFAILED, .text = TEXT("no such file: \xc3\xa9t\xc3\xa9")},
+    {.index = 13, .code = MUSTER_ETIMEOUT, .text = TEXT("")},
+};
+static const struct proto_failure cancelled_failures[] = {
+    {.index = 4, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
+    {.index = 5, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
+};
+static const struct proto_failure partial_failures[] = {
+    {.index = 9, .code = MUSTER_EFAILED, .text = TEXT("cannot read /etc/passwd")},
+};
+static const uint64_t results_timings[] = {1, 2, 300, 400, 70000, 80000, UINT64_C(1) << 33, 0};
+static const uint64_t partial_timings[] = {900, 890};
+
+/* clang-format off */
+static const struct vector {
+    const char *name;
+    struct proto_message message;
+} vectors[] = {
+    {"hello-client", {.type = PROTO_HELLO, .hello = {
+        .version = 1, .role = PROTO_CLIENT, .pid = 4242, .software = TEXT("muster 0.1.0")}}},
+    {"hello-worker", {.type = PROTO_HELLO, .hello = {
+        .version = 1, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .software = TEXT("muster 0.1.0")}}},
+    {"hello-foreign", {.type = PROTO_HELLO, .hello = {.version = 2}}},
+    {"welcome", {.type = PROTO_WELCOME, .welcome = {.version = 1, .workers = 2}}},
+    {"error", {.type = PROTO_ERROR, .error = {
+        .ticket = 7, .code = MUSTER_ENOTFOUND,
+        .text = TEXT("no function named spim; did you mean spin?")}}},
+    {"error-version", {.type = PROTO_ERROR, .error = {
+        .code = MUSTER_EVERSION, .text = TEXT("this coordinator speaks version 1")}}},
+    {"submit-range", {.type = PROTO_SUBMIT, .submit = {
+        .ticket = 1, .function = TEXT("is_prime"), .kind = PROTO_RANGE, .first = -5, .last = 10000000,
+        .crash_limit = 3, .window_bytes = 4 << 20}}},
+    {"submit-list", {.type = PROTO_SUBMIT, .submit = {
+        .ticket = 300, .function = TEXT("sha256"), .kind = PROTO_LIST, .chunk_jobs = 65536,
+        .timeout_ms = 1500, .retries = 2, .crash_limit = 1, .timings = true,
+        .window_bytes = UINT64_C(1) << 40}}},
+    {"accepted", {.type = PROTO_ACCEPTED, .accepted = {.ticket = 1, .batch = 70000}}},
+    {"arguments", {.type = PROTO_ARGUMENTS, .arguments = {.ticket = 300, .first = 9, .count = 8}}},
+    {"seal", {.type = PROTO_SEAL, .seal = {.ticket = 300, .total = 16}}},
+    {"seal-empty", {.type = PROTO_SEAL, .seal = {.ticket = 300}}},
+    {"grant", {.type = PROTO_GRANT, .grant = {.ticket = 300, .bytes = 4 << 20}}},
+    {"results", {.type = PROTO_RESULTS, .results = {
+        .ticket = 1, .worker = 2,
+        .outcome = {.first = 1, .count = 3, .attempt = 1, .execute_ns = 2500, .cpu_ns = 2400}}}},
+    {"results-failures", {.type = PROTO_RESULTS, .results = {
+        .ticket = 300, .worker = 1,
+        .outcome = {.first = 10, .count = 4, .attempt = 3, .execute_ns = 5000000000, .cpu_ns = 300,
+                    .failures = results_failures, .failure_count = 2, .timings = results_timings}}}},
+    {"results-cancelled", {.type = PROTO_RESULTS, .results = {
+        .ticket = 1,
+        .outcome = {.first = 4, .count = 2, .failures = cancelled_failures, .failure_count = 2}}}},
+    {"consumed", {.type = PROTO_CONSUMED, .consumed = {.ticket = 1, .bytes = 100000}}},
+    {"ended", {.type = PROTO_ENDED, .ended = {
+        .ticket = 1, .succeeded = 10000004, .failed = 2, .retried = 5, .crashes = 3, .late = 1,
+        .chunks = 2000, .bytes_in = 160000, .bytes_out = 20000000, .execute_ns = 123456789012,
+        .cpu_ns = 120000000000, .process_cpu_ns = 125000000000}}},
+    {"ended-given-up", {.type = PROTO_ENDED, .ended = {
+        .ticket = 300, .code = MUSTER_ECANCELLED, .succeeded = 1, .cancelled = 15, .chunks = 1,
+        .bytes_in = 90, .bytes_out = 3, .execute_ns = 10, .cpu_ns = 11, .process_cpu_ns = 12,
+        .text = TEXT("cancelled")}}},
+    {"cancel-soon", {.type = PROTO_CANCEL, .cancel = {.id = 300, .mode = PROTO_CANCEL_SOON}}},
+    {"cancel-now", {.type = PROTO_CANCEL, .cancel = {.id = 70000, .mode = PROTO_CANCEL_NOW}}},
+    {"chunk-range", {.type = PROTO_CHUNK, .chunk = {
+        .batch = 70000, .chunk = 12, .function = TEXT("is_prime"), .first = 1001, .count = 500,
+        .attempt = 1, .kind = PROTO_RANGE, .argument = 995}}},
+    {"chunk-list", {.type = PROTO_CHUNK, .chunk = {
+        .batch = 3, .chunk = 13, .function = TEXT("sha256"), .first = 9, .count = 2, .attempt = 2,
+        .timeout_ms = 1500, .timings = true, .kind = PROTO_LIST}}},
+    {"result", {.type = PROTO_RESULT, .result = {
+        .batch = 70000, .chunk = 12, .final = true, .process_cpu_ns = 7000000,
+        .outcome = {.first = 1498, .count = 3, .attempt = 1, .execute_ns = 900, .cpu_ns = 890}}}},
+    {"result-partial", {.type = PROTO_RESULT, .result = {
+        .batch = 3, .chunk = 13, .process_cpu_ns = 7000000,
+        .outcome = {.first = 9, .count = 1, .attempt = 2, .execute_ns = 900, .cpu_ns = 890,
+                    .failures = partial_failures, .failure_count = 1, .timings = partial_timings}}}},
+    {"result-nothing", {.type = PROTO_RESULT, .result = {
+        .batch = 3, .chunk = 13, .final = true, .process_cpu_ns = 7100000,
+        .outcome = {.first = 10, .attempt = 2}}}},
+    {"ping", {.type = PROTO_PING, .ping = {.nonce = UINT64_C(0x0123456789abcdef)}}},
+    {"pong", {.type = PROTO_PONG, .ping = {.nonce = UINT64_C(0x0123456789abcdef)}}},
+    {"stop", {.type = PROTO_STOP}},
+};
+/* clang-format on */
+
+enum { VECTORS = sizeof vectors / sizeof *vectors };
+
+static msgpack_zone zone;
+static msgpack_sbuffer buffer;
+
+static void set_up(void)
+{
+    cr_assert(msgpack_zone_init(&zone, 4096));
+    msgpack_sbuffer_init(&buffer);
+}
+
+static void tear_down(void)
+{
+    msgpack_zone_destroy(&zone);
+    msgpack_sbuffer_destroy(&buffer);
+}
+
+TestSuite(golden, .init = set_up, .fini = tear_down);
+
+#define SAME(field) cr_assert_eq(a->field, b->field, "%s: " #field, name)
+
+static void assert_same_text(const char *name, struct proto_text a, struct proto_text b)
+{
+    cr_assert_eq(a.size, b.size, "%s: size of a text", name);
+    cr_assert(a.size == 0 || memcmp(a.bytes, b.bytes, a.size) == 0, "%s: text", name);
+}
+
+static void assert_same_outcome(const char *name, const struct proto_outcome *a,
+                                const struct proto_outcome *b)
+{
+    SAME(first);
+    SAME(count);
+    SAME(attempt);
+    SAME(execute_ns);
+    SAME(cpu_ns);
+    SAME(failure_count);
+    for (uint32_t i = 0; i < a->failure_count; i++) {
+        SAME(failures[i].index);
+        SAME(failures[i].code);
+        assert_same_text(name, a->failures[i].text, b->failures[i].text);
+    }
+    cr_assert_eq(!a->timings, !b->timings, "%s: timings", name);
+    for (uint32_t i = 0; a->timings && i < 2 * a->count; i++)
+        SAME(timings[i]);
+}
+
+static void assert_same_ended(const char *name, const struct proto_ended *a, const struct proto_ended *b)
+{
+    SAME(ticket);
+    SAME(code);
+    SAME(succeeded);
+    SAME(failed);
+    SAME(cancelled);
+    SAME(retried);
+    SAME(crashes);
+    SAME(late);
+    SAME(chunks);
+    SAME(bytes_in);
+    SAME(bytes_out);
+    SAME(execute_ns);
+    SAME(cpu_ns);
+    SAME(process_cpu_ns);
+    assert_same_text(name, a->text, b->text);
+}
+
+static void assert_same_submit(const char *name, const struct proto_submit *a, const struct proto_submit *b)
+{
+    SAME(ticket);
+    assert_same_text(name, a->function, b->function);
+    SAME(kind);
+    SAME(first);
+    SAME(last);
+    SAME(chunk_jobs);
+    SAME(timeout_ms);
+    SAME(retries);
+    SAME(crash_limit);
+    SAME(timings);
+    SAME(window_bytes);
+}
+
+static void assert_same_chunk(const char *name, const struct proto_chunk *a, const struct proto_chunk *b)
+{
+    SAME(batch);
+    SAME(chunk);
+    assert_same_text(name, a->function, b->function);
+    SAME(first);
+    SAME(count);
+    SAME(attempt);
+    SAME(timeout_ms);
+    SAME(timings);
+    SAME(kind);
+    SAME(argument);
+}
+
+static void assert_same_greeting(const char *name, const struct proto_message *a,
+                                 const struct proto_message *b)
+{
+    if (a->type == PROTO_WELCOME) {
+        SAME(welcome.version);
+        SAME(welcome.workers);
+        return;
+    }
+    SAME(hello.version);
+    SAME(hello.role);
+    SAME(hello.pid);
+    SAME(hello.credit);
+    assert_same_text(name, a->hello.software, b->hello.software);
+}
+
+/* Messages of two or three numbers. */
+static void assert_same_small(const char *name, const struct proto_message *a, const struct proto_message *b)
+{
+    if (a->type == PROTO_ACCEPTED) {
+        SAME(accepted.ticket);
+        SAME(accepted.batch);
+    } else if (a->type == PROTO_ARGUMENTS) {
+        SAME(arguments.ticket);
+        SAME(arguments.first);
+        SAME(arguments.count);
+    } else if (a->type == PROTO_SEAL) {
+        SAME(seal.ticket);
+        SAME(seal.total);
+    } else if (a->type == PROTO_GRANT) {
+        SAME(grant.ticket);
+        SAME(grant.bytes);
+    } else if (a->type == PROTO_CONSUMED) {
+        SAME(consumed.ticket);
+        SAME(consumed.bytes);
+    } else if (a->type == PROTO_CANCEL) {
+        SAME(cancel.id);
+        SAME(cancel.mode);
+    } else if (a->type != PROTO_STOP) {
+        SAME(ping.nonce);
+    }
+}
+
+static void assert_same(const char *name, const struct proto_message *a, const struct proto_message *b)
+{
+    SAME(type);
+    switch (a->type) {
+    case PROTO_HELLO:
+    case PROTO_WELCOME:
+        assert_same_greeting(name, a, b);
+        return;
+    case PROTO_ERROR:
+        SAME(error.ticket);
+        SAME(error.code);
+        assert_same_text(name, a->error.text, b->error.text);
+        return;
+    case PROTO_SUBMIT:
+        assert_same_submit(name, &a->submit, &b->submit);
+        return;
+    case PROTO_RESULTS:
+        SAME(results.ticket);
+        SAME(results.worker);
+        assert_same_outcome(name, &a->results.outcome, &b->results.outcome);
+        return;
+    case PROTO_ENDED:
+        assert_same_ended(name, &a->ended, &b->ended);
+        return;
+    case PROTO_CHUNK:
+        assert_same_chunk(name, &a->chunk, &b->chunk);
+        return;
+    case PROTO_RESULT:
+        SAME(result.batch);
+        SAME(result.chunk);
+        SAME(result.final);
+        SAME(result.process_cpu_ns);
+        assert_same_outcome(name, &a->result.outcome, &b->result.outcome);
+        return;
+    case PROTO_ACCEPTED:
+    case PROTO_ARGUMENTS:
+    case PROTO_SEAL:
+    case PROTO_GRANT:
+    case PROTO_CONSUMED:
+    case PROTO_CANCEL:
+    case PROTO_PING:
+    case PROTO_PONG:
+    case PROTO_STOP:
+        assert_same_small(name, a, b);
+        return;
+    }
+    cr_assert_fail("%s: unknown type %d", name, (int)a->type);
+}
+
+static bool is_foreign(const struct proto_message *message)
+{
+    return (message->type == PROTO_HELLO && message->hello.version != PROTO_VERSION) ||
+           (message->type == PROTO_WELCOME && message->welcome.version != PROTO_VERSION);
+}
+
+static struct golden read_vector(const struct vector *vector)
+{
+    struct golden golden;
+
+    cr_assert(golden_read(vector->name, &golden), "%s.hex cannot be read", vector->name);
+    return golden;
+}
+
+Test(golden, header_decodes_to_its_struct)
+{
+    for (const struct vector *v = vectors; v < vectors + VECTORS; v++) {
+        struct golden golden = read_vector(v);
+        struct muster_error error = {0};
+        struct proto_message message;
+
+        cr_assert_eq(proto_decode(golden.header.bytes, golden.header.size, &zone, &message, &error), 0,
+                     "%s: %s", v->name, error.text);
+        assert_same(v->name, &message, &v->message);
+        cr_assert_null(message.payload.blob);
+        cr_assert_eq(proto_has_payload(&message), golden.has_payload, "%s", v->name);
+    }
+}
+
+Test(golden, struct_encodes_to_its_header)
+{
+    for (const struct vector *v = vectors; v < vectors + VECTORS; v++) {
+        struct golden golden = read_vector(v);
+
+        if (is_foreign(&v->message))
+            continue;
+        buffer.size = 0;
+        cr_assert_eq(proto_encode(&v->message, &buffer), 0, "%s", v->name);
+        cr_assert_eq(buffer.size, golden.header.size, "%s", v->name);
+        cr_assert(memcmp(buffer.data, golden.header.bytes, buffer.size) == 0, "%s", v->name);
+    }
+}
+
+static int check_payload(const struct proto_message *message, const struct golden_frame *frame)
+{
+    struct proto_message with_payload = *message;
+    struct blob *blob = blob_copy(frame->bytes, frame->size);
+    int code;
+
+    cr_assert_not_null(blob);
+    with_payload.payload = (struct slice){.blob = blob, .size = frame->size};
+    code = proto_check_payload(&with_payload, NULL);
+    blob_unref(blob);
+    return code;
+}
+
+Test(golden, payload_holds_the_values_that_its_header_promises)
+{
+    for (const struct vector *v = vectors; v < vectors + VECTORS; v++) {
+        struct golden golden = read_vector(v);
+
+        cr_assert_eq(check_payload(&v->message, &golden.payload), 0, "%s", v->name);
+        cr_assert(golden.payload.size < sizeof golden.payload.bytes);
+        golden.payload.bytes[golden.payload.size++] = 0xc0;
+        cr_assert_eq(check_payload(&v->message, &golden.payload), MUSTER_EPROTOCOL, "%s", v->name);
+    }
+}
+
+Test(golden, payload_values_survive_unpacking_and_packing)
+{
+    struct golden golden;
+    msgpack_object value;
+    size_t offset = 0;
+
+    cr_assert(golden_read("arguments", &golden));
+    while (offset < golden.payload.size) {
+        cr_assert_eq(value_unpack(golden.payload.bytes, golden.payload.size, &offset, &zone, &value), 0);
+        cr_assert_eq(value_pack(&value, &buffer, NULL), 0);
+    }
+    cr_assert_eq(buffer.size, golden.payload.size);
+    cr_assert(memcmp(buffer.data, golden.payload.bytes, buffer.size) == 0);
+}
+
+Test(golden, every_file_is_tested_and_every_type_has_one)
+{
+    DIR *folder = opendir(GOLDEN_FOLDER);
+    struct dirent *entry;
+    size_t files = 0;
+
+    cr_assert_not_null(folder);
+    while ((entry = readdir(folder)))
+        files += strlen(entry->d_name) > 4 && strcmp(entry->d_name + strlen(entry->d_name) - 4, ".hex") == 0;
+    closedir(folder);
+    cr_assert_eq(files, VECTORS);
+    for (int type = PROTO_HELLO; type <= PROTO_STOP; type++) {
+        bool found = false;
+
+        for (const struct vector *v = vectors; v < vectors + VECTORS; v++)
+            found |= (int)v->message.type == type;
+        cr_assert(found, "%s has no golden vector", proto_type_name(type));
+    }
+}
+
+Test(golden, truncated_header_is_refused)
+{
+    for (const struct vector *v = vectors; v < vectors + VECTORS; v++) {
+        struct golden golden = read_vector(v);
+
+        for (size_t size = 0; size < golden.header.size; size++) {
+            /* A copy of that size, so that a read beyond it is seen. */
+            uint8_t *cut = malloc(size ? size : 1);
+            struct proto_message message;
+
+            memcpy(cut, golden.header.bytes, size);
+            cr_assert_eq(proto_decode(cut, size, &zone, &message, NULL), MUSTER_EPROTOCOL,
+                         "%s cut to %zu bytes", v->name, size);
+            free(cut);
+        }
+    }
+}
+
+/* The same value in msgpack's smallest form. */
+static void pack_smallest(const struct golden_frame *frame, msgpack_sbuffer *ret_smallest)
+{
+    msgpack_packer packer;
+    msgpack_object object;
+    size_t offset = 0;
+
+    cr_assert_eq(msgpack_unpack((const char *)frame->bytes, frame->size, &offset, &zone, &object),
+                 MSGPACK_UNPACK_SUCCESS);
+    msgpack_packer_init(&packer, ret_smallest, msgpack_sbuffer_write);
+    cr_assert_eq(msgpack_pack_object(&packer, object), 0);
+}
+
+/* What a wrong byte left decodable must say the same again when it is encoded. */
+static bool decodes_and_encodes_alike(const struct golden_frame *frame)
+{
+    msgpack_sbuffer smallest;
+    struct proto_message message;
+
+    msgpack_zone_clear(&zone);
+    if (proto_decode(frame->bytes, frame->size, &zone, &message, NULL) != 0)
+        return false;
+    if (is_foreign(&message))
+        return true;
+    msgpack_sbuffer_init(&smallest);
+    pack_smallest(frame, &smallest);
+    buffer.size = 0;
+    cr_assert_eq(proto_encode(&message, &buffer), 0);
+    cr_assert_eq(buffer.size, smallest.size);
+    cr_assert(memcmp(buffer.data, smallest.data, buffer.size) == 0);
+    msgpack_sbuffer_destroy(&smallest);
+    return true;
+}
+
+Test(golden, wrong_byte_is_refused_or_decodes_to_what_it_says)
+{
+    unsigned refused = 0, decoded = 0;
+
+    for (const struct vector *v = vectors; v < vectors + VECTORS; v++) {
+        struct golden golden = read_vector(v);
+
+        for (size_t at = 0; at < golden.header.size; at++) {
+            uint8_t right = golden.header.bytes[at];
+
+            for (unsigned wrong = 0; wrong < 256; wrong++) {
+                golden.header.bytes[at] = (uint8_t)wrong;
+                if (decodes_and_encodes_alike(&golden.header))
+                    decoded++;
+                else
+                    refused++;
+            }
+            golden.header.bytes[at] = right;
+        }
+    }
+    cr_assert(decoded > 1000 && refused > 1000, "%u decoded, %u refused", decoded, refused);
+}
+
+Test(golden, wrong_byte_in_a_payload_that_passes_its_check_leaves_values)
+{
+    for (const struct vector *v = vectors; v < vectors + VECTORS; v++) {
+        struct golden golden = read_vector(v);
+
+        for (size_t at = 0; at < golden.payload.size; at++) {
+            uint8_t right = golden.payload.bytes[at];
+
+            for (unsigned wrong = 0; wrong < 256; wrong++) {
+                msgpack_object value;
+                size_t offset = 0;
+
+                golden.payload.bytes[at] = (uint8_t)wrong;
+                if (check_payload(&v->message, &golden.payload) != 0)
+                    continue;
+                msgpack_zone_clear(&zone);
+                while (offset < golden.payload.size)
+                    cr_assert_eq(
+                        value_unpack(golden.payload.bytes, golden.payload.size, &offset, &zone, &value), 0);
+            }
+            golden.payload.bytes[at] = right;
+        }
+    }
+}
