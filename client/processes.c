@@ -63,10 +63,11 @@ struct map {
     uint64_t next; /* index that is delivered next */
     uint64_t consumed_cost, told_cost;
 
-    bool ended;     /* ENDED came */
-    bool cancelled; /* CANCEL was sent */
-    bool muted;     /* a callback failed: none is called again */
-    int code;       /* what muster_map returns; the first reason stays */
+    bool ended;                       /* ENDED came, or never will */
+    enum proto_cancel_mode cancelled; /* the CANCEL that was sent; 0: none */
+    bool interrupted;
+    bool muted; /* a callback failed: none is called again */
+    int code;   /* what muster_map returns; the first reason stays */
     struct muster_error error;
 };
 
@@ -247,9 +248,10 @@ static int say(struct map *m, const struct proto_message *message)
 
 static void cancel(struct map *m, enum proto_cancel_mode mode)
 {
-    if (m->cancelled && mode == PROTO_CANCEL_SOON)
+    if (m->cancelled >= mode)
         return;
-    m->cancelled = m->sealed = true;
+    m->cancelled = mode;
+    m->sealed = true;
     say(m, &(struct proto_message){.type = PROTO_CANCEL, .cancel = {.id = m->ticket, .mode = mode}});
 }
 
@@ -529,11 +531,10 @@ static void tick(struct map *m)
 
 static void wait(struct map *m)
 {
-    bool interrupted = m->code == MUSTER_ECANCELLED;
     struct wire_poll items[] = {
         {.wire = m->p->wire},
         {.fd = m->waiting ? m->batch->source.fd : -1},
-        {.fd = interrupted ? -1 : m->batch->interrupt_fd},
+        {.fd = m->interrupted ? -1 : m->batch->interrupt_fd},
     };
 
     tick(m);
@@ -542,6 +543,7 @@ static void wait(struct map *m)
         m->ended = true;
     }
     if (items[2].ready) {
+        m->interrupted = true;
         note_error(m, MUSTER_ECANCELLED, "interrupted");
         cancel(m, PROTO_CANCEL_NOW);
     }

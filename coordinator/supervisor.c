@@ -223,10 +223,10 @@ int supervisor_fd(const struct supervisor *supervisor)
 static void describe_status(int status, const struct rusage *usage, char *ret_text, size_t size)
 {
     if (WIFSIGNALED(status)) {
-        const char *name = sigabbrev_np(WTERMSIG(status));
+        const char *name = sigabbrev_np(WTERMSIG(status)), *meaning = sigdescr_np(WTERMSIG(status));
 
         snprintf(ret_text, size, "killed by SIG%s (%s), peak memory %ld MiB", name ? name : "?",
-                 strsignal(WTERMSIG(status)), usage->ru_maxrss / 1024);
+                 meaning ? meaning : "unknown signal", usage->ru_maxrss / 1024);
     } else {
         snprintf(ret_text, size, "its exit with status %d", WEXITSTATUS(status));
     }
