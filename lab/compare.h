@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * The same jobs under each execution model, side by side: what parallelism gains and what
- * the process boundary costs. Each model is opened warm, given a short warm-up, then timed;
- * with several rounds the models take turns and medians are reported. Results are compared
- * job by job by their value hash: models that disagree are an error, not a row.
+ * the process boundary costs.
+ *
+ * Every model is opened first, with its workers ready, and warmed with a short batch of
+ * `noop`; the jobs themselves are run only when they are timed. With several rounds the
+ * models take turns, and the round with the median wall time is reported. Results are
+ * compared job by job by their value hash, in every round: models that disagree are an error,
+ * not a row. Hashing happens on the caller's thread, as any use of results would.
  */
 #ifndef MUSTER_LAB_COMPARE_H
 #define MUSTER_LAB_COMPARE_H
@@ -12,16 +16,21 @@
 
 #include <stddef.h>
 
-enum { COMPARE_MODELS_MAX = 8, COMPARE_SENTENCE_BYTES = 512 };
+enum {
+    COMPARE_MODELS_MAX = 8,
+    COMPARE_SENTENCE_BYTES = 512,
+    COMPARE_ROUNDS_MAX = 1000,
+    COMPARE_JOBS_MAX = 1 << 26, /* 8 bytes each are kept: 512 MiB */
+};
 
 struct compare_spec {
     struct muster_options options; /* `model` is set for each row in turn; workers 0: cores */
-    struct muster_batch batch;     /* function, source, chunk, ...; callbacks are replaced */
-    int (*rewind)(void *context);  /* STREAM: start the source over; its context is the source's */
+    struct muster_batch batch; /* function, source, chunk, ...; callbacks are replaced, a halt is ignored */
+    int (*rewind)(void *context); /* STREAM: start the source over; its context is the source's */
     enum muster_model models[COMPARE_MODELS_MAX]; /* in order; inline is run first in any case */
     size_t model_count;
     unsigned rounds; /* 0: 1 */
-    /* Called before each timed run, for progress; may be NULL. */
+    /* Called before each timed run, for progress; rounds count from 1. May be NULL. */
     void (*on_run)(void *context, enum muster_model model, unsigned round);
     void *context;
 };
@@ -46,8 +55,9 @@ struct compare_report {
 };
 
 /* 0; the error of the model that could not run; MUSTER_ESTATE when two models disagree on a
- * result (the error names the job, the models and both outcomes); MUSTER_ECANCELLED. A job
- * that fails alike under each model is no disagreement. */
+ * result (the error names the job, the models and both outcomes); MUSTER_ELIMIT when there
+ * are more jobs than COMPARE_JOBS_MAX; MUSTER_ECANCELLED. A job that fails alike under each
+ * model is no disagreement. */
 int compare_run(const struct compare_spec *spec, struct compare_report *ret_report,
                 struct muster_error *ret_error);
 

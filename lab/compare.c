@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Runs the same jobs under each model, in turns, and checks every result against what inline
+ * made of the job in the first round. See compare.h.
+ */
+#include "lab/compare.h"
+
+#include "base/clock.h"
+#include "lab/dispute.h"
+#include "lab/ledger.h"
+#include "lab/verdict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Jobs of the warm-up for each worker: enough that each has worked and been waited for, and
+ * done within a millisecond. */
+enum { WARM_UP_JOBS = 64 };
+
+/* One model of the comparison. */
+struct contender {
+    enum muster_model model;
+    muster *m;                   /* owned */
+    struct muster_summary *runs; /* owned; one a round */
+};
+
+struct comparison {
+    const struct compare_spec *spec;
+    struct contender contenders[COMPARE_MODELS_MAX];
+    size_t count;
+    unsigned rounds;
+    bool started;         /* the source is no longer at its start */
+    struct ledger ledger; /* what inline made of the jobs */
+};
+
+/* One run of the jobs under one model. */
+struct run {
+    struct comparison *comparison;
+    bool first; /* of all: enters the ledger; others are checked against it */
+    int code;   /* of the ledger; 0 */
+    struct dispute dispute;
+};
+
+static int on_result(void *context, const struct muster_result *result)
+{
+    struct run *run = context;
+    struct ledger *ledger = &run->comparison->ledger;
+    uint64_t outcome = ledger_outcome(result);
+
+    if (run->first)
+        return run->code = ledger_enter(ledger, result->index, outcome, COMPARE_JOBS_MAX);
+    if (ledger_find(ledger, result->index) == outcome)
+        return 0;
+    dispute_note(&run->dispute, result);
+    return run->code = MUSTER_ESTATE;
+}
+
+/* What the run itself found, in words; `code` is of muster_map. */
+static int judge(const struct run *run, const struct contender *contender,
+                 const struct muster_summary *summary, int code, struct muster_error *ret_error)
+{
+    const struct comparison *comparison = run->comparison;
+
+    if (run->code == MUSTER_ELIMIT)
+        return muster_error_set(ret_error, MUSTER_ELIMIT, "too many jobs to compare: at most %d; give fewer",
+                                COMPARE_JOBS_MAX);
+    if (run->code == MUSTER_ESTATE)
+        return dispute_explain(&run->dispute, comparison->spec, comparison->contenders[0].m, contender->model,
+                               ret_error);
+    if (code != 0)
+        return code;
+    if (summary->jobs == 0)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "no arguments: there is nothing to compare");
+    if (summary->succeeded + summary->failed != comparison->ledger.count)
+        return muster_error_set(ret_error, MUSTER_ESTATE, "%s ran %llu of the %llu jobs",
+                                muster_model_name(contender->model),
+                                (unsigned long long)(summary->succeeded + summary->failed),
+                                (unsigned long long)comparison->ledger.count);
+    return 0;
+}
+
+static int run_jobs(struct comparison *comparison, struct contender *contender, unsigned round,
+                    struct muster_error *ret_error)
+{
+    const struct compare_spec *spec = comparison->spec;
+    struct run run = {.comparison = comparison, .first = comparison->ledger.count == 0};
+    struct muster_batch batch = spec->batch;
+    int code;
+
+    batch.halt_failures = 0;
+    batch.unordered = true;
+    batch.failures_only = batch.want_arguments = batch.want_timings = false;
+    batch.on_result = on_result;
+    batch.on_tick = NULL;
+    batch.context = &run;
+    if (comparison->started && batch.source.kind == MUSTER_SOURCE_STREAM &&
+        (code = spec->rewind(batch.source.context)) != 0)
+        return muster_error_set(ret_error, code, "cannot read the arguments again: %s",
+                                muster_error_name(code));
+    comparison->started = true;
+    if (spec->on_run)
+        spec->on_run(spec->context, contender->model, round + 1);
+    code = muster_map(contender->m, &batch, &contender->runs[round], ret_error);
+    return judge(&run, contender, &contender->runs[round], code, ret_error);
+}
+
+/* Opens the model with its workers ready, and lets each do something. */
+static int prepare(struct comparison *comparison, struct contender *contender, struct muster_error *ret_error)
+{
+    struct muster_options options = comparison->spec->options;
+    struct muster_batch batch = {.function = "noop",
+                                 .source = muster_source_range(1, WARM_UP_JOBS),
+                                 .interrupt_fd = comparison->spec->batch.interrupt_fd};
+    int code;
+
+    if (!(contender->runs = calloc(comparison->rounds, sizeof *contender->runs)))
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory for %u rounds", comparison->rounds);
+    options.model = contender->model;
+    options.warm = true;
+    if ((code = muster_open(&options, &contender->m, ret_error)) != 0)
+        return code;
+    batch.source.last *= options.workers ? options.workers : muster_cores();
+    return muster_map(contender->m, &batch, NULL, ret_error);
+}
+
+/* Whether it is among those chosen. */
+static bool has(const struct comparison *comparison, enum muster_model model)
+{
+    for (size_t i = 0; i < comparison->count; i++)
+        if (comparison->contenders[i].model == model)
+            return true;
+    return false;
+}
+
+static int check(const struct comparison *comparison, struct muster_error *ret_error)
+{
+    const struct compare_spec *spec = comparison->spec;
+    const struct muster_source *source = &spec->batch.source;
+
+    if (spec->model_count > COMPARE_MODELS_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%zu models are too many to compare: at most %d",
+                                spec->model_count, COMPARE_MODELS_MAX);
+    if (comparison->rounds > COMPARE_ROUNDS_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%u rounds are too many: at most %d",
+                                comparison->rounds, COMPARE_ROUNDS_MAX);
+    if (source->kind == MUSTER_SOURCE_STREAM && !spec->rewind)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a stream that cannot be read again cannot be compared");
+    if (source->kind == MUSTER_SOURCE_RANGE && source->last >= source->first &&
+        (uint64_t)source->last - (uint64_t)source->first >= COMPARE_JOBS_MAX)
+        return muster_error_set(ret_error, MUSTER_ELIMIT, "too many jobs to compare: at most %d; give fewer",
+                                COMPARE_JOBS_MAX);
+    return 0;
+}
+
+/* Inline, then the others in their order, each once. */
+static int choose(struct comparison *comparison, struct muster_error *ret_error)
+{
+    const struct compare_spec *spec = comparison->spec;
+
+    comparison->contenders[comparison->count++].model = MUSTER_INLINE;
+    for (size_t i = 0; i < spec->model_count; i++) {
+        if (has(comparison, spec->models[i]))
+            continue;
+        if (comparison->count == COMPARE_MODELS_MAX)
+            return muster_error_set(ret_error, MUSTER_EINVALID, "too many models to compare: at most %d",
+                                    COMPARE_MODELS_MAX);
+        comparison->contenders[comparison->count++].model = spec->models[i];
+    }
+    return 0;
+}
+
+static int by_wall(const void *a, const void *b)
+{
+    const struct muster_summary *left = a, *right = b;
+
+    return (left->wall_ns > right->wall_ns) - (left->wall_ns < right->wall_ns);
+}
+
+/* The row of a contender, whose runs it sorts; `inline_s` is the wall time of inline. */
+static struct compare_row make_row(struct contender *contender, unsigned rounds, unsigned cores,
+                                   double inline_s)
+{
+    struct compare_row row = {.model = contender->model};
+    const struct muster_summary *median;
+    unsigned used;
+
+    qsort(contender->runs, rounds, sizeof *contender->runs, by_wall);
+    median = &contender->runs[(rounds - 1) / 2];
+    used = median->workers < cores ? median->workers : cores;
+    row.workers = median->workers;
+    row.jobs = median->jobs;
+    row.failed = median->failed;
+    row.wall_s = (double)median->wall_ns / (double)CLOCK_NS_PER_S;
+    row.cpu_s = (double)median->cpu_ns / (double)CLOCK_NS_PER_S;
+    if (contender->model == MUSTER_INLINE)
+        inline_s = row.wall_s;
+    row.speedup = inline_s / row.wall_s;
+    row.efficiency = row.speedup / used;
+    row.utilization = row.cpu_s / (row.wall_s * cores);
+    row.overhead_us_per_job = (row.wall_s * used - inline_s) / (double)row.jobs * 1e6;
+    return row;
+}
+
+static void make_report(struct comparison *comparison, struct compare_report *ret_report)
+{
+    struct compare_report report = {.count = comparison->count};
+    unsigned cores = muster_cores();
+
+    for (size_t i = 0; i < comparison->count; i++)
+        report.rows[i] =
+            make_row(&comparison->contenders[i], comparison->rounds, cores, report.rows[0].wall_s);
+    verdict_write(&report, cores);
+    *ret_report = report;
+}
+
+int compare_run(const struct compare_spec *spec, struct compare_report *ret_report,
+                struct muster_error *ret_error)
+{
+    struct comparison comparison = {.spec = spec, .rounds = spec->rounds ? spec->rounds : 1};
+    int code;
+
+    ledger_init(&comparison.ledger);
+    if ((code = check(&comparison, ret_error)) != 0 || (code = choose(&comparison, ret_error)) != 0)
+        goto out;
+    for (size_t i = 0; i < comparison.count; i++)
+        if ((code = prepare(&comparison, &comparison.contenders[i], ret_error)) != 0)
+            goto out;
+    for (unsigned round = 0; round < comparison.rounds; round++)
+        for (size_t i = 0; i < comparison.count; i++)
+            if ((code = run_jobs(&comparison, &comparison.contenders[i], round, ret_error)) != 0)
+                goto out;
+    make_report(&comparison, ret_report);
+out:
+    for (size_t i = 0; i < comparison.count; i++) {
+        muster_close(comparison.contenders[i].m);
+        free(comparison.contenders[i].runs);
+    }
+    ledger_fini(&comparison.ledger);
+    return code;
+}
