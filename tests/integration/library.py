@@ -71,6 +71,7 @@ class Library(harness.Case):
         (config,) = self.prefix.rglob("muster.pc")
         self.libraries = config.parent.parent
         self.env["PKG_CONFIG_PATH"] = str(config.parent)
+        self.relocated = f"--define-variable=prefix={self.prefix}"
         self.installed = self.prefix / "bin" / "muster"
 
     def tool(self, *command):
@@ -79,6 +80,9 @@ class Library(harness.Case):
                               timeout=harness.LIMIT_S, check=False)
         self.assertEqual(done.returncode, 0, f"{command}\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def pkg_config(self, *arguments):
+        return self.tool("pkg-config", "--cflags", "--libs", *arguments).split()
 
     def compile(self, text, output, *options):
         source = self.home / f"{output.name}.c"
@@ -94,15 +98,15 @@ class Library(harness.Case):
 
     def test_program_built_with_the_shared_library_runs_every_model(self):
         program = self.home / "shared"
-        self.compile(PROGRAM, program, *self.tool("pkg-config", "--cflags", "--libs", "muster").split())
+        self.compile(PROGRAM, program, *self.pkg_config(self.relocated, "muster"))
         self.assertIn("libmuster.so.0", self.tool("readelf", "-d", program))
         self.check_program(program)
 
     def test_program_built_with_the_static_library_runs_every_model(self):
         program = self.home / "static"
-        flags = self.tool("pkg-config", "--static", "--cflags", "--libs", "muster").split()
+        flags = self.pkg_config(self.relocated, "muster")
         flags[flags.index("-lmuster")] = "-l:libmuster.a"
-        self.compile(PROGRAM, program, *flags)
+        self.compile(PROGRAM, program, *flags, *self.pkg_config("libzmq", "libsodium"), "-lm", "-pthread")
         self.assertNotIn("libmuster.so", self.tool("readelf", "-d", program))
         self.check_program(program)
 
@@ -114,8 +118,7 @@ class Library(harness.Case):
 
     def test_plugin_built_from_the_installed_header_is_mapped(self):
         plugin = self.home / "twice.so"
-        flags = self.tool("pkg-config", "--cflags", "msgpack").split()
-        self.compile(PLUGIN, plugin, "-shared", "-fPIC", f"-I{self.prefix}/include", *flags)
+        self.compile(PLUGIN, plugin, "-shared", "-fPIC", f"-I{self.prefix}/include", *self.pkg_config("msgpack"))
         result = self.start("map", "--plugin", plugin, "twice", ":::", 21, command=str(self.installed)).end()
         self.assert_ok(result, "42\n")
 
