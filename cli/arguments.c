@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char *const standard_input[] = {(char[]){"-"}};
+static const char *const standard_input[] = {"-"};
 
 static bool is_standard_input(const char *item)
 {
@@ -125,6 +125,21 @@ static int next_word(void *context, msgpack_zone *zone, msgpack_object *ret_argu
     if (arguments->in_range)
         arguments->at++;
     return 0;
+}
+
+static uint64_t count_words(const struct arguments *arguments)
+{
+    uint64_t total = 0, length;
+    int64_t first, last;
+
+    for (size_t i = 0; i < arguments->count; i++) {
+        length = 1;
+        if (is_range(arguments->items[i]) && read_range(arguments->items[i], &first, &last, NULL) == 0)
+            length = (uint64_t)last - (uint64_t)first + 1;
+        if (length == 0 || __builtin_add_overflow(total, length, &total))
+            return 0; /* more than 64 bits can count */
+    }
+    return total;
 }
 
 /* Lines. */
@@ -306,6 +321,11 @@ int arguments_keep(struct arguments *arguments, int interrupt_fd, struct muster_
     return 0;
 }
 
+uint64_t arguments_total(const struct arguments *arguments)
+{
+    return arguments->family == ARGUMENTS_WORDS ? count_words(arguments) : 0;
+}
+
 int arguments_rewind(void *context)
 {
     struct arguments *arguments = context;
@@ -321,7 +341,7 @@ int arguments_rewind(void *context)
 
 /* Both. */
 
-int arguments_init(struct arguments *arguments, enum arguments_family family, char *const *items,
+int arguments_init(struct arguments *arguments, enum arguments_family family, const char *const *items,
                    size_t count, struct muster_error *ret_error)
 {
     int code;

@@ -19,8 +19,8 @@ enum arguments_family {
 
 struct arguments {
     enum arguments_family family;
-    char *const *items; /* words or files; borrowed */
-    size_t count, next; /* items, and which comes next */
+    const char *const *items; /* words or files; borrowed */
+    size_t count, next;       /* items, and which comes next */
 
     bool in_range; /* words: a range has begun; `at` is its next number */
     int64_t at, last;
@@ -36,12 +36,15 @@ struct arguments {
 
 /* Checks every word, and that every file can be read, before anything runs. `items` must
  * outlive *arguments. 0, or the error with the number of the argument or the file's name. */
-int arguments_init(struct arguments *arguments, enum arguments_family family, char *const *items,
+int arguments_init(struct arguments *arguments, enum arguments_family family, const char *const *items,
                    size_t count, struct muster_error *ret_error);
 void arguments_fini(struct arguments *arguments);
 
 /* The source that reads them; a single range is a RANGE. *arguments must outlive it. */
 struct muster_source arguments_source(struct arguments *arguments);
+
+/* How many they are; 0 while nobody knows, as for lines. */
+uint64_t arguments_total(const struct arguments *arguments);
 
 /* Reads all lines into memory, so that arguments_rewind can start them over; words need
  * none of it. MUSTER_ECANCELLED when interrupt_fd becomes readable before the end. */

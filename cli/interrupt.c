@@ -5,6 +5,8 @@
  */
 #include "cli/interrupt.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -41,6 +43,7 @@ static void *wait_for_signals(void *unused)
     if (write(interrupt.fd, &one, sizeof one) == (ssize_t)sizeof one)
         while (sigtimedwait(&interrupt.signals, NULL, &grace) < 0 && errno == EINTR)
             ;
+    log_error("ended at once, by a second signal or because jobs did not end within %d s", GRACE_S);
     _exit(STATUS_OF_SIGNALS + number);
 }
 

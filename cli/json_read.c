@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum {
-    PLAIN_DIGITS_MAX = 18, /* 10^18 - 1 fits an int64_t */
+    PLAIN_DIGITS_MAX = 20, /* of 2^64 - 1 */
     READ_FLAGS = JSON_DECODE_ANY | JSON_ALLOW_NUL,
 };
 
@@ -27,22 +27,26 @@ void json_read_integer(int64_t number, msgpack_object *ret_value)
     }
 }
 
-/* Whether the text is an integer as JSON writes it, short enough to need no check. */
-static bool plain_integer(const char *text, size_t size, int64_t *ret_number)
+/* Whether the text is an integer as JSON writes it and as 64 bits hold it, with a sign or
+ * without; what is larger is left to jansson to refuse. */
+static bool plain_integer(const char *text, size_t size, msgpack_object *ret_value)
 {
     bool negative = size > 0 && text[0] == '-';
     size_t digits = size - negative;
-    int64_t number = 0;
+    uint64_t number = 0;
 
     text += negative;
     if (digits == 0 || digits > PLAIN_DIGITS_MAX || (text[0] == '0' && digits > 1))
         return false;
-    for (size_t i = 0; i < digits; i++) {
-        if (text[i] < '0' || text[i] > '9')
+    for (size_t i = 0; i < digits; i++)
+        if (text[i] < '0' || text[i] > '9' || __builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, (uint64_t)(text[i] - '0'), &number))
             return false;
-        number = number * 10 + (text[i] - '0');
-    }
-    *ret_number = negative ? -number : number;
+    if (negative && number > (uint64_t)INT64_MAX + 1)
+        return false;
+    ret_value->type =
+        negative && number > 0 ? MSGPACK_OBJECT_NEGATIVE_INTEGER : MSGPACK_OBJECT_POSITIVE_INTEGER;
+    ret_value->via.u64 = negative ? -number : number; /* two's complement: the bits of via.i64 */
     return true;
 }
 
@@ -203,9 +207,10 @@ static int explain(const json_error_t *why, const char *text, size_t size, struc
     case json_error_numeric_overflow:
         if (!json_but_for_size(text, size))
             return 0;
-        return muster_error_set(ret_error, MUSTER_ELIMIT,
-                                "a number is out of range: integers are of 64 bits with a sign, reals are "
-                                "doubles (quote it to pass it as a string)");
+        return muster_error_set(
+            ret_error, MUSTER_ELIMIT,
+            "a number is out of range: integers go from -2^63 to 2^63-1 (alone, not in an "
+            "array or object, to 2^64-1) and reals are doubles; quote it to pass a string");
     case json_error_stack_overflow:
         return muster_error_set(ret_error, MUSTER_ELIMIT, "the value nests deeper than %d levels",
                                 PROTO_DEPTH_MAX);
@@ -224,13 +229,10 @@ int json_read(const char *text, size_t size, msgpack_zone *zone, msgpack_object 
     const struct reading reading = {.zone = zone, .error = ret_error};
     json_error_t why;
     json_t *json = NULL;
-    int64_t number;
     int code = 0;
 
-    if (plain_integer(text, size, &number)) {
-        json_read_integer(number, ret_value);
+    if (plain_integer(text, size, ret_value))
         return 0;
-    }
     if (size > PROTO_VALUE_BYTES_MAX)
         return muster_error_set(ret_error, MUSTER_ELIMIT, "longer than %d bytes", PROTO_VALUE_BYTES_MAX);
     if (may_be_json(text, size)) {

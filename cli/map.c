@@ -101,15 +101,17 @@ static int on_tick(void *context, const struct muster_progress *progress)
 {
     struct map *map = context;
 
-    if (progress->total)
-        map->total = progress->total;
+    struct muster_progress known = *progress;
+
+    known.total = progress->total ? progress->total : map->total;
+    map->total = known.total;
     if (output_pending(&map->output)) {
         if (map->shares_terminal)
             progress_hide(&map->progress);
         if (output_flush(&map->output, &map->error))
             return MUSTER_EOUTPUT;
     }
-    progress_show(&map->progress, progress);
+    progress_show(&map->progress, &known);
     return 0;
 }
 
@@ -126,7 +128,8 @@ static void count_jobs(uint64_t count, uint64_t total, char *text, size_t size)
 static int conclude(struct map *map, int code, const struct muster_summary *summary,
                     const struct muster_error *error)
 {
-    uint64_t total = code == 0 ? summary->jobs : map->total;
+    uint64_t done = summary->succeeded + summary->failed;
+    uint64_t total = code == 0 && summary->cancelled == 0 ? summary->jobs : map->total;
     char jobs[96];
 
     if (map->failed_lines > FAILURE_LINES)
@@ -137,15 +140,15 @@ static int conclude(struct map *map, int code, const struct muster_summary *summ
         log_error("%s failed", jobs);
     }
     if (code == MUSTER_ECANCELLED && interrupt_signal()) {
-        count_jobs(summary->succeeded + summary->failed, total, jobs, sizeof jobs);
+        count_jobs(done, total, jobs, sizeof jobs);
         log_error("interrupted: %s done", jobs);
         return STATUS_SIGNAL + interrupt_signal();
     }
     if (code)
         return plain_error(error);
-    if (summary->cancelled > 0) {
-        count_jobs(summary->cancelled, total, jobs, sizeof jobs);
-        log_error("halted: %s not done", jobs);
+    if (summary->cancelled > 0 || done < total) {
+        count_jobs(done, total, jobs, sizeof jobs);
+        log_error("halted: %s done", jobs);
     }
     return summary->failed < STATUS_FAILED_MANY ? (int)summary->failed : STATUS_FAILED_MANY;
 }
@@ -171,8 +174,7 @@ static struct muster_batch make_batch(struct map *map)
         .interrupt_fd = map->interrupt_fd,
     };
 
-    if (batch.source.kind == MUSTER_SOURCE_RANGE)
-        map->total = (uint64_t)batch.source.last - (uint64_t)batch.source.first + 1;
+    map->total = arguments_total(&map->arguments);
     return batch;
 }
 

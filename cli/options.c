@@ -371,7 +371,7 @@ static int find_arguments(struct options *options, enum verb verb, int argc, cha
             return muster_error_set(ret_error, MUSTER_EINVALID,
                                     "only one ::: or :::: can be given: a function takes one argument");
     options->family = strlen(argv[place]) == 3 ? ARGUMENTS_WORDS : ARGUMENTS_FILES;
-    options->items = argv + place + 1;
+    options->items = (const char *const *)(argv + place + 1);
     options->item_count = (size_t)(end - place - 1);
     *ret_end = end;
     return 0;

@@ -22,7 +22,7 @@ struct options {
     const char *function; /* the word that is no option; NULL when there is none */
 
     enum arguments_family family;
-    char **items; /* words or files after `:::` or `::::` */
+    const char *const *items; /* words or files after `:::` or `::::` */
     size_t item_count;
 
     struct muster_options open;
