@@ -4,8 +4,10 @@
  * that would rather crash here than in the process that wants it.
  */
 #include "worker/worker.h"
+#include "base/log.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
+#include "client/probe.h"
 #include "jobs/registry.h"
 
 /* Loads the plug-in into nothing but this process; returns the exit status. */
@@ -20,7 +22,10 @@ static int check_plugin(const char *path)
     else
         code = muster_error_set(&error, MUSTER_ENOMEM, "out of memory");
     registry_destroy(registry);
-    return code ? plain_error(&error) : 0;
+    if (code)
+        return plain_error(&error);
+    log_error("%s", PROBE_LOADED); /* on standard error, as errors are: probe_plugin reads that */
+    return 0;
 }
 
 int verb_worker(int argc, char **argv)

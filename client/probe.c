@@ -132,10 +132,10 @@ static int explain(int status, const char *path, struct tail *tail, struct muste
         return muster_error_set(ret_error, MUSTER_ECRASHED, "plug-in %s crashed as it loaded (SIG%s, %s)",
                                 path, name ? name : "?", meaning ? meaning : "unknown signal");
     }
-    if (WEXITSTATUS(status) == 0)
-        return 0;
     line = last_line(tail);
-    if (*line)
+    if (WEXITSTATUS(status) == 0 && strcmp(line, PROBE_LOADED) == 0)
+        return 0;
+    if (WEXITSTATUS(status) != 0 && *line)
         return muster_error_set(ret_error, MUSTER_EINVALID, "%s", line);
     return muster_error_set(ret_error, MUSTER_EINVALID,
                             "plug-in %s ended the program as it loaded (status %d)", path,
