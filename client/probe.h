@@ -12,8 +12,8 @@
 #define PROBE_LOADED "the plug-in loads"
 
 /* Runs `PROGRAM worker --check-plugin PATH` and waits for it, at most 10 seconds. 0 when it
- * says PROBE_LOADED and exits with 0; MUSTER_ECRASHED, with the signal, when the plug-in crashed as it loaded;
- * MUSTER_ETIMEOUT; else MUSTER_EINVALID with what the child wrote. */
+ * says PROBE_LOADED and exits with 0; MUSTER_ECRASHED, with the signal, when the plug-in
+ * crashed as it loaded; MUSTER_ETIMEOUT; else MUSTER_EINVALID with what the child wrote. */
 int probe_plugin(const char *program, const char *path, struct muster_error *ret_error);
 
 #endif
