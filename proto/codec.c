@@ -213,13 +213,12 @@ static void timings_field(struct field_coder *c, struct proto_outcome *o)
         o->timings = read;
 }
 
-static void outcome_fields(struct field_coder *c, uint32_t count_min, uint32_t attempt_min,
-                           struct proto_outcome *o)
+static void outcome_fields(struct field_coder *c, uint32_t count_min, struct proto_outcome *o)
 {
     field_u64(c, "first", 1, (uint64_t)PROTO_BATCH_JOBS_MAX + 1, &o->first);
     field_u32(c, "count", count_min, PROTO_CHUNK_JOBS_MAX, &o->count);
     field_require(c, indexes_fit(o->first, o->count), "count", "makes more jobs than a batch may have");
-    field_u32(c, "attempt", attempt_min, UINT32_MAX, &o->attempt);
+    field_u32(c, "attempt", 1, UINT32_MAX, &o->attempt);
     field_u64(c, "execute_ns", 0, UINT64_MAX, &o->execute_ns);
     field_u64(c, "cpu_ns", 0, UINT64_MAX, &o->cpu_ns);
     failures_field(c, o);
@@ -232,7 +231,7 @@ static void results_fields(struct field_coder *c, struct proto_message *message)
 
     field_u64(c, "ticket", 1, UINT64_MAX, &m->ticket);
     field_u32(c, "worker", 0, PROTO_WORKERS_MAX, &m->worker);
-    outcome_fields(c, 1, 0, &m->outcome);
+    outcome_fields(c, 1, &m->outcome);
 }
 
 static void consumed_fields(struct field_coder *c, struct proto_message *message)
@@ -302,7 +301,7 @@ static void result_fields(struct field_coder *c, struct proto_message *message)
     field_u64(c, "chunk", 1, UINT64_MAX, &m->chunk);
     field_bool(c, "final", &m->final);
     field_u64(c, "process_cpu_ns", 0, UINT64_MAX, &m->process_cpu_ns);
-    outcome_fields(c, m->final ? 0 : 1, 1, &m->outcome);
+    outcome_fields(c, m->final ? 0 : 1, &m->outcome);
 }
 
 static void ping_fields(struct field_coder *c, struct proto_message *message)

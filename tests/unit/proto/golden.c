@@ -50,7 +50,7 @@ bool golden_read(const char *name, struct golden *ret_golden)
     FILE *file;
     bool ok;
 
-    snprintf(path, sizeof path, "%s/%s.hex", GOLDEN_FOLDER, name);
+    snprintf(path, sizeof path, "%s/golden/%s.hex", PROTO_FOLDER, name);
     file = fopen(path, "r");
     if (!file)
         return false;

@@ -21,7 +21,7 @@ struct golden {
     bool has_payload;
 };
 
-/* Reads proto/golden/NAME.hex; false when it cannot be read as what its README says it is. */
+/* Reads proto/golden/NAME.hex; false when it is not in the form that PROTOCOL.md says. */
 bool golden_read(const char *name, struct golden *ret_golden);
 
 #endif

@@ -281,11 +281,12 @@ Test(codec, outcome_out_of_range_is_refused)
         {"[9,0,1,1,1,1,0,0,[],null]", "ticket"},
         {"[9,1,1025,1,1,1,0,0,[],null]", "worker"},
         {"[9,1,1,1,0,1,0,0,[],null]", "count"},
+        {"[9,1,1,1,1,0,0,0,[],null]", "attempt"},
     };
     static const char *const right[] = {
         "[14,1,1,true,0,4611686018427387905,0,1,0,0,[],null]",
         "[14,1,1,true,0,4611686018427387904,1,1,0,0,[],null]",
-        "[9,1,0,1,1,0,0,0,[],null]",
+        "[9,1,0,1,1,1,0,0,[],null]",
     };
 
     assert_refused(cases, COUNT(cases));

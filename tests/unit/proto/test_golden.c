@@ -23,9 +23,8 @@ static const struct proto_failure results_failures[] = {
     {.index = 10, .code = MUSTER_EFAILED, .text = TEXT("no such file: \xc3\xa9t\xc3\xa9")},
     {.index = 13, .code = MUSTER_ETIMEOUT, .text = TEXT("")},
 };
-static const struct proto_failure cancelled_failures[] = {
-    {.index = 4, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
-    {.index = 5, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
+static const struct proto_failure quarantined_failures[] = {
+    {.index = 4, .code = MUSTER_EQUARANTINED, .text = TEXT("crashed its worker 3 times")},
 };
 static const struct proto_failure partial_failures[] = {
     {.index = 9, .code = MUSTER_EFAILED, .text = TEXT("cannot read /etc/passwd")},
@@ -45,8 +44,7 @@ static const struct vector {
     {"hello-foreign", {.type = PROTO_HELLO, .hello = {.version = 2}}},
     {"welcome", {.type = PROTO_WELCOME, .welcome = {.version = 1, .workers = 2}}},
     {"error", {.type = PROTO_ERROR, .error = {
-        .ticket = 7, .code = MUSTER_ENOTFOUND,
-        .text = TEXT("no function named spim; did you mean spin?")}}},
+        .ticket = 7, .code = MUSTER_ESTATE, .text = TEXT("this ticket is in use")}}},
     {"error-version", {.type = PROTO_ERROR, .error = {
         .code = MUSTER_EVERSION, .text = TEXT("this coordinator speaks version 1")}}},
     {"submit-range", {.type = PROTO_SUBMIT, .submit = {
@@ -68,18 +66,20 @@ static const struct vector {
         .ticket = 300, .worker = 1,
         .outcome = {.first = 10, .count = 4, .attempt = 3, .execute_ns = 5000000000, .cpu_ns = 300,
                     .failures = results_failures, .failure_count = 2, .timings = results_timings}}}},
-    {"results-cancelled", {.type = PROTO_RESULTS, .results = {
-        .ticket = 1,
-        .outcome = {.first = 4, .count = 2, .failures = cancelled_failures, .failure_count = 2}}}},
+    {"results-quarantined", {.type = PROTO_RESULTS, .results = {
+        .ticket = 1, .worker = 2,
+        .outcome = {.first = 4, .count = 1, .attempt = 3, .failures = quarantined_failures,
+                    .failure_count = 1}}}},
     {"consumed", {.type = PROTO_CONSUMED, .consumed = {.ticket = 1, .bytes = 100000}}},
     {"ended", {.type = PROTO_ENDED, .ended = {
         .ticket = 1, .succeeded = 10000004, .failed = 2, .retried = 5, .crashes = 3, .late = 1,
         .chunks = 2000, .bytes_in = 160000, .bytes_out = 20000000, .execute_ns = 123456789012,
         .cpu_ns = 120000000000, .process_cpu_ns = 125000000000}}},
+    {"ended-cancelled", {.type = PROTO_ENDED, .ended = {
+        .ticket = 300, .succeeded = 1, .cancelled = 15, .chunks = 1, .bytes_in = 90, .bytes_out = 3,
+        .execute_ns = 10, .cpu_ns = 11, .process_cpu_ns = 12}}},
     {"ended-given-up", {.type = PROTO_ENDED, .ended = {
-        .ticket = 300, .code = MUSTER_ECANCELLED, .succeeded = 1, .cancelled = 15, .chunks = 1,
-        .bytes_in = 90, .bytes_out = 3, .execute_ns = 10, .cpu_ns = 11, .process_cpu_ns = 12,
-        .text = TEXT("cancelled")}}},
+        .ticket = 300, .code = MUSTER_ELOST, .cancelled = 16, .text = TEXT("workers do not start")}}},
     {"cancel-soon", {.type = PROTO_CANCEL, .cancel = {.id = 300, .mode = PROTO_CANCEL_SOON}}},
     {"cancel-now", {.type = PROTO_CANCEL, .cancel = {.id = 70000, .mode = PROTO_CANCEL_NOW}}},
     {"chunk-range", {.type = PROTO_CHUNK, .chunk = {
@@ -374,7 +374,7 @@ Test(golden, payload_values_survive_unpacking_and_packing)
 
 Test(golden, every_file_is_tested_and_every_type_has_one)
 {
-    DIR *folder = opendir(GOLDEN_FOLDER);
+    DIR *folder = opendir(PROTO_FOLDER "/golden");
     struct dirent *entry;
     size_t files = 0;
 
