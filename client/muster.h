@@ -51,11 +51,11 @@ struct muster_options {
     unsigned workers;           /* 0: muster_cores(); at most 1024; `inline` has one */
     const char *const *plugins; /* files to load, plugin_count of them */
     unsigned plugin_count;
-    unsigned crash_limit;       /* processes: worker deaths until a job is quarantined; 0: 3 */
-    double heartbeat_s;         /* processes: a worker silent for so long is killed; 0: 5 s */
-    uint64_t memory_bytes;      /* processes: data a worker may allocate (RLIMIT_DATA); 0: no limit */
-    bool pin;                   /* threads, processes: worker k on the k-th core, round robin */
-    bool warm;                  /* muster_open returns when all workers are ready */
+    unsigned crash_limit;  /* processes: worker deaths until a job is quarantined; 0: 3 */
+    double heartbeat_s;    /* processes: a worker silent for so long is killed; 0: 5 s */
+    uint64_t memory_bytes; /* processes: data a worker may allocate (RLIMIT_DATA); 0: no limit */
+    bool pin;              /* threads, processes: worker k on the k-th core, round robin */
+    bool warm;             /* muster_open returns when all workers are ready */
     /* The muster binary, which `processes` starts as its workers; NULL: this program's own
      * file. When it is set, every model first loads each plug-in in a child process of it, so
      * that a plug-in that crashes as it loads is an error and no crash. */

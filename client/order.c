@@ -62,5 +62,5 @@ void order_fini(struct order *order)
     struct held *held, *next;
 
     HASH_ITER(hh, order->held, held, next)
-    wire_frame_destroy(take(order, held));
+        wire_frame_destroy(take(order, held));
 }

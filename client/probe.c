@@ -22,8 +22,6 @@
 /* A plug-in that has not loaded by then hangs. */
 static const uint64_t PROBE_NS = 10 * CLOCK_NS_PER_S;
 
-extern char **environ;
-
 /* The last bytes that the child wrote. */
 struct tail {
     char bytes[MUSTER_ERROR_TEXT_BYTES];

@@ -268,13 +268,12 @@ static void end(struct mapping *map)
     pool->queued = 0;
     pool->free = NULL;
     pthread_mutex_unlock(&pool->mutex);
-    LL_FOREACH_SAFE(spans, span, next_span)
-    {
+    LL_FOREACH_SAFE(spans, span, next_span) {
         feed_jobs_drop(&span->jobs);
         free(span);
     }
     LL_FOREACH_SAFE(chunks, chunk, next_chunk)
-    local_chunk_destroy(chunk);
+        local_chunk_destroy(chunk);
     feed_block_drop(&map->block);
 }
 

@@ -49,9 +49,9 @@ void batch_destroy(struct batch *batch)
     if (!batch)
         return;
     DL_FOREACH_SAFE(batch->blocks, block, next_block)
-    free_block(batch, block);
+        free_block(batch, block);
     LL_FOREACH_SAFE(batch->requeued, node, next_node)
-    free(node);
+        free(node);
     free(batch);
 }
 
@@ -256,8 +256,7 @@ void batch_drop_queue(struct batch *batch)
 {
     struct requeued *node, *next;
 
-    LL_FOREACH_SAFE(batch->requeued, node, next)
-    {
+    LL_FOREACH_SAFE(batch->requeued, node, next) {
         int result = job_apply(&node->run, JOB_CANCEL);
 
         assert(result == 0);

@@ -54,17 +54,16 @@ void core_destroy(struct core *core)
         struct chunk *chunk, *next_chunk;
 
         DL_FOREACH_SAFE(core->workers[i].chunks, chunk, next_chunk)
-        free(chunk);
+            free(chunk);
     }
     HASH_CLEAR(hh, core->workers_by_name);
     free(core->workers);
-    HASH_ITER(hh, core->clients, client, next_client)
-    {
+    HASH_ITER(hh, core->clients, client, next_client) {
         HASH_DEL(core->clients, client);
         free(client);
     }
     DL_FOREACH_SAFE(core->batches, batch, next_batch)
-    batch_destroy(batch);
+        batch_destroy(batch);
     free(core);
 }
 
@@ -118,15 +117,14 @@ static void check_starts(struct core *core, struct outbox *outbox)
 
     if (core->failed_starts < FAILED_STARTS_MAX || count_ready(core) > 0)
         return;
-    DL_FOREACH(core->batches, batch)
-    {
+    DL_FOREACH(core->batches, batch) {
         batch->totals.code = MUSTER_ELOST;
         batch->totals.text = outbox_text(outbox, core->start_error);
         batch_drop_queue(batch);
     }
     HASH_ITER(hh, core->clients, client, next)
-    if (!client->welcomed)
-        send_error(outbox, client->name, 0, MUSTER_ELOST, core->start_error);
+        if (!client->welcomed)
+            send_error(outbox, client->name, 0, MUSTER_ELOST, core->start_error);
     core->failed_starts = 0;
 }
 
@@ -165,7 +163,7 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
         &(struct proto_message){.type = PROTO_WELCOME,
                                 .welcome = {.version = PROTO_VERSION, .workers = core->options.workers}});
     HASH_ITER(hh, core->clients, client, next)
-    welcome(core, client, outbox);
+        welcome(core, client, outbox);
 }
 
 static void worker_message(struct core *core, uint64_t now_ns, struct worker *worker,
@@ -231,8 +229,8 @@ static struct batch *find_batch(struct core *core, const struct client *client, 
     struct batch *batch;
 
     DL_FOREACH(core->batches, batch)
-    if (batch->settings.ticket == ticket && strcmp(batch->client, client->name) == 0)
-        return batch;
+        if (batch->settings.ticket == ticket && strcmp(batch->client, client->name) == 0)
+            return batch;
     return NULL;
 }
 
@@ -269,8 +267,8 @@ static void client_stop(struct core *core, uint64_t now_ns, struct client *clien
     struct batch *batch;
 
     DL_FOREACH(core->batches, batch)
-    if (strcmp(batch->client, client->name) == 0)
-        give_up(core, batch, PROTO_CANCEL_NOW, now_ns, outbox);
+        if (strcmp(batch->client, client->name) == 0)
+            give_up(core, batch, PROTO_CANCEL_NOW, now_ns, outbox);
     HASH_DEL(core->clients, client);
     free(client);
     core->stopped = true;
@@ -455,8 +453,8 @@ void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox)
         if (worker_deadline(core, &core->workers[i]) <= now_ns)
             worker_due(core, now_ns, &core->workers[i], outbox);
     DL_FOREACH(core->batches, batch)
-    if (batch->cancel && batch->cancel_deadline_ns <= now_ns)
-        end_stubborn(core, batch, outbox);
+        if (batch->cancel && batch->cancel_deadline_ns <= now_ns)
+            end_stubborn(core, batch, outbox);
     settle_all(core, now_ns, outbox);
 }
 
@@ -472,8 +470,8 @@ uint64_t core_deadline(const struct core *core)
             earliest = due;
     }
     DL_FOREACH(core->batches, batch)
-    if (batch->cancel && batch->cancel_deadline_ns < earliest)
-        earliest = batch->cancel_deadline_ns;
+        if (batch->cancel && batch->cancel_deadline_ns < earliest)
+            earliest = batch->cancel_deadline_ns;
     return earliest;
 }
 
@@ -482,7 +480,7 @@ void core_fail(struct core *core, struct outbox *outbox)
     struct client *client, *next;
 
     HASH_ITER(hh, core->clients, client, next)
-    send_error(outbox, client->name, 0, MUSTER_ENOMEM, "the coordinator is out of memory");
+        send_error(outbox, client->name, 0, MUSTER_ENOMEM, "the coordinator is out of memory");
 }
 
 void core_stop(struct core *core, struct outbox *outbox)
@@ -507,8 +505,7 @@ struct core_counts core_count(const struct core *core)
     struct core_counts counts = {.workers_ready = count_ready(core), .late = core->late};
     const struct batch *batch;
 
-    DL_FOREACH(core->batches, batch)
-    {
+    DL_FOREACH(core->batches, batch) {
         counts.batches++;
         counts.jobs_queued += batch->queued;
         counts.jobs_assigned += batch->assigned;

@@ -107,7 +107,7 @@ static uint64_t wanted(const struct core *core)
     if (core->options.warm)
         return core->options.workers;
     DL_FOREACH(core->batches, batch)
-    jobs += batch->queued + batch->assigned;
+        jobs += batch->queued + batch->assigned;
     return jobs < core->options.workers ? jobs : core->options.workers;
 }
 
@@ -146,7 +146,7 @@ void dispatch(struct core *core, uint64_t now_ns, struct outbox *outbox)
     while (progress && !outbox->failed) {
         progress = false;
         DL_FOREACH(core->batches, batch)
-        progress |= assign(core, now_ns, batch, outbox);
+            progress |= assign(core, now_ns, batch, outbox);
     }
     staff(core, now_ns, outbox);
 }

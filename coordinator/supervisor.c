@@ -21,8 +21,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* The descriptor of a worker's flight recorder, in the worker. */
 enum { FLIGHT_FD = 3 };
 

@@ -152,7 +152,7 @@ static void cancel(struct link *link, const struct proto_cancel *cancel)
     pthread_mutex_lock(&link->mutex);
     cancel_one(link->current, cancel);
     DL_FOREACH(link->queue, assignment)
-    cancel_one(assignment, cancel);
+        cancel_one(assignment, cancel);
     pthread_mutex_unlock(&link->mutex);
 }
 
@@ -205,8 +205,7 @@ static bool drain_outgoing(struct link *link)
     link->outgoing = NULL;
     ending = link->ending;
     pthread_mutex_unlock(&link->mutex);
-    DL_FOREACH_SAFE(list, node, next)
-    {
+    DL_FOREACH_SAFE(list, node, next) {
         if (wire_post(link->wire, NULL, &node->parcel) != 0)
             stop_taking(link);
         wire_parcel_destroy(node->parcel);
@@ -292,7 +291,7 @@ static void destroy(struct link *link)
     struct assignment *assignment, *next;
 
     DL_FOREACH_SAFE(link->queue, assignment, next)
-    destroy_assignment(assignment);
+        destroy_assignment(assignment);
     wire_context_destroy(link->context);
     if (link->wake_fd >= 0)
         close(link->wake_fd);
