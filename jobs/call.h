@@ -11,7 +11,8 @@
 
 #include <stdatomic.h>
 
-/* A flag that ends calls early, shared by whoever may cancel and the calls it covers. */
+/* A flag that ends calls early, shared by whoever may cancel and the calls it covers, in one
+ * process. */
 struct call_cancel {
     _Atomic uint32_t raised; /* 0 or 1; also the futex that muster_call_sleep waits on */
 };

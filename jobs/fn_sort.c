@@ -38,27 +38,29 @@ static uint64_t checksum(const uint64_t *numbers, size_t count)
 
 static int sort(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
-    int64_t count, seed, i;
+    int64_t count, seed;
     struct random random;
     uint64_t *numbers;
+    size_t size, i;
     int code = 0;
 
     if (!argument_seeded(argument, "count", 1, COUNT_MAX, &count, &seed))
         return argument_refuse(call, &function_sort, argument);
-    numbers = malloc((size_t)count * sizeof *numbers);
+    size = (size_t)count;
+    numbers = malloc(size * sizeof *numbers);
     if (!numbers)
-        return muster_call_fail(call, "out of memory for %lld integers", (long long)count);
+        return muster_call_fail(call, "out of memory for %zu integers", size);
     random_seed(&random, (uint64_t)seed);
-    for (i = 0; i < count; i++)
+    for (i = 0; i < size; i++)
         numbers[i] = random_next(&random);
     if (!muster_call_cancelled(call))
-        qsort(numbers, (size_t)count, sizeof *numbers, by_value);
+        qsort(numbers, size, sizeof *numbers, by_value);
     if (muster_call_cancelled(call)) {
         code = MUSTER_ECANCELLED;
         goto out;
     }
     ret_result->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
-    ret_result->via.u64 = checksum(numbers, (size_t)count);
+    ret_result->via.u64 = checksum(numbers, size);
 out:
     free(numbers);
     return code;

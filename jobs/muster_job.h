@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The function ABI: all that a plug-in needs to give muster new functions. Include this and
- * msgpack.h, link nothing but msgpack-c, export `muster_plugin`, build with -shared -fPIC:
+ * msgpack.h, link nothing but msgpack-c, export `muster_plugin_table`, build with -shared -fPIC:
  *
  *     static int twice(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
  *     {
@@ -64,10 +64,11 @@ struct muster_call_ops {
 typedef int muster_function_run(muster_call *call, const msgpack_object *argument,
                                 msgpack_object *ret_result);
 
+/* The strings must live as long as the plug-in is loaded. */
 typedef struct muster_function {
     const char *name;     /* 1 to 64 of [a-z0-9_.-], starting with a letter; unique in muster */
-    const char *summary;  /* one line */
-    const char *argument; /* what it takes: type, unit, range */
+    const char *summary;  /* one line, not empty */
+    const char *argument; /* what it takes: type, unit, range; this and what follows may be NULL */
     const char *result;   /* what it returns */
     const char *example;  /* an argument as it is typed on a command line, JSON */
     muster_function_run *run;
@@ -76,13 +77,13 @@ typedef struct muster_function {
 typedef struct muster_plugin {
     uint32_t abi;           /* MUSTER_JOB_ABI that it was compiled with */
     uint32_t function_size; /* sizeof(muster_function) that it was compiled with */
-    uint32_t count;
+    uint32_t count;         /* 1 to 4096 */
     const muster_function *functions;
 } muster_plugin;
 
-/* The symbol a plug-in exports. */
+/* The symbol a plug-in exports, also where -fvisibility=hidden is the rule. */
 #define MUSTER_PLUGIN_SYMBOL "muster_plugin_table"
-extern const muster_plugin muster_plugin_table;
+extern const muster_plugin muster_plugin_table __attribute__((visibility("default")));
 
 #define MUSTER_PLUGIN(table)                                                            \
     {                                                                                   \

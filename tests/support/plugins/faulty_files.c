@@ -118,8 +118,9 @@ int faulty_fork_child(muster_call *call, const msgpack_object *argument, msgpack
     child = fork();
     if (child < 0)
         return muster_call_fail(call, "cannot fork: %s", strerror(errno));
-    while (child == 0)
-        pause();
+    if (child == 0)
+        for (;;)
+            pause();
     if (publish_pid(path, child) != 0)
         return muster_call_fail(call, "cannot write \"%s\": %s", path, strerror(errno));
     ret_result->type = MSGPACK_OBJECT_POSITIVE_INTEGER;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calls that sleep until they are cancelled, by another thread and from a signal handler. A
- * wake-up that is lost shows as a test that does not end.
+ * Calls that sleep until they are cancelled, by another thread and from a signal handler, and
+ * sleeps that signals interrupt. A wake-up that is lost shows as a test that does not end.
  */
 #include "jobs/call.h"
+
+#include "base/clock.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -67,14 +69,36 @@ static void raise_on_signal(int number)
 
 static void cancel_from_a_signal_handler_wakes_the_sleeper(void)
 {
-    struct sigaction action = {.sa_handler = raise_on_signal, .sa_flags = SA_RESTART};
-    struct itimerval timer = {.it_value = {.tv_usec = 10000}};
+    struct sigaction action = {.sa_handler = raise_on_signal};
     struct sleeper sleeper = {&signalled, INFINITY, 0};
+    pthread_t thread;
+
+    sigaction(SIGUSR1, &action, NULL);
+    check(pthread_create(&thread, NULL, sleep_until_cancelled, &sleeper) == 0, "a thread");
+    raise(SIGUSR1);
+    pthread_join(thread, NULL);
+    check(sleeper.code == MUSTER_ECANCELLED, "the sleeper is cancelled by the signal");
+}
+
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+static void sleep_that_signals_interrupt_is_not_shorter(void)
+{
+    struct sigaction action = {.sa_handler = do_nothing};
+    struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+    struct call_cancel cancel = {0};
+    struct sleeper sleeper = {&cancel, 0.03, -1};
+    uint64_t start_ns = clock_now_ns();
 
     sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &timer, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
     sleep_until_cancelled(&sleeper);
-    check(sleeper.code == MUSTER_ECANCELLED, "the sleeper is cancelled by the signal");
+    setitimer(ITIMER_REAL, &never, NULL);
+    check(sleeper.code == 0, "an interrupted sleep succeeds");
+    check(clock_now_ns() - start_ns >= 30 * CLOCK_NS_PER_MS, "an interrupted sleep lasts as long as asked");
 }
 
 int main(void)
@@ -84,5 +108,6 @@ int main(void)
     for (round = 0; round < ROUNDS; round++)
         cancel_wakes_every_sleeper();
     cancel_from_a_signal_handler_wakes_the_sleeper();
+    sleep_that_signals_interrupt_is_not_shorter();
     return 0;
 }

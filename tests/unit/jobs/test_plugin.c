@@ -16,6 +16,14 @@
 
 static char folder[] = "/tmp/muster-test-XXXXXX";
 
+static const char *in_folder(const char *name)
+{
+    static char path[256];
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
 static void init(void)
 {
     rig_init();
@@ -25,11 +33,13 @@ static void init(void)
 
 static void fini(void)
 {
-    char command[128];
+    static const char *const files[] = {"text.so", "empty.so", "elf.so", "fifo.so"};
+    size_t i;
 
+    for (i = 0; i < sizeof files / sizeof *files; i++)
+        unlink(in_folder(files[i]));
+    cr_assert_eq(rmdir(folder), 0);
     rig_fini();
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    cr_assert_eq(system(command), 0);
 }
 
 TestSuite(plugin, .init = init, .fini = fini);
@@ -49,14 +59,6 @@ static void load(const char *path)
     struct muster_error error;
 
     cr_assert_eq(registry_load(rig.registry, path, &error), 0, "%s", error.text);
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[256];
-
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
 }
 
 static const char *write_file(const char *name, const void *content, size_t size)
@@ -107,10 +109,11 @@ Test(plugin, empty_name_is_refused)
 
 Test(plugin, file_that_is_no_shared_object_is_refused_with_the_loaders_reason)
 {
+    static const char elf[] = "\177ELF\2\1\1 garbage behind a magic number";
+
     refuse_plugin(write_file("text.so", "#!/bin/sh\n", 10), MUSTER_EINVALID, "cannot load plug-in");
     refuse_plugin(write_file("empty.so", "", 0), MUSTER_EINVALID, "file too short");
-    refuse_plugin(write_file("elf.so", "\177ELF\2\1\1 garbage behind a magic number", 40), MUSTER_EINVALID,
-                  "cannot load plug-in");
+    refuse_plugin(write_file("elf.so", elf, sizeof elf), MUSTER_EINVALID, "cannot load plug-in");
 }
 
 Test(plugin, folder_and_fifo_are_refused_without_being_opened)
