@@ -87,7 +87,7 @@ static const char help_map[] =
     "      --unordered       Print results as jobs end.\n"
     "      --stats FILE      Write what the run did and cost to FILE, a JSON object;\n"
     "                        - is standard error.\n" HELP_PROGRESS
-    "  Jobs that fail are named on standard error (the first 20 of them), and counted.\n"
+    "  Failed jobs are named on standard error, the first 20 of them, and counted.\n"
     "\n"
     "Exit status\n"
     "  0        all jobs succeeded\n"

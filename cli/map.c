@@ -33,7 +33,6 @@ struct map {
     bool shares_terminal;      /* results appear where the progress line stands */
     uint64_t total;            /* jobs of the batch, 0 while not known */
     uint64_t failed_lines;     /* failures that were, or would have been, named */
-    uint64_t unprintable;      /* jobs whose value is no JSON, failed in our eyes */
     struct muster_error error; /* why a callback ended the batch */
 };
 
@@ -69,39 +68,21 @@ static void name_failure(struct map *map, const struct muster_result *result)
         log_error("job 1.%" PRIu64 ": %s", result->index, result->text);
 }
 
-/* A job that succeeded with a value that is no JSON: as good as failed. */
-static int on_unprintable(struct map *map, const struct muster_result *result)
-{
-    struct muster_result failed = *result;
-
-    failed.value = NULL;
-    failed.code = map->error.code;
-    failed.text = map->error.text;
-    map->unprintable++;
-    name_failure(map, &failed);
-    return output_result(&map->output, &failed, &map->error);
-}
-
 static int on_result(void *context, const struct muster_result *result)
 {
     struct map *map = context;
-    int code;
 
     if (map->shares_terminal)
         progress_hide(&map->progress);
     if (result->code)
         name_failure(map, result);
-    code = output_result(&map->output, result, &map->error);
-    if (code && result->code == 0 && code != MUSTER_EOUTPUT && code != MUSTER_ENOMEM)
-        return on_unprintable(map, result);
-    return code;
+    return output_result(&map->output, result, &map->error);
 }
 
 static int on_tick(void *context, const struct muster_progress *progress)
 {
-    struct map *map = context;
-
     struct muster_progress known = *progress;
+    struct map *map = context;
 
     known.total = progress->total ? progress->total : map->total;
     map->total = known.total;
@@ -188,8 +169,6 @@ static int run(struct map *map, muster *m)
 
     code = muster_map(m, &batch, &summary, &error);
     progress_hide(&map->progress);
-    summary.succeeded -= map->unprintable;
-    summary.failed += map->unprintable;
     if (code && code == map->error.code)
         error = map->error; /* a callback ended the batch, and knows why */
     if (code != MUSTER_EOUTPUT && output_flush(&map->output, &late) && !code) {

@@ -58,8 +58,10 @@ int output_flush(struct output *output, struct muster_error *ret_error)
 {
     int error = write_all(output->fd, output->buffer.data, output->buffer.size);
 
-    if (output->buffer.alloc > KEEP_BYTES)
+    if (output->buffer.alloc > KEEP_BYTES) {
         msgpack_sbuffer_destroy(&output->buffer);
+        msgpack_sbuffer_init(&output->buffer);
+    }
     output->buffer.size = 0;
     if (error)
         return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", output->name, strerror(error));
