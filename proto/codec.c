@@ -203,7 +203,7 @@ static void timings_field(struct field_coder *c, struct proto_outcome *o)
     field_enter(c, "timings", count, count, &count, &outside);
     read = field_memory(c, count, sizeof *read);
     for (uint32_t i = 0; i < count && !c->code; i++) {
-        duration = field_writing(c) ? o->timings[i] : 0;
+        duration = o->timings ? o->timings[i] : 0;
         field_u64(c, "timing", 0, UINT64_MAX, &duration);
         if (read)
             read[i] = duration;
@@ -383,7 +383,7 @@ int proto_decode(const void *bytes, size_t size, msgpack_zone *zone, struct prot
     struct field_coder coder = {.zone = zone};
     const msgpack_object *type;
     const struct layout *layout;
-    msgpack_object header;
+    msgpack_object header = {.type = MSGPACK_OBJECT_NIL};
     int code = unpack_header(bytes, size, zone, &header, ret_error);
 
     if (code)

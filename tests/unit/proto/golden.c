@@ -7,21 +7,19 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static bool read_line(char *line, struct golden_frame *frame)
+static bool read_line(const char *line, struct golden_frame *frame)
 {
-    unsigned byte;
-    int used;
-
-    for (char *at = line;; at += used) {
-        at += strspn(at, " \n");
+    for (const char *at = line;; at += 2) {
+        at += strspn(at, " ");
         if (*at == '\0')
             return true;
         if (!isxdigit((unsigned char)at[0]) || !isxdigit((unsigned char)at[1]) ||
-            sscanf(at, "%2x%n", &byte, &used) != 1 || frame->size == sizeof frame->bytes)
+            frame->size == sizeof frame->bytes)
             return false;
-        frame->bytes[frame->size++] = (uint8_t)byte;
+        frame->bytes[frame->size++] = (uint8_t)strtoul((char[]){at[0], at[1], '\0'}, NULL, 16);
     }
 }
 
