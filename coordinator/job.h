@@ -18,6 +18,7 @@ enum job_state { JOB_QUEUED, JOB_ASSIGNED, JOB_SUCCEEDED, JOB_FAILED, JOB_CANCEL
 enum job_event {
     JOB_ASSIGN,     /* handed to a worker */
     JOB_RETURN,     /* came back without having been started, or through no fault of its own */
+    JOB_ORPHAN,     /* its worker died with it, but not while it executed it */
     JOB_SUCCEED,    /* its function returned a value */
     JOB_RETRY,      /* failed or timed out, and has retries left */
     JOB_FAIL,       /* failed or timed out for good */
@@ -36,6 +37,7 @@ struct job_run {
     uint32_t attempts;   /* executions that ended, however they did */
     uint32_t failures;   /* of these, failed or timed out: what --retries counts */
     uint32_t crashes;    /* of these, killed the worker: what --crash-limit counts */
+    uint32_t orphaned;   /* workers that died with it otherwise, see settle.c; no attempts */
     struct block *block; /* that holds their arguments, borrowed; NULL: a range's */
 };
 

@@ -12,13 +12,12 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* Workers that may die with a job that they do not execute until it is given up. Whoever ends
- * workers from outside now and then hits one between two jobs, but hardly so often with the
- * same next job; a worker that cannot live with a job (its argument does not fit into memory,
- * its result breaks the connection) would die of it for ever. */
+/* A job is given up when so many workers died with it that were not executing it. One whose
+ * argument or result workers cannot live with (it is too large for --memory) would kill them
+ * for ever; workers that are killed from outside are hardly hit so often at the same job. */
 enum { ORPHANED_MAX = 10 };
 
-static struct chunk *find_chunk(struct worker *worker, uint64_t id)
+static struct chunk *find_chunk(const struct worker *worker, uint64_t id)
 {
     struct chunk *chunk;
 
@@ -228,21 +227,22 @@ static void blame(struct batch *batch, const struct worker *worker, struct job_r
     settle(batch, run, event, outbox);
 }
 
-/* The job with which a worker died that was between jobs. */
+/* The job with which a worker died that was not executing it. */
 static void orphan(struct batch *batch, const struct worker *worker, struct job_run run,
                    const struct worker_exit *exit, struct outbox *outbox)
 {
+    enum job_event event = batch->cancel ? JOB_CANCEL : JOB_ORPHAN;
     char text[512];
 
-    if (run.orphaned + 1 < ORPHANED_MAX) {
-        settle(batch, run, JOB_ORPHAN, outbox);
-        return;
+    if (event == JOB_ORPHAN && run.orphaned + 1 >= ORPHANED_MAX) {
+        snprintf(text, sizeof text,
+                 "%u workers died just before or after they ran it, and it is quarantined; the last one was "
+                 "%s",
+                 run.orphaned + 1, exit->reason);
+        send_failure(batch, worker, &run, MUSTER_EQUARANTINED, text, outbox);
+        event = JOB_QUARANTINE;
     }
-    snprintf(text, sizeof text,
-             "%u workers died just before or after they ran it, and it is quarantined; the last one was %s",
-             run.orphaned + 1, exit->reason);
-    send_failure(batch, worker, &run, MUSTER_EQUARANTINED, text, outbox);
-    settle(batch, run, JOB_QUARANTINE, outbox);
+    settle(batch, run, event, outbox);
 }
 
 static bool holds(const struct chunk *chunk, uint64_t index)
@@ -250,18 +250,21 @@ static bool holds(const struct chunk *chunk, uint64_t index)
     return index >= chunk->run.first && index - chunk->run.first < chunk->run.count;
 }
 
-/* The job with which a worker died, and its chunk: the one that it was executing; or else the
- * last that it executed, if its outcome was lost; or else the next one. NULL when there is none,
- * or the worker's end had nothing to do with what it held. */
-static struct chunk *find_suspect(struct worker *worker, const struct worker_exit *exit, uint64_t *ret_index)
+/* The job with which a worker died, and the chunk it is in: the one that it was executing; or
+ * else the last that it executed, if the outcome was lost with it; or else its next one. NULL
+ * when it held nothing, or was killed for the sake of a batch that was cancelled. */
+static struct chunk *find_suspect(const struct worker *worker, const struct worker_exit *exit,
+                                  uint64_t *ret_index)
 {
     struct chunk *chunk = find_chunk(worker, exit->chunk);
 
+    if (!exit->executing && worker->doom == DOOM_CANCELLED)
+        return NULL;
     if (chunk && holds(chunk, exit->index)) {
         *ret_index = exit->index;
         return chunk;
     }
-    if (exit->executing || !worker->chunks || worker->doom == DOOM_CANCELLED)
+    if (exit->executing || !worker->chunks)
         return NULL;
     *ret_index = worker->chunks->run.first;
     return worker->chunks;
@@ -271,20 +274,22 @@ void settle_exit(struct core *core, struct worker *worker, const struct worker_e
                  struct outbox *outbox)
 {
     struct batch *crashed_in = NULL;
-    const struct chunk *suspect;
-    uint64_t index;
+    uint64_t suspect_index = 0;
+    const struct chunk *suspect = find_suspect(worker, exit, &suspect_index);
 
     (void)core;
-    suspect = find_suspect(worker, exit, &index);
     while (worker->chunks) {
         struct chunk *chunk = worker->chunks;
         struct batch *batch = chunk->batch;
         struct job_run *run = &chunk->run;
         enum job_event innocent = batch->cancel ? JOB_CANCEL : JOB_RETURN;
 
-        if (chunk == suspect && (exit->executing || innocent == JOB_RETURN)) {
-            settle(batch, job_run_take(run, index - run->first), innocent, outbox);
-            (exit->executing ? blame : orphan)(batch, worker, job_run_take(run, 1), exit, outbox);
+        if (chunk == suspect) {
+            settle(batch, job_run_take(run, suspect_index - run->first), innocent, outbox);
+            if (exit->executing)
+                blame(batch, worker, job_run_take(run, 1), exit, outbox);
+            else
+                orphan(batch, worker, job_run_take(run, 1), exit, outbox);
         }
         settle(batch, *run, innocent, outbox);
         if (batch != crashed_in && !exit->timed_out && worker->doom != DOOM_CANCELLED)
