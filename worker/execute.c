@@ -176,32 +176,38 @@ static int next_argument(struct executor *x, const struct assignment *assignment
     return 0;
 }
 
-/* One job: its argument is made, its function run, its outcome noted. */
+/* Runs the function and notes what it returned. */
+static int call_function(struct executor *x, const muster_function *function, struct call *call,
+                         uint64_t index, const msgpack_object *argument)
+{
+    struct muster_error error;
+    msgpack_object result;
+    int code = call_run(call, function, argument, &result);
+
+    if (code != 0)
+        return note_failure(x, index, code, call->text);
+    code = value_pack(&result, &x->report.values, &error);
+    return code == 0 ? 0 : note_failure(x, index, code, error.text);
+}
+
+/* One job: its argument is made, its function run, its outcome noted. What the function left
+ * behind may crash the worker only when it is encoded or freed, so the job ends after that. */
 static int run_job(struct executor *x, struct assignment *assignment, const muster_function *function,
                    struct call *call, uint64_t place, size_t *offset)
 {
     uint64_t index = assignment->chunk->first + place;
-    msgpack_object argument, result;
-    struct muster_error error;
+    msgpack_object argument;
     int code;
 
+    flight_begin_job(x->flight, index);
     code = next_argument(x, assignment, place, offset, &argument);
-    if (code != 0) {
+    if (code == 0)
+        code = call_function(x, function, call, index, &argument);
+    else
         code = note_failure(x, index, code, muster_error_name(code));
-    } else {
-        flight_begin_job(x->flight, index);
-        code = call_run(call, function, &argument, &result);
-        flight_end_job(x->flight, index);
-        if (code != 0) {
-            code = note_failure(x, index, code, call->text);
-        } else {
-            code = value_pack(&result, &x->report.values, &error);
-            if (code != 0)
-                code = note_failure(x, index, code, error.text);
-        }
-    }
     x->report.outcome.count++;
     msgpack_zone_clear(&x->zone);
+    flight_end_job(x->flight, index);
     return code;
 }
 
