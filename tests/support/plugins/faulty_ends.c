@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int *volatile nowhere;
@@ -122,4 +123,23 @@ int faulty_busy(muster_call *call, const msgpack_object *argument, msgpack_objec
         return 0;
     for (;;)
         __asm__ volatile("");
+}
+
+int faulty_exec(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (is_spared(argument, ret_result))
+        return 0;
+    execl("/bin/sleep", "sleep", "infinity", (char *)NULL);
+    return muster_call_fail(call, "cannot run /bin/sleep");
+}
+
+/* poll(2) then fails with EINVAL, and libzmq ends its process when that happens. */
+int faulty_no_files(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    const struct rlimit none = {0, 0};
+
+    if (is_spared(argument, ret_result))
+        return 0;
+    *ret_result = *argument;
+    return setrlimit(RLIMIT_NOFILE, &none) == 0 ? 0 : muster_call_fail(call, "cannot set a limit");
 }

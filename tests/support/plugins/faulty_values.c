@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int faulty_garbage_type(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
@@ -24,6 +25,28 @@ int faulty_garbage_pointer(muster_call *call, const msgpack_object *argument, ms
     ret_result->type = MSGPACK_OBJECT_STR;
     ret_result->via.str.ptr = NULL;
     ret_result->via.str.size = 16;
+    return 0;
+}
+
+int faulty_garbage_wild(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    (void)call;
+    if (argument->type == MSGPACK_OBJECT_BOOLEAN && !argument->via.boolean) {
+        *ret_result = *argument;
+        return 0;
+    }
+    ret_result->type = MSGPACK_OBJECT_STR;
+    ret_result->via.str.ptr = (const char *)(uintptr_t)16;
+    ret_result->via.str.size = 16;
+    return 0;
+}
+
+int faulty_pid(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    (void)call;
+    (void)argument;
+    ret_result->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
+    ret_result->via.u64 = (uint64_t)getpid();
     return 0;
 }
 
