@@ -350,12 +350,12 @@ static void stranger_message(struct core *core, const char *peer, const struct p
         settle_late(core, &message->result);
         return;
     }
-    if (message->type != PROTO_HELLO || message->hello.role != PROTO_CLIENT) {
-        send_error(outbox, peer, 0, MUSTER_ESTATE, "say HELLO first, under the name you were given");
+    if (message->type == PROTO_HELLO && message->hello.version != PROTO_VERSION) {
+        send_error(outbox, peer, 0, MUSTER_EVERSION, "this coordinator speaks another protocol version");
         return;
     }
-    if (message->hello.version != PROTO_VERSION) {
-        send_error(outbox, peer, 0, MUSTER_EVERSION, "this coordinator speaks another protocol version");
+    if (message->type != PROTO_HELLO || message->hello.role != PROTO_CLIENT) {
+        send_error(outbox, peer, 0, MUSTER_ESTATE, "say HELLO first, under the name you were given");
         return;
     }
     client = calloc(1, sizeof *client);

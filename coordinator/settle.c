@@ -103,12 +103,13 @@ static bool settle_outcome(struct batch *batch, const struct worker *worker, str
         }
         if (!forward(batch, worker, part, failure->index, &payload, outbox))
             return false;
+        if (part.first < failure->index)
+            part.execute_ns = part.cpu_ns = 0; /* told with the first part */
         part.first = failure->index + 1;
         part.failures = &outcome->failures[i + 1];
         part.failure_count = 0;
         if (part.timings)
             part.timings = &outcome->timings[2 * (part.first - outcome->first)];
-        part.execute_ns = part.cpu_ns = 0; /* told with the first part */
     }
     settle(batch, run, JOB_SUCCEED, outbox);
     return forward(batch, worker, part, outcome->first + outcome->count, &payload, outbox);
@@ -139,7 +140,7 @@ bool settle_result(struct core *core, struct worker *worker, const struct proto_
     batch = chunk->batch;
     if (result->batch != batch->id || outcome->first != chunk->run.first ||
         outcome->count > chunk->run.count || outcome->attempt != chunk->run.attempts + 1 ||
-        (outcome->timings != NULL) != batch->settings.timings)
+        (outcome->count > 0 && (outcome->timings != NULL) != batch->settings.timings))
         return false;
     batch->totals.bytes_out += message->payload.size;
     batch->totals.execute_ns += outcome->execute_ns;
@@ -152,7 +153,7 @@ bool settle_result(struct core *core, struct worker *worker, const struct proto_
     if (outcome->count > 0 && !settle_outcome(batch, worker, job_run_take(&chunk->run, outcome->count),
                                               outcome, message->payload, outbox))
         return false;
-    if (result->final) {
+    if (result->final || chunk->run.count == 0) { /* then nothing keeps the batch from ending */
         settle(batch, chunk->run, batch->cancel ? JOB_CANCEL : JOB_RETURN, outbox);
         drop_chunk(worker, chunk);
     }
