@@ -115,9 +115,9 @@ static const char help_compare[] =
     "                        inline is always run: the others are measured by it.\n"
     "      --rounds N        Rounds in which the models take turns; medians are\n"
     "                        reported. Default 3.\n" HELP_CHUNK HELP_PIN HELP_PLUGIN
-    "  -o, --output FORMAT   text (the default): a table and a sentence; json: an array\n"
-    "                        of objects: model, workers, jobs, wall_s, cpu_s, speedup,\n"
-    "                        efficiency, utilization, overhead_us_per_job.\n" HELP_PROGRESS "\n"
+    "  -o, --output FORMAT   text (the default): a table and a sentence; json: an\n"
+    "                        array of objects: model, workers, jobs, wall_s, cpu_s,\n"
+    "                        speedup, efficiency, utilization, overhead_us_per_job.\n" HELP_PROGRESS "\n"
     "Columns\n"
     "  wall, CPU       time from the first job to the last; CPU time of all processes\n"
     "  speedup         wall of inline / wall\n"

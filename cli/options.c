@@ -254,22 +254,22 @@ struct grammar {
 
 static void make_grammar(enum verb verb, struct grammar *ret_grammar)
 {
-    char *letter = ret_grammar->letters;
-    struct option *name = ret_grammar->names;
+    size_t letters = 0, names = 0;
 
-    *letter++ = ':'; /* getopt: tell a missing value from an unknown option */
+    ret_grammar->letters[letters++] = ':'; /* getopt: tell a missing value from an unknown option */
     for (size_t i = 0; i < TABLE_COUNT; i++) {
         if (!(table[i].verbs & 1U << verb))
             continue;
-        *name++ = (struct option){.name = table[i].name, .has_arg = table[i].takes, .val = (int)table[i].id};
+        ret_grammar->names[names++] =
+            (struct option){.name = table[i].name, .has_arg = table[i].takes, .val = (int)table[i].id};
         if (table[i].id >= OPTION_CHECK_PLUGIN)
             continue;
-        *letter++ = (char)table[i].id;
+        ret_grammar->letters[letters++] = (char)table[i].id;
         if (table[i].takes == required_argument)
-            *letter++ = ':';
+            ret_grammar->letters[letters++] = ':';
     }
-    *letter = '\0';
-    *name = (struct option){0};
+    ret_grammar->letters[letters] = '\0';
+    ret_grammar->names[names] = (struct option){0};
 }
 
 /* How an option is spelled in errors: -j or --chunk. */

@@ -30,13 +30,15 @@ static void tear_down(void)
 
 TestSuite(arguments, .init = set_up, .fini = tear_down);
 
+/* Copies the words: cr_assert makes a block of its own, which a literal would not outlive. */
 static int open_words(const char *const *words)
 {
+    static const char *kept[16];
     size_t count = 0;
 
-    while (words[count])
-        count++;
-    return arguments_init(&arguments, ARGUMENTS_WORDS, words, count, &error);
+    for (; words[count]; count++)
+        kept[count] = words[count];
+    return arguments_init(&arguments, ARGUMENTS_WORDS, kept, count, &error);
 }
 
 #define WORDS(...) ((const char *[]){__VA_ARGS__, NULL})
