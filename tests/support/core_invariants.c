@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The invariants of the coordinator's core. See core_invariants.h. Every job of a batch is in
+ * exactly one place: with the fresh ones, among those that are to run again, in one worker's
+ * chunk, or counted as ended.
+ */
+#include "tests/support/core_invariants.h"
+
+#include "base/clock.h"
+#include "coordinator/state.h"
+#include "proto/codec.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+static char complaint[256];
+
+__attribute__((format(printf, 1, 2))) static const char *complain(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(complaint, sizeof complaint, format, arguments);
+    va_end(arguments);
+    return complaint;
+}
+
+static bool overlap(const struct job_run *a, const struct job_run *b)
+{
+    return a->count > 0 && b->count > 0 && a->first < b->first + b->count && b->first < a->first + a->count;
+}
+
+/* Jobs of `run` whose arguments are in `block`. */
+static uint64_t jobs_inside(const struct job_run *run, const struct block *block)
+{
+    uint64_t first = run->first > block->first ? run->first : block->first;
+    uint64_t end = run->first + run->count, block_end = block->first + block->count;
+
+    end = end < block_end ? end : block_end;
+    return first < end ? end - first : 0;
+}
+
+/* --- chunks in the hands of workers */
+
+static const char *check_chunk(const struct core *core, const struct worker *worker,
+                               const struct chunk *chunk)
+{
+    const struct batch *batch;
+
+    if (chunk->id == 0 || chunk->id > core->last_chunk)
+        return complain("worker %u holds a chunk that was never made", worker->slot);
+    DL_SEARCH_SCALAR(core->batches, batch, id, chunk->batch->id);
+    if (batch != chunk->batch)
+        return complain("worker %u holds jobs of a batch that has ended", worker->slot);
+    if (chunk->run.state != JOB_ASSIGNED)
+        return complain("worker %u holds jobs in state %d", worker->slot, chunk->run.state);
+    if (chunk->run.first < 1 || chunk->run.first + chunk->run.count - 1 > batch->total)
+        return complain("worker %u holds jobs beyond the batch", worker->slot);
+    return NULL;
+}
+
+/* No job is in another chunk, too, and no chunk has the number of another. */
+static const char *check_fence(const struct core *core, const struct chunk *chunk)
+{
+    for (unsigned i = 0; i < core->options.workers; i++) {
+        const struct chunk *other;
+
+        DL_FOREACH(core->workers[i].chunks, other) {
+            if (other == chunk)
+                continue;
+            if (other->id == chunk->id)
+                return complain("two chunks have the number %lu", (unsigned long)chunk->id);
+            if (other->batch == chunk->batch && overlap(&other->run, &chunk->run))
+                return complain("a job is in the chunks %lu and %lu", (unsigned long)chunk->id,
+                                (unsigned long)other->id);
+        }
+    }
+    return NULL;
+}
+
+static const char *check_state(const struct core *core, const struct worker *worker)
+{
+    const struct worker *found = NULL;
+
+    HASH_FIND_STR(core->workers_by_name, worker->name, found);
+    if (worker->state != WORKER_ABSENT && found != worker)
+        return complain("worker %u is not known by its name %s", worker->slot, worker->name);
+    if (worker->state == WORKER_ABSENT && found)
+        return complain("the dead worker %u is still known by name", worker->slot);
+    if (worker->chunks && worker->state != WORKER_READY && worker->state != WORKER_DOOMED)
+        return complain("worker %u has chunks in state %d", worker->slot, worker->state);
+    if ((worker->state == WORKER_DOOMED) != (worker->doom != DOOM_NONE) && worker->state != WORKER_ABSENT)
+        return complain("worker %u is doomed without a reason, or has a reason and is not", worker->slot);
+    return NULL;
+}
+
+static const char *check_worker(const struct core *core, const struct worker *worker)
+{
+    const char *wrong = check_state(core, worker);
+    const struct chunk *chunk;
+    unsigned count;
+
+    DL_COUNT(worker->chunks, chunk, count);
+    if (!wrong && count != worker->holds)
+        wrong = complain("worker %u holds %u chunks and counts %u", worker->slot, count, worker->holds);
+    if (!wrong && worker->holds > worker->credit)
+        wrong = complain("worker %u holds %u chunks, its credit is %u", worker->slot, worker->holds,
+                         worker->credit);
+    DL_FOREACH(worker->chunks, chunk) {
+        if (!wrong)
+            wrong = check_chunk(core, worker, chunk);
+        if (!wrong)
+            wrong = check_fence(core, chunk);
+    }
+    if (!wrong && worker->state == WORKER_READY && worker->holds > 0 && core_deadline(core) == CLOCK_NEVER)
+        wrong = complain("worker %u has work, and nobody watches it", worker->slot);
+    return wrong;
+}
+
+/* --- batches */
+
+static const char *check_queue(const struct batch *batch)
+{
+    const struct requeued *node;
+    uint64_t behind = 0, jobs = batch->fresh.count;
+
+    LL_FOREACH(batch->requeued, node) {
+        if (node->run.count == 0 || node->run.state != JOB_QUEUED)
+            return complain("%lu jobs in state %d are to run again", (unsigned long)node->run.count,
+                            node->run.state);
+        if (node->run.first <= behind)
+            return complain("jobs that are to run again are out of order, or twice there");
+        behind = node->run.first + node->run.count - 1;
+        jobs += node->run.count;
+    }
+    if (behind >= batch->fresh.first)
+        return complain("a job that was never assigned is to run again");
+    if (jobs != batch->queued)
+        return complain("%lu jobs wait, %lu are counted", (unsigned long)jobs, (unsigned long)batch->queued);
+    if (batch->fresh.first + batch->fresh.count - 1 != batch->total)
+        return complain("the fresh jobs do not end with the last of the batch");
+    return NULL;
+}
+
+static const char *check_assigned(const struct core *core, const struct batch *batch)
+{
+    uint64_t assigned = 0;
+
+    for (unsigned i = 0; i < core->options.workers; i++) {
+        const struct chunk *chunk;
+        const struct requeued *node;
+
+        DL_FOREACH(core->workers[i].chunks, chunk) {
+            if (chunk->batch != batch)
+                continue;
+            assigned += chunk->run.count;
+            LL_FOREACH(batch->requeued, node)
+                if (overlap(&node->run, &chunk->run))
+                    return complain("a job is queued and assigned");
+            if (overlap(&batch->fresh, &chunk->run))
+                return complain("a fresh job is assigned");
+        }
+    }
+    if (assigned != batch->assigned)
+        return complain("workers have %lu jobs of batch %lu, %lu are counted", (unsigned long)assigned,
+                        (unsigned long)batch->id, (unsigned long)batch->assigned);
+    return NULL;
+}
+
+static const char *check_totals(const struct batch *batch)
+{
+    const struct proto_ended *totals = &batch->totals;
+    uint64_t ended = totals->succeeded + totals->failed + totals->cancelled;
+
+    if (batch->queued + batch->assigned + ended != batch->total)
+        return complain("batch %lu: %lu queued + %lu assigned + %lu ended are not %lu jobs",
+                        (unsigned long)batch->id, (unsigned long)batch->queued,
+                        (unsigned long)batch->assigned, (unsigned long)ended, (unsigned long)batch->total);
+    if (batch->sealed && batch->queued == 0 && batch->assigned == 0)
+        return complain("batch %lu is over, and is still there", (unsigned long)batch->id);
+    if (batch->cancel && batch->queued > 0)
+        return complain("batch %lu was cancelled, and has jobs that wait", (unsigned long)batch->id);
+    if (batch->consumed_cost > batch->sent_cost || batch->taken_cost > batch->received_cost)
+        return complain("batch %lu: more was taken than was there", (unsigned long)batch->id);
+    return NULL;
+}
+
+/* A block is there exactly as long as one of its jobs is not over. */
+static const char *check_blocks(const struct core *core, const struct batch *batch)
+{
+    const struct block *block;
+    uint64_t behind = 0;
+
+    DL_FOREACH(batch->blocks, block) {
+        uint64_t unended = jobs_inside(&batch->fresh, block);
+        const struct requeued *node;
+
+        if (block->first <= behind)
+            return complain("blocks of arguments are out of order");
+        behind = block->first + block->count - 1;
+        LL_FOREACH(batch->requeued, node)
+            unended += jobs_inside(&node->run, block);
+        for (unsigned i = 0; i < core->options.workers; i++) {
+            const struct chunk *chunk;
+
+            DL_FOREACH(core->workers[i].chunks, chunk)
+                if (chunk->batch == batch)
+                    unended += jobs_inside(&chunk->run, block);
+        }
+        if (unended == 0 || unended != block->unended)
+            return complain("the block of job %lu waits for %u jobs, %lu are not over",
+                            (unsigned long)block->first, block->unended, (unsigned long)unended);
+    }
+    return NULL;
+}
+
+static const char *check_batch(const struct core *core, const struct batch *batch)
+{
+    const char *wrong = check_totals(batch);
+
+    if (!wrong)
+        wrong = check_queue(batch);
+    if (!wrong)
+        wrong = check_assigned(core, batch);
+    if (!wrong)
+        wrong = check_blocks(core, batch);
+    return wrong;
+}
+
+const char *core_invariants(const struct core *core)
+{
+    const struct batch *batch;
+    const char *wrong = NULL;
+    unsigned present = 0;
+
+    for (unsigned i = 0; i < core->options.workers && !wrong; i++) {
+        present += core->workers[i].state != WORKER_ABSENT;
+        wrong = check_worker(core, &core->workers[i]);
+    }
+    if (!wrong && HASH_COUNT(core->workers_by_name) != present)
+        wrong = complain("%u workers have a name, %u a process", HASH_COUNT(core->workers_by_name), present);
+    DL_FOREACH(core->batches, batch)
+        if (!wrong)
+            wrong = check_batch(core, batch);
+    return wrong;
+}
+
+/* --- what was decided */
+
+bool message_possible(const struct proto_message *message)
+{
+    msgpack_sbuffer buffer;
+    int result;
+
+    msgpack_sbuffer_init(&buffer);
+    result = proto_encode(message, &buffer);
+    msgpack_sbuffer_destroy(&buffer);
+    return result == 0 && proto_check_payload(message, NULL) == 0;
+}
+
+const char *outbox_invariants(const struct outbox *outbox)
+{
+    if (outbox->failed)
+        return complain("the outbox failed, and memory did not run out");
+    for (size_t i = 0; i < outbox->count; i++) {
+        const struct outbox_item *item = &outbox->items[i];
+
+        if (item->kind == OUTBOX_SEND && !message_possible(&item->message))
+            return complain("a %s to %s cannot be sent", proto_type_name(item->message.type), item->peer);
+        if (item->kind == OUTBOX_SEND && !item->peer[0])
+            return complain("a %s to nobody", proto_type_name(item->message.type));
+    }
+    return NULL;
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The way of jobs through the core while no worker dies: handed out, reported in parts,
+ * failed and tried again; and reports that are late or cannot be true.
+ */
+#include "tests/support/core_harness.h"
+
+#include <criterion/criterion.h>
+
+TestSuite(core_jobs, .fini = end_core);
+
+Test(core_jobs, range_is_handed_out_and_every_result_passed_on_before_the_end)
+{
+    struct proto_submit settings = range_of(-2, 7, 5);
+    struct proto_chunk a, b;
+    struct proto_ended ended;
+
+    begin_ready(2, 1);
+    submit(CLIENT, &settings);
+    a = expect_chunk(1, 1, 5);
+    b = expect_chunk(2, 6, 5);
+    cr_assert_eq(a.argument, -2);
+    cr_assert_eq(b.argument, 3);
+    cr_assert_eq(a.attempt, 1);
+    cr_assert_neq(a.chunk, b.chunk);
+    worker_finishes(2, &b);
+    expect_results(6, 5, NULL);
+    worker_finishes(1, &a);
+    expect_results(1, 5, NULL);
+    ended = expect_ended(10, 0, 0);
+    cr_assert_eq(ended.code, 0);
+    cr_assert_eq(ended.chunks, 2);
+    cr_assert_eq(ended.execute_ns, 2000);
+    cr_assert_eq(ended.retried + ended.crashes + ended.late, 0);
+    cr_assert_eq(core_count(core).batches, 0);
+}
+
+Test(core_jobs, list_is_handed_out_as_it_comes_and_ends_with_its_seal)
+{
+    struct proto_submit settings = list_of(4);
+    struct proto_chunk a, b;
+
+    begin_ready(2, 1);
+    submit(CLIENT, &settings);
+    send_arguments(1, 6);
+    a = expect_chunk(1, 1, 4);
+    b = expect_chunk(2, 5, 2);
+    send_arguments(7, 3);
+    worker_finishes(2, &b);
+    expect_results(5, 2, NULL);
+    b = expect_chunk(2, 7, 3);
+    worker_finishes(2, &b);
+    expect_results(7, 3, NULL);
+    worker_finishes(1, &a);
+    expect_results(1, 4, NULL);
+    seal(9);
+    expect_ended(9, 0, 0);
+}
+
+Test(core_jobs, empty_list_ends_at_its_seal)
+{
+    struct proto_submit settings = list_of(0);
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    seal(0);
+    expect_ended(0, 0, 0);
+}
+
+Test(core_jobs, worker_gets_no_more_chunks_than_its_credit)
+{
+    struct proto_submit settings = range_of(1, 20, 1);
+    struct proto_chunk first, more[3];
+
+    begin_ready(1, 3);
+    submit(CLIENT, &settings);
+    first = expect_chunk(1, 1, 1);
+    worker_finishes(1, &first);
+    expect_results(1, 1, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        more[i] = expect_chunk(1, 2 + i, 1);
+    worker_finishes(1, &more[0]);
+    expect_results(2, 1, NULL);
+    expect_chunk(1, 5, 1);
+}
+
+Test(core_jobs, idle_worker_gets_the_chunk_before_a_busy_one_gets_a_second)
+{
+    struct proto_submit settings = range_of(1, 6, 1);
+    struct proto_chunk a, b;
+
+    begin_ready(2, 16);
+    submit(CLIENT, &settings);
+    a = expect_chunk(1, 1, 1);
+    b = expect_chunk(2, 2, 1);
+    worker_finishes(1, &a);
+    expect_results(1, 1, NULL);
+    expect_chunk(1, 3, 1);
+    expect_chunk(1, 4, 1);
+    expect_chunk(2, 5, 1);
+    expect_chunk(1, 6, 1);
+    worker_finishes(2, &b);
+    expect_results(2, 1, NULL);
+}
+
+Test(core_jobs, part_of_a_chunk_is_passed_on_while_the_rest_runs)
+{
+    struct proto_submit settings = range_of(1, 10, 10);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 10);
+    worker_reports(1, &chunk, &(struct report){.first = 1, .count = 3});
+    expect_results(1, 3, NULL);
+    worker_reports(1, &chunk, &(struct report){.first = 4, .count = 7});
+    expect_results(4, 7, NULL);
+    expect_ended(10, 0, 0);
+}
+
+Test(core_jobs, chunk_is_over_when_all_its_jobs_are_reported_though_none_was_the_last_report)
+{
+    struct proto_submit settings = range_of(1, 8, 4);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 4);
+    worker_reports(1, &chunk, &(struct report){.first = 1, .count = 4});
+    expect_results(1, 4, NULL);
+    expect_chunk(1, 5, 4);
+    worker_reports(1, &chunk, &(struct report){.first = 5, .count = 0, .final = true});
+    cr_assert_eq(core_count(core).late, 0);
+}
+
+Test(core_jobs, jobs_handed_back_unstarted_run_again_without_an_attempt)
+{
+    struct proto_submit settings = range_of(1, 4, 4);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 4);
+    worker_reports(1, &chunk, &(struct report){.first = 1, .count = 1, .final = true});
+    expect_results(1, 1, NULL);
+    chunk = expect_chunk(1, 2, 3);
+    cr_assert_eq(chunk.attempt, 1);
+    cr_assert_eq(chunk.argument, 2);
+    worker_finishes(1, &chunk);
+    expect_results(2, 3, NULL);
+    cr_assert_eq(expect_ended(4, 0, 0).retried, 0);
+}
+
+Test(core_jobs, failures_go_to_the_client_inside_the_results_of_their_neighbours)
+{
+    static const uint64_t failed[] = {1, 4, 6, 0};
+    struct proto_submit settings = range_of(1, 6, 6);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 6);
+    worker_reports(
+        1, &chunk,
+        &(struct report){.first = 1, .count = 6, .final = true, .failed = failed, .code = MUSTER_EFAILED});
+    cr_assert_eq(expect_results(1, 6, failed)->failures[0].code, MUSTER_EFAILED);
+    expect_ended(3, 3, 0);
+}
+
+Test(core_jobs, job_that_fails_is_tried_again_and_then_has_failed)
+{
+    static const uint64_t failed[] = {1, 0};
+    struct report report = {.first = 1, .count = 1, .final = true, .failed = failed, .code = MUSTER_EFAILED};
+    struct proto_submit settings = range_of(41, 41, 1);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    settings.retries = 2;
+    submit(CLIENT, &settings);
+    for (uint32_t attempt = 1; attempt <= 2; attempt++) {
+        chunk = expect_chunk(1, 1, 1);
+        cr_assert_eq(chunk.attempt, attempt);
+        cr_assert_eq(chunk.argument, 41);
+        worker_reports(1, &chunk, &report);
+    }
+    chunk = expect_chunk(1, 1, 1);
+    cr_assert_eq(chunk.attempt, 3);
+    worker_reports(1, &chunk, &report);
+    cr_assert_eq(expect_results(1, 1, failed)->attempt, 3);
+    cr_assert_eq(expect_ended(0, 1, 0).retried, 2);
+}
+
+Test(core_jobs, jobs_tried_again_are_holes_between_the_results_that_are_final)
+{
+    static const uint64_t failed[] = {1, 4, 5, 9, 0};
+    struct proto_submit settings = list_of(9);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    settings.retries = 1;
+    settings.timings = true;
+    submit(CLIENT, &settings);
+    send_arguments(1, 9);
+    chunk = expect_chunk(1, 1, 9);
+    worker_reports(
+        1, &chunk,
+        &(struct report){.first = 1, .count = 9, .final = true, .failed = failed, .code = MUSTER_EFAILED});
+    expect_results(2, 2, NULL);
+    expect_results(6, 3, NULL);
+    for (unsigned i = 0; i < 4; i++) {
+        chunk = expect_chunk(1, failed[i], 1);
+        cr_assert_eq(chunk.attempt, 2);
+        worker_finishes(1, &chunk);
+        expect_results(failed[i], 1, NULL);
+    }
+    seal(9);
+    cr_assert_eq(expect_ended(9, 0, 0).retried, 4);
+}
+
+/* A chunk whose jobs 2 and 5 have failed once already and do so again, besides job 3. */
+Test(core_jobs, job_with_no_retry_left_fails_beside_one_that_is_tried_again)
+{
+    static const uint64_t first[] = {1, 2, 3, 4, 0}, second[] = {1, 3, 0};
+    struct proto_submit settings = range_of(1, 4, 4);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    settings.retries = 1;
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 4);
+    worker_reports(
+        1, &chunk,
+        &(struct report){.first = 1, .count = 4, .final = true, .failed = first, .code = MUSTER_EFAILED});
+    for (uint64_t index = 1; index <= 4; index++) {
+        bool fails = index == second[0] || index == second[1];
+        const uint64_t failed[] = {index, 0};
+
+        chunk = expect_chunk(1, index, 1);
+        worker_reports(1, &chunk,
+                       &(struct report){.first = index,
+                                        .count = 1,
+                                        .final = true,
+                                        .failed = fails ? failed : NULL,
+                                        .code = MUSTER_EFAILED});
+        expect_results(index, 1, fails ? failed : NULL);
+    }
+    expect_ended(2, 2, 0);
+}
+
+Test(core_jobs, time_of_a_report_is_told_once_though_its_results_are_in_parts)
+{
+    static const uint64_t failed[] = {1, 4, 0};
+    struct proto_submit settings = range_of(1, 6, 6);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    settings.retries = 1;
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 6);
+    worker_reports(1, &chunk,
+                   &(struct report){.first = 1,
+                                    .count = 6,
+                                    .final = true,
+                                    .failed = failed,
+                                    .code = MUSTER_EFAILED,
+                                    .execute_ns = 600});
+    cr_assert_eq(expect_results(2, 2, NULL)->execute_ns, 600);
+    cr_assert_eq(expect_results(5, 2, NULL)->execute_ns, 0);
+    expect_chunk(1, 1, 1);
+}
+
+Test(core_jobs, empty_last_report_of_a_timed_batch_is_believed)
+{
+    struct proto_submit settings = range_of(1, 4, 4);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    settings.timings = true;
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 4);
+    worker_reports(1, &chunk, &(struct report){.first = 1, .count = 2});
+    expect_results(1, 2, NULL);
+    worker_reports(1, &chunk, &(struct report){.first = 3, .count = 0, .final = true});
+    expect_chunk(1, 3, 2);
+}
+
+/* --- late, or impossible */
+
+Test(core_jobs, result_of_a_chunk_that_is_over_is_counted_and_dropped)
+{
+    struct proto_submit settings = range_of(1, 9, 3);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 3);
+    worker_finishes(1, &chunk);
+    expect_results(1, 3, NULL);
+    expect_chunk(1, 4, 3);
+    worker_finishes(1, &chunk);
+    cr_assert_eq(core_count(core).late, 3);
+    cr_assert_eq(core->batches->totals.late, 3);
+    cr_assert_eq(core_count(core).jobs_assigned, 3);
+}
+
+Test(core_jobs, result_of_a_buried_worker_is_late_and_its_jobs_end_once)
+{
+    struct proto_submit settings = range_of(1, 3, 3);
+    struct proto_chunk old, chunk;
+    struct proto_message late;
+    char name[PROTO_PEER_NAME_MAX + 1];
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    old = expect_chunk(1, 1, 3);
+    strcpy(name, worker_name(1));
+    step_exit(&(struct worker_exit){.slot = 1, .reason = "killed by SIGKILL"});
+    expect_spawn(1);
+    worker_hello(1, 1);
+    chunk = expect_chunk(1, 1, 1);
+    cr_assert_neq(chunk.chunk, old.chunk);
+    late = result_message(&old, &(struct report){.first = 1, .count = 3, .final = true});
+    step_message(name, &late);
+    cr_assert_eq(core_count(core).late, 3);
+    worker_finishes(1, &chunk);
+    expect_results(1, 1, NULL);
+    chunk = expect_chunk(1, 2, 2);
+    worker_finishes(1, &chunk);
+    expect_results(2, 2, NULL);
+    cr_assert_eq(expect_ended(3, 0, 0).late, 3);
+}
+
+Test(core_jobs, result_of_another_workers_chunk_is_not_taken)
+{
+    struct proto_submit settings = range_of(1, 6, 3);
+    struct proto_chunk mine;
+
+    begin_ready(2, 1);
+    submit(CLIENT, &settings);
+    mine = expect_chunk(1, 1, 3);
+    expect_chunk(2, 4, 3);
+    worker_finishes(2, &mine);
+    cr_assert_eq(core_count(core).late, 3);
+    worker_finishes(1, &mine);
+    expect_results(1, 3, NULL);
+}
+
+/* Reports a chunk of jobs 1..4 of 8 in a way that cannot be true, as `change` makes it. */
+static void check_refused(void (*change)(struct proto_message *message))
+{
+    struct proto_submit settings = range_of(1, 8, 4);
+    struct proto_message message;
+    struct proto_chunk chunk;
+
+    begin_ready(2, 1);
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 4);
+    expect_chunk(2, 5, 4);
+    message = result_message(&chunk, &(struct report){.first = 1, .count = 4, .final = true});
+    change(&message);
+    step_message(worker_name(1), &message);
+    expect_kill(1);
+    cr_assert_eq(core_count(core).jobs_assigned, 8, "the report changed nothing");
+    worker_crashes(1, &chunk, 2);
+    expect_spawn(1);
+    worker_hello(1, 1);
+    chunk = expect_chunk(1, 1, 1);
+    cr_assert_eq(chunk.attempt, 1);
+}
+
+static void other_first(struct proto_message *message)
+{
+    message->result.outcome.first = 2;
+}
+
+static void other_attempt(struct proto_message *message)
+{
+    message->result.outcome.attempt = 2;
+}
+
+static void other_batch(struct proto_message *message)
+{
+    message->result.batch = 7;
+}
+
+static void unasked_timings(struct proto_message *message)
+{
+    static const uint64_t timings[8];
+
+    message->result.outcome.timings = timings;
+}
+
+static void too_many(struct proto_message *message)
+{
+    static const uint8_t nils[] = {0xc0, 0xc0, 0xc0, 0xc0, 0xc0};
+    static struct blob blob;
+
+    blob_init(&blob, nils, sizeof nils, NULL);
+    message->payload = (struct slice){.blob = &blob, .size = sizeof nils};
+    message->result.outcome.count = 5;
+}
+
+Test(core_jobs, result_that_starts_elsewhere_dooms_its_worker)
+{
+    check_refused(other_first);
+}
+
+Test(core_jobs, result_of_another_attempt_dooms_its_worker)
+{
+    check_refused(other_attempt);
+}
+
+Test(core_jobs, result_for_another_batch_dooms_its_worker)
+{
+    check_refused(other_batch);
+}
+
+Test(core_jobs, result_with_timings_nobody_asked_for_dooms_its_worker)
+{
+    check_refused(unasked_timings);
+}
+
+Test(core_jobs, result_of_more_jobs_than_the_chunk_has_dooms_its_worker)
+{
+    check_refused(too_many);
+}
+
+Test(core_jobs, two_batches_share_the_workers)
+{
+    struct proto_submit first = range_of(1, 100, 1), second = range_of(1, 100, 1);
+    struct proto_chunk a, b;
+    uint64_t one, two;
+
+    begin_ready(2, 1);
+    client_hello("other");
+    one = submit(CLIENT, &first);
+    a = expect_chunk(1, 1, 1);
+    b = expect_chunk(2, 2, 1);
+    two = submit("other", &second);
+    cr_assert_neq(one, two);
+    worker_finishes(1, &a);
+    expect_results(1, 1, NULL);
+    cr_assert_eq(expect_chunk(1, 3, 1).batch, one);
+    worker_finishes(2, &b);
+    expect_results(2, 1, NULL);
+    expect_chunk(2, 4, 1);
+}
