@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A batch under the model `processes`: the caller's thread encodes arguments, puts results
+ * in order and delivers them.
+ *
+ * What the caller is ahead or behind is bounded on both sides: arguments are pulled from the
+ * source only while the coordinator grants it, and results flow only while the caller
+ * consumes them (WINDOW_BYTES).
+ */
+#include "base/clock.h"
+#include "client/order.h"
+#include "client/processes.h"
+#include "client/sent.h"
+#include "proto/value.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    /* Results that may wait for their turn, and arguments that may be remembered. */
+    WINDOW_BYTES = 64 << 20,
+    TICK_MS = 100,
+};
+
+/* One batch. */
+struct map {
+    struct processes *p;
+    const struct muster_batch *batch;
+    struct muster_summary *summary;
+    uint64_t ticket, began_ns, ticked_ns;
+
+    /* arguments */
+    bool sealed, waiting; /* the source has ended; it must be waited for */
+    uint64_t pulled;      /* arguments so far */
+    uint64_t granted_cost, sent_cost;
+    struct sent sent;
+    msgpack_sbuffer buffer; /* the block that is being filled */
+    msgpack_zone zone;
+
+    /* results */
+    struct order order;
+    uint64_t next; /* index that is delivered next */
+    uint64_t consumed_cost, told_cost;
+
+    bool ended;                       /* ENDED came, or never will */
+    enum proto_cancel_mode cancelled; /* the CANCEL that was sent; 0: none */
+    bool interrupted;
+    bool muted; /* a callback failed: none is called again */
+    int code;   /* what muster_map returns; the first reason stays */
+    struct muster_error error;
+};
+
+/* --- ending early */
+
+/* Keeps the first reason. */
+__attribute__((format(printf, 3, 4))) static void note_error(struct map *m, int code, const char *format, ...)
+{
+    va_list arguments;
+    char text[MUSTER_ERROR_TEXT_BYTES];
+
+    if (m->code != 0)
+        return;
+    m->code = code;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    muster_error_set(&m->error, code, "%s", text);
+}
+
+static int say(struct map *m, const struct proto_message *message)
+{
+    int result = wire_send(m->p->wire, NULL, message);
+
+    if (result != 0) {
+        note_error(m, result, "cannot reach the coordinator: %s", muster_error_name(result));
+        m->ended = true;
+    }
+    return result;
+}
+
+static void cancel(struct map *m, enum proto_cancel_mode mode)
+{
+    if (m->cancelled >= mode)
+        return;
+    m->cancelled = mode;
+    m->sealed = true;
+    say(m, &(struct proto_message){.type = PROTO_CANCEL, .cancel = {.id = m->ticket, .mode = mode}});
+}
+
+/* --- arguments */
+
+/* Sends the block that was filled, and remembers it. */
+static void send_block(struct map *m, uint32_t count)
+{
+    struct blob *blob = blob_take(m->buffer.data, m->buffer.size);
+    struct proto_message message = {
+        .type = PROTO_ARGUMENTS,
+        .arguments = {.ticket = m->ticket, .first = m->pulled + 1, .count = count},
+    };
+
+    if (!blob) {
+        msgpack_sbuffer_clear(&m->buffer);
+        note_error(m, MUSTER_ENOMEM, "out of memory for arguments");
+        cancel(m, PROTO_CANCEL_NOW);
+        return;
+    }
+    msgpack_sbuffer_init(&m->buffer);
+    message.payload = (struct slice){.blob = blob, .size = blob->size};
+    if (sent_add(&m->sent, blob, m->pulled + 1, count) != 0) {
+        note_error(m, MUSTER_ENOMEM, "out of memory for arguments");
+        cancel(m, PROTO_CANCEL_NOW);
+    } else if (say(m, &message) == 0) {
+        m->sent_cost += blob->size + PROTO_MESSAGE_COST_BYTES;
+        m->pulled += count;
+    }
+    blob_unref(blob);
+}
+
+/* Adds the next argument to the block. 0, MUSTER_EAGAIN, MUSTER_EEND, or an error, noted. */
+static int pull(struct map *m)
+{
+    const struct muster_source *source = &m->batch->source;
+    struct muster_error error = {0};
+    msgpack_object argument;
+    int result;
+
+    result = source->next(source->context, &m->zone, &argument, &error);
+    if (result == 0)
+        result = value_pack(&argument, &m->buffer, &error);
+    msgpack_zone_clear(&m->zone);
+    if (result != 0 && result != MUSTER_EAGAIN && result != MUSTER_EEND)
+        note_error(m, result, "%s", error.code ? error.text : muster_error_name(result));
+    return result;
+}
+
+/* Fills and sends blocks as long as the source has arguments and the coordinator, and the
+ * memory for what was sent, have room. */
+static void feed(struct map *m)
+{
+    m->waiting = false;
+    while (!m->sealed && !m->ended && !m->waiting && m->sent_cost < m->granted_cost &&
+           m->sent.bytes < WINDOW_BYTES) {
+        uint32_t count = 0;
+        int result = 0;
+
+        while (result == 0 && count < PROTO_BLOCK_JOBS_MAX && m->buffer.size < PROTO_BLOCK_BYTES) {
+            result = pull(m);
+            count += result == 0;
+        }
+        if (count > 0)
+            send_block(m, count);
+        if (result == MUSTER_EAGAIN) {
+            m->waiting = true;
+        } else if (result != 0 && !m->sealed) {
+            m->sealed = true;
+            say(m, &(struct proto_message){.type = PROTO_SEAL,
+                                           .seal = {.ticket = m->ticket, .total = m->pulled}});
+        }
+    }
+}
+
+static int find_argument(struct map *m, uint64_t index, msgpack_object *ret_argument)
+{
+    const struct muster_source *source = &m->batch->source;
+    int64_t number;
+
+    if (source->kind == MUSTER_SOURCE_STREAM)
+        return sent_argument(&m->sent, index, &m->zone, ret_argument);
+    number = (int64_t)((uint64_t)source->first + index - 1);
+    ret_argument->type = number < 0 ? MSGPACK_OBJECT_NEGATIVE_INTEGER : MSGPACK_OBJECT_POSITIVE_INTEGER;
+    ret_argument->via.i64 = number;
+    return 0;
+}
+
+/* --- results */
+
+static void check_halt(struct map *m)
+{
+    if (m->batch->halt_failures && m->summary->failed >= m->batch->halt_failures)
+        cancel(m, m->batch->halt_now ? PROTO_CANCEL_NOW : PROTO_CANCEL_SOON);
+}
+
+/* Hands one job's outcome to the caller. */
+static void deliver_job(struct map *m, struct muster_result *result, const struct proto_failure *failure)
+{
+    char text[PROTO_TEXT_MAX + 1];
+    msgpack_object argument;
+    int code;
+
+    if (failure) {
+        memcpy(text, failure->text.bytes, failure->text.size);
+        text[failure->text.size] = '\0';
+        result->code = failure->code;
+        result->text = text;
+    }
+    if ((failure || m->batch->want_arguments) && find_argument(m, result->index, &argument) == 0)
+        result->argument = &argument;
+    code = m->batch->on_result(m->batch->context, result);
+    if (code != 0) {
+        note_error(m, code, "%s", muster_error_name(code));
+        m->muted = true;
+        cancel(m, PROTO_CANCEL_NOW);
+    }
+}
+
+/* Hands all outcomes of a message to the caller. */
+static void deliver_jobs(struct map *m, const struct wire_frame *frame)
+{
+    const struct proto_outcome *outcome = &frame->message.results.outcome;
+    const struct slice *payload = &frame->message.payload;
+    const struct proto_failure *failure = outcome->failures, *end = failure + outcome->failure_count;
+    size_t offset = 0;
+
+    for (uint32_t i = 0; i < outcome->count && !m->muted; i++) {
+        bool failed = failure < end && failure->index == outcome->first + i;
+        struct muster_result result = {.index = outcome->first + i,
+                                       .attempts = outcome->attempt,
+                                       .worker = frame->message.results.worker};
+        msgpack_object value;
+
+        if (!failed && m->batch->failures_only)
+            continue;
+        if (outcome->timings) {
+            result.wall_ns = outcome->timings[2 * (size_t)i];
+            result.cpu_ns = outcome->timings[2 * (size_t)i + 1];
+        }
+        if (!failed) {
+            if (value_unpack(slice_bytes(payload), payload->size, &offset, &m->zone, &value) != 0) {
+                note_error(m, MUSTER_ENOMEM, "out of memory for results");
+                m->muted = true;
+                cancel(m, PROTO_CANCEL_NOW);
+                break;
+            }
+            result.value = &value;
+        }
+        deliver_job(m, &result, failed ? failure++ : NULL);
+        msgpack_zone_clear(&m->zone);
+    }
+}
+
+/* Hands a message to the caller, and makes room for more. Takes the frame. */
+static void deliver(struct map *m, struct wire_frame *frame)
+{
+    const struct proto_outcome *outcome = &frame->message.results.outcome;
+
+    if (!m->muted && (!m->batch->failures_only || outcome->failure_count > 0))
+        deliver_jobs(m, frame);
+    m->next = outcome->first + outcome->count;
+    if (m->batch->source.kind == MUSTER_SOURCE_STREAM)
+        sent_delivered(&m->sent, outcome->first, outcome->count);
+    m->consumed_cost += frame->message.payload.size + PROTO_MESSAGE_COST_BYTES;
+    wire_frame_destroy(frame);
+    if (m->consumed_cost - m->told_cost < WINDOW_BYTES / 4 || m->ended)
+        return;
+    m->told_cost = m->consumed_cost;
+    say(m, &(struct proto_message){.type = PROTO_CONSUMED,
+                                   .consumed = {.ticket = m->ticket, .bytes = m->consumed_cost}});
+}
+
+/* Takes the frame. */
+static void take_results(struct map *m, struct wire_frame *frame)
+{
+    const struct proto_outcome *outcome = &frame->message.results.outcome;
+
+    m->summary->failed += outcome->failure_count;
+    m->summary->succeeded += outcome->count - outcome->failure_count;
+    check_halt(m);
+    if (m->batch->unordered || outcome->first == m->next) {
+        deliver(m, frame);
+        while (!m->batch->unordered && (frame = order_take(&m->order, m->next)) != NULL)
+            deliver(m, frame);
+        return;
+    }
+    if (order_put(&m->order, &frame) != 0) {
+        wire_frame_destroy(frame);
+        note_error(m, MUSTER_ENOMEM, "out of memory for results");
+        cancel(m, PROTO_CANCEL_NOW);
+    }
+}
+
+static void take_ended(struct map *m, const struct proto_ended *ended)
+{
+    struct muster_summary *summary = m->summary;
+
+    if (ended->code != 0)
+        note_error(m, ended->code, "%.*s", (int)ended->text.size, ended->text.bytes);
+    summary->succeeded = ended->succeeded;
+    summary->failed = ended->failed;
+    summary->cancelled = ended->cancelled;
+    summary->jobs = ended->succeeded + ended->failed + ended->cancelled;
+    summary->retried = ended->retried;
+    summary->crashes = ended->crashes;
+    summary->late = ended->late;
+    summary->chunks = ended->chunks;
+    summary->bytes_in = ended->bytes_in;
+    summary->bytes_out = ended->bytes_out;
+    summary->execute_ns = ended->execute_ns;
+    summary->execute_cpu_ns = ended->cpu_ns;
+    summary->cpu_ns = ended->process_cpu_ns;
+    m->ended = true;
+}
+
+/* --- the batch */
+
+/* Takes the frame. What an earlier batch left behind is passed over. */
+static void handle(struct map *m, struct wire_frame *frame)
+{
+    const struct proto_message *message = &frame->message;
+
+    if (frame->error.code != 0) {
+        note_error(m, frame->error.code, "the coordinator sent %s", frame->error.text);
+        m->ended = true;
+    } else if (message->type == PROTO_RESULTS && message->results.ticket == m->ticket) {
+        take_results(m, frame);
+        return;
+    } else if (message->type == PROTO_GRANT && message->grant.ticket == m->ticket) {
+        m->granted_cost = message->grant.bytes;
+    } else if (message->type == PROTO_ENDED && message->ended.ticket == m->ticket) {
+        take_ended(m, &message->ended);
+    } else if (message->type == PROTO_ERROR &&
+               (message->error.ticket == m->ticket || message->error.ticket == 0)) {
+        note_error(m, message->error.code, "%.*s", (int)message->error.text.size, message->error.text.bytes);
+        m->ended = true;
+    }
+    wire_frame_destroy(frame);
+}
+
+static void drain(struct map *m)
+{
+    while (!m->ended) {
+        struct wire_frame *frame;
+        int result = wire_receive(m->p->wire, &frame);
+
+        if (result == MUSTER_EAGAIN)
+            return;
+        if (result != 0) {
+            note_error(m, result, "cannot hear the coordinator: %s", muster_error_name(result));
+            m->ended = true;
+            return;
+        }
+        handle(m, frame);
+    }
+}
+
+static void tick(struct map *m)
+{
+    struct muster_progress progress = {
+        .total = m->batch->source.kind == MUSTER_SOURCE_RANGE
+                     ? (uint64_t)m->batch->source.last - (uint64_t)m->batch->source.first + 1
+                     : (m->sealed ? m->pulled : 0),
+        .succeeded = m->summary->succeeded,
+        .failed = m->summary->failed,
+        .elapsed_ns = clock_now_ns() - m->began_ns,
+    };
+    int code = m->muted ? 0 : m->batch->on_tick(m->batch->context, &progress);
+
+    if (code != 0) {
+        note_error(m, code, "%s", muster_error_name(code));
+        m->muted = true;
+        cancel(m, PROTO_CANCEL_NOW);
+    }
+}
+
+static void wait(struct map *m)
+{
+    struct wire_poll items[] = {
+        {.wire = m->p->wire},
+        {.fd = m->waiting ? m->batch->source.fd : -1},
+        {.fd = m->interrupted ? -1 : m->batch->interrupt_fd},
+    };
+
+    tick(m);
+    if (wire_wait(items, 3, TICK_MS) < 0) {
+        note_error(m, MUSTER_ESYSTEM, "cannot wait for the coordinator");
+        m->ended = true;
+    }
+    if (items[2].ready) {
+        m->interrupted = true;
+        note_error(m, MUSTER_ECANCELLED, "interrupted");
+        cancel(m, PROTO_CANCEL_NOW);
+    }
+}
+
+static void submit(struct map *m)
+{
+    const struct muster_batch *batch = m->batch;
+    bool range = batch->source.kind == MUSTER_SOURCE_RANGE;
+    struct proto_message message = {
+        .type = PROTO_SUBMIT,
+        .submit =
+            {
+                .ticket = m->ticket,
+                .function = proto_text(batch->function),
+                .kind = range ? PROTO_RANGE : PROTO_LIST,
+                .first = range ? batch->source.first : 0,
+                .last = range ? batch->source.last : 0,
+                .chunk_jobs = batch->chunk_jobs,
+                .timeout_ms = (uint32_t)ceil(batch->timeout_s * 1e3),
+                .retries = batch->retries,
+                .crash_limit = m->p->crash_limit,
+                .timings = batch->want_timings,
+                .window_bytes = WINDOW_BYTES,
+            },
+    };
+
+    m->sealed = range;
+    say(m, &message);
+}
+
+int processes_map(struct model *model, const muster_function *function, const struct muster_batch *batch,
+                  struct muster_summary *summary, struct muster_error *ret_error)
+{
+    struct processes *p = (struct processes *)model;
+    struct map m = {.p = p, .batch = batch, .summary = summary, .ticket = ++p->last_ticket, .next = 1};
+    struct wire_frame *frame;
+
+    (void)function; /* the caller checked that there is one; workers look it up by name */
+    if (!msgpack_zone_init(&m.zone, 8192))
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    msgpack_sbuffer_init(&m.buffer);
+    m.began_ns = clock_now_ns();
+    submit(&m);
+    while (!m.ended) {
+        feed(&m);
+        wait(&m);
+        drain(&m);
+    }
+    while ((frame = order_take_lowest(&m.order)) != NULL) /* behind holes that were never filled */
+        deliver(&m, frame);
+    order_fini(&m.order);
+    sent_fini(&m.sent);
+    msgpack_sbuffer_destroy(&m.buffer);
+    msgpack_zone_destroy(&m.zone);
+    if (m.code != 0)
+        return muster_error_set(ret_error, m.code, "%s", m.error.text);
+    return 0;
+}
