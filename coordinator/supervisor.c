@@ -164,10 +164,14 @@ static int watch(struct supervisor *supervisor, struct child *child, unsigned sl
     return epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_ADD, child->pidfd, &event) == 0 ? 0 : errno;
 }
 
-static void release(struct child *child)
+/* Closing a descriptor takes it out of the epoll set only when no copy of it is left, and a
+ * worker that is being spawned has copies of all of them until its exec is over. */
+static void release(struct supervisor *supervisor, struct child *child)
 {
-    if (child->pidfd >= 0)
+    if (child->pidfd >= 0) {
+        epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_DEL, child->pidfd, NULL);
         close(child->pidfd);
+    }
     if (child->flight_fd >= 0)
         close(child->flight_fd);
     flight_unmap(child->flight);
@@ -197,7 +201,7 @@ int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *n
         }
     }
     if (error != 0) {
-        release(child);
+        release(supervisor, child);
         return muster_error_system(ret_error, error, "cannot start a worker (%s)",
                                    supervisor->options.program);
     }
@@ -260,6 +264,7 @@ int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)
     if (epoll_wait(supervisor->epoll_fd, &event, 1, 0) != 1)
         return MUSTER_EAGAIN;
     child = &supervisor->children[event.data.u32 - 1];
+    assert(child->pid > 0);     /* 0 would be this process's own group */
     kill(-child->pid, SIGKILL); /* what it left running; the group outlives it until it is reaped */
     exit.slot = event.data.u32;
     if (wait4(child->pid, &status, 0, &usage) == child->pid)
@@ -267,7 +272,7 @@ int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)
     else /* this program ignores SIGCHLD: the kernel reaped it */
         snprintf(exit.reason, sizeof exit.reason, "an end that nobody saw");
     read_flight(supervisor, child->flight, &exit);
-    release(child);
+    release(supervisor, child);
     supervisor->alive--;
     *ret_exit = exit;
     return 0;
@@ -289,7 +294,7 @@ void supervisor_destroy(struct supervisor *supervisor)
             continue;
         kill(-child->pid, SIGKILL);
         waitpid(child->pid, NULL, 0);
-        release(child);
+        release(supervisor, child);
     }
     if (supervisor->epoll_fd >= 0)
         close(supervisor->epoll_fd);
