@@ -274,7 +274,6 @@ static struct chunk *find_suspect(const struct worker *worker, const struct work
 void settle_exit(struct core *core, struct worker *worker, const struct worker_exit *exit,
                  struct outbox *outbox)
 {
-    struct batch *crashed_in = NULL;
     uint64_t suspect_index = 0;
     const struct chunk *suspect = find_suspect(worker, exit, &suspect_index);
 
@@ -293,10 +292,10 @@ void settle_exit(struct core *core, struct worker *worker, const struct worker_e
                 orphan(batch, worker, job_run_take(run, 1), exit, outbox);
         }
         settle(batch, *run, innocent, outbox);
-        if (batch != crashed_in && !exit->timed_out && worker->doom != DOOM_CANCELLED)
-            batch->totals.crashes++;
-        crashed_in = batch;
         drop_chunk(worker, chunk);
+        DL_SEARCH_SCALAR(worker->chunks, chunk, batch, batch);
+        if (!chunk && !exit->timed_out && worker->doom != DOOM_CANCELLED)
+            batch->totals.crashes++; /* once a batch: that was the last of its chunks */
     }
 }
 

@@ -264,14 +264,14 @@ uint64_t submit(const char *client, const struct proto_submit *settings)
     return batch;
 }
 
-void send_arguments(uint64_t first, uint32_t count)
+void send_arguments(const char *client, uint64_t first, uint32_t count)
 {
     struct blob *blob = pack_values(argument_of, first, count, NULL);
     struct proto_message message = {.type = PROTO_ARGUMENTS,
                                     .arguments = {.ticket = 1, .first = first, .count = count},
                                     .payload = {.blob = blob, .size = blob->size}};
 
-    step_message(CLIENT, &message);
+    step_message(client, &message);
     blob_unref(blob);
 }
 

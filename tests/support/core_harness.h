@@ -58,7 +58,7 @@ struct proto_submit list_of(uint32_t chunk_jobs);
 /* Expects ACCEPTED, for a list GRANT, too, and returns the number of the batch. */
 uint64_t submit(const char *client, const struct proto_submit *settings);
 
-void send_arguments(uint64_t first, uint32_t count); /* argument_of each */
+void send_arguments(const char *client, uint64_t first, uint32_t count); /* argument_of each */
 void seal(uint64_t total);
 void cancel(enum proto_cancel_mode mode);
 void consumed(uint64_t bytes);

@@ -42,10 +42,10 @@ Test(core_jobs, list_is_handed_out_as_it_comes_and_ends_with_its_seal)
 
     begin_ready(2, 1);
     submit(CLIENT, &settings);
-    send_arguments(1, 6);
+    send_arguments(CLIENT, 1, 6);
     a = expect_chunk(1, 1, 4);
     b = expect_chunk(2, 5, 2);
-    send_arguments(7, 3);
+    send_arguments(CLIENT, 7, 3);
     worker_finishes(2, &b);
     expect_results(5, 2, NULL);
     b = expect_chunk(2, 7, 3);
@@ -200,7 +200,7 @@ Test(core_jobs, jobs_tried_again_are_holes_between_the_results_that_are_final)
     settings.retries = 1;
     settings.timings = true;
     submit(CLIENT, &settings);
-    send_arguments(1, 9);
+    send_arguments(CLIENT, 1, 9);
     chunk = expect_chunk(1, 1, 9);
     worker_reports(
         1, &chunk,
