@@ -27,8 +27,8 @@ step() {
 # steps_ctest_summary NAME: what ctest itself said at the end of that step.
 steps_ctest_summary() {
     [[ -f build/log/$1.log ]] || return 0
-    sed -n "/tests passed,/,\$ { /^\$/d; /^Label Time/d; s/^/  [$1] /; p }" "build/log/$1.log" |
-        grep -v 'Errors while running'
+    grep -E 'tests passed|Total Test time|^\s+[0-9]+ - .*\((Failed|Timeout|SEGFAULT|Not Run|ILLEGAL|BUS_ERROR|NUMERICAL|Child|Subprocess).*\)$' \
+        "build/log/$1.log" | sed "s/^/  [$1] /"
 }
 
 # steps_finish NAME: the last line, and the exit status of the whole run.
