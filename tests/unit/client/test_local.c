@@ -346,7 +346,7 @@ static void a_model_maps_again_after_a_batch_that_ended_early(const struct setti
     f.give_up_at = 10;
     CHECK(fixture_map(&f, job_twice) == 77);
     f.give_up_at = 0;
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 5; i++)
         CHECK(fixture_map(&f, job_twice) == 0 && fixture_all_succeeded(&f, 1, 100000) && !f.disordered);
     fixture_close(&f);
 }
