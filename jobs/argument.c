@@ -68,19 +68,14 @@ static bool is_text(const msgpack_object *value, const char *text)
            memcmp(value->via.str.ptr, text, value->via.str.size) == 0;
 }
 
-/* The value of the only key of that name; NULL when there is none, or more than one. */
 static const msgpack_object *find_member(const msgpack_object *map, const char *name)
 {
-    const msgpack_object *found = NULL;
     uint32_t i;
 
     for (i = 0; i < map->via.map.size; i++)
-        if (is_text(&map->via.map.ptr[i].key, name)) {
-            if (found)
-                return NULL;
-            found = &map->via.map.ptr[i].val;
-        }
-    return found;
+        if (is_text(&map->via.map.ptr[i].key, name))
+            return &map->via.map.ptr[i].val;
+    return NULL;
 }
 
 bool argument_members(const msgpack_object *value, size_t count, const char *const *names,
