@@ -409,8 +409,10 @@ static uint64_t worker_deadline(const struct core *core, const struct worker *wo
     case WORKER_READY:
         if (worker->holds == 0)
             return CLOCK_NEVER;
-        return clock_after(worker->heard_ns,
-                           worker->pinged_ns ? core->options.heartbeat_ns : core->options.heartbeat_ns / 3);
+        if (worker->pinged_ns) /* from then on, however late it was: it has to have time to answer */
+            return clock_after(worker->pinged_ns,
+                               core->options.heartbeat_ns - core->options.heartbeat_ns / 3);
+        return clock_after(worker->heard_ns, core->options.heartbeat_ns / 3);
     case WORKER_STARTING:
         return clock_after(worker->heard_ns, START_NS);
     case WORKER_DOOMED:
