@@ -106,8 +106,11 @@ static uint64_t wanted(const struct core *core)
 
     if (core->options.warm)
         return core->options.workers;
-    DL_FOREACH(core->batches, batch)
+    DL_FOREACH(core->batches, batch) {
+        if (jobs >= core->options.workers)
+            break; /* before it overflows */
         jobs += batch->queued + batch->assigned;
+    }
     return jobs < core->options.workers ? jobs : core->options.workers;
 }
 
