@@ -75,19 +75,19 @@ static void send_error(struct outbox *outbox, const char *peer, uint64_t ticket,
                     .error = {.ticket = ticket, .code = code, .text = outbox_text(outbox, text)}});
 }
 
-static unsigned count_ready(const struct core *core)
+static unsigned count_in(const struct core *core, enum worker_state state)
 {
-    unsigned ready = 0;
+    unsigned count = 0;
 
     for (unsigned i = 0; i < core->options.workers; i++)
-        ready += core->workers[i].state == WORKER_READY;
-    return ready;
+        count += core->workers[i].state == state;
+    return count;
 }
 
 /* Tells a client that it is known; with `warm`, once all workers are there. */
 static void welcome(struct core *core, struct client *client, struct outbox *outbox)
 {
-    if (client->welcomed || (core->options.warm && count_ready(core) < core->options.workers))
+    if (client->welcomed || (core->options.warm && count_in(core, WORKER_READY) < core->options.workers))
         return;
     client->welcomed = true;
     outbox_send(
@@ -109,13 +109,14 @@ static void give_up(struct core *core, struct batch *batch, enum proto_cancel_mo
     batch_drop_queue(batch);
 }
 
-/* Workers do not start, and none is running: whoever waits for them is told why. */
+/* Workers do not start, and none runs or may yet come up: whoever waits for them is told why. */
 static void check_starts(struct core *core, struct outbox *outbox)
 {
     struct client *client, *next;
     struct batch *batch;
 
-    if (core->failed_starts < FAILED_STARTS_MAX || count_ready(core) > 0)
+    if (core->failed_starts < FAILED_STARTS_MAX || count_in(core, WORKER_READY) > 0 ||
+        count_in(core, WORKER_STARTING) > 0)
         return;
     DL_FOREACH(core->batches, batch) {
         batch->totals.code = MUSTER_ELOST;
@@ -504,7 +505,7 @@ bool core_stopped(const struct core *core)
 
 struct core_counts core_count(const struct core *core)
 {
-    struct core_counts counts = {.workers_ready = count_ready(core), .late = core->late};
+    struct core_counts counts = {.workers_ready = count_in(core, WORKER_READY), .late = core->late};
     const struct batch *batch;
 
     DL_FOREACH(core->batches, batch) {
