@@ -183,7 +183,7 @@ static void check_halt(struct map *m)
 }
 
 /* Hands one job's outcome to the caller. */
-static void deliver_job(struct map *m, struct muster_result *result, const struct proto_failure *failure)
+static void deliver_job(struct map *m, struct muster_result result, const struct proto_failure *failure)
 {
     char text[PROTO_TEXT_MAX + 1];
     msgpack_object argument;
@@ -192,12 +192,12 @@ static void deliver_job(struct map *m, struct muster_result *result, const struc
     if (failure) {
         memcpy(text, failure->text.bytes, failure->text.size);
         text[failure->text.size] = '\0';
-        result->code = failure->code;
-        result->text = text;
+        result.code = failure->code;
+        result.text = text;
     }
-    if ((failure || m->batch->want_arguments) && find_argument(m, result->index, &argument) == 0)
-        result->argument = &argument;
-    code = m->batch->on_result(m->batch->context, result);
+    if ((failure || m->batch->want_arguments) && find_argument(m, result.index, &argument) == 0)
+        result.argument = &argument;
+    code = m->batch->on_result(m->batch->context, &result);
     if (code != 0) {
         note_error(m, code, "%s", muster_error_name(code));
         m->muted = true;
@@ -235,7 +235,7 @@ static void deliver_jobs(struct map *m, const struct wire_frame *frame)
             }
             result.value = &value;
         }
-        deliver_job(m, &result, failed ? failure++ : NULL);
+        deliver_job(m, result, failed ? failure++ : NULL);
         msgpack_zone_clear(&m->zone);
     }
 }
