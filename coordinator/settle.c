@@ -259,7 +259,7 @@ static struct chunk *find_suspect(const struct worker *worker, const struct work
 {
     struct chunk *chunk = find_chunk(worker, exit->chunk);
 
-    if (!exit->executing && worker->doom == DOOM_CANCELLED)
+    if (worker->doom == DOOM_CANCELLED)
         return NULL;
     if (chunk && holds(chunk, exit->index)) {
         *ret_index = exit->index;
