@@ -95,15 +95,15 @@ class Output(harness.Case):
         self.assert_fails(result, 2, "2 of 103 jobs failed", "halted: 2 of 103 jobs done")
 
     def test_progress_is_shown_on_a_terminal_and_nowhere_else(self):
-        quiet = self.muster("map", "spin", ":::", *["0.3"] * 8)
-        self.assert_ok(quiet)
+        words = ["map", "spin", "-j", "1", ":::", *["0.3"] * 5]
+        self.assert_ok(self.muster(*words))
         reader, terminal = os.openpty()
-        result = self.start("map", "spin", ":::", *["0.3"] * 8, stderr=terminal).end()
+        result = self.start(*words, stderr=terminal).end()
         os.close(terminal)
         shown = os.read(reader, 65536).decode()
         os.close(reader)
         self.assertEqual(result.status, 0)
-        self.assertRegex(shown, r"\r\x1b\[K\d/8 done, \d+\.\d/s, ETA \d+ s")
+        self.assertRegex(shown, r"\r\x1b\[K\d/5 done, \d+\.\d/s, ETA \d+ s")
         self.assertTrue(shown.endswith("\r\x1b[K"), shown)
 
 
