@@ -52,6 +52,7 @@ void batch_destroy(struct batch *batch)
         free_block(batch, block);
     LL_FOREACH_SAFE(batch->requeued, node, next_node)
         free(node);
+    free(batch->reason);
     free(batch);
 }
 
@@ -249,6 +250,18 @@ int batch_settle(struct batch *batch, struct job_run run, enum job_event event)
     if (!job_ended(run.state))
         return requeue(batch, &run);
     count_ended(batch, &run);
+    return 0;
+}
+
+int batch_explain(struct batch *batch, int code, const char *reason)
+{
+    char *copy = strdup(reason);
+
+    if (!copy)
+        return MUSTER_ENOMEM;
+    free(batch->reason);
+    batch->reason = copy;
+    batch->totals.code = code;
     return 0;
 }
 

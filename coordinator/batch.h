@@ -49,7 +49,8 @@ struct batch {
     uint64_t sent_cost, consumed_cost;                /* results */
 
     struct pacing pacing;
-    struct proto_ended totals; /* what ENDED will say */
+    struct proto_ended totals; /* what ENDED will say, but for its text */
+    char *reason;              /* of totals.code: that text; owned, NULL: none */
 
     struct batch *prev, *next; /* of the core's list */
 };
@@ -78,6 +79,9 @@ int batch_take(struct batch *batch, uint32_t count, struct job_run *ret_run, str
 /* Applies an event to jobs that were taken, and counts; jobs that are queued again go back.
  * 0 or MUSTER_ENOMEM. */
 int batch_settle(struct batch *batch, struct job_run run, enum job_event event);
+
+/* Notes why the batch ends early, for ENDED; the last reason counts. 0 or MUSTER_ENOMEM. */
+int batch_explain(struct batch *batch, int code, const char *reason);
 
 /* Cancels all queued jobs, and lets no more come. */
 void batch_drop_queue(struct batch *batch);

@@ -110,7 +110,7 @@ static void give_up(struct core *core, struct batch *batch, enum proto_cancel_mo
 }
 
 /* Workers do not start, and none runs or may yet come up: whoever waits for them is told why. */
-static void check_starts(struct core *core, struct outbox *outbox)
+static void check_starts(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
     struct client *client, *next;
     struct batch *batch;
@@ -119,9 +119,9 @@ static void check_starts(struct core *core, struct outbox *outbox)
         count_in(core, WORKER_STARTING) > 0)
         return;
     DL_FOREACH(core->batches, batch) {
-        batch->totals.code = MUSTER_ELOST;
-        batch->totals.text = outbox_text(outbox, core->start_error);
-        batch_drop_queue(batch);
+        if (batch_explain(batch, MUSTER_ELOST, core->start_error) != 0)
+            outbox->failed = true;
+        give_up(core, batch, PROTO_CANCEL_NOW, now_ns, outbox);
     }
     HASH_ITER(hh, core->clients, client, next)
         if (!client->welcomed)
@@ -203,7 +203,7 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
             clock_after(now_ns, RESPAWN_NS << (core->failed_starts < 8 ? core->failed_starts : 8));
         snprintf(core->start_error, sizeof core->start_error, "workers do not start: the last one was %s",
                  exit->reason);
-        check_starts(core, outbox);
+        check_starts(core, now_ns, outbox);
     }
     settle_all(core, now_ns, outbox);
 }
@@ -219,7 +219,7 @@ void core_spawn_failed(struct core *core, uint64_t now_ns, unsigned slot, const 
     worker->respawn_ns =
         clock_after(now_ns, RESPAWN_NS << (core->failed_starts < 8 ? core->failed_starts : 8));
     memcpy(core->start_error, error->text, sizeof core->start_error);
-    check_starts(core, outbox);
+    check_starts(core, now_ns, outbox);
     settle_all(core, now_ns, outbox);
 }
 

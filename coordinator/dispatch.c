@@ -98,7 +98,7 @@ static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, stru
     return true;
 }
 
-/* Workers that would have something to do. */
+/* Workers that would have something to do; jobs that were cancelled stay where they are. */
 static uint64_t wanted(const struct core *core)
 {
     const struct batch *batch;
@@ -109,7 +109,8 @@ static uint64_t wanted(const struct core *core)
     DL_FOREACH(core->batches, batch) {
         if (jobs >= core->options.workers)
             break; /* before it overflows */
-        jobs += batch->queued + batch->assigned;
+        if (!batch->cancel)
+            jobs += batch->queued + batch->assigned;
     }
     return jobs < core->options.workers ? jobs : core->options.workers;
 }

@@ -306,6 +306,8 @@ void settle_ended(struct core *core, struct outbox *outbox)
     DL_FOREACH_SAFE(core->batches, batch, next) {
         if (!batch_over(batch))
             continue;
+        if (batch->reason)
+            batch->totals.text = outbox_text(outbox, batch->reason);
         outbox_send(outbox, batch->client,
                     &(struct proto_message){.type = PROTO_ENDED, .ended = batch->totals});
         DL_DELETE(core->batches, batch);
