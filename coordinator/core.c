@@ -435,16 +435,20 @@ static void worker_due(struct core *core, uint64_t now_ns, struct worker *worker
     }
 }
 
-/* A batch whose jobs should have let go by now: their workers are killed. */
-static void end_stubborn(struct core *core, struct batch *batch, struct outbox *outbox)
+/* A batch whose jobs should have let go by now: workers that run one of them are killed. Where
+ * they wait behind another batch's job, which must not die for them, they are looked at again. */
+static void end_stubborn(struct core *core, uint64_t now_ns, struct batch *batch, struct outbox *outbox)
 {
     batch->cancel_deadline_ns = CLOCK_NEVER;
     for (unsigned i = 0; i < core->options.workers; i++) {
-        struct chunk *chunk;
+        struct worker *worker = &core->workers[i];
+        const struct chunk *chunk;
 
-        DL_SEARCH_SCALAR(core->workers[i].chunks, chunk, batch, batch);
-        if (chunk)
-            dispatch_doom(core, &core->workers[i], DOOM_CANCELLED, outbox);
+        DL_SEARCH_SCALAR(worker->chunks, chunk, batch, batch);
+        if (chunk && chunk == worker->chunks)
+            dispatch_doom(core, worker, DOOM_CANCELLED, outbox);
+        else if (chunk)
+            batch->cancel_deadline_ns = clock_after(now_ns, CANCEL_GRACE_NS);
     }
 }
 
@@ -457,7 +461,7 @@ void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox)
             worker_due(core, now_ns, &core->workers[i], outbox);
     DL_FOREACH(core->batches, batch)
         if (batch->cancel && batch->cancel_deadline_ns <= now_ns)
-            end_stubborn(core, batch, outbox);
+            end_stubborn(core, now_ns, batch, outbox);
     settle_all(core, now_ns, outbox);
 }
 

@@ -195,9 +195,14 @@ void begin_lazy(unsigned workers)
     client_hello(CLIENT);
 }
 
-void begin_ready(unsigned workers, unsigned credit)
+void begin_warm(unsigned workers)
 {
     create(workers, true);
+}
+
+void begin_ready(unsigned workers, unsigned credit)
+{
+    begin_warm(workers);
     for (unsigned slot = 1; slot <= workers; slot++)
         expect_spawn(slot);
     for (unsigned slot = 1; slot <= workers; slot++)

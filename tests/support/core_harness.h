@@ -23,8 +23,11 @@ extern uint64_t now_ns;
 
 /* --- life */
 
-/* A core with that many workers, none of them spawned. */
+/* A core with that many workers, none of them spawned, and a client. */
 void begin_lazy(unsigned workers);
+
+/* A core that wants its workers from the start. */
+void begin_warm(unsigned workers);
 
 /* A core whose workers were spawned and have said HELLO with this credit, and a client. */
 void begin_ready(unsigned workers, unsigned credit);
