@@ -61,6 +61,7 @@ class Signals(harness.Case):
             else:
                 self.until(lambda pid=run.pid: waits_in_poll(pid), "compare waits for lines")
             run.signal(signal.SIGINT)
+            run.process.wait(harness.LIMIT_S)  # with its input still open
             self.assert_fails(run.end(), 130, "interrupted: ")
 
     def test_ignored_hangup_stays_ignored(self):
