@@ -77,6 +77,7 @@ int main(int argc, char **argv)
 {
     open_standard_descriptors();
     signal(SIGPIPE, SIG_IGN); /* a reader that leaves is an error to report, not a death */
+    signal(SIGCHLD, SIG_DFL); /* a parent that ignored it would hide how workers end */
     if (argc < 2) {
         log_error("no verb is given; see 'muster --help'");
         return STATUS_ERROR;
