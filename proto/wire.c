@@ -35,6 +35,18 @@ struct frame_blob {
 
 enum { COPY_BYTES_MAX = 1024, POLL_ITEMS_MAX = 8 };
 
+/* What one thread wrote before it sent is there for the thread that receives or frees it:
+ * libzmq sees to that, but it is not built with the thread sanitizer, which has to be told. */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+static char handed_over;
+#define HAND_OVER() __tsan_release(&handed_over)
+#define TAKE_OVER() __tsan_acquire(&handed_over)
+#else
+#define HAND_OVER() ((void)0)
+#define TAKE_OVER() ((void)0)
+#endif
+
 int wire_context_create(struct wire_context **ret_context, struct muster_error *ret_error)
 {
     struct wire_context *context = malloc(sizeof *context);
@@ -140,12 +152,14 @@ void wire_close(struct wire *wire, int linger_ms)
 static void drop_blob(void *bytes, void *hint)
 {
     (void)bytes;
+    TAKE_OVER();
     blob_unref(hint);
 }
 
 static void free_bytes(void *bytes, void *hint)
 {
     (void)hint;
+    TAKE_OVER();
     free(bytes);
 }
 
@@ -235,6 +249,7 @@ int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel)
 {
     struct wire_parcel *p = *parcel;
 
+    HAND_OVER();
     if (peer && zmq_send(wire->socket, peer, strlen(peer), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return send_error(errno);
     /* Once ZeroMQ took the first part it takes the rest; what it took is empty here. */
@@ -350,6 +365,7 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
     for (int i = 0; i < PARTS; i++)
         zmq_msg_init(&parts[i]);
     count = receive_parts(wire, parts, PARTS);
+    TAKE_OVER();
     if (count < 0) {
         result = count;
         goto out;
