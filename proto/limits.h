@@ -44,8 +44,9 @@ enum {
     PROTO_REPORT_FAILURES_MAX = 2048,
 
     /* What a message with a payload counts in grants and windows beside its payload's bytes:
-     * about what its bookkeeping takes in memory, so that many tiny messages are bounded too. */
-    PROTO_MESSAGE_COST_BYTES = 256,
+     * about what one takes in memory, received and decoded, while it waits for its turn (2.8 KB
+     * measured), so that many tiny messages are bounded too. */
+    PROTO_MESSAGE_COST_BYTES = 3072,
 
     /* Argument bytes that a coordinator lets a client send ahead of what workers took. */
     PROTO_GRANT_BYTES = 4 << 20,

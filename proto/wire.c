@@ -185,6 +185,25 @@ static int pack_payload(const struct slice *slice, zmq_msg_t *frame)
     return 0;
 }
 
+/* A frame of the buffer's bytes: a copy where they are few, for the buffer has room for 8 KiB at
+ * least, and a message may wait for long. Takes the buffer's memory, whatever it returns. */
+static int frame_bytes(msgpack_sbuffer *buffer, zmq_msg_t *frame)
+{
+    int result;
+
+    if (buffer->size > COPY_BYTES_MAX) {
+        result = zmq_msg_init_data(frame, buffer->data, buffer->size, free_bytes, NULL);
+        if (result != 0)
+            free(buffer->data);
+        return result == 0 ? 0 : MUSTER_ENOMEM;
+    }
+    result = zmq_msg_init_size(frame, buffer->size);
+    if (result == 0)
+        memcpy(zmq_msg_data(frame), buffer->data, buffer->size);
+    free(buffer->data);
+    return result == 0 ? 0 : MUSTER_ENOMEM;
+}
+
 static int pack_header(const struct proto_message *message, zmq_msg_t *frame)
 {
     msgpack_sbuffer buffer;
@@ -192,10 +211,9 @@ static int pack_header(const struct proto_message *message, zmq_msg_t *frame)
 
     msgpack_sbuffer_init(&buffer);
     result = proto_encode(message, &buffer);
-    if (result == 0 && zmq_msg_init_data(frame, buffer.data, buffer.size, free_bytes, NULL) != 0)
-        result = MUSTER_ENOMEM;
-    if (result != 0)
-        msgpack_sbuffer_destroy(&buffer);
+    if (result == 0)
+        return frame_bytes(&buffer, frame);
+    msgpack_sbuffer_destroy(&buffer);
     return result;
 }
 
