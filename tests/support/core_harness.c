@@ -180,7 +180,8 @@ void step_deadline(uint64_t from_now_ns)
 
 static void create(unsigned workers, bool warm)
 {
-    struct core_options options = {.workers = workers, .heartbeat_ns = HEARTBEAT_NS, .warm = warm};
+    struct core_options options = {
+        .workers = workers, .heartbeat_ns = HEARTBEAT_NS, .warm = warm, .owner = OWNER};
 
     now_ns = 1000 * CLOCK_NS_PER_S;
     cr_assert_eq(outbox_init(&outbox), 0);
@@ -328,6 +329,8 @@ struct proto_message result_message(const struct proto_chunk *chunk, const struc
     for (uint32_t i = 0; i < failed; i++)
         failures[i] = (struct proto_failure){
             .index = report->failed[i], .code = report->code, .text = proto_text("it failed")};
+    if (report->first_code)
+        failures[0].code = report->first_code;
     for (uint32_t i = 0; i < 2 * report->count; i++)
         timings[i] = 10 * (report->first + i / 2) + i % 2;
     blob_unref(values);

@@ -17,6 +17,7 @@
 
 /* The client that speaks when none is named. */
 #define CLIENT "client"
+#define OWNER "owner" /* the client whose STOP ends the coordinator */
 
 extern struct core *core;
 extern uint64_t now_ns;
@@ -75,13 +76,14 @@ void worker_hello(unsigned slot, unsigned credit);
 /* The name of the present incarnation. */
 const char *worker_name(unsigned slot);
 
-/* Jobs of a chunk that ended; those in `failed` (0-terminated, or NULL) with `code`. */
+/* Jobs of a chunk that ended; those in `failed` (0-terminated, or NULL) with `code`, the first of
+ * them with `first_code` if that is set. */
 struct report {
     uint64_t first;
     uint32_t count;
     bool final;
     const uint64_t *failed;
-    int code;
+    int code, first_code;
     uint64_t execute_ns;
 };
 

@@ -60,6 +60,23 @@ Test(core_cancel, job_that_gave_up_because_of_the_cancel_is_cancelled_and_not_fa
     expect_ended(1, 0, 9);
 }
 
+Test(core_cancel, job_that_gave_up_and_one_that_failed_are_told_apart_in_one_report)
+{
+    static const uint64_t failed[] = {2, 3, 0};
+    struct proto_chunk chunk = begin_cancelled(PROTO_CANCEL_SOON, 0);
+
+    worker_reports(1, &chunk,
+                   &(struct report){.first = 1,
+                                    .count = 4,
+                                    .final = true,
+                                    .failed = failed,
+                                    .code = MUSTER_EFAILED,
+                                    .first_code = MUSTER_ECANCELLED});
+    expect_results(1, 1, NULL);
+    expect_results(3, 2, failed + 1);
+    expect_ended(2, 1, 7);
+}
+
 Test(core_cancel, worker_that_does_not_let_go_is_killed_after_the_grace)
 {
     struct proto_chunk chunk = begin_cancelled(PROTO_CANCEL_NOW, 0);
@@ -265,8 +282,8 @@ Test(core_cancel, client_that_stops_gives_up_its_batches_only)
     expect_chunk(2, 2, 1);
     submit("other", &settings);
     stop_client("other");
-    expect_sent("other", PROTO_ENDED);
-    cr_assert(core_stopped(core));
+    expect_nothing();
+    cr_assert_not(core_stopped(core));
     cr_assert_eq(core_count(core).batches, 1);
     worker_finishes(1, &mine);
     expect_results(1, 1, NULL);
@@ -275,16 +292,66 @@ Test(core_cancel, client_that_stops_gives_up_its_batches_only)
     expect_error("other", 0, MUSTER_ESTATE, "say HELLO first");
 }
 
+Test(core_cancel, client_that_stopped_is_sent_nothing_of_its_running_jobs)
+{
+    struct proto_submit settings = range_of(1, 3, 1);
+    struct proto_chunk chunks[2];
+
+    begin_ready(2, 1);
+    client_hello("other");
+    submit("other", &settings);
+    for (unsigned i = 0; i < 2; i++)
+        chunks[i] = expect_chunk(i + 1, i + 1, 1);
+    stop_client("other");
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(expect_sent(worker_name(i + 1), PROTO_CANCEL)->cancel.mode, PROTO_CANCEL_NOW);
+    worker_finishes(1, &chunks[0]);
+    expect_nothing();
+    step_deadline(GRACE_NS);
+    expect_kill(2);
+    worker_crashes(2, &chunks[1], 2);
+    expect_nothing();
+    cr_assert_eq(core_count(core).batches, 0);
+}
+
+Test(core_cancel, name_that_left_is_a_new_client_when_it_comes_back)
+{
+    struct proto_submit settings = range_of(1, 1, 1);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    client_hello("other");
+    submit("other", &settings);
+    chunk = expect_chunk(1, 1, 1);
+    stop_client("other");
+    expect_sent(worker_name(1), PROTO_CANCEL);
+    client_hello("other");
+    submit("other", &settings); /* the ticket is free */
+    worker_finishes(1, &chunk);
+    expect_chunk(1, 1, 1);
+    cr_assert_eq(core_count(core).batches, 1);
+}
+
+Test(core_cancel, stop_of_the_owner_ends_the_coordinator)
+{
+    begin_ready(1, 1);
+    client_hello(OWNER);
+    stop_client(CLIENT);
+    cr_assert_not(core_stopped(core));
+    stop_client(OWNER);
+    cr_assert(core_stopped(core));
+}
+
 Test(core_cancel, no_worker_is_spawned_after_a_stop)
 {
     struct proto_submit settings = range_of(1, 4, 1);
     struct proto_chunk chunk;
 
     begin_ready(1, 1);
-    client_hello("other");
+    client_hello(OWNER);
     submit(CLIENT, &settings);
     chunk = expect_chunk(1, 1, 1);
-    stop_client("other");
+    stop_client(OWNER);
     worker_crashes(1, &chunk, 1);
     expect_nothing();
 }

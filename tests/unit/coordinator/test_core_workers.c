@@ -386,7 +386,7 @@ Test(core_workers, message_that_only_others_send_dooms_a_worker)
     cr_assert_not(core_stopped(core));
 }
 
-Test(core_workers, stop_asks_idle_workers_and_kills_busy_and_starting_ones)
+Test(core_workers, end_asks_idle_workers_kills_others_and_tells_clients)
 {
     struct proto_submit settings = range_of(1, 1, 1);
     struct outbox outbox;
@@ -396,11 +396,14 @@ Test(core_workers, stop_asks_idle_workers_and_kills_busy_and_starting_ones)
     expect_chunk(1, 1, 1);
     cr_assert_eq(outbox_init(&outbox), 0);
     core_stop(core, &outbox);
-    cr_assert_eq(outbox.count, 2);
+    cr_assert_eq(outbox.count, 3);
     cr_assert_eq(outbox.items[0].kind, OUTBOX_KILL);
     cr_assert_eq(outbox.items[0].slot, 1);
     cr_assert_eq(outbox.items[1].kind, OUTBOX_SEND);
     cr_assert_eq(outbox.items[1].message.type, PROTO_STOP);
     cr_assert_str_eq(outbox.items[1].peer, worker_name(2));
+    cr_assert_str_eq(outbox.items[2].peer, CLIENT);
+    cr_assert_eq(outbox.items[2].message.type, PROTO_ERROR);
+    cr_assert_eq(outbox.items[2].message.error.code, MUSTER_ELOST);
     outbox_fini(&outbox);
 }
