@@ -76,7 +76,7 @@ static int connect_client(struct processes *p, struct muster_error *ret_error)
     };
     int result;
 
-    result = wire_open_dealer(p->context, "client", &p->wire, ret_error);
+    result = wire_open_dealer(p->context, COORDINATOR_OWNER, &p->wire, ret_error);
     if (result == 0)
         result = wire_connect(p->wire, COORDINATOR_INPROC, ret_error);
     if (result == 0 && wire_send(p->wire, NULL, &hello) != 0)

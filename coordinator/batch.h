@@ -30,7 +30,7 @@ struct requeued {
 
 struct batch {
     uint64_t id;
-    char client[PROTO_PEER_NAME_MAX + 1];
+    char client[PROTO_PEER_NAME_MAX + 1]; /* whose it is; "": the client has left */
     char function[PROTO_FUNCTION_NAME_MAX + 1];
     struct proto_submit settings; /* settings.function is `function` */
 

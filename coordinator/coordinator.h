@@ -3,8 +3,9 @@
  * A coordinator that lives in a thread of its caller: the core, the workers' supervisor and
  * the socket that both workers and clients talk to, in one loop.
  *
- * The thread starts with a handshake and ends by message: after a client sent STOP, workers
- * are asked to finish, then made to, and coordinator_stop returns.
+ * The thread starts with a handshake and ends by message: after the owner sent STOP, workers
+ * are asked to finish, then made to, and coordinator_stop returns. Other clients, of other
+ * processes, may come and go.
  */
 #ifndef MUSTER_COORDINATOR_COORDINATOR_H
 #define MUSTER_COORDINATOR_COORDINATOR_H
@@ -33,9 +34,12 @@ struct coordinator_options {
 int coordinator_start(const struct coordinator_options *options, struct wire_context *context,
                       struct coordinator **ret_coordinator, struct muster_error *ret_error);
 
-/* Waits for the thread, which ends once a client has sent STOP. Takes NULL. */
+/* Waits for the thread, which ends once the owner has sent STOP. Takes NULL. */
 void coordinator_stop(struct coordinator *coordinator);
 
 #define COORDINATOR_INPROC "inproc://coordinator"
+
+/* The name of the client whose STOP ends the coordinator. */
+#define COORDINATOR_OWNER "client"
 
 #endif

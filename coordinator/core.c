@@ -263,20 +263,24 @@ static void client_submit(struct core *core, struct client *client, const struct
     }
 }
 
+/* A client leaves: its batches are cancelled, and nothing more is sent to it. */
 static void client_stop(struct core *core, uint64_t now_ns, struct client *client, struct outbox *outbox)
 {
     struct batch *batch;
 
-    DL_FOREACH(core->batches, batch)
-        if (strcmp(batch->client, client->name) == 0)
-            give_up(core, batch, PROTO_CANCEL_NOW, now_ns, outbox);
+    DL_FOREACH(core->batches, batch) {
+        if (strcmp(batch->client, client->name) != 0)
+            continue;
+        give_up(core, batch, PROTO_CANCEL_NOW, now_ns, outbox);
+        batch->client[0] = '\0';
+    }
+    if (core->options.owner && strcmp(client->name, core->options.owner) == 0)
+        core->stopped = true;
     HASH_DEL(core->clients, client);
     free(client);
-    core->stopped = true;
 }
 
-/* A message about a batch that has ended, or never was, is answered with an error when it
- * adds to it; what only takes note of it may have crossed ENDED on the way. */
+/* A message about a batch that has ended is passed over: it may have crossed ENDED on the way. */
 static void client_batch_message(struct core *core, uint64_t now_ns, struct client *client,
                                  const struct proto_message *message, uint64_t ticket, struct outbox *outbox)
 {
@@ -492,6 +496,8 @@ void core_fail(struct core *core, struct outbox *outbox)
 
 void core_stop(struct core *core, struct outbox *outbox)
 {
+    struct client *client, *next;
+
     for (unsigned i = 0; i < core->options.workers; i++) {
         struct worker *worker = &core->workers[i];
 
@@ -500,6 +506,8 @@ void core_stop(struct core *core, struct outbox *outbox)
         else
             dispatch_doom(core, worker, DOOM_CANCELLED, outbox);
     }
+    HASH_ITER(hh, core->clients, client, next)
+        send_error(outbox, client->name, 0, MUSTER_ELOST, "the coordinator ends");
 }
 
 bool core_stopped(const struct core *core)

@@ -19,6 +19,7 @@ struct core_options {
     unsigned workers;      /* 1..PROTO_WORKERS_MAX */
     uint64_t heartbeat_ns; /* a busy worker that is silent for so long is killed */
     bool warm;             /* spawn all workers at once; clients are welcomed when all are ready */
+    const char *owner;     /* the client whose STOP ends the coordinator; NULL: nobody's. Borrowed */
 };
 
 /* How a worker process ended, as its supervisor found it. */
@@ -62,10 +63,11 @@ uint64_t core_deadline(const struct core *core);
 /* The coordinator cannot go on (memory ran out): every client is told. */
 void core_fail(struct core *core, struct outbox *outbox);
 
-/* The coordinator ends: ready workers are asked to finish, others are killed. */
+/* The coordinator ends: idle workers are asked to finish, others are killed, and clients are
+ * told. */
 void core_stop(struct core *core, struct outbox *outbox);
 
-/* A client asked the coordinator to end. */
+/* The owner asked the coordinator to end. */
 bool core_stopped(const struct core *core);
 
 /* Batches not yet ended, chunks assigned, and results that were dropped as late; for tests

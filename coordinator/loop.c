@@ -182,7 +182,11 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
                         struct wire_context *context, struct muster_error *ret_error)
 {
     struct core_options core_options = {
-        .workers = options->workers, .heartbeat_ns = options->heartbeat_ns, .warm = options->warm};
+        .workers = options->workers,
+        .heartbeat_ns = options->heartbeat_ns,
+        .warm = options->warm,
+        .owner = COORDINATOR_OWNER,
+    };
     struct supervisor_options supervisor_options = {
         .program = options->program,
         .endpoint = c->nest.endpoint,

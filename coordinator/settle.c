@@ -39,6 +39,13 @@ static void settle(struct batch *batch, struct job_run run, enum job_event event
         outbox->failed = true;
 }
 
+/* Sends a message about a batch to its client, unless that has left. */
+static void tell_client(const struct batch *batch, const struct proto_message *message, struct outbox *outbox)
+{
+    if (batch->client[0])
+        outbox_send(outbox, batch->client, message);
+}
+
 static void send_results(struct batch *batch, const struct worker *worker,
                          const struct proto_outcome *outcome, const struct slice *payload,
                          struct outbox *outbox)
@@ -50,7 +57,7 @@ static void send_results(struct batch *batch, const struct worker *worker,
     };
 
     batch->sent_cost += payload->size + PROTO_MESSAGE_COST_BYTES;
-    outbox_send(outbox, batch->client, &message);
+    tell_client(batch, &message, outbox);
 }
 
 /* What a job's failure means for it. */
@@ -308,8 +315,7 @@ void settle_ended(struct core *core, struct outbox *outbox)
             continue;
         if (batch->reason)
             batch->totals.text = outbox_text(outbox, batch->reason);
-        outbox_send(outbox, batch->client,
-                    &(struct proto_message){.type = PROTO_ENDED, .ended = batch->totals});
+        tell_client(batch, &(struct proto_message){.type = PROTO_ENDED, .ended = batch->totals}, outbox);
         DL_DELETE(core->batches, batch);
         batch_destroy(batch);
     }

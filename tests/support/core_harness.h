@@ -17,7 +17,7 @@
 
 /* The client that speaks when none is named. */
 #define CLIENT "client"
-#define OWNER "owner" /* the client whose STOP ends the coordinator */
+#define OWNER  "owner" /* the client whose STOP ends the coordinator */
 
 extern struct core *core;
 extern uint64_t now_ns;

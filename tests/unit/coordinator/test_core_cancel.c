@@ -310,7 +310,7 @@ Test(core_cancel, client_that_stopped_is_sent_nothing_of_its_running_jobs)
     step_deadline(GRACE_NS);
     expect_kill(2);
     worker_crashes(2, &chunks[1], 2);
-    expect_nothing();
+    expect_spawn(2);
     cr_assert_eq(core_count(core).batches, 0);
 }
 
