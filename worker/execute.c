@@ -5,14 +5,22 @@
  * The hot path is a job of some ten nanoseconds: it reads no clock, allocates nothing, and
  * writes two words of the flight recorder. Clocks are read around each job only where jobs
  * are long enough (TIMED_JOB_NS) that this costs under 1% of them, or when the batch asks.
+ *
+ * Results that were gathered do not wait for a long job: while the function runs, the link's
+ * thread may take them (executor_flush). The hot path pays two plain stores and a load for
+ * that, because the other side makes its check safe with membarrier(2).
  */
 #include "worker/execute.h"
 
 #include "base/clock.h"
 #include "proto/value.h"
 
+#include <linux/membarrier.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* A clock reading takes about 25 ns. */
 static const uint64_t TIMED_JOB_NS = 2500;
@@ -37,8 +45,14 @@ struct executor {
     struct flight_page *flight;
     msgpack_zone zone; /* of one call */
     struct report report;
-    uint64_t job_ns;     /* mean of the last chunk; UINT64_MAX before the first */
-    size_t values_bytes; /* of the last report: what to reserve for the next */
+    const struct proto_chunk *chunk; /* that is being run; in its assignment */
+    atomic_bool calling;             /* the function runs, and does not touch the report */
+    atomic_bool flushing;            /* the report is not to be touched until `mutex` is free */
+    pthread_mutex_t mutex;           /* held by executor_flush */
+    bool lost;                       /* executor_flush ran out of memory */
+    bool barriers;                   /* membarrier(2) can be had */
+    uint64_t job_ns;                 /* mean of the last chunk; UINT64_MAX before the first */
+    size_t values_bytes;             /* of the last report: what to reserve for the next */
 };
 
 struct executor *executor_create(const struct registry *registry, struct link *link,
@@ -52,6 +66,8 @@ struct executor *executor_create(const struct registry *registry, struct link *l
     x->link = link;
     x->flight = flight;
     x->job_ns = UINT64_MAX;
+    x->barriers = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    pthread_mutex_init(&x->mutex, NULL);
     if (!msgpack_zone_init(&x->zone, 8192)) {
         free(x);
         return NULL;
@@ -70,6 +86,7 @@ void executor_destroy(struct executor *executor)
     if (!executor)
         return;
     msgpack_sbuffer_destroy(&executor->report.values);
+    pthread_mutex_destroy(&executor->mutex);
     free(executor->report.failures);
     free(executor->report.timings);
     msgpack_zone_destroy(&executor->report.texts);
@@ -98,8 +115,9 @@ static int begin_report(struct executor *x, const struct proto_chunk *chunk, uin
     return 0;
 }
 
-/* Sends what was gathered. The values' memory goes with the message. */
-static int send_report(struct executor *x, const struct proto_chunk *chunk, bool final, uint64_t now_ns)
+/* Sends what was gathered, with the times in report->outcome. The values' memory goes with the
+ * message. */
+static int post_report(struct executor *x, const struct proto_chunk *chunk, bool final)
 {
     struct report *report = &x->report;
     struct blob *values = blob_take(report->values.data, report->values.size);
@@ -111,8 +129,6 @@ static int send_report(struct executor *x, const struct proto_chunk *chunk, bool
         return MUSTER_ENOMEM;
     x->values_bytes = report->values.alloc;
     msgpack_sbuffer_init(&report->values);
-    report->outcome.execute_ns = now_ns - report->began_ns;
-    report->outcome.cpu_ns = clock_thread_cpu_ns() - report->began_cpu_ns;
     report->outcome.failures = report->failures;
     report->outcome.timings = chunk->timings ? report->timings : NULL;
     message.result = (struct proto_result){.batch = chunk->batch,
@@ -126,6 +142,58 @@ static int send_report(struct executor *x, const struct proto_chunk *chunk, bool
     if (result == 0)
         link_post(x->link, &parcel);
     return result;
+}
+
+static int send_report(struct executor *x, const struct proto_chunk *chunk, bool final, uint64_t now_ns)
+{
+    struct report *report = &x->report;
+
+    report->outcome.execute_ns = now_ns - report->began_ns;
+    report->outcome.cpu_ns = clock_thread_cpu_ns() - report->began_cpu_ns;
+    return post_report(x, chunk, final);
+}
+
+/* Either this sees that the function runs, and the executor will see `flushing` when it
+ * returns; or it does not run, and nothing is done. The barrier is on both sides at once. */
+void executor_flush(struct executor *x, uint64_t began_ns)
+{
+    struct report *report = &x->report;
+    struct proto_outcome *outcome = &report->outcome;
+
+    if (!x->barriers)
+        return;
+    pthread_mutex_lock(&x->mutex);
+    atomic_store(&x->flushing, true);
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    if (atomic_load(&x->calling) && outcome->count > 0) {
+        began_ns = began_ns > report->began_ns ? began_ns : report->began_ns;
+        outcome->execute_ns = began_ns - report->began_ns;
+        outcome->cpu_ns = 0; /* told with the next report */
+        x->lost = post_report(x, x->chunk, false) != 0;
+        *outcome =
+            (struct proto_outcome){.first = outcome->first + outcome->count, .attempt = outcome->attempt};
+        msgpack_zone_clear(&report->texts);
+        report->began_ns = began_ns;
+    }
+    atomic_store(&x->flushing, false);
+    pthread_mutex_unlock(&x->mutex);
+}
+
+/* Runs the function; meanwhile the report may be taken away. */
+static int call_flushable(struct executor *x, struct call *call, const muster_function *function,
+                          const msgpack_object *argument, msgpack_object *ret_result)
+{
+    int code;
+
+    atomic_store_explicit(&x->calling, true, memory_order_release);
+    code = call_run(call, function, argument, ret_result);
+    atomic_store_explicit(&x->calling, false, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&x->flushing, memory_order_acquire)) {
+        pthread_mutex_lock(&x->mutex);
+        pthread_mutex_unlock(&x->mutex);
+    }
+    return code;
 }
 
 static int note_failure(struct executor *x, uint64_t index, int code, const char *text)
@@ -182,8 +250,10 @@ static int call_function(struct executor *x, const muster_function *function, st
 {
     struct muster_error error;
     msgpack_object result;
-    int code = call_run(call, function, argument, &result);
+    int code = call_flushable(x, call, function, argument, &result);
 
+    if (x->lost)
+        return MUSTER_ENOMEM;
     if (code != 0)
         return note_failure(x, index, code, call->text);
     code = value_pack(&result, &x->report.values, &error);
@@ -216,15 +286,16 @@ static int run_timed(struct executor *x, struct assignment *assignment, const mu
                      struct call *call, uint64_t place, size_t *offset, uint64_t *now_ns)
 {
     const struct proto_chunk *chunk = assignment->chunk;
-    uint64_t *timing = chunk->timings ? &x->report.timings[2 * (size_t)x->report.outcome.count] : NULL;
-    uint64_t began_ns = *now_ns, began_cpu_ns = timing ? clock_thread_cpu_ns() : 0;
+    uint64_t began_ns = *now_ns, began_cpu_ns = chunk->timings ? clock_thread_cpu_ns() : 0;
     int result;
 
     atomic_store_explicit(&x->flight->since_ns, began_ns, memory_order_relaxed);
     atomic_store_explicit(&x->flight->progress, 0, memory_order_relaxed);
     result = run_job(x, assignment, function, call, place, offset);
     *now_ns = clock_now_ns();
-    if (timing) {
+    if (chunk->timings) {
+        uint64_t *timing = &x->report.timings[2 * (size_t)(x->report.outcome.count - 1)];
+
         timing[0] = *now_ns - began_ns;
         timing[1] = clock_thread_cpu_ns() - began_cpu_ns;
     }
@@ -240,6 +311,7 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
     struct call call;
     int result;
 
+    x->chunk = chunk;
     flight_begin_chunk(x->flight, chunk->chunk, chunk->attempt, now_ns);
     call_init(&call, &x->zone, &assignment->cancel, &x->flight->progress);
     result = begin_report(x, chunk, chunk->first, now_ns);

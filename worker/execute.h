@@ -15,6 +15,10 @@ struct executor *executor_create(const struct registry *registry, struct link *l
                                  struct flight_page *flight);
 void executor_destroy(struct executor *executor);
 
+/* Reports the jobs that ended, when the one behind them runs and has for long: `began_ns` is
+ * when about that began. Does nothing between two jobs. On another thread than executor_run. */
+void executor_flush(struct executor *executor, uint64_t began_ns);
+
 /* 0, or MUSTER_ENOMEM when the outcome could not be reported: the worker must end. */
 int executor_run(struct executor *executor, struct assignment *assignment);
 

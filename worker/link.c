@@ -21,12 +21,17 @@ struct outgoing {
     struct outgoing *prev, *next;
 };
 
+/* A job that takes longer than this is slow: results behind it are not held back for it. */
+static const uint64_t SLOW_NS = 50 * CLOCK_NS_PER_MS;
+
 struct link {
     struct wire_context *context;
     struct wire *wire; /* the thread's */
     struct flight_page *flight;
     pthread_t thread;
-    int wake_fd; /* eventfd: there is something for the thread to see */
+    uint64_t seen_position, seen_ns; /* the thread's: where the executor was when it last moved */
+    bool told;                       /* the thread's: that the job at seen_position is slow */
+    int wake_fd;                     /* eventfd: there is something for the thread to see */
 
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t arrived;
@@ -34,8 +39,10 @@ struct link {
     struct assignment *current; /* taken, not yet released; the executor's */
     unsigned queued;
     struct outgoing *outgoing; /* owned */
-    bool stopping;             /* no more chunks will be taken */
-    bool ending;               /* the executor is done: send what is left and end */
+    void (*slow)(void *context, uint64_t seen_ns);
+    void *slow_context;
+    bool stopping; /* no more chunks will be taken */
+    bool ending;   /* the executor is done: send what is left and end */
 };
 
 static void wake(const struct link *link)
@@ -245,6 +252,35 @@ static uint64_t watch_time(struct link *link)
     return clock_after(since_ns, limit_ns);
 }
 
+/* Looks whether the executor is at one job for long; returns when to look again. */
+static uint64_t watch_progress(struct link *link)
+{
+    uint64_t position = atomic_load_explicit(&link->flight->position, memory_order_acquire);
+    uint64_t now_ns = clock_now_ns();
+    void (*slow)(void *context, uint64_t seen_ns) = NULL;
+
+    pthread_mutex_lock(&link->mutex);
+    if (link->current || link->queue)
+        slow = link->slow;
+    pthread_mutex_unlock(&link->mutex);
+    if (!slow)
+        return CLOCK_NEVER;
+    if (position != link->seen_position) {
+        link->seen_position = position;
+        link->seen_ns = now_ns;
+        link->told = false;
+    } else if (!link->told && (position & 1) && now_ns >= clock_after(link->seen_ns, SLOW_NS)) {
+        link->told = true;
+        slow(link->slow_context, link->seen_ns);
+    }
+    return clock_after(now_ns, SLOW_NS);
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void *run(void *argument)
 {
     struct link *link = argument;
@@ -253,7 +289,7 @@ static void *run(void *argument)
 
     pthread_setname_np(pthread_self(), "link");
     for (;;) {
-        uint64_t look_ns = watch_time(link);
+        uint64_t look_ns = least(watch_time(link), watch_progress(link));
 
         if (wire_wait(items, 2, clock_poll_ms(clock_now_ns(), look_ns)) < 0)
             stop_taking(link);
@@ -329,6 +365,15 @@ int link_start(const char *endpoint, const char *name, struct flight_page *fligh
     }
     *ret_link = link;
     return 0;
+}
+
+void link_watch(struct link *link, void (*slow)(void *context, uint64_t seen_ns), void *context)
+{
+    pthread_mutex_lock(&link->mutex);
+    link->slow = slow;
+    link->slow_context = context;
+    pthread_mutex_unlock(&link->mutex);
+    wake(link); /* there may be a chunk by now */
 }
 
 void link_stop(struct link *link)

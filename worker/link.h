@@ -2,7 +2,8 @@
  *
  * The worker's link to its coordinator: a thread that owns the socket, so that heartbeats
  * are answered and the next chunk is fetched while a job runs, however long it takes. It
- * also enforces the time limit of jobs, by the flight recorder.
+ * also enforces the time limit of jobs, by the flight recorder, and tells the executor when a
+ * job takes long.
  *
  * Two threads: the executor calls link_take and link_post; all else happens on the link's.
  */
@@ -28,6 +29,10 @@ struct assignment {
 /* Connects, says HELLO, and waits for WELCOME. `flight` is borrowed. */
 int link_start(const char *endpoint, const char *name, struct flight_page *flight, struct link **ret_link,
                struct muster_error *ret_error);
+
+/* From now on calls `slow`, on the link's thread, once for every job that takes longer than some
+ * 50 ms, with the time at which it was first seen. */
+void link_watch(struct link *link, void (*slow)(void *context, uint64_t seen_ns), void *context);
 
 /* Waits for the next chunk. 0, or MUSTER_EEND when the coordinator said STOP or is gone. */
 int link_take(struct link *link, struct assignment **ret_assignment);

@@ -90,6 +90,11 @@ static int load_plugins(struct registry *registry, const struct worker_options *
     return result;
 }
 
+static void flush(void *executor, uint64_t seen_ns)
+{
+    executor_flush(executor, seen_ns);
+}
+
 static int serve(const struct worker_options *options, const struct registry *registry,
                  struct flight_page *flight, struct muster_error *ret_error)
 {
@@ -103,6 +108,8 @@ static int serve(const struct worker_options *options, const struct registry *re
         return result;
     executor = executor_create(registry, link, flight);
     result = executor ? 0 : MUSTER_ENOMEM;
+    if (executor)
+        link_watch(link, flush, executor);
     atomic_store(&flight->phase, FLIGHT_RUNNING);
     while (result == 0 && link_take(link, &assignment) == 0) {
         result = executor_run(executor, assignment);

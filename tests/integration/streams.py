@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Batches without end: arguments are read and results printed as they come, and memory depends on
 what is in flight alone. And batches that are halted before theirs."""
+import json
 import os
 import pathlib
 import subprocess
@@ -83,6 +84,30 @@ class Streams(harness.Case):
         self.assertEqual([run.line(), run.line()], ["true", "true"])
         gate.touch()
         self.assert_ok(run.end(), "true\n")
+
+    def test_results_do_not_wait_for_a_slow_job_of_their_chunk(self):
+        """Not even when the job is deaf and has to be killed: what was finished is printed."""
+        for options in ([], ["-o", "json"], ["--timeout", "1000"]):
+            run = self.start("map", "hang", *FAULTY, "-j", "1", "--chunk", "1000", *options, ":::", *["false"] * 500, "1",
+                             "false")
+            for _ in range(500):
+                self.assertIn("false", run.line())
+            run.interrupt()
+            result = run.end()
+            self.assert_fails(result, 130, "interrupted: 500 of 502 jobs done")
+            self.assertEqual(result.out, "")
+
+    def test_chunk_goes_on_after_its_results_were_taken_from_behind_a_slow_job(self):
+        slow, fast = '{"number":3,"seconds":0.2}', '{"number":2,"seconds":0}'
+        arguments = [fast, fast, slow, "x", fast, slow, slow, "x", fast]
+        result = self.muster("map", "request", "-j", "1", "--chunk", "9", "-o", "json", ":::", *arguments)
+        self.assertEqual(result.status, 2, str(result))
+        jobs = [json.loads(line) for line in result.out.splitlines()]
+        self.assertEqual([job["job"] for job in jobs], [f"1.{number}" for number in range(1, 10)])
+        self.assertEqual([job.get("result") for job in jobs], [4, 4, 9, None, 4, 9, 9, None, 4])
+        for job in jobs:
+            self.assertEqual(job["wall_us"] > 150_000, job.get("result") == 9, job)
+            self.assertEqual(job["attempts"], 1)
 
     def test_waiting_for_input_takes_no_time(self):
         run = self.start("map", "echo", "-j", "2")
