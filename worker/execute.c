@@ -155,28 +155,28 @@ static int send_report(struct executor *x, const struct proto_chunk *chunk, bool
 
 /* Either this sees that the function runs, and the executor will see `flushing` when it
  * returns; or it does not run, and nothing is done. The barrier is on both sides at once. */
-void executor_flush(struct executor *x, uint64_t began_ns)
+void executor_flush(struct executor *executor, uint64_t began_ns)
 {
-    struct report *report = &x->report;
+    struct report *report = &executor->report;
     struct proto_outcome *outcome = &report->outcome;
 
-    if (!x->barriers)
+    if (!executor->barriers)
         return;
-    pthread_mutex_lock(&x->mutex);
-    atomic_store(&x->flushing, true);
+    pthread_mutex_lock(&executor->mutex);
+    atomic_store(&executor->flushing, true);
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-    if (atomic_load(&x->calling) && outcome->count > 0) {
+    if (atomic_load(&executor->calling) && outcome->count > 0) {
         began_ns = began_ns > report->began_ns ? began_ns : report->began_ns;
         outcome->execute_ns = began_ns - report->began_ns;
         outcome->cpu_ns = 0; /* told with the next report */
-        x->lost = post_report(x, x->chunk, false) != 0;
+        executor->lost = post_report(executor, executor->chunk, false) != 0;
         *outcome =
             (struct proto_outcome){.first = outcome->first + outcome->count, .attempt = outcome->attempt};
         msgpack_zone_clear(&report->texts);
         report->began_ns = began_ns;
     }
-    atomic_store(&x->flushing, false);
-    pthread_mutex_unlock(&x->mutex);
+    atomic_store(&executor->flushing, false);
+    pthread_mutex_unlock(&executor->mutex);
 }
 
 /* Runs the function; meanwhile the report may be taken away. */
