@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The README says only what is true: its console examples are run, and print what it shows.
+
+A command with lines below it must print exactly those (standard output, then standard
+error); one without must succeed.
+"""
+import os
+import pathlib
+import re
+import shutil
+import unittest
+
+import harness
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+
+
+def examples():
+    """(command, the output shown below it) for each line after a prompt."""
+    for block in re.findall(r"```console\n(.*?)```", (TREE / "README.md").read_text(encoding="utf-8"), re.S):
+        for example in block.split("$ ")[1:]:
+            command, _, shown = example.partition("\n")
+            yield command, shown
+
+
+class Readme(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.env["PATH"] = f"{pathlib.Path(harness.MUSTER).parent}:{os.environ['PATH']}"
+        for folder in ("jobs", "docs"):
+            shutil.copytree(TREE / folder, self.home / folder)
+
+    @unittest.skipIf(harness.SANITIZE, "the examples are for a release")
+    def test_every_example_does_what_the_readme_shows(self):
+        ran = 0
+        for command, shown in examples():
+            result = self.start("-c", command, command="/bin/sh", cwd=self.home).end()
+            if shown:
+                self.assertEqual(result.out + result.err, shown, str(result))
+            else:
+                self.assertEqual(result.status, 0, str(result))
+            ran += 1
+        self.assertGreaterEqual(ran, 8)
+
+    def test_files_that_the_readme_names_are_there(self):
+        links = re.findall(r"\]\(([^)]+)\)", (TREE / "README.md").read_text(encoding="utf-8"))
+        self.assertGreater(len(links), 3)
+        for link in links:
+            self.assertTrue((TREE / link).exists(), link)
+
+
+if __name__ == "__main__":
+    harness.main()
