@@ -370,6 +370,11 @@ static void stranger_message(struct core *core, const char *peer, const struct p
     }
     memcpy(client->name, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
     HASH_ADD_STR(core->clients, name, client);
+    if (!client->hh.tbl) {
+        free(client);
+        outbox->failed = true;
+        return;
+    }
     welcome(core, client, outbox);
 }
 

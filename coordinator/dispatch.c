@@ -117,6 +117,12 @@ static uint64_t wanted(const struct core *core)
 
 static void spawn(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)
 {
+    snprintf(worker->name, sizeof worker->name, "worker-%u.%u", worker->slot, worker->incarnation + 1);
+    HASH_ADD_STR(core->workers_by_name, name, worker);
+    if (!worker->hh.tbl) {
+        outbox->failed = true;
+        return;
+    }
     worker->state = WORKER_STARTING;
     worker->doom = DOOM_NONE;
     worker->incarnation++;
@@ -124,8 +130,6 @@ static void spawn(struct core *core, uint64_t now_ns, struct worker *worker, str
     worker->credit = 0;
     worker->heard_ns = now_ns;
     worker->pinged_ns = 0;
-    snprintf(worker->name, sizeof worker->name, "worker-%u.%u", worker->slot, worker->incarnation);
-    HASH_ADD_STR(core->workers_by_name, name, worker);
     outbox_spawn(outbox, worker->slot, worker->name);
 }
 

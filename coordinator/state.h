@@ -9,6 +9,8 @@
 #include "coordinator/batch.h"
 #include "coordinator/core.h"
 
+/* Out of memory, an element is not added, and its hh.tbl is NULL; the default is to exit. */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 /* Jobs that were assigned together, and have not all been reported. */
