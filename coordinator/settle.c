@@ -12,9 +12,10 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* A job is given up when so many workers died with it that were not executing it. One whose
- * argument or result workers cannot live with (it is too large for --memory) would kill them
- * for ever; workers that are killed from outside are hardly hit so often at the same job. */
+/* A job is given up when so many workers died with it that were not executing it, or as many as
+ * --crash-limit says if that is more. One whose argument or result workers cannot live with (it
+ * is too large for --memory) would kill them for ever; workers that are killed from outside are
+ * hardly hit so often at the same job. */
 enum { ORPHANED_MAX = 10 };
 
 static struct chunk *find_chunk(const struct worker *worker, uint64_t id)
@@ -239,10 +240,12 @@ static void blame(struct batch *batch, const struct worker *worker, struct job_r
 static void orphan(struct batch *batch, const struct worker *worker, struct job_run run,
                    const struct worker_exit *exit, struct outbox *outbox)
 {
+    uint32_t crash_limit = batch->settings.crash_limit;
+    uint32_t most = crash_limit > ORPHANED_MAX ? crash_limit : ORPHANED_MAX;
     enum job_event event = batch->cancel ? JOB_CANCEL : JOB_ORPHAN;
     char text[512];
 
-    if (event == JOB_ORPHAN && run.orphaned + 1 >= ORPHANED_MAX) {
+    if (event == JOB_ORPHAN && run.orphaned + 1 >= most) {
         snprintf(text, sizeof text,
                  "%u workers died just before or after they ran it, and it is quarantined; the last one was "
                  "%s",

@@ -23,6 +23,7 @@ def as_root(mount, *command):
 
 
 class Descriptors(harness.Case):
+    @unittest.skipIf(harness.SANITIZE, "sanitizers need descriptors of their own")
     def test_any_limit_of_descriptors_is_survived_or_refused(self):
         refused = worked = 0
         for limit in (*range(4, 64), 100, 200):
