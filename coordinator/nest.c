@@ -87,7 +87,7 @@ static void sweep(int home_fd)
         if (folder_fd < 0)
             continue;
         lock_fd = openat(folder_fd, LOCK, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-        if (lock_fd < 0 || flock(lock_fd, LOCK_EX | LOCK_NB) == 0)
+        if (lock_fd < 0 ? errno == ENOENT : flock(lock_fd, LOCK_EX | LOCK_NB) == 0)
             remove_folder(home_fd, folder_fd, entry->d_name);
         if (lock_fd >= 0)
             close(lock_fd);

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The folder of a coordinator's socket: closed to others, swept when its owner was killed and
+ * only then, and refused with a reason where it cannot be. A plain executable, since owners
+ * are processes.
+ */
+#include "coordinator/nest.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHECK(condition)                                                                  \
+    do {                                                                                  \
+        if (!(condition)) {                                                               \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
+            exit(1);                                                                      \
+        }                                                                                 \
+    } while (0)
+
+static char parent[] = "/tmp/muster-test-XXXXXX"; /* what TMPDIR says */
+static char home[128];                            /* the user's folder in it */
+static struct muster_error error;
+
+static void init(struct nest *nest)
+{
+    if (nest_init(nest, &error) != 0) {
+        fprintf(stderr, "%s\n", error.text);
+        exit(1);
+    }
+}
+
+static void check_refused(int code, const char *text)
+{
+    struct nest nest;
+
+    error = (struct muster_error){0};
+    CHECK(nest_init(&nest, &error) == code);
+    CHECK(error.code == code);
+    if (!strstr(error.text, text)) {
+        fprintf(stderr, "\"%s\" does not say \"%s\"\n", error.text, text);
+        exit(1);
+    }
+}
+
+static bool exists(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0;
+}
+
+static void touch(const char *folder, const char *name)
+{
+    char path[256];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(fd >= 0);
+    close(fd);
+}
+
+static unsigned entries(const char *path)
+{
+    DIR *list = opendir(path);
+    const struct dirent *entry;
+    unsigned count = 0;
+
+    CHECK(list);
+    while ((entry = readdir(list)) != NULL)
+        count += entry->d_name[0] != '.';
+    closedir(list);
+    return count;
+}
+
+static unsigned descriptors(void)
+{
+    return entries("/proc/self/fd");
+}
+
+/* Runs `body` in a child, whose status must be 0. */
+static void in_child(void (*body)(void))
+{
+    pid_t pid = fork();
+    int status;
+
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        body();
+        exit(0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* --- */
+
+static void folders_are_closed_to_others_and_gone_at_the_end(void)
+{
+    struct stat status;
+    struct nest nest;
+
+    umask(0);
+    init(&nest);
+    umask(022);
+    CHECK(strncmp(nest.folder, home, strlen(home)) == 0);
+    CHECK(stat(home, &status) == 0 && (status.st_mode & 07777) == 0700);
+    CHECK(stat(nest.folder, &status) == 0 && (status.st_mode & 07777) == 0700);
+    CHECK(strncmp(nest.endpoint, "ipc://", 6) == 0 && strstr(nest.endpoint, nest.folder));
+    touch(nest.folder, "socket");
+    nest_fini(&nest);
+    CHECK(!exists(nest.folder));
+    CHECK(entries(home) == 0);
+}
+
+static void two_coordinators_have_two_folders(void)
+{
+    struct nest first, second;
+
+    init(&first);
+    touch(first.folder, "socket");
+    init(&second);
+    CHECK(strcmp(first.folder, second.folder) != 0);
+    CHECK(exists(first.folder) && entries(first.folder) == 2);
+    nest_fini(&first);
+    CHECK(exists(second.folder));
+    nest_fini(&second);
+}
+
+/* Makes a folder and is killed in it; its path goes into the pipe. */
+static void be_killed(int pipe_fd)
+{
+    struct nest nest;
+
+    init(&nest);
+    touch(nest.folder, "socket");
+    CHECK(write(pipe_fd, nest.folder, sizeof nest.folder) == sizeof nest.folder);
+    raise(SIGKILL);
+}
+
+static void folder_of_a_killed_coordinator_is_swept_by_the_next(void)
+{
+    char folder[sizeof((struct nest *)0)->folder];
+    struct nest living, next;
+    int pipe_fds[2], status;
+    pid_t pid;
+
+    init(&living);
+    CHECK(pipe2(pipe_fds, O_CLOEXEC) == 0);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        close(living.lock_fd);
+        be_killed(pipe_fds[1]);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+    CHECK(read(pipe_fds[0], folder, sizeof folder) == sizeof folder);
+    CHECK(exists(folder));
+    init(&next);
+    CHECK(!exists(folder));
+    CHECK(exists(living.folder) && entries(living.folder) == 1);
+    nest_fini(&next);
+    nest_fini(&living);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+}
+
+static void folder_whose_owner_was_killed_before_it_had_a_lock_is_swept(void)
+{
+    char folder[160];
+    struct nest nest;
+
+    snprintf(folder, sizeof folder, "%s/abcdef", home);
+    CHECK(mkdir(folder, 0700) == 0);
+    init(&nest);
+    CHECK(!exists(folder));
+    nest_fini(&nest);
+}
+
+static void what_is_no_left_over_is_not_removed(void)
+{
+    char link[160], folder[160], inside[192];
+    struct nest nest;
+
+    snprintf(link, sizeof link, "%s/link", home);
+    snprintf(folder, sizeof folder, "%s/kept", parent);
+    CHECK(mkdir(folder, 0700) == 0 && symlink(folder, link) == 0);
+    touch(folder, "socket");
+    snprintf(inside, sizeof inside, "%s/socket", folder);
+    init(&nest);
+    CHECK(exists(inside) && exists(link)); /* a link is not followed */
+    nest_fini(&nest);
+    unlink(link);
+    unlink(inside);
+    rmdir(folder);
+}
+
+/* With so few descriptors that the sweep can open a folder, and not the lock in it. */
+static void living_folder_survives_a_sweep_that_runs_out_of_descriptors(void)
+{
+    struct rlimit before, limit;
+    struct nest living, next;
+    int lowest;
+
+    init(&living);
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    for (unsigned spare = 0; spare < 6; spare++) {
+        lowest = dup(0);
+        CHECK(lowest >= 0);
+        close(lowest);
+        limit = (struct rlimit){.rlim_cur = (rlim_t)lowest + spare, .rlim_max = before.rlim_max};
+        CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+        if (nest_init(&next, &error) == 0)
+            nest_fini(&next);
+        CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+        CHECK(exists(living.folder) && entries(living.folder) == 1);
+    }
+    CHECK(entries(home) == 1);
+    nest_fini(&living);
+}
+
+/* --- refused */
+
+static void folder_that_is_open_to_others_is_refused(void)
+{
+    CHECK(chmod(home, 0750) == 0);
+    check_refused(MUSTER_ESTATE, home);
+    CHECK(chmod(home, 0700) == 0);
+}
+
+static void link_in_place_of_the_folder_is_refused(void)
+{
+    char elsewhere[160];
+
+    snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", parent);
+    CHECK(rename(home, elsewhere) == 0 && symlink(elsewhere, home) == 0);
+    check_refused(MUSTER_ESYSTEM, home);
+    CHECK(unlink(home) == 0 && rename(elsewhere, home) == 0);
+}
+
+static void folder_of_somebody_else_is_refused(void)
+{
+    if (geteuid() != 0)
+        return; /* only root can make one */
+    CHECK(chown(home, 12345, 12345) == 0);
+    check_refused(MUSTER_ESTATE, "must belong to this user");
+    CHECK(chown(home, 0, 0) == 0);
+}
+
+static void path_too_long_for_a_socket_is_refused_with_its_variable(void)
+{
+    char path[300];
+
+    memset(path, 'x', sizeof path - 1);
+    path[0] = '/';
+    path[sizeof path - 1] = '\0';
+    setenv("TMPDIR", path, 1);
+    check_refused(MUSTER_ELIMIT, "TMPDIR names a folder too long");
+    setenv("XDG_RUNTIME_DIR", path, 1);
+    setenv("TMPDIR", parent, 1);
+    check_refused(MUSTER_ELIMIT, "XDG_RUNTIME_DIR names a folder too long");
+    unsetenv("XDG_RUNTIME_DIR");
+}
+
+/* The longest folder that is not refused: its socket fits an address to the byte. */
+static void longest_path_fits_a_socket_address(void)
+{
+    char path[128];
+    struct nest nest;
+    size_t length = strlen(parent) + 1;
+
+    snprintf(path, sizeof path, "%s/", parent);
+    memset(path + length, 'y', sizeof path - length);
+    for (length = sizeof path - 1; length > strlen(parent) + 1; length--) {
+        path[length] = '\0';
+        CHECK(mkdir(path, 0700) == 0);
+        setenv("TMPDIR", path, 1);
+        if (nest_init(&nest, &error) == 0)
+            break;
+        CHECK(error.code == MUSTER_ELIMIT && rmdir(path) == 0);
+    }
+    CHECK(strlen(nest.endpoint) - strlen("ipc://") == sizeof((struct sockaddr_un *)0)->sun_path - 1);
+    CHECK(strstr(nest.endpoint, nest.folder) && exists(nest.folder));
+    touch(nest.folder, "socket");
+    nest_fini(&nest);
+    setenv("TMPDIR", parent, 1);
+}
+
+static void folder_that_is_not_there_is_refused_with_its_variable(void)
+{
+    setenv("TMPDIR", "/nonexistent", 1);
+    check_refused(MUSTER_ESYSTEM, "set TMPDIR to a folder that can be written");
+    setenv("TMPDIR", parent, 1);
+}
+
+static void as_nobody(void)
+{
+    char closed[160];
+
+    snprintf(closed, sizeof closed, "%s/closed", parent);
+    CHECK(mkdir(closed, 0755) == 0 && chmod(parent, 0755) == 0);
+    if (geteuid() == 0)
+        CHECK(setgid(65534) == 0 && setuid(65534) == 0);
+    else
+        CHECK(chmod(closed, 0500) == 0);
+    setenv("TMPDIR", closed, 1);
+    check_refused(MUSTER_ESYSTEM, "Permission denied");
+    check_refused(MUSTER_ESYSTEM, "set TMPDIR to a folder that can be written");
+}
+
+static void unwritable_folder_is_refused_with_its_variable(void)
+{
+    char closed[160];
+
+    in_child(as_nobody);
+    snprintf(closed, sizeof closed, "%s/closed", parent);
+    CHECK(rmdir(closed) == 0);
+}
+
+static void runtime_folder_comes_before_the_temporary_one(void)
+{
+    char runtime[160];
+    struct nest nest;
+
+    snprintf(runtime, sizeof runtime, "%s/run", parent);
+    CHECK(mkdir(runtime, 0700) == 0);
+    setenv("XDG_RUNTIME_DIR", runtime, 1);
+    init(&nest);
+    unsetenv("XDG_RUNTIME_DIR");
+    CHECK(strncmp(nest.folder, runtime, strlen(runtime)) == 0);
+    nest_fini(&nest);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status;
+    (void)type;
+    (void)place;
+    return remove(path);
+}
+
+int main(void)
+{
+    unsigned before;
+
+    alarm(100);
+    unsetenv("XDG_RUNTIME_DIR");
+    CHECK(mkdtemp(parent));
+    setenv("TMPDIR", parent, 1);
+    snprintf(home, sizeof home, "%s/muster-%u", parent, (unsigned)geteuid());
+    before = descriptors();
+    folders_are_closed_to_others_and_gone_at_the_end();
+    two_coordinators_have_two_folders();
+    folder_of_a_killed_coordinator_is_swept_by_the_next();
+    folder_whose_owner_was_killed_before_it_had_a_lock_is_swept();
+    what_is_no_left_over_is_not_removed();
+    living_folder_survives_a_sweep_that_runs_out_of_descriptors();
+    folder_that_is_open_to_others_is_refused();
+    link_in_place_of_the_folder_is_refused();
+    folder_of_somebody_else_is_refused();
+    path_too_long_for_a_socket_is_refused_with_its_variable();
+    longest_path_fits_a_socket_address();
+    folder_that_is_not_there_is_refused_with_its_variable();
+    unwritable_folder_is_refused_with_its_variable();
+    runtime_folder_comes_before_the_temporary_one();
+    CHECK(descriptors() == before);
+    CHECK(nftw(parent, remove_entry, 8, FTW_DEPTH | FTW_PHYS) == 0);
+    return 0;
+}
