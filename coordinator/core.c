@@ -188,11 +188,12 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
     struct worker_exit known = *exit;
     bool started = worker->credit > 0;
 
-    if (worker->doom == DOOM_SILENT && started)
-        snprintf(known.reason, sizeof known.reason, "not answering for %.3g s, and was killed",
-                 (double)core->options.heartbeat_ns / 1e9);
+    if (worker->doom == DOOM_SILENT)
+        snprintf(known.reason, sizeof known.reason, "%s for %.3g s, and killed",
+                 started ? "not answering" : "not saying HELLO",
+                 (double)(started ? core->options.heartbeat_ns : START_NS) / 1e9);
     else if (worker->doom == DOOM_MALFORMED)
-        snprintf(known.reason, sizeof known.reason, "sending what no worker sends, and was killed");
+        snprintf(known.reason, sizeof known.reason, "killed for sending what no worker sends");
     HASH_DEL(core->workers_by_name, worker);
     settle_exit(core, worker, &known, outbox);
     worker->state = WORKER_ABSENT;
@@ -201,8 +202,8 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
         core->failed_starts++;
         worker->respawn_ns =
             clock_after(now_ns, RESPAWN_NS << (core->failed_starts < 8 ? core->failed_starts : 8));
-        snprintf(core->start_error, sizeof core->start_error, "workers do not start: the last one was %s",
-                 exit->reason);
+        snprintf(core->start_error, sizeof core->start_error, "workers do not start (the last one: %s)",
+                 known.reason);
         check_starts(core, now_ns, outbox);
     }
     settle_all(core, now_ns, outbox);

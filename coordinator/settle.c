@@ -206,7 +206,7 @@ static int crash_text(const struct batch *batch, const struct job_run *run, cons
         snprintf(ret_text, size, "crashed its worker: %s", exit->reason);
         return MUSTER_ECRASHED;
     }
-    snprintf(ret_text, size, "crashed its worker %u times and is quarantined; the last one was %s", crashes,
+    snprintf(ret_text, size, "crashed its worker %u times and is quarantined; the last one: %s", crashes,
              exit->reason);
     return MUSTER_EQUARANTINED;
 }
@@ -247,7 +247,7 @@ static void orphan(struct batch *batch, const struct worker *worker, struct job_
 
     if (event == JOB_ORPHAN && run.orphaned + 1 >= most) {
         snprintf(text, sizeof text,
-                 "%u workers died just before or after they ran it, and it is quarantined; the last one was "
+                 "%u workers died just before or after they ran it, and it is quarantined; the last one: "
                  "%s",
                  run.orphaned + 1, exit->reason);
         send_failure(batch, worker, &run, MUSTER_EQUARANTINED, text, outbox);

@@ -230,7 +230,7 @@ static void describe_status(int status, const struct rusage *usage, char *ret_te
         snprintf(ret_text, size, "killed by SIG%s (%s), peak memory %ld MiB", name ? name : "?",
                  meaning ? meaning : "unknown signal", usage->ru_maxrss / 1024);
     } else {
-        snprintf(ret_text, size, "its exit with status %d", WEXITSTATUS(status));
+        snprintf(ret_text, size, "ended with exit status %d", WEXITSTATUS(status));
     }
 }
 

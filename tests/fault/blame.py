@@ -72,9 +72,9 @@ class Crash(Fault):
     def test_every_way_a_process_ends_is_told_apart(self):
         for function, reason in (("crash", "killed by SIGSEGV"), ("overflow", "killed by SIGSEGV"),
                                  ("abort", "killed by SIGABRT"), ("kill_self", "killed by SIGKILL"),
-                                 ("exit", "its exit with status 1")):
+                                 ("exit", "ended with exit status 1")):
             self.check_one_culprit(function, reason)
-        self.check_one_culprit("exit", "its exit with status 0", culprit="0")
+        self.check_one_culprit("exit", "ended with exit status 0", culprit="0")
 
     def test_more_than_a_hundred_crashing_jobs_are_all_counted(self):
         result = self.map("crash", "--crash-limit", "1", text="1\n" * 120 + "false\n")

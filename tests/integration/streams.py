@@ -183,7 +183,7 @@ class Halt(harness.Case):
 
     def test_now_ends_jobs_that_are_deaf(self):
         result = self.muster("map", "exit", *FAULTY, "-j", "2", "--crash-limit", "1", "--halt", "now,fail=1", ":::", "1")
-        self.assert_fails(result, 1, "its exit with status 1")
+        self.assert_fails(result, 1, "ended with exit status 1")
         result = self.muster("map", "stop_self", *FAULTY, "-j", "2", "--heartbeat", "0.3", "--crash-limit", "1", "--halt",
                              "now,fail=1", ":::", "1", "2", "3", "4")
         self.assertIn(result.status, (1, 2), str(result))  # two stop at once

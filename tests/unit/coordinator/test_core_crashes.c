@@ -62,7 +62,7 @@ Test(core_crashes, third_crash_quarantines_the_job_and_says_how_it_died)
     chunk = expect_chunk(1, 1, 1);
     worker_crashes(1, &chunk, 1);
     expect_failure(1, MUSTER_EQUARANTINED,
-                   "crashed its worker 3 times and is quarantined; the last one was killed by SIGSEGV");
+                   "crashed its worker 3 times and is quarantined; the last one: killed by SIGSEGV");
     expect_spawn(1);
     ended = expect_ended(0, 1, 0);
     cr_assert_eq(ended.crashes, 3);

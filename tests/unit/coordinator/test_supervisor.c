@@ -103,12 +103,12 @@ static size_t read_fifo(int fd, char *ret_text, size_t size)
 static void exit_and_signal_are_told_apart(void)
 {
     end("exit-3");
-    CHECK(strcmp(last.reason, "its exit with status 3") == 0);
+    CHECK(strcmp(last.reason, "ended with exit status 3") == 0);
     CHECK(!last.executing && !last.timed_out);
     end("signal-11");
     CHECK(strstr(last.reason, "killed by SIGSEGV (Segmentation fault), peak memory ") == last.reason);
     end("exit-0");
-    CHECK(strcmp(last.reason, "its exit with status 0") == 0);
+    CHECK(strcmp(last.reason, "ended with exit status 0") == 0);
 }
 
 static void flight_recorder_names_the_job_that_was_executing(void)
@@ -145,7 +145,7 @@ static void flight_recorder_of_the_worker_before_is_not_read(void)
 static void plugin_that_was_loading_is_named(void)
 {
     end("loading");
-    CHECK(strcmp(last.reason, "its exit with status 7 while it loaded the plug-in second.so") == 0);
+    CHECK(strcmp(last.reason, "ended with exit status 7 while it loaded the plug-in second.so") == 0);
 }
 
 static void each_of_many_deaths_is_told_once(void)
@@ -194,7 +194,7 @@ static void children_that_a_dead_worker_left_are_killed(void)
     int fd = spawn_family("family", 1);
 
     reap();
-    CHECK(strcmp(last.reason, "its exit with status 0") == 0);
+    CHECK(strcmp(last.reason, "ended with exit status 0") == 0);
     wait_for_family(fd);
 }
 
