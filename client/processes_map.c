@@ -112,7 +112,7 @@ static void send_block(struct map *m, uint32_t count)
         note_error(m, MUSTER_ENOMEM, "out of memory for arguments");
         cancel(m, PROTO_CANCEL_NOW);
     } else if (say(m, &message) == 0) {
-        m->sent_cost += blob->size + PROTO_MESSAGE_COST_BYTES;
+        m->sent_cost += proto_cost(&message);
         m->pulled += count;
     }
     blob_unref(blob);
@@ -250,7 +250,7 @@ static void deliver(struct map *m, struct wire_frame *frame)
     m->next = outcome->first + outcome->count;
     if (m->batch->source.kind == MUSTER_SOURCE_STREAM)
         sent_delivered(&m->sent, outcome->first, outcome->count);
-    m->consumed_cost += frame->message.payload.size + PROTO_MESSAGE_COST_BYTES;
+    m->consumed_cost += proto_cost(&frame->message);
     wire_frame_destroy(frame);
     if (m->consumed_cost - m->told_cost < WINDOW_BYTES / 4 || m->ended)
         return;

@@ -5,6 +5,7 @@
 #include "coordinator/batch.h"
 
 #include "base/error.h"
+#include "proto/codec.h"
 #include "proto/scan.h"
 
 #include <assert.h>
@@ -77,7 +78,7 @@ int batch_append(struct batch *batch, const struct proto_message *message)
         batch->fresh.block = block;
         batch->fresh_offset = 0;
     }
-    batch->received_cost += block->payload.size + PROTO_MESSAGE_COST_BYTES;
+    batch->received_cost += proto_cost(message);
     batch->total += block->count;
     batch->fresh.count += block->count;
     batch->queued += block->count;

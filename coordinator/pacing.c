@@ -69,7 +69,5 @@ unsigned pacing_depth(const struct pacing *pacing, unsigned credit)
     if (pacing->largest == 0 || pacing->mean_ns >= LONG_JOB_NS)
         return 1;
     depth = chunk_ns * credit <= HOLD_NS ? credit : 1 + (unsigned)(HOLD_NS / chunk_ns) + 1;
-    if (depth > credit)
-        depth = credit;
-    return depth < 2 && credit >= 2 ? 2 : depth;
+    return depth < credit ? depth : credit;
 }

@@ -57,7 +57,7 @@ static void send_results(struct batch *batch, const struct worker *worker,
         .payload = *payload,
     };
 
-    batch->sent_cost += payload->size + PROTO_MESSAGE_COST_BYTES;
+    batch->sent_cost += proto_cost(&message);
     tell_client(batch, &message, outbox);
 }
 

@@ -138,6 +138,8 @@ static int launch(const char *program, char **words, int flight_fd, pid_t *ret_p
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     error = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (error == 0 && fcntl(STDERR_FILENO, F_GETFD) < 0) /* the caller has closed it */
+        error = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     if (error == 0)
         error = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
     if (error == 0)
@@ -197,7 +199,7 @@ int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *n
         error = watch(supervisor, child, slot);
         if (error != 0) { /* it cannot be watched, so it must not run */
             kill(-child->pid, SIGKILL);
-            waitpid(child->pid, NULL, 0);
+            TEMP_FAILURE_RETRY(waitpid(child->pid, NULL, 0));
         }
     }
     if (error != 0) {
@@ -267,7 +269,7 @@ int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)
     assert(child->pid > 0);     /* 0 would be this process's own group */
     kill(-child->pid, SIGKILL); /* what it left running; the group outlives it until it is reaped */
     exit.slot = event.data.u32;
-    if (wait4(child->pid, &status, 0, &usage) == child->pid)
+    if (TEMP_FAILURE_RETRY(wait4(child->pid, &status, 0, &usage)) == child->pid)
         describe_status(status, &usage, exit.reason, sizeof exit.reason);
     else /* this program ignores SIGCHLD: the kernel reaped it */
         snprintf(exit.reason, sizeof exit.reason, "an end that nobody saw");
@@ -293,7 +295,7 @@ void supervisor_destroy(struct supervisor *supervisor)
         if (child->pid == 0)
             continue;
         kill(-child->pid, SIGKILL);
-        waitpid(child->pid, NULL, 0);
+        TEMP_FAILURE_RETRY(waitpid(child->pid, NULL, 0));
         release(supervisor, child);
     }
     if (supervisor->epoll_fd >= 0)

@@ -483,3 +483,13 @@ struct proto_text proto_text(const char *string)
 
     return field_cut(text, PROTO_TEXT_MAX);
 }
+
+uint64_t proto_cost(const struct proto_message *message)
+{
+    uint64_t cost = message->payload.size + PROTO_MESSAGE_COST_BYTES;
+
+    if (message->type == PROTO_RESULTS)
+        for (uint32_t i = 0; i < message->results.outcome.failure_count; i++)
+            cost += message->results.outcome.failures[i].text.size + PROTO_FAILURE_COST_BYTES;
+    return cost;
+}

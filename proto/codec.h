@@ -34,6 +34,10 @@ bool proto_has_payload(const struct proto_message *message);
  * MUSTER_ELIMIT. Call once, at the boundary; what passed can be sliced and unpacked. */
 int proto_check_payload(const struct proto_message *message, struct muster_error *ret_error);
 
+/* What the message counts in grants and windows: its payload's size, the texts of failures,
+ * and what it takes to keep them. */
+uint64_t proto_cost(const struct proto_message *message);
+
 /* "HELLO" and so on; "?" for a number that is no type. */
 const char *proto_type_name(int type);
 

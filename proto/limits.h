@@ -48,6 +48,9 @@ enum {
      * measured), so that many tiny messages are bounded too. */
     PROTO_MESSAGE_COST_BYTES = 3072,
 
+    /* And each failure in it, beside its text. */
+    PROTO_FAILURE_COST_BYTES = 64,
+
     /* Argument bytes that a coordinator lets a client send ahead of what workers took. */
     PROTO_GRANT_BYTES = 4 << 20,
 

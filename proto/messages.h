@@ -7,7 +7,8 @@
  * encoded values of a run of jobs, one after another, which only the two ends look into.
  * Texts and arrays inside a decoded message are borrowed from the frame and the zone it was
  * decoded with. A message's cost, for grants and windows, is its payload's size plus
- * PROTO_MESSAGE_COST_BYTES. Indexes of jobs count from 1. Durations are nanoseconds unless named.
+ * PROTO_MESSAGE_COST_BYTES (proto_cost). Indexes of jobs count from 1. Durations are nanoseconds unless
+ * named.
  */
 #ifndef MUSTER_PROTO_MESSAGES_H
 #define MUSTER_PROTO_MESSAGES_H

@@ -3,6 +3,7 @@
  * Clients that submit, stream and cancel, and believe nothing that they are told. See sim.h.
  */
 #include "base/clock.h"
+#include "proto/codec.h"
 #include "proto/value.h"
 #include "tests/unit/coordinator/sim.h"
 
@@ -194,7 +195,7 @@ static void take_results(struct sim *sim, struct sim_batch *batch, const struct 
     check_values(sim, batch, message);
     batch->failed += outcome->failure_count;
     batch->succeeded += outcome->count - outcome->failure_count;
-    batch->received_cost += message->payload.size + PROTO_MESSAGE_COST_BYTES;
+    batch->received_cost += proto_cost(message);
 }
 
 static void take_ended(struct sim *sim, struct sim_batch *batch, const struct proto_ended *ended)

@@ -341,7 +341,7 @@ Test(core_clients, failures_count_in_the_window_so_that_a_flood_of_them_is_bound
     struct proto_chunk chunk;
 
     begin_ready(1, 1);
-    settings.window_bytes = PROTO_MESSAGE_COST_BYTES;
+    settings.window_bytes = PROTO_MESSAGE_COST_BYTES + PROTO_FAILURE_COST_BYTES; /* without its text */
     submit(CLIENT, &settings);
     chunk = expect_chunk(1, 1, 1);
     worker_reports(
