@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""muster's protocol in another language, written from proto/PROTOCOL.md alone: the tables of
+that page, frames to messages and back, and a DEALER socket that sends and receives them.
+
+Nothing here comes from muster's code, so that what the page forgets to say fails a test.
+Every message is checked by the tables on its way out as on its way in. Values stay encoded
+(`bytes`) until somebody looks at them: what passes through is passed through byte by byte.
+"""
+import types
+
+import msgpack
+import zmq
+
+VERSION = 1
+CLIENT, WORKER = 1, 2
+RANGE, LIST = 1, 2
+SOON, NOW = 1, 2
+INVALID, PROTOCOL, VERSION_ERROR, NOTFOUND, CANCELLED = 1, 4, 5, 6, 10
+FAILED, TIMEOUT, QUARANTINED, LOST, STATE = 11, 13, 14, 15, 16
+
+UINT_MAX = 2**64 - 1
+CHUNK_JOBS_MAX = 65536
+BLOCK_JOBS_MAX = 4096
+BATCH_JOBS_MAX = 2**62
+MESSAGE_COST_BYTES = 3072
+FAILURE_COST_BYTES = 64
+TEXT_MAX = 1000
+WORKERS_MAX = 1024
+TIMEOUT_MS_MAX = 2147483647
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+class Malformed(Exception):
+    """A message that is not as the page says."""
+
+
+def uint(least=0, most=UINT_MAX):
+    return lambda value: type(value) is int and least <= value <= most
+
+
+def signed(value):
+    return type(value) is int and -2**63 <= value < 2**63
+
+
+def boolean(value):
+    return type(value) is bool
+
+
+def text(value):
+    return type(value) is str and "\n" not in value and len(value.encode(errors="surrogateescape")) <= TEXT_MAX
+
+
+def name(value):
+    return (type(value) is str and 1 <= len(value) <= 64 and value[0] in LETTERS
+            and set(value) <= set(LETTERS + "0123456789_.-"))
+
+
+def code(value):
+    return type(value) is int and value < 0
+
+
+def code_or_zero(value):
+    return type(value) is int and value <= 0
+
+
+def failures(value):
+    return type(value) is list and all(
+        type(entry) is list and len(entry) == 3 and uint(1)(entry[0]) and code(entry[1]) and text(entry[2])
+        for entry in value)
+
+
+def timings(value):
+    return value is None or type(value) is list and value and all(map(uint(), value))
+
+
+ID = uint(1)
+OUTCOME = {"first": uint(1, BATCH_JOBS_MAX + 1), "count": uint(0, CHUNK_JOBS_MAX), "attempt": uint(1, 2**32 - 1),
+           "execute_ns": uint(), "cpu_ns": uint(), "failures": failures, "timings": timings}
+FIELDS = {
+    "HELLO": {"version": uint(0, 2**32 - 1), "role": uint(1, 2), "pid": uint(), "credit": uint(0, 16),
+              "software": text},
+    "WELCOME": {"version": uint(0, 2**32 - 1), "workers": uint(0, WORKERS_MAX)},
+    "ERROR": {"ticket": uint(), "code": code, "text": text},
+    "SUBMIT": {"ticket": ID, "function": name, "kind": uint(1, 2), "first": signed, "last": signed,
+               "chunk_jobs": uint(0, CHUNK_JOBS_MAX), "timeout_ms": uint(0, TIMEOUT_MS_MAX),
+               "retries": uint(0, 1000), "crash_limit": uint(1, 1000), "timings": boolean, "window_bytes": uint(1)},
+    "ACCEPTED": {"ticket": ID, "batch": ID},
+    "ARGUMENTS": {"ticket": ID, "first": uint(1, BATCH_JOBS_MAX), "count": uint(1, BLOCK_JOBS_MAX)},
+    "SEAL": {"ticket": ID, "total": uint(0, BATCH_JOBS_MAX)},
+    "GRANT": {"ticket": ID, "bytes": uint()},
+    "RESULTS": {"ticket": ID, "worker": uint(0, WORKERS_MAX), **OUTCOME},
+    "CONSUMED": {"ticket": ID, "bytes": uint()},
+    "ENDED": {"ticket": ID, "code": code_or_zero, "succeeded": uint(), "failed": uint(), "cancelled": uint(),
+              "retried": uint(), "crashes": uint(), "late": uint(), "chunks": uint(), "bytes_in": uint(),
+              "bytes_out": uint(), "execute_ns": uint(), "cpu_ns": uint(), "process_cpu_ns": uint(), "text": text},
+    "CANCEL": {"id": ID, "mode": uint(1, 2)},
+    "CHUNK": {"batch": ID, "chunk": ID, "function": name, "first": uint(1, BATCH_JOBS_MAX),
+              "count": uint(1, CHUNK_JOBS_MAX), "attempt": uint(1, 2**32 - 1), "timeout_ms": uint(0, TIMEOUT_MS_MAX),
+              "timings": boolean, "kind": uint(1, 2), "argument": signed},
+    "RESULT": {"batch": ID, "chunk": ID, "final": boolean, "process_cpu_ns": uint(), **OUTCOME},
+    "PING": {"nonce": uint()},
+    "PONG": {"nonce": uint()},
+    "STOP": {},
+}
+NUMBERS = {kind: number for number, kind in enumerate(FIELDS, 1)}
+KINDS = {number: kind for kind, number in NUMBERS.items()}
+
+
+def check(condition, what):
+    if not condition:
+        raise Malformed(what)
+
+
+def check_fields(message):
+    """Every field in its range, and the ranges that depend on another field."""
+    for field, in_range in FIELDS[message.type].items():
+        check(in_range(getattr(message, field)), f"{message.type}.{field}: {getattr(message, field)!r}")
+    if message.type in ("SUBMIT", "CHUNK") and message.kind == LIST:
+        check(getattr(message, "argument", 0) == 0, "CHUNK.argument")
+    if message.type == "SUBMIT":
+        check(message.first <= message.last and message.last - message.first < BATCH_JOBS_MAX, "SUBMIT.last")
+        check(message.kind == RANGE or message.first == message.last == 0, "SUBMIT.first")
+    if message.type in ("RESULT", "RESULTS"):
+        indexes = [entry[0] for entry in message.failures]
+        check(message.count > 0 or message.type == "RESULT" and message.final, f"{message.type}.count")
+        check(indexes == sorted(set(indexes)), f"{message.type}.failures: the order")
+        check(not indexes or message.first <= indexes[0] and indexes[-1] < message.first + message.count,
+              f"{message.type}.failures: an index")
+        check(message.timings is None or len(message.timings) == 2 * message.count, f"{message.type}.timings: length")
+
+
+def value_count(message):
+    """How many values the payload has; None: the message has no payload frame."""
+    if message.type == "ARGUMENTS" or message.type == "CHUNK" and message.kind == LIST:
+        return message.count
+    if message.type in ("RESULTS", "RESULT"):
+        return message.count - len(message.failures)
+    return None
+
+
+def pack(value):
+    """The encoded value; raises what msgpack raises if it is none."""
+    return msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape")
+
+
+def unpack(encoded):
+    """The value of these bytes."""
+    return msgpack.unpackb(encoded, raw=False, strict_map_key=False, unicode_errors="surrogateescape")
+
+
+def split(payload, count):
+    """The `count` encoded values of a payload."""
+    unpacker = msgpack.Unpacker(max_buffer_size=max(1, len(payload)))
+    unpacker.feed(payload)
+    ends = [0]
+    try:
+        for _ in range(count):
+            unpacker.skip()
+            ends.append(unpacker.tell())
+    except (msgpack.UnpackException, ValueError) as error:
+        raise Malformed(f"payload: value {len(ends)} of {count}: {error!r}") from error
+    check(ends[-1] == len(payload), "payload: bytes behind the last value")
+    return [payload[begin:end] for begin, end in zip(ends, ends[1:])]
+
+
+def encode(kind, values=(), /, **fields):
+    """The frames of a message."""
+    message = types.SimpleNamespace(type=kind, **fields)
+    check(fields.keys() == FIELDS[kind].keys(), f"{kind}: {sorted(fields)}")
+    check_fields(message)
+    header = pack([NUMBERS[kind], *(fields[field] for field in FIELDS[kind])])
+    count = value_count(message)
+    check(len(values) == (count or 0), f"{kind}: {len(values)} values for {count}")
+    return [header] if count is None else [header, b"".join(values)]
+
+
+def decode(frames):
+    """The message in these frames: its fields, `type`, `values` (encoded) and `payload_bytes`."""
+    try:
+        header = unpack(frames[0])
+    except (msgpack.UnpackException, ValueError) as error:
+        raise Malformed(f"header: {error!r}") from error
+    check(type(header) is list and header and header[0] in KINDS, f"header: {header!r}")
+    kind = KINDS[header[0]]
+    check(type(header[0]) is int and len(header) == 1 + len(FIELDS[kind]), f"{kind}: {header!r}")
+    message = types.SimpleNamespace(type=kind, **dict(zip(FIELDS[kind], header[1:])))
+    check_fields(message)
+    count = value_count(message)
+    check(len(frames) == (1 if count is None else 2), f"{kind}: {len(frames)} frames")
+    message.values = [] if count is None else split(frames[1], count)
+    message.payload_bytes = 0 if count is None else len(frames[1])
+    return message
+
+
+def cost(payload_bytes, failed=()):
+    """What ARGUMENTS or RESULTS count against a grant or a window."""
+    texts = sum(len(why.encode(errors="surrogateescape")) + FAILURE_COST_BYTES for _, _, why in failed)
+    return payload_bytes + MESSAGE_COST_BYTES + texts
+
+
+def golden(path):
+    """The frames of a golden vector."""
+    frames = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        words = line.split("#")[0].split()
+        if words in (["header"], ["payload"]):
+            frames.append(b"")
+        elif words:
+            frames[-1] += bytes.fromhex("".join(words))
+    return frames
+
+
+class Peer:
+    """A DEALER socket that is connected to a coordinator under a name."""
+
+    def __init__(self, endpoint, routing_id):
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.ROUTING_ID, routing_id.encode())
+        self.socket.setsockopt(zmq.SNDHWM, 0)
+        self.socket.setsockopt(zmq.RCVHWM, 0)
+        self.socket.setsockopt(zmq.LINGER, 1000)
+        self.socket.connect(endpoint)
+
+    def send(self, kind, values=(), /, **fields):
+        self.socket.send_multipart(encode(kind, values, **fields))
+
+    def receive(self):
+        """The next message; waits for it."""
+        return decode(self.socket.recv_multipart())
+
+    def close(self):
+        """What was sent has a second to leave."""
+        self.socket.close()
+        self.context.term()
