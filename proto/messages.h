@@ -36,7 +36,7 @@
     X(RESULT, 14)   /* worker: jobs of a chunk that ended; payload */      \
     X(PING, 15)     /* coordinator: are you there? */                      \
     X(PONG, 16)     /* worker: yes */                                      \
-    X(STOP, 17)     /* coordinator, client: finish */
+    X(STOP, 17)     /* coordinator: finish; client: I leave */
 
 enum proto_type {
 #define X(name, number) PROTO_##name = (number),
