@@ -106,7 +106,8 @@ class Silence(Fault):
         self.assertEqual((job["attempts"], job["error_kind"]), (3, "timeout"), job)
 
     def test_jobs_within_the_limit_are_left_alone_however_long_the_batch(self):
-        result = self.map("request", "--timeout", "2", "--chunk", "100", ":::", *['{"number": 3, "seconds": 0.05}'] * 30)
+        arguments = ['{"number": 3, "seconds": 0.05}'] * 30
+        result = self.map("request", "--timeout", "2", "--chunk", "100", ":::", *arguments)
         self.assert_ok(result)
 
     def test_long_job_is_no_silent_worker(self):

@@ -98,8 +98,8 @@ class Folders(harness.Case):
     def test_output_on_a_full_file_system_is_an_error(self):
         full = self.home / "full"
         full.mkdir()
-        command = as_root(f"mount -t tmpfs -o size=64k none {full} && exec >{full}/out 2>{self.home}/err", harness.MUSTER,
-                          "map", "echo", ":::", "1..1000000")
+        mount = f"mount -t tmpfs -o size=64k none {full} && exec >{full}/out 2>{self.home}/err"
+        command = as_root(mount, harness.MUSTER, "map", "echo", ":::", "1..1000000")
         if not command:
             self.skipTest("tmpfs cannot be mounted here")
         result = self.start(*command[1:], command=command[0]).end()

@@ -108,8 +108,8 @@ class Plugins(harness.Case):
             for name in ("collatz", "collatz.so"):
                 self.assert_ok(self.muster("map", "collatz", "--plugin", name, "--model", model, ":::", "27", env=env),
                                "111\n")
-        self.assert_one_line_error(self.muster("map", "collatz", "--plugin", "no_such", ":::", "27", env=env), "no_such",
-                                   "MUSTER_PLUGIN_PATH")
+        result = self.muster("map", "collatz", "--plugin", "no_such", ":::", "27", env=env)
+        self.assert_one_line_error(result, "no_such", "MUSTER_PLUGIN_PATH")
 
     def test_plugin_of_this_folder_needs_its_folder_named(self):
         result = self.muster("map", "collatz", "--plugin", "collatz.so", ":::", "27", cwd=harness.PLUGINS)
@@ -122,7 +122,8 @@ class Plugins(harness.Case):
                                    "27"), "111\n")
 
     def test_plugin_given_twice_is_refused(self):
-        result = self.muster("map", "collatz", "--plugin", plugin("collatz"), "--plugin", plugin("collatz"), ":::", "27")
+        twice = ["--plugin", plugin("collatz")] * 2
+        result = self.muster("map", "collatz", *twice, ":::", "27")
         self.assert_one_line_error(result, "collatz is taken")
 
 
