@@ -31,6 +31,7 @@ struct link {
     pthread_t thread;
     uint64_t seen_position, seen_ns; /* the thread's: where the executor was when it last moved */
     bool told;                       /* the thread's: that the job at seen_position is slow */
+    int parent_fd;                   /* pidfd; -1: none */
     int wake_fd;                     /* eventfd: there is something for the thread to see */
 
     pthread_mutex_t mutex; /* guards all below */
@@ -57,6 +58,11 @@ static void destroy_assignment(struct assignment *assignment)
 {
     wire_frame_destroy(assignment->frame);
     free(assignment);
+}
+
+void link_kill_worker(void)
+{
+    kill(getpgrp() == getpid() ? 0 : getpid(), SIGKILL);
 }
 
 /* --- the executor's side */
@@ -226,7 +232,7 @@ static bool drain_outgoing(struct link *link)
 __attribute__((noreturn)) static void end_for_time(struct link *link)
 {
     atomic_store(&link->flight->verdict, FLIGHT_TIMED_OUT);
-    kill(getpgrp() == getpid() ? 0 : getpid(), SIGKILL);
+    link_kill_worker();
     for (;;)
         pause();
 }
@@ -284,17 +290,19 @@ static uint64_t least(uint64_t a, uint64_t b)
 static void *run(void *argument)
 {
     struct link *link = argument;
-    struct wire_poll items[] = {{.wire = link->wire}, {.fd = link->wake_fd}};
+    struct wire_poll items[] = {{.wire = link->wire}, {.fd = link->wake_fd}, {.fd = link->parent_fd}};
     uint64_t count;
 
     pthread_setname_np(pthread_self(), "link");
     for (;;) {
         uint64_t look_ns = least(watch_time(link), watch_progress(link));
 
-        if (wire_wait(items, 2, clock_poll_ms(clock_now_ns(), look_ns)) < 0)
+        if (wire_wait(items, 3, clock_poll_ms(clock_now_ns(), look_ns)) < 0)
             stop_taking(link);
         if (items[1].ready && read(link->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN)
             stop_taking(link);
+        if (items[2].ready)
+            link_kill_worker();
         drain_incoming(link);
         if (drain_outgoing(link))
             break;
@@ -336,8 +344,8 @@ static void destroy(struct link *link)
     free(link);
 }
 
-int link_start(const char *endpoint, const char *name, struct flight_page *flight, struct link **ret_link,
-               struct muster_error *ret_error)
+int link_start(const char *endpoint, const char *name, int parent_fd, struct flight_page *flight,
+               struct link **ret_link, struct muster_error *ret_error)
 {
     struct link *link = calloc(1, sizeof *link);
     int result;
@@ -345,6 +353,7 @@ int link_start(const char *endpoint, const char *name, struct flight_page *fligh
     if (!link)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "worker: out of memory");
     link->flight = flight;
+    link->parent_fd = parent_fd;
     pthread_mutex_init(&link->mutex, NULL);
     pthread_cond_init(&link->arrived, NULL);
     link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -26,9 +26,14 @@ struct assignment {
     struct assignment *prev, *next;  /* the link's */
 };
 
-/* Connects, says HELLO, and waits for WELCOME. `flight` is borrowed. */
-int link_start(const char *endpoint, const char *name, struct flight_page *flight, struct link **ret_link,
-               struct muster_error *ret_error);
+/* Connects and says HELLO. `flight` and `parent_fd` are borrowed: a pidfd whose process must
+ * live for this one to live, or -1. */
+int link_start(const char *endpoint, const char *name, int parent_fd, struct flight_page *flight,
+               struct link **ret_link, struct muster_error *ret_error);
+
+/* Ends this worker at once, with all that its jobs started: its whole process group, if it
+ * leads one. Async-signal-safe. */
+void link_kill_worker(void);
 
 /* From now on calls `slow`, on the link's thread, once for every job that takes longer than some
  * 50 ms, with the time at which it was first seen. */

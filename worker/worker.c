@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -29,17 +30,23 @@ static void parent_may_be_gone(int signal)
 {
     (void)signal;
     if (getppid() != parent_pid)
-        kill(getpgrp() == getpid() ? 0 : getpid(), SIGKILL);
+        link_kill_worker();
 }
 
-static int tie_to_parent(int pid, struct muster_error *ret_error)
+/* Two ties, since a job may undo one: the signal, and a pidfd that the link's thread watches. */
+static int tie_to_parent(int pid, int *ret_parent_fd, struct muster_error *ret_error)
 {
     struct sigaction action = {.sa_handler = parent_may_be_gone, .sa_flags = SA_RESTART};
+    int fd;
 
     parent_pid = pid;
     if (sigaction(SIGCONT, &action, NULL) != 0 || prctl(PR_SET_PDEATHSIG, SIGCONT) != 0)
         return muster_error_system(ret_error, errno, "worker: cannot watch its parent");
+    fd = pidfd_open(pid, 0);     /* close-on-exec by itself */
     parent_may_be_gone(SIGCONT); /* it may have died before it was watched */
+    if (fd < 0)
+        return muster_error_system(ret_error, errno, "worker: cannot watch its parent");
+    *ret_parent_fd = fd;
     return 0;
 }
 
@@ -95,7 +102,7 @@ static void flush(void *executor, uint64_t seen_ns)
     executor_flush(executor, seen_ns);
 }
 
-static int serve(const struct worker_options *options, const struct registry *registry,
+static int serve(const struct worker_options *options, int parent_fd, const struct registry *registry,
                  struct flight_page *flight, struct muster_error *ret_error)
 {
     struct assignment *assignment;
@@ -103,7 +110,7 @@ static int serve(const struct worker_options *options, const struct registry *re
     struct link *link;
     int result;
 
-    result = link_start(options->endpoint, options->name, flight, &link, ret_error);
+    result = link_start(options->endpoint, options->name, parent_fd, flight, &link, ret_error);
     if (result != 0)
         return result;
     executor = executor_create(registry, link, flight);
@@ -128,10 +135,10 @@ int worker_main(const struct worker_options *options)
     struct flight_page *flight = NULL;
     struct registry *registry = NULL;
     struct muster_error error;
-    int result = 0;
+    int parent_fd = -1, result = 0;
 
     if (options->parent_pid > 0)
-        result = tie_to_parent(options->parent_pid, &error);
+        result = tie_to_parent(options->parent_pid, &parent_fd, &error);
     if (result == 0)
         result = open_flight(options->flight_fd, &flight, &error);
     if (result == 0)
@@ -142,10 +149,12 @@ int worker_main(const struct worker_options *options)
                           : muster_error_set(&error, MUSTER_ENOMEM, "worker: out of memory");
     }
     if (result == 0)
-        result = serve(options, registry, flight, &error);
+        result = serve(options, parent_fd, registry, flight, &error);
     if (result != 0)
         log_error("%s", error.text);
     registry_destroy(registry);
     flight_unmap(flight);
+    if (parent_fd >= 0)
+        close(parent_fd);
     return result == 0 ? 0 : EXIT_TROUBLE;
 }

@@ -125,6 +125,15 @@ int faulty_busy(muster_call *call, const msgpack_object *argument, msgpack_objec
         __asm__ volatile("");
 }
 
+int faulty_deaf(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (is_spared(argument, ret_result))
+        return 0;
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_IGN); /* what can be: not SIGKILL, not SIGSTOP */
+    return faulty_busy(call, argument, ret_result);
+}
+
 int faulty_exec(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
     if (is_spared(argument, ret_result))
