@@ -6,16 +6,14 @@
 #include "client/muster.h"
 
 #include "base/clock.h"
+#include "base/cores.h"
 #include "client/model.h"
 #include "client/probe.h"
 #include "proto/limits.h"
 
-#include <errno.h>
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { CRASH_LIMIT_DEFAULT = 3 };
 
@@ -59,21 +57,9 @@ int muster_model_parse(const char *word, enum muster_model *ret_model, struct mu
 
 unsigned muster_cores(void)
 {
-    /* The kernel refuses a set smaller than its own; 2^16 cores are beyond any machine. */
-    for (int cores = CPU_SETSIZE; cores <= 1 << 16; cores *= 2) {
-        cpu_set_t *set = CPU_ALLOC(cores);
-        int count = 0, failed;
+    unsigned count;
 
-        if (!set)
-            return 1;
-        failed = sched_getaffinity(0, CPU_ALLOC_SIZE(cores), set) != 0 ? errno : 0;
-        if (!failed)
-            count = CPU_COUNT_S(CPU_ALLOC_SIZE(cores), set);
-        CPU_FREE(set);
-        if (failed != EINVAL)
-            return count > 0 ? (unsigned)count : 1;
-    }
-    return 1;
+    return cores_count(&count) == 0 ? count : 1;
 }
 
 static const struct model_ops *ops_of(enum muster_model model)

@@ -8,10 +8,10 @@
  */
 #include "client/threads_pool.h"
 
+#include "base/cores.h"
 #include "proto/limits.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,20 +201,17 @@ static void *work(void *opaque)
 /* Puts worker `place`, from 0, on a core of its own as far as there are. An errno value. */
 static int pin(pthread_attr_t *attributes, unsigned place)
 {
-    cpu_set_t allowed, own;
-    unsigned skip;
+    cpu_set_t *own;
+    size_t bytes;
+    int cpu, failed;
 
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+    if (cores_nth(place, &cpu) != 0)
         return errno;
-    skip = place % (unsigned)CPU_COUNT(&allowed);
-    CPU_ZERO(&own);
-    for (int core = 0; core < CPU_SETSIZE; core++) {
-        if (!CPU_ISSET(core, &allowed) || skip-- > 0)
-            continue;
-        CPU_SET(core, &own);
-        break;
-    }
-    return pthread_attr_setaffinity_np(attributes, sizeof own, &own);
+    if (!(own = cores_only(cpu, &bytes)))
+        return ENOMEM;
+    failed = pthread_attr_setaffinity_np(attributes, bytes, own);
+    CPU_FREE(own);
+    return failed;
 }
 
 /* Signals are the caller's: the threads block them all. An errno value. */
