@@ -9,6 +9,7 @@
 #include "base/cores.h"
 #include "client/model.h"
 #include "client/probe.h"
+#include "client/program.h"
 #include "proto/limits.h"
 
 #include <math.h>
@@ -26,6 +27,7 @@ struct muster {
     struct muster_options options; /* defaults filled in */
     struct registry *registry;     /* owned */
     struct model *model;           /* owned */
+    char program[PATH_MAX];        /* of workers, where the caller names none */
 };
 
 const char *muster_model_name(enum muster_model model)
@@ -121,7 +123,22 @@ static int check_options(const struct muster_options *options, struct muster_opt
     return 0;
 }
 
-/* A plug-in may crash as it loads: a child tries it first where there is one to do it. */
+/* Fills the worker program in, which only `processes` cannot do without. */
+static int find_program(struct muster *m, struct muster_error *ret_error)
+{
+    int code;
+
+    if (m->options.worker_program)
+        return 0;
+    if (m->options.model != MUSTER_PROCESSES && m->options.plugin_count == 0)
+        return 0;
+    code = program_find(program_installed(), secure_getenv("PATH"), m->program, ret_error);
+    if (code == 0)
+        m->options.worker_program = m->program;
+    return m->options.model == MUSTER_PROCESSES ? code : 0;
+}
+
+/* A plug-in may crash as it loads: a child tries it first where there is a program to do it. */
 static int load_plugins(struct muster *m, struct muster_error *ret_error)
 {
     for (unsigned i = 0; i < m->options.plugin_count; i++) {
@@ -148,7 +165,7 @@ int muster_open(const struct muster_options *options, muster **ret_muster, struc
         goto out;
     }
     if ((code = check_options(options, &m->options, ret_error)) != 0 ||
-        (code = load_plugins(m, ret_error)) != 0 ||
+        (code = find_program(m, ret_error)) != 0 || (code = load_plugins(m, ret_error)) != 0 ||
         (code = ops_of(m->options.model)->open(&m->options, m->registry, &m->model, ret_error)) != 0)
         goto out;
     *ret_muster = m;

@@ -56,9 +56,10 @@ struct muster_options {
     uint64_t memory_bytes; /* processes: data a worker may allocate (RLIMIT_DATA); 0: no limit */
     bool pin;              /* threads, processes: worker k on the k-th core, round robin */
     bool warm;             /* muster_open returns when all workers are ready */
-    /* The muster binary, which `processes` starts as its workers; NULL: this program's own
-     * file. When it is set, every model first loads each plug-in in a child process of it, so
-     * that a plug-in that crashes as it loads is an error and no crash. */
+    /* The muster command, which `processes` starts as its workers; NULL: the one that was
+     * installed with the library, else the first in PATH, else MUSTER_EINVALID. Every model
+     * first has it load each plug-in, so that a plug-in that crashes as it loads is an error
+     * and no crash; the other models do without where there is no such command. */
     const char *worker_program;
 };
 

@@ -45,23 +45,6 @@ static int check_descriptors(unsigned workers, struct muster_error *ret_error)
         workers, needed, had);
 }
 
-static int find_program(const char *given, char *ret_path, struct muster_error *ret_error)
-{
-    ssize_t size;
-
-    if (given) {
-        if (strlen(given) >= PATH_MAX)
-            return muster_error_set(ret_error, MUSTER_EINVALID, "the path of the worker program is too long");
-        strcpy(ret_path, given);
-        return 0;
-    }
-    size = readlink("/proc/self/exe", ret_path, PATH_MAX - 1);
-    if (size < 0)
-        return muster_error_system(ret_error, errno, "cannot find this program's file (/proc/self/exe)");
-    ret_path[size] = '\0';
-    return 0;
-}
-
 static int connect_client(struct processes *p, struct muster_error *ret_error)
 {
     struct proto_message hello = {
@@ -128,6 +111,7 @@ static int processes_open(const struct muster_options *options, const struct reg
 {
     struct processes *p = calloc(1, sizeof *p);
     struct coordinator_options coordinator_options = {
+        .program = options->worker_program,
         .workers = options->workers,
         .plugins = options->plugins,
         .plugin_count = options->plugin_count,
@@ -144,9 +128,6 @@ static int processes_open(const struct muster_options *options, const struct reg
     p->model.ops = &model_processes;
     p->crash_limit = options->crash_limit;
     result = check_descriptors(options->workers, ret_error);
-    if (result == 0)
-        result = find_program(options->worker_program, p->program, ret_error);
-    coordinator_options.program = p->program;
     if (result == 0)
         result = wire_context_create(&p->context, ret_error);
     if (result == 0)

@@ -9,8 +9,6 @@
 #include "client/model.h"
 #include "coordinator/coordinator.h"
 
-#include <limits.h>
-
 struct processes {
     struct model model;              /* first */
     struct wire_context *context;    /* owned */
@@ -18,7 +16,6 @@ struct processes {
     struct wire *wire;               /* to the coordinator; the caller's thread's */
     uint64_t last_ticket;
     uint32_t crash_limit;
-    char program[PATH_MAX]; /* of workers */
 };
 
 /* The `map` of the model; see model.h. */

@@ -8,6 +8,18 @@ import unittest
 
 import harness
 
+BUILD = pathlib.Path(harness.MUSTER).parent
+
+
+def configured(name):
+    """What CMake was told when muster was built."""
+    (line,) = [line for line in (BUILD / "CMakeCache.txt").read_text(encoding="utf-8").splitlines()
+               if line.startswith(f"{name}:")]
+    return line.partition("=")[2]
+
+
+INSTALLED = pathlib.Path(configured("CMAKE_INSTALL_PREFIX")) / configured("CMAKE_INSTALL_BINDIR") / "muster"
+
 PROGRAM = r"""
 #include <inttypes.h>
 #include <muster/muster.h>
@@ -67,7 +79,7 @@ class Library(harness.Case):
     def setUp(self):
         super().setUp()
         self.prefix = self.home / "prefix"
-        self.tool("cmake", "--install", pathlib.Path(harness.MUSTER).parent, "--prefix", self.prefix)
+        self.tool("cmake", "--install", BUILD, "--prefix", self.prefix)
         (config,) = self.prefix.rglob("muster.pc")
         self.libraries = config.parent.parent
         self.env["PKG_CONFIG_PATH"] = str(config.parent)
@@ -90,6 +102,11 @@ class Library(harness.Case):
         self.tool(os.environ.get("CC", "cc"), "-Wall", "-Wextra", "-Werror", "-std=gnu11", source, "-o", output,
                   *options)
 
+    def compile_static(self, program):
+        flags = self.pkg_config(self.relocated, "muster")
+        flags[flags.index("-lmuster")] = "-l:libmuster.a"
+        self.compile(PROGRAM, program, *flags, *self.pkg_config("libzmq", "libsodium"), "-lm", "-pthread")
+
     def check_program(self, program):
         for model in ("inline", "threads", "processes"):
             result = self.start(model, self.installed, command=str(program),
@@ -104,11 +121,23 @@ class Library(harness.Case):
 
     def test_program_built_with_the_static_library_runs_every_model(self):
         program = self.home / "static"
-        flags = self.pkg_config(self.relocated, "muster")
-        flags[flags.index("-lmuster")] = "-l:libmuster.a"
-        self.compile(PROGRAM, program, *flags, *self.pkg_config("libzmq", "libsodium"), "-lm", "-pthread")
+        self.compile_static(program)
         self.assertNotIn("libmuster.so", self.tool("readelf", "-d", program))
         self.check_program(program)
+
+    def start_without_a_worker_program(self, **env):
+        program = self.home / "static"
+        self.compile_static(program)
+        return self.start("processes", command=str(program), env=env).end()
+
+    def test_program_that_names_no_command_finds_the_one_in_its_path(self):
+        path = f"relative:{self.home}:{self.installed.parent}:/usr/bin"
+        self.assert_ok(self.start_without_a_worker_program(PATH=path), "1000 jobs, 168 primes\n")
+
+    @unittest.skipIf(INSTALLED.exists(), f"there is an installed command, {INSTALLED}")
+    def test_program_does_not_take_itself_for_the_command_it_does_not_find(self):
+        result = self.start_without_a_worker_program(PATH=str(self.home))
+        self.assert_fails(result, 1, str(INSTALLED), "set worker_program to its path")
 
     def test_shared_library_exports_only_the_public_names(self):
         lines = self.tool("nm", "-D", "--defined-only", "--format=posix", self.libraries / "libmuster.so").splitlines()
