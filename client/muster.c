@@ -20,6 +20,10 @@ enum { CRASH_LIMIT_DEFAULT = 3 };
 
 static const double HEARTBEAT_DEFAULT_S = 5;
 
+/* A worker has three threads with stacks of 8 MiB each and takes 2 MiB beyond them before its
+ * first job; doubled, and rounded up, for the job. */
+static const uint64_t MEMORY_MIN_BYTES = UINT64_C(64) << 20;
+
 /* A worker under a time limit checks it with timers of a millisecond. */
 static const double TIMEOUT_MIN_S = 0.001;
 
@@ -116,6 +120,12 @@ static int check_options(const struct muster_options *options, struct muster_opt
             "a memory limit needs the model 'processes': under '%s' jobs share the memory "
             "of their caller",
             muster_model_name(checked.model));
+    if (checked.memory_bytes && checked.memory_bytes < MEMORY_MIN_BYTES)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a memory limit of %llu bytes is too small for a worker to start: at least "
+                                "%llu MiB",
+                                (unsigned long long)checked.memory_bytes,
+                                (unsigned long long)MEMORY_MIN_BYTES >> 20);
     if (checked.plugin_count && !checked.plugins)
         return muster_error_set(ret_error, MUSTER_EINVALID, "%u plug-ins were announced and none given",
                                 checked.plugin_count);

@@ -53,7 +53,7 @@ struct muster_options {
     unsigned plugin_count;
     unsigned crash_limit;  /* processes: worker deaths until a job is quarantined; 0: 3 */
     double heartbeat_s;    /* processes: a worker silent for so long is killed; 0: 5 s */
-    uint64_t memory_bytes; /* processes: data a worker may allocate (RLIMIT_DATA); 0: no limit */
+    uint64_t memory_bytes; /* processes: data a worker may allocate (RLIMIT_DATA), from 64 MiB; 0: no limit */
     bool pin;              /* threads, processes: worker k on the k-th core, round robin */
     bool warm;             /* muster_open returns when all workers are ready */
     /* The muster command, which `processes` starts as its workers; NULL: the one that was

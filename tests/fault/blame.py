@@ -163,6 +163,11 @@ class Values(Fault):
         self.assertIn(result.status, range(1, 8), str(result))
         self.assert_fails(result, 8 - result.out.count("\n"), "out of memory")
 
+    @plain_only
+    def test_workers_start_under_the_smallest_memory_limit_and_no_smaller_one_is_taken(self):
+        self.assert_ok(self.muster("map", "echo", "--memory", "64M", ":::", "1"), "1\n")
+        self.assert_one_line_error(self.muster("map", "echo", "--memory", "63M", ":::", "1"), "at least 64 MiB")
+
     def test_what_jobs_print_does_not_mix_with_results(self):
         result = self.map("print", ":::", "first", "second")
         self.assertEqual((result.status, result.out), (0, "null\nnull\n"), str(result))

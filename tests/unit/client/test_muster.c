@@ -76,6 +76,13 @@ Test(muster, options_out_of_range_are_refused_with_their_value)
     cr_expect_eq(open_code((struct muster_options){.plugin_count = 1}, "none given"), MUSTER_EINVALID);
 }
 
+Test(muster, memory_limit_that_no_worker_can_start_under_is_refused)
+{
+    cr_expect_eq(open_code((struct muster_options){.model = MUSTER_PROCESSES, .memory_bytes = (64 << 20) - 1},
+                           "at least 64 MiB"),
+                 MUSTER_EINVALID);
+}
+
 Test(muster, memory_limit_without_processes_is_refused_with_the_reason)
 {
     cr_expect_eq(open_code((struct muster_options){.model = MUSTER_THREADS, .memory_bytes = 1 << 30},
