@@ -236,7 +236,8 @@ static void describe_status(int status, const struct rusage *usage, char *ret_te
     }
 }
 
-/* What the flight recorder of a dead worker says. */
+/* What the flight recorder of a dead worker says. A verdict stands, whatever the worker did
+ * before the kill reached it. */
 static void read_flight(const struct supervisor *supervisor, const struct flight_page *page,
                         struct worker_exit *exit)
 {
@@ -244,11 +245,11 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
     uint32_t phase = atomic_load(&page->phase), progress = atomic_load(&page->progress);
     size_t used = strlen(exit->reason);
 
-    exit->executing = (position & 1) != 0 && phase == FLIGHT_RUNNING;
-    exit->chunk = atomic_load(&page->chunk);
-    exit->index = position >> 1;
-    exit->timed_out = exit->executing && atomic_load(&page->verdict) == FLIGHT_TIMED_OUT;
-    if (exit->executing && progress > 0 && progress <= 1000)
+    exit->timed_out = atomic_load(&page->verdict) == FLIGHT_TIMED_OUT;
+    exit->executing = exit->timed_out || ((position & 1) != 0 && phase == FLIGHT_RUNNING);
+    exit->chunk = atomic_load(exit->timed_out ? &page->verdict_chunk : &page->chunk);
+    exit->index = exit->timed_out ? atomic_load(&page->verdict_index) : position >> 1;
+    if (exit->executing && position == (exit->index << 1 | 1) && progress > 0 && progress <= 1000)
         snprintf(exit->reason + used, sizeof exit->reason - used, ", at %u%%", (unsigned)progress / 10);
     else if (phase == FLIGHT_LOADING && atomic_load(&page->detail) < supervisor->options.plugin_count)
         snprintf(exit->reason + used, sizeof exit->reason - used, " while it loaded the plug-in %s",

@@ -21,7 +21,9 @@ static_assert(offsetof(struct flight_page, phase) == 4 && offsetof(struct flight
                   offsetof(struct flight_page, attempt) == 24 &&
                   offsetof(struct flight_page, progress) == 28 &&
                   offsetof(struct flight_page, position) == 32 &&
-                  offsetof(struct flight_page, since_ns) == 40,
+                  offsetof(struct flight_page, since_ns) == 40 &&
+                  offsetof(struct flight_page, verdict_chunk) == 48 &&
+                  offsetof(struct flight_page, verdict_index) == 56,
               "fields stand where other programs write them");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "stores are whole whenever the writer dies");
 

@@ -8,6 +8,9 @@
  * dead worker left is consistent: while EXECUTING is set, chunk and attempt are those of
  * the job at `position`. A new chunk is written with release order too, behind the end of
  * the last job of the chunk before.
+ *
+ * A verdict names its job itself: another thread writes it, and the one that executes goes on
+ * until the process is dead.
  */
 #ifndef MUSTER_PROTO_FLIGHT_H
 #define MUSTER_PROTO_FLIGHT_H
@@ -27,7 +30,7 @@ enum flight_phase {
 /* What ended a job from inside the worker, so that the supervisor need not guess. */
 enum flight_verdict {
     FLIGHT_NO_VERDICT = 0,
-    FLIGHT_TIMED_OUT = 1, /* the job at `position` passed its time limit */
+    FLIGHT_TIMED_OUT = 1, /* the job `verdict_index` of `verdict_chunk` passed its time limit */
 };
 
 struct flight_page {
@@ -38,6 +41,7 @@ struct flight_page {
     _Atomic uint32_t progress; /* of the executing job, in 1/1000; 0 when it reported none */
     _Atomic uint64_t position; /* index << 1 | executing; index is 0 before the first job */
     _Atomic uint64_t since_ns; /* monotonic, when the chunk, or a job known to be long, began */
+    _Atomic uint64_t verdict_chunk, verdict_index; /* valid once there is a verdict */
 };
 
 enum { FLIGHT_MAGIC = 0x4d464c54 /* "MFLT" */, FLIGHT_PAGE_BYTES = 4096 };
@@ -70,6 +74,14 @@ static inline void flight_begin_job(struct flight_page *page, uint64_t index)
 static inline void flight_end_job(struct flight_page *page, uint64_t index)
 {
     atomic_store_explicit(&page->position, index << 1, memory_order_release);
+}
+
+/* The worker is about to end itself, because of this job. */
+static inline void flight_time_out(struct flight_page *page, uint64_t chunk, uint64_t index)
+{
+    atomic_store_explicit(&page->verdict_chunk, chunk, memory_order_relaxed);
+    atomic_store_explicit(&page->verdict_index, index, memory_order_relaxed);
+    atomic_store_explicit(&page->verdict, FLIGHT_TIMED_OUT, memory_order_release);
 }
 
 #endif

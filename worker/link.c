@@ -227,11 +227,11 @@ static bool drain_outgoing(struct link *link)
     return ending;
 }
 
-/* The job that runs has passed its limit. It cannot be ended alone; the flight recorder says
- * that it was the one, and that it was not a crash. */
-__attribute__((noreturn)) static void end_for_time(struct link *link)
+/* A job has passed its limit. It cannot be ended alone; the flight recorder says that it was
+ * the one, and that it was not a crash. Even if it ends now, its outcome is not sent. */
+__attribute__((noreturn)) static void end_for_time(struct link *link, uint64_t chunk, uint64_t index)
 {
-    atomic_store(&link->flight->verdict, FLIGHT_TIMED_OUT);
+    flight_time_out(link->flight, chunk, index);
     link_kill_worker();
     for (;;)
         pause();
@@ -241,20 +241,23 @@ __attribute__((noreturn)) static void end_for_time(struct link *link)
  * that starts later has a later limit. */
 static uint64_t watch_time(struct link *link)
 {
-    uint64_t now_ns = clock_now_ns(), limit_ns = 0, position, since_ns;
+    uint64_t now_ns = clock_now_ns(), limit_ns = 0, chunk = 0, position, since_ns;
 
     pthread_mutex_lock(&link->mutex);
-    if (link->current)
+    if (link->current) {
         limit_ns = link->current->chunk->timeout_ms * CLOCK_NS_PER_MS;
+        chunk = link->current->chunk->chunk;
+    }
+    /* While it cannot be released: a job that is executing is one of this chunk. */
+    position = atomic_load_explicit(&link->flight->position, memory_order_acquire);
+    since_ns = atomic_load_explicit(&link->flight->since_ns, memory_order_relaxed);
     pthread_mutex_unlock(&link->mutex);
     if (limit_ns == 0)
         return CLOCK_NEVER;
-    position = atomic_load_explicit(&link->flight->position, memory_order_acquire);
-    since_ns = atomic_load_explicit(&link->flight->since_ns, memory_order_relaxed);
     if ((position & 1) == 0)
         return clock_after(now_ns, limit_ns);
     if (now_ns >= clock_after(since_ns, limit_ns))
-        end_for_time(link);
+        end_for_time(link, chunk, position >> 1);
     return clock_after(since_ns, limit_ns);
 }
 

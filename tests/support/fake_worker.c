@@ -49,6 +49,15 @@ static void say(int fd, const char *text)
         exit(93);
 }
 
+/* The job ends after all, and another of another chunk begins. */
+static void begin_next_chunk(struct flight_page *page)
+{
+    flight_end_job(page, 41);
+    flight_begin_chunk(page, 8, 1, 2);
+    flight_begin_job(page, 42);
+    atomic_store(&page->progress, 900);
+}
+
 static void crash_as(const char *how, struct flight_page *page)
 {
     atomic_store(&page->phase, FLIGHT_RUNNING);
@@ -56,8 +65,16 @@ static void crash_as(const char *how, struct flight_page *page)
     flight_begin_job(page, 41);
     if (strcmp(how, "progress") == 0)
         atomic_store(&page->progress, 375);
-    if (strcmp(how, "late") == 0)
-        atomic_store(&page->verdict, FLIGHT_TIMED_OUT);
+    if (strncmp(how, "late", 4) == 0) {
+        atomic_store(&page->progress, 400);
+        flight_time_out(page, 7, 41);
+    }
+    if (strcmp(how, "late-then-next") == 0)
+        begin_next_chunk(page);
+    if (strcmp(how, "late-then-stopping") == 0) {
+        flight_end_job(page, 41);
+        atomic_store(&page->phase, FLIGHT_STOPPING);
+    }
     if (strcmp(how, "between") == 0)
         flight_end_job(page, 41);
     if (strcmp(how, "stopping") == 0)

@@ -38,7 +38,8 @@ class FlightPage(ctypes.Structure):
     """The flight recorder: ctypes stores a number at once, in the host's byte order."""
     _fields_ = [("magic", ctypes.c_uint32), ("phase", ctypes.c_uint32), ("detail", ctypes.c_uint32),
                 ("verdict", ctypes.c_uint32), ("chunk", ctypes.c_uint64), ("attempt", ctypes.c_uint32),
-                ("progress", ctypes.c_uint32), ("position", ctypes.c_uint64), ("since_ns", ctypes.c_uint64)]
+                ("progress", ctypes.c_uint32), ("position", ctypes.c_uint64), ("since_ns", ctypes.c_uint64),
+                ("verdict_chunk", ctypes.c_uint64), ("verdict_index", ctypes.c_uint64)]
     MAGIC, RUNNING, STOPPING = 0x4D464C54, 2, 3
 
     def begin_chunk(self, chunk):
@@ -55,13 +56,19 @@ class FlightPage(ctypes.Structure):
     def end_job(self, index):
         self.position = 2 * index
 
+    def time_out(self, chunk, index):
+        self.verdict_chunk = chunk
+        self.verdict_index = index
+        self.verdict = 1
+
 
 class Call:
     """What a function may ask: whether it should end, and to wait."""
 
-    def __init__(self, chunk=None):
+    def __init__(self, chunk=None, index=0):
         timeout_ms = chunk.timeout_ms if chunk else 0
         self.chunk = chunk
+        self.index = index
         self.ends = threading.Event()
         self.reason = 0  # why: CANCELLED or TIMEOUT
         self.deadline = time.monotonic() + timeout_ms / 1000 if timeout_ms else float("inf")
@@ -192,7 +199,7 @@ class Executor:
             if report.count and report.is_due():
                 self.post(report.frames(final=False))
                 report = Report(chunk, index)
-            call = self.call = Call(chunk)
+            call = self.call = Call(chunk, index)
             if chunk.cancelled:  # read after self.call is there: cancel() sets it, then ends the call
                 break
             if chunk.timeout_ms:
@@ -272,7 +279,7 @@ class Worker:
             if time.monotonic() < call.deadline:
                 return
             if call.ends.is_set():
-                self.flight.verdict = 1
+                self.flight.time_out(call.chunk.chunk, call.index)
                 os.kill(os.getpid(), signal.SIGKILL)
             call.end(protocol.TIMEOUT)
             call.deadline += GRACE_S

@@ -125,6 +125,19 @@ static void job_past_its_time_is_told_from_a_crash(void)
 {
     end("job-late");
     CHECK(last.executing && last.timed_out);
+    CHECK(last.chunk == 7 && last.index == 41);
+    CHECK(strstr(last.reason, ", at 40%"));
+}
+
+static void verdict_is_about_its_job_though_the_worker_went_on(void)
+{
+    end("job-late-then-next");
+    CHECK(last.executing && last.timed_out);
+    CHECK(last.chunk == 7 && last.index == 41);
+    CHECK(!strstr(last.reason, "%")); /* how far the other one was */
+    end("job-late-then-stopping");
+    CHECK(last.executing && last.timed_out);
+    CHECK(last.chunk == 7 && last.index == 41);
 }
 
 static void worker_between_jobs_or_on_its_way_out_executes_nothing(void)
@@ -325,6 +338,7 @@ int main(void)
     exit_and_signal_are_told_apart();
     flight_recorder_names_the_job_that_was_executing();
     job_past_its_time_is_told_from_a_crash();
+    verdict_is_about_its_job_though_the_worker_went_on();
     worker_between_jobs_or_on_its_way_out_executes_nothing();
     flight_recorder_of_the_worker_before_is_not_read();
     plugin_that_was_loading_is_named();

@@ -132,6 +132,27 @@ Test(flight, next_chunk_forgets_the_progress_of_the_last)
     cr_assert_eq(page->since_ns, 2000);
 }
 
+static void die_late(struct flight_page *mine)
+{
+    flight_begin_job(mine, 42);
+    flight_time_out(mine, 7, 42);
+    flight_end_job(mine, 42);
+    flight_begin_chunk(mine, 8, 1, 2000);
+    flight_begin_job(mine, 43);
+    kill(getpid(), SIGKILL);
+}
+
+Test(flight, verdict_keeps_its_job_when_the_worker_goes_on)
+{
+    int status = status_of_child(die_late);
+
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    cr_assert_eq(page->verdict, FLIGHT_TIMED_OUT);
+    cr_assert_eq(page->verdict_chunk, 7);
+    cr_assert_eq(page->verdict_index, 42);
+    cr_assert_eq(position(), 43 << 1 | 1);
+}
+
 Test(flight, page_cannot_be_resized_under_the_other_side)
 {
     cr_assert_eq(ftruncate(fd, 0), -1);
