@@ -15,8 +15,9 @@
 #include <string.h>
 
 enum {
-    DIGITS_MAX = 20,         /* of a uint64_t */
-    REAL_BYTES = 40,         /* %.17g takes 24 at most */
+    DIGITS_MAX = 20, /* of a uint64_t */
+    REAL_BYTES = 40, /* %.17g takes 24 at most */
+    KEY_DEPTH = PROTO_DEPTH_MAX - 1,
     BASE64_BLOCK = 3 * 1024, /* a multiple of 3, so that blocks join without padding */
 };
 
@@ -169,7 +170,8 @@ static int write_array(const msgpack_object_array *array, unsigned depth, msgpac
     return code ? code : RAW("]", buffer);
 }
 
-/* A string as it is; anything else as the string of its JSON text. */
+/* A string as it is; anything else as the string of its JSON text. Strings within strings double
+ * their quotes from level to level, so a key is written as if only one more level were allowed. */
 static int write_key(const msgpack_object *key, unsigned depth, msgpack_sbuffer *buffer)
 {
     msgpack_sbuffer text;
@@ -178,7 +180,7 @@ static int write_key(const msgpack_object *key, unsigned depth, msgpack_sbuffer 
     if (key->type == MSGPACK_OBJECT_STR)
         return write_value(key, depth, buffer);
     msgpack_sbuffer_init(&text);
-    code = write_value(key, depth, &text);
+    code = write_value(key, depth < KEY_DEPTH ? KEY_DEPTH : depth, &text);
     if (!code)
         code = json_write_string(text.data, text.size, buffer);
     msgpack_sbuffer_destroy(&text);

@@ -12,9 +12,10 @@
 
 #include <msgpack.h>
 
-/* Appends one value. 0; MUSTER_ELIMIT when it nests deeper than PROTO_DEPTH_MAX;
- * MUSTER_EINVALID when it is no value at all (a function run in this process may have left
- * garbage); MUSTER_ENOMEM. After a failure the buffer's size is what it was. */
+/* Appends one value. 0; MUSTER_ELIMIT when it nests deeper than PROTO_DEPTH_MAX, or
+ * a key of a map holds containers within a container; MUSTER_EINVALID when it is no value at all (a function
+ * run in this process may have left garbage); MUSTER_ENOMEM. After a failure the buffer's size is what it
+ * was. */
 int json_write(const msgpack_object *value, msgpack_sbuffer *buffer);
 
 /* Appends a string in quotes. 0 or MUSTER_ENOMEM. */

@@ -202,7 +202,8 @@ int output_result(struct output *output, const struct muster_result *result, str
     if (code) {
         output->buffer.size = before;
         return muster_error_set(ret_error, code, "the result cannot be written as JSON: %s",
-                                code == MUSTER_ELIMIT ? "it nests too deep" : muster_error_name(code));
+                                code == MUSTER_ELIMIT ? "it nests too deep, or a key of a map in it does"
+                                                      : muster_error_name(code));
     }
     return output->buffer.size < FLUSH_BYTES ? 0 : output_flush(output, ret_error);
 }

@@ -212,6 +212,23 @@ Test(json_write, keys_that_are_no_strings_become_their_text)
     expect(map, "{\"-1\":1,\"[\\\"x\\\"]\":2}");
 }
 
+Test(json_write, keys_within_keys_are_refused_before_their_quotes_multiply)
+{
+    msgpack_object levels[PROTO_DEPTH_MAX], one = unsigned_value(1), item = array_value(&one, 1);
+    msgpack_object_kv members[PROTO_DEPTH_MAX];
+
+    levels[0] = one;
+    for (int i = 1; i < PROTO_DEPTH_MAX; i++) {
+        members[i] = (msgpack_object_kv){.key = levels[i - 1], .val = one};
+        levels[i] = (msgpack_object){.type = MSGPACK_OBJECT_MAP, .via.map = {.ptr = &members[i], .size = 1}};
+    }
+    expect(levels[2], "{\"{\\\"1\\\":1}\":1}");
+    expect_refused(levels[3], MUSTER_ELIMIT);
+    expect_refused(levels[PROTO_DEPTH_MAX - 1], MUSTER_ELIMIT);
+    members[2].key = array_value(&item, 1);
+    expect_refused(levels[2], MUSTER_ELIMIT);
+}
+
 Test(json_write, nesting_without_end_is_refused)
 {
     msgpack_object knot = array_value(NULL, 1), levels[PROTO_DEPTH_MAX + 1];
