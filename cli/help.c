@@ -109,6 +109,8 @@ static const char help_compare[] =
     "\n"
     "Runs the same jobs under each execution model and shows what parallel running\n"
     "gains and what it costs. Refuses to compare models that disagree on a result.\n"
+    "inline and threads run the jobs in this process: a function that crashes ends\n"
+    "compare itself. Map it first, under processes, where that is in doubt.\n"
     "\n" HELP_ARGUMENTS "  Without either, each line of standard input is an argument. Lines are read\n"
     "  into memory first, since every model gets all of them.\n"
     "\n"
