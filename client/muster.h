@@ -53,7 +53,7 @@ struct muster_options {
     unsigned plugin_count;
     unsigned crash_limit;  /* processes: worker deaths until a job is quarantined; 0: 3 */
     double heartbeat_s;    /* processes: a worker silent for so long is killed; 0: 5 s */
-    uint64_t memory_bytes; /* processes: data a worker may allocate (RLIMIT_DATA), from 64 MiB; 0: no limit */
+    uint64_t memory_bytes; /* processes: data of a worker (RLIMIT_DATA), 64 MiB at least; 0: no limit */
     bool pin;              /* threads, processes: worker k on the k-th core, round robin */
     bool warm;             /* muster_open returns when all workers are ready */
     /* The muster command, which `processes` starts as its workers; NULL: the one that was
@@ -99,7 +99,7 @@ struct muster_result {
     const msgpack_object *value;    /* NULL when the job failed */
     int code;                       /* 0, or why it failed */
     const char *text;               /* of `code`, one line; NULL when 0 */
-    unsigned attempts;              /* executions, at least 1 unless cancelled before the first */
+    unsigned attempts;              /* executions, at least 1 */
     unsigned worker;                /* that ran the last one, from 1 */
     uint64_t wall_ns, cpu_ns;       /* of the last one; 0 unless want_timings */
 };
@@ -122,7 +122,8 @@ struct muster_batch {
     bool failures_only;     /* on_result only for jobs that failed */
     bool want_arguments;    /* fill muster_result.argument for jobs that succeeded, too */
     bool want_timings;      /* measure every job (two clock readings a job) */
-    /* Called once for every job. Not 0 ends the batch early; muster_map returns that value. */
+    /* Called once for every job that succeeded (not with failures_only) or failed, for none
+     * that was cancelled. Not 0 ends the batch early; muster_map returns that value. */
     int (*on_result)(void *context, const struct muster_result *result);
     /* Before the model waits, and every 100 ms at least while it does: flush, show progress. */
     int (*on_tick)(void *context, const struct muster_progress *progress);
@@ -147,7 +148,8 @@ struct muster_summary {
 
 /* Maps a function over arguments and returns when every job has ended. 0 also when jobs
  * failed: the summary counts them. *ret_summary is filled whenever the batch was started,
- * even when this returns an error; every job that ended was given to on_result first. */
+ * even when this returns an error. Every job that it counts as succeeded or failed was offered
+ * to on_result first, except after a callback failed or memory ran out. */
 int muster_map(muster *m, const struct muster_batch *batch, struct muster_summary *ret_summary,
                struct muster_error *ret_error);
 

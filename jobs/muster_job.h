@@ -18,7 +18,7 @@
  *     const muster_plugin muster_plugin_table = MUSTER_PLUGIN(functions);
  *
  * A function runs on one thread at a time per call, but several calls may run at once in one
- * process (models `threads`, `gil`, `loop`): it must not keep state outside its call without
+ * process (the model `threads`): it must not keep state outside its call without
  * synchronisation. It must not exec, change signal dispositions or close descriptors that
  * are not its own. It may crash: under `processes` that ends its worker and nothing else.
  */
