@@ -4,23 +4,24 @@
  */
 #include "base/log.h"
 
-#include "base/clock.h"
-
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { LINE_BYTES = 2048 };
 
-__attribute__((format(printf, 2, 0))) static void write_line(const char *prefix, const char *format,
-                                                             va_list arguments)
+void log_error(const char *format, ...)
 {
+    static const char prefix[] = "muster: ";
     char line[LINE_BYTES];
-    int used, more;
+    int used = sizeof prefix - 1, more;
+    va_list arguments;
 
-    used = snprintf(line, sizeof line, "%s", prefix);
+    memcpy(line, prefix, sizeof prefix);
+    va_start(arguments, format);
     more = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, arguments);
+    va_end(arguments);
     if (more < 0)
         return;
     used += more;
@@ -32,30 +33,4 @@ __attribute__((format(printf, 2, 0))) static void write_line(const char *prefix,
     line[used++] = '\n';
     if (write(STDERR_FILENO, line, (size_t)used) < 0)
         return; /* there is nowhere left to say so */
-}
-
-void log_error(const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    write_line("muster: ", format, arguments);
-    va_end(arguments);
-}
-
-void log_debug(const char *format, ...)
-{
-    va_list arguments;
-    char prefix[64];
-    uint64_t now_ns;
-
-    if (!getenv("MUSTER_DEBUG"))
-        return;
-    now_ns = clock_now_ns();
-    snprintf(prefix, sizeof prefix, "muster[%d] %llu.%06llu ", (int)getpid(),
-             (unsigned long long)(now_ns / CLOCK_NS_PER_S),
-             (unsigned long long)(now_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_US));
-    va_start(arguments, format);
-    write_line(prefix, format, arguments);
-    va_end(arguments);
 }

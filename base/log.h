@@ -9,8 +9,4 @@
 /* Writes "muster: <text>\n" to standard error; control characters become '?'. */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same, only when MUSTER_DEBUG is set in the environment; carries a monotonic time and
- * the process id. */
-void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 #endif

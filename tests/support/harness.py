@@ -137,7 +137,7 @@ class Case(unittest.TestCase):
         self.temporary = self.home / "tmp"
         self.temporary.mkdir()
         self.env = {**os.environ, MARK: self.mark, "TMPDIR": str(self.temporary), "LC_ALL": "C.UTF-8"}
-        for name in ("MUSTER_PLUGIN_PATH", "MUSTER_COORDINATOR", "MUSTER_DEBUG", "XDG_RUNTIME_DIR"):
+        for name in ("MUSTER_PLUGIN_PATH", "MUSTER_COORDINATOR", "XDG_RUNTIME_DIR"):
             self.env.pop(name, None)
 
     def tearDown(self):

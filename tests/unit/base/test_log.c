@@ -7,8 +7,6 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,7 +20,6 @@ static void capture(void)
     cr_assert_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
     close(ends[1]);
     reader = ends[0];
-    unsetenv("MUSTER_DEBUG");
 }
 
 static void release(void)
@@ -70,25 +67,6 @@ Test(log, line_that_is_too_long_is_cut_and_still_ends)
     cr_assert_eq(line[2046], '\n');
     cr_assert_eq(line[2045], 'z');
     cr_assert_str_eq(captured(), "");
-}
-
-Test(log, debug_is_silent_unless_asked_for)
-{
-    log_debug("hidden");
-    cr_assert_str_eq(captured(), "");
-}
-
-Test(log, debug_names_the_process)
-{
-    char prefix[64];
-    const char *line;
-
-    setenv("MUSTER_DEBUG", "1", 1);
-    log_debug("shown %d", 1);
-    snprintf(prefix, sizeof prefix, "muster[%d] ", (int)getpid());
-    line = captured();
-    cr_assert_eq(strncmp(line, prefix, strlen(prefix)), 0, "%s", line);
-    cr_assert_str_eq(strrchr(line, 's'), "shown 1\n");
 }
 
 Test(log, closed_standard_error_is_survived)
