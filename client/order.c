@@ -5,6 +5,8 @@
 #include "client/order.h"
 
 #include <stdlib.h>
+
+#define HASH_NONFATAL_OOM 1 /* the element is then not in the table: hh.tbl is NULL */
 #include <uthash.h>
 
 struct held {
@@ -27,6 +29,10 @@ int order_put(struct order *order, struct wire_frame **frame)
     held->first = (*frame)->message.results.outcome.first;
     held->frame = *frame;
     HASH_ADD(hh, order->held, first, sizeof held->first, held);
+    if (!held->hh.tbl) {
+        free(held);
+        return MUSTER_ENOMEM;
+    }
     *frame = NULL;
     order->sorted = false;
     return 0;

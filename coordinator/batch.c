@@ -26,6 +26,7 @@ struct batch *batch_create(uint64_t id, const char *client, const struct proto_s
     batch->settings.function = (struct proto_text){batch->function, submit->function.size};
     batch->fresh = (struct job_run){.first = 1, .state = JOB_QUEUED};
     batch->totals.ticket = submit->ticket;
+    batch->workers = 1;
     pacing_init(&batch->pacing, submit->chunk_jobs);
     if (submit->kind == PROTO_RANGE) {
         batch->total = (uint64_t)submit->last - (uint64_t)submit->first + 1;
@@ -51,7 +52,7 @@ void batch_destroy(struct batch *batch)
         return;
     DL_FOREACH_SAFE(batch->blocks, block, next_block)
         free_block(batch, block);
-    LL_FOREACH_SAFE(batch->requeued, node, next_node)
+    DL_FOREACH_SAFE(batch->requeued, node, next_node)
         free(node);
     free(batch->reason);
     free(batch);
@@ -95,11 +96,37 @@ int batch_seal(struct batch *batch, uint64_t total)
     return 0;
 }
 
+/* What is left of the window when the results of all assigned jobs have come. */
+static double window_left(const struct batch *batch)
+{
+    return (double)batch->settings.window_bytes - (double)(batch->sent_cost - batch->consumed_cost) -
+           (double)batch->assigned * batch->mean_result;
+}
+
 bool batch_ready(const struct batch *batch)
 {
     if (batch->requeued)
         return true;
-    return batch->fresh.count > 0 && batch->sent_cost - batch->consumed_cost < batch->settings.window_bytes;
+    if (batch->fresh.count == 0 || batch->sent_cost - batch->consumed_cost >= batch->settings.window_bytes)
+        return false;
+    return batch->assigned < batch->workers || window_left(batch) > 0;
+}
+
+uint32_t batch_room(const struct batch *batch)
+{
+    double left = window_left(batch);
+
+    if (left <= batch->mean_result)
+        return 1;
+    return left >= batch->mean_result * PROTO_CHUNK_JOBS_MAX ? PROTO_CHUNK_JOBS_MAX
+                                                             : (uint32_t)(left / batch->mean_result);
+}
+
+void batch_note_results(struct batch *batch, uint32_t jobs, uint64_t bytes)
+{
+    double mean = (double)bytes / jobs;
+
+    batch->mean_result = batch->mean_result > 0 ? (batch->mean_result + mean) / 2 : mean;
 }
 
 /* The bytes of `run`'s arguments, which start at or behind `offset` where job `from` starts. */
@@ -124,6 +151,14 @@ static int find_arguments(const struct job_run *run, uint64_t from, size_t offse
     return 0;
 }
 
+static void drop_requeued(struct batch *batch, struct requeued *node)
+{
+    if (batch->requeued_last == node)
+        batch->requeued_last = NULL;
+    DL_DELETE(batch->requeued, node);
+    free(node);
+}
+
 static int take_requeued(struct batch *batch, uint32_t count, struct job_run *ret_run,
                          struct slice *ret_arguments)
 {
@@ -138,10 +173,8 @@ static int take_requeued(struct batch *batch, uint32_t count, struct job_run *re
     if (result != 0)
         return result;
     *ret_run = job_run_take(&node->run, take);
-    if (node->run.count == 0) {
-        LL_DELETE(batch->requeued, node);
-        free(node);
-    }
+    if (node->run.count == 0)
+        drop_requeued(batch, node);
     return 0;
 }
 
@@ -197,17 +230,53 @@ int batch_take(struct batch *batch, uint32_t count, struct job_run *ret_run, str
     return 0;
 }
 
+/* Whether jobs that follow each other may run in one chunk again. A job with which a worker
+ * died runs alone. */
+static bool same_history(const struct job_run *before, const struct job_run *after)
+{
+    return before->first + before->count == after->first && before->attempts == after->attempts &&
+           before->failures == after->failures && before->block == after->block &&
+           before->crashes + after->crashes + before->orphaned + after->orphaned == 0;
+}
+
+/* The run behind which a job belongs, or NULL: it comes first. Reports come in order of index,
+ * so the search begins where the last one ended. */
+static struct requeued *find_place(const struct batch *batch, uint64_t first)
+{
+    struct requeued *place = batch->requeued_last;
+
+    if (!place && batch->requeued)
+        place = batch->requeued->prev; /* the last */
+    while (place && place->run.first > first)
+        place = place == batch->requeued ? NULL : place->prev;
+    while (place && place->next && place->next->run.first < first)
+        place = place->next;
+    return place;
+}
+
 static int requeue(struct batch *batch, const struct job_run *run)
 {
-    struct requeued *node = malloc(sizeof *node), **place = &batch->requeued;
+    struct requeued *before = find_place(batch, run->first), *node, *after;
 
-    if (!node)
-        return MUSTER_ENOMEM;
-    node->run = *run;
-    while (*place && (*place)->run.first < run->first)
-        place = &(*place)->next;
-    node->next = *place;
-    *place = node;
+    if (before && same_history(&before->run, run)) {
+        before->run.count += run->count;
+        node = before;
+    } else {
+        node = malloc(sizeof *node);
+        if (!node)
+            return MUSTER_ENOMEM;
+        node->run = *run;
+        if (before)
+            DL_APPEND_ELEM(batch->requeued, before, node);
+        else
+            DL_PREPEND(batch->requeued, node);
+    }
+    after = node->next;
+    if (after && same_history(&node->run, &after->run)) {
+        node->run.count += after->run.count;
+        drop_requeued(batch, after);
+    }
+    batch->requeued_last = node;
     batch->queued += run->count;
     return 0;
 }
@@ -270,14 +339,14 @@ void batch_drop_queue(struct batch *batch)
 {
     struct requeued *node, *next;
 
-    LL_FOREACH_SAFE(batch->requeued, node, next) {
+    DL_FOREACH_SAFE(batch->requeued, node, next) {
         int result = job_apply(&node->run, JOB_CANCEL);
 
         assert(result == 0);
         count_ended(batch, &node->run);
         free(node);
     }
-    batch->requeued = NULL;
+    batch->requeued = batch->requeued_last = NULL;
     while (batch->fresh.count > 0) {
         struct job_run run = batch->fresh;
         struct block *block = run.block;

@@ -25,7 +25,7 @@ struct block {
 /* Jobs that are to run again, in order of index. */
 struct requeued {
     struct job_run run;
-    struct requeued *next;
+    struct requeued *prev, *next;
 };
 
 struct batch {
@@ -34,19 +34,23 @@ struct batch {
     char function[PROTO_FUNCTION_NAME_MAX + 1];
     struct proto_submit settings; /* settings.function is `function` */
 
-    bool sealed;               /* `total` is final */
-    uint64_t total;            /* jobs known so far */
-    struct job_run fresh;      /* jobs that were never assigned: up to `total` */
-    size_t fresh_offset;       /* LIST: where the first of them starts in its block */
-    struct block *blocks;      /* oldest first; owned */
-    struct requeued *requeued; /* owned */
-    uint64_t queued, assigned; /* jobs */
+    bool sealed;                    /* `total` is final */
+    uint64_t total;                 /* jobs known so far */
+    struct job_run fresh;           /* jobs that were never assigned: up to `total` */
+    size_t fresh_offset;            /* LIST: where the first of them starts in its block */
+    struct block *blocks;           /* oldest first; owned */
+    struct requeued *requeued;      /* owned; neighbours with one history are one run */
+    struct requeued *requeued_last; /* put in last, where the next one is likely to go; NULL: none */
+    uint64_t queued, assigned;      /* jobs */
 
     enum proto_cancel_mode cancel; /* 0: not cancelled */
     uint64_t cancel_deadline_ns;   /* when workers that still run its jobs are killed */
 
     uint64_t received_cost, taken_cost, granted_cost; /* arguments, see PROTO_MESSAGE_COST_BYTES */
     uint64_t sent_cost, consumed_cost;                /* results */
+
+    unsigned workers;   /* that may have jobs of it, however large the results are; at least 1 */
+    double mean_result; /* bytes of a job's result, recent ones counting most; 0: not known */
 
     struct pacing pacing;
     struct proto_ended totals; /* what ENDED will say, but for its text */
@@ -68,6 +72,13 @@ int batch_seal(struct batch *batch, uint64_t total);
 
 /* Whether a job could be assigned now: one is queued, and its result may be sent. */
 bool batch_ready(const struct batch *batch);
+
+/* Jobs that the next chunk may have at most, so that the results of all that are assigned fit
+ * what is left of the window; at least 1. */
+uint32_t batch_room(const struct batch *batch);
+
+/* `jobs` jobs, at least 1, have ended with so many bytes of results together. */
+void batch_note_results(struct batch *batch, uint32_t jobs, uint64_t bytes);
 
 /* Takes up to `count` neighbouring queued jobs, assigns them, and says where their arguments
  * are: a slice (borrowed) for a LIST, the first argument for a RANGE. Jobs that ran before

@@ -3,9 +3,9 @@
  * A coordinator that lives in a thread of its caller: the core, the workers' supervisor and
  * the socket that both workers and clients talk to, in one loop.
  *
- * The thread starts with a handshake and ends by message: after the owner sent STOP, workers
- * are asked to finish, then made to, and coordinator_stop returns. Other clients, of other
- * processes, may come and go.
+ * Its sockets are bound before the thread starts, so clients can connect at once. It ends by
+ * message: after the owner sent STOP, workers are asked to finish, then made to, and
+ * coordinator_stop returns.
  */
 #ifndef MUSTER_COORDINATOR_COORDINATOR_H
 #define MUSTER_COORDINATOR_COORDINATOR_H

@@ -147,11 +147,15 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
 {
     struct client *client, *next;
 
-    if (worker->state != WORKER_STARTING)
+    if (worker->state == WORKER_DOOMED)
         return;
     if (hello->version != PROTO_VERSION) {
         send_error(outbox, worker->name, 0, MUSTER_EVERSION,
                    "this coordinator speaks another protocol version");
+        dispatch_doom(core, worker, DOOM_VERSION, outbox);
+        return;
+    }
+    if (worker->state != WORKER_STARTING || hello->role != PROTO_WORKER) {
         dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
         return;
     }
@@ -194,6 +198,8 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
                  (double)(started ? core->options.heartbeat_ns : START_NS) / 1e9);
     else if (worker->doom == DOOM_MALFORMED)
         snprintf(known.reason, sizeof known.reason, "killed for sending what no worker sends");
+    else if (worker->doom == DOOM_VERSION)
+        snprintf(known.reason, sizeof known.reason, "killed for speaking another protocol version");
     HASH_DEL(core->workers_by_name, worker);
     settle_exit(core, worker, &known, outbox);
     worker->state = WORKER_ABSENT;
@@ -240,9 +246,15 @@ static void client_submit(struct core *core, struct client *client, const struct
                           struct outbox *outbox)
 {
     struct batch *batch;
+    unsigned batches;
 
     if (find_batch(core, client, submit->ticket)) {
         send_error(outbox, client->name, submit->ticket, MUSTER_ESTATE, "this ticket is in use");
+        return;
+    }
+    DL_COUNT(core->batches, batch, batches);
+    if (batches >= PROTO_BATCHES_MAX) {
+        send_error(outbox, client->name, submit->ticket, MUSTER_ELIMIT, "too many batches are open");
         return;
     }
     batch = batch_create(core->last_batch + 1, client->name, submit);
@@ -251,6 +263,7 @@ static void client_submit(struct core *core, struct client *client, const struct
         return;
     }
     core->last_batch++;
+    batch->workers = core->options.workers;
     DL_APPEND(core->batches, batch);
     outbox_send(outbox, client->name,
                 &(struct proto_message){.type = PROTO_ACCEPTED,
@@ -362,6 +375,10 @@ static void stranger_message(struct core *core, const char *peer, const struct p
     }
     if (message->type != PROTO_HELLO || message->hello.role != PROTO_CLIENT) {
         send_error(outbox, peer, 0, MUSTER_ESTATE, "say HELLO first, under the name you were given");
+        return;
+    }
+    if (HASH_COUNT(core->clients) >= PROTO_CLIENTS_MAX) {
+        send_error(outbox, peer, 0, MUSTER_ELIMIT, "too many clients are connected");
         return;
     }
     client = calloc(1, sizeof *client);
@@ -492,12 +509,12 @@ uint64_t core_deadline(const struct core *core)
     return earliest;
 }
 
-void core_fail(struct core *core, struct outbox *outbox)
+void core_fail(struct core *core, int code, const char *reason, struct outbox *outbox)
 {
     struct client *client, *next;
 
     HASH_ITER(hh, core->clients, client, next)
-        send_error(outbox, client->name, 0, MUSTER_ENOMEM, "the coordinator is out of memory");
+        send_error(outbox, client->name, 0, code, reason);
 }
 
 void core_stop(struct core *core, struct outbox *outbox)

@@ -60,8 +60,8 @@ void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox);
 /* When core_tick is due next; CLOCK_NEVER while all is idle. */
 uint64_t core_deadline(const struct core *core);
 
-/* The coordinator cannot go on (memory ran out): every client is told. */
-void core_fail(struct core *core, struct outbox *outbox);
+/* The coordinator cannot go on, for this reason: every client is told. */
+void core_fail(struct core *core, int code, const char *reason, struct outbox *outbox);
 
 /* The coordinator ends: idle workers are asked to finish, others are killed, and clients are
  * told. */

@@ -79,6 +79,8 @@ static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, stru
         return false;
     }
     count = pacing_chunk(&batch->pacing, batch->queued, core->options.workers);
+    if (count > batch_room(batch))
+        count = batch_room(batch);
     if (batch_take(batch, count, &chunk->run, &arguments, &first_argument) != 0) {
         free(chunk);
         outbox->failed = true; /* arguments were scanned when they came in */

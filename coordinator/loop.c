@@ -17,6 +17,9 @@
 /* Messages handled before deaths and deadlines are looked at again. */
 enum { DRAIN_MAX = 64 };
 
+/* How long clients get to hear why the coordinator ends. */
+enum { LAST_WORDS_MS = 100 };
+
 /* How long workers get to end by themselves at the end. */
 static const uint64_t STOP_GRACE_NS = 500 * CLOCK_NS_PER_MS;
 
@@ -84,7 +87,7 @@ static void drain_messages(struct coordinator *c)
         if (result == MUSTER_EAGAIN)
             return;
         if (result != 0) {
-            c->outbox.failed = true;
+            c->outbox.failed = true; /* MUSTER_ENOMEM: libzmq gives no other reason not to receive */
             return;
         }
         handle(c, frame);
@@ -129,6 +132,14 @@ static void bury_workers(struct coordinator *c)
     }
 }
 
+/* Tells the clients why the loop ends; what was decided before is not carried out. */
+static void fail(struct coordinator *c, int code, const char *reason)
+{
+    outbox_clear(&c->outbox);
+    c->outbox.failed = false;
+    core_fail(c->core, code, reason, &c->outbox);
+}
+
 static void *run(void *argument)
 {
     struct coordinator *c = argument;
@@ -138,23 +149,22 @@ static void *run(void *argument)
     core_start(c->core, clock_now_ns(), &c->outbox);
     carry_out(c);
     while (!core_stopped(c->core) && !c->outbox.failed) {
-        if (wire_wait(items, 2, clock_poll_ms(clock_now_ns(), core_deadline(c->core))) < 0)
+        if (wire_wait(items, 2, clock_poll_ms(clock_now_ns(), core_deadline(c->core))) < 0) {
+            fail(c, MUSTER_ESYSTEM, "the coordinator cannot wait for messages");
             break;
+        }
         drain_messages(c); /* first: what a dead worker still sent counts */
         if (items[1].ready)
             drain_deaths(c);
         tick(c);
     }
-    if (!core_stopped(c->core)) {
-        outbox_clear(&c->outbox);
-        c->outbox.failed = false;
-        core_fail(c->core, &c->outbox);
-    }
+    if (c->outbox.failed)
+        fail(c, MUSTER_ENOMEM, "the coordinator is out of memory");
     core_stop(c->core, &c->outbox);
     carry_out(c);
     bury_workers(c);
     supervisor_destroy(c->supervisor);
-    wire_close(c->router, 0);
+    wire_close(c->router, LAST_WORDS_MS);
     return NULL;
 }
 
@@ -198,7 +208,8 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
     };
     int result;
 
-    if (core_create(&core_options, &c->core) != 0)
+    if (outbox_init(&c->outbox) != 0 || outbox_init(&c->spare) != 0 ||
+        core_create(&core_options, &c->core) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     result = open_router(c, context, ret_error);
     if (result == 0)
@@ -212,14 +223,10 @@ int coordinator_start(const struct coordinator_options *options, struct wire_con
     struct coordinator *c = calloc(1, sizeof *c);
     int result;
 
-    if (!c || outbox_init(&c->outbox) != 0 || outbox_init(&c->spare) != 0) {
-        free(c);
+    if (!c)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
-    }
     result = nest_init(&c->nest, ret_error);
     if (result != 0) {
-        outbox_fini(&c->outbox);
-        outbox_fini(&c->spare);
         free(c);
         return result;
     }

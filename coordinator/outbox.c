@@ -16,18 +16,23 @@ int outbox_init(struct outbox *outbox)
     return msgpack_zone_init(&outbox->zone, 4096) ? 0 : MUSTER_ENOMEM;
 }
 
+static void drop_items(struct outbox *outbox)
+{
+    for (size_t i = 0; i < outbox->count; i++)
+        blob_unref(outbox->items[i].message.payload.blob);
+    outbox->count = 0;
+}
+
 void outbox_fini(struct outbox *outbox)
 {
-    outbox_clear(outbox);
+    drop_items(outbox);
     free(outbox->items);
     msgpack_zone_destroy(&outbox->zone);
 }
 
 void outbox_clear(struct outbox *outbox)
 {
-    for (size_t i = 0; i < outbox->count; i++)
-        blob_unref(outbox->items[i].message.payload.blob);
-    outbox->count = 0;
+    drop_items(outbox);
     msgpack_zone_clear(&outbox->zone);
 }
 

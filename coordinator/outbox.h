@@ -34,6 +34,8 @@ struct outbox {
 
 /* 0 or MUSTER_ENOMEM. */
 int outbox_init(struct outbox *outbox);
+
+/* Takes one that is all zero, too. */
 void outbox_fini(struct outbox *outbox);
 
 /* Drops all items and what they refer to. */

@@ -158,6 +158,8 @@ bool settle_result(struct core *core, struct worker *worker, const struct proto_
         worker->process_cpu_ns = result->process_cpu_ns;
     }
     pacing_report(&batch->pacing, outcome->count, outcome->execute_ns);
+    if (outcome->count > 0)
+        batch_note_results(batch, outcome->count, message->payload.size);
     if (outcome->count > 0 && !settle_outcome(batch, worker, job_run_take(&chunk->run, outcome->count),
                                               outcome, message->payload, outbox))
         return false;

@@ -29,7 +29,7 @@ enum worker_state {
 };
 
 /* Why the core killed a worker: what its running job is told. */
-enum doom { DOOM_NONE, DOOM_SILENT, DOOM_CANCELLED, DOOM_MALFORMED };
+enum doom { DOOM_NONE, DOOM_SILENT, DOOM_CANCELLED, DOOM_MALFORMED, DOOM_VERSION };
 
 struct worker {
     unsigned slot; /* from 1 */

@@ -61,6 +61,8 @@ enum {
     PROTO_TEXT_MAX = 1000,        /* bytes of an error text; longer ones are cut */
     PROTO_PEER_NAME_MAX = 64,     /* bytes of a routing id */
     PROTO_WORKERS_MAX = 1024,     /* of one coordinator */
+    PROTO_CLIENTS_MAX = 1024,     /* of one coordinator */
+    PROTO_BATCHES_MAX = 1 << 16,  /* open ones of one coordinator */
     PROTO_CREDIT_MAX = 16,        /* chunks a worker may hold */
     PROTO_RETRIES_MAX = 1000,
     PROTO_CRASH_LIMIT_MAX = 1000,

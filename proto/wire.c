@@ -35,16 +35,16 @@ struct frame_blob {
 
 enum { COPY_BYTES_MAX = 1024, POLL_ITEMS_MAX = 8 };
 
-/* What one thread wrote before it sent is there for the thread that receives or frees it:
- * libzmq sees to that, but it is not built with the thread sanitizer, which has to be told. */
+/* What was written into bytes before they were sent is there for the thread that receives or
+ * frees them (over inproc these are the same bytes): libzmq sees to that, but it is not built
+ * with the thread sanitizer, which has to be told. */
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
-static char handed_over;
-#define HAND_OVER() __tsan_release(&handed_over)
-#define TAKE_OVER() __tsan_acquire(&handed_over)
+#define HAND_OVER(bytes) __tsan_release(bytes)
+#define TAKE_OVER(bytes) __tsan_acquire(bytes)
 #else
-#define HAND_OVER() ((void)0)
-#define TAKE_OVER() ((void)0)
+#define HAND_OVER(bytes) ((void)(bytes))
+#define TAKE_OVER(bytes) ((void)(bytes))
 #endif
 
 int wire_context_create(struct wire_context **ret_context, struct muster_error *ret_error)
@@ -151,15 +151,14 @@ void wire_close(struct wire *wire, int linger_ms)
 
 static void drop_blob(void *bytes, void *hint)
 {
-    (void)bytes;
-    TAKE_OVER();
+    TAKE_OVER(bytes);
     blob_unref(hint);
 }
 
 static void free_bytes(void *bytes, void *hint)
 {
     (void)hint;
-    TAKE_OVER();
+    TAKE_OVER(bytes);
     free(bytes);
 }
 
@@ -237,6 +236,9 @@ int wire_pack(const struct proto_message *message, struct wire_parcel **ret_parc
         free(parcel);
         return result;
     }
+    HAND_OVER(zmq_msg_data(&parcel->header));
+    if (parcel->has_payload)
+        HAND_OVER(zmq_msg_data(&parcel->payload));
     *ret_parcel = parcel;
     return 0;
 }
@@ -267,7 +269,6 @@ int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel)
 {
     struct wire_parcel *p = *parcel;
 
-    HAND_OVER();
     if (peer && zmq_send(wire->socket, peer, strlen(peer), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return send_error(errno);
     /* Once ZeroMQ took the first part it takes the rest; what it took is empty here. */
@@ -310,6 +311,7 @@ static struct blob *wrap(zmq_msg_t *received)
         return NULL;
     zmq_msg_init(&frame->frame);
     zmq_msg_move(&frame->frame, received);
+    TAKE_OVER(zmq_msg_data(&frame->frame));
     blob_init(&frame->blob, zmq_msg_data(&frame->frame), zmq_msg_size(&frame->frame), free_frame);
     return &frame->blob;
 }
@@ -383,7 +385,6 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
     for (int i = 0; i < PARTS; i++)
         zmq_msg_init(&parts[i]);
     count = receive_parts(wire, parts, PARTS);
-    TAKE_OVER();
     if (count < 0) {
         result = count;
         goto out;

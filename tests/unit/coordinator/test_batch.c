@@ -202,10 +202,84 @@ Test(batch, jobs_that_come_back_are_taken_first_and_in_order)
     settle(b, JOB_RETURN);
     cr_assert_eq(batch->queued, 9);
     take(1, 1, 1);
-    take(5, 2, 1);
-    take(5, 3, 2);
-    take(5, 5, 2);
-    take(5, 7, 3);
+    take(9, 2, 5);
+    take(9, 7, 3);
+}
+
+/* Puts jobs back in an order that is bad for a list that is searched from one end, and counts
+ * the runs that they make. */
+static size_t runs_after_retry(uint64_t jobs, uint64_t step)
+{
+    const struct requeued *node;
+    size_t runs = 0;
+
+    batch->settings.window_bytes = UINT64_MAX;
+    for (uint64_t first = 1; first <= jobs; first += PROTO_CHUNK_JOBS_MAX)
+        take(PROTO_CHUNK_JOBS_MAX, first,
+             jobs - first + 1 < PROTO_CHUNK_JOBS_MAX ? jobs - first + 1 : PROTO_CHUNK_JOBS_MAX);
+    for (uint64_t half = 0; half < 2; half++) /* the later half first: others come before it */
+        for (uint64_t index = half ? 1 : jobs / 2 + 1; index <= (half ? jobs / 2 : jobs); index++)
+            settle((struct job_run){.first = index, .count = 1, .state = JOB_ASSIGNED},
+                   index % step == 0 ? JOB_SUCCEED : JOB_RETRY);
+    DL_FOREACH(batch->requeued, node)
+        runs++;
+    return runs;
+}
+
+Test(batch, hundreds_of_thousands_of_retried_neighbours_are_one_run)
+{
+    create_range(1, 400000);
+    cr_assert_eq(runs_after_retry(400000, 1000000), 1);
+    take(1000, 1, 1000);
+    cr_assert_eq(batch->queued, 399000);
+}
+
+Test(batch, hundreds_of_thousands_of_retried_jobs_apart_are_put_back_without_a_search, .timeout = 60)
+{
+    create_range(1, 400000);
+    cr_assert_eq(runs_after_retry(400000, 2), 200000);
+    take(10, 1, 1);
+    take(10, 3, 1);
+}
+
+Test(batch, job_that_crashed_its_worker_runs_alone)
+{
+    create_range(1, 5);
+    take(5, 1, 5);
+    settle((struct job_run){.first = 1, .count = 2, .state = JOB_ASSIGNED}, JOB_RETURN);
+    settle((struct job_run){.first = 3, .count = 1, .state = JOB_ASSIGNED}, JOB_CRASH);
+    settle((struct job_run){.first = 4, .count = 2, .state = JOB_ASSIGNED}, JOB_RETURN);
+    take(5, 1, 2);
+    take(5, 3, 1);
+    take(5, 4, 2);
+}
+
+Test(batch, results_of_assigned_jobs_count_in_the_window_before_they_come)
+{
+    create_range(1, 1000000);
+    batch->workers = 2;
+    batch->settings.window_bytes = 1000000;
+    cr_assert_eq(batch_room(batch), PROTO_CHUNK_JOBS_MAX); /* nothing is known of results */
+    take(1, 1, 1);
+    settle((struct job_run){.first = 1, .count = 1, .state = JOB_ASSIGNED}, JOB_SUCCEED);
+    batch_note_results(batch, 1, 100000);
+    cr_assert_eq(batch_room(batch), 10);
+    take(8, 2, 8);
+    cr_assert_eq(batch_room(batch), 2);
+    take(2, 10, 2);
+    cr_assert_not(batch_ready(batch));
+}
+
+Test(batch, results_larger_than_the_window_leave_a_job_for_each_worker)
+{
+    create_range(1, 100);
+    batch->workers = 2;
+    batch->settings.window_bytes = 1000;
+    batch_note_results(batch, 1, 100000);
+    cr_assert_eq(batch_room(batch), 1);
+    take(1, 1, 1);
+    take(1, 2, 1);
+    cr_assert_not(batch_ready(batch));
 }
 
 Test(batch, arguments_of_a_job_that_comes_back_are_found_inside_its_block)

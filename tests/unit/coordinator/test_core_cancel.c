@@ -363,7 +363,7 @@ Test(core_cancel, failing_coordinator_tells_every_client)
     begin_ready(1, 1);
     client_hello("other");
     cr_assert_eq(outbox_init(&outbox), 0);
-    core_fail(core, &outbox);
+    core_fail(core, MUSTER_ENOMEM, "the coordinator is out of memory", &outbox);
     cr_assert_eq(outbox.count, 2);
     for (size_t i = 0; i < 2; i++) {
         cr_assert_eq(outbox.items[i].message.type, PROTO_ERROR);

@@ -40,6 +40,21 @@ Test(core_clients, stranger_gets_nothing_but_an_error)
     cr_assert_eq(core_count(core).batches, 0);
 }
 
+Test(core_clients, client_beyond_the_limit_is_refused)
+{
+    struct proto_message hello = {.type = PROTO_HELLO,
+                                  .hello = {.version = PROTO_VERSION, .role = PROTO_CLIENT}};
+    char name[32];
+
+    begin_lazy(1); /* CLIENT and the owner may be known already */
+    for (unsigned i = HASH_COUNT(core->clients); i < PROTO_CLIENTS_MAX; i++) {
+        snprintf(name, sizeof name, "client-%u", i);
+        client_hello(name);
+    }
+    step_message("one-too-many", &hello);
+    expect_error("one-too-many", 0, MUSTER_ELIMIT, "too many clients");
+}
+
 Test(core_clients, malformed_bytes_are_answered_and_do_no_harm)
 {
     struct proto_submit settings = range_of(1, 1, 0);
@@ -331,7 +346,7 @@ Test(core_clients, full_window_does_not_stop_jobs_that_run_again)
     expect_results(1, 1, NULL);
     expect_nothing();
     consumed(cost_of(1) + cost_of(2));
-    expect_chunk(1, 3, 2);
+    expect_chunk(1, 3, 1); /* no more results than that fit the window */
 }
 
 Test(core_clients, failures_count_in_the_window_so_that_a_flood_of_them_is_bounded)

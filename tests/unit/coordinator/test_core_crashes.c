@@ -161,7 +161,7 @@ Test(core_crashes, every_chunk_of_the_dead_worker_runs_again_with_its_arguments)
     expect_chunk(1, 3, 1);
     chunk = expect_chunk(1, 4, 1);
     cr_assert_eq(chunk.attempt, 2);
-    expect_chunk(1, 5, 1);
+    expect_chunk(1, 5, 2);
     cr_assert_neq(held[2].chunk, chunk.chunk);
 }
 

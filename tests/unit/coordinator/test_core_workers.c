@@ -383,6 +383,34 @@ Test(core_workers, malformed_bytes_doom_their_worker_and_blame_its_job)
     expect_chunk(1, 1, 1);
 }
 
+Test(core_workers, worker_of_another_version_is_doomed_for_that)
+{
+    struct proto_message hello = {.type = PROTO_HELLO, .hello = {.version = PROTO_VERSION + 1}};
+    struct proto_submit settings = range_of(1, 1, 0);
+
+    begin_lazy(1);
+    submit(CLIENT, &settings);
+    for (unsigned start = 1; start <= 3; start++) {
+        expect_spawn(1);
+        step_message(worker_name(1), &hello);
+        expect_error(worker_name(1), 0, MUSTER_EVERSION, "another protocol version");
+        expect_kill(1);
+        step_exit(&(struct worker_exit){.slot = 1, .reason = "killed by SIGKILL"});
+        if (start < 3)
+            step_deadline((50 * CLOCK_NS_PER_MS) << start);
+    }
+    expect_given_up("workers do not start (the last one: killed for speaking another protocol version)", 1);
+}
+
+Test(core_workers, second_hello_dooms_a_worker)
+{
+    begin_ready(1, 1);
+    step_message(worker_name(1), &(struct proto_message){
+                                     .type = PROTO_HELLO,
+                                     .hello = {.version = PROTO_VERSION, .role = PROTO_WORKER, .credit = 1}});
+    expect_kill(1);
+}
+
 Test(core_workers, message_that_only_others_send_dooms_a_worker)
 {
     begin_ready(1, 1);

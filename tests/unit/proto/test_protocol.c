@@ -72,6 +72,8 @@ Test(protocol, every_limit_has_its_value)
     LIMIT(TEXT_MAX);
     LIMIT(PEER_NAME_MAX);
     LIMIT(WORKERS_MAX);
+    LIMIT(CLIENTS_MAX);
+    LIMIT(BATCHES_MAX);
     LIMIT(CREDIT_MAX);
     LIMIT(RETRIES_MAX);
     LIMIT(CRASH_LIMIT_MAX);
