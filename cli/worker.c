@@ -10,14 +10,31 @@
 #include "client/probe.h"
 #include "jobs/registry.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* The kernel ends this process with its parent, also while a plug-in hangs as it loads. */
+static int tie_to_parent(int parent_pid, struct muster_error *ret_error)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        return muster_error_system(ret_error, errno, "worker: cannot watch its parent");
+    if (getppid() != parent_pid) /* it may have died before it was watched */
+        return muster_error_set(ret_error, MUSTER_ELOST, "worker: process %d is not its parent", parent_pid);
+    return 0;
+}
+
 /* Loads the plug-in into nothing but this process; returns the exit status. */
-static int check_plugin(const char *path)
+static int check_plugin(const char *path, int parent_pid)
 {
     struct muster_error error;
-    struct registry *registry = registry_create();
+    struct registry *registry;
     int code;
 
-    if (registry)
+    if (parent_pid && tie_to_parent(parent_pid, &error))
+        return plain_error(&error);
+    if ((registry = registry_create()))
         code = registry_load(registry, path, &error);
     else
         code = muster_error_set(&error, MUSTER_ENOMEM, "out of memory");
@@ -38,7 +55,7 @@ int verb_worker(int argc, char **argv)
     if (options.help)
         return help_print(argv[0]);
     if (options.check_plugin)
-        return check_plugin(options.check_plugin);
+        return check_plugin(options.check_plugin, options.worker.parent_pid);
     if (!options.worker.endpoint || !options.worker.name) {
         muster_error_set(&error, MUSTER_EINVALID,
                          "--connect and --name are needed: muster map and muster compare start their workers "

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The child that tries a plug-in. Its standard error comes through a pipe, of which only the
- * end is kept; a pidfd says that it is gone even when something it started holds the pipe.
+ * end is kept; a pidfd says that it is gone even when something it started holds the pipe. It
+ * has a process group of its own, which ends with it, and itself ends with this process.
  */
 #include "client/probe.h"
 
@@ -67,17 +68,18 @@ static const char *last_line(struct tail *tail)
     return strncmp(line, own, sizeof own - 1) == 0 ? line + sizeof own - 1 : line;
 }
 
-/* Starts the child with its standard error into `fd`, everything else that it inherits as
- * in a fresh program. 0 or an errno value. */
+/* Starts the child in a group of its own, with its standard error into `fd`, everything else
+ * that it inherits as in a fresh program. 0 or an errno value. */
 static int spawn(const char *program, const char *path, int fd, pid_t *ret_pid)
 {
-    static const char name[] = "muster", verb[] = "worker", option[] = "--check-plugin";
-    const char *const arguments[] = {name, verb, option, path, NULL};
+    char parent[16];
+    const char *const arguments[] = {"muster", "worker", "--parent", parent, "--check-plugin", path, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
     int failed;
 
+    snprintf(parent, sizeof parent, "%d", (int)getpid());
     sigemptyset(&none);
     sigfillset(&all);
     if ((failed = posix_spawn_file_actions_init(&actions)) != 0)
@@ -92,7 +94,9 @@ static int spawn(const char *program, const char *path, int fd, pid_t *ret_pid)
         (failed = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)) == 0 &&
         (failed = posix_spawnattr_setsigmask(&attributes, &none)) == 0 &&
         (failed = posix_spawnattr_setsigdefault(&attributes, &all)) == 0 &&
-        (failed = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)) == 0)
+        (failed = posix_spawnattr_setpgroup(&attributes, 0)) == 0 &&
+        (failed = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                            POSIX_SPAWN_SETPGROUP)) == 0)
         failed = posix_spawn(ret_pid, program, &actions, &attributes, (char *const *)(uintptr_t)arguments,
                              environ);
     posix_spawnattr_destroy(&attributes);
@@ -162,8 +166,7 @@ int probe_plugin(const char *program, const char *path, struct muster_error *ret
         ended = watch(pidfd, pipes[0], &tail);
         close(pidfd);
     }
-    if (!ended)
-        kill(pid, SIGKILL);
+    kill(-pid, SIGKILL); /* the group, also what a child that has ended left behind */
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (pidfd < 0)

@@ -11,9 +11,10 @@
  * that, for a plug-in may do so as it loads. */
 #define PROBE_LOADED "the plug-in loads"
 
-/* Runs `PROGRAM worker --check-plugin PATH` and waits for it, at most 10 seconds. 0 when it
- * says PROBE_LOADED and exits with 0; MUSTER_ECRASHED, with the signal, when the plug-in
- * crashed as it loaded; MUSTER_ETIMEOUT; else MUSTER_EINVALID with what the child wrote. */
+/* Runs `PROGRAM worker --parent PID --check-plugin PATH` and waits for it, at most 10 seconds;
+ * what it started ends with it. 0 when it says PROBE_LOADED and exits with 0; MUSTER_ECRASHED, with the
+ * signal, when the plug-in crashed as it loaded; MUSTER_ETIMEOUT; else MUSTER_EINVALID with what the child
+ * wrote. */
 int probe_plugin(const char *program, const char *path, struct muster_error *ret_error);
 
 #endif

@@ -33,6 +33,14 @@ def ignores(pid, number):
     return bool(int(status.partition("SigIgn:")[2].split()[0], 16) >> (number - 1) & 1)
 
 
+def has_mapped(pid, name):
+    """Whether the process has a file of this name in its memory."""
+    try:
+        return name in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
 def threads(pid):
     try:
         return len(os.listdir(f"/proc/{pid}/task"))
@@ -111,6 +119,11 @@ class Killed(harness.Case):
             run.signal(signal.SIGKILL)
             run.end()
             self.assert_processes_gone()
+
+    def test_muster_killed_while_a_plugin_hangs_as_it_loads(self):
+        run = self.start("map", "noop", "--plugin", plugin("constructor_hang"), ":::", "1")
+        self.until(lambda: any(has_mapped(pid, "constructor_hang.so") for pid in run.children()), "the plug-in loads")
+        self.kill(run)
 
     def test_whole_group_killed(self):
         run = self.start_map("busy", ":::", "1", "2")
