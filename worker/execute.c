@@ -4,7 +4,8 @@
  *
  * The hot path is a job of some ten nanoseconds: it reads no clock, allocates nothing, and
  * writes two words of the flight recorder. Clocks are read around each job only where jobs
- * are long enough (TIMED_JOB_NS) that this costs under 1% of them, or when the batch asks.
+ * are long enough (TIMED_JOB_NS) that this costs under 1% of them, or when the batch asks;
+ * elsewhere once in a while, when the link's thread says that time has passed.
  *
  * Results that were gathered do not wait for a long job: while the function runs, the link's
  * thread may take them (executor_flush). The hot path pays two plain stores and a load for
@@ -302,6 +303,13 @@ static int run_timed(struct executor *x, struct assignment *assignment, const mu
     return result;
 }
 
+/* As the link asked: jobs that are not timed may have become slow ones. */
+static uint64_t look_at_clock(struct assignment *assignment)
+{
+    atomic_fetch_and_explicit(&assignment->asked, ~(unsigned)ASSIGNMENT_LOOK, memory_order_relaxed);
+    return clock_now_ns();
+}
+
 static int run_jobs(struct executor *x, struct assignment *assignment, const muster_function *function)
 {
     const struct proto_chunk *chunk = assignment->chunk;
@@ -316,8 +324,12 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
     call_init(&call, &x->zone, &assignment->cancel, &x->flight->progress);
     result = begin_report(x, chunk, chunk->first, now_ns);
     for (place = 0; place < chunk->count && result == 0; place++) {
-        if (atomic_load_explicit(&assignment->skip.raised, memory_order_relaxed))
+        unsigned asked = atomic_load_explicit(&assignment->asked, memory_order_relaxed);
+
+        if (asked & ASSIGNMENT_SKIP)
             break;
+        if (asked & ASSIGNMENT_LOOK)
+            now_ns = look_at_clock(assignment);
         result = timed ? run_timed(x, assignment, function, &call, place, &offset, &now_ns)
                        : run_job(x, assignment, function, &call, place, &offset);
         if (result != 0 || place + 1 == chunk->count || !report_due(&x->report, now_ns))

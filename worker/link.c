@@ -153,7 +153,7 @@ static void cancel_one(struct assignment *assignment, const struct proto_cancel 
 {
     if (!assignment || assignment->chunk->batch != cancel->id)
         return;
-    call_cancel_raise(&assignment->skip);
+    atomic_fetch_or_explicit(&assignment->asked, ASSIGNMENT_SKIP, memory_order_relaxed);
     if (cancel->mode == PROTO_CANCEL_NOW)
         call_cancel_raise(&assignment->cancel);
 }
@@ -261,7 +261,8 @@ static uint64_t watch_time(struct link *link)
     return clock_after(since_ns, limit_ns);
 }
 
-/* Looks whether the executor is at one job for long; returns when to look again. */
+/* Looks whether the executor is at one job for long, and else lets it know that time passes;
+ * returns when to look again. */
 static uint64_t watch_progress(struct link *link)
 {
     uint64_t position = atomic_load_explicit(&link->flight->position, memory_order_acquire);
@@ -271,6 +272,8 @@ static uint64_t watch_progress(struct link *link)
     pthread_mutex_lock(&link->mutex);
     if (link->current || link->queue)
         slow = link->slow;
+    if (link->current && position != link->seen_position)
+        atomic_fetch_or_explicit(&link->current->asked, ASSIGNMENT_LOOK, memory_order_relaxed);
     pthread_mutex_unlock(&link->mutex);
     if (!slow)
         return CLOCK_NEVER;

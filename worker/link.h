@@ -17,12 +17,18 @@
 
 struct link;
 
+/* What the link asks of the executor, one bit each, so that one load a job sees all of it. */
+enum {
+    ASSIGNMENT_SKIP = 1, /* start no further job of it */
+    ASSIGNMENT_LOOK = 2, /* look at the clock: time has passed; the executor clears it */
+};
+
 /* A chunk to execute. Made by the link, destroyed by the executor. */
 struct assignment {
     struct wire_frame *frame;        /* owned; frame->message is the CHUNK */
     const struct proto_chunk *chunk; /* in the frame */
-    struct call_cancel skip;         /* raised: start no further job of it */
-    struct call_cancel cancel;       /* raised: end the running one too */
+    atomic_uint asked;               /* of the executor, before the next job: ASSIGNMENT_x or 0 */
+    struct call_cancel cancel;       /* raised: end the running job */
     struct assignment *prev, *next;  /* the link's */
 };
 

@@ -97,6 +97,14 @@ class Streams(harness.Case):
             self.assert_fails(result, 130, "interrupted: 500 of 502 jobs done")
             self.assertEqual(result.out, "")
 
+    def test_results_do_not_wait_for_the_end_of_a_chunk_whose_jobs_became_slow(self):
+        """Each too short to be told from the others, in a chunk that was expected to be over at once."""
+        run = self.start("map", "spin", "-j", "1", "--chunk", "200", ":::", *[0] * 400, *[0.01] * 200)
+        self.assertEqual([run.line() for _ in range(401)], ["0"] * 400 + ["0.01"])
+        first = time.monotonic()
+        self.assert_ok(run.end(), "0.01\n" * 199)
+        self.assertGreater(time.monotonic() - first, 1, "for jobs of 2 s in all")
+
     def test_chunk_goes_on_after_its_results_were_taken_from_behind_a_slow_job(self):
         slow, fast = '{"number":3,"seconds":0.2}', '{"number":2,"seconds":0}'
         arguments = [fast, fast, slow, "x", fast, slow, slow, "x", fast]

@@ -15,6 +15,7 @@ static struct wire *router, *dealer;
 static struct registry *registry;
 static struct flight_page *flight;
 static struct executor *executor;
+static struct assignment held; /* by the executor */
 static int flight_fd;
 
 /* The link of this test. */
@@ -66,10 +67,21 @@ static int test_position(muster_call *call, const msgpack_object *argument, msgp
     return 0;
 }
 
+/* Takes 60 ms, and as the link does lets the executor know that time has passed. */
+static int test_slow(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    int result = muster_call_sleep(call, 0.06);
+
+    atomic_fetch_or(&held.asked, ASSIGNMENT_LOOK);
+    *ret_result = *argument;
+    return result;
+}
+
 static const muster_function functions[] = {
     {.name = "test.fail_odd", .summary = "fails for odd numbers", .run = test_fail_odd},
     {.name = "test.garbage", .summary = "returns no value", .run = test_garbage},
     {.name = "test.kilobytes", .summary = "n KiB", .run = test_kilobytes},
+    {.name = "test.slow", .summary = "takes long", .run = test_slow},
     {.name = "test.position", .summary = "the flight recorder's position", .run = test_position},
 };
 static const muster_plugin table = MUSTER_PLUGIN(functions);
@@ -108,7 +120,6 @@ static struct assignment *receive_chunk(const char *function, uint64_t first, ui
                                         int64_t argument, struct slice payload)
 {
     static struct wire_frame frame;
-    static struct assignment assignment;
 
     frame = (struct wire_frame){.message = {.type = PROTO_CHUNK,
                                             .chunk = {.batch = 7,
@@ -120,10 +131,10 @@ static struct assignment *receive_chunk(const char *function, uint64_t first, ui
                                                       .kind = payload.blob ? PROTO_LIST : PROTO_RANGE,
                                                       .argument = argument},
                                             .payload = payload}};
-    memset(&assignment, 0, sizeof assignment);
-    assignment.frame = &frame;
-    assignment.chunk = &frame.message.chunk;
-    return &assignment;
+    memset(&held, 0, sizeof held);
+    held.frame = &frame;
+    held.chunk = &frame.message.chunk;
+    return &held;
 }
 
 /* The next RESULT, which must be well-formed and of the chunk. */
@@ -295,12 +306,34 @@ Test(execute, timings_are_measured_for_every_job_when_asked)
     wire_frame_destroy(frame);
 }
 
+Test(execute, slow_jobs_behind_a_chunk_of_fast_ones_are_reported_as_they_end)
+{
+    uint32_t jobs = 0, parts = 0;
+
+    for (unsigned i = 0; i < 2; i++) { /* the first one is timed */
+        cr_assert_eq(executor_run(executor, receive_chunk("noop", 1, 10000, 1, (struct slice){0})), 0);
+        wire_frame_destroy(next_result());
+    }
+    cr_assert_eq(executor_run(executor, receive_chunk("test.slow", 1, 5, 1, (struct slice){0})), 0);
+    cr_assert_eq(atomic_load(&held.asked), ASSIGNMENT_LOOK, "by the last job, for nobody");
+    for (; jobs < 5; parts++) {
+        struct wire_frame *frame = next_result();
+
+        cr_assert_eq(frame->message.result.outcome.first, jobs + 1);
+        jobs += frame->message.result.outcome.count;
+        cr_assert_eq(frame->message.result.final, jobs == 5);
+        wire_frame_destroy(frame);
+    }
+    cr_assert_geq(parts, 3);
+    expect_nothing_more();
+}
+
 Test(execute, skipped_chunk_reports_that_nothing_was_started)
 {
     struct assignment *assignment = receive_chunk("noop", 9, 5, 1, (struct slice){0});
     struct wire_frame *frame;
 
-    call_cancel_raise(&assignment->skip);
+    atomic_fetch_or(&assignment->asked, ASSIGNMENT_SKIP);
     cr_assert_eq(executor_run(executor, assignment), 0);
     frame = next_result();
     cr_assert(frame->message.result.final);
