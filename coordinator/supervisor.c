@@ -4,12 +4,12 @@
  */
 #include "coordinator/supervisor.h"
 
+#include "base/cores.h"
 #include "proto/flight.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -36,7 +36,6 @@ struct supervisor {
     struct child *children; /* options.workers of them */
     int epoll_fd;           /* over the pidfds */
     unsigned alive;
-    cpu_set_t cores; /* of this process */
 };
 
 int supervisor_create(const struct supervisor_options *options, struct supervisor **ret_supervisor,
@@ -50,8 +49,7 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
     supervisor->options = *options;
     supervisor->children = calloc(options->workers, sizeof *supervisor->children);
     supervisor->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (supervisor->children && supervisor->epoll_fd >= 0 &&
-        sched_getaffinity(0, sizeof supervisor->cores, &supervisor->cores) == 0) {
+    if (supervisor->children && supervisor->epoll_fd >= 0) {
         *ret_supervisor = supervisor;
         return 0;
     }
@@ -65,15 +63,6 @@ struct command_line {
     char parent[16], flight_fd[16], memory[32], cpu[16];
     char **words; /* owned; NULL-terminated */
 };
-
-static int nth_core(const cpu_set_t *cores, unsigned n)
-{
-    n %= (unsigned)CPU_COUNT(cores);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET(cpu, cores) && n-- == 0)
-            return cpu;
-    return 0;
-}
 
 /* posix_spawn takes char *const[], and does not write to it. */
 static char *word(const char *text)
@@ -91,6 +80,7 @@ static int build_command_line(const struct supervisor *supervisor, unsigned slot
 {
     const struct supervisor_options *options = &supervisor->options;
     size_t n = 0;
+    int cpu;
 
     line->words = calloc(16 + 2 * (size_t)options->plugin_count, sizeof *line->words);
     if (!line->words)
@@ -116,8 +106,8 @@ static int build_command_line(const struct supervisor *supervisor, unsigned slot
         line->words[n++] = word("--memory");
         line->words[n++] = line->memory;
     }
-    if (options->pin) {
-        snprintf(line->cpu, sizeof line->cpu, "%d", nth_core(&supervisor->cores, slot - 1));
+    if (options->pin && cores_nth(slot - 1, &cpu) == 0) {
+        snprintf(line->cpu, sizeof line->cpu, "%d", cpu);
         line->words[n++] = word("--cpu");
         line->words[n++] = line->cpu;
     }

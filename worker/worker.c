@@ -5,6 +5,7 @@
  */
 #include "worker/worker.h"
 
+#include "base/cores.h"
 #include "base/log.h"
 #include "jobs/registry.h"
 #include "worker/execute.h"
@@ -50,6 +51,16 @@ static int tie_to_parent(int pid, int *ret_parent_fd, struct muster_error *ret_e
     return 0;
 }
 
+static int run_on(int cpu, struct muster_error *ret_error)
+{
+    size_t bytes;
+    cpu_set_t *set = cores_only(cpu, &bytes);
+    int error = set && sched_setaffinity(0, bytes, set) == 0 ? 0 : errno;
+
+    CPU_FREE(set);
+    return error ? muster_error_system(ret_error, error, "worker: cannot run on core %d", cpu) : 0;
+}
+
 static int apply_limits(const struct worker_options *options, struct muster_error *ret_error)
 {
     if (options->memory_bytes) {
@@ -59,16 +70,7 @@ static int apply_limits(const struct worker_options *options, struct muster_erro
             return muster_error_system(ret_error, errno, "worker: cannot limit memory to %llu bytes",
                                        (unsigned long long)options->memory_bytes);
     }
-    if (options->cpu >= 0) {
-        cpu_set_t set;
-
-        CPU_ZERO(&set);
-        if (options->cpu < CPU_SETSIZE)
-            CPU_SET(options->cpu, &set);
-        if (sched_setaffinity(0, sizeof set, &set) != 0)
-            return muster_error_system(ret_error, errno, "worker: cannot run on core %d", options->cpu);
-    }
-    return 0;
+    return options->cpu < 0 ? 0 : run_on(options->cpu, ret_error);
 }
 
 /* The flight recorder of the supervisor, or one of our own where nobody gave us any. */
