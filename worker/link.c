@@ -24,6 +24,10 @@ struct outgoing {
 /* A job that takes longer than this is slow: results behind it are not held back for it. */
 static const uint64_t SLOW_NS = 50 * CLOCK_NS_PER_MS;
 
+/* What was posted has so long to leave once the coordinator said STOP: no longer than a silent
+ * worker is waited for. */
+enum { LINGER_MS = 5000 };
+
 struct link {
     struct wire_context *context;
     struct wire *wire; /* the thread's */
@@ -31,6 +35,7 @@ struct link {
     pthread_t thread;
     uint64_t seen_position, seen_ns; /* the thread's: where the executor was when it last moved */
     bool told;                       /* the thread's: that the job at seen_position is slow */
+    bool stopped;                    /* the thread's: the coordinator said STOP, and will read on */
     int parent_fd;                   /* pidfd; -1: none */
     int wake_fd;                     /* eventfd: there is something for the thread to see */
 
@@ -190,6 +195,7 @@ static void handle(struct link *link, struct wire_frame **frame)
                   message->error.text.bytes);
         stop_taking(link);
     } else if (message->type == PROTO_STOP) {
+        link->stopped = true;
         stop_taking(link);
     }
 }
@@ -313,7 +319,7 @@ static void *run(void *argument)
         if (drain_outgoing(link))
             break;
     }
-    wire_close(link->wire, 0);
+    wire_close(link->wire, link->stopped ? LINGER_MS : 0);
     return NULL;
 }
 

@@ -54,7 +54,8 @@ void link_post(struct link *link, struct wire_parcel **parcel);
 /* The executor is done with the assignment that it took. */
 void link_release(struct link *link, struct assignment *assignment);
 
-/* Ends the thread after what was posted has been sent. Takes NULL. */
+/* Ends the thread. If the coordinator said STOP, waits until what was posted has been sent, for
+ * some seconds at most. Takes NULL. */
 void link_stop(struct link *link);
 
 #endif

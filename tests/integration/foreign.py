@@ -8,6 +8,7 @@ import signal
 import unittest
 
 import msgpack
+import zmq
 
 import foreign_protocol as protocol
 import harness
@@ -133,6 +134,53 @@ class Worker(Foreign):
         run.process.wait()
         self.assert_processes_gone()
         run.end()
+
+
+class Coordinator(Foreign):
+    """A coordinator in Python with one of muster's workers."""
+
+    def setUp(self):
+        super().setUp()
+        context = zmq.Context()
+        self.addCleanup(context.term)
+        self.socket = context.socket(zmq.ROUTER)
+        self.addCleanup(self.socket.close, 0)
+        self.socket.setsockopt(zmq.RCVHWM, 1)  # what is not read stays in the worker
+        self.socket.setsockopt(zmq.RCVTIMEO, harness.LIMIT_S * 1000)
+        self.socket.bind(f"ipc://{self.home}/socket")
+        self.worker = self.start("worker", "--connect", f"ipc://{self.home}/socket", "--name", "worker")
+        self.assertEqual(self.receive().type, "HELLO")
+        self.send("WELCOME", version=protocol.VERSION, workers=1)
+
+    def send(self, kind, values=(), /, **fields):
+        self.socket.send_multipart([b"worker", *protocol.encode(kind, values, **fields)])
+
+    def receive(self):
+        _, *frames = self.socket.recv_multipart()
+        return protocol.decode(frames)
+
+    def begin_and_stop(self, values):
+        """Has the worker echo the values, stops it once it has begun, and returns its first report."""
+        self.send("CHUNK", values, batch=1, chunk=1, function="echo", first=1, count=len(values), attempt=1,
+                  timeout_ms=0, timings=False, kind=protocol.LIST, argument=0)
+        message = self.receive()
+        self.send("STOP")
+        return message
+
+    def test_worker_that_is_stopped_sends_all_that_it_has(self):
+        values = [protocol.pack(bytes([number]) * (1 << 20)) for number in range(64)]
+        message = self.begin_and_stop(values)
+        results = list(message.values)
+        while not message.final:
+            message = self.receive()
+            self.assertEqual(message.first, len(results) + 1)
+            results += message.values
+        self.assertEqual(results, values)
+        self.assert_ok(self.worker.end(), "")
+
+    def test_worker_that_is_stopped_does_not_wait_for_ever_to_be_heard(self):
+        self.begin_and_stop([protocol.pack(bytes(1 << 20))] * 64)
+        self.assert_ok(self.worker.end(), "")
 
 
 class ClientOfMuster(Foreign):
