@@ -29,6 +29,7 @@ struct worker_exit {
     bool executing;   /* it was running the job `index` of `chunk` */
     bool timed_out;   /* it ended itself because that job passed its time limit */
     uint64_t chunk, index;
+    unsigned progress; /* of that job as it last said, in 1/1000; 0: it did not */
 };
 
 /* 0 or MUSTER_ENOMEM. */

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 /* A job is given up when so many workers died with it that were not executing it, or as many as
@@ -198,19 +199,29 @@ static void send_failure(struct batch *batch, const struct worker *worker, const
     blob_unref(nothing.blob);
 }
 
+/* ", at 40%" behind a text, when the job had said so. */
+static void add_progress(unsigned progress, char *text, size_t size)
+{
+    size_t used = strlen(text);
+
+    if (progress > 0)
+        snprintf(text + used, size - used, ", at %u%%", progress / 10);
+}
+
 /* What a job that crashed its worker is told when it does not get another try. */
 static int crash_text(const struct batch *batch, const struct job_run *run, const struct worker_exit *exit,
                       char *ret_text, size_t size)
 {
     unsigned crashes = run->crashes + 1;
+    bool quarantined = crashes > 1 && crashes >= batch->settings.crash_limit;
 
-    if (crashes == 1 || crashes < batch->settings.crash_limit) {
+    if (quarantined)
+        snprintf(ret_text, size, "crashed its worker %u times and is quarantined; the last one: %s", crashes,
+                 exit->reason);
+    else
         snprintf(ret_text, size, "crashed its worker: %s", exit->reason);
-        return MUSTER_ECRASHED;
-    }
-    snprintf(ret_text, size, "crashed its worker %u times and is quarantined; the last one: %s", crashes,
-             exit->reason);
-    return MUSTER_EQUARANTINED;
+    add_progress(exit->progress, ret_text, size);
+    return quarantined ? MUSTER_EQUARANTINED : MUSTER_ECRASHED;
 }
 
 /* The job that was executing when its worker died. */
@@ -227,6 +238,7 @@ static void blame(struct batch *batch, const struct worker *worker, struct job_r
         code = MUSTER_ETIMEOUT;
         event = judge(batch, &run, code);
         snprintf(text, sizeof text, "timed out after %.3g s", batch->settings.timeout_ms / 1e3);
+        add_progress(exit->progress, text, sizeof text);
     } else if (run.crashes + 1 < batch->settings.crash_limit && !batch->cancel) {
         event = JOB_CRASH;
     } else {

@@ -239,9 +239,9 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
     exit->executing = exit->timed_out || ((position & 1) != 0 && phase == FLIGHT_RUNNING);
     exit->chunk = atomic_load(exit->timed_out ? &page->verdict_chunk : &page->chunk);
     exit->index = exit->timed_out ? atomic_load(&page->verdict_index) : position >> 1;
-    if (exit->executing && position == (exit->index << 1 | 1) && progress > 0 && progress <= 1000)
-        snprintf(exit->reason + used, sizeof exit->reason - used, ", at %u%%", (unsigned)progress / 10);
-    else if (phase == FLIGHT_LOADING && atomic_load(&page->detail) < supervisor->options.plugin_count)
+    if (exit->executing && position == (exit->index << 1 | 1) && progress <= 1000)
+        exit->progress = progress;
+    if (phase == FLIGHT_LOADING && atomic_load(&page->detail) < supervisor->options.plugin_count)
         snprintf(exit->reason + used, sizeof exit->reason - used, " while it loaded the plug-in %s",
                  supervisor->options.plugins[atomic_load(&page->detail)]);
 }

@@ -284,10 +284,13 @@ class ClientOfMuster(Foreign):
             client.until(lambda: False)
         self.assertEqual(refused.exception.code, -protocol.PROTOCOL)
 
-        batch = client.submit("echo", arguments=iter([1]))
+        gate = self.home / "gate"
+        batch = client.submit("wait_file", arguments=[str(gate)])
         client.until(lambda: batch.granted)
         client.peer.send("SUBMIT", ticket=batch.ticket, function="echo", kind=protocol.RANGE, first=1, last=1,
                          chunk_jobs=0, timeout_ms=0, retries=0, crash_limit=1, timings=False, window_bytes=1)
+        client.until(lambda: batch.error)
+        gate.touch()
         client.until(lambda: batch.ended)
         self.assertEqual((batch.error.code, batch.ended.succeeded), (-protocol.STATE, 1))
 

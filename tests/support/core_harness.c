@@ -380,6 +380,7 @@ void worker_times_out(unsigned slot, const struct proto_chunk *chunk, uint64_t i
                                     .reason = "killed by SIGKILL",
                                     .executing = true,
                                     .timed_out = true,
+                                    .progress = 400,
                                     .chunk = chunk->chunk,
                                     .index = index});
 }

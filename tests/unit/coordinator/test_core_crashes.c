@@ -130,7 +130,7 @@ Test(core_crashes, job_past_its_time_is_tried_again_and_then_has_failed)
     chunk = expect_chunk(1, 1, 1);
     cr_assert_eq(chunk.attempt, 2);
     worker_times_out(1, &chunk, 1);
-    expect_failure(1, MUSTER_ETIMEOUT, "timed out after 1.5 s");
+    expect_failure(1, MUSTER_ETIMEOUT, "timed out after 1.5 s, at 40%");
     respawn(1, 1);
     chunk = expect_chunk(1, 2, 2);
     cr_assert_eq(chunk.attempt, 1);
