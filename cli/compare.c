@@ -28,7 +28,7 @@ struct compare {
     struct options options;
     struct arguments arguments;
     struct progress progress;
-    int interrupt_fd;
+    int interrupt_fd, output_fd;
 };
 
 static void on_run(void *context, enum muster_model model, unsigned round)
@@ -123,7 +123,7 @@ static int print_report(const struct compare *compare, const struct compare_repo
     struct output output;
     int code;
 
-    output_init(&output, STDOUT_FILENO, "standard output", compare->options.format);
+    output_init(&output, compare->output_fd, "standard output", compare->options.format);
     code = output.format == OUTPUT_JSON ? output_document(&output, make_document(report))
                                         : print_table(report, &output);
     if (code)
@@ -176,6 +176,7 @@ static int run(struct compare *compare)
     if (!code)
         code = arguments_keep(&compare->arguments, compare->interrupt_fd, &error);
     if (!code) {
+        compare->output_fd = output_claim_stdout();
         spec = make_spec(compare);
         progress_init(&compare->progress, STDERR_FILENO, options->progress);
         code = compare_run(&spec, &report, &error);

@@ -95,7 +95,7 @@ static const char help_map[] =
     "  1..100   so many failed\n"
     "  101      more than 100 failed\n"
     "  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM; what was done is\n"
-    "           printed; a second signal ends muster at once\n"
+    "           printed; another signal after half a second ends muster at once\n"
     "  255      any other error\n"
     "\n"
     "Examples\n"

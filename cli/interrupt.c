@@ -5,6 +5,7 @@
  */
 #include "cli/interrupt.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -18,8 +19,10 @@
 #include <time.h>
 #include <unistd.h>
 
+static const uint64_t GRACE_NS = 2 * CLOCK_NS_PER_S;   /* for the batch to end in order */
+static const uint64_t SAME_NS = 500 * CLOCK_NS_PER_MS; /* signals this close are one */
+
 enum {
-    GRACE_S = 2,             /* for the batch to end in order */
     STATUS_OF_SIGNALS = 128, /* what shells add to a signal's number */
     STACK_BYTES = 64 << 10,
 };
@@ -30,20 +33,41 @@ static struct {
     _Atomic int first;
 } interrupt;
 
+/* Waits for a further signal until the deadline. Returns whether one came. */
+static bool wait_for_another(uint64_t deadline_ns)
+{
+    for (uint64_t now_ns = clock_now_ns(); now_ns < deadline_ns; now_ns = clock_now_ns()) {
+        const struct timespec rest = {.tv_sec = (time_t)((deadline_ns - now_ns) / CLOCK_NS_PER_S),
+                                      .tv_nsec = (long)((deadline_ns - now_ns) % CLOCK_NS_PER_S)};
+
+        if (sigtimedwait(&interrupt.signals, NULL, &rest) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* Signals that follow the first at once are the same one: timeout(1) signals its child and
+ * then the child's group, a terminal that closes is heard from the shell and from the kernel. */
 static void *wait_for_signals(void *unused)
 {
-    const struct timespec grace = {.tv_sec = GRACE_S};
     const uint64_t one = 1;
+    uint64_t first_ns;
+    bool again;
     int number;
 
     (void)unused;
     while (sigwait(&interrupt.signals, &number) != 0)
         ;
+    first_ns = clock_now_ns();
     atomic_store(&interrupt.first, number);
-    if (write(interrupt.fd, &one, sizeof one) == (ssize_t)sizeof one)
-        while (sigtimedwait(&interrupt.signals, NULL, &grace) < 0 && errno == EINTR)
-            ;
-    log_error("ended at once, by a second signal or because jobs did not end within %d s", GRACE_S);
+    again = write(interrupt.fd, &one, sizeof one) != (ssize_t)sizeof one;
+    while (!again && wait_for_another(first_ns + GRACE_NS))
+        again = clock_now_ns() - first_ns >= SAME_NS;
+    if (again)
+        log_error("ended at once, by a second signal");
+    else
+        log_error("ended at once: jobs, or whoever reads the results, held it up for %d s",
+                  (int)(GRACE_NS / CLOCK_NS_PER_S));
     _exit(STATUS_OF_SIGNALS + number);
 }
 

@@ -189,7 +189,7 @@ static int open_and_run(struct map *map)
     struct options *options = &map->options;
     struct muster_error error;
     muster *m = NULL;
-    int status = STATUS_ERROR;
+    int status = STATUS_ERROR, fd;
 
     if (arguments_init(&map->arguments, options->family, options->items, options->item_count, &error) ||
         stats_open(&map->stats, options->stats, &error) || interrupt_start(&map->interrupt_fd, &error)) {
@@ -197,15 +197,16 @@ static int open_and_run(struct map *map)
         goto out;
     }
     options->open.worker_program = program_path();
+    fd = output_claim_stdout();
     if (muster_open(&options->open, &m, &error)) {
         plain_error(&error);
         goto out;
     }
     if (options->family == ARGUMENTS_STDIN && isatty(STDIN_FILENO))
         log_error("reading arguments from standard input, a line each; end with Ctrl-D");
-    output_init(&map->output, STDOUT_FILENO, "standard output", options->format);
+    output_init(&map->output, fd, "standard output", options->format);
     progress_init(&map->progress, STDERR_FILENO, options->progress);
-    map->shares_terminal = isatty(STDOUT_FILENO);
+    map->shares_terminal = isatty(fd);
     status = run(map, m);
     output_fini(&map->output);
     muster_close(m);

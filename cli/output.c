@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -22,6 +23,16 @@ enum {
     REAL_DIGITS = 9,        /* of measurements: nanoseconds of a second */
     BATCH = 1,              /* the number of an embedded coordinator's only batch */
 };
+
+int output_claim_stdout(void)
+{
+    int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+    if (fd < 0)
+        return STDOUT_FILENO; /* no descriptor is left: what jobs print then mixes with results */
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    return fd;
+}
 
 void output_init(struct output *output, int fd, const char *name, enum output_format format)
 {

@@ -25,6 +25,10 @@ struct output {
     msgpack_sbuffer buffer; /* not written yet */
 };
 
+/* Standard output, for results alone: what jobs that run in this process print goes to
+ * standard error from now on, as it does in workers. Returns the descriptor to write to. */
+int output_claim_stdout(void);
+
 void output_init(struct output *output, int fd, const char *name, enum output_format format);
 
 /* Does not flush. */

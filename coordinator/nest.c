@@ -124,6 +124,9 @@ int nest_init(struct nest *nest, struct muster_error *ret_error)
     char home[HOME_BYTES_MAX + 1];
     int home_fd = -1, result;
 
+    if (parent[0] != '/')
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%s must name a folder from the root on, not %s",
+                                variable, parent);
     if (snprintf(home, sizeof home, "%s/muster-%u", parent, (unsigned)geteuid()) > HOME_BYTES_MAX)
         return muster_error_set(ret_error, MUSTER_ELIMIT, "%s names a folder too long for sockets: %s",
                                 variable, parent);

@@ -169,9 +169,10 @@ class Values(Fault):
         self.assert_one_line_error(self.muster("map", "echo", "--memory", "63M", ":::", "1"), "at least 64 MiB")
 
     def test_what_jobs_print_does_not_mix_with_results(self):
-        result = self.map("print", ":::", "first", "second")
-        self.assertEqual((result.status, result.out), (0, "null\nnull\n"), str(result))
-        self.assertEqual(sorted(result.err.split()), ["first", "second"])
+        for model in ("inline", "threads", "processes"):
+            result = self.map("print", "--model", model, ":::", "first", "second")
+            self.assertEqual((result.status, result.out), (0, "null\nnull\n"), str(result))
+            self.assertEqual(sorted(result.err.split()), ["first", "second"])
 
 
 class BetweenJobs(Fault):

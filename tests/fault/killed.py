@@ -152,7 +152,9 @@ class Stopped(Disturbed):
                 os.kill(workers[0], signal.SIGSTOP)
 
         figures = self.check_primes(0.1, stop_two, "--heartbeat", "0.5")
-        self.assertEqual(figures["crashes"], len(stopped))
+        # Half a second without a heartbeat is little on a busy machine: it may strike others too.
+        self.assertGreaterEqual(figures["crashes"], len(stopped))
+        self.assertGreater(len(stopped), 0)
 
     def test_worker_stopped_for_a_moment_goes_on(self):
         def stop_shortly(workers):

@@ -64,6 +64,18 @@ class Signals(harness.Case):
             run.process.wait(harness.LIMIT_S)  # with its input still open
             self.assert_fails(run.end(), 130, "interrupted: ")
 
+    def test_signal_that_comes_twice_at_once_is_one(self):
+        """As timeout(1) sends it: to its child, then to the child's group."""
+        release = self.home / "release"
+        ready = self.home / "ready"
+        ready.touch()
+        for _ in range(5):
+            run = self.start("map", "wait_file", *FAULTY, "-j", "2", ":::", ready, release)
+            self.assertEqual(run.line(), "true")
+            run.signal(signal.SIGTERM)
+            run.signal(signal.SIGTERM)
+            self.assert_fails(run.end(), 143, "interrupted: 1 of 2 jobs done")
+
     def test_ignored_hangup_stays_ignored(self):
         release = self.home / "release"
         ready = self.home / "ready"
