@@ -56,6 +56,11 @@ struct executor {
     size_t values_bytes;             /* of the last report: what to reserve for the next */
 };
 
+bool executor_prepare(void)
+{
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
 struct executor *executor_create(const struct registry *registry, struct link *link,
                                  struct flight_page *flight)
 {
@@ -67,7 +72,7 @@ struct executor *executor_create(const struct registry *registry, struct link *l
     x->link = link;
     x->flight = flight;
     x->job_ns = UINT64_MAX;
-    x->barriers = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    x->barriers = executor_prepare();
     pthread_mutex_init(&x->mutex, NULL);
     if (!msgpack_zone_init(&x->zone, 8192)) {
         free(x);

@@ -10,6 +10,11 @@
 
 struct executor;
 
+/* Call first, while the process has one thread: executor_create asks the kernel for the same,
+ * and with more threads it waits for an RCU grace period, some 10 ms. Returns whether
+ * executor_flush can work at all (membarrier(2)). */
+bool executor_prepare(void);
+
 /* All borrowed. NULL when out of memory. */
 struct executor *executor_create(const struct registry *registry, struct link *link,
                                  struct flight_page *flight);

@@ -139,6 +139,7 @@ int worker_main(const struct worker_options *options)
     struct muster_error error;
     int parent_fd = -1, result = 0;
 
+    executor_prepare();
     if (options->parent_pid > 0)
         result = tie_to_parent(options->parent_pid, &parent_fd, &error);
     if (result == 0)
