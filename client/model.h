@@ -6,7 +6,7 @@
 #ifndef MUSTER_CLIENT_MODEL_H
 #define MUSTER_CLIENT_MODEL_H
 
-#include "client/muster.h"
+#include "client/task.h"
 #include "jobs/registry.h"
 
 struct model {
@@ -18,12 +18,29 @@ struct model_ops {
      * options and the registry outlive the model. */
     int (*open)(const struct muster_options *options, const struct registry *registry,
                 struct model **ret_model, struct muster_error *ret_error);
-    void (*close)(struct model *model);
+    /* Appends to *ended all tasks that were submitted and not handed back, those that had not
+     * ended with MUSTER_ECANCELLED; then frees the model. */
+    void (*close)(struct model *model, struct task **ended);
     /* `function` is registered, the batch's fields are in range, on_result and on_tick are
      * not NULL, interrupt_fd is a descriptor or -1. *summary is zeroed; the model fills all but
      * wall_ns, workers and the CPU time of this process. */
     int (*map)(struct model *model, const muster_function *function, const struct muster_batch *batch,
                struct muster_summary *summary, struct muster_error *ret_error);
+
+    /* Single jobs; they go on while `map` runs. None of these waits (but `inline` and `loop`
+     * run jobs in dispatch).
+     *
+     * Takes the task until dispatch hands it back. On failure nothing was taken. */
+    int (*submit)(struct model *model, struct task *task, struct muster_error *ret_error);
+    /* The task, which was submitted and not handed back, should end soon; it is handed back
+     * all the same. */
+    void (*cancel)(struct model *model, struct task *task);
+    /* Appends tasks that ended to *ended (utlist's DL), about 1000 at most; fd stays readable
+     * when there are more. Fails when the model is lost: then every task it had is in *ended,
+     * with that error. */
+    int (*dispatch)(struct model *model, struct task **ended, struct muster_error *ret_error);
+    /* Readable, level-triggered, when dispatch has something to do. Owned by the model. */
+    int (*fd)(const struct model *model);
 };
 
 extern const struct model_ops model_inline;

@@ -187,10 +187,12 @@ out:
 
 void muster_close(struct muster *m)
 {
+    struct task *ended = NULL;
+
     if (!m)
         return;
     if (m->model)
-        m->model->ops->close(m->model);
+        m->model->ops->close(m->model, &ended);
     registry_destroy(m->registry);
     free(m);
 }

@@ -9,19 +9,20 @@
  *     muster_map(m, &batch, &summary, &error);
  *     muster_close(m);
  *
- * One thread uses a `muster *` at a time. Callbacks run on that thread, inside muster_map,
- * and must not call into the same `muster *`.
+ * Single jobs, with futures, callbacks and timers, are in client/future.h.
+ *
+ * One thread uses a `muster *` at a time. Callbacks of a batch run on that thread, inside
+ * muster_map, and must not call into the same `muster *`.
  */
 #ifndef MUSTER_H
 #define MUSTER_H
 
 #include "base/error.h"
+#include "client/future.h"
 
 #include <msgpack.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-typedef struct muster muster;
 
 /* X(name, word on the command line) */
 #define MUSTER_MODEL_MAP(X) \
@@ -44,6 +45,17 @@ int muster_model_parse(const char *word, enum muster_model *ret_model, struct mu
 /* The cores this process may run on, at least 1. */
 unsigned muster_cores(void);
 
+/* How `processes` makes its workers. */
+enum muster_start {
+    MUSTER_SPAWN, /* the muster command, started anew: fast, whatever the caller holds */
+    /* A copy of the caller, made by a server that is forked off in muster_open: for functions
+     * that live in the caller. MUSTER_ESTATE once the caller has threads or a ZeroMQ context,
+     * neither of which survives a fork. */
+    MUSTER_FORK,
+};
+
+struct muster_plugin; /* jobs/muster_job.h */
+
 /* Zero means the default for every field. Strings and arrays are borrowed until
  * muster_close. */
 struct muster_options {
@@ -51,6 +63,12 @@ struct muster_options {
     unsigned workers;           /* 0: muster_cores(); at most 1024; `inline` has one */
     const char *const *plugins; /* files to load, plugin_count of them */
     unsigned plugin_count;
+    /* Functions of the calling program; NULL: none. Under `processes` they need MUSTER_FORK. */
+    const struct muster_plugin *functions;
+    enum muster_start start; /* processes */
+    /* processes: jobs that each worker runs at once, as coroutines; 0: 1. loop: at most so
+     * many at once; 0: 10000. At most 20000. */
+    unsigned concurrency;
     unsigned crash_limit;  /* processes: worker deaths until a job is quarantined; 0: 3 */
     double heartbeat_s;    /* processes: a worker silent for so long is killed; 0: 5 s */
     uint64_t memory_bytes; /* processes: data of a worker (RLIMIT_DATA), 64 MiB at least; 0: no limit */
@@ -101,7 +119,10 @@ struct muster_result {
     const char *text;               /* of `code`, one line; NULL when 0 */
     unsigned attempts;              /* executions, at least 1 */
     unsigned worker;                /* that ran the last one, from 1 */
-    uint64_t wall_ns, cpu_ns;       /* of the last one; 0 unless want_timings */
+    /* Of the last one; 0 unless want_timings: when it began (CLOCK_MONOTONIC), how long it
+     * took, and the CPU time of its thread meanwhile, which under `loop` and `concurrency` is
+     * its own alone. */
+    uint64_t began_ns, wall_ns, cpu_ns;
 };
 
 struct muster_progress {
@@ -121,7 +142,7 @@ struct muster_batch {
     bool unordered;         /* on_result as jobs end, not in order of index */
     bool failures_only;     /* on_result only for jobs that failed */
     bool want_arguments;    /* fill muster_result.argument for jobs that succeeded, too */
-    bool want_timings;      /* measure every job (two clock readings a job) */
+    bool want_timings;      /* measure every job (four clock readings a job) */
     /* Called once for every job that succeeded (not with failures_only) or failed, for none
      * that was cancelled. Not 0 ends the batch early; muster_map returns that value. */
     int (*on_result)(void *context, const struct muster_result *result);
@@ -143,6 +164,11 @@ struct muster_summary {
     uint64_t cpu_ns;              /* of this process and its workers meanwhile */
     uint64_t execute_ns;          /* inside the function, added over the workers */
     uint64_t execute_cpu_ns;
+    uint64_t voluntary_switches;   /* of this process and its workers: a thread waited, */
+    uint64_t involuntary_switches; /* and a thread was made to */
+    /* The longest that the caller's thread was kept from doing anything else: between two
+     * moments at which it waited, or looked for an interrupt. */
+    uint64_t stall_ns;
     unsigned workers;
 };
 

@@ -93,10 +93,11 @@ static int wait_welcome(struct processes *p, struct muster_error *ret_error)
     }
 }
 
-static void processes_close(struct model *model)
+static void processes_close(struct model *model, struct task **ended)
 {
     struct processes *p = (struct processes *)model;
 
+    (void)ended;
     if (p->coordinator) {
         wire_send(p->wire, NULL, &(struct proto_message){.type = PROTO_STOP});
         coordinator_stop(p->coordinator);
@@ -137,7 +138,7 @@ static int processes_open(const struct muster_options *options, const struct reg
     if (result == 0)
         result = wait_welcome(p, ret_error);
     if (result != 0) {
-        processes_close(&p->model);
+        processes_close(&p->model, NULL);
         return result;
     }
     *ret_model = &p->model;

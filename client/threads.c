@@ -245,10 +245,11 @@ static void stop_workers(struct pool *pool)
 }
 
 /* Takes a pool that was built in part. */
-static void close_threads(struct model *model)
+static void close_threads(struct model *model, struct task **ended)
 {
     struct pool *pool = (struct pool *)model;
 
+    (void)ended;
     stop_workers(pool);
     for (unsigned i = 0; i < pool->worker_count; i++) {
         local_runner_fini(&pool->workers[i].runner);
@@ -321,7 +322,7 @@ static int open_threads(const struct muster_options *options, const struct regis
     else if ((code = start_workers(pool, options->pin, ret_error)) == 0)
         *ret_model = &pool->model;
     if (code != 0)
-        close_threads(&pool->model);
+        close_threads(&pool->model, NULL);
     return code;
 }
 

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -25,6 +26,9 @@ enum { FAILURE_TEXT_MAX = 1000 };
 
 _Static_assert(FAILURE_TEXT_MAX < (int)MUSTER_ERROR_TEXT_BYTES,
                "a cut text still sees the byte behind the cut");
+
+/* How soon a wait for a descriptor sees that it is cancelled. */
+static const uint64_t LOOK_NS = 50 * CLOCK_NS_PER_MS;
 
 /* Control characters become '?', and a text that is too long ends at a UTF-8 character. */
 static void tidy_text(char *text)
@@ -104,6 +108,37 @@ static int sleep_seconds(muster_call *base, double seconds)
     return MUSTER_ECANCELLED;
 }
 
+/* Looks at the flag every so often while it polls, since a flag has no descriptor. */
+static int wait_fd(muster_call *base, int fd, short events, double seconds)
+{
+    struct call *call = (struct call *)base;
+    uint64_t deadline_ns = seconds < 0 ? CLOCK_NEVER : deadline_after(seconds);
+    struct pollfd item = {.fd = fd, .events = events};
+
+    while (!is_raised(call->cancel)) {
+        uint64_t now_ns = clock_now_ns(), look_ns = clock_after(now_ns, LOOK_NS);
+        int ready = poll(&item, 1, clock_poll_ms(now_ns, look_ns < deadline_ns ? look_ns : deadline_ns));
+
+        if (ready > 0 && (item.revents & POLLNVAL))
+            return muster_call_fail(base, "cannot wait for descriptor %d: it is not open", fd);
+        if (ready > 0)
+            return 0;
+        if (ready < 0 && errno != EINTR)
+            return muster_call_fail(base, "cannot wait for descriptor %d: %s", fd, strerror(errno));
+        if (clock_now_ns() >= deadline_ns)
+            return 1;
+    }
+    return MUSTER_ECANCELLED;
+}
+
+static int block(muster_call *base, void (*run)(void *context), void *context)
+{
+    if (is_raised(((struct call *)base)->cancel))
+        return MUSTER_ECANCELLED;
+    run(context);
+    return 0;
+}
+
 void call_cancel_raise(struct call_cancel *cancel)
 {
     int saved = errno;
@@ -113,20 +148,23 @@ void call_cancel_raise(struct call_cancel *cancel)
     errno = saved;
 }
 
-static const struct muster_call_ops blocking_ops = {
-    .size = sizeof blocking_ops,
+const struct muster_call_ops call_blocking_ops = {
+    .size = offsetof(struct muster_call_ops, fetch),
     .fail = fail,
     .cancelled = cancelled,
     .progress = progress,
     .sleep = sleep_seconds,
+    .wait_fd = wait_fd,
+    .block = block,
 };
 
 void call_init(struct call *call, msgpack_zone *zone, struct call_cancel *cancel, _Atomic uint32_t *progress)
 {
-    call->base.ops = &blocking_ops;
+    call->base.ops = &call_blocking_ops;
     call->base.zone = zone;
     call->cancel = cancel;
     call->progress = progress;
+    call->host = NULL;
     call->text[0] = '\0';
 }
 

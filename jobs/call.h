@@ -24,8 +24,13 @@ struct call {
     muster_call base;                   /* first: a muster_call * is a struct call * */
     struct call_cancel *cancel;         /* borrowed, never NULL */
     _Atomic uint32_t *progress;         /* where progress goes, in 1/1000; borrowed, may be NULL */
+    void *host;                         /* of whoever runs the call, for ops other than those here; or NULL */
     char text[MUSTER_ERROR_TEXT_BYTES]; /* what muster_call_fail said; "" when it was not called */
 };
+
+/* The ops that call_init sets: waits block the thread. Other runners take from them what suits
+ * them. */
+extern const struct muster_call_ops call_blocking_ops;
 
 /* `zone` is borrowed; the caller clears it when it has taken the result. */
 void call_init(struct call *call, msgpack_zone *zone, struct call_cancel *cancel, _Atomic uint32_t *progress);

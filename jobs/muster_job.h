@@ -18,8 +18,11 @@
  *     const muster_plugin muster_plugin_table = MUSTER_PLUGIN(functions);
  *
  * A function runs on one thread at a time per call, but several calls may run at once in one
- * process (the model `threads`): it must not keep state outside its call without
- * synchronisation. It must not exec, change signal dispositions or close descriptors that
+ * process (the models `threads`, `gil`, `loop`): it must not keep state outside its call
+ * without synchronisation. What waits should wait through its call (muster_call_sleep,
+ * _wait_fd, _block, _fetch): that blocks its thread under `inline`, `threads` and `processes`, lets
+ * go of the lock under `gil`, and lets other jobs run under `loop`, where a job has a stack of
+ * 128 KiB. It must not exec, change signal dispositions or close descriptors that
  * are not its own. It may crash: under `processes` that ends its worker and nothing else.
  */
 #ifndef MUSTER_JOB_H
@@ -28,6 +31,7 @@
 #include <msgpack.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -43,6 +47,17 @@ extern "C" {
 
 typedef struct muster_call muster_call;
 
+/* A document to get over HTTP or HTTPS. Zeroed where nothing is said. */
+struct muster_fetch {
+    const char *url;
+    double timeout_s; /* of all of it; 0: 300 s */
+    /* Takes the next bytes of the body; must not wait. Not 0 ends the transfer, which then
+     * fails. NULL: the body is passed over. */
+    int (*on_body)(void *context, const void *bytes, size_t size);
+    void *context;
+    long status; /* out: of the answer, after redirections (10 at most) */
+};
+
 /* One call of a function, made by whatever runs it. Owned by the runner; valid until the
  * function returns. */
 struct muster_call {
@@ -56,6 +71,10 @@ struct muster_call_ops {
     bool (*cancelled)(muster_call *call);
     void (*progress)(muster_call *call, double fraction);
     int (*sleep)(muster_call *call, double seconds);
+    /* Later than the members above: check `size` (the inline functions below do). */
+    int (*wait_fd)(muster_call *call, int fd, short events, double seconds);
+    int (*block)(muster_call *call, void (*run)(void *context), void *context);
+    int (*fetch)(muster_call *call, struct muster_fetch *fetch);
 };
 
 /* The function: reads *argument (borrowed, immutable, valid during the call), writes
@@ -126,6 +145,35 @@ static inline void muster_call_progress(muster_call *call, double fraction)
 static inline int muster_call_sleep(muster_call *call, double seconds)
 {
     return call->ops->sleep(call, seconds);
+}
+
+/* Waits until `fd`, a socket or pipe, has one of the poll(2) `events`, `seconds` at most
+ * (negative: as long as it takes). 0; 1 when the time was over; negative when the call was cancelled
+ * or failed. */
+static inline int muster_call_wait_fd(muster_call *call, int fd, short events, double seconds)
+{
+    if (call->ops->size < offsetof(struct muster_call_ops, wait_fd) + sizeof call->ops->wait_fd)
+        return muster_call_fail(call, "this muster is too old to wait for a descriptor");
+    return call->ops->wait_fd(call, fd, events, seconds);
+}
+
+/* Calls run(context), which may block and must not use the call, where that holds nobody up:
+ * on another thread under `loop`, without the lock under `gil`, else just so. 0 once it has
+ * returned; not 0, without having run it, when the call is cancelled or it cannot be run. */
+static inline int muster_call_block(muster_call *call, void (*run)(void *context), void *context)
+{
+    if (call->ops->size < offsetof(struct muster_call_ops, block) + sizeof call->ops->block)
+        return muster_call_fail(call, "this muster is too old to block outside of the loop");
+    return call->ops->block(call, run, context);
+}
+
+/* Gets a document. 0 with an answer, whatever its status; else the call has failed with the
+ * reason (the host does not resolve, refuses, breaks off, is too slow) or is cancelled. */
+static inline int muster_call_fetch(muster_call *call, struct muster_fetch *fetch)
+{
+    if (call->ops->size < offsetof(struct muster_call_ops, fetch) + sizeof call->ops->fetch)
+        return muster_call_fail(call, "this muster is too old to fetch");
+    return call->ops->fetch(call, fetch);
 }
 
 #ifdef __cplusplus

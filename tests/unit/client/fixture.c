@@ -72,7 +72,7 @@ void fixture_open(struct fixture *fixture, const struct model_ops *ops, unsigned
 
 void fixture_close(struct fixture *fixture)
 {
-    fixture->model->ops->close(fixture->model);
+    fixture->model->ops->close(fixture->model, &(struct task *){NULL});
     free(fixture->outcomes);
     close(fixture_started);
 }

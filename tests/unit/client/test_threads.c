@@ -247,7 +247,7 @@ static void pinned_workers_run_on_allowed_cores(void)
     struct model *model;
 
     CHECK(model_threads.open(&options, NULL, &model, &error) == 0);
-    model_threads.close(model);
+    model_threads.close(model, &(struct task *){NULL});
 }
 
 int main(void)
