@@ -27,8 +27,6 @@
 #ifndef MUSTER_FUTURE_H
 #define MUSTER_FUTURE_H
 
-#include "base/error.h"
-
 #include <msgpack.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,7 +34,8 @@
 
 typedef struct muster muster;
 typedef struct muster_future muster_future;
-struct muster_result;
+struct muster_result; /* muster.h */
+struct muster_error;  /* base/error.h */
 
 /* --- futures */
 
