@@ -46,6 +46,11 @@ static const char help_muster[] =
     "      --chunk N|auto    Jobs that travel together. auto, the default, aims at\n" \
     "                        a few milliseconds of work.\n"
 
+#define HELP_CONCURRENCY                                                               \
+    "      --concurrency K   Jobs that each worker of processes runs at once, as\n"    \
+    "                        coroutines on one thread, so that their waits overlap;\n" \
+    "                        default 1. Of loop: at most so many at once; 10000.\n"
+
 #define HELP_PLUGIN                                                                   \
     "      --plugin FILE     Load functions from a shared object; may be repeated.\n" \
     "                        A name without / is looked for in the directories of\n"  \
@@ -70,7 +75,7 @@ static const char help_map[] =
     "Running\n" HELP_WORKERS
     "      --model MODEL     processes (the default), threads, or inline: one after\n"
     "                        another in this process. Only processes survive a crash\n"
-    "                        and can end a job.\n" HELP_CHUNK
+    "                        and can end a job.\n" HELP_CONCURRENCY HELP_CHUNK
     "      --timeout SECONDS End a job that takes longer; it has failed.\n"
     "      --retries N       Try a job that failed or timed out up to N times more.\n"
     "      --crash-limit N   Give a job up that killed its worker N times. Default 3.\n"
@@ -117,7 +122,10 @@ static const char help_compare[] =
     "Options\n" HELP_WORKERS "      --models LIST     What to compare. Default: inline,threads,processes.\n"
     "                        inline is always run: the others are measured by it.\n"
     "      --rounds N        Rounds in which the models take turns; medians are\n"
-    "                        reported. Default 3.\n" HELP_CHUNK HELP_PIN HELP_PLUGIN
+    "                        reported. Default 3.\n" HELP_CONCURRENCY HELP_CHUNK HELP_PIN HELP_PLUGIN
+    "      --timeline        Draw below the table who computed and who waited, when.\n"
+    "      --html FILE       Write the table, the speedups and the timelines to FILE,\n"
+    "                        a page that needs no network.\n"
     "  -o, --output FORMAT   text (the default): a table and a sentence; json: an\n"
     "                        array of objects: model, workers, jobs, wall_s, cpu_s,\n"
     "                        speedup, efficiency, utilization, overhead_us_per_job.\n" HELP_PROGRESS "\n"
@@ -158,6 +166,7 @@ static const char help_worker[] =
     "      --plugin FILE       Load functions from a shared object; may be repeated.\n"
     "      --memory BYTES      Data it may allocate.\n"
     "      --cpu N             The core to stay on.\n"
+    "      --concurrency K     Jobs it runs at once, as coroutines. Default 1.\n"
     "      --check-plugin FILE Load the plug-in, and say whether that went well.\n";
 
 static const struct {

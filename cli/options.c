@@ -21,12 +21,14 @@ enum option_id {
     OPTION_OUTPUT = 'o',
     OPTION_CHECK_PLUGIN = 256, /* from here on there is no letter */
     OPTION_CHUNK,
+    OPTION_CONCURRENCY,
     OPTION_CONNECT,
     OPTION_CPU,
     OPTION_CRASH_LIMIT,
     OPTION_FLIGHT_FD,
     OPTION_HALT,
     OPTION_HEARTBEAT,
+    OPTION_HTML,
     OPTION_MEMORY,
     OPTION_MODEL,
     OPTION_MODELS,
@@ -39,6 +41,7 @@ enum option_id {
     OPTION_RETRIES,
     OPTION_ROUNDS,
     OPTION_STATS,
+    OPTION_TIMELINE,
     OPTION_TIMEOUT,
     OPTION_UNORDERED,
 };
@@ -64,12 +67,14 @@ static const struct {
     {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | FUNCTIONS},
     {"check-plugin", OPTION_CHECK_PLUGIN, required_argument, WORKER},
     {"chunk", OPTION_CHUNK, required_argument, MAP | COMPARE},
+    {"concurrency", OPTION_CONCURRENCY, required_argument, MAP | COMPARE | WORKER},
     {"connect", OPTION_CONNECT, required_argument, WORKER},
     {"cpu", OPTION_CPU, required_argument, WORKER},
     {"crash-limit", OPTION_CRASH_LIMIT, required_argument, MAP},
     {"flight-fd", OPTION_FLIGHT_FD, required_argument, WORKER},
     {"halt", OPTION_HALT, required_argument, MAP},
     {"heartbeat", OPTION_HEARTBEAT, required_argument, MAP},
+    {"html", OPTION_HTML, required_argument, COMPARE},
     {"memory", OPTION_MEMORY, required_argument, MAP | WORKER},
     {"model", OPTION_MODEL, required_argument, MAP},
     {"models", OPTION_MODELS, required_argument, COMPARE},
@@ -82,6 +87,7 @@ static const struct {
     {"retries", OPTION_RETRIES, required_argument, MAP},
     {"rounds", OPTION_ROUNDS, required_argument, COMPARE},
     {"stats", OPTION_STATS, required_argument, MAP},
+    {"timeline", OPTION_TIMELINE, no_argument, COMPARE},
     {"timeout", OPTION_TIMEOUT, required_argument, MAP},
     {"unordered", OPTION_UNORDERED, no_argument, MAP},
 };
@@ -194,6 +200,9 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return 0;
     case OPTION_CHUNK:
         return take_chunk(text, &o->chunk_jobs, ret_error);
+    case OPTION_CONCURRENCY:
+        return take_integer(text, 1, PROTO_CONCURRENCY_MAX,
+                            verb == VERB_WORKER ? &o->worker.concurrency : &o->open.concurrency, ret_error);
     case OPTION_CONNECT:
         o->worker.endpoint = text;
         return 0;
@@ -207,6 +216,9 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return quantity_halt(text, &o->halt_failures, &o->halt_now, ret_error);
     case OPTION_HEARTBEAT:
         return take_seconds(text, &o->open.heartbeat_s, ret_error);
+    case OPTION_HTML:
+        o->html = text;
+        return 0;
     case OPTION_MEMORY:
         return quantity_size(text, verb == VERB_MAP ? &o->open.memory_bytes : &o->worker.memory_bytes,
                              ret_error);
@@ -236,6 +248,9 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return take_integer(text, 1, ROUNDS_MAX, &o->rounds, ret_error);
     case OPTION_STATS:
         o->stats = text;
+        return 0;
+    case OPTION_TIMELINE:
+        o->timeline = true;
         return 0;
     case OPTION_TIMEOUT:
         return take_seconds(text, &o->timeout_s, ret_error);

@@ -39,6 +39,8 @@ struct options {
     enum muster_model models[COMPARE_MODELS_MAX];
     size_t model_count;
     unsigned rounds;
+    bool timeline;    /* draw who worked and who waited */
+    const char *html; /* write a page there; NULL: none */
 
     struct worker_options worker;
     const char *check_plugin;

@@ -57,6 +57,9 @@ enum {
     /* Arguments in one ARGUMENTS message. */
     PROTO_BLOCK_JOBS_MAX = 4096,
 
+    /* Jobs that one worker runs at once, each on a stack of its own. */
+    PROTO_CONCURRENCY_MAX = 20000,
+
     PROTO_FUNCTION_NAME_MAX = 64, /* bytes */
     PROTO_TEXT_MAX = 1000,        /* bytes of an error text; longer ones are cut */
     PROTO_PEER_NAME_MAX = 64,     /* bytes of a routing id */

@@ -17,6 +17,7 @@ struct worker_options {
     unsigned plugin_count;
     uint64_t memory_bytes; /* limit of data memory; 0: none */
     int cpu;               /* core to run on; -1: any */
+    unsigned concurrency;  /* jobs it runs at once, as coroutines; 0: 1 */
 };
 
 /* Runs until the coordinator says STOP. Returns the exit status: 0, or 255 after one line on

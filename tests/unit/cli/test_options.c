@@ -56,6 +56,9 @@ Test(options, defaults_are_those_of_the_help)
     cr_assert_eq(options.model_count, 3);
     cr_assert_eq(options.models[0], MUSTER_INLINE);
     cr_assert_eq(options.rounds, 3);
+    cr_assert_eq(options.open.concurrency, 0);
+    cr_assert_not(options.timeline);
+    cr_assert_null(options.html);
 }
 
 Test(options, options_stand_before_and_after_the_function_and_the_arguments)
@@ -112,6 +115,7 @@ Test(options, unknown_options_are_named)
     expect_refused(VERB_MAP, "map --models inline f", "--models");
     expect_refused(VERB_MAP, "map --p f", "ambiguous option --p");
     expect_refused(VERB_MAP, "map --pin=1 f", "--pin takes no value");
+    expect_refused(VERB_MAP, "map --timeline f", "--timeline");
     expect_refused(VERB_MAP, "map f -j ::: 1", "-j needs a value");
     expect_refused(VERB_MAP, "map f --chunk", "--chunk needs a value");
     expect_refused(VERB_COMPARE, "compare --retries 1 f", "--retries");
@@ -126,6 +130,8 @@ Test(options, bad_values_name_the_option_and_what_it_got)
     expect_refused(VERB_MAP, "map --timeout 0 f", "--timeout 0: ");
     expect_refused(VERB_MAP, "map --retries 1001 f", "--retries 1001: ");
     expect_refused(VERB_MAP, "map --crash-limit 0 f", "--crash-limit 0: ");
+    expect_refused(VERB_MAP, "map --concurrency 0 f", "--concurrency 0: ");
+    expect_refused(VERB_WORKER, "worker --concurrency 20001", "--concurrency 20001: ");
     expect_refused(VERB_MAP, "map --halt soon f", "--halt soon: ");
     expect_refused(VERB_MAP, "map --memory 0 f", "--memory 0: ");
     expect_refused(VERB_MAP, "map --heartbeat x f", "--heartbeat x: ");
@@ -143,7 +149,8 @@ Test(options, every_value_arrives)
 {
     expect_ok(VERB_MAP,
               "map f --chunk 8 --timeout 0.5 --retries 2 --crash-limit 4 --halt now,fail=3 --memory 1M "
-              "--heartbeat 2 --pin --plugin a.so --plugin b.so --unordered --stats - --no-progress");
+              "--heartbeat 2 --concurrency 500 --pin --plugin a.so --plugin b.so --unordered --stats - "
+              "--no-progress");
     cr_assert_eq(options.chunk_jobs, 8);
     cr_assert_eq(options.timeout_s, 0.5);
     cr_assert_eq(options.retries, 2);
@@ -152,17 +159,22 @@ Test(options, every_value_arrives)
     cr_assert(options.halt_now);
     cr_assert_eq(options.open.memory_bytes, 1 << 20);
     cr_assert_eq(options.open.heartbeat_s, 2);
+    cr_assert_eq(options.open.concurrency, 500);
     cr_assert(options.open.pin);
     cr_assert_eq(options.open.plugin_count, 2);
     cr_assert_str_eq(options.open.plugins[1], "b.so");
     cr_assert(options.unordered);
     cr_assert_str_eq(options.stats, "-");
     cr_assert_eq(options.progress, PROGRESS_NEVER);
-    expect_ok(VERB_COMPARE, "compare f --models processes,threads --rounds 7");
+    expect_ok(VERB_COMPARE,
+              "compare f --models processes,threads --rounds 7 --concurrency 2 --timeline --html p.html");
     cr_assert_eq(options.model_count, 2);
     cr_assert_eq(options.models[0], MUSTER_PROCESSES);
     cr_assert_eq(options.models[1], MUSTER_THREADS);
     cr_assert_eq(options.rounds, 7);
+    cr_assert_eq(options.open.concurrency, 2);
+    cr_assert(options.timeline);
+    cr_assert_str_eq(options.html, "p.html");
 }
 
 Test(options, worker_options_arrive_and_default_to_none)
@@ -176,11 +188,13 @@ Test(options, worker_options_arrive_and_default_to_none)
     cr_assert_eq(options.worker.memory_bytes, 0);
     cr_assert_eq(options.worker.plugin_count, 0);
     expect_ok(VERB_WORKER,
-              "worker --connect e --name n --parent 12 --flight-fd 5 --plugin p.so --memory 4096 --cpu 0");
+              "worker --connect e --name n --parent 12 --flight-fd 5 --plugin p.so --memory 4096 --cpu 0 "
+              "--concurrency 20000");
     cr_assert_eq(options.worker.parent_pid, 12);
     cr_assert_eq(options.worker.flight_fd, 5);
     cr_assert_eq(options.worker.cpu, 0);
     cr_assert_eq(options.worker.memory_bytes, 4096);
+    cr_assert_eq(options.worker.concurrency, 20000);
     cr_assert_eq(options.worker.plugin_count, 1);
     cr_assert_str_eq(options.worker.plugins[0], "p.so");
 }
