@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A batch that runs in this process, for the models inline and threads: running a chunk of
- * jobs, keeping what came out, and giving it to the caller.
+ * Jobs that run in this process, for the models inline and threads: running a chunk of a
+ * batch, keeping what came out, and giving it to the caller; and running a single job.
  *
  * The struct local_batch has three parts: settings that nobody writes during the batch,
  * flags that any thread may set and read, and the caller's own books. A chunk belongs to one
@@ -12,6 +12,8 @@
 
 #include "client/feed.h"
 #include "client/muster.h"
+#include "client/stall.h"
+#include "client/task.h"
 #include "jobs/call.h"
 
 #include <stdalign.h>
@@ -37,22 +39,28 @@ struct local_batch {
     const char *reason; /* of `code`, static */
     bool muted;         /* a callback failed: none is called again */
     uint64_t started_ns, ticked_ns;
+    struct stall stall;
 };
 
 /* How one job ended that is worth a record: it failed, or its result is wanted. */
 struct local_result {
     msgpack_object value; /* in the chunk's memory; nil when it failed */
     const char *text;     /* why it failed; NULL when it did not */
-    uint64_t wall_ns, cpu_ns;
-    uint32_t position; /* in the chunk */
+    uint32_t position;    /* in the chunk */
     int32_t code;
     uint32_t attempts;
+};
+
+/* When its last attempt ran; of batches that want to know. */
+struct local_timing {
+    uint64_t began_ns, wall_ns, cpu_ns;
 };
 
 struct local_chunk {
     struct local_chunk *next, *prev; /* for whoever holds it in a list */
     struct feed_jobs jobs;           /* all ended once local_run is through */
     struct local_result *results;
+    struct local_timing *timings; /* as many as results; NULL unless they are measured */
     uint32_t result_count, result_capacity;
     unsigned worker;
     uint64_t failed, retried, execute_ns, cpu_ns;
@@ -100,6 +108,10 @@ void local_chunk_destroy(struct local_chunk *chunk);
 /* Runs the chunk's jobs in order until all ended, the batch was stopped, or enough came of
  * it for one delivery. Returns the jobs that did not end; the chunk keeps those that did. */
 struct feed_jobs local_run(struct local_runner *runner, struct local_batch *run, struct local_chunk *chunk);
+
+/* Runs a single job and sets how it ended, but for its index: with its retries, unless its
+ * cancel flag is raised, which may happen meanwhile. */
+void local_run_task(struct local_runner *runner, struct task *task);
 
 /* Adds what the chunk did to the summary. */
 void local_account(struct local_batch *run, const struct local_chunk *chunk);

@@ -29,6 +29,7 @@ void local_batch_init(struct local_batch *run, const muster_function *function,
     run->reason = NULL;
     run->muted = false;
     run->started_ns = run->ticked_ns = clock_now_ns();
+    run->stall = (struct stall){.since_ns = run->started_ns};
 }
 
 void local_stop(struct local_batch *run, bool now)
@@ -73,11 +74,14 @@ void local_deliver(struct local_batch *run, const struct local_chunk *chunk)
             .text = kept->text,
             .attempts = kept->attempts,
             .worker = chunk->worker,
-            .wall_ns = kept->wall_ns,
-            .cpu_ns = kept->cpu_ns,
         };
         int code;
 
+        if (batch->want_timings) {
+            result.began_ns = chunk->timings[i].began_ns;
+            result.wall_ns = chunk->timings[i].wall_ns;
+            result.cpu_ns = chunk->timings[i].cpu_ns;
+        }
         if (kept->code == 0)
             result.value = &kept->value;
         if (kept->code != 0 || batch->want_arguments)
@@ -114,8 +118,12 @@ static unsigned look(struct local_batch *run, int source_fd, int completion_fd, 
         {.fd = source_fd, .events = POLLIN},
         {.fd = completion_fd, .events = POLLIN},
     };
+    int ready;
 
-    if (poll(fds, 3, timeout_ms) <= 0)
+    stall_end(&run->stall, clock_now_ns());
+    ready = poll(fds, 3, timeout_ms);
+    stall_begin(&run->stall, clock_now_ns());
+    if (ready <= 0)
         return 0;
     if ((fds[0].revents | fds[1].revents) & POLLNVAL)
         local_give_up(run, MUSTER_EINVALID, "the source or the interrupt is no open descriptor");
@@ -147,6 +155,8 @@ int local_finish(struct local_batch *run, const struct feed *feed, uint64_t tota
 {
     struct muster_summary *summary = run->summary;
 
+    stall_end(&run->stall, clock_now_ns());
+    summary->stall_ns = run->stall.longest_ns;
     summary->jobs = total;
     summary->cancelled = total - summary->succeeded - summary->failed;
     if (run->code != 0)

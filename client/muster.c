@@ -15,6 +15,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { CRASH_LIMIT_DEFAULT = 3 };
 
@@ -282,22 +283,34 @@ static int check_batch(const struct muster *m, const struct muster_batch *batch,
     return 0;
 }
 
+static void count_switches(const struct rusage *before, struct muster_summary *summary)
+{
+    struct rusage now;
+
+    getrusage(RUSAGE_SELF, &now);
+    summary->voluntary_switches += (uint64_t)(now.ru_nvcsw - before->ru_nvcsw);
+    summary->involuntary_switches += (uint64_t)(now.ru_nivcsw - before->ru_nivcsw);
+}
+
 int muster_map(struct muster *m, const struct muster_batch *batch, struct muster_summary *ret_summary,
                struct muster_error *ret_error)
 {
     struct muster_summary summary = {.workers = m->options.workers};
     struct muster_batch checked;
     const muster_function *function;
+    struct rusage before;
     uint64_t wall_ns, cpu_ns;
     int code = check_batch(m, batch, &checked, &function, ret_error);
 
     if (code != 0)
         return code;
+    getrusage(RUSAGE_SELF, &before);
     cpu_ns = clock_process_cpu_ns();
     wall_ns = clock_now_ns();
     code = m->model->ops->map(m->model, function, &checked, &summary, ret_error);
     summary.wall_ns = clock_now_ns() - wall_ns;
     summary.cpu_ns += clock_process_cpu_ns() - cpu_ns;
+    count_switches(&before, &summary);
     if (ret_summary)
         *ret_summary = summary;
     return code;

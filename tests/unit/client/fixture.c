@@ -30,6 +30,7 @@ static int take(void *context, const struct muster_result *result)
         outcome->code = result->code;
         outcome->attempts = result->attempts;
         outcome->worker = result->worker;
+        outcome->began_ns = result->began_ns;
         outcome->wall_ns = result->wall_ns;
         outcome->value = outcome->argument = UINT64_MAX;
         CHECK((result->code == 0) == (result->value != NULL));

@@ -29,7 +29,7 @@ struct outcome {
     int code;
     uint64_t value, argument; /* UINT64_MAX: none */
     unsigned attempts, worker;
-    uint64_t wall_ns;
+    uint64_t began_ns, wall_ns;
     char text[64];
 };
 

@@ -3,6 +3,7 @@
  * What inline and threads have in common: every check below runs under both, threads with
  * one and with several workers.
  */
+#include "base/clock.h"
 #include "fixture.h"
 
 #include <fcntl.h>
@@ -316,13 +317,34 @@ static void an_interrupt_ends_running_jobs_and_keeps_finished_results(const stru
 
 static void timings_are_measured_when_they_are_wanted(const struct setting *s)
 {
+    uint64_t before_ns = clock_now_ns();
     struct fixture f;
 
     fixture_open(&f, s->ops, s->workers, 100);
     f.batch.want_timings = true;
     CHECK(fixture_map(&f, job_bulky) == 0 && f.outcomes[50].wall_ns > 0);
+    for (unsigned i = 1; i <= 100; i++)
+        CHECK(f.outcomes[i].began_ns >= before_ns &&
+              f.outcomes[i].began_ns + f.outcomes[i].wall_ns <= clock_now_ns());
     f.batch.want_timings = false;
-    CHECK(fixture_map(&f, job_bulky) == 0 && f.outcomes[50].wall_ns == 0);
+    CHECK(fixture_map(&f, job_bulky) == 0 && f.outcomes[50].wall_ns == 0 && f.outcomes[50].began_ns == 0);
+    fixture_close(&f);
+}
+
+static int job_wait(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    (void)argument;
+    (void)ret_result;
+    return muster_call_sleep(call, 0.4);
+}
+
+static void the_callers_stall_is_a_job_of_inline_and_none_of_the_pool(const struct setting *s)
+{
+    struct fixture f;
+
+    fixture_open(&f, s->ops, s->workers, 1);
+    CHECK(fixture_map(&f, job_wait) == 0);
+    CHECK((f.summary.stall_ns >= 400 * CLOCK_NS_PER_MS) == (s->ops == &model_inline));
     fixture_close(&f);
 }
 
@@ -379,6 +401,7 @@ static const struct {
     TEST(a_halt_starts_no_further_job),
     TEST(an_interrupt_ends_running_jobs_and_keeps_finished_results),
     TEST(timings_are_measured_when_they_are_wanted),
+    TEST(the_callers_stall_is_a_job_of_inline_and_none_of_the_pool),
     TEST(results_and_arguments_larger_than_a_chunk_pass_whole),
     TEST(a_model_maps_again_after_a_batch_that_ended_early),
 #undef TEST

@@ -161,6 +161,18 @@ Test(muster, batch_without_callbacks_is_counted_and_timed)
     muster_close(NULL);
 }
 
+Test(muster, jobs_that_wait_are_counted_as_voluntary_switches)
+{
+    struct muster_batch batch = {.function = "request", .source = muster_source_range(1, 1)};
+    struct muster_summary summary = {.jobs = 0};
+    struct muster_error error;
+    muster *m = open_inline();
+
+    cr_assert_eq(muster_map(m, &batch, &summary, &error), 0);
+    cr_expect_geq(summary.voluntary_switches, 1);
+    muster_close(m);
+}
+
 Test(muster, this_process_may_use_a_core)
 {
     cr_expect_geq(muster_cores(), 1);
