@@ -223,8 +223,11 @@ static void deliver_jobs(struct map *m, const struct wire_frame *frame)
         if (!failed && m->batch->failures_only)
             continue;
         if (outcome->timings) {
-            result.wall_ns = outcome->timings[2 * (size_t)i];
-            result.cpu_ns = outcome->timings[2 * (size_t)i + 1];
+            const uint64_t *timing = &outcome->timings[PROTO_TIMINGS * (size_t)i];
+
+            result.began_ns = outcome->began_ns + timing[0];
+            result.wall_ns = timing[1];
+            result.cpu_ns = timing[2];
         }
         if (!failed) {
             if (value_unpack(slice_bytes(payload), payload->size, &offset, &m->zone, &value) != 0) {
@@ -299,6 +302,8 @@ static void take_ended(struct map *m, const struct proto_ended *ended)
     summary->execute_ns = ended->execute_ns;
     summary->execute_cpu_ns = ended->cpu_ns;
     summary->cpu_ns = ended->process_cpu_ns;
+    summary->voluntary_switches = ended->voluntary;
+    summary->involuntary_switches = ended->involuntary;
     m->ended = true;
 }
 

@@ -294,6 +294,14 @@ static void client_stop(struct core *core, uint64_t now_ns, struct client *clien
     free(client);
 }
 
+/* All of a batch. Jobs that are cancelled by themselves run on, as if that had come too late. */
+static void cancel(struct core *core, struct batch *batch, const struct proto_cancel *cancel, uint64_t now_ns,
+                   struct outbox *outbox)
+{
+    if (cancel->count == 0)
+        give_up(core, batch, cancel->mode, now_ns, outbox);
+}
+
 /* A message about a batch that has ended is passed over: it may have crossed ENDED on the way. */
 static void client_batch_message(struct core *core, uint64_t now_ns, struct client *client,
                                  const struct proto_message *message, uint64_t ticket, struct outbox *outbox)
@@ -308,7 +316,7 @@ static void client_batch_message(struct core *core, uint64_t now_ns, struct clie
     else if (message->type == PROTO_SEAL)
         result = batch->cancel ? 0 : batch_seal(batch, message->seal.total);
     else if (message->type == PROTO_CANCEL)
-        give_up(core, batch, message->cancel.mode, now_ns, outbox);
+        cancel(core, batch, &message->cancel, now_ns, outbox);
     else if (message->consumed.bytes >= batch->consumed_cost && message->consumed.bytes <= batch->sent_cost)
         batch->consumed_cost = message->consumed.bytes;
     else

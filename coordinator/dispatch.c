@@ -128,7 +128,7 @@ static void spawn(struct core *core, uint64_t now_ns, struct worker *worker, str
     worker->state = WORKER_STARTING;
     worker->doom = DOOM_NONE;
     worker->incarnation++;
-    worker->process_cpu_ns = 0;
+    worker->process_cpu_ns = worker->voluntary = worker->involuntary = 0;
     worker->credit = 0;
     worker->heard_ns = now_ns;
     worker->pinged_ns = 0;

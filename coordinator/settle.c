@@ -118,7 +118,7 @@ static bool settle_outcome(struct batch *batch, const struct worker *worker, str
         part.failures = &outcome->failures[i + 1];
         part.failure_count = 0;
         if (part.timings)
-            part.timings = &outcome->timings[2 * (part.first - outcome->first)];
+            part.timings = &outcome->timings[PROTO_TIMINGS * (part.first - outcome->first)];
     }
     settle(batch, run, JOB_SUCCEED, outbox);
     return forward(batch, worker, part, outcome->first + outcome->count, &payload, outbox);
@@ -132,6 +132,15 @@ void settle_late(struct core *core, const struct proto_result *result)
     DL_SEARCH_SCALAR(core->batches, batch, id, result->batch);
     if (batch)
         batch->totals.late += result->outcome.count;
+}
+
+/* Adds to a batch's total what a count of a worker process has grown by since its last report. */
+static void account(uint64_t *total, uint64_t *known, uint64_t now)
+{
+    if (now <= *known)
+        return;
+    *total += now - *known;
+    *known = now;
 }
 
 bool settle_result(struct core *core, struct worker *worker, const struct proto_message *message,
@@ -154,10 +163,9 @@ bool settle_result(struct core *core, struct worker *worker, const struct proto_
     batch->totals.bytes_out += message->payload.size;
     batch->totals.execute_ns += outcome->execute_ns;
     batch->totals.cpu_ns += outcome->cpu_ns;
-    if (result->process_cpu_ns > worker->process_cpu_ns) {
-        batch->totals.process_cpu_ns += result->process_cpu_ns - worker->process_cpu_ns;
-        worker->process_cpu_ns = result->process_cpu_ns;
-    }
+    account(&batch->totals.process_cpu_ns, &worker->process_cpu_ns, result->process_cpu_ns);
+    account(&batch->totals.voluntary, &worker->voluntary, result->process_voluntary);
+    account(&batch->totals.involuntary, &worker->involuntary, result->process_involuntary);
     pacing_report(&batch->pacing, outcome->count, outcome->execute_ns);
     if (outcome->count > 0)
         batch_note_results(batch, outcome->count, message->payload.size);
@@ -176,7 +184,8 @@ static void send_failure(struct batch *batch, const struct worker *worker, const
                          int code, const char *text, struct outbox *outbox)
 {
     struct proto_failure *failure = outbox_alloc(outbox, sizeof *failure);
-    uint64_t *timings = batch->settings.timings ? outbox_alloc(outbox, 2 * sizeof *timings) : NULL;
+    uint64_t *timings =
+        batch->settings.timings ? outbox_alloc(outbox, PROTO_TIMINGS * sizeof *timings) : NULL;
     struct slice nothing = {.blob = blob_copy("", 0)};
     struct proto_outcome outcome = {
         .first = run->first,
@@ -193,7 +202,7 @@ static void send_failure(struct batch *batch, const struct worker *worker, const
         *failure =
             (struct proto_failure){.index = run->first, .code = code, .text = outbox_text(outbox, text)};
         if (timings)
-            timings[0] = timings[1] = 0;
+            memset(timings, 0, PROTO_TIMINGS * sizeof *timings);
         send_results(batch, worker, &outcome, &nothing, outbox);
     }
     blob_unref(nothing.blob);

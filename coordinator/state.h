@@ -37,14 +37,14 @@ struct worker {
     enum worker_state state;
     enum doom doom;
     uint32_t incarnation;
-    unsigned credit;         /* chunks it takes; 0 until it said HELLO */
-    unsigned holds;          /* chunks it has */
-    struct chunk *chunks;    /* owned */
-    uint64_t heard_ns;       /* last sign of life, or when it was spawned or got work after having none */
-    uint64_t pinged_ns;      /* 0: not since it was last heard */
-    uint64_t respawn_ns;     /* ABSENT: not before */
-    uint64_t process_cpu_ns; /* as it last reported */
-    UT_hash_handle hh;       /* by name, while STARTING or READY or DOOMED */
+    unsigned credit;      /* chunks it takes; 0 until it said HELLO */
+    unsigned holds;       /* chunks it has */
+    struct chunk *chunks; /* owned */
+    uint64_t heard_ns;    /* last sign of life, or when it was spawned or got work after having none */
+    uint64_t pinged_ns;   /* 0: not since it was last heard */
+    uint64_t respawn_ns;  /* ABSENT: not before */
+    uint64_t process_cpu_ns, voluntary, involuntary; /* as it last reported */
+    UT_hash_handle hh;                               /* by name, while STARTING or READY or DOOMED */
 };
 
 struct client {

@@ -14,13 +14,13 @@
 #include <string.h>
 
 /* Bytes of an outcome's header beside the texts of its failures: of the fields, of each
- * failure (array, index, code, head of the text) and of each timing. */
-enum { OUTCOME_BYTES = 256, FAILURE_BYTES = 1 + 9 + 2 + 3, TIMING_BYTES = 9 };
+ * failure (array, index, code, head of the text) and of the timings of each job. */
+enum { OUTCOME_BYTES = 256, FAILURE_BYTES = 1 + 9 + 2 + 3, TIMINGS_BYTES = PROTO_TIMINGS * 9 };
 
-static_assert(OUTCOME_BYTES + (uint64_t)PROTO_CHUNK_JOBS_MAX * (FAILURE_BYTES + 2 * TIMING_BYTES + 16) <=
+static_assert(OUTCOME_BYTES + (uint64_t)PROTO_CHUNK_JOBS_MAX * (FAILURE_BYTES + TIMINGS_BYTES + 16) <=
                   PROTO_HEADER_BYTES_MAX,
               "a chunk of failures fits a header with 16 bytes of text each at least");
-static_assert(32 + (uint64_t)PROTO_CHUNK_JOBS_MAX * (4 + 2) <= PROTO_HEADER_ELEMENTS_MAX,
+static_assert(32 + (uint64_t)PROTO_CHUNK_JOBS_MAX * (4 + PROTO_TIMINGS) <= PROTO_HEADER_ELEMENTS_MAX,
               "a chunk of failures and timings fits a header");
 
 static bool indexes_fit(uint64_t first, uint64_t count)
@@ -62,6 +62,8 @@ static void hello_fields(struct field_coder *c, struct proto_message *message)
     m->role = (enum proto_role)role;
     field_u64(c, "pid", 0, UINT64_MAX, &m->pid);
     field_u32(c, "credit", role == PROTO_WORKER, role == PROTO_WORKER ? PROTO_CREDIT_MAX : 0, &m->credit);
+    field_u32(c, "concurrency", role == PROTO_WORKER, role == PROTO_WORKER ? PROTO_CONCURRENCY_MAX : 0,
+              &m->concurrency);
     field_text(c, "software", PROTO_TEXT_MAX, &m->software);
 }
 
@@ -141,7 +143,7 @@ static void grant_fields(struct field_coder *c, struct proto_message *message)
 /* How long the texts of these failures may be for all of them to fit into a header. */
 static uint32_t failure_text_max(const struct proto_outcome *o)
 {
-    uint64_t room = PROTO_HEADER_BYTES_MAX - OUTCOME_BYTES - 2 * TIMING_BYTES * (uint64_t)o->count -
+    uint64_t room = PROTO_HEADER_BYTES_MAX - OUTCOME_BYTES - TIMINGS_BYTES * (uint64_t)o->count -
                     FAILURE_BYTES * (uint64_t)o->failure_count;
     uint64_t texts = 0;
 
@@ -193,7 +195,7 @@ static void failures_field(struct field_coder *c, struct proto_outcome *o)
 
 static void timings_field(struct field_coder *c, struct proto_outcome *o)
 {
-    uint32_t count = 2 * o->count;
+    uint32_t count = PROTO_TIMINGS * o->count;
     struct field_cursor outside;
     uint64_t *read, duration;
 
@@ -219,6 +221,7 @@ static void outcome_fields(struct field_coder *c, uint32_t count_min, struct pro
     field_u32(c, "count", count_min, PROTO_CHUNK_JOBS_MAX, &o->count);
     field_require(c, indexes_fit(o->first, o->count), "count", "makes more jobs than a batch may have");
     field_u32(c, "attempt", 1, UINT32_MAX, &o->attempt);
+    field_u64(c, "began_ns", 0, UINT64_MAX, &o->began_ns);
     field_u64(c, "execute_ns", 0, UINT64_MAX, &o->execute_ns);
     field_u64(c, "cpu_ns", 0, UINT64_MAX, &o->cpu_ns);
     failures_field(c, o);
@@ -260,6 +263,8 @@ static void ended_fields(struct field_coder *c, struct proto_message *message)
     field_u64(c, "execute_ns", 0, UINT64_MAX, &m->execute_ns);
     field_u64(c, "cpu_ns", 0, UINT64_MAX, &m->cpu_ns);
     field_u64(c, "process_cpu_ns", 0, UINT64_MAX, &m->process_cpu_ns);
+    field_u64(c, "voluntary", 0, UINT64_MAX, &m->voluntary);
+    field_u64(c, "involuntary", 0, UINT64_MAX, &m->involuntary);
     field_text(c, "text", PROTO_TEXT_MAX, &m->text);
 }
 
@@ -271,6 +276,11 @@ static void cancel_fields(struct field_coder *c, struct proto_message *message)
     field_u64(c, "id", 1, UINT64_MAX, &m->id);
     field_u32(c, "mode", PROTO_CANCEL_SOON, PROTO_CANCEL_NOW, &mode);
     m->mode = (enum proto_cancel_mode)mode;
+    field_u64(c, "first", 0, PROTO_BATCH_JOBS_MAX, &m->first);
+    field_u64(c, "count", 0, PROTO_BATCH_JOBS_MAX, &m->count);
+    field_require(c, (m->first == 0) == (m->count == 0), "count", "does not go with first");
+    field_require(c, m->count == 0 || indexes_fit(m->first, m->count), "count",
+                  "makes more jobs than a batch may have");
 }
 
 static void chunk_fields(struct field_coder *c, struct proto_message *message)
@@ -301,6 +311,8 @@ static void result_fields(struct field_coder *c, struct proto_message *message)
     field_u64(c, "chunk", 1, UINT64_MAX, &m->chunk);
     field_bool(c, "final", &m->final);
     field_u64(c, "process_cpu_ns", 0, UINT64_MAX, &m->process_cpu_ns);
+    field_u64(c, "process_voluntary", 0, UINT64_MAX, &m->process_voluntary);
+    field_u64(c, "process_involuntary", 0, UINT64_MAX, &m->process_involuntary);
     outcome_fields(c, m->final ? 0 : 1, &m->outcome);
 }
 
@@ -320,13 +332,13 @@ static const struct layout {
     uint32_t count;
     void (*fields)(struct field_coder *c, struct proto_message *message);
 } layouts[] = {
-    [PROTO_HELLO] = {5, hello_fields},       [PROTO_WELCOME] = {2, welcome_fields},
+    [PROTO_HELLO] = {6, hello_fields},       [PROTO_WELCOME] = {2, welcome_fields},
     [PROTO_ERROR] = {3, error_fields},       [PROTO_SUBMIT] = {11, submit_fields},
     [PROTO_ACCEPTED] = {2, accepted_fields}, [PROTO_ARGUMENTS] = {3, arguments_fields},
     [PROTO_SEAL] = {2, seal_fields},         [PROTO_GRANT] = {2, grant_fields},
-    [PROTO_RESULTS] = {9, results_fields},   [PROTO_CONSUMED] = {2, consumed_fields},
-    [PROTO_ENDED] = {15, ended_fields},      [PROTO_CANCEL] = {2, cancel_fields},
-    [PROTO_CHUNK] = {10, chunk_fields},      [PROTO_RESULT] = {11, result_fields},
+    [PROTO_RESULTS] = {10, results_fields},  [PROTO_CONSUMED] = {2, consumed_fields},
+    [PROTO_ENDED] = {17, ended_fields},      [PROTO_CANCEL] = {4, cancel_fields},
+    [PROTO_CHUNK] = {10, chunk_fields},      [PROTO_RESULT] = {14, result_fields},
     [PROTO_PING] = {1, ping_fields},         [PROTO_PONG] = {1, ping_fields},
     [PROTO_STOP] = {0, no_fields},
 };

@@ -8,7 +8,7 @@
 
 enum {
     /* Version of proto/PROTOCOL.md. A peer of another version is refused at HELLO. */
-    PROTO_VERSION = 1,
+    PROTO_VERSION = 2,
 
     /* msgpack-c's unpacker nests at most 32 containers (MSGPACK_EMBED_STACK_SIZE); a value
      * may nest 28 deep, which leaves the rest for the message around it. */
@@ -28,8 +28,8 @@ enum {
     /* The header frame of one message; its failure texts are cut to fit. */
     PROTO_HEADER_BYTES_MAX = 4 << 20,
 
-    /* Elements of a header frame: each job of a chunk may have two timings and a failure of
-     * four fields, six elements and the array around them. */
+    /* Elements of a header frame: each job of a chunk may have three timings, and a failure of
+     * three fields and the array around them: seven elements. */
     PROTO_HEADER_ELEMENTS_MAX = 8 << 16,
 
     /* Jobs of one chunk. */

@@ -31,7 +31,7 @@
     X(RESULTS, 9)   /* coordinator: jobs that ended; payload */            \
     X(CONSUMED, 10) /* client: how many result bytes it has taken */       \
     X(ENDED, 11)    /* coordinator: the batch is over */                   \
-    X(CANCEL, 12)   /* client, coordinator: end this batch early */        \
+    X(CANCEL, 12)   /* client, coordinator: end jobs early */              \
     X(CHUNK, 13)    /* coordinator: jobs to run; payload when a list */    \
     X(RESULT, 14)   /* worker: jobs of a chunk that ended; payload */      \
     X(PING, 15)     /* coordinator: are you there? */                      \
@@ -56,6 +56,7 @@ struct proto_hello {
     enum proto_role role;
     uint64_t pid;
     uint32_t credit;            /* worker: chunks it takes at once; client: 0 */
+    uint32_t concurrency;       /* worker: jobs it runs at once; client: 0 */
     struct proto_text software; /* "muster 0.1.0", for people */
 };
 
@@ -117,11 +118,16 @@ struct proto_outcome {
     uint64_t first;                       /* index of the first job */
     uint32_t count;                       /* jobs, failed ones included */
     uint32_t attempt;                     /* that ended, counted from 1 */
+    uint64_t began_ns;                    /* CLOCK_MONOTONIC where they ran, about when the first started */
     uint64_t execute_ns, cpu_ns;          /* of all of them together */
     const struct proto_failure *failures; /* ordered by index, each once */
     uint32_t failure_count;
-    const uint64_t *timings; /* count pairs of wall and CPU nanoseconds; NULL: not measured */
+    /* PROTO_TIMINGS for each job: nanoseconds from began_ns to its start, wall, CPU; NULL: not
+     * measured. */
+    const uint64_t *timings;
 };
+
+enum { PROTO_TIMINGS = 3 };
 
 struct proto_results { /* payload */
     uint64_t ticket;
@@ -144,7 +150,8 @@ struct proto_ended {
     uint64_t chunks;                       /* CHUNK messages sent */
     uint64_t bytes_in, bytes_out;          /* payload bytes to and from workers */
     uint64_t execute_ns, cpu_ns;           /* inside the function, all workers */
-    uint64_t process_cpu_ns;               /* of the worker processes while they had this batch */
+    uint64_t process_cpu_ns;               /* of the worker processes while they had this batch, */
+    uint64_t voluntary, involuntary;       /* and their context switches */
     struct proto_text text;                /* of `code` */
 };
 
@@ -154,6 +161,7 @@ enum proto_cancel_mode { PROTO_CANCEL_SOON = 1, PROTO_CANCEL_NOW = 2 };
 struct proto_cancel {
     uint64_t id; /* the client's ticket, or towards a worker the batch */
     enum proto_cancel_mode mode;
+    uint64_t first, count; /* only these jobs; 0, 0: all of them, and no more to come */
 };
 
 struct proto_chunk { /* payload: `count` values when kind is LIST */
@@ -172,7 +180,8 @@ struct proto_chunk { /* payload: `count` values when kind is LIST */
 struct proto_result { /* payload */
     uint64_t batch, chunk;
     bool final;              /* the last message of this chunk: jobs not reported were not started */
-    uint64_t process_cpu_ns; /* of the worker process since it started */
+    uint64_t process_cpu_ns; /* of the worker process since it started, */
+    uint64_t process_voluntary, process_involuntary; /* and its context switches */
     struct proto_outcome outcome;
 };
 

@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -106,7 +107,7 @@ static int begin_report(struct executor *x, const struct proto_chunk *chunk, uin
     struct report *report = &x->report;
 
     msgpack_zone_clear(&report->texts);
-    report->outcome = (struct proto_outcome){.first = first, .attempt = chunk->attempt};
+    report->outcome = (struct proto_outcome){.first = first, .attempt = chunk->attempt, .began_ns = now_ns};
     report->began_ns = now_ns;
     report->began_cpu_ns = clock_thread_cpu_ns();
     if (!report->values.data && x->values_bytes) {
@@ -114,7 +115,7 @@ static int begin_report(struct executor *x, const struct proto_chunk *chunk, uin
         report->values.alloc = report->values.data ? x->values_bytes : 0;
     }
     if (chunk->timings && !report->timings) {
-        report->timings = calloc(2 * (size_t)PROTO_CHUNK_JOBS_MAX, sizeof *report->timings);
+        report->timings = calloc(PROTO_TIMINGS * (size_t)PROTO_CHUNK_JOBS_MAX, sizeof *report->timings);
         if (!report->timings)
             return MUSTER_ENOMEM;
     }
@@ -129,6 +130,7 @@ static int post_report(struct executor *x, const struct proto_chunk *chunk, bool
     struct blob *values = blob_take(report->values.data, report->values.size);
     struct proto_message message = {.type = PROTO_RESULT};
     struct wire_parcel *parcel;
+    struct rusage usage;
     int result;
 
     if (!values)
@@ -137,10 +139,13 @@ static int post_report(struct executor *x, const struct proto_chunk *chunk, bool
     msgpack_sbuffer_init(&report->values);
     report->outcome.failures = report->failures;
     report->outcome.timings = chunk->timings ? report->timings : NULL;
+    getrusage(RUSAGE_SELF, &usage);
     message.result = (struct proto_result){.batch = chunk->batch,
                                            .chunk = chunk->chunk,
                                            .final = final,
                                            .process_cpu_ns = clock_process_cpu_ns(),
+                                           .process_voluntary = (uint64_t)usage.ru_nvcsw,
+                                           .process_involuntary = (uint64_t)usage.ru_nivcsw,
                                            .outcome = report->outcome};
     message.payload = (struct slice){.blob = values, .size = values->size};
     result = wire_pack(&message, &parcel);
@@ -176,8 +181,8 @@ void executor_flush(struct executor *executor, uint64_t began_ns)
         outcome->execute_ns = began_ns - report->began_ns;
         outcome->cpu_ns = 0; /* told with the next report */
         executor->lost = post_report(executor, executor->chunk, false) != 0;
-        *outcome =
-            (struct proto_outcome){.first = outcome->first + outcome->count, .attempt = outcome->attempt};
+        *outcome = (struct proto_outcome){
+            .first = outcome->first + outcome->count, .attempt = outcome->attempt, .began_ns = began_ns};
         msgpack_zone_clear(&report->texts);
         report->began_ns = began_ns;
     }
@@ -300,10 +305,14 @@ static int run_timed(struct executor *x, struct assignment *assignment, const mu
     result = run_job(x, assignment, function, call, place, offset);
     *now_ns = clock_now_ns();
     if (chunk->timings) {
-        uint64_t *timing = &x->report.timings[2 * (size_t)(x->report.outcome.count - 1)];
+        struct proto_outcome *outcome = &x->report.outcome;
+        uint64_t *timing = &x->report.timings[PROTO_TIMINGS * (size_t)(outcome->count - 1)];
 
-        timing[0] = *now_ns - began_ns;
-        timing[1] = clock_thread_cpu_ns() - began_cpu_ns;
+        if (outcome->count == 1)
+            outcome->began_ns = began_ns; /* executor_flush may have moved it on */
+        timing[0] = began_ns - outcome->began_ns;
+        timing[1] = *now_ns - began_ns;
+        timing[2] = clock_thread_cpu_ns() - began_cpu_ns;
     }
     return result;
 }

@@ -156,8 +156,8 @@ static void enqueue(struct link *link, struct wire_frame **frame)
 
 static void cancel_one(struct assignment *assignment, const struct proto_cancel *cancel)
 {
-    if (!assignment || assignment->chunk->batch != cancel->id)
-        return;
+    if (!assignment || assignment->chunk->batch != cancel->id || cancel->count > 0)
+        return; /* a job that is cancelled by itself runs on, as if that had come too late */
     atomic_fetch_or_explicit(&assignment->asked, ASSIGNMENT_SKIP, memory_order_relaxed);
     if (cancel->mode == PROTO_CANCEL_NOW)
         call_cancel_raise(&assignment->cancel);
@@ -335,6 +335,7 @@ static int say_hello(struct link *link)
                 .role = PROTO_WORKER,
                 .pid = (uint64_t)getpid(),
                 .credit = PROTO_CREDIT_MAX,
+                .concurrency = 1,
                 .software = proto_text("muster " MUSTER_VERSION),
             },
     };

@@ -43,7 +43,7 @@ class Golden(unittest.TestCase):
                         protocol.decode(frames[:place] + [other] + frames[place + 1:])
 
     def test_hello_of_another_version_begins_as_every_hello(self):
-        self.assertEqual(protocol.unpack(self.foreign[0])[:2], [protocol.NUMBERS["HELLO"], 2])
+        self.assertEqual(protocol.unpack(self.foreign[0])[:2], [protocol.NUMBERS["HELLO"], 3])
 
 
 class Foreign(harness.Case):
@@ -305,7 +305,7 @@ class ClientOfMuster(Foreign):
         client.peer.send("PONG", nonce=1)
         self.assertEqual(client.receive().code, -protocol.STATE)
         with self.assertRaises(Refused) as refused:
-            client.hello(version=2)
+            client.hello(version=3)
         self.assertEqual(refused.exception.code, -protocol.VERSION_ERROR)
         self.assertEqual(client.hello().workers, 2)
 

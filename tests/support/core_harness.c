@@ -311,9 +311,12 @@ const char *worker_name(unsigned slot)
 
 void worker_hello(unsigned slot, unsigned credit)
 {
-    struct proto_message message = {
-        .type = PROTO_HELLO,
-        .hello = {.version = PROTO_VERSION, .role = PROTO_WORKER, .pid = 100 + slot, .credit = credit}};
+    struct proto_message message = {.type = PROTO_HELLO,
+                                    .hello = {.version = PROTO_VERSION,
+                                              .role = PROTO_WORKER,
+                                              .pid = 100 + slot,
+                                              .credit = credit,
+                                              .concurrency = 1}};
 
     step_message(worker_name(slot), &message);
     expect_sent(worker_name(slot), PROTO_WELCOME);
@@ -325,14 +328,14 @@ struct proto_message result_message(const struct proto_chunk *chunk, const struc
     static uint64_t timings[256];
     uint32_t failed = listed_count(report->failed);
 
-    cr_assert(failed <= 64 && 2 * report->count <= 256);
+    cr_assert(failed <= 64 && PROTO_TIMINGS * report->count <= 256);
     for (uint32_t i = 0; i < failed; i++)
         failures[i] = (struct proto_failure){
             .index = report->failed[i], .code = report->code, .text = proto_text("it failed")};
     if (report->first_code)
         failures[0].code = report->first_code;
-    for (uint32_t i = 0; i < 2 * report->count; i++)
-        timings[i] = 10 * (report->first + i / 2) + i % 2;
+    for (uint32_t i = 0; i < PROTO_TIMINGS * report->count; i++)
+        timings[i] = 10 * (report->first + i / PROTO_TIMINGS) + i % PROTO_TIMINGS;
     blob_unref(values);
     values = pack_values(value_of, report->first, report->count, report->failed);
     return (struct proto_message){
@@ -472,7 +475,8 @@ const struct proto_outcome *expect_results(uint64_t first, uint32_t count, const
     for (uint32_t i = 0; i < outcome->failure_count; i++)
         cr_assert_eq(outcome->failures[i].index, failed[i]);
     for (uint32_t i = 0; outcome->timings && i < count; i++)
-        cr_assert_eq(outcome->timings[2 * i], 10 * (first + i), "job %u has the time of another", i);
+        cr_assert_eq(outcome->timings[PROTO_TIMINGS * i], 10 * (first + i), "job %u has the time of another",
+                     i);
     check_values(&message->payload, value_of, first, count, failed);
     return outcome;
 }

@@ -39,7 +39,7 @@ class Batch:
         self.values = {}  # index: result
         self.failures = {}  # index: (code, text)
         self.attempts = {}  # index: the attempt that ended
-        self.measured = {}  # index: wall and CPU nanoseconds
+        self.measured = {}  # index: when it began, wall and CPU nanoseconds
         self.messages = 0  # RESULTS
         self.error = None  # ERROR about it
         self.ended = None  # ENDED
@@ -57,7 +57,7 @@ class Client:
     def hello(self, version=protocol.VERSION):
         """Says who it is and waits for the answer; returns WELCOME."""
         self.peer.send("HELLO", version=version, role=protocol.CLIENT, pid=os.getpid(), credit=0,
-                       software="a client in Python")
+                       concurrency=0, software="a client in Python")
         answer = self.receive()
         if answer.type == "ERROR":
             raise Refused(answer)
@@ -81,8 +81,8 @@ class Client:
                        window_bytes=window_bytes)
         return batch
 
-    def cancel(self, batch, mode):
-        self.peer.send("CANCEL", id=batch.ticket, mode=mode)
+    def cancel(self, batch, mode, first=0, count=0):
+        self.peer.send("CANCEL", id=batch.ticket, mode=mode, first=first, count=count)
 
     def until(self, condition):
         """Handles messages until the condition is true."""
@@ -150,7 +150,8 @@ class Client:
             else:
                 batch.values[index] = protocol.unpack(next(values))
             if message.timings:
-                batch.measured[index] = tuple(message.timings[2 * position:2 * position + 2])
+                start_ns, *durations = message.timings[3 * position:3 * position + 3]
+                batch.measured[index] = (message.began_ns + start_ns, *durations)
         batch.messages += 1
         batch.received_cost += protocol.cost(message.payload_bytes, message.failures)
         if batch.consumes and batch.received_cost - batch.consumed >= batch.window_bytes // 4:

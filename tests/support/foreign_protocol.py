@@ -11,7 +11,7 @@ import types
 import msgpack
 import zmq
 
-VERSION = 1
+VERSION = 2
 CLIENT, WORKER = 1, 2
 RANGE, LIST = 1, 2
 SOON, NOW = 1, 2
@@ -26,6 +26,7 @@ MESSAGE_COST_BYTES = 3072
 FAILURE_COST_BYTES = 64
 TEXT_MAX = 1000
 WORKERS_MAX = 1024
+CONCURRENCY_MAX = 20000
 TIMEOUT_MS_MAX = 2147483647
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -70,15 +71,15 @@ def failures(value):
 
 
 def timings(value):
-    return value is None or type(value) is list and value and all(map(uint(), value))
+    return value is None or type(value) is list and value and len(value) % 3 == 0 and all(map(uint(), value))
 
 
 ID = uint(1)
 OUTCOME = {"first": uint(1, BATCH_JOBS_MAX + 1), "count": uint(0, CHUNK_JOBS_MAX), "attempt": uint(1, 2**32 - 1),
-           "execute_ns": uint(), "cpu_ns": uint(), "failures": failures, "timings": timings}
+           "began_ns": uint(), "execute_ns": uint(), "cpu_ns": uint(), "failures": failures, "timings": timings}
 FIELDS = {
     "HELLO": {"version": uint(0, 2**32 - 1), "role": uint(1, 2), "pid": uint(), "credit": uint(0, 16),
-              "software": text},
+              "concurrency": uint(0, CONCURRENCY_MAX), "software": text},
     "WELCOME": {"version": uint(0, 2**32 - 1), "workers": uint(0, WORKERS_MAX)},
     "ERROR": {"ticket": uint(), "code": code, "text": text},
     "SUBMIT": {"ticket": ID, "function": name, "kind": uint(1, 2), "first": signed, "last": signed,
@@ -92,12 +93,14 @@ FIELDS = {
     "CONSUMED": {"ticket": ID, "bytes": uint()},
     "ENDED": {"ticket": ID, "code": code_or_zero, "succeeded": uint(), "failed": uint(), "cancelled": uint(),
               "retried": uint(), "crashes": uint(), "late": uint(), "chunks": uint(), "bytes_in": uint(),
-              "bytes_out": uint(), "execute_ns": uint(), "cpu_ns": uint(), "process_cpu_ns": uint(), "text": text},
-    "CANCEL": {"id": ID, "mode": uint(1, 2)},
+              "bytes_out": uint(), "execute_ns": uint(), "cpu_ns": uint(), "process_cpu_ns": uint(),
+              "voluntary": uint(), "involuntary": uint(), "text": text},
+    "CANCEL": {"id": ID, "mode": uint(1, 2), "first": uint(0, BATCH_JOBS_MAX), "count": uint(0, BATCH_JOBS_MAX)},
     "CHUNK": {"batch": ID, "chunk": ID, "function": name, "first": uint(1, BATCH_JOBS_MAX),
               "count": uint(1, CHUNK_JOBS_MAX), "attempt": uint(1, 2**32 - 1), "timeout_ms": uint(0, TIMEOUT_MS_MAX),
               "timings": boolean, "kind": uint(1, 2), "argument": signed},
-    "RESULT": {"batch": ID, "chunk": ID, "final": boolean, "process_cpu_ns": uint(), **OUTCOME},
+    "RESULT": {"batch": ID, "chunk": ID, "final": boolean, "process_cpu_ns": uint(), "process_voluntary": uint(),
+               "process_involuntary": uint(), **OUTCOME},
     "PING": {"nonce": uint()},
     "PONG": {"nonce": uint()},
     "STOP": {},
@@ -120,13 +123,18 @@ def check_fields(message):
     if message.type == "SUBMIT":
         check(message.first <= message.last and message.last - message.first < BATCH_JOBS_MAX, "SUBMIT.last")
         check(message.kind == RANGE or message.first == message.last == 0, "SUBMIT.first")
+    if message.type == "HELLO":
+        check((message.role == WORKER) == (message.concurrency > 0) == (message.credit > 0), "HELLO: of a worker")
+    if message.type == "CANCEL":
+        check((message.first == 0) == (message.count == 0), "CANCEL.first")
+        check(message.first + message.count <= BATCH_JOBS_MAX + 1, "CANCEL.count")
     if message.type in ("RESULT", "RESULTS"):
         indexes = [entry[0] for entry in message.failures]
         check(message.count > 0 or message.type == "RESULT" and message.final, f"{message.type}.count")
         check(indexes == sorted(set(indexes)), f"{message.type}.failures: the order")
         check(not indexes or message.first <= indexes[0] and indexes[-1] < message.first + message.count,
               f"{message.type}.failures: an index")
-        check(message.timings is None or len(message.timings) == 2 * message.count, f"{message.type}.timings: length")
+        check(message.timings is None or len(message.timings) == 3 * message.count, f"{message.type}.timings: length")
 
 
 def value_count(message):

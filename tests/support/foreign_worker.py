@@ -15,6 +15,7 @@ import mmap
 import os
 import pathlib
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -142,15 +143,16 @@ class Report:
         self.first = first
         self.begin_ns = time.monotonic_ns()
         self.values, self.failures, self.timings = [], [], []
-        self.count = self.execute_ns = self.cpu_ns = self.bytes = 0
+        self.count = self.execute_ns = self.cpu_ns = self.bytes = self.job_ns = 0
 
-    def add(self, index, outcome, wall_ns, cpu_ns):
+    def add(self, index, outcome, start_ns, wall_ns, cpu_ns):
         if isinstance(outcome, bytes):
             self.values.append(outcome)
             self.bytes += len(outcome)
         else:
             self.failures.append([index, *outcome])
-        self.timings += [wall_ns, cpu_ns]
+        self.job_ns = self.job_ns or start_ns  # of the first
+        self.timings += [start_ns - self.job_ns, wall_ns, cpu_ns]
         self.count += 1
         self.execute_ns += wall_ns
         self.cpu_ns += cpu_ns
@@ -160,10 +162,12 @@ class Report:
                 or len(self.failures) >= REPORT_FAILURES)
 
     def frames(self, final):
+        usage = resource.getrusage(resource.RUSAGE_SELF)
         return protocol.encode(
             "RESULT", self.values, batch=self.chunk.batch, chunk=self.chunk.chunk, final=final,
-            process_cpu_ns=time.process_time_ns(), first=self.first, count=self.count, attempt=self.chunk.attempt,
-            execute_ns=self.execute_ns, cpu_ns=self.cpu_ns, failures=self.failures,
+            process_cpu_ns=time.process_time_ns(), process_voluntary=usage.ru_nvcsw,
+            process_involuntary=usage.ru_nivcsw, first=self.first, count=self.count, attempt=self.chunk.attempt,
+            began_ns=self.job_ns, execute_ns=self.execute_ns, cpu_ns=self.cpu_ns, failures=self.failures,
             timings=self.timings if self.chunk.timings and self.count else None)
 
 
@@ -202,12 +206,14 @@ class Executor:
             call = self.call = Call(chunk, index)
             if chunk.cancelled:  # read after self.call is there: cancel() sets it, then ends the call
                 break
+            if any(index in jobs for jobs in chunk.unwanted):
+                call.end(protocol.CANCELLED)
             if chunk.timeout_ms:
                 os.eventfd_write(self.ready_fd, 1)  # there is a deadline to watch
             self.flight.begin_job(index)
-            wall_ns, cpu_ns = time.monotonic_ns(), time.thread_time_ns()
+            start_ns, cpu_ns = time.monotonic_ns(), time.thread_time_ns()
             outcome = self.job(chunk, index, call)
-            report.add(index, outcome, time.monotonic_ns() - wall_ns, time.thread_time_ns() - cpu_ns)
+            report.add(index, outcome, start_ns, time.monotonic_ns() - start_ns, time.thread_time_ns() - cpu_ns)
             with self.lock:
                 call.deadline = float("inf")
             self.flight.end_job(index)
@@ -224,6 +230,8 @@ class Executor:
             argument = chunk.argument + position
         else:
             argument = protocol.unpack(chunk.values[position])
+        if call.reason == protocol.CANCELLED:
+            return -protocol.CANCELLED, "cancelled before it began"
         try:
             result = function(argument, call)
         except Exception as error:  # whatever a function raises is how it fails
@@ -252,7 +260,7 @@ class Worker:
             self.poller.register(waited, zmq.POLLIN)
         self.flight.phase = FlightPage.RUNNING
         self.peer.send("HELLO", version=protocol.VERSION, role=protocol.WORKER, pid=os.getpid(), credit=2,
-                       software="a worker in Python")
+                       concurrency=1, software="a worker in Python")
 
     def run(self):
         """Returns the exit status."""
@@ -299,6 +307,7 @@ class Worker:
             self.peer.send("PONG", nonce=message.nonce)
         elif message.type == "CHUNK":
             message.cancelled = message.done = False
+            message.unwanted = []  # jobs that were cancelled by themselves
             self.held = [chunk for chunk in self.held if not chunk.done] + [message]
             self.executor.chunks.put(message)
         elif message.type == "CANCEL":
@@ -315,11 +324,15 @@ class Worker:
         return True
 
     def cancel(self, message):
+        jobs = range(message.first, message.first + message.count)
         for chunk in self.held:
-            if chunk.batch == message.id:
+            if chunk.batch == message.id and jobs:
+                chunk.unwanted.append(jobs)
+            elif chunk.batch == message.id:
                 chunk.cancelled = True
         call = self.executor.call
-        if message.mode == protocol.NOW and call.chunk in self.held and call.chunk.batch == message.id:
+        if (message.mode == protocol.NOW and call.chunk in self.held and call.chunk.batch == message.id
+                and (not jobs or call.index in jobs)):
             call.end(protocol.CANCELLED)
 
 

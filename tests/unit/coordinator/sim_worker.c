@@ -74,6 +74,7 @@ static void say_hello(struct sim *sim, struct sim_worker *worker)
         .hello = {.version = PROTO_VERSION,
                   .role = PROTO_WORKER,
                   .pid = 1,
+                  .concurrency = 1,
                   .credit = 1 + (uint32_t)sim_below(sim, sim_once_in(sim, 2) ? 3 : PROTO_CREDIT_MAX)}};
 
     worker->life = SIM_ALIVE;
@@ -103,7 +104,7 @@ static void report(struct sim *sim, struct sim_worker *worker, bool final)
 {
     const struct proto_chunk *chunk = &worker->tasks->chunk;
     struct proto_failure failures[SIM_JOBS_MAX];
-    uint64_t timings[2 * SIM_JOBS_MAX] = {0};
+    uint64_t timings[PROTO_TIMINGS * SIM_JOBS_MAX] = {0};
     bool lie = sim_fault(sim, 200);
     struct blob *values = pack_report(worker, sim_find_batch(sim, worker->tasks->function)->settings.ticket);
     struct proto_message message = {

@@ -27,8 +27,9 @@ Test(core_clients, client_of_another_version_is_refused)
 Test(core_clients, stranger_gets_nothing_but_an_error)
 {
     struct proto_submit settings = range_of(1, 5, 0);
-    struct proto_message hello = {.type = PROTO_HELLO,
-                                  .hello = {.version = PROTO_VERSION, .role = PROTO_WORKER, .credit = 1}};
+    struct proto_message hello = {
+        .type = PROTO_HELLO,
+        .hello = {.version = PROTO_VERSION, .role = PROTO_WORKER, .credit = 1, .concurrency = 1}};
 
     begin_lazy(1);
     step_message("stranger", &(struct proto_message){.type = PROTO_SUBMIT, .submit = settings});

@@ -281,6 +281,39 @@ Test(core_jobs, empty_last_report_of_a_timed_batch_is_believed)
     expect_chunk(1, 3, 2);
 }
 
+/* What a worker process used is told as it has grown since it started. */
+static void worker_finishes_having_used(struct proto_chunk *chunk, uint64_t cpu_ns, uint64_t voluntary,
+                                        uint64_t involuntary)
+{
+    struct proto_message message =
+        result_message(chunk, &(struct report){.first = chunk->first, .count = chunk->count, .final = true});
+
+    message.result.process_cpu_ns = cpu_ns;
+    message.result.process_voluntary = voluntary;
+    message.result.process_involuntary = involuntary;
+    step_message(worker_name(1), &message);
+    expect_results(chunk->first, chunk->count, NULL);
+}
+
+Test(core_jobs, what_a_worker_used_for_an_earlier_batch_is_not_counted_again)
+{
+    struct proto_submit settings = range_of(1, 4, 4);
+    struct proto_ended ended;
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 4);
+    worker_finishes_having_used(&chunk, 1000, 50, 6);
+    ended = expect_ended(4, 0, 0);
+    cr_assert(ended.process_cpu_ns == 1000 && ended.voluntary == 50 && ended.involuntary == 6);
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 4);
+    worker_finishes_having_used(&chunk, 1400, 53, 6);
+    ended = expect_ended(4, 0, 0);
+    cr_assert(ended.process_cpu_ns == 400 && ended.voluntary == 3 && ended.involuntary == 0);
+}
+
 /* --- late, or impossible */
 
 Test(core_jobs, result_of_a_chunk_that_is_over_is_counted_and_dropped)
@@ -382,7 +415,7 @@ static void other_batch(struct proto_message *message)
 
 static void unasked_timings(struct proto_message *message)
 {
-    static const uint64_t timings[8];
+    static const uint64_t timings[4 * PROTO_TIMINGS];
 
     message->result.outcome.timings = timings;
 }

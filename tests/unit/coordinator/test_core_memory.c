@@ -84,9 +84,11 @@ static bool tell(const char *peer, const struct proto_message *message)
 
 static bool greet(const char *peer, enum proto_role role)
 {
-    return tell(peer, &(struct proto_message){
-                          .type = PROTO_HELLO,
-                          .hello = {.version = PROTO_VERSION, .role = role, .credit = role == PROTO_WORKER}});
+    return tell(peer, &(struct proto_message){.type = PROTO_HELLO,
+                                              .hello = {.version = PROTO_VERSION,
+                                                        .role = role,
+                                                        .credit = role == PROTO_WORKER,
+                                                        .concurrency = role == PROTO_WORKER}});
 }
 
 static bool submit(enum proto_arguments kind, int64_t last)

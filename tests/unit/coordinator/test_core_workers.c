@@ -334,8 +334,9 @@ Test(core_workers, worker_that_never_says_hello_is_killed_after_a_minute_and_tha
         expect_kill(1);
         step_message(
             worker_name(1),
-            &(struct proto_message){.type = PROTO_HELLO,
-                                    .hello = {.version = PROTO_VERSION, .role = PROTO_WORKER, .credit = 1}});
+            &(struct proto_message){
+                .type = PROTO_HELLO,
+                .hello = {.version = PROTO_VERSION, .role = PROTO_WORKER, .credit = 1, .concurrency = 1}});
         expect_nothing(); /* too late */
         step_exit(&(struct worker_exit){.slot = 1, .reason = "killed by SIGKILL"});
         if (start < 3)
@@ -346,8 +347,9 @@ Test(core_workers, worker_that_never_says_hello_is_killed_after_a_minute_and_tha
 
 Test(core_workers, worker_of_another_version_is_refused_and_counts_as_a_failed_start)
 {
-    struct proto_message hello = {.type = PROTO_HELLO,
-                                  .hello = {.version = PROTO_VERSION + 1, .role = PROTO_WORKER, .credit = 1}};
+    struct proto_message hello = {
+        .type = PROTO_HELLO,
+        .hello = {.version = PROTO_VERSION + 1, .role = PROTO_WORKER, .credit = 1, .concurrency = 1}};
     struct proto_submit settings = range_of(1, 1, 0);
 
     begin_lazy(1);
@@ -405,9 +407,11 @@ Test(core_workers, worker_of_another_version_is_doomed_for_that)
 Test(core_workers, second_hello_dooms_a_worker)
 {
     begin_ready(1, 1);
-    step_message(worker_name(1), &(struct proto_message){
-                                     .type = PROTO_HELLO,
-                                     .hello = {.version = PROTO_VERSION, .role = PROTO_WORKER, .credit = 1}});
+    step_message(
+        worker_name(1),
+        &(struct proto_message){
+            .type = PROTO_HELLO,
+            .hello = {.version = PROTO_VERSION, .role = PROTO_WORKER, .credit = 1, .concurrency = 1}});
     expect_kill(1);
 }
 

@@ -112,15 +112,15 @@ Test(codec, missing_or_surplus_field_is_refused)
 {
     static const struct wrong cases[] = {
         {"[1]", "version"},
-        {"[1,1,2,9,1]", "software"},
-        {"[1,1,2,9,1,\"x\",0]", "more than 5"},
-        {"[2,1]", "workers"},
-        {"[2,1,2,3]", "more than 2"},
+        {"[1,2,2,9,1,1]", "software"},
+        {"[1,2,2,9,1,1,\"x\",0]", "more than 6"},
+        {"[2,2]", "workers"},
+        {"[2,2,2,3]", "more than 2"},
         {"[15]", "nonce"},
         {"[15,1,1]", "more than 1"},
         {"[17,null]", "more than 0"},
         {"[8,1]", "bytes"},
-        {"[14,3,13,true,0,9,1,1,0,0,[]]", "timings"},
+        {"[14,3,13,true,0,0,0,9,1,1,0,0,0,[]]", "timings"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -129,19 +129,23 @@ Test(codec, missing_or_surplus_field_is_refused)
 Test(codec, greeting_out_of_range_is_refused)
 {
     static const struct wrong cases[] = {
-        {"[1,-1,2,9,1,\"x\"]", "version"},
-        {"[1,4294967296,2,9,1,\"x\"]", "version"},
-        {"[1,1,0,9,1,\"x\"]", "role"},
-        {"[1,1,3,9,1,\"x\"]", "role"},
-        {"[1,1,2,-9,1,\"x\"]", "pid"},
-        {"[1,1,2,9,0,\"x\"]", "credit"},
-        {"[1,1,2,9,17,\"x\"]", "credit"},
-        {"[1,1,1,9,1,\"x\"]", "credit"},
-        {"[1,1,1,9,0,null]", "software"},
-        {"[1,1,1,9,0,7]", "software"},
-        {"[1,true,1,9,0,\"x\"]", "version"},
-        {"[2,1,1025]", "workers"},
-        {"[2,1,1.0]", "workers"},
+        {"[1,-1,2,9,1,1,\"x\"]", "version"},
+        {"[1,4294967296,2,9,1,1,\"x\"]", "version"},
+        {"[1,2,0,9,1,1,\"x\"]", "role"},
+        {"[1,2,3,9,1,1,\"x\"]", "role"},
+        {"[1,2,2,-9,1,1,\"x\"]", "pid"},
+        {"[1,2,2,9,0,1,\"x\"]", "credit"},
+        {"[1,2,2,9,17,1,\"x\"]", "credit"},
+        {"[1,2,1,9,1,0,\"x\"]", "credit"},
+        {"[1,2,2,9,1,0,\"x\"]", "concurrency"},
+        {"[1,2,2,9,1,20001,\"x\"]", "concurrency"},
+        {"[1,2,2,9,1,-1,\"x\"]", "concurrency"},
+        {"[1,2,1,9,0,1,\"x\"]", "concurrency"},
+        {"[1,2,1,9,0,0,null]", "software"},
+        {"[1,2,1,9,0,0,7]", "software"},
+        {"[1,true,1,9,0,0,\"x\"]", "version"},
+        {"[2,2,1025]", "workers"},
+        {"[2,2,1.0]", "workers"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -149,8 +153,8 @@ Test(codec, greeting_out_of_range_is_refused)
 
 Test(codec, greeting_of_another_version_tells_its_version)
 {
-    static const char *const greetings[] = {"[1,2]", "[1,7,[[]],null,\"x\",1,2,3,4]", "[2,0,true]"};
-    static const uint32_t versions[] = {2, 7, 0};
+    static const char *const greetings[] = {"[1,3]", "[1,7,[[]],null,\"x\",1,2,3,4]", "[2,0,true]"};
+    static const uint32_t versions[] = {3, 7, 0};
     struct proto_message message;
 
     for (size_t i = 0; i < COUNT(greetings); i++) {
@@ -206,17 +210,37 @@ Test(codec, submission_at_its_limits_is_accepted)
 Test(codec, small_message_out_of_range_is_refused)
 {
     static const struct wrong cases[] = {
-        {"[3,0,0,\"x\"]", "code"},   {"[3,0,4,\"x\"]", "code"},
-        {"[3,0,-18,\"x\"]", "code"}, {"[3,0,-4294967300,\"x\"]", "code"},
-        {"[3,0,-4,null]", "text"},   {"[5,0,1]", "ticket"},
-        {"[5,1,0]", "batch"},        {"[6,0,1,1]", "ticket"},
-        {"[6,1,0,1]", "first"},      {"[6,1,1,0]", "count"},
-        {"[6,1,1,4097]", "count"},   {"[6,1,4611686018427387904,2]", "count"},
-        {"[7,0,1]", "ticket"},       {"[7,1,4611686018427387905]", "total"},
-        {"[8,0,1]", "ticket"},       {"[8,1,-1]", "bytes"},
-        {"[10,0,1]", "ticket"},      {"[10,1,-1]", "bytes"},
-        {"[12,0,1]", "id"},          {"[12,1,0]", "mode"},
-        {"[12,1,3]", "mode"},        {"[15,-1]", "nonce"},
+        {"[3,0,0,\"x\"]", "code"},
+        {"[3,0,4,\"x\"]", "code"},
+        {"[3,0,-18,\"x\"]", "code"},
+        {"[3,0,-4294967300,\"x\"]", "code"},
+        {"[3,0,-4,null]", "text"},
+        {"[5,0,1]", "ticket"},
+        {"[5,1,0]", "batch"},
+        {"[6,0,1,1]", "ticket"},
+        {"[6,1,0,1]", "first"},
+        {"[6,1,1,0]", "count"},
+        {"[6,1,1,4097]", "count"},
+        {"[6,1,4611686018427387904,2]", "count"},
+        {"[7,0,1]", "ticket"},
+        {"[7,1,4611686018427387905]", "total"},
+        {"[8,0,1]", "ticket"},
+        {"[8,1,-1]", "bytes"},
+        {"[10,0,1]", "ticket"},
+        {"[10,1,-1]", "bytes"},
+        {"[12,0,1,0,0]", "id"},
+        {"[12,1,0,0,0]", "mode"},
+        {"[12,1,3,0,0]", "mode"},
+        {"[12,1,1]", "first"},
+        {"[12,1,1,-1,1]", "first"},
+        {"[12,1,1,1,-1]", "count"},
+        {"[12,1,1,1,0]", "count"},
+        {"[12,1,1,0,1]", "count"},
+        {"[12,1,1,4611686018427387905,1]", "first"},
+        {"[12,1,1,1,4611686018427387905]", "count"},
+        {"[12,1,1,2,4611686018427387904]", "count"},
+        {"[12,1,1,4611686018427387904,4611686018427387904]", "count"},
+        {"[15,-1]", "nonce"},
         {"[16,null]", "nonce"},
     };
 
@@ -226,12 +250,14 @@ Test(codec, small_message_out_of_range_is_refused)
 Test(codec, end_out_of_range_is_refused)
 {
     static const struct wrong cases[] = {
-        {"[11,0,0,1,1,1,0,0,0,0,0,0,0,0,0,\"\"]", "ticket"},
-        {"[11,1,1,1,1,1,0,0,0,0,0,0,0,0,0,\"\"]", "code"},
-        {"[11,1,0,4611686018427387905,0,0,0,0,0,0,0,0,0,0,0,\"\"]", "succeeded"},
-        {"[11,1,0,4611686018427387904,1,0,0,0,0,0,0,0,0,0,0,\"\"]", "failed"},
-        {"[11,1,0,4611686018427387903,1,1,0,0,0,0,0,0,0,0,0,\"\"]", "cancelled"},
-        {"[11,1,0,1,1,1,0,0,0,0,0,0,0,0,0,0]", "text"},
+        {"[11,0,0,1,1,1,0,0,0,0,0,0,0,0,0,0,0,\"\"]", "ticket"},
+        {"[11,1,1,1,1,1,0,0,0,0,0,0,0,0,0,0,0,\"\"]", "code"},
+        {"[11,1,0,4611686018427387905,0,0,0,0,0,0,0,0,0,0,0,0,0,\"\"]", "succeeded"},
+        {"[11,1,0,4611686018427387904,1,0,0,0,0,0,0,0,0,0,0,0,0,\"\"]", "failed"},
+        {"[11,1,0,4611686018427387903,1,1,0,0,0,0,0,0,0,0,0,0,0,\"\"]", "cancelled"},
+        {"[11,1,0,1,1,1,0,0,0,0,0,0,0,0,0,-1,0,\"\"]", "voluntary"},
+        {"[11,1,0,1,1,1,0,0,0,0,0,0,0,0,0,0,-1,\"\"]", "involuntary"},
+        {"[11,1,0,1,1,1,0,0,0,0,0,0,0,0,0,0,0,0]", "text"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -267,25 +293,28 @@ Test(codec, chunk_out_of_range_is_refused)
 Test(codec, outcome_out_of_range_is_refused)
 {
     static const struct wrong cases[] = {
-        {"[14,0,1,true,0,1,1,1,0,0,[],null]", "batch"},
-        {"[14,1,0,true,0,1,1,1,0,0,[],null]", "chunk"},
-        {"[14,1,1,1,0,1,1,1,0,0,[],null]", "final"},
-        {"[14,1,1,true,0,0,1,1,0,0,[],null]", "first"},
-        {"[14,1,1,false,0,1,0,1,0,0,[],null]", "count"},
-        {"[14,1,1,true,0,1,65537,1,0,0,[],null]", "count"},
-        {"[14,1,1,true,0,4611686018427387905,1,1,0,0,[],null]", "count"},
-        {"[14,1,1,true,0,1,1,0,0,0,[],null]", "attempt"},
-        {"[14,1,1,true,0,1,1,1,-1,0,[],null]", "execute_ns"},
-        {"[14,1,1,true,0,1,1,1,0,-1,[],null]", "cpu_ns"},
-        {"[9,0,1,1,1,1,0,0,[],null]", "ticket"},
-        {"[9,1,1025,1,1,1,0,0,[],null]", "worker"},
-        {"[9,1,1,1,0,1,0,0,[],null]", "count"},
-        {"[9,1,1,1,1,0,0,0,[],null]", "attempt"},
+        {"[14,0,1,true,0,0,0,1,1,1,0,0,0,[],null]", "batch"},
+        {"[14,1,0,true,0,0,0,1,1,1,0,0,0,[],null]", "chunk"},
+        {"[14,1,1,1,0,0,0,1,1,1,0,0,0,[],null]", "final"},
+        {"[14,1,1,true,0,0,0,0,1,1,0,0,0,[],null]", "first"},
+        {"[14,1,1,false,0,0,0,1,0,1,0,0,0,[],null]", "count"},
+        {"[14,1,1,true,0,0,0,1,65537,1,0,0,0,[],null]", "count"},
+        {"[14,1,1,true,0,0,0,4611686018427387905,1,1,0,0,0,[],null]", "count"},
+        {"[14,1,1,true,0,0,0,1,1,0,0,0,0,[],null]", "attempt"},
+        {"[14,1,1,true,0,-1,0,1,1,1,0,0,0,[],null]", "process_voluntary"},
+        {"[14,1,1,true,0,0,-1,1,1,1,0,0,0,[],null]", "process_involuntary"},
+        {"[14,1,1,true,0,0,0,1,1,1,-1,0,0,[],null]", "began_ns"},
+        {"[14,1,1,true,0,0,0,1,1,1,0,-1,0,[],null]", "execute_ns"},
+        {"[14,1,1,true,0,0,0,1,1,1,0,0,-1,[],null]", "cpu_ns"},
+        {"[9,0,1,1,1,1,0,0,0,[],null]", "ticket"},
+        {"[9,1,1025,1,1,1,0,0,0,[],null]", "worker"},
+        {"[9,1,1,1,0,1,0,0,0,[],null]", "count"},
+        {"[9,1,1,1,1,0,0,0,0,[],null]", "attempt"},
     };
     static const char *const right[] = {
-        "[14,1,1,true,0,4611686018427387905,0,1,0,0,[],null]",
-        "[14,1,1,true,0,4611686018427387904,1,1,0,0,[],null]",
-        "[9,1,0,1,1,1,0,0,[],null]",
+        "[14,1,1,true,0,0,0,4611686018427387905,0,1,0,0,0,[],null]",
+        "[14,1,1,true,0,0,0,4611686018427387904,1,1,0,0,0,[],null]",
+        "[9,1,0,1,1,1,0,0,0,[],null]",
     };
 
     assert_refused(cases, COUNT(cases));
@@ -295,19 +324,19 @@ Test(codec, outcome_out_of_range_is_refused)
 Test(codec, failures_that_do_not_fit_their_jobs_are_refused)
 {
     static const struct wrong cases[] = {
-        {"[14,1,1,true,0,5,2,1,0,0,null,null]", "failures"},
-        {"[14,1,1,true,0,5,1,1,0,0,[[5,-11,\"\"],[6,-11,\"\"]],null]", "failures"},
-        {"[14,1,1,true,0,5,2,1,0,0,[[4,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,5,2,1,0,0,[[7,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,5,2,1,0,0,[[5,-11,\"\"],[5,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,5,2,1,0,0,[[6,-11,\"\"],[5,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,5,2,1,0,0,[[5,0,\"\"]],null]", "code"},
-        {"[14,1,1,true,0,5,2,1,0,0,[[5,-99,\"\"]],null]", "code"},
-        {"[14,1,1,true,0,5,2,1,0,0,[[5,-11,1]],null]", "text"},
-        {"[14,1,1,true,0,5,2,1,0,0,[[5,-11]],null]", "failure"},
-        {"[14,1,1,true,0,5,2,1,0,0,[[5,-11,\"\",0]],null]", "failure"},
-        {"[14,1,1,true,0,5,2,1,0,0,[5,-11],null]", "failure"},
-        {"[14,1,1,true,0,5,0,1,0,0,[[5,-11,\"\"]],null]", "failures"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,null,null]", "failures"},
+        {"[14,1,1,true,0,0,0,5,1,1,0,0,0,[[5,-11,\"\"],[6,-11,\"\"]],null]", "failures"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[4,-11,\"\"]],null]", "index"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[7,-11,\"\"]],null]", "index"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,-11,\"\"],[5,-11,\"\"]],null]", "index"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[6,-11,\"\"],[5,-11,\"\"]],null]", "index"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,0,\"\"]],null]", "code"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,-99,\"\"]],null]", "code"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,-11,1]],null]", "text"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,-11]],null]", "failure"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,-11,\"\",0]],null]", "failure"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[5,-11],null]", "failure"},
+        {"[14,1,1,true,0,0,0,5,0,1,0,0,0,[[5,-11,\"\"]],null]", "failures"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -316,12 +345,12 @@ Test(codec, failures_that_do_not_fit_their_jobs_are_refused)
 Test(codec, timings_that_do_not_fit_their_jobs_are_refused)
 {
     static const struct wrong cases[] = {
-        {"[14,1,1,true,0,5,2,1,0,0,[],[1,2,3]]", "timings"},
-        {"[14,1,1,true,0,5,2,1,0,0,[],[1,2,3,4,5]]", "timings"},
-        {"[14,1,1,true,0,5,2,1,0,0,[],[]]", "timings"},
-        {"[14,1,1,true,0,5,0,1,0,0,[],[]]", "timings"},
-        {"[14,1,1,true,0,5,2,1,0,0,[],0]", "timings"},
-        {"[14,1,1,true,0,5,2,1,0,0,[],[1,2,-3,4]]", "timing"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[],[1,2,3,4,5]]", "timings"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[],[1,2,3,4,5,6,7]]", "timings"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[],[]]", "timings"},
+        {"[14,1,1,true,0,0,0,5,0,1,0,0,0,[],[]]", "timings"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[],0]", "timings"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[],[1,2,-3,4,5,6]]", "timing"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -429,12 +458,12 @@ Test(codec, texts_of_many_failures_are_cut_to_fit_a_header)
     struct proto_message message = {.type = PROTO_RESULT, .result = {.batch = 1, .chunk = 1}}, back;
     struct proto_outcome *outcome = &message.result.outcome;
     struct proto_failure *failures = calloc(PROTO_CHUNK_JOBS_MAX, sizeof *failures);
-    uint64_t *timings = malloc(2 * PROTO_CHUNK_JOBS_MAX * sizeof *timings);
+    uint64_t *timings = malloc(PROTO_TIMINGS * PROTO_CHUNK_JOBS_MAX * sizeof *timings);
     char text[PROTO_TEXT_MAX];
 
     cr_assert(failures && timings);
     memset(text, 'x', sizeof text);
-    memset(timings, 0xff, 2 * PROTO_CHUNK_JOBS_MAX * sizeof *timings);
+    memset(timings, 0xff, PROTO_TIMINGS * PROTO_CHUNK_JOBS_MAX * sizeof *timings);
     for (uint32_t i = 0; i < PROTO_CHUNK_JOBS_MAX; i++)
         failures[i] = (struct proto_failure){.index = PROTO_BATCH_JOBS_MAX - PROTO_CHUNK_JOBS_MAX + 1 + i,
                                              .code = MUSTER_EFAILED,
@@ -450,7 +479,7 @@ Test(codec, texts_of_many_failures_are_cut_to_fit_a_header)
     cr_assert_eq(decode_bytes(buffer.data, buffer.size, &back), 0, "%s", error.text);
     cr_assert_eq(back.result.outcome.failure_count, PROTO_CHUNK_JOBS_MAX);
     cr_assert_geq(back.result.outcome.failures[PROTO_CHUNK_JOBS_MAX - 1].text.size, 16);
-    cr_assert_eq(back.result.outcome.timings[2 * PROTO_CHUNK_JOBS_MAX - 1], UINT64_MAX);
+    cr_assert_eq(back.result.outcome.timings[PROTO_TIMINGS * PROTO_CHUNK_JOBS_MAX - 1], UINT64_MAX);
     free(failures);
     free(timings);
 }

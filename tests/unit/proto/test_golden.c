@@ -29,8 +29,16 @@ static const struct proto_failure quarantined_failures[] = {
 static const struct proto_failure partial_failures[] = {
     {.index = 9, .code = MUSTER_EFAILED, .text = TEXT("cannot read /etc/passwd")},
 };
-static const uint64_t results_timings[] = {1, 2, 300, 400, 70000, 80000, UINT64_C(1) << 33, 0};
-static const uint64_t partial_timings[] = {900, 890};
+static const struct proto_failure cancelled_failures[] = {
+    {.index = 3, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
+    {.index = 4, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
+};
+static const uint64_t results_timings[] = {
+    0, 1, 2, 5, 300, 400, 305, 70000, 80000, UINT64_C(1) << 32, UINT64_C(1) << 33, 0};
+static const uint64_t partial_timings[] = {0, 900, 890};
+static const uint64_t later_timings[] = {100, 500, 300, 0, 400, 300};
+
+#define BEGAN_NS UINT64_C(500000000000)
 
 /* clang-format off */
 static const struct vector {
@@ -38,15 +46,16 @@ static const struct vector {
     struct proto_message message;
 } vectors[] = {
     {"hello-client", {.type = PROTO_HELLO, .hello = {
-        .version = 1, .role = PROTO_CLIENT, .pid = 4242, .software = TEXT("muster 0.1.0")}}},
+        .version = 2, .role = PROTO_CLIENT, .pid = 4242, .software = TEXT("muster 0.1.0")}}},
     {"hello-worker", {.type = PROTO_HELLO, .hello = {
-        .version = 1, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .software = TEXT("muster 0.1.0")}}},
-    {"hello-foreign", {.type = PROTO_HELLO, .hello = {.version = 2}}},
-    {"welcome", {.type = PROTO_WELCOME, .welcome = {.version = 1, .workers = 2}}},
+        .version = 2, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .concurrency = 1000,
+        .software = TEXT("muster 0.1.0")}}},
+    {"hello-foreign", {.type = PROTO_HELLO, .hello = {.version = 3}}},
+    {"welcome", {.type = PROTO_WELCOME, .welcome = {.version = 2, .workers = 2}}},
     {"error", {.type = PROTO_ERROR, .error = {
         .ticket = 7, .code = MUSTER_ESTATE, .text = TEXT("this ticket is in use")}}},
     {"error-version", {.type = PROTO_ERROR, .error = {
-        .code = MUSTER_EVERSION, .text = TEXT("this coordinator speaks version 1")}}},
+        .code = MUSTER_EVERSION, .text = TEXT("this coordinator speaks version 2")}}},
     {"submit-range", {.type = PROTO_SUBMIT, .submit = {
         .ticket = 1, .function = TEXT("is_prime"), .kind = PROTO_RANGE, .first = -5, .last = 10000000,
         .crash_limit = 3, .window_bytes = 4 << 20}}},
@@ -61,27 +70,36 @@ static const struct vector {
     {"grant", {.type = PROTO_GRANT, .grant = {.ticket = 300, .bytes = 4 << 20}}},
     {"results", {.type = PROTO_RESULTS, .results = {
         .ticket = 1, .worker = 2,
-        .outcome = {.first = 1, .count = 3, .attempt = 1, .execute_ns = 2500, .cpu_ns = 2400}}}},
+        .outcome = {.first = 1, .count = 3, .attempt = 1, .began_ns = BEGAN_NS, .execute_ns = 2500,
+                    .cpu_ns = 2400}}}},
     {"results-failures", {.type = PROTO_RESULTS, .results = {
         .ticket = 300, .worker = 1,
-        .outcome = {.first = 10, .count = 4, .attempt = 3, .execute_ns = 5000000000, .cpu_ns = 300,
+        .outcome = {.first = 10, .count = 4, .attempt = 3, .began_ns = BEGAN_NS,
+                    .execute_ns = 5000000000, .cpu_ns = 300,
                     .failures = results_failures, .failure_count = 2, .timings = results_timings}}}},
     {"results-quarantined", {.type = PROTO_RESULTS, .results = {
         .ticket = 1, .worker = 2,
         .outcome = {.first = 4, .count = 1, .attempt = 3, .failures = quarantined_failures,
                     .failure_count = 1}}}},
+    {"results-cancelled", {.type = PROTO_RESULTS, .results = {
+        .ticket = 300,
+        .outcome = {.first = 3, .count = 2, .attempt = 1, .failures = cancelled_failures,
+                    .failure_count = 2}}}},
     {"consumed", {.type = PROTO_CONSUMED, .consumed = {.ticket = 1, .bytes = 100000}}},
     {"ended", {.type = PROTO_ENDED, .ended = {
         .ticket = 1, .succeeded = 10000004, .failed = 2, .retried = 5, .crashes = 3, .late = 1,
         .chunks = 2000, .bytes_in = 160000, .bytes_out = 20000000, .execute_ns = 123456789012,
-        .cpu_ns = 120000000000, .process_cpu_ns = 125000000000}}},
+        .cpu_ns = 120000000000, .process_cpu_ns = 125000000000, .voluntary = 1000, .involuntary = 42}}},
     {"ended-cancelled", {.type = PROTO_ENDED, .ended = {
         .ticket = 300, .succeeded = 1, .cancelled = 15, .chunks = 1, .bytes_in = 90, .bytes_out = 3,
-        .execute_ns = 10, .cpu_ns = 11, .process_cpu_ns = 12}}},
+        .execute_ns = 10, .cpu_ns = 11, .process_cpu_ns = 12, .voluntary = 13,
+        .involuntary = 14}}},
     {"ended-given-up", {.type = PROTO_ENDED, .ended = {
         .ticket = 300, .code = MUSTER_ELOST, .cancelled = 16, .text = TEXT("workers do not start")}}},
     {"cancel-soon", {.type = PROTO_CANCEL, .cancel = {.id = 300, .mode = PROTO_CANCEL_SOON}}},
     {"cancel-now", {.type = PROTO_CANCEL, .cancel = {.id = 70000, .mode = PROTO_CANCEL_NOW}}},
+    {"cancel-jobs", {.type = PROTO_CANCEL, .cancel = {
+        .id = 300, .mode = PROTO_CANCEL_NOW, .first = UINT64_C(1) << 32, .count = 3}}},
     {"chunk-range", {.type = PROTO_CHUNK, .chunk = {
         .batch = 70000, .chunk = 12, .function = TEXT("is_prime"), .first = 1001, .count = 500,
         .attempt = 1, .kind = PROTO_RANGE, .argument = 995}}},
@@ -90,14 +108,22 @@ static const struct vector {
         .timeout_ms = 1500, .timings = true, .kind = PROTO_LIST}}},
     {"result", {.type = PROTO_RESULT, .result = {
         .batch = 70000, .chunk = 12, .final = true, .process_cpu_ns = 7000000,
-        .outcome = {.first = 1498, .count = 3, .attempt = 1, .execute_ns = 900, .cpu_ns = 890}}}},
+        .process_voluntary = 500, .process_involuntary = 7,
+        .outcome = {.first = 1498, .count = 3, .attempt = 1, .began_ns = BEGAN_NS, .execute_ns = 900, .cpu_ns = 890}}}},
     {"result-partial", {.type = PROTO_RESULT, .result = {
-        .batch = 3, .chunk = 13, .process_cpu_ns = 7000000,
-        .outcome = {.first = 9, .count = 1, .attempt = 2, .execute_ns = 900, .cpu_ns = 890,
+        .batch = 3, .chunk = 13, .process_cpu_ns = 7000000, .process_voluntary = 500,
+        .process_involuntary = 7,
+        .outcome = {.first = 9, .count = 1, .attempt = 2, .began_ns = BEGAN_NS, .execute_ns = 900, .cpu_ns = 890,
                     .failures = partial_failures, .failure_count = 1, .timings = partial_timings}}}},
     {"result-nothing", {.type = PROTO_RESULT, .result = {
         .batch = 3, .chunk = 13, .final = true, .process_cpu_ns = 7100000,
+        .process_voluntary = 500, .process_involuntary = 7,
         .outcome = {.first = 10, .attempt = 2}}}},
+    {"result-later", {.type = PROTO_RESULT, .result = {
+        .batch = 70000, .chunk = 12, .process_cpu_ns = 7000000, .process_voluntary = 500,
+        .process_involuntary = 7,
+        .outcome = {.first = 1100, .count = 2, .attempt = 1, .began_ns = BEGAN_NS, .execute_ns = 900,
+                    .cpu_ns = 890, .timings = later_timings}}}},
     {"ping", {.type = PROTO_PING, .ping = {.nonce = UINT64_C(0x0123456789abcdef)}}},
     {"pong", {.type = PROTO_PONG, .ping = {.nonce = UINT64_C(0x0123456789abcdef)}}},
     {"stop", {.type = PROTO_STOP}},
@@ -137,6 +163,7 @@ static void assert_same_outcome(const char *name, const struct proto_outcome *a,
     SAME(first);
     SAME(count);
     SAME(attempt);
+    SAME(began_ns);
     SAME(execute_ns);
     SAME(cpu_ns);
     SAME(failure_count);
@@ -146,7 +173,7 @@ static void assert_same_outcome(const char *name, const struct proto_outcome *a,
         assert_same_text(name, a->failures[i].text, b->failures[i].text);
     }
     cr_assert_eq(!a->timings, !b->timings, "%s: timings", name);
-    for (uint32_t i = 0; a->timings && i < 2 * a->count; i++)
+    for (uint32_t i = 0; a->timings && i < PROTO_TIMINGS * a->count; i++)
         SAME(timings[i]);
 }
 
@@ -166,6 +193,8 @@ static void assert_same_ended(const char *name, const struct proto_ended *a, con
     SAME(execute_ns);
     SAME(cpu_ns);
     SAME(process_cpu_ns);
+    SAME(voluntary);
+    SAME(involuntary);
     assert_same_text(name, a->text, b->text);
 }
 
@@ -210,6 +239,7 @@ static void assert_same_greeting(const char *name, const struct proto_message *a
     SAME(hello.role);
     SAME(hello.pid);
     SAME(hello.credit);
+    SAME(hello.concurrency);
     assert_same_text(name, a->hello.software, b->hello.software);
 }
 
@@ -235,6 +265,8 @@ static void assert_same_small(const char *name, const struct proto_message *a, c
     } else if (a->type == PROTO_CANCEL) {
         SAME(cancel.id);
         SAME(cancel.mode);
+        SAME(cancel.first);
+        SAME(cancel.count);
     } else if (a->type != PROTO_STOP) {
         SAME(ping.nonce);
     }
@@ -272,6 +304,8 @@ static void assert_same(const char *name, const struct proto_message *a, const s
         SAME(result.chunk);
         SAME(result.final);
         SAME(result.process_cpu_ns);
+        SAME(result.process_voluntary);
+        SAME(result.process_involuntary);
         assert_same_outcome(name, &a->result.outcome, &b->result.outcome);
         return;
     case PROTO_ACCEPTED:

@@ -75,6 +75,7 @@ Test(protocol, every_limit_has_its_value)
     LIMIT(CLIENTS_MAX);
     LIMIT(BATCHES_MAX);
     LIMIT(CREDIT_MAX);
+    LIMIT(CONCURRENCY_MAX);
     LIMIT(RETRIES_MAX);
     LIMIT(CRASH_LIMIT_MAX);
     LIMIT(TIMEOUT_MS_MAX);

@@ -5,6 +5,8 @@
  */
 #include "worker/execute.h"
 
+#include "base/clock.h"
+
 #include "proto/value.h"
 
 #include <criterion/criterion.h>
@@ -292,17 +294,29 @@ Test(execute, large_results_are_reported_in_parts_without_gaps)
     cr_assert_geq(parts, 3);
 }
 
-Test(execute, timings_are_measured_for_every_job_when_asked)
+Test(execute, start_and_durations_of_every_job_are_measured_when_asked)
 {
     struct assignment *assignment = receive_chunk("noop", 1, 5, 1, (struct slice){0});
+    uint64_t before_ns = clock_now_ns();
+    const struct proto_outcome *outcome;
     struct wire_frame *frame;
 
     assignment->frame->message.chunk.timings = true;
     cr_assert_eq(executor_run(executor, assignment), 0);
     frame = next_result();
-    cr_assert_not_null(frame->message.result.outcome.timings);
-    for (unsigned i = 0; i < 5; i++)
-        cr_assert_gt(frame->message.result.outcome.timings[2 * i], 0);
+    outcome = &frame->message.result.outcome;
+    cr_assert_not_null(outcome->timings);
+    cr_assert_geq(outcome->began_ns, before_ns);
+    cr_assert_eq(outcome->timings[0], 0);
+    for (unsigned i = 0; i < 5; i++) {
+        const uint64_t *timing = &outcome->timings[PROTO_TIMINGS * i];
+
+        cr_assert_gt(timing[1], 0);
+        cr_assert_leq(outcome->began_ns + timing[0] + timing[1], clock_now_ns());
+        if (i < 4)
+            cr_assert_leq(timing[0] + timing[1], timing[PROTO_TIMINGS],
+                          "job %u began before the end of the one before", i + 1);
+    }
     wire_frame_destroy(frame);
 }
 
