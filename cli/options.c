@@ -408,7 +408,11 @@ static int check(const struct options *options, enum verb verb, struct muster_er
 
 static void set_defaults(struct options *options)
 {
-    static const enum muster_model models[] = {MUSTER_INLINE, MUSTER_THREADS, MUSTER_PROCESSES};
+    static const enum muster_model models[] = {
+#define X(name, word) MUSTER_##name,
+        MUSTER_MODEL_MAP(X)
+#undef X
+    };
 
     *options = (struct options){
         .open.model = MUSTER_PROCESSES, .rounds = ROUNDS_DEFAULT, .worker = {.flight_fd = -1, .cpu = -1}};

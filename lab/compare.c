@@ -8,8 +8,10 @@
 #include "base/clock.h"
 #include "lab/dispute.h"
 #include "lab/ledger.h"
+#include "lab/row.h"
 #include "lab/verdict.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +22,7 @@ enum { WARM_UP_JOBS = 64 };
 /* One model of the comparison. */
 struct contender {
     enum muster_model model;
+    unsigned concurrency;        /* jobs that each worker may have under way at once */
     muster *m;                   /* owned */
     struct muster_summary *runs; /* owned; one a round */
 };
@@ -31,6 +34,7 @@ struct comparison {
     unsigned rounds;
     bool started;         /* the source is no longer at its start */
     struct ledger ledger; /* what inline made of the jobs */
+    struct compare_report report;
 };
 
 /* One run of the jobs under one model. */
@@ -41,14 +45,28 @@ struct run {
     struct dispute dispute;
 };
 
+static void note_failure(struct compare_report *report, const struct muster_result *result)
+{
+    struct compare_failure *failure;
+
+    if (report->failure_count == COMPARE_FAILURES_MAX)
+        return;
+    failure = &report->failures[report->failure_count++];
+    failure->index = result->index;
+    snprintf(failure->text, sizeof failure->text, "%s", result->text);
+}
+
 static int on_result(void *context, const struct muster_result *result)
 {
     struct run *run = context;
     struct ledger *ledger = &run->comparison->ledger;
     uint64_t outcome = ledger_outcome(result);
 
-    if (run->first)
+    if (run->first) {
+        if (result->code != 0)
+            note_failure(&run->comparison->report, result);
         return run->code = ledger_enter(ledger, result->index, outcome, COMPARE_JOBS_MAX);
+    }
     if (ledger_find(ledger, result->index) == outcome)
         return 0;
     dispute_note(&run->dispute, result);
@@ -153,19 +171,31 @@ static int check(const struct comparison *comparison, struct muster_error *ret_e
     return 0;
 }
 
+/* Jobs that each worker of the model has under way at once. */
+static unsigned concurrency_of(enum muster_model model, const struct muster_options *options)
+{
+    return model == MUSTER_PROCESSES && options->concurrency ? options->concurrency : 1;
+}
+
+static void add(struct comparison *comparison, enum muster_model model)
+{
+    comparison->contenders[comparison->count++] =
+        (struct contender){.model = model, .concurrency = concurrency_of(model, &comparison->spec->options)};
+}
+
 /* Inline, then the others in their order, each once. */
 static int choose(struct comparison *comparison, struct muster_error *ret_error)
 {
     const struct compare_spec *spec = comparison->spec;
 
-    comparison->contenders[comparison->count++].model = MUSTER_INLINE;
+    add(comparison, MUSTER_INLINE);
     for (size_t i = 0; i < spec->model_count; i++) {
         if (has(comparison, spec->models[i]))
             continue;
         if (comparison->count == COMPARE_MODELS_MAX)
             return muster_error_set(ret_error, MUSTER_EINVALID, "too many models to compare: at most %d",
                                     COMPARE_MODELS_MAX);
-        comparison->contenders[comparison->count++].model = spec->models[i];
+        add(comparison, spec->models[i]);
     }
     return 0;
 }
@@ -177,41 +207,22 @@ static int by_wall(const void *a, const void *b)
     return (left->wall_ns > right->wall_ns) - (left->wall_ns < right->wall_ns);
 }
 
-/* The row of a contender, whose runs it sorts; `inline_s` is the wall time of inline. */
-static struct compare_row make_row(struct contender *contender, unsigned rounds, unsigned cores,
-                                   double inline_s)
+/* Fills the report in; sorts the runs. */
+static void make_report(struct comparison *comparison)
 {
-    struct compare_row row = {.model = contender->model};
-    const struct muster_summary *median;
-    unsigned used;
+    struct compare_report *report = &comparison->report;
 
-    qsort(contender->runs, rounds, sizeof *contender->runs, by_wall);
-    median = &contender->runs[(rounds - 1) / 2];
-    used = median->workers < cores ? median->workers : cores;
-    row.workers = median->workers;
-    row.jobs = median->jobs;
-    row.failed = median->failed;
-    row.wall_s = (double)median->wall_ns / (double)CLOCK_NS_PER_S;
-    row.cpu_s = (double)median->cpu_ns / (double)CLOCK_NS_PER_S;
-    if (contender->model == MUSTER_INLINE)
-        inline_s = row.wall_s;
-    row.speedup = inline_s / row.wall_s;
-    row.efficiency = row.speedup / used;
-    row.utilization = row.cpu_s / (row.wall_s * cores);
-    row.overhead_us_per_job = (row.wall_s * used - inline_s) / (double)row.jobs * 1e6;
-    return row;
-}
+    report->cores = muster_cores();
+    for (size_t i = 0; i < comparison->count; i++) {
+        struct contender *contender = &comparison->contenders[i];
+        const struct muster_summary *median = &contender->runs[(comparison->rounds - 1) / 2];
 
-static void make_report(struct comparison *comparison, struct compare_report *ret_report)
-{
-    struct compare_report report = {.count = comparison->count};
-    unsigned cores = muster_cores();
-
-    for (size_t i = 0; i < comparison->count; i++)
-        report.rows[i] =
-            make_row(&comparison->contenders[i], comparison->rounds, cores, report.rows[0].wall_s);
-    verdict_write(&report, cores);
-    *ret_report = report;
+        qsort(contender->runs, comparison->rounds, sizeof *contender->runs, by_wall);
+        report->rows[i] = row_make(contender->model, contender->concurrency, median,
+                                   i > 0 ? &report->rows[0] : NULL, report->cores);
+    }
+    report->count = comparison->count;
+    verdict_write(report);
 }
 
 int compare_run(const struct compare_spec *spec, struct compare_report *ret_report,
@@ -230,7 +241,8 @@ int compare_run(const struct compare_spec *spec, struct compare_report *ret_repo
         for (size_t i = 0; i < comparison.count; i++)
             if ((code = run_jobs(&comparison, &comparison.contenders[i], round, ret_error)) != 0)
                 goto out;
-    make_report(&comparison, ret_report);
+    make_report(&comparison);
+    *ret_report = comparison.report;
 out:
     for (size_t i = 0; i < comparison.count; i++) {
         muster_close(comparison.contenders[i].m);

@@ -18,7 +18,10 @@
 
 enum {
     COMPARE_MODELS_MAX = 8,
-    COMPARE_SENTENCE_BYTES = 512,
+    COMPARE_SENTENCE_BYTES = 1536,
+    COMPARE_NAME_BYTES = 32,
+    COMPARE_FAILURES_MAX = 5, /* named; more are only counted */
+    COMPARE_FAILURE_BYTES = 256,
     COMPARE_ROUNDS_MAX = 1000,
     COMPARE_JOBS_MAX = 1 << 26, /* 8 bytes each are kept: 512 MiB */
 };
@@ -39,19 +42,33 @@ struct compare_spec {
 struct compare_row {
     enum muster_model model;
     unsigned workers;
+    unsigned concurrency; /* jobs that each worker may have under way at once */
     uint64_t jobs, failed;
     double wall_s, cpu_s;       /* CPU of this process and its workers */
     double speedup;             /* wall of inline / wall */
-    double efficiency;          /* speedup / min(workers, cores) */
+    double ideal_speedup;       /* what so many workers and cores could reach: min(workers, cores) for
+                                   jobs that compute, more where jobs wait and others use the core */
+    double efficiency;          /* speedup / ideal_speedup */
     double utilization;         /* cpu_s / (wall_s * cores) */
-    double overhead_us_per_job; /* (wall * min(workers, cores) - wall of inline) / jobs: dispatch,
-                                   serialization, waiting and idling; 0 for inline */
+    double overhead_us_per_job; /* (wall - wall of inline / ideal_speedup) * min(workers, cores) / jobs:
+                                   core time that dispatch, serialization and idling took; 0 for inline */
+    uint64_t voluntary_switches, involuntary_switches; /* a thread waited; had to make room */
+    double stall_s;                                    /* the longest that the caller could do nothing else */
+};
+
+/* A job that failed, under each model alike. */
+struct compare_failure {
+    uint64_t index;
+    char text[COMPARE_FAILURE_BYTES]; /* why, cut */
 };
 
 struct compare_report {
-    struct compare_row rows[COMPARE_MODELS_MAX];
+    struct compare_row rows[COMPARE_MODELS_MAX]; /* inline's is the first */
     size_t count;
-    char sentence[COMPARE_SENTENCE_BYTES]; /* what was found, in one sentence */
+    struct compare_failure failures[COMPARE_FAILURES_MAX]; /* the first of them */
+    size_t failure_count;
+    unsigned cores;
+    char sentence[COMPARE_SENTENCE_BYTES]; /* what was found, in plain words */
 };
 
 /* 0; the error of the model that could not run; MUSTER_ESTATE when two models disagree on a

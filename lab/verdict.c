@@ -175,8 +175,9 @@ static void say_reason(struct sentence *sentence, const struct compare_report *r
             "other programs kept the cores busy");
 }
 
-void verdict_write(struct compare_report *report, unsigned cores)
+void verdict_write(struct compare_report *report)
 {
+    unsigned cores = report->cores;
     struct sentence sentence = {.text = report->sentence};
     char words[WORDS_BYTES];
 

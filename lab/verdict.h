@@ -7,7 +7,7 @@
 
 #include "lab/compare.h"
 
-/* Writes report->sentence from its rows, of which the first is inline's. Pure. */
-void verdict_write(struct compare_report *report, unsigned cores);
+/* Writes report->sentence from all else in the report. Pure. */
+void verdict_write(struct compare_report *report);
 
 #endif

@@ -138,7 +138,7 @@ class Compare(harness.Case):
         result = self.muster("compare", "pid", "--plugin", plugin("faulty"), "--rounds", "1", "--models",
                              "inline,threads", "-o", "json", ":::", "1..50")
         self.assert_ok(result)
-        self.assertEqual([row["model"] for row in json.loads(result.out)], ["inline", "threads"])
+        self.assertEqual([row["model"] for row in json.loads(result.out)["rows"]], ["inline", "threads"])
 
     def test_job_that_fails_under_one_model_only_is_a_disagreement(self):
         counter = self.home / "counter"

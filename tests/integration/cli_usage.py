@@ -229,26 +229,36 @@ class Compare(harness.Case):
     def test_json_has_the_fields_that_were_promised(self):
         result = self.muster("compare", "spin", "--rounds", "1", "-o", "json", ":::", *["0.001"] * 20)
         self.assert_ok(result)
-        rows = json.loads(result.out)
-        self.assertEqual([row["model"] for row in rows], ["inline", "threads", "processes"])
-        for row in rows:
-            self.assertEqual(list(row), ["model", "workers", "jobs", "wall_s", "cpu_s", "speedup", "efficiency",
-                                         "utilization", "overhead_us_per_job"])
+        document = json.loads(result.out)
+        self.assertEqual(list(document), ["function", "cores", "rounds", "rows", "failures", "sentence"])
+        self.assertEqual((document["function"], document["rounds"], document["failures"]), ("spin", 1, []))
+        models = [row["model"] for row in document["rows"]]
+        self.assertEqual((models[0], models[-1]), ("inline", "processes"))
+        for row in document["rows"]:
+            self.assertEqual(list(row), [
+                "name", "model", "workers", "concurrency", "jobs", "failed", "wall_s", "cpu_s", "speedup",
+                "ideal_speedup", "efficiency", "utilization", "overhead_us_per_job", "voluntary_switches",
+                "involuntary_switches", "stall_s"])
             self.assertEqual(row["jobs"], 20)
 
     def test_lines_are_given_to_every_model(self):
         result = self.muster("compare", "echo", "--rounds", "2", "-o", "json", text="1\nx\n[2]")
         self.assert_ok(result)
-        self.assertEqual([row["jobs"] for row in json.loads(result.out)], [3, 3, 3])
+        self.assertEqual({row["jobs"] for row in json.loads(result.out)["rows"]}, {3})
 
     def test_table_and_sentence(self):
         result = self.muster("compare", "spin", "--rounds", "1", "--models", "inline,processes", ":::", *["0.001"] * 9)
         self.assert_ok(result)
-        self.assertRegex(result.out, r"\Amodel +workers +jobs .*\ninline .*\nprocesses .*\n\n\w[^\n]+\.\n\Z")
+        self.assertRegex(result.out, r"\A9 jobs of spin, [^\n]*\n\nmodel +workers +wall .*\ninline .*\n"
+                                     r"processes .*\n\n\w[^\n]+\.\n\Z")
 
-    def test_failed_jobs_are_counted(self):
+    def test_failed_jobs_are_named_and_counted(self):
         result = self.muster("compare", "is_prime", "--rounds", "1", ":::", "7", "x", "y")
-        self.assert_fails(result, 2, "2 of 3 jobs failed")
+        self.assert_fails(result, 2, "job 1.2: ", "job 1.3: ", "2 of 3 jobs failed")
+        self.assertNotIn("more failed", result.err)
+        result = self.muster("compare", "is_prime", "--rounds", "1", "-o", "json", ":::", *"abcdefg")
+        self.assert_fails(result, 7, "job 1.1: ", "and 2 more failed", "7 of 7 jobs failed")
+        self.assertEqual([failure["job"] for failure in json.loads(result.out)["failures"]], [1, 2, 3, 4, 5])
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ static void every_model_gets_one_row_and_inline_is_first(void)
     CHECK(report.rows[0].model == MUSTER_INLINE && report.rows[1].model == MUSTER_THREADS);
     CHECK(report.rows[0].workers == 1 && report.rows[1].workers == 3);
     CHECK(report.rows[0].jobs == 30000 && report.rows[1].jobs == 30000 && report.rows[1].failed == 0);
-    CHECK(report.rows[0].speedup == 1 && report.rows[0].efficiency == 1);
+    CHECK(report.rows[0].speedup == 1 && report.rows[0].efficiency == 1 && report.rows[1].concurrency == 1);
     CHECK(report.rows[0].overhead_us_per_job == 0);
     CHECK(report.rows[1].wall_s > 0 && report.rows[1].cpu_s > 0 && report.rows[1].speedup > 0);
     CHECK(strstr(report.sentence, "30,000 jobs") && report.sentence[strlen(report.sentence) - 1] == '.');
@@ -123,6 +123,8 @@ static void jobs_that_fail_alike_are_counted_and_not_disputed(void)
 
     spec.batch.halt_failures = 1;
     CHECK(compare(&spec) == 0 && report.rows[0].failed == 2 && report.rows[1].failed == 2);
+    CHECK(report.failure_count == 2 && report.failures[0].index == 1 && report.failures[1].index == 2);
+    CHECK(strstr(report.failures[0].text, "is_prime takes"));
 }
 
 static unsigned runs;

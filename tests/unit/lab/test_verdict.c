@@ -33,7 +33,8 @@ static struct compare_report report_of(uint64_t jobs, double inline_s, double th
         row->overhead_us_per_job = (row->wall_s * used - inline_s) / (double)jobs * 1e6;
         report.count++;
     }
-    verdict_write(&report, cores);
+    report.cores = cores;
+    verdict_write(&report);
     return report;
 }
 
