@@ -46,6 +46,25 @@ bool argument_number(const msgpack_object *value, double low, double high, doubl
     return true;
 }
 
+bool argument_text(const msgpack_object *value)
+{
+    return value->type == MSGPACK_OBJECT_STR && value->via.str.size > 0 &&
+           !memchr(value->via.str.ptr, '\0', value->via.str.size);
+}
+
+char *argument_copy(muster_call *call, const msgpack_object *value)
+{
+    char *copy = muster_call_alloc(call, (size_t)value->via.str.size + 1);
+
+    if (!copy) {
+        muster_call_fail(call, "out of memory for an argument");
+        return NULL;
+    }
+    memcpy(copy, value->via.str.ptr, value->via.str.size);
+    copy[value->via.str.size] = '\0';
+    return copy;
+}
+
 bool argument_integers(const msgpack_object *value, size_t count, int64_t low, int64_t high,
                        int64_t *ret_integers)
 {

@@ -31,6 +31,13 @@ bool argument_members(const msgpack_object *value, size_t count, const char *con
 bool argument_seeded(const msgpack_object *value, const char *name, int64_t low, int64_t high,
                      int64_t *ret_integer, int64_t *ret_seed);
 
+/* A text of at least one byte and without NUL bytes. */
+bool argument_text(const msgpack_object *value);
+
+/* A copy of a text, NUL-terminated, from the call's zone. NULL when out of memory, of which the
+ * call has been told. */
+char *argument_copy(muster_call *call, const msgpack_object *value);
+
 /* Fails the call with "<name> takes <function->argument>, not <value>". Returns
  * MUSTER_JOB_FAILED. */
 int argument_refuse(muster_call *call, const muster_function *function, const msgpack_object *value);

@@ -9,6 +9,7 @@
 
 #define BUILTIN_MAP(X) \
     X(echo)            \
+    X(fetch)           \
     X(fib)             \
     X(is_prime)        \
     X(mandelbrot)      \
@@ -18,6 +19,7 @@
     X(nqueens)         \
     X(pi)              \
     X(primes)          \
+    X(read)            \
     X(request)         \
     X(sha256)          \
     X(sort)            \

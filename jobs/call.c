@@ -9,6 +9,7 @@
 #include "jobs/call.h"
 
 #include "base/clock.h"
+#include "jobs/fetch.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -149,13 +150,14 @@ void call_cancel_raise(struct call_cancel *cancel)
 }
 
 const struct muster_call_ops call_blocking_ops = {
-    .size = offsetof(struct muster_call_ops, fetch),
+    .size = sizeof(struct muster_call_ops),
     .fail = fail,
     .cancelled = cancelled,
     .progress = progress,
     .sleep = sleep_seconds,
     .wait_fd = wait_fd,
     .block = block,
+    .fetch = fetch_blocking,
 };
 
 void call_init(struct call *call, msgpack_zone *zone, struct call_cancel *cancel, _Atomic uint32_t *progress)

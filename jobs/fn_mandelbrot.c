@@ -7,6 +7,7 @@
  */
 #include "jobs/argument.h"
 #include "jobs/builtin.h"
+#include "jobs/result.h"
 
 #include "base/error.h"
 
@@ -88,23 +89,6 @@ static bool draw(muster_call *call, const struct tile *tile, char *pixels)
     return true;
 }
 
-static msgpack_object text_object(const char *text)
-{
-    msgpack_object object = {.type = MSGPACK_OBJECT_STR};
-
-    object.via.str.ptr = text;
-    object.via.str.size = (uint32_t)strlen(text);
-    return object;
-}
-
-static msgpack_object integer_object(int64_t integer)
-{
-    msgpack_object object = {.type = MSGPACK_OBJECT_POSITIVE_INTEGER};
-
-    object.via.u64 = (uint64_t)integer;
-    return object;
-}
-
 static int mandelbrot(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
     enum { MEMBERS = 5 };
@@ -123,11 +107,11 @@ static int mandelbrot(muster_call *call, const msgpack_object *argument, msgpack
         return MUSTER_ECANCELLED;
     pixels.via.bin.ptr = bytes;
     pixels.via.bin.size = (uint32_t)(tile.width * tile.height);
-    members[0] = (msgpack_object_kv){text_object("x"), integer_object(tile.x)};
-    members[1] = (msgpack_object_kv){text_object("y"), integer_object(tile.y)};
-    members[2] = (msgpack_object_kv){text_object("width"), integer_object(tile.width)};
-    members[3] = (msgpack_object_kv){text_object("height"), integer_object(tile.height)};
-    members[4] = (msgpack_object_kv){text_object("pixels"), pixels};
+    members[0] = (msgpack_object_kv){result_text("x"), result_integer((uint64_t)tile.x)};
+    members[1] = (msgpack_object_kv){result_text("y"), result_integer((uint64_t)tile.y)};
+    members[2] = (msgpack_object_kv){result_text("width"), result_integer((uint64_t)tile.width)};
+    members[3] = (msgpack_object_kv){result_text("height"), result_integer((uint64_t)tile.height)};
+    members[4] = (msgpack_object_kv){result_text("pixels"), pixels};
     ret_result->type = MSGPACK_OBJECT_MAP;
     ret_result->via.map.size = MEMBERS;
     ret_result->via.map.ptr = members;

@@ -51,11 +51,12 @@ typedef struct muster_call muster_call;
 struct muster_fetch {
     const char *url;
     double timeout_s; /* of all of it; 0: 300 s */
-    /* Takes the next bytes of the body; must not wait. Not 0 ends the transfer, which then
-     * fails. NULL: the body is passed over. */
+    /* Takes the next bytes of the body. Not 0 ends the transfer, which then fails. NULL: the
+     * body is passed over. Must not use the call, nor wait: under `loop` it runs between the
+     * jobs, on the stack of the loop's thread; under `gil`, without the lock. */
     int (*on_body)(void *context, const void *bytes, size_t size);
     void *context;
-    long status; /* out: of the answer, after redirections (10 at most) */
+    long status; /* out, with success: of the answer, after redirections (10 at most) */
 };
 
 /* One call of a function, made by whatever runs it. Owned by the runner; valid until the

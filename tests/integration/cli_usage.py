@@ -7,6 +7,7 @@ import re
 import subprocess
 
 import harness
+import http_server
 from harness import plugin
 
 
@@ -200,7 +201,9 @@ class Help(harness.Case):
             self.assert_ok(text)
             for field in ("name", "summary", "argument", "result", "example", "origin"):
                 self.assertIn(function[field], text.out)
-            self.assert_ok(self.muster("map", function["name"], ":::", function["example"]))
+            with http_server.Server() as server:  # any document's, as a proxy
+                self.assert_ok(self.muster("map", function["name"], ":::", function["example"],
+                                           env={"http_proxy": server.url("/"), "no_proxy": ""}))
 
     def test_version(self):
         self.assertRegex(self.muster("--version").out, r"\Amuster \d+\.\d+\.\d+\n\Z")

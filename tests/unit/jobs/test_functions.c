@@ -78,6 +78,8 @@ Test(functions, cancelled_call_runs_to_its_end)
         {"sort", integer(1000000)},
         {"mandelbrot", tile},
         {"sha256", text("/proc/self/exe")},
+        {"read", text("/proc/self/exe")},
+        {"fetch", text("http://127.0.0.1:1/")},
     };
     size_t i;
 

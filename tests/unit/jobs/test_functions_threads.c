@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 4, FUNCTIONS = 13 };
+enum { THREADS = 4, FUNCTIONS = 14 };
 
 struct caller {
     const struct registry *registry;
@@ -84,7 +84,9 @@ static void prepare(void)
     calls[count].argument = tile();
     calls[count + 1].function = "sha256";
     calls[count + 1].argument = text("/proc/self/exe");
-    check(count + 2 == FUNCTIONS, "a call of each function");
+    calls[count + 2].function = "read";
+    calls[count + 2].argument = text("/proc/self/exe");
+    check(count + 3 == FUNCTIONS, "a call of each function");
 }
 
 static void *call_all(void *context)
