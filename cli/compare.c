@@ -6,6 +6,7 @@
 #include "lab/compare.h"
 #include "base/log.h"
 #include "cli/arguments.h"
+#include "cli/draw.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -29,8 +30,11 @@ static void on_run(void *context, enum muster_model model, unsigned round)
     struct compare *compare = context;
     char text[PROGRESS_TEXT_BYTES];
 
-    snprintf(text, sizeof text, "comparing: %s, round %u of %u", muster_model_name(model), round,
-             compare->options.rounds);
+    if (round > compare->options.rounds)
+        snprintf(text, sizeof text, "comparing: %s, the timeline", muster_model_name(model));
+    else
+        snprintf(text, sizeof text, "comparing: %s, round %u of %u", muster_model_name(model), round,
+                 compare->options.rounds);
     progress_note(&compare->progress, text);
 }
 
@@ -49,6 +53,17 @@ static int conclude(const struct compare_report *report)
     return failed < STATUS_FAILED_MANY ? (int)failed : STATUS_FAILED_MANY;
 }
 
+/* The table, and the timelines where they are wanted. */
+static int print_text(const struct compare *compare, const struct compare_report *report,
+                      struct output *output)
+{
+    const struct options *options = &compare->options;
+    struct draw_style style = draw_style_of(output->fd);
+    int code = report_table(report, options->function, options->rounds, output);
+
+    return code || !options->timeline ? code : draw_timelines(report, &style, output);
+}
+
 /* Prints the report; returns the exit status. */
 static int print_report(const struct compare *compare, const struct compare_report *report)
 {
@@ -61,7 +76,7 @@ static int print_report(const struct compare *compare, const struct compare_repo
     if (options->format == OUTPUT_JSON)
         code = output_document(&output, report_document(report, options->function, options->rounds));
     else
-        code = report_table(report, options->function, options->rounds, &output);
+        code = print_text(compare, report, &output);
     if (code)
         muster_error_set(&error, code, "%s", muster_error_name(code));
     else
@@ -82,6 +97,7 @@ static struct compare_spec make_spec(struct compare *compare)
         .rewind = arguments_rewind,
         .model_count = options->model_count,
         .rounds = options->rounds,
+        .timeline = options->timeline,
         .on_run = on_run,
         .context = compare,
     };
@@ -97,7 +113,7 @@ static int run(struct compare *compare)
     struct compare_report report;
     struct compare_spec spec;
     struct muster_error error;
-    int code;
+    int code, status;
 
     code = arguments_init(&compare->arguments, options->family, options->items, options->item_count, &error);
     if (!code)
@@ -113,8 +129,11 @@ static int run(struct compare *compare)
         code = compare_run(&spec, &report, &error);
         progress_hide(&compare->progress);
     }
-    if (!code)
-        return print_report(compare, &report);
+    if (!code) {
+        status = print_report(compare, &report);
+        compare_report_fini(&report);
+        return status;
+    }
     if (code != MUSTER_ECANCELLED || !interrupt_signal())
         return plain_error(&error);
     log_error("interrupted: nothing was compared");

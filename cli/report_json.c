@@ -57,7 +57,8 @@ static json_t *make_failures(const struct compare_report *report)
 
 json_t *report_document(const struct compare_report *report, const char *function, unsigned rounds)
 {
-    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:s}", "function", function, "cores",
-                     (json_int_t)report->cores, "rounds", (json_int_t)rounds, "rows", make_rows(report),
-                     "failures", make_failures(report), "sentence", report->sentence);
+    return json_pack("{s:s, s:I, s:I, s:f, s:o, s:o, s:s}", "function", function, "cores",
+                     (json_int_t)report->cores, "rounds", (json_int_t)rounds, "computing", report->computing,
+                     "rows", make_rows(report), "failures", make_failures(report), "sentence",
+                     report->sentence);
 }

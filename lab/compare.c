@@ -22,9 +22,10 @@ enum { WARM_UP_JOBS = 64 };
 /* One model of the comparison. */
 struct contender {
     enum muster_model model;
-    unsigned concurrency;        /* jobs that each worker may have under way at once */
-    muster *m;                   /* owned */
-    struct muster_summary *runs; /* owned; one a round */
+    unsigned concurrency;      /* jobs that each worker may have under way at once */
+    muster *m;                 /* owned */
+    struct row_run *runs;      /* owned; one a round, and that of the timelines */
+    struct timeline *timeline; /* owned; NULL until its round */
 };
 
 struct comparison {
@@ -40,8 +41,9 @@ struct comparison {
 /* One run of the jobs under one model. */
 struct run {
     struct comparison *comparison;
-    bool first; /* of all: enters the ledger; others are checked against it */
-    int code;   /* of the ledger; 0 */
+    bool first;                /* of all: enters the ledger; others are checked against it */
+    struct timeline *timeline; /* borrowed; NULL except in its round */
+    int code;                  /* of the ledger; 0 */
     struct dispute dispute;
 };
 
@@ -62,6 +64,8 @@ static int on_result(void *context, const struct muster_result *result)
     struct ledger *ledger = &run->comparison->ledger;
     uint64_t outcome = ledger_outcome(result);
 
+    if (run->timeline)
+        timeline_add(run->timeline, result->worker, result->began_ns, result->wall_ns, result->cpu_ns);
     if (run->first) {
         if (result->code != 0)
             note_failure(&run->comparison->report, result);
@@ -71,6 +75,21 @@ static int on_result(void *context, const struct muster_result *result)
         return 0;
     dispute_note(&run->dispute, result);
     return run->code = MUSTER_ESTATE;
+}
+
+/* For how long this thread was ready to run while others had the cores, since it started; 0
+ * where the kernel does not say. */
+static uint64_t delay_ns(void)
+{
+    FILE *file = fopen("/proc/thread-self/schedstat", "re");
+    unsigned long long running, delay = 0;
+
+    if (!file)
+        return 0;
+    if (fscanf(file, "%llu %llu", &running, &delay) != 2)
+        delay = 0;
+    fclose(file);
+    return delay;
 }
 
 /* What the run itself found, in words; `code` is of muster_map. */
@@ -101,13 +120,16 @@ static int run_jobs(struct comparison *comparison, struct contender *contender, 
                     struct muster_error *ret_error)
 {
     const struct compare_spec *spec = comparison->spec;
-    struct run run = {.comparison = comparison, .first = comparison->ledger.count == 0};
+    struct run run = {
+        .comparison = comparison, .first = comparison->ledger.count == 0, .timeline = contender->timeline};
+    struct row_run *figures = &contender->runs[round];
     struct muster_batch batch = spec->batch;
     int code;
 
     batch.halt_failures = 0;
     batch.unordered = true;
-    batch.failures_only = batch.want_arguments = batch.want_timings = false;
+    batch.failures_only = batch.want_arguments = false;
+    batch.want_timings = run.timeline != NULL;
     batch.on_result = on_result;
     batch.on_tick = NULL;
     batch.context = &run;
@@ -118,8 +140,26 @@ static int run_jobs(struct comparison *comparison, struct contender *contender, 
     comparison->started = true;
     if (spec->on_run)
         spec->on_run(spec->context, contender->model, round + 1);
-    code = muster_map(contender->m, &batch, &contender->runs[round], ret_error);
-    return judge(&run, contender, &contender->runs[round], code, ret_error);
+    if (run.timeline)
+        run.timeline->origin_ns = clock_now_ns();
+    figures->delay_ns = delay_ns();
+    code = muster_map(contender->m, &batch, &figures->summary, ret_error);
+    figures->delay_ns = delay_ns() - figures->delay_ns;
+    return judge(&run, contender, &figures->summary, code, ret_error);
+}
+
+/* The round of the timelines. */
+static int run_timeline(struct comparison *comparison, struct contender *contender,
+                        struct muster_error *ret_error)
+{
+    unsigned workers = contender->concurrency == 1 ? contender->runs[0].summary.workers : 0;
+    int code;
+
+    if (!(contender->timeline = timeline_create(workers, 0)))
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory for a timeline");
+    code = run_jobs(comparison, contender, comparison->rounds, ret_error);
+    contender->timeline->wall_ns = contender->runs[comparison->rounds].summary.wall_ns;
+    return code;
 }
 
 /* Opens the model with its workers ready, and lets each do something. */
@@ -131,7 +171,7 @@ static int prepare(struct comparison *comparison, struct contender *contender, s
                                  .interrupt_fd = comparison->spec->batch.interrupt_fd};
     int code;
 
-    if (!(contender->runs = calloc(comparison->rounds, sizeof *contender->runs)))
+    if (!(contender->runs = calloc(comparison->rounds + 1, sizeof *contender->runs)))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory for %u rounds", comparison->rounds);
     options.model = contender->model;
     options.warm = true;
@@ -202,9 +242,10 @@ static int choose(struct comparison *comparison, struct muster_error *ret_error)
 
 static int by_wall(const void *a, const void *b)
 {
-    const struct muster_summary *left = a, *right = b;
+    uint64_t left = ((const struct row_run *)a)->summary.wall_ns;
+    uint64_t right = ((const struct row_run *)b)->summary.wall_ns;
 
-    return (left->wall_ns > right->wall_ns) - (left->wall_ns < right->wall_ns);
+    return (left > right) - (left < right);
 }
 
 /* Fills the report in; sorts the runs. */
@@ -215,13 +256,16 @@ static void make_report(struct comparison *comparison)
     report->cores = muster_cores();
     for (size_t i = 0; i < comparison->count; i++) {
         struct contender *contender = &comparison->contenders[i];
-        const struct muster_summary *median = &contender->runs[(comparison->rounds - 1) / 2];
+        const struct row_run *median = &contender->runs[(comparison->rounds - 1) / 2];
 
         qsort(contender->runs, comparison->rounds, sizeof *contender->runs, by_wall);
         report->rows[i] = row_make(contender->model, contender->concurrency, median,
                                    i > 0 ? &report->rows[0] : NULL, report->cores);
+        report->rows[i].timeline = contender->timeline;
+        contender->timeline = NULL;
     }
     report->count = comparison->count;
+    report->computing = row_computing(&report->rows[0]);
     verdict_write(report);
 }
 
@@ -241,13 +285,24 @@ int compare_run(const struct compare_spec *spec, struct compare_report *ret_repo
         for (size_t i = 0; i < comparison.count; i++)
             if ((code = run_jobs(&comparison, &comparison.contenders[i], round, ret_error)) != 0)
                 goto out;
+    for (size_t i = 0; spec->timeline && i < comparison.count; i++)
+        if ((code = run_timeline(&comparison, &comparison.contenders[i], ret_error)) != 0)
+            goto out;
     make_report(&comparison);
     *ret_report = comparison.report;
 out:
     for (size_t i = 0; i < comparison.count; i++) {
         muster_close(comparison.contenders[i].m);
         free(comparison.contenders[i].runs);
+        free(comparison.contenders[i].timeline);
     }
     ledger_fini(&comparison.ledger);
     return code;
+}
+
+void compare_report_fini(struct compare_report *report)
+{
+    for (size_t i = 0; i < report->count; i++)
+        free(report->rows[i].timeline);
+    report->count = 0;
 }

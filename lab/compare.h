@@ -13,6 +13,7 @@
 #define MUSTER_LAB_COMPARE_H
 
 #include "client/muster.h"
+#include "lab/timeline.h"
 
 #include <stddef.h>
 
@@ -33,7 +34,9 @@ struct compare_spec {
     enum muster_model models[COMPARE_MODELS_MAX]; /* in order; inline is run first in any case */
     size_t model_count;
     unsigned rounds; /* 0: 1 */
-    /* Called before each timed run, for progress; rounds count from 1. May be NULL. */
+    bool timeline;   /* one round more, in which every job is timed, for timelines */
+    /* Called before each run, for progress; rounds count from 1, that of the timelines is
+     * rounds + 1. May be NULL. */
     void (*on_run)(void *context, enum muster_model model, unsigned round);
     void *context;
 };
@@ -54,6 +57,8 @@ struct compare_row {
                                    core time that dispatch, serialization and idling took; 0 for inline */
     uint64_t voluntary_switches, involuntary_switches; /* a thread waited; had to make room */
     double stall_s;                                    /* the longest that the caller could do nothing else */
+    double delay_s; /* time in which the caller's thread was ready and other programs had its core */
+    struct timeline *timeline; /* of another round; owned; NULL when none was wanted */
 };
 
 /* A job that failed, under each model alike. */
@@ -68,6 +73,7 @@ struct compare_report {
     struct compare_failure failures[COMPARE_FAILURES_MAX]; /* the first of them */
     size_t failure_count;
     unsigned cores;
+    double computing; /* part of inline's time in which its jobs computed, the rest being waiting */
     char sentence[COMPARE_SENTENCE_BYTES]; /* what was found, in plain words */
 };
 
@@ -77,5 +83,8 @@ struct compare_report {
  * model is no disagreement. */
 int compare_run(const struct compare_spec *spec, struct compare_report *ret_report,
                 struct muster_error *ret_error);
+
+/* Frees what a report of compare_run owns. */
+void compare_report_fini(struct compare_report *report);
 
 #endif

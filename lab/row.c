@@ -8,8 +8,8 @@
 
 #include <stdio.h>
 
-/* A share of computing from here on is all of it: on a busy machine other programs take the
- * core for some percent of the time even of a job that never waits. */
+/* A share of computing from here on is all of it: a virtual machine's host, too, takes cores
+ * away, and nobody says for how long. */
 static const double ALL_COMPUTING = 0.9;
 
 /* Below a nanosecond of wall time there is nothing to divide by. */
@@ -20,9 +20,9 @@ static double seconds(uint64_t ns)
 
 double row_computing(const struct compare_row *baseline)
 {
-    double share = baseline->cpu_s / baseline->wall_s;
+    double own = baseline->wall_s - baseline->delay_s;
 
-    return share < ALL_COMPUTING ? share : 1;
+    return baseline->cpu_s < ALL_COMPUTING * own ? baseline->cpu_s / own : 1;
 }
 
 static unsigned cores_used(const struct compare_row *row, unsigned cores)
@@ -42,10 +42,10 @@ static double ideal_speedup(const struct compare_row *row, double computing, uns
     return limit > cores_used(row, cores) ? cores_used(row, cores) / computing : places;
 }
 
-struct compare_row row_make(enum muster_model model, unsigned concurrency,
-                            const struct muster_summary *summary, const struct compare_row *baseline,
-                            unsigned cores)
+struct compare_row row_make(enum muster_model model, unsigned concurrency, const struct row_run *run,
+                            const struct compare_row *baseline, unsigned cores)
 {
+    const struct muster_summary *summary = &run->summary;
     struct compare_row row = {
         .model = model,
         .workers = summary->workers,
@@ -55,6 +55,7 @@ struct compare_row row_make(enum muster_model model, unsigned concurrency,
         .wall_s = seconds(summary->wall_ns),
         .cpu_s = (double)summary->cpu_ns / (double)CLOCK_NS_PER_S,
         .stall_s = (double)summary->stall_ns / (double)CLOCK_NS_PER_S,
+        .delay_s = (double)run->delay_ns / (double)CLOCK_NS_PER_S,
         .voluntary_switches = summary->voluntary_switches,
         .involuntary_switches = summary->involuntary_switches,
         .speedup = 1,

@@ -233,7 +233,7 @@ class Compare(harness.Case):
         result = self.muster("compare", "spin", "--rounds", "1", "-o", "json", ":::", *["0.001"] * 20)
         self.assert_ok(result)
         document = json.loads(result.out)
-        self.assertEqual(list(document), ["function", "cores", "rounds", "rows", "failures", "sentence"])
+        self.assertEqual(list(document), ["function", "cores", "rounds", "computing", "rows", "failures", "sentence"])
         self.assertEqual((document["function"], document["rounds"], document["failures"]), ("spin", 1, []))
         models = [row["model"] for row in document["rows"]]
         self.assertEqual((models[0], models[-1]), ("inline", "processes"))
@@ -254,6 +254,21 @@ class Compare(harness.Case):
         self.assert_ok(result)
         self.assertRegex(result.out, r"\A9 jobs of spin, [^\n]*\n\nmodel +workers +wall .*\ninline .*\n"
                                      r"processes .*\n\n\w[^\n]+\.\n\Z")
+
+    def test_timeline_has_a_line_for_every_worker(self):
+        env = {"COLUMNS": "60"}
+        result = self.muster("compare", "spin", "-j", "2", "--rounds", "1", "--models", "threads,processes", "--timeline",
+                             ":::", *["0.01"] * 8, env=env)
+        self.assert_ok(result)
+        drawn = result.out[result.out.index("Who did what"):]
+        self.assertEqual(len(re.findall(r"^ +[12] [\u2588\u2591\u00b7 ]+$", drawn, re.M)), 5, str(result))
+        self.assertNotIn("not known", drawn)
+        self.assertNotIn("\x1b", drawn)
+        result = self.muster("compare", "spin", "--rounds", "1", "--models", "inline", "--timeline", ":::", "0.01",
+                             env={"LC_ALL": "C"})
+        self.assert_ok(result)
+        self.assertTrue(result.out.isascii(), str(result))
+        self.assertRegex(result.out, r"\n       1 [#.-]+\n")
 
     def test_failed_jobs_are_named_and_counted(self):
         result = self.muster("compare", "is_prime", "--rounds", "1", ":::", "7", "x", "y")

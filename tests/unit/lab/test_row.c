@@ -9,28 +9,28 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-static struct muster_summary summary_of(unsigned workers, uint64_t jobs, double wall_s, double cpu_s)
+static struct row_run run_of(unsigned workers, uint64_t jobs, double wall_s, double cpu_s)
 {
-    return (struct muster_summary){.workers = workers,
-                                   .jobs = jobs,
-                                   .succeeded = jobs,
-                                   .wall_ns = (uint64_t)(wall_s * 1e9),
-                                   .cpu_ns = (uint64_t)(cpu_s * 1e9)};
+    return (struct row_run){.summary = {.workers = workers,
+                                        .jobs = jobs,
+                                        .succeeded = jobs,
+                                        .wall_ns = (uint64_t)(wall_s * 1e9),
+                                        .cpu_ns = (uint64_t)(cpu_s * 1e9)}};
 }
 
 static struct compare_row baseline_of(uint64_t jobs, double wall_s, double cpu_s)
 {
-    struct muster_summary summary = summary_of(1, jobs, wall_s, cpu_s);
+    struct row_run run = run_of(1, jobs, wall_s, cpu_s);
 
-    return row_make(MUSTER_INLINE, 1, &summary, NULL, 2);
+    return row_make(MUSTER_INLINE, 1, &run, NULL, 2);
 }
 
 static struct compare_row row_of(const struct compare_row *baseline, unsigned workers, unsigned concurrency,
                                  double wall_s, double cpu_s)
 {
-    struct muster_summary summary = summary_of(workers, baseline->jobs, wall_s, cpu_s);
+    struct row_run run = run_of(workers, baseline->jobs, wall_s, cpu_s);
 
-    return row_make(MUSTER_PROCESSES, concurrency, &summary, baseline, 2);
+    return row_make(MUSTER_PROCESSES, concurrency, &run, baseline, 2);
 }
 
 static bool is_near(double value, double expected)
@@ -78,6 +78,22 @@ Test(row, busy_machine_makes_computing_jobs_no_waiting_jobs)
 
     EXPECT_NEAR(row_computing(&baseline), 1);
     EXPECT_NEAR(row.ideal_speedup, 2);
+}
+
+Test(row, time_on_cores_that_other_programs_had_is_no_waiting)
+{
+    struct row_run run = run_of(1, 10, 4.0, 1.0);
+    struct compare_row row;
+
+    run.delay_ns = 2900000000;
+    row = row_make(MUSTER_INLINE, 1, &run, NULL, 2);
+    EXPECT_NEAR(row_computing(&row), 1);
+    run.delay_ns = 2000000000;
+    row = row_make(MUSTER_INLINE, 1, &run, NULL, 2);
+    EXPECT_NEAR(row_computing(&row), 0.5);
+    run.delay_ns = UINT64_C(5000000000); /* the kernel's clock is another */
+    row = row_make(MUSTER_INLINE, 1, &run, NULL, 2);
+    EXPECT_NEAR(row_computing(&row), 1);
 }
 
 Test(row, waiting_jobs_are_measured_by_how_many_are_under_way)
