@@ -73,9 +73,10 @@ static const char help_map[] =
     "  arguments: an ARG that is spelled as an option of map must be quoted as JSON.\n"
     "\n"
     "Running\n" HELP_WORKERS
-    "      --model MODEL     processes (the default), threads, or inline: one after\n"
-    "                        another in this process. Only processes survive a crash\n"
-    "                        and can end a job.\n" HELP_CONCURRENCY HELP_CHUNK
+    "      --model MODEL     processes (the default), threads, gil (threads under one\n"
+    "                        interpreter lock), or inline: one after another in this\n"
+    "                        process. Only processes survive a crash and can end\n"
+    "                        a job.\n" HELP_CONCURRENCY HELP_CHUNK
     "      --timeout SECONDS End a job that takes longer; it has failed.\n"
     "      --retries N       Try a job that failed or timed out up to N times more.\n"
     "      --crash-limit N   Give a job up that killed its worker N times. Default 3.\n"

@@ -33,6 +33,7 @@ _Static_assert(sizeof(struct local_result) == 48, "a record is three quarters of
 int local_runner_init(struct local_runner *runner, unsigned worker)
 {
     runner->worker = worker;
+    runner->guard = NULL;
     return msgpack_zone_init(&runner->scratch, MSGPACK_ZONE_CHUNK_SIZE) ? 0 : MUSTER_ENOMEM;
 }
 
@@ -216,6 +217,15 @@ static bool run_job(struct local_runner *runner, struct local_batch *run, struct
     return true;
 }
 
+static void begin_calls(struct local_runner *runner, msgpack_zone *zone, struct call_cancel *cancel)
+{
+    call_init(&runner->call, zone, cancel, NULL);
+    if (!runner->guard)
+        return;
+    runner->call.base.ops = &runner->guard->ops;
+    runner->call.host = runner;
+}
+
 struct feed_jobs local_run(struct local_runner *runner, struct local_batch *run, struct local_chunk *chunk)
 {
     uint32_t count = (uint32_t)chunk->jobs.count, ended = 0;
@@ -224,7 +234,7 @@ struct feed_jobs local_run(struct local_runner *runner, struct local_batch *run,
     struct feed_jobs rest;
 
     chunk->worker = runner->worker;
-    call_init(&runner->call, &chunk->memory, &run->cancel, NULL);
+    begin_calls(runner, &chunk->memory, &run->cancel);
     while (ended < count && !local_is_stopped(run)) {
         if (!reserve(chunk, run->batch->want_timings)) {
             chunk->code = MUSTER_ENOMEM;
@@ -233,6 +243,8 @@ struct feed_jobs local_run(struct local_runner *runner, struct local_batch *run,
         if (!run_job(runner, run, chunk, ended))
             break;
         ended++;
+        if (runner->guard)
+            runner->guard->pass(runner);
         if (chunk->bytes >= CHUNK_BYTES || (run->cut_late && clock_read_ns(CLOCK_MONOTONIC_COARSE) >= cut_ns))
             break;
     }
@@ -254,7 +266,7 @@ void local_run_task(struct local_runner *runner, struct task *task)
     size_t bytes;
     int code = MUSTER_ECANCELLED;
 
-    call_init(&runner->call, zone, &task->cancel, NULL);
+    begin_calls(runner, zone, &task->cancel);
     task->attempts = 0;
     task->worker = runner->worker;
     task->text = NULL;

@@ -70,11 +70,23 @@ struct local_chunk {
     const void *newest_memory; /* the piece of it that was counted last */
 };
 
-/* What a thread runs chunks with. */
+struct local_runner;
+
+/* What surrounds the jobs of a thread, for the model gil. */
+struct local_guard {
+    struct muster_call_ops ops; /* of its calls, whose `host` is the runner */
+    void (*enter)(struct local_runner *runner);
+    void (*pass)(struct local_runner *runner); /* between two jobs */
+    void (*leave)(struct local_runner *runner);
+    void (*destroy)(struct local_guard *guard);
+};
+
+/* What a thread runs jobs with. */
 struct local_runner {
     struct call call;
-    msgpack_zone scratch; /* results that nobody wants to see */
-    unsigned worker;      /* from 1 */
+    struct local_guard *guard; /* borrowed; NULL: nothing surrounds them */
+    msgpack_zone scratch;      /* results that nobody wants to see */
+    unsigned worker;           /* from 1 */
 };
 
 void local_batch_init(struct local_batch *run, const muster_function *function,

@@ -45,6 +45,7 @@ struct model_ops {
 
 extern const struct model_ops model_inline;
 extern const struct model_ops model_threads;
+extern const struct model_ops model_gil;
 extern const struct model_ops model_processes;
 
 #endif

@@ -76,6 +76,8 @@ static const struct model_ops *ops_of(enum muster_model model)
         return &model_inline;
     case MUSTER_THREADS:
         return &model_threads;
+    case MUSTER_GIL:
+        return &model_gil;
     case MUSTER_PROCESSES:
         return &model_processes;
     }

@@ -28,6 +28,7 @@
 #define MUSTER_MODEL_MAP(X) \
     X(INLINE, "inline")     \
     X(THREADS, "threads")   \
+    X(GIL, "gil")           \
     X(PROCESSES, "processes")
 
 enum muster_model {
@@ -72,7 +73,7 @@ struct muster_options {
     unsigned crash_limit;  /* processes: worker deaths until a job is quarantined; 0: 3 */
     double heartbeat_s;    /* processes: a worker silent for so long is killed; 0: 5 s */
     uint64_t memory_bytes; /* processes: data of a worker (RLIMIT_DATA), 64 MiB at least; 0: no limit */
-    bool pin;              /* threads, processes: worker k on the k-th core, round robin */
+    bool pin;              /* threads, gil, processes: worker k on the k-th core, round robin */
     bool warm;             /* muster_open returns when all workers are ready */
     /* The muster command, which `processes` starts as its workers; NULL: the one that was
      * installed with the library, else the first in PATH, else MUSTER_EINVALID. Every model

@@ -172,6 +172,40 @@ static void complete(struct worker *worker, struct local_chunk *chunk, struct fe
         notify(pool);
 }
 
+/* Lets go of the mutex meanwhile; returns whether there was anything. LOCKING: pool->mutex. */
+static bool work_on_tasks(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+
+    if (!pool_take_tasks(worker))
+        return false;
+    pthread_mutex_unlock(&pool->mutex);
+    pool_run_tasks(worker);
+    pthread_mutex_lock(&pool->mutex);
+    return true;
+}
+
+/* As work_on_tasks. LOCKING: pool->mutex. */
+static bool work_on_batch(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    struct local_chunk *chunk = take(worker);
+    struct local_batch *run = pool->run;
+    struct feed_jobs rest;
+
+    if (!chunk)
+        return false;
+    pthread_mutex_unlock(&pool->mutex);
+    if (pool->guard)
+        pool->guard->enter(&worker->runner);
+    rest = local_run(&worker->runner, run, chunk);
+    if (pool->guard)
+        pool->guard->leave(&worker->runner);
+    pthread_mutex_lock(&pool->mutex);
+    complete(worker, chunk, &rest);
+    return true;
+}
+
 static void *work(void *opaque)
 {
     struct worker *worker = opaque;
@@ -181,18 +215,10 @@ static void *work(void *opaque)
     if (++pool->ready == pool->worker_count)
         pthread_cond_signal(&pool->all_ready);
     while (!pool->closing) {
-        struct local_chunk *chunk = take(worker);
-        struct local_batch *run = pool->run;
-        struct feed_jobs rest;
-
-        if (!chunk) {
+        if (!work_on_tasks(worker) && !work_on_batch(worker)) {
             sleep_until_woken(worker);
-            continue;
+            pool->waking = false;
         }
-        pthread_mutex_unlock(&pool->mutex);
-        rest = local_run(&worker->runner, run, chunk);
-        pthread_mutex_lock(&pool->mutex);
-        complete(worker, chunk, &rest);
     }
     pthread_mutex_unlock(&pool->mutex);
     return NULL;
@@ -238,19 +264,19 @@ static void stop_workers(struct pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);
     pool->closing = true;
+    pool_recall_tasks(pool);
     pool_wake(pool, pool->started);
     pthread_mutex_unlock(&pool->mutex);
     for (unsigned i = 0; i < pool->started; i++)
         pthread_join(pool->workers[i].thread, NULL);
 }
 
-/* Takes a pool that was built in part. */
-static void close_threads(struct model *model, struct task **ended)
+void pool_close(struct model *model, struct task **ended)
 {
     struct pool *pool = (struct pool *)model;
 
-    (void)ended;
     stop_workers(pool);
+    pool_give_back(pool, ended);
     for (unsigned i = 0; i < pool->worker_count; i++) {
         local_runner_fini(&pool->workers[i].runner);
         pthread_cond_destroy(&pool->workers[i].wake);
@@ -259,6 +285,10 @@ static void close_threads(struct model *model, struct task **ended)
     free(pool->workers);
     if (pool->completion_fd >= 0)
         close(pool->completion_fd);
+    if (pool->tasks_fd >= 0)
+        close(pool->tasks_fd);
+    if (pool->guard)
+        pool->guard->destroy(pool->guard);
     pthread_cond_destroy(&pool->all_ready);
     pthread_mutex_destroy(&pool->mutex);
     free(pool);
@@ -272,7 +302,9 @@ static int build(struct pool *pool, unsigned worker_count)
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->all_ready, NULL);
     pool->done_end = &pool->done;
-    if ((pool->completion_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+    pool->completion_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pool->tasks_fd = pool->completion_fd < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (pool->tasks_fd < 0)
         return MUSTER_ESYSTEM;
     if (!(pool->workers = aligned_alloc(alignof(struct worker), bytes)))
         return MUSTER_ENOMEM;
@@ -283,6 +315,7 @@ static int build(struct pool *pool, unsigned worker_count)
         worker->pool = pool;
         if (local_runner_init(&worker->runner, pool->worker_count + 1) != 0)
             return MUSTER_ENOMEM;
+        worker->runner.guard = pool->guard;
         pthread_cond_init(&worker->wake, NULL);
     }
     return 0;
@@ -304,17 +337,20 @@ static int start_workers(struct pool *pool, bool pinned, struct muster_error *re
     return 0;
 }
 
-static int open_threads(const struct muster_options *options, const struct registry *registry,
-                        struct model **ret_model, struct muster_error *ret_error)
+int pool_open(const struct model_ops *ops, struct local_guard *guard, const struct muster_options *options,
+              struct model **ret_model, struct muster_error *ret_error)
 {
     struct pool *pool = aligned_alloc(alignof(struct pool), sizeof *pool);
     int code;
 
-    (void)registry;
-    if (!pool)
+    if (!pool) {
+        if (guard)
+            guard->destroy(guard);
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    }
     memset(pool, 0, sizeof *pool);
-    pool->model.ops = &model_threads;
+    pool->model.ops = ops;
+    pool->guard = guard;
     if ((code = build(pool, options->workers)) == MUSTER_ESYSTEM)
         muster_error_system(ret_error, errno, "cannot make an eventfd");
     else if (code != 0)
@@ -322,8 +358,23 @@ static int open_threads(const struct muster_options *options, const struct regis
     else if ((code = start_workers(pool, options->pin, ret_error)) == 0)
         *ret_model = &pool->model;
     if (code != 0)
-        close_threads(&pool->model, NULL);
+        pool_close(&pool->model, &(struct task *){NULL});
     return code;
 }
 
-const struct model_ops model_threads = {.open = open_threads, .close = close_threads, .map = pool_map};
+static int open_threads(const struct muster_options *options, const struct registry *registry,
+                        struct model **ret_model, struct muster_error *ret_error)
+{
+    (void)registry;
+    return pool_open(&model_threads, NULL, options, ret_model, ret_error);
+}
+
+const struct model_ops model_threads = {
+    .open = open_threads,
+    .close = pool_close,
+    .map = pool_map,
+    .submit = pool_submit,
+    .cancel = pool_cancel,
+    .dispatch = pool_dispatch,
+    .fd = pool_fd,
+};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What inline and threads have in common: every check below runs under both, threads with
- * one and with several workers.
+ * What inline, threads and gil have in common: every check below runs under each, threads
+ * with one and with several workers.
  */
 #include "base/clock.h"
 #include "fixture.h"
@@ -409,8 +409,10 @@ static const struct {
 
 int main(void)
 {
-    static const struct setting settings[] = {
-        {"inline", &model_inline, 1}, {"1 thread", &model_threads, 1}, {"4 threads", &model_threads, 4}};
+    static const struct setting settings[] = {{"inline", &model_inline, 1},
+                                              {"1 thread", &model_threads, 1},
+                                              {"4 threads", &model_threads, 4},
+                                              {"3 of gil", &model_gil, 3}};
 
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         for (size_t k = 0; k < sizeof tests / sizeof *tests; k++) {

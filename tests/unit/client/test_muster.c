@@ -31,7 +31,7 @@ static int map_code(const struct muster_batch *batch, struct muster_error *ret_e
 
 Test(muster, every_model_has_a_word_that_is_parsed_back)
 {
-    static const enum muster_model models[] = {MUSTER_INLINE, MUSTER_THREADS, MUSTER_PROCESSES};
+    static const enum muster_model models[] = {MUSTER_INLINE, MUSTER_THREADS, MUSTER_GIL, MUSTER_PROCESSES};
     struct muster_error error;
 
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
@@ -48,7 +48,7 @@ Test(muster, unknown_model_is_refused_with_those_there_are)
     struct muster_error error;
 
     cr_expect_eq(muster_model_parse("thread", &model, &error), MUSTER_EINVALID);
-    cr_expect_str_eq(error.text, "no model 'thread'; there are: inline threads processes");
+    cr_expect_str_eq(error.text, "no model 'thread'; there are: inline threads gil processes");
     cr_expect_eq(model, MUSTER_THREADS);
     cr_expect_null(muster_model_name((enum muster_model)99));
 }
