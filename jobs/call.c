@@ -80,8 +80,7 @@ static void progress(muster_call *base, double fraction)
     atomic_store_explicit(call->progress, thousandths, memory_order_relaxed);
 }
 
-/* The monotonic time `seconds` from now; CLOCK_NEVER where that is beyond the clock. */
-static uint64_t deadline_after(double seconds)
+uint64_t call_deadline(double seconds)
 {
     double ns = seconds * (double)CLOCK_NS_PER_S;
 
@@ -96,7 +95,7 @@ static int sleep_seconds(muster_call *base, double seconds)
 
     if (!(seconds >= 0))
         return muster_call_fail(base, "cannot wait for %g seconds", seconds);
-    deadline_ns = deadline_after(seconds);
+    deadline_ns = call_deadline(seconds);
     until.tv_sec = (time_t)(deadline_ns / CLOCK_NS_PER_S);
     until.tv_nsec = (long)(deadline_ns % CLOCK_NS_PER_S);
     while (!is_raised(call->cancel)) {
@@ -113,7 +112,7 @@ static int sleep_seconds(muster_call *base, double seconds)
 static int wait_fd(muster_call *base, int fd, short events, double seconds)
 {
     struct call *call = (struct call *)base;
-    uint64_t deadline_ns = seconds < 0 ? CLOCK_NEVER : deadline_after(seconds);
+    uint64_t deadline_ns = seconds < 0 ? CLOCK_NEVER : call_deadline(seconds);
     struct pollfd item = {.fd = fd, .events = events};
 
     while (!is_raised(call->cancel)) {

@@ -35,6 +35,9 @@ extern const struct muster_call_ops call_blocking_ops;
 /* `zone` is borrowed; the caller clears it when it has taken the result. */
 void call_init(struct call *call, msgpack_zone *zone, struct call_cancel *cancel, _Atomic uint32_t *progress);
 
+/* The monotonic time `seconds`, at least 0, from now; CLOCK_NEVER where that is beyond the clock. */
+uint64_t call_deadline(double seconds);
+
 /* Runs the function: *ret_result starts as nil. Returns 0, MUSTER_EFAILED (call->text then
  * says why, never empty) or MUSTER_ECANCELLED when it failed after the flag was raised. */
 int call_run(struct call *call, const muster_function *function, const msgpack_object *argument,

@@ -10,9 +10,15 @@
 #define MUSTER_JOBS_COROUTINE_H
 
 #include "base/error.h"
+#include "jobs/sanitize.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+
+/* As much as a thread of musl libc has. Of it, the deepest that the functions that ship reach is
+ * a few KiB, and printf of any number takes less than 16 KiB. What the sanitizers put around
+ * variables makes frames several times as large. */
+enum { COROUTINE_STACK_BYTES = (SANITIZE_ADDRESS || SANITIZE_THREAD ? 512 : 128) << 10 };
 
 /* Where coroutines of one thread live. */
 struct coroutine_stacks;
@@ -46,5 +52,9 @@ struct coroutine *coroutine_running(void);
  * bytes and must be async-signal-safe. The calling thread only: each that runs coroutines calls it. 0 or
  * MUSTER_ESYSTEM with errno set. */
 int coroutine_watch_overflow(void (*report)(size_t stack_bytes));
+
+/* Usable bytes of the running coroutine's stack when `address` is in the guard below it, else 0.
+ * Async-signal-safe. */
+size_t coroutine_overflowed(const void *address);
 
 #endif

@@ -30,7 +30,9 @@ int loop_create(const struct loop_watcher *watcher, struct loop **ret_loop, stru
 /* No fiber may be left. Takes NULL. */
 void loop_destroy(struct loop *loop);
 
-/* Readable, level-triggered, when loop_turn has something to do. Owned by the loop. */
+/* Readable, level-triggered, when loop_turn has something to do; of times that come, and of
+ * fibers that could go on, it tells after a turn that did not wait (deadline 0). After
+ * loop_start it takes a loop_wake. Owned by the loop. */
 int loop_fd(const struct loop *loop);
 
 /* Makes a fiber that runs body(fiber, context) from the next turn on. 0; MUSTER_ENOMEM when
@@ -41,14 +43,15 @@ int loop_start(struct loop *loop, void (*body)(struct fiber *fiber, void *contex
 unsigned loop_fibers(const struct loop *loop);
 unsigned loop_ready(const struct loop *loop);
 
-/* Lets every fiber go on that can, until each waits or has ended. If none can, waits until one
- * can, `deadline_ns` (0: does not wait) or loop_wake. Not from inside a fiber. */
+/* Lets every fiber go on that can, until each waits, has yielded or has ended, or 10 ms are
+ * over: then the others go on in the next turn. If none can, waits until one can, `deadline_ns`
+ * (0: does not wait) or loop_wake; may return early. Not from inside a fiber. */
 void loop_turn(struct loop *loop, uint64_t deadline_ns);
 
 /* Any thread: the running or next loop_turn does not wait. Async-signal-safe. */
 void loop_wake(struct loop *loop);
 
-/* Fibers whose call's cancel flag is raised stop waiting. */
+/* Fibers whose call's cancel flag is raised stop waiting, in the next turn. */
 void loop_cancelled(struct loop *loop);
 
 /* Inside a fiber: prepares a call whose waits suspend the fiber. As call_init else. */
@@ -57,6 +60,9 @@ void loop_call_init(struct fiber *fiber, struct call *call, msgpack_zone *zone, 
 
 /* Inside a fiber: lets others go first. */
 void loop_yield(struct fiber *fiber);
+
+/* The longest that one fiber has run without a break since this was last asked. */
+uint64_t loop_take_longest_ns(struct loop *loop);
 
 /* CPU time of the thread while this fiber had it, in ns. Costs a system call at each switch,
  * from the first time it is asked on. */
