@@ -10,6 +10,10 @@
 #ifndef MUSTER_BASE_ERROR_H
 #define MUSTER_BASE_ERROR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* X(name, wire number, text). The C value of MUSTER_E<name> is minus the wire number. */
 #define MUSTER_ERROR_MAP(X)                                    \
     X(INVALID, 1, "invalid argument")                          \
@@ -55,5 +59,9 @@ int muster_error_set(struct muster_error *ret_error, int code, const char *forma
 /* As muster_error_set with code MUSTER_ESYSTEM, and ": <text of errno_value>" appended. */
 int muster_error_system(struct muster_error *ret_error, int errno_value, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

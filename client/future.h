@@ -32,6 +32,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct muster muster;
 typedef struct muster_future muster_future;
 struct muster_result; /* muster.h */
@@ -164,5 +168,9 @@ int muster_dispatch(muster *m, struct muster_error *ret_error);
 
 /* Futures that are pending, and timers. */
 uint64_t muster_pending(const muster *m);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

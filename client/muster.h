@@ -24,6 +24,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* X(name, word on the command line) */
 #define MUSTER_MODEL_MAP(X) \
     X(INLINE, "inline")     \
@@ -106,8 +110,14 @@ struct muster_source {
 
 static inline struct muster_source muster_source_range(int64_t first, int64_t last)
 {
-    struct muster_source source = {.kind = MUSTER_SOURCE_RANGE, .first = first, .last = last, .fd = -1};
+    struct muster_source source; /* C++ before 20 has no designated initializers */
 
+    source.kind = MUSTER_SOURCE_RANGE;
+    source.first = first;
+    source.last = last;
+    source.next = NULL;
+    source.context = NULL;
+    source.fd = -1;
     return source;
 }
 
@@ -179,5 +189,9 @@ struct muster_summary {
  * to on_result first, except after a callback failed or memory ran out. */
 int muster_map(muster *m, const struct muster_batch *batch, struct muster_summary *ret_summary,
                struct muster_error *ret_error);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

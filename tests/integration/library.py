@@ -73,6 +73,74 @@ static const muster_function functions[] = {
 const muster_plugin muster_plugin_table = MUSTER_PLUGIN(functions);
 """
 
+# The same in C++, of the oldest standard that a compiler of today takes for granted.
+PROGRAM_CXX = r"""
+#include <muster/muster.h>
+#include <cstring>
+#include <iostream>
+
+static int add(void *context, const muster_result *result)
+{
+    *static_cast<uint64_t *>(context) += result->value ? result->value->via.u64 : 0;
+    return 0;
+}
+
+int main(int, char **argv)
+{
+    muster_options options = muster_options();
+    muster_batch batch = muster_batch();
+    muster_summary summary;
+    muster_error error;
+    uint64_t sum = 0;
+    muster *m;
+
+    options.worker_program = argv[2];
+    batch.function = "fib";
+    batch.source = muster_source_range(0, 20);
+    batch.on_result = add;
+    batch.context = &sum;
+    batch.interrupt_fd = -1;
+    if (muster_model_parse(argv[1], &options.model, &error) || muster_open(&options, &m, &error) ||
+        muster_map(m, &batch, &summary, &error)) {
+        std::cerr << error.text << std::endl;
+        return 1;
+    }
+    muster_close(m);
+    std::cout << sum << std::endl;
+    return 0;
+}
+"""
+
+PLUGIN_CXX = r"""
+#include <muster/muster_job.h>
+
+static int thrice(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (argument->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+        return muster_call_fail(call, "thrice takes an integer >= %d", 0);
+    ret_result->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
+    ret_result->via.u64 = argument->via.u64 * 3;
+    return muster_call_sleep(call, 0);
+}
+
+static const muster_function functions[] = {
+    {"thrice", "three times a number", "integer >= 0", "integer", "21", thrice},
+};
+const muster_plugin muster_plugin_table = MUSTER_PLUGIN(functions);
+"""
+
+CMAKE_PROJECT = """
+cmake_minimum_required(VERSION 3.25)
+project(consumer LANGUAGES C)
+find_package(muster @VERSION@ REQUIRED)
+add_executable(shared program.c)
+target_link_libraries(shared PRIVATE muster::muster)
+add_executable(static program.c)
+target_link_libraries(static PRIVATE muster::static)
+add_library(twice MODULE twice.c)
+target_link_libraries(twice PRIVATE muster::plugin)
+"""
+
 
 @unittest.skipIf(harness.SANITIZE, "a program built without the sanitizer cannot use a library built with it")
 class Library(harness.Case):
@@ -83,7 +151,6 @@ class Library(harness.Case):
         (config,) = self.prefix.rglob("muster.pc")
         self.libraries = config.parent.parent
         self.env["PKG_CONFIG_PATH"] = str(config.parent)
-        self.relocated = f"--define-variable=prefix={self.prefix}"
         self.installed = self.prefix / "bin" / "muster"
 
     def tool(self, *command):
@@ -102,8 +169,14 @@ class Library(harness.Case):
         self.tool(os.environ.get("CC", "cc"), "-Wall", "-Wextra", "-Werror", "-std=gnu11", source, "-o", output,
                   *options)
 
+    def compile_cxx(self, text, output, *options):
+        source = self.home / f"{output.name}.cpp"
+        source.write_text(text, encoding="utf-8")
+        self.tool(os.environ.get("CXX", "c++"), "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-std=c++11", source,
+                  "-o", output, *options)
+
     def compile_static(self, program):
-        flags = self.pkg_config(self.relocated, "muster")
+        flags = self.pkg_config("muster")
         flags[flags.index("-lmuster")] = "-l:libmuster.a"
         self.compile(PROGRAM, program, *flags, *self.pkg_config("libzmq", "libsodium"), "-lm", "-pthread")
 
@@ -115,7 +188,7 @@ class Library(harness.Case):
 
     def test_program_built_with_the_shared_library_runs_every_model(self):
         program = self.home / "shared"
-        self.compile(PROGRAM, program, *self.pkg_config(self.relocated, "muster"))
+        self.compile(PROGRAM, program, *self.pkg_config("muster"))
         self.assertIn("libmuster.so.0", self.tool("readelf", "-d", program))
         self.check_program(program)
 
@@ -150,6 +223,57 @@ class Library(harness.Case):
         self.compile(PLUGIN, plugin, "-shared", "-fPIC", f"-I{self.prefix}/include", *self.pkg_config("msgpack"))
         result = self.start("map", "--plugin", plugin, "twice", ":::", 21, command=str(self.installed)).end()
         self.assert_ok(result, "42\n")
+
+    def test_program_and_plugin_in_cxx_include_the_headers(self):
+        program, plugin = self.home / "cxx", self.home / "thrice.so"
+        self.compile_cxx(PROGRAM_CXX, program, *self.pkg_config("muster"))
+        for model in ("inline", "processes"):
+            result = self.start(model, self.installed, command=str(program),
+                                env={"LD_LIBRARY_PATH": str(self.libraries)}).end()
+            self.assert_ok(result, "17710\n")
+        self.compile_cxx(PLUGIN_CXX, plugin, "-shared", "-fPIC", f"-I{self.prefix}/include")
+        result = self.start("map", "--plugin", plugin, "thrice", ":::", 14, command=str(self.installed)).end()
+        self.assert_ok(result, "42\n")
+
+    def configure(self, version):
+        """Configures a CMake project that asks for this version; returns how that ended, and its folders."""
+        source, build = self.home / "project", self.home / "build"
+        source.mkdir()
+        (source / "CMakeLists.txt").write_text(CMAKE_PROJECT.replace("@VERSION@", version), encoding="utf-8")
+        (source / "program.c").write_text(PROGRAM, encoding="utf-8")
+        (source / "twice.c").write_text(PLUGIN, encoding="utf-8")
+        done = subprocess.run(["cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}"],
+                              env=self.env, capture_output=True, text=True, timeout=harness.LIMIT_S, check=False)
+        return done, build
+
+    def test_cmake_project_finds_the_package(self):
+        done, build = self.configure("0.1")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.tool("cmake", "--build", build)
+        for program, is_shared in (("shared", True), ("static", False)):
+            self.assertEqual("libmuster.so" in self.tool("readelf", "-d", build / program), is_shared)
+            self.check_program(build / program)
+        self.assertNotIn("libmuster", self.tool("readelf", "-d", build / "libtwice.so"))
+        result = self.start("map", "--plugin", build / "libtwice.so", "twice", ":::", 21,
+                            command=str(self.installed)).end()
+        self.assert_ok(result, "42\n")
+
+    def test_cmake_project_that_asks_for_another_version_is_refused(self):
+        done, _ = self.configure("99.0")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn('requested version "99.0"', done.stderr)
+
+    def test_what_is_installed_works_where_it_was_moved(self):
+        moved = self.home / "moved"
+        self.prefix.rename(moved)
+        self.env["PKG_CONFIG_PATH"] = self.env["PKG_CONFIG_PATH"].replace(str(self.prefix), str(moved))
+        self.prefix, self.installed = moved, moved / "bin" / "muster"
+        self.libraries = pathlib.Path(self.env["PKG_CONFIG_PATH"]).parent
+        self.assertNotIn(str(self.home / "prefix"), " ".join(self.pkg_config("muster")))
+        done, build = self.configure("0.1")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.tool("cmake", "--build", build, "--target", "shared")
+        self.check_program(build / "shared")
 
 
 if __name__ == "__main__":
