@@ -23,7 +23,9 @@ struct task {
     msgpack_object value;
     const char *text; /* of `code`, in `zone` or static; NULL when 0 */
     unsigned attempts, worker;
-    msgpack_zone *zone; /* owned by the future: arguments, and what the model puts there */
+    /* Owned by the future, never NULL: the argument, and what the model puts there. It takes
+     * no memory until something is allocated from it, and must not be cleared. */
+    msgpack_zone *zone;
 
     /* The model's own. */
     struct call_cancel cancel; /* raised: it should end early; starts at 0 */
