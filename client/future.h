@@ -8,11 +8,12 @@
  *     muster_future_drop(future);
  *
  * One thread. All of it happens on the thread that uses the `muster *`. Callbacks are called
- * from muster_dispatch and from the functions that wait (muster_await, muster_future_wait,
- * muster_wait_any, muster_wait_all, muster_completions_next) and muster_close, never from
+ * from muster_dispatch, from the functions that wait (muster_await, muster_future_wait,
+ * muster_wait_any, muster_wait_all, muster_completions_next) and from muster_close, never from
  * muster_submit, muster_then or muster_future_cancel, and never from inside each other. A
- * callback may call everything here but what waits, muster_dispatch, muster_map and
- * muster_close, which then return MUSTER_ESTATE (muster_close aborts: it is a bug).
+ * callback may call everything here but what has to wait, muster_dispatch, muster_map and
+ * muster_close: those return MUSTER_ESTATE (muster_close aborts: it is a bug). What has ended
+ * need not be waited for: muster_await gives its value also in a callback.
  *
  * Where jobs run. Under `threads`, `gil` and `processes` they run meanwhile. Under `inline`
  * and `loop` they run on this thread, inside muster_dispatch and the functions that wait: one
@@ -21,8 +22,11 @@
  *
  * Ownership. A future that a function here returns is the caller's, who drops it, once, at any
  * time: also in its own callback, and also before the job has ended, which then runs and calls
- * its callbacks all the same. Futures may outlive their `muster *`: muster_close cancels those
- * that are pending.
+ * its callbacks all the same.
+ *
+ * Closing. muster_close cancels what is pending and calls the callbacks a last time; timers are
+ * not called. From then on nothing new can be made (MUSTER_ESTATE), but futures may outlive
+ * their `muster *`, with their results.
  */
 #ifndef MUSTER_FUTURE_H
 #define MUSTER_FUTURE_H
@@ -63,13 +67,14 @@ struct muster_job {
 int muster_submit(muster *m, const struct muster_job *job, muster_future **ret_future,
                   struct muster_error *ret_error);
 
-/* A future without a job: pending until muster_future_resolve, _reject or _follow. */
+/* A future without a job: pending until muster_future_resolve, _reject or _follow. When it is
+ * dropped before that, what waits for it fails with MUSTER_ESTATE. */
 int muster_promise(muster *m, muster_future **ret_future);
 
 enum muster_future_state muster_future_state(const muster_future *future);
 
-/* How it ended: value or error, attempts, worker; its `index` is 0 and its `argument` NULL.
- * NULL while it is pending. Lives as long as the future. */
+/* How it ended: value or error, attempts, worker; all else is 0 and NULL. NULL while it is
+ * pending. Lives as long as the future. */
 const struct muster_result *muster_future_result(const muster_future *future);
 
 /* One more reference, to be dropped too. Returns `future`. */
@@ -91,25 +96,27 @@ typedef void muster_callback(void *context, muster_future *future);
 
 /* Calls on_success or on_failure (also when it was cancelled) once it has ended; either may be
  * NULL. Several are called in the order they were set; one that is set when the future has
- * ended already is called by the next dispatch. 0 or MUSTER_ENOMEM. */
+ * ended already is called by the next dispatch. 0, MUSTER_ENOMEM or MUSTER_ESTATE. */
 int muster_future_on_end(muster_future *future, muster_callback *on_success, muster_callback *on_failure,
                          void *context);
 
 /* One link of a chain: `ended` has ended, and `next`, what muster_then returned, becomes what
- * this makes of it: by muster_future_resolve, _reject or _follow. Returns 0, or a code with
- * which `next` fails. If it returns 0 and did none of these, `next` succeeds with nil. */
+ * this makes of it: by muster_future_resolve, _reject or _follow. Returns 0, or a negative
+ * code with which `next` fails. If it returns 0 and did none of these, `next` succeeds with nil. */
 typedef int muster_step(void *context, muster_future *ended, muster_future *next);
 
 /* Chains: the new future ends as on_success or on_failure makes it. Without a step for how
  * `future` ended it ends likewise: an error skips to the next failure branch. Cancelling the
- * new future does not cancel `future`. 0 or MUSTER_ENOMEM. */
+ * new future does not cancel `future`; its steps are then not taken. 0, MUSTER_ENOMEM or
+ * MUSTER_ESTATE. */
 int muster_then(muster_future *future, muster_step *on_success, muster_step *on_failure, void *context,
                 muster_future **ret_next);
 
 /* End a future without a job, or the `next` of a running step: with a value, which is copied
  * (NULL: nil); with an error of a negative code and a text (NULL: the code's own), which is copied;
  * as another future will end. 0; MUSTER_ESTATE when it has ended, is promised to follow, or
- * has a job; MUSTER_EINVALID for what is no value, or would have it follow itself; MUSTER_ENOMEM. */
+ * has a job; MUSTER_EINVALID for what is no value, or would have it follow itself,
+ * over any number of links, or a future of another `muster *`; MUSTER_ENOMEM. */
 int muster_future_resolve(muster_future *future, const msgpack_object *value);
 int muster_future_reject(muster_future *future, int code, const char *text);
 int muster_future_follow(muster_future *future, muster_future *other);
@@ -126,7 +133,8 @@ int muster_future_wait(muster_future *future, double seconds);
 int muster_await(muster_future *future, const msgpack_object **ret_value, struct muster_error *ret_error);
 
 /* Wait until one of them has ended, and say which (the first in the array if there are
- * several), or until all have. Codes of muster_future_wait; MUSTER_EINVALID for none. */
+ * several), or until all have. Codes of muster_future_wait; MUSTER_EINVALID when they are not of
+ * one `muster *`, or to wait for any of none. */
 int muster_wait_any(muster_future *const *futures, size_t count, double seconds, size_t *ret_place);
 int muster_wait_all(muster_future *const *futures, size_t count, double seconds);
 
@@ -138,7 +146,8 @@ int muster_completions_create(muster *m, muster_completions **ret_completions);
 /* Takes NULL; drops the references it holds. */
 void muster_completions_destroy(muster_completions *completions);
 
-/* Adds a future, of which it keeps a reference of its own. 0 or MUSTER_ENOMEM. */
+/* Adds a future of the same `muster *`, of which it keeps a reference of its own. 0,
+ * MUSTER_EINVALID, MUSTER_ENOMEM or MUSTER_ESTATE. */
 int muster_completions_add(muster_completions *completions, muster_future *future);
 
 /* The next that ends. *ret_future is a reference that the caller drops. MUSTER_EEND when every

@@ -4,7 +4,8 @@
  *
  * Jobs run in small chunks only so that clocks are read rarely: a chunk is sized to last a
  * few milliseconds and is cut when it lasts longer, so that a result is handed over when its
- * job ends, or a moment later where jobs are tiny.
+ * job ends, or a moment later where jobs are tiny. Jobs that were submitted by themselves run
+ * inside dispatch, one at a time.
  */
 #include "base/clock.h"
 #include "client/local.h"
@@ -12,7 +13,21 @@
 #include "coordinator/pacing.h"
 #include "proto/limits.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <utlist.h>
+
+/* Tasks of one dispatch. */
+enum { DISPATCH_MAX = 1000 };
+
+struct inline_model {
+    struct model model;
+    struct task *queue; /* submitted by themselves; utlist's DL, not owned */
+    int fd;             /* an eventfd: readable while there are some */
+    struct local_runner runner;
+};
 
 /* Runs the first jobs of *queue, as many as one chunk takes, and hands over what came out. */
 static void run_chunk(struct local_batch *run, struct local_runner *runner, struct local_chunk *chunk,
@@ -76,45 +91,107 @@ static void run_all(struct local_batch *run, struct feed *feed, struct local_run
 static int map(struct model *model, const muster_function *function, const struct muster_batch *batch,
                struct muster_summary *summary, struct muster_error *ret_error)
 {
-    struct local_runner runner;
+    struct local_runner *runner = &((struct inline_model *)model)->runner;
     struct local_chunk *chunk;
     struct local_batch run;
     struct feed feed;
 
-    (void)model;
-    if (local_runner_init(&runner, 1) != 0)
+    if (!(chunk = local_chunk_create()))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    if (!(chunk = local_chunk_create())) {
-        local_runner_fini(&runner);
-        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    }
     local_batch_init(&run, function, batch, summary);
     run.cut_late = true;
     feed_init(&feed, &batch->source);
-    run_all(&run, &feed, &runner, chunk);
+    run_all(&run, &feed, runner, chunk);
     local_chunk_destroy(chunk);
-    local_runner_fini(&runner);
     return local_finish(&run, &feed, batch->source.kind == MUSTER_SOURCE_RANGE ? run.total : feed.pulled,
                         ret_error);
 }
 
-static void close_inline(struct model *model, struct task **ended)
+static int submit(struct model *model, struct task *task, struct muster_error *ret_error)
 {
-    (void)model; /* static */
-    (void)ended;
-}
+    struct inline_model *self = (struct inline_model *)model;
 
-/* It has no state: every muster shares the one below. */
-static int open_inline(const struct muster_options *options, const struct registry *registry,
-                       struct model **ret_model, struct muster_error *ret_error)
-{
-    static struct model model = {.ops = &model_inline};
-
-    (void)options;
-    (void)registry;
     (void)ret_error;
-    *ret_model = &model;
+    if (!self->queue)
+        eventfd_write(self->fd, 1);
+    DL_APPEND(self->queue, task);
     return 0;
 }
 
-const struct model_ops model_inline = {.open = open_inline, .close = close_inline, .map = map};
+static void cancel(struct model *model, struct task *task)
+{
+    (void)model;
+    call_cancel_raise(&task->cancel);
+}
+
+/* Runs one job; those that were cancelled before it are nearly free. */
+static int dispatch(struct model *model, struct task **ended, struct muster_error *ret_error)
+{
+    struct inline_model *self = (struct inline_model *)model;
+    bool ran = false;
+
+    (void)ret_error;
+    for (unsigned i = 0; i < DISPATCH_MAX && self->queue && !ran; i++) {
+        struct task *task = self->queue;
+
+        DL_DELETE(self->queue, task);
+        local_run_task(&self->runner, task);
+        DL_APPEND(*ended, task);
+        ran = task->attempts > 0;
+    }
+    if (!self->queue && *ended)
+        eventfd_read(self->fd, &(eventfd_t){0});
+    return 0;
+}
+
+static int descriptor(const struct model *model)
+{
+    return ((const struct inline_model *)model)->fd;
+}
+
+static void close_inline(struct model *model, struct task **ended)
+{
+    struct inline_model *self = (struct inline_model *)model;
+    struct task *task;
+
+    DL_FOREACH(self->queue, task) {
+        task->code = MUSTER_ECANCELLED;
+        task->text = muster_error_name(MUSTER_ECANCELLED);
+    }
+    DL_CONCAT(*ended, self->queue);
+    close(self->fd);
+    local_runner_fini(&self->runner);
+    free(self);
+}
+
+static int open_inline(const struct muster_options *options, const struct registry *registry,
+                       struct model **ret_model, struct muster_error *ret_error)
+{
+    struct inline_model *self = calloc(1, sizeof *self);
+
+    (void)options;
+    (void)registry;
+    if (!self || local_runner_init(&self->runner, 1) != 0) {
+        free(self);
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    }
+    self->model.ops = &model_inline;
+    if ((self->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
+        muster_error_system(ret_error, errno, "cannot make an eventfd");
+        local_runner_fini(&self->runner);
+        free(self);
+        return MUSTER_ESYSTEM;
+    }
+    *ret_model = &self->model;
+    return 0;
+}
+
+const struct model_ops model_inline = {
+    .open = open_inline,
+    .close = close_inline,
+    .map = map,
+    .submit = submit,
+    .cancel = cancel,
+    .dispatch = dispatch,
+    .fd = descriptor,
+};

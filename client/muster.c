@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/cores.h"
-#include "client/model.h"
+#include "client/handle.h"
 #include "client/probe.h"
 #include "client/program.h"
 #include "proto/limits.h"
@@ -27,13 +27,6 @@ static const uint64_t MEMORY_MIN_BYTES = UINT64_C(64) << 20;
 
 /* A worker under a time limit checks it with timers of a millisecond. */
 static const double TIMEOUT_MIN_S = 0.001;
-
-struct muster {
-    struct muster_options options; /* defaults filled in */
-    struct registry *registry;     /* owned */
-    struct model *model;           /* owned */
-    char program[PATH_MAX];        /* of workers, where the caller names none */
-};
 
 const char *muster_model_name(enum muster_model model)
 {
@@ -132,8 +125,23 @@ static int check_options(const struct muster_options *options, struct muster_opt
     if (checked.plugin_count && !checked.plugins)
         return muster_error_set(ret_error, MUSTER_EINVALID, "%u plug-ins were announced and none given",
                                 checked.plugin_count);
+    if (checked.functions && checked.model == MUSTER_PROCESSES && checked.start == MUSTER_SPAWN)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "workers that are started anew do not have the functions of this program: "
+                                "make them a plug-in, or let workers be copies of it (MUSTER_FORK)");
+    if (checked.concurrency > PROTO_CONCURRENCY_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a concurrency of %u is too large: at most %d",
+                                checked.concurrency, PROTO_CONCURRENCY_MAX);
     *ret_options = checked;
     return 0;
+}
+
+/* Those of the calling program, first: a plug-in that has a name of theirs is refused. */
+static int add_functions(struct muster *m, struct muster_error *ret_error)
+{
+    if (!m->options.functions)
+        return 0;
+    return registry_add(m->registry, m->options.functions, "the calling program", ret_error);
 }
 
 /* Fills the worker program in, which only `processes` cannot do without. */
@@ -178,8 +186,10 @@ int muster_open(const struct muster_options *options, muster **ret_muster, struc
         goto out;
     }
     if ((code = check_options(options, &m->options, ret_error)) != 0 ||
-        (code = find_program(m, ret_error)) != 0 || (code = load_plugins(m, ret_error)) != 0 ||
-        (code = ops_of(m->options.model)->open(&m->options, m->registry, &m->model, ret_error)) != 0)
+        (code = add_functions(m, ret_error)) != 0 || (code = find_program(m, ret_error)) != 0 ||
+        (code = load_plugins(m, ret_error)) != 0 ||
+        (code = ops_of(m->options.model)->open(&m->options, m->registry, &m->model, ret_error)) != 0 ||
+        (code = futures_create(m->model, &m->futures, ret_error)) != 0)
         goto out;
     *ret_muster = m;
     return 0;
@@ -194,7 +204,9 @@ void muster_close(struct muster *m)
 
     if (!m)
         return;
-    if (m->model)
+    if (m->futures)
+        futures_close(m->futures);
+    else if (m->model)
         m->model->ops->close(m->model, &ended);
     registry_destroy(m->registry);
     free(m);
@@ -237,25 +249,30 @@ static int check_source(const struct muster_source *source, struct muster_error 
                             (int)source->kind);
 }
 
-static int check_limits(const struct muster *m, const struct muster_batch *batch,
+int handle_check_limits(const struct muster *m, double timeout_s, unsigned retries,
                         struct muster_error *ret_error)
 {
-    if (batch->chunk_jobs > PROTO_CHUNK_JOBS_MAX)
-        return muster_error_set(ret_error, MUSTER_EINVALID, "a chunk of %u jobs is too large: at most %d",
-                                batch->chunk_jobs, PROTO_CHUNK_JOBS_MAX);
-    if (batch->retries > PROTO_RETRIES_MAX)
-        return muster_error_set(ret_error, MUSTER_EINVALID, "%u retries are too many: at most %d",
-                                batch->retries, PROTO_RETRIES_MAX);
-    if (!is_duration(batch->timeout_s))
+    if (retries > PROTO_RETRIES_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%u retries are too many: at most %d", retries,
+                                PROTO_RETRIES_MAX);
+    if (!is_duration(timeout_s))
         return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "a time limit of %g seconds is out of range: %g to %g", batch->timeout_s,
+                                "a time limit of %g seconds is out of range: %g to %g", timeout_s,
                                 TIMEOUT_MIN_S, PROTO_TIMEOUT_MS_MAX / 1000.0);
-    if (batch->timeout_s > 0 && m->options.model != MUSTER_PROCESSES)
+    if (timeout_s > 0 && m->options.model != MUSTER_PROCESSES)
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "a time limit needs the model 'processes': under '%s' a job cannot be ended "
                                 "without its caller",
                                 muster_model_name(m->options.model));
     return 0;
+}
+
+static int check_chunk(const struct muster_batch *batch, struct muster_error *ret_error)
+{
+    if (batch->chunk_jobs <= PROTO_CHUNK_JOBS_MAX)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_EINVALID, "a chunk of %u jobs is too large: at most %d",
+                            batch->chunk_jobs, PROTO_CHUNK_JOBS_MAX);
 }
 
 /* Fills what the caller left out into *ret_batch. */
@@ -269,7 +286,8 @@ static int check_batch(const struct muster *m, const struct muster_batch *batch,
     if (!batch->function)
         return muster_error_set(ret_error, MUSTER_EINVALID, "a batch without a function");
     if ((code = check_source(&batch->source, ret_error)) != 0 ||
-        (code = check_limits(m, batch, ret_error)) != 0 ||
+        (code = check_chunk(batch, ret_error)) != 0 ||
+        (code = handle_check_limits(m, batch->timeout_s, batch->retries, ret_error)) != 0 ||
         (code = registry_require(m->registry, batch->function, ret_function, ret_error)) != 0)
         return code;
     if (!checked.on_result) {
@@ -306,6 +324,9 @@ int muster_map(struct muster *m, const struct muster_batch *batch, struct muster
 
     if (code != 0)
         return code;
+    if (m->futures->phase != FUTURES_IDLE)
+        return muster_error_set(ret_error, MUSTER_ESTATE, "a callback must not map");
+    m->futures->phase = FUTURES_MAPPING;
     getrusage(RUSAGE_SELF, &before);
     cpu_ns = clock_process_cpu_ns();
     wall_ns = clock_now_ns();
@@ -313,6 +334,8 @@ int muster_map(struct muster *m, const struct muster_batch *batch, struct muster
     summary.wall_ns = clock_now_ns() - wall_ns;
     summary.cpu_ns += clock_process_cpu_ns() - cpu_ns;
     count_switches(&before, &summary);
+    m->futures->phase = FUTURES_IDLE;
+    futures_refresh(m->futures);
     if (ret_summary)
         *ret_summary = summary;
     return code;
