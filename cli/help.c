@@ -17,6 +17,7 @@ static const char help_muster[] =
     "  muster map FUNCTION ::: ARG...      a function over arguments, in parallel\n"
     "  muster compare FUNCTION ::: ARG...  the same jobs inline, in threads and in\n"
     "                                      processes: speedup and overhead\n"
+    "  muster lab race|deadlock            what goes wrong when memory is shared\n"
     "  muster functions [NAME]             what can be mapped, with documentation\n"
     "  muster worker                       a worker process; map starts them itself\n"
     "\n"
@@ -153,6 +154,42 @@ static const char help_compare[] =
     "Example\n"
     "  muster compare spin ::: 0.001 0.001 0.001 0.001\n";
 
+static const char help_lab[] =
+    "usage: muster lab race|deadlock [option...]\n"
+    "\n"
+    "Shows what goes wrong when memory is shared, on this machine, now.\n"
+    "\n"
+    "  race      Two withdrawals of 80 at once from an account of 100, over and over.\n"
+    "            Counts how often both are paid: by threads without protection, with\n"
+    "            a mutex, with an atomic compare-and-swap, and by processes, which\n"
+    "            decide on copies and leave the account to its one owner.\n"
+    "  deadlock  Two threads, two locks, opposite order. The wait that closes the\n"
+    "            cycle in the wait-for graph is refused as it begins: both threads\n"
+    "            and locks are named, and where they stand, and nothing hangs. Then\n"
+    "            the same work with the locks taken in one order.\n"
+    "\n"
+    "Options\n"
+    "      --rounds N            race: rounds of the threads; processes get one for\n"
+    "                            each thousand. Default 300000. deadlock: transfers\n"
+    "                            of each thread in order. Default 10000.\n"
+    "  -o, --output FORMAT       text (the default), or json: one object.\n"
+    "\n"
+    "race, columns\n"
+    "  overdrawn         rounds in which both withdrawals were paid\n"
+    "  lowest            100 less what was paid, in the worst round\n"
+    "  wrong balance     rounds after which the account said something else than that\n"
+    "  The unprotected threads load and store relaxed atomics: plain variables would\n"
+    "  be a data race, and undefined in C. Check and act are two steps all the same.\n"
+    "\n"
+    "Exit status\n"
+    "  0        it was shown: also when no race was lost, which is luck; and when the\n"
+    "           deadlock was found and broken, and the transfers in order ran through\n"
+    "  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM\n"
+    "  255      any other error\n"
+    "\n"
+    "Example\n"
+    "  muster lab race --rounds 100000\n";
+
 static const char help_functions[] =
     "usage: muster functions [NAME] [option...]\n"
     "\n"
@@ -184,9 +221,7 @@ static const char help_worker[] =
 static const struct {
     const char *verb, *text;
 } texts[] = {
-    {"map", help_map},
-    {"compare", help_compare},
-    {"functions", help_functions},
+    {"map", help_map},       {"compare", help_compare}, {"lab", help_lab}, {"functions", help_functions},
     {"worker", help_worker},
 };
 

@@ -20,9 +20,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"map", verb_map},
-    {"compare", verb_compare},
-    {"functions", verb_functions},
+    {"map", verb_map},       {"compare", verb_compare}, {"lab", verb_lab}, {"functions", verb_functions},
     {"worker", verb_worker},
 };
 

@@ -7,6 +7,7 @@
 #include "cli/options.h"
 
 #include "cli/quantity.h"
+#include "lab/race.h"
 #include "proto/limits.h"
 
 #include <ctype.h>
@@ -49,10 +50,10 @@ enum option_id {
 enum {
     MAP = 1 << VERB_MAP,
     COMPARE = 1 << VERB_COMPARE,
+    LAB = 1 << VERB_LAB,
     FUNCTIONS = 1 << VERB_FUNCTIONS,
     WORKER = 1 << VERB_WORKER,
-    ROUNDS_DEFAULT = 3,
-    ROUNDS_MAX = 1000,
+    ROUNDS_DEFAULT = 3, /* of compare */
     CPU_MAX = 1 << 16,
 };
 
@@ -62,9 +63,9 @@ static const struct {
     int takes; /* no_argument, required_argument */
     unsigned verbs;
 } table[] = {
-    {"help", OPTION_HELP, no_argument, MAP | COMPARE | FUNCTIONS | WORKER},
+    {"help", OPTION_HELP, no_argument, MAP | COMPARE | LAB | FUNCTIONS | WORKER},
     {"workers", OPTION_WORKERS, required_argument, MAP | COMPARE},
-    {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | FUNCTIONS},
+    {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | LAB | FUNCTIONS},
     {"check-plugin", OPTION_CHECK_PLUGIN, required_argument, WORKER},
     {"chunk", OPTION_CHUNK, required_argument, MAP | COMPARE},
     {"concurrency", OPTION_CONCURRENCY, required_argument, MAP | COMPARE | WORKER},
@@ -85,7 +86,7 @@ static const struct {
     {"plugin", OPTION_PLUGIN, required_argument, MAP | COMPARE | FUNCTIONS | WORKER},
     {"progress", OPTION_PROGRESS, no_argument, MAP | COMPARE},
     {"retries", OPTION_RETRIES, required_argument, MAP},
-    {"rounds", OPTION_ROUNDS, required_argument, COMPARE},
+    {"rounds", OPTION_ROUNDS, required_argument, COMPARE | LAB},
     {"stats", OPTION_STATS, required_argument, MAP},
     {"timeline", OPTION_TIMELINE, no_argument, COMPARE},
     {"timeout", OPTION_TIMEOUT, required_argument, MAP},
@@ -245,7 +246,8 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
     case OPTION_RETRIES:
         return take_integer(text, 0, PROTO_RETRIES_MAX, &o->retries, ret_error);
     case OPTION_ROUNDS:
-        return take_integer(text, 1, ROUNDS_MAX, &o->rounds, ret_error);
+        return take_integer(text, 1, verb == VERB_LAB ? RACE_ROUNDS_MAX : COMPARE_ROUNDS_MAX, &o->rounds,
+                            ret_error);
     case OPTION_STATS:
         o->stats = text;
         return 0;
@@ -392,9 +394,15 @@ static int find_arguments(struct options *options, enum verb verb, int argc, cha
     return 0;
 }
 
+/* Whether the verb takes jobs' arguments. */
+static bool takes_arguments(enum verb verb)
+{
+    return verb == VERB_MAP || verb == VERB_COMPARE;
+}
+
 static int check(const struct options *options, enum verb verb, struct muster_error *ret_error)
 {
-    bool maps = verb == VERB_MAP || verb == VERB_COMPARE;
+    bool maps = takes_arguments(verb);
 
     if (maps && !options->function)
         return muster_error_set(ret_error, MUSTER_EINVALID,
@@ -406,7 +414,7 @@ static int check(const struct options *options, enum verb verb, struct muster_er
     return 0;
 }
 
-static void set_defaults(struct options *options)
+static void set_defaults(struct options *options, enum verb verb)
 {
     static const enum muster_model models[] = {
 #define X(name, word) MUSTER_##name,
@@ -414,8 +422,9 @@ static void set_defaults(struct options *options)
 #undef X
     };
 
-    *options = (struct options){
-        .open.model = MUSTER_PROCESSES, .rounds = ROUNDS_DEFAULT, .worker = {.flight_fd = -1, .cpu = -1}};
+    *options = (struct options){.open.model = MUSTER_PROCESSES,
+                                .rounds = verb == VERB_LAB ? 0 : ROUNDS_DEFAULT,
+                                .worker = {.flight_fd = -1, .cpu = -1}};
     options->open.plugins = options->plugins;
     options->worker.plugins = options->plugins;
     options->model_count = sizeof models / sizeof *models;
@@ -427,7 +436,7 @@ int options_parse(struct options *options, enum verb verb, int argc, char **argv
 {
     int place, end, rest, code;
 
-    set_defaults(options);
+    set_defaults(options, verb);
     code = find_arguments(options, verb, argc, argv, &place, &end, ret_error);
     if (code)
         return code;
@@ -446,6 +455,7 @@ int options_parse(struct options *options, enum verb verb, int argc, char **argv
     }
     if (rest < place)
         return muster_error_set(ret_error, MUSTER_EINVALID, "unexpected word '%s'%s", argv[rest],
-                                options->items ? "" : " (arguments stand after :::)");
+                                options->items || !takes_arguments(verb) ? ""
+                                                                         : " (arguments stand after :::)");
     return check(options, verb, ret_error);
 }

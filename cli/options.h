@@ -13,7 +13,7 @@
 #include "lab/compare.h"
 #include "worker/worker.h"
 
-enum verb { VERB_MAP, VERB_COMPARE, VERB_FUNCTIONS, VERB_WORKER };
+enum verb { VERB_MAP, VERB_COMPARE, VERB_LAB, VERB_FUNCTIONS, VERB_WORKER };
 
 enum { OPTIONS_PLUGINS_MAX = 64 };
 
@@ -38,7 +38,7 @@ struct options {
 
     enum muster_model models[COMPARE_MODELS_MAX];
     size_t model_count;
-    unsigned rounds;
+    unsigned rounds;  /* lab: 0 when none are given */
     bool timeline;    /* draw who worked and who waited */
     const char *html; /* write a page there; NULL: none */
 

@@ -5,8 +5,10 @@
 #include "cli/verbs.h"
 
 #include "base/log.h"
+#include "jobs/nearest.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +25,44 @@ const char *program_path(void)
     else
         strcpy(path, "/proc/self/exe");
     return path;
+}
+
+/* "race, deadlock" */
+static void list_words(const char *const *words, size_t count, char *text, size_t size)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", words[i]);
+}
+
+int word_find(const char *word, const char *const *words, size_t count, const char *kind, size_t *ret_place,
+              struct muster_error *ret_error)
+{
+    unsigned least = NEAREST_FAR, distance;
+    const char *nearest = NULL;
+    char all[256];
+
+    for (size_t i = 0; word && i < count; i++) {
+        if (strcmp(word, words[i]) == 0) {
+            *ret_place = i;
+            return 0;
+        }
+        distance = nearest_distance(word, words[i]);
+        if (distance < least) {
+            least = distance;
+            nearest = words[i];
+        }
+    }
+    if (nearest)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "there is no %s '%s' (did you mean %s?)", kind,
+                                word, nearest);
+    list_words(words, count, all, sizeof all);
+    if (word)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "there is no %s '%s' (there are: %s)", kind, word,
+                                all);
+    return muster_error_set(ret_error, MUSTER_EINVALID, "no %s is named (there are: %s)", kind, all);
 }
 
 int usage_error(const char *verb, const struct muster_error *error)

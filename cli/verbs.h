@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 
+#include <stddef.h>
+
 /* Exit statuses besides the number of failed jobs, which is cut to STATUS_FAILED_MANY. */
 enum {
     STATUS_FAILED_MANY = 101,
@@ -17,11 +19,17 @@ enum {
 
 int verb_map(int argc, char **argv);
 int verb_compare(int argc, char **argv);
+int verb_lab(int argc, char **argv);
 int verb_functions(int argc, char **argv);
 int verb_worker(int argc, char **argv);
 
 /* The path of this very program, for starting it again as a worker; static. */
 const char *program_path(void);
+
+/* The place of `word`, which may be NULL, among `words`. When it is not there, MUSTER_EINVALID
+ * with the nearest one, or all; `kind` says what they are: "lab". */
+int word_find(const char *word, const char *const *words, size_t count, const char *kind, size_t *ret_place,
+              struct muster_error *ret_error);
 
 /* Prints the help of a verb, or with NULL that of the command; returns the exit status. */
 int help_print(const char *verb);

@@ -110,6 +110,9 @@ Test(options, words_that_belong_nowhere_are_refused)
     expect_refused(VERB_FUNCTIONS, "functions f g", "unexpected word 'g'");
     expect_refused(VERB_FUNCTIONS, "functions ::: 1", "takes no arguments");
     expect_refused(VERB_WORKER, "worker f", "unexpected word 'f'");
+    expect_refused(VERB_LAB, "lab race x", "unexpected word 'x'");
+    cr_assert_not(strstr(error.text, ":::"), "%s", error.text);
+    expect_refused(VERB_LAB, "lab race ::: 1", "takes no arguments");
 }
 
 Test(options, unknown_options_are_named)
@@ -179,6 +182,19 @@ Test(options, every_value_arrives)
     cr_assert_eq(options.open.concurrency, 2);
     cr_assert(options.timeline);
     cr_assert_str_eq(options.html, "p.html");
+}
+
+Test(options, lab_has_rounds_of_its_own)
+{
+    expect_ok(VERB_LAB, "lab race");
+    cr_assert_str_eq(options.function, "race");
+    cr_assert_eq(options.rounds, 0);
+    expect_ok(VERB_LAB, "lab --rounds 1000000000 race -o json");
+    cr_assert_eq(options.rounds, 1000000000);
+    cr_assert_eq(options.format, OUTPUT_JSON);
+    expect_refused(VERB_LAB, "lab race --rounds 1000000001", "--rounds 1000000001: ");
+    expect_refused(VERB_COMPARE, "compare f --rounds 1001", "--rounds 1001: ");
+    expect_refused(VERB_LAB, "lab race -o none", "-o none: text or json");
 }
 
 Test(options, worker_options_arrive_and_default_to_none)

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A small table of words and numbers, as text: the first column to the left, the others to the
+ * right, two blanks between them, each as wide as its widest cell.
+ */
+#ifndef MUSTER_CLI_TABLE_H
+#define MUSTER_CLI_TABLE_H
+
+#include "cli/output.h"
+
+enum { TABLE_COLUMNS_MAX = 12, TABLE_LINES_MAX = 40, TABLE_CELL_BYTES = 64 };
+
+struct table {
+    size_t columns, lines; /* the headings are a line */
+    unsigned left;         /* bit k: column k stands to the left, too */
+    size_t filled;         /* cells of the last line */
+    char cells[TABLE_LINES_MAX][TABLE_COLUMNS_MAX][TABLE_CELL_BYTES];
+};
+
+/* A table of headings, `columns` of them, alone. */
+void table_init(struct table *table, const char *const *headings, size_t columns);
+
+/* Fills the next cell, line by line; a text that is too long is cut. */
+void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same, with a time: two decimals and the unit that suits, from "0.24 ns" to "12.00 s". */
+void table_add_time(struct table *table, double seconds);
+
+/* Appends it to the output. 0 or MUSTER_ENOMEM. */
+int table_print(const struct table *table, struct output *output);
+
+#endif
