@@ -13,9 +13,10 @@
 #include <string.h>
 #include <utlist.h>
 
-struct batch *batch_create(uint64_t id, const char *client, const struct proto_submit *submit)
+struct batch *batch_create(uint64_t id, const char *client, const struct proto_submit *submit,
+                           unsigned workers)
 {
-    struct batch *batch = calloc(1, sizeof *batch);
+    struct batch *batch = calloc(1, sizeof *batch + workers * sizeof batch->held[0]);
 
     if (!batch)
         return NULL;
@@ -26,7 +27,7 @@ struct batch *batch_create(uint64_t id, const char *client, const struct proto_s
     batch->settings.function = (struct proto_text){batch->function, submit->function.size};
     batch->fresh = (struct job_run){.first = 1, .state = JOB_QUEUED};
     batch->totals.ticket = submit->ticket;
-    batch->workers = 1;
+    batch->workers = workers;
     pacing_init(&batch->pacing, submit->chunk_jobs);
     if (submit->kind == PROTO_RANGE) {
         batch->total = (uint64_t)submit->last - (uint64_t)submit->first + 1;
@@ -54,6 +55,8 @@ void batch_destroy(struct batch *batch)
         free_block(batch, block);
     DL_FOREACH_SAFE(batch->requeued, node, next_node)
         free(node);
+    spans_fini(&batch->skipped);
+    spans_fini(&batch->cancelled);
     free(batch->reason);
     free(batch);
 }
@@ -178,35 +181,71 @@ static int take_requeued(struct batch *batch, uint32_t count, struct job_run *re
     return 0;
 }
 
-static int take_fresh(struct batch *batch, uint32_t count, struct job_run *ret_run,
-                      struct slice *ret_arguments)
+/* Takes up to `count` jobs off the fresh ones, all of one block. */
+static int advance_fresh(struct batch *batch, uint64_t count, struct job_run *ret_run,
+                         struct slice *ret_arguments)
 {
     struct block *block = batch->fresh.block;
-    uint64_t take = count < batch->fresh.count ? count : batch->fresh.count;
     struct job_run run = batch->fresh;
     int result;
 
+    run.count = count < batch->fresh.count ? count : batch->fresh.count;
     if (block) {
         uint64_t left = block->first + block->count - run.first;
 
-        take = take < left ? take : left;
-        run.count = take;
+        run.count = run.count < left ? run.count : left;
         result = find_arguments(&run, run.first, batch->fresh_offset, ret_arguments);
         if (result != 0)
             return result;
         batch->fresh_offset += ret_arguments->size;
         batch->taken_cost += ret_arguments->size;
-        if (take == left) { /* the next fresh job, if any, starts the next block */
+        if (run.count == left) { /* the next fresh job, if any, starts the next block */
             batch->taken_cost += PROTO_MESSAGE_COST_BYTES;
             batch->fresh.block = block->next;
             batch->fresh_offset = 0;
         }
     }
-    run.count = take;
     *ret_run = run;
-    batch->fresh.first += take;
-    batch->fresh.count -= take;
+    batch->fresh.first += run.count;
+    batch->fresh.count -= run.count;
     return 0;
+}
+
+/* A block is kept until its jobs are over, and until the fresh ones are behind it. */
+static void let_go(struct batch *batch, struct block *block)
+{
+    if (block->unended == 0 && block->first + block->count <= batch->fresh.first)
+        free_block(batch, block);
+}
+
+/* Jobs that were cancelled do not stay the first of the fresh ones. */
+static int pass_skipped(struct batch *batch)
+{
+    while (batch->skipped.count > 0 && spans_list(&batch->skipped)->first == batch->fresh.first) {
+        struct slice arguments;
+        struct job_run passed;
+        int result = advance_fresh(batch, spans_list(&batch->skipped)->count, &passed, &arguments);
+
+        if (result == 0)
+            result = spans_take(&batch->skipped, passed.first, passed.count);
+        if (result != 0)
+            return result;
+        if (passed.block)
+            let_go(batch, passed.block);
+    }
+    return 0;
+}
+
+static int take_fresh(struct batch *batch, uint32_t count, struct job_run *ret_run,
+                      struct slice *ret_arguments)
+{
+    uint64_t most = count;
+    int result;
+
+    if (batch->skipped.count > 0 && most > spans_list(&batch->skipped)->first - batch->fresh.first)
+        most = spans_list(&batch->skipped)->first - batch->fresh.first;
+    result = advance_fresh(batch, most, ret_run, ret_arguments);
+    return result == 0 ? pass_skipped(batch) : result;
 }
 
 int batch_take(struct batch *batch, uint32_t count, struct job_run *ret_run, struct slice *ret_arguments,
@@ -302,8 +341,7 @@ static void count_ended(struct batch *batch, const struct job_run *run)
         return;
     assert(run->block->unended >= run->count);
     run->block->unended -= (uint32_t)run->count;
-    if (run->block->unended == 0 && batch->fresh.block != run->block)
-        free_block(batch, run->block);
+    let_go(batch, run->block);
 }
 
 int batch_settle(struct batch *batch, struct job_run run, enum job_event event)
@@ -335,6 +373,122 @@ int batch_explain(struct batch *batch, int code, const char *reason)
     return 0;
 }
 
+/* The next run of fresh jobs among lowest .. end - 1; count 0: there is none. All of one block, and
+ * none that was cancelled before. */
+static struct job_run find_fresh(const struct batch *batch, uint64_t lowest, uint64_t end)
+{
+    struct job_run run = batch->fresh;
+    const struct span *skipped = spans_list(&batch->skipped);
+    uint32_t place;
+
+    if (lowest > run.first)
+        run.first = lowest;
+    if (end > batch->total + 1)
+        end = batch->total + 1;
+    for (place = spans_find(&batch->skipped, run.first);
+         place < batch->skipped.count && skipped[place].first <= run.first; place++)
+        run.first = skipped[place].first + skipped[place].count;
+    if (place < batch->skipped.count && skipped[place].first < end)
+        end = skipped[place].first;
+    while (run.block && run.first >= run.block->first + run.block->count)
+        run.block = run.block->next;
+    if (run.block && end > run.block->first + run.block->count)
+        end = run.block->first + run.block->count;
+    run.count = run.first < end ? end - run.first : 0;
+    return run;
+}
+
+static int cancel_fresh(struct batch *batch, uint64_t first, uint64_t end, struct job_run *ret_run)
+{
+    struct job_run run = find_fresh(batch, first, end);
+
+    if (run.count > 0 && spans_add(&batch->skipped, run.first, run.count) != 0)
+        return MUSTER_ENOMEM;
+    *ret_run = run;
+    return 0;
+}
+
+/* Cuts jobs out of those that are to run again. */
+static int cancel_requeued(struct batch *batch, uint64_t first, uint64_t end, struct job_run *ret_run)
+{
+    struct requeued *node;
+
+    ret_run->count = 0;
+    for (node = batch->requeued; node && node->run.first < end; node = node->next) {
+        uint64_t node_end = node->run.first + node->run.count;
+        struct job_run run = node->run;
+
+        if (node_end <= first)
+            continue;
+        run.first = run.first < first ? first : run.first;
+        run.count = (node_end < end ? node_end : end) - run.first;
+        if (run.first > node->run.first && run.first + run.count < node_end) {
+            struct requeued *behind = malloc(sizeof *behind);
+
+            if (!behind)
+                return MUSTER_ENOMEM;
+            behind->run = node->run;
+            behind->run.first = run.first + run.count;
+            behind->run.count = node_end - behind->run.first;
+            DL_APPEND_ELEM(batch->requeued, node, behind);
+        }
+        if (run.first > node->run.first) {
+            node->run.count = run.first - node->run.first;
+        } else {
+            job_run_take(&node->run, run.count);
+            if (node->run.count == 0)
+                drop_requeued(batch, node);
+        }
+        *ret_run = run;
+        return 0;
+    }
+    return 0;
+}
+
+int batch_cancel_queued(struct batch *batch, uint64_t first, uint64_t count, struct job_run *ret_run)
+{
+    struct job_run run;
+    int result = cancel_requeued(batch, first, first + count, &run);
+
+    if (result == 0 && run.count == 0)
+        result = cancel_fresh(batch, first, first + count, &run);
+    if (result != 0)
+        return result;
+    if (run.count > 0) {
+        result = job_apply(&run, JOB_CANCEL);
+        assert(result == 0);
+        batch->queued -= run.count;
+        count_ended(batch, &run);
+        result = pass_skipped(batch);
+        assert(result == 0); /* arguments were scanned when they came in */
+    }
+    run.block = NULL; /* it may be gone */
+    *ret_run = run;
+    return 0;
+}
+
+static void drop_fresh(struct batch *batch)
+{
+    struct block *block, *next;
+    struct job_run run;
+
+    while ((run = find_fresh(batch, batch->fresh.first, batch->total + 1)).count > 0) {
+        int result = job_apply(&run, JOB_CANCEL);
+        struct block *after = run.block;
+
+        assert(result == 0);
+        batch->fresh.first = run.first + run.count;
+        if (after && batch->fresh.first == after->first + after->count)
+            after = after->next; /* the block may be let go of */
+        batch->fresh.block = after;
+        count_ended(batch, &run);
+    }
+    batch->fresh = (struct job_run){.first = batch->total + 1, .state = JOB_QUEUED};
+    spans_fini(&batch->skipped);
+    DL_FOREACH_SAFE(batch->blocks, block, next)
+        let_go(batch, block);
+}
+
 void batch_drop_queue(struct batch *batch)
 {
     struct requeued *node, *next;
@@ -347,21 +501,7 @@ void batch_drop_queue(struct batch *batch)
         free(node);
     }
     batch->requeued = batch->requeued_last = NULL;
-    while (batch->fresh.count > 0) {
-        struct job_run run = batch->fresh;
-        struct block *block = run.block;
-        int result;
-
-        if (block && run.count > block->first + block->count - run.first)
-            run.count = block->first + block->count - run.first;
-        batch->fresh.first += run.count;
-        batch->fresh.count -= run.count;
-        if (block)
-            batch->fresh.block = block->next;
-        result = job_apply(&run, JOB_CANCEL);
-        assert(result == 0);
-        count_ended(batch, &run);
-    }
+    drop_fresh(batch);
     batch->queued = 0;
     batch->sealed = true;
 }

@@ -10,6 +10,7 @@
 
 #include "coordinator/job.h"
 #include "coordinator/pacing.h"
+#include "coordinator/spans.h"
 #include "proto/limits.h"
 #include "proto/messages.h"
 
@@ -37,19 +38,20 @@ struct batch {
     bool sealed;                    /* `total` is final */
     uint64_t total;                 /* jobs known so far */
     struct job_run fresh;           /* jobs that were never assigned: up to `total` */
+    struct spans skipped;           /* of these, behind the first, jobs that were cancelled */
     size_t fresh_offset;            /* LIST: where the first of them starts in its block */
     struct block *blocks;           /* oldest first; owned */
     struct requeued *requeued;      /* owned; neighbours with one history are one run */
     struct requeued *requeued_last; /* put in last, where the next one is likely to go; NULL: none */
     uint64_t queued, assigned;      /* jobs */
 
-    enum proto_cancel_mode cancel; /* 0: not cancelled */
+    struct spans cancelled;        /* jobs that workers hold and the client cancelled */
+    enum proto_cancel_mode cancel; /* of the whole batch; 0: not cancelled */
     uint64_t cancel_deadline_ns;   /* when workers that still run its jobs are killed */
 
     uint64_t received_cost, taken_cost, granted_cost; /* arguments, see PROTO_MESSAGE_COST_BYTES */
     uint64_t sent_cost, consumed_cost;                /* results */
 
-    unsigned workers;   /* that may have jobs of it, however large the results are; at least 1 */
     double mean_result; /* bytes of a job's result, recent ones counting most; 0: not known */
 
     struct pacing pacing;
@@ -57,10 +59,14 @@ struct batch {
     char *reason;              /* of totals.code: that text; owned, NULL: none */
 
     struct batch *prev, *next; /* of the core's list */
+
+    unsigned workers; /* at least 1; so many jobs may be assigned, however large the results are */
+    uint64_t held[];  /* jobs that each worker holds, by slot from 1 */
 };
 
-/* NULL when out of memory. */
-struct batch *batch_create(uint64_t id, const char *client, const struct proto_submit *submit);
+/* For a coordinator of so many workers. NULL when out of memory. */
+struct batch *batch_create(uint64_t id, const char *client, const struct proto_submit *submit,
+                           unsigned workers);
 void batch_destroy(struct batch *batch);
 
 /* Adds a block of arguments. 0; MUSTER_ESTATE when the batch is sealed or a range, or the
@@ -90,6 +96,10 @@ int batch_take(struct batch *batch, uint32_t count, struct job_run *ret_run, str
 /* Applies an event to jobs that were taken, and counts; jobs that are queued again go back.
  * 0 or MUSTER_ENOMEM. */
 int batch_settle(struct batch *batch, struct job_run run, enum job_event event);
+
+/* Cancels queued jobs among first .. first + count - 1: the next run of them, which is over then;
+ * call it until it returns none (count 0). 0 or MUSTER_ENOMEM. */
+int batch_cancel_queued(struct batch *batch, uint64_t first, uint64_t count, struct job_run *ret_run);
 
 /* Notes why the batch ends early, for ENDED; the last reason counts. 0 or MUSTER_ENOMEM. */
 int batch_explain(struct batch *batch, int code, const char *reason);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The coordinator's entry points: what happened goes in, what is to be done comes out. See
- * core.h. Assignment is in dispatch.c, the fate of jobs in settle.c. Pure.
+ * core.h. Assignment is in dispatch.c, the fate of jobs in settle.c, bury.c and
+ * cancel.c. Pure.
  */
 #include "coordinator/core.h"
 
@@ -12,9 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
-
-/* How long workers have to let go of a batch that was cancelled with NOW. */
-static const uint64_t CANCEL_GRACE_NS = 250 * CLOCK_NS_PER_MS;
 
 /* Pause before the n-th attempt to start a worker after failures, doubled each time. */
 static const uint64_t RESPAWN_NS = 50 * CLOCK_NS_PER_MS;
@@ -51,10 +49,10 @@ void core_destroy(struct core *core)
     if (!core)
         return;
     for (unsigned i = 0; i < core->options.workers; i++) {
-        struct chunk *chunk, *next_chunk;
+        struct worker *worker = &core->workers[i];
 
-        DL_FOREACH_SAFE(core->workers[i].chunks, chunk, next_chunk)
-            free(chunk);
+        while (worker->chunks)
+            hold_drop(worker, worker->chunks);
     }
     HASH_CLEAR(hh, core->workers_by_name);
     free(core->workers);
@@ -96,19 +94,6 @@ static void welcome(struct core *core, struct client *client, struct outbox *out
                                 .welcome = {.version = PROTO_VERSION, .workers = core->options.workers}});
 }
 
-/* Gives a batch up: what is queued is cancelled, and ENDED will carry the reason. */
-static void give_up(struct core *core, struct batch *batch, enum proto_cancel_mode mode, uint64_t now_ns,
-                    struct outbox *outbox)
-{
-    if (batch->cancel < mode) {
-        batch->cancel = mode;
-        batch->cancel_deadline_ns =
-            mode == PROTO_CANCEL_NOW ? clock_after(now_ns, CANCEL_GRACE_NS) : CLOCK_NEVER;
-        dispatch_cancel(core, batch, mode, outbox);
-    }
-    batch_drop_queue(batch);
-}
-
 /* Workers do not start, and none runs or may yet come up: whoever waits for them is told why. */
 static void check_starts(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
@@ -121,7 +106,7 @@ static void check_starts(struct core *core, uint64_t now_ns, struct outbox *outb
     DL_FOREACH(core->batches, batch) {
         if (batch_explain(batch, MUSTER_ELOST, core->start_error) != 0)
             outbox->failed = true;
-        give_up(core, batch, PROTO_CANCEL_NOW, now_ns, outbox);
+        cancel_batch(core, now_ns, batch, PROTO_CANCEL_NOW, outbox);
     }
     HASH_ITER(hh, core->clients, client, next)
         if (!client->welcomed)
@@ -161,6 +146,7 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
     }
     worker->state = WORKER_READY;
     worker->credit = hello->credit < 1 ? 1 : hello->credit;
+    worker->concurrency = hello->concurrency < 1 ? 1 : hello->concurrency;
     worker->heard_ns = now_ns;
     core->failed_starts = 0;
     outbox_send(
@@ -201,7 +187,7 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
     else if (worker->doom == DOOM_VERSION)
         snprintf(known.reason, sizeof known.reason, "killed for speaking another protocol version");
     HASH_DEL(core->workers_by_name, worker);
-    settle_exit(core, worker, &known, outbox);
+    bury_worker(worker, &known, outbox);
     worker->state = WORKER_ABSENT;
     worker->respawn_ns = 0;
     if (!started) {
@@ -257,13 +243,12 @@ static void client_submit(struct core *core, struct client *client, const struct
         send_error(outbox, client->name, submit->ticket, MUSTER_ELIMIT, "too many batches are open");
         return;
     }
-    batch = batch_create(core->last_batch + 1, client->name, submit);
+    batch = batch_create(core->last_batch + 1, client->name, submit, core->options.workers);
     if (!batch) {
         send_error(outbox, client->name, submit->ticket, MUSTER_ENOMEM, "the coordinator is out of memory");
         return;
     }
     core->last_batch++;
-    batch->workers = core->options.workers;
     DL_APPEND(core->batches, batch);
     outbox_send(outbox, client->name,
                 &(struct proto_message){.type = PROTO_ACCEPTED,
@@ -285,7 +270,7 @@ static void client_stop(struct core *core, uint64_t now_ns, struct client *clien
     DL_FOREACH(core->batches, batch) {
         if (strcmp(batch->client, client->name) != 0)
             continue;
-        give_up(core, batch, PROTO_CANCEL_NOW, now_ns, outbox);
+        cancel_batch(core, now_ns, batch, PROTO_CANCEL_NOW, outbox);
         batch->client[0] = '\0';
     }
     if (core->options.owner && strcmp(client->name, core->options.owner) == 0)
@@ -294,12 +279,13 @@ static void client_stop(struct core *core, uint64_t now_ns, struct client *clien
     free(client);
 }
 
-/* All of a batch. Jobs that are cancelled by themselves run on, as if that had come too late. */
-static void cancel(struct core *core, struct batch *batch, const struct proto_cancel *cancel, uint64_t now_ns,
-                   struct outbox *outbox)
+static int client_cancel(struct core *core, uint64_t now_ns, struct batch *batch,
+                         const struct proto_cancel *cancel, struct outbox *outbox)
 {
-    if (cancel->count == 0)
-        give_up(core, batch, cancel->mode, now_ns, outbox);
+    if (cancel->count > 0)
+        return cancel_jobs(core, batch, cancel, outbox);
+    cancel_batch(core, now_ns, batch, cancel->mode, outbox);
+    return 0;
 }
 
 /* A message about a batch that has ended is passed over: it may have crossed ENDED on the way. */
@@ -316,7 +302,7 @@ static void client_batch_message(struct core *core, uint64_t now_ns, struct clie
     else if (message->type == PROTO_SEAL)
         result = batch->cancel ? 0 : batch_seal(batch, message->seal.total);
     else if (message->type == PROTO_CANCEL)
-        cancel(core, batch, &message->cancel, now_ns, outbox);
+        result = client_cancel(core, now_ns, batch, &message->cancel, outbox);
     else if (message->consumed.bytes >= batch->consumed_cost && message->consumed.bytes <= batch->sent_cost)
         batch->consumed_cost = message->consumed.bytes;
     else
@@ -324,7 +310,7 @@ static void client_batch_message(struct core *core, uint64_t now_ns, struct clie
     if (result != 0) {
         send_error(outbox, client->name, ticket, result,
                    "arguments or counts do not follow what was sent before");
-        give_up(core, batch, PROTO_CANCEL_NOW, now_ns, outbox);
+        cancel_batch(core, now_ns, batch, PROTO_CANCEL_NOW, outbox);
     }
 }
 
@@ -470,23 +456,6 @@ static void worker_due(struct core *core, uint64_t now_ns, struct worker *worker
     }
 }
 
-/* A batch whose jobs should have let go by now: workers that run one of them are killed. Where
- * they wait behind another batch's job, which must not die for them, they are looked at again. */
-static void end_stubborn(struct core *core, uint64_t now_ns, struct batch *batch, struct outbox *outbox)
-{
-    batch->cancel_deadline_ns = CLOCK_NEVER;
-    for (unsigned i = 0; i < core->options.workers; i++) {
-        struct worker *worker = &core->workers[i];
-        const struct chunk *chunk;
-
-        DL_SEARCH_SCALAR(worker->chunks, chunk, batch, batch);
-        if (chunk && chunk == worker->chunks)
-            dispatch_doom(core, worker, DOOM_CANCELLED, outbox);
-        else if (chunk)
-            batch->cancel_deadline_ns = clock_after(now_ns, CANCEL_GRACE_NS);
-    }
-}
-
 void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
     struct batch *batch;
@@ -496,7 +465,7 @@ void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox)
             worker_due(core, now_ns, &core->workers[i], outbox);
     DL_FOREACH(core->batches, batch)
         if (batch->cancel && batch->cancel_deadline_ns <= now_ns)
-            end_stubborn(core, now_ns, batch, outbox);
+            cancel_stubborn(core, now_ns, batch, outbox);
     settle_all(core, now_ns, outbox);
 }
 

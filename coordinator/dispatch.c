@@ -9,18 +9,62 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* The ready worker with the fewest chunks, if that is fewer than the batch wants. */
-static struct worker *least_loaded(struct core *core, const struct batch *batch)
+/* Jobs for a worker that runs several at once: what it should have less what it has, once that is
+ * worth a message. Jobs of other batches take places, too. */
+static uint64_t fill_places(const struct core *core, const struct batch *batch, const struct worker *worker)
+{
+    struct pacing_fill fill = pacing_fill(&batch->pacing, worker->concurrency, batch->queued, batch->assigned,
+                                          core->options.workers);
+    uint64_t mine = batch->held[worker->slot - 1], jobs;
+
+    if (mine >= fill.jobs)
+        return 0;
+    jobs = fill.jobs - mine;
+    if (worker->jobs > mine) {
+        uint64_t places = worker->concurrency > worker->jobs ? worker->concurrency - worker->jobs : 0;
+
+        return jobs < places ? jobs : places;
+    }
+    if (mine >= fill.running && jobs < (fill.jobs - fill.running) / 2)
+        return 0; /* it has enough for a while */
+    return jobs;
+}
+
+/* Jobs that the worker may be given in one chunk; 0: it has enough. */
+static uint32_t room_at(const struct core *core, const struct batch *batch, const struct worker *worker)
+{
+    uint64_t jobs;
+
+    if (worker->state != WORKER_READY || worker->holds >= worker->credit)
+        return 0;
+    if (worker->concurrency == 1)
+        return worker->holds < pacing_depth(&batch->pacing, worker->credit)
+                   ? pacing_chunk(&batch->pacing, batch->queued, core->options.workers)
+                   : 0;
+    jobs = fill_places(core, batch, worker);
+    if (batch->pacing.fixed && jobs > batch->pacing.fixed)
+        jobs = batch->pacing.fixed;
+    return jobs < PROTO_CHUNK_JOBS_MAX ? (uint32_t)jobs : PROTO_CHUNK_JOBS_MAX;
+}
+
+static bool less_loaded(const struct worker *a, const struct worker *b)
+{
+    return a->concurrency > 1 ? a->jobs < b->jobs : a->holds < b->holds;
+}
+
+/* The worker that has the least to do of those that the batch may give more. */
+static struct worker *least_loaded(struct core *core, const struct batch *batch, uint32_t *ret_count)
 {
     struct worker *best = NULL;
 
     for (unsigned i = 0; i < core->options.workers; i++) {
         struct worker *worker = &core->workers[i];
+        uint32_t count = room_at(core, batch, worker);
 
-        if (worker->state != WORKER_READY || worker->holds >= pacing_depth(&batch->pacing, worker->credit))
+        if (count == 0 || (best && !less_loaded(worker, best)))
             continue;
-        if (!best || worker->holds < best->holds)
-            best = worker;
+        best = worker;
+        *ret_count = count;
     }
     return best;
 }
@@ -49,8 +93,7 @@ static void send_chunk(const struct batch *batch, const struct worker *worker, c
     outbox_send(outbox, worker->name, &message);
 }
 
-/* Lets the client send more arguments, in steps that are worth a message. */
-static void extend_grant(struct batch *batch, struct outbox *outbox)
+void dispatch_grant(struct batch *batch, struct outbox *outbox)
 {
     uint64_t granted_cost = batch->taken_cost + PROTO_GRANT_BYTES;
 
@@ -65,38 +108,34 @@ static void extend_grant(struct batch *batch, struct outbox *outbox)
 /* Gives one chunk of the batch to a worker. Returns whether it did. */
 static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, struct outbox *outbox)
 {
-    struct worker *worker = batch_ready(batch) ? least_loaded(core, batch) : NULL;
+    uint32_t count;
+    struct worker *worker = batch_ready(batch) ? least_loaded(core, batch, &count) : NULL;
     struct slice arguments;
     struct chunk *chunk;
+    struct job_run run;
     int64_t first_argument;
-    uint32_t count;
 
     if (!worker)
         return false;
-    chunk = calloc(1, sizeof *chunk);
+    if (count > batch_room(batch))
+        count = batch_room(batch);
+    if (batch_take(batch, count, &run, &arguments, &first_argument) != 0) {
+        outbox->failed = true; /* arguments were scanned when they came in */
+        return false;
+    }
+    if (worker->holds == 0) {
+        worker->heard_ns = now_ns;
+        worker->pinged_ns = 0;
+    }
+    chunk = hold_add(worker, batch, ++core->last_chunk, &run);
     if (!chunk) {
         outbox->failed = true;
         return false;
     }
-    count = pacing_chunk(&batch->pacing, batch->queued, core->options.workers);
-    if (count > batch_room(batch))
-        count = batch_room(batch);
-    if (batch_take(batch, count, &chunk->run, &arguments, &first_argument) != 0) {
-        free(chunk);
-        outbox->failed = true; /* arguments were scanned when they came in */
-        return false;
-    }
-    chunk->id = ++core->last_chunk;
-    chunk->batch = batch;
-    DL_APPEND(worker->chunks, chunk);
-    if (worker->holds++ == 0) {
-        worker->heard_ns = now_ns;
-        worker->pinged_ns = 0;
-    }
     batch->totals.chunks++;
     batch->totals.bytes_in += arguments.size;
     send_chunk(batch, worker, chunk, &arguments, first_argument, outbox);
-    extend_grant(batch, outbox);
+    dispatch_grant(batch, outbox);
     return true;
 }
 
@@ -129,7 +168,7 @@ static void spawn(struct core *core, uint64_t now_ns, struct worker *worker, str
     worker->doom = DOOM_NONE;
     worker->incarnation++;
     worker->process_cpu_ns = worker->voluntary = worker->involuntary = 0;
-    worker->credit = 0;
+    worker->credit = worker->concurrency = 0;
     worker->heard_ns = now_ns;
     worker->pinged_ns = 0;
     outbox_spawn(outbox, worker->slot, worker->name);
@@ -169,21 +208,4 @@ void dispatch_doom(struct core *core, struct worker *worker, enum doom why, stru
     worker->state = WORKER_DOOMED;
     worker->doom = why;
     outbox_kill(outbox, worker->slot);
-}
-
-void dispatch_cancel(struct core *core, const struct batch *batch, enum proto_cancel_mode mode,
-                     struct outbox *outbox)
-{
-    for (unsigned i = 0; i < core->options.workers; i++) {
-        struct worker *worker = &core->workers[i];
-        const struct chunk *chunk;
-
-        if (worker->state != WORKER_READY)
-            continue;
-        DL_SEARCH_SCALAR(worker->chunks, chunk, batch, batch);
-        if (chunk)
-            outbox_send(
-                outbox, worker->name,
-                &(struct proto_message){.type = PROTO_CANCEL, .cancel = {.id = batch->id, .mode = mode}});
-    }
 }

@@ -15,6 +15,7 @@ struct pacing {
     uint32_t fixed;   /* jobs of a chunk as the user set them; 0: automatic */
     uint32_t largest; /* chunk that was reported so far */
     double mean_ns;   /* of one job, recent ones counting most; 0: none reported yet */
+    double busy_ns;   /* of these, CPU time, as pacing_report_waits knows; the rest it waited */
 };
 
 void pacing_init(struct pacing *pacing, uint32_t fixed);
@@ -22,11 +23,25 @@ void pacing_init(struct pacing *pacing, uint32_t fixed);
 /* `jobs` jobs took execute_ns together. */
 void pacing_report(struct pacing *pacing, uint32_t jobs, uint64_t execute_ns);
 
+/* As pacing_report; cpu_ns of that they computed. For pacing_fill. */
+void pacing_report_waits(struct pacing *pacing, uint32_t jobs, uint64_t execute_ns, uint64_t cpu_ns);
+
 /* Jobs of the next chunk, at least 1, where `queued` (at least 1) wait for `workers`. */
 uint32_t pacing_chunk(const struct pacing *pacing, uint64_t queued, unsigned workers);
 
 /* Chunks a worker should hold, the one it runs included: enough that it never waits for the
  * next, few enough that none lies behind a long job while another worker has nothing. */
 unsigned pacing_depth(const struct pacing *pacing, unsigned credit);
+
+/* For a worker that runs up to `concurrency` jobs at once: how many jobs of the batch it should
+ * hold, and how many of them are enough to keep it busy; the others are there so that it never
+ * waits for more. `queued` and `assigned` are those of the batch. Jobs that wait fill all places;
+ * of jobs that compute a worker holds no more than one of a single place does, since only one of
+ * them runs. */
+struct pacing_fill {
+    uint64_t running, jobs;
+};
+struct pacing_fill pacing_fill(const struct pacing *pacing, unsigned concurrency, uint64_t queued,
+                               uint64_t assigned, unsigned workers);
 
 #endif

@@ -13,32 +13,16 @@
 #include <string.h>
 #include <utlist.h>
 
-/* A job is given up when so many workers died with it that were not executing it, or as many as
- * --crash-limit says if that is more. One whose argument or result workers cannot live with (it
- * is too large for --memory) would kill them for ever; workers that are killed from outside are
- * hardly hit so often at the same job. */
-enum { ORPHANED_MAX = 10 };
-
-static struct chunk *find_chunk(const struct worker *worker, uint64_t id)
+void settle_jobs(struct batch *batch, struct job_run run, enum job_event event, struct outbox *outbox)
 {
-    struct chunk *chunk;
-
-    DL_SEARCH_SCALAR(worker->chunks, chunk, id, id);
-    return chunk;
-}
-
-static void drop_chunk(struct worker *worker, struct chunk *chunk)
-{
-    DL_DELETE(worker->chunks, chunk);
-    worker->holds--;
-    free(chunk);
-}
-
-/* batch_settle, where running out of memory ends the coordinator rather than a promise. */
-static void settle(struct batch *batch, struct job_run run, enum job_event event, struct outbox *outbox)
-{
-    if (batch_settle(batch, run, event) != 0)
+    if (batch_settle(batch, run, event) != 0 ||
+        spans_drop(&batch->cancelled, run.first, run.count) != 0) /* not assigned any more */
         outbox->failed = true;
+}
+
+bool settle_is_cancelled(const struct batch *batch, uint64_t index)
+{
+    return batch->cancelled.count > 0 && spans_hold(&batch->cancelled, index);
 }
 
 /* Sends a message about a batch to its client, unless that has left. */
@@ -48,13 +32,12 @@ static void tell_client(const struct batch *batch, const struct proto_message *m
         outbox_send(outbox, batch->client, message);
 }
 
-static void send_results(struct batch *batch, const struct worker *worker,
-                         const struct proto_outcome *outcome, const struct slice *payload,
-                         struct outbox *outbox)
+static void send_results(struct batch *batch, unsigned slot, const struct proto_outcome *outcome,
+                         const struct slice *payload, struct outbox *outbox)
 {
     struct proto_message message = {
         .type = PROTO_RESULTS,
-        .results = {.ticket = batch->settings.ticket, .worker = worker->slot, .outcome = *outcome},
+        .results = {.ticket = batch->settings.ticket, .worker = slot, .outcome = *outcome},
         .payload = *payload,
     };
 
@@ -62,10 +45,11 @@ static void send_results(struct batch *batch, const struct worker *worker,
     tell_client(batch, &message, outbox);
 }
 
-/* What a job's failure means for it. */
-static enum job_event judge(const struct batch *batch, const struct job_run *run, int code)
+enum job_event settle_judge(const struct batch *batch, const struct job_run *run, int code)
 {
     if (batch->cancel && (code == MUSTER_ECANCELLED || batch->cancel == PROTO_CANCEL_NOW))
+        return JOB_CANCEL;
+    if (settle_is_cancelled(batch, run->first))
         return JOB_CANCEL;
     return !batch->cancel && run->failures < batch->settings.retries ? JOB_RETRY : JOB_FAIL;
 }
@@ -87,12 +71,13 @@ static bool forward(struct batch *batch, const struct worker *worker, struct pro
     values.size = length;
     payload->offset += length;
     payload->size -= length;
-    send_results(batch, worker, &part, &values, outbox);
+    send_results(batch, worker->slot, &part, &values, outbox);
     return true;
 }
 
 /* Settles the jobs of a report, which `run` are, and passes on what is final. Jobs that are
- * tried again, or were cancelled, are holes between the parts that go to the client. */
+ * tried again, or were cancelled, are holes between the parts that go to the client; one that it
+ * cancelled by itself is told of, however it failed. */
 static bool settle_outcome(struct batch *batch, const struct worker *worker, struct job_run run,
                            const struct proto_outcome *outcome, struct slice payload, struct outbox *outbox)
 {
@@ -102,16 +87,20 @@ static bool settle_outcome(struct batch *batch, const struct worker *worker, str
     for (uint32_t i = 0; i < outcome->failure_count; i++) {
         const struct proto_failure *failure = &outcome->failures[i];
         enum job_event event;
+        struct job_run job;
 
-        settle(batch, job_run_take(&run, failure->index - run.first), JOB_SUCCEED, outbox);
-        event = judge(batch, &run, failure->code);
-        settle(batch, job_run_take(&run, 1), event, outbox);
+        settle_jobs(batch, job_run_take(&run, failure->index - run.first), JOB_SUCCEED, outbox);
+        event = settle_judge(batch, &run, failure->code);
+        job = job_run_take(&run, 1);
+        settle_jobs(batch, job, event, outbox);
         if (event == JOB_FAIL) {
             part.failure_count++;
             continue;
         }
         if (!forward(batch, worker, part, failure->index, &payload, outbox))
             return false;
+        if (event == JOB_CANCEL && !batch->cancel)
+            settle_cancelled(batch, worker->slot, &job, outbox);
         if (part.first < failure->index)
             part.execute_ns = part.cpu_ns = 0; /* told with the first part */
         part.first = failure->index + 1;
@@ -120,7 +109,7 @@ static bool settle_outcome(struct batch *batch, const struct worker *worker, str
         if (part.timings)
             part.timings = &outcome->timings[PROTO_TIMINGS * (part.first - outcome->first)];
     }
-    settle(batch, run, JOB_SUCCEED, outbox);
+    settle_jobs(batch, run, JOB_SUCCEED, outbox);
     return forward(batch, worker, part, outcome->first + outcome->count, &payload, outbox);
 }
 
@@ -134,6 +123,91 @@ void settle_late(struct core *core, const struct proto_result *result)
         batch->totals.late += result->outcome.count;
 }
 
+/* Up to PROTO_REPORT_FAILURES_MAX of the jobs. */
+static void send_failures(struct batch *batch, unsigned slot, const struct job_run *run, int code,
+                          struct proto_text text, const struct slice *nothing, struct outbox *outbox)
+{
+    size_t count = run->count;
+    struct proto_failure *failures = outbox_alloc(outbox, count * sizeof *failures);
+    size_t timings_bytes = PROTO_TIMINGS * count * sizeof(uint64_t);
+    uint64_t *timings = batch->settings.timings ? outbox_alloc(outbox, timings_bytes) : NULL;
+    struct proto_outcome outcome = {
+        .first = run->first,
+        .count = (uint32_t)count,
+        .attempt = run->attempts + 1,
+        .failures = failures,
+        .failure_count = (uint32_t)count,
+        .timings = timings,
+    };
+
+    if (!failures || (batch->settings.timings && !timings)) {
+        outbox->failed = true;
+        return;
+    }
+    if (timings)
+        memset(timings, 0, timings_bytes);
+    for (size_t i = 0; i < count; i++)
+        failures[i] = (struct proto_failure){.index = run->first + i, .code = code, .text = text};
+    send_results(batch, slot, &outcome, nothing, outbox);
+}
+
+void settle_failure(struct batch *batch, unsigned slot, const struct job_run *run, int code, const char *text,
+                    struct outbox *outbox)
+{
+    struct proto_text reason = outbox_text(outbox, text);
+    struct slice nothing = {.blob = blob_copy("", 0)};
+    struct job_run left = *run;
+
+    if (!nothing.blob)
+        outbox->failed = true;
+    while (left.count > 0 && !outbox->failed) {
+        uint64_t most = left.count < PROTO_REPORT_FAILURES_MAX ? left.count : PROTO_REPORT_FAILURES_MAX;
+        struct job_run part = job_run_take(&left, most);
+
+        send_failures(batch, slot, &part, code, reason, &nothing, outbox);
+    }
+    blob_unref(nothing.blob);
+}
+
+void settle_cancelled(struct batch *batch, unsigned slot, const struct job_run *run, struct outbox *outbox)
+{
+    settle_failure(batch, slot, run, MUSTER_ECANCELLED, muster_error_name(MUSTER_ECANCELLED), outbox);
+}
+
+void settle_return(struct batch *batch, const struct worker *worker, struct job_run run, enum job_event event,
+                   struct outbox *outbox)
+{
+    while (run.count > 0 && !batch->cancel && batch->cancelled.count > 0) {
+        uint32_t place = spans_find(&batch->cancelled, run.first);
+        const struct span *span = &spans_list(&batch->cancelled)[place];
+        uint64_t before, count;
+        struct job_run part;
+
+        if (place == batch->cancelled.count || span->first >= run.first + run.count)
+            break;
+        before = span->first > run.first ? span->first - run.first : 0;
+        count = span->first + span->count - (run.first + before);
+        part = job_run_take(&run, before);
+        settle_jobs(batch, part, event, outbox);
+        part = job_run_take(&run, count < run.count ? count : run.count);
+        settle_cancelled(batch, worker->slot, &part, outbox);
+        settle_jobs(batch, part, JOB_CANCEL, outbox);
+    }
+    settle_jobs(batch, run, batch->cancel ? JOB_CANCEL : event, outbox);
+}
+
+/* What is left of a chunk that is over. */
+static void settle_rest(const struct worker *worker, const struct chunk *chunk, struct outbox *outbox)
+{
+    for (uint32_t i = 0; i < chunk->left.count; i++) {
+        struct job_run run = chunk->run;
+
+        run.first = spans_list(&chunk->left)[i].first;
+        run.count = spans_list(&chunk->left)[i].count;
+        settle_return(chunk->batch, worker, run, JOB_RETURN, outbox);
+    }
+}
+
 /* Adds to a batch's total what a count of a worker process has grown by since its last report. */
 static void account(uint64_t *total, uint64_t *known, uint64_t now)
 {
@@ -143,193 +217,63 @@ static void account(uint64_t *total, uint64_t *known, uint64_t now)
     *known = now;
 }
 
-bool settle_result(struct core *core, struct worker *worker, const struct proto_message *message,
-                   struct outbox *outbox)
+/* What a report says about the batch as a whole. */
+static void count_report(struct batch *batch, struct worker *worker, const struct proto_message *message)
 {
     const struct proto_result *result = &message->result;
     const struct proto_outcome *outcome = &result->outcome;
-    struct chunk *chunk = find_chunk(worker, result->chunk);
-    struct batch *batch;
 
-    if (!chunk) {
-        settle_late(core, result);
-        return true;
-    }
-    batch = chunk->batch;
-    if (result->batch != batch->id || outcome->first != chunk->run.first ||
-        outcome->count > chunk->run.count || outcome->attempt != chunk->run.attempts + 1 ||
-        (outcome->count > 0 && (outcome->timings != NULL) != batch->settings.timings))
-        return false;
     batch->totals.bytes_out += message->payload.size;
     batch->totals.execute_ns += outcome->execute_ns;
     batch->totals.cpu_ns += outcome->cpu_ns;
     account(&batch->totals.process_cpu_ns, &worker->process_cpu_ns, result->process_cpu_ns);
     account(&batch->totals.voluntary, &worker->voluntary, result->process_voluntary);
     account(&batch->totals.involuntary, &worker->involuntary, result->process_involuntary);
-    pacing_report(&batch->pacing, outcome->count, outcome->execute_ns);
+    pacing_report_waits(&batch->pacing, outcome->count, outcome->execute_ns, outcome->cpu_ns);
     if (outcome->count > 0)
         batch_note_results(batch, outcome->count, message->payload.size);
-    if (outcome->count > 0 && !settle_outcome(batch, worker, job_run_take(&chunk->run, outcome->count),
-                                              outcome, message->payload, outbox))
+}
+
+/* Whether the report can be about this chunk; that its jobs are left is seen when they are taken. */
+static bool fits(const struct chunk *chunk, const struct proto_result *result)
+{
+    const struct proto_outcome *outcome = &result->outcome;
+
+    if (result->batch != chunk->batch->id || outcome->attempt != chunk->run.attempts + 1)
         return false;
-    if (result->final || chunk->run.count == 0) { /* then nothing keeps the batch from ending */
-        settle(batch, chunk->run, batch->cancel ? JOB_CANCEL : JOB_RETURN, outbox);
-        drop_chunk(worker, chunk);
+    return outcome->count == 0 || (outcome->timings != NULL) == chunk->batch->settings.timings;
+}
+
+bool settle_result(struct core *core, struct worker *worker, const struct proto_message *message,
+                   struct outbox *outbox)
+{
+    const struct proto_result *result = &message->result;
+    const struct proto_outcome *outcome = &result->outcome;
+    struct chunk *chunk = hold_find(worker, result->chunk);
+    struct batch *batch;
+    struct job_run run;
+    int taken;
+
+    if (!chunk) {
+        settle_late(core, result);
+        return true;
+    }
+    batch = chunk->batch;
+    if (!fits(chunk, result))
+        return false;
+    taken = hold_take(worker, chunk, outcome->first, outcome->count, &run);
+    if (taken == MUSTER_ENOMEM)
+        outbox->failed = true;
+    if (taken != 0)
+        return outbox->failed;
+    count_report(batch, worker, message);
+    if (outcome->count > 0 && !settle_outcome(batch, worker, run, outcome, message->payload, outbox))
+        return false;
+    if (result->final || chunk->left.count == 0) { /* then nothing keeps the batch from ending */
+        settle_rest(worker, chunk, outbox);
+        hold_drop(worker, chunk);
     }
     return true;
-}
-
-/* A failure that no worker reported: the job ended with its worker. */
-static void send_failure(struct batch *batch, const struct worker *worker, const struct job_run *run,
-                         int code, const char *text, struct outbox *outbox)
-{
-    struct proto_failure *failure = outbox_alloc(outbox, sizeof *failure);
-    uint64_t *timings =
-        batch->settings.timings ? outbox_alloc(outbox, PROTO_TIMINGS * sizeof *timings) : NULL;
-    struct slice nothing = {.blob = blob_copy("", 0)};
-    struct proto_outcome outcome = {
-        .first = run->first,
-        .count = 1,
-        .attempt = run->attempts + 1,
-        .failures = failure,
-        .failure_count = 1,
-        .timings = timings,
-    };
-
-    if (!failure || !nothing.blob || (batch->settings.timings && !timings)) {
-        outbox->failed = true;
-    } else {
-        *failure =
-            (struct proto_failure){.index = run->first, .code = code, .text = outbox_text(outbox, text)};
-        if (timings)
-            memset(timings, 0, PROTO_TIMINGS * sizeof *timings);
-        send_results(batch, worker, &outcome, &nothing, outbox);
-    }
-    blob_unref(nothing.blob);
-}
-
-/* ", at 40%" behind a text, when the job had said so. */
-static void add_progress(unsigned progress, char *text, size_t size)
-{
-    size_t used = strlen(text);
-
-    if (progress > 0)
-        snprintf(text + used, size - used, ", at %u%%", progress / 10);
-}
-
-/* What a job that crashed its worker is told when it does not get another try. */
-static int crash_text(const struct batch *batch, const struct job_run *run, const struct worker_exit *exit,
-                      char *ret_text, size_t size)
-{
-    unsigned crashes = run->crashes + 1;
-    bool quarantined = crashes > 1 && crashes >= batch->settings.crash_limit;
-
-    if (quarantined)
-        snprintf(ret_text, size, "crashed its worker %u times and is quarantined; the last one: %s", crashes,
-                 exit->reason);
-    else
-        snprintf(ret_text, size, "crashed its worker: %s", exit->reason);
-    add_progress(exit->progress, ret_text, size);
-    return quarantined ? MUSTER_EQUARANTINED : MUSTER_ECRASHED;
-}
-
-/* The job that was executing when its worker died. */
-static void blame(struct batch *batch, const struct worker *worker, struct job_run run,
-                  const struct worker_exit *exit, struct outbox *outbox)
-{
-    char text[512];
-    enum job_event event;
-    int code;
-
-    if (batch->cancel == PROTO_CANCEL_NOW) {
-        event = JOB_CANCEL;
-    } else if (exit->timed_out) {
-        code = MUSTER_ETIMEOUT;
-        event = judge(batch, &run, code);
-        snprintf(text, sizeof text, "timed out after %.3g s", batch->settings.timeout_ms / 1e3);
-        add_progress(exit->progress, text, sizeof text);
-    } else if (run.crashes + 1 < batch->settings.crash_limit && !batch->cancel) {
-        event = JOB_CRASH;
-    } else {
-        event = JOB_QUARANTINE;
-        code = crash_text(batch, &run, exit, text, sizeof text);
-    }
-    if (event == JOB_FAIL || event == JOB_QUARANTINE)
-        send_failure(batch, worker, &run, code, text, outbox);
-    settle(batch, run, event, outbox);
-}
-
-/* The job with which a worker died that was not executing it. */
-static void orphan(struct batch *batch, const struct worker *worker, struct job_run run,
-                   const struct worker_exit *exit, struct outbox *outbox)
-{
-    uint32_t crash_limit = batch->settings.crash_limit;
-    uint32_t most = crash_limit > ORPHANED_MAX ? crash_limit : ORPHANED_MAX;
-    enum job_event event = batch->cancel ? JOB_CANCEL : JOB_ORPHAN;
-    char text[512];
-
-    if (event == JOB_ORPHAN && run.orphaned + 1 >= most) {
-        snprintf(text, sizeof text,
-                 "%u workers died just before or after they ran it, and it is quarantined; the last one: "
-                 "%s",
-                 run.orphaned + 1, exit->reason);
-        send_failure(batch, worker, &run, MUSTER_EQUARANTINED, text, outbox);
-        event = JOB_QUARANTINE;
-    }
-    settle(batch, run, event, outbox);
-}
-
-static bool holds(const struct chunk *chunk, uint64_t index)
-{
-    return index >= chunk->run.first && index - chunk->run.first < chunk->run.count;
-}
-
-/* The job with which a worker died, and the chunk it is in: the one that it was executing; or
- * else the last that it executed, if the outcome was lost with it; or else its next one. NULL
- * when it held nothing, or was killed for the sake of a batch that was cancelled. */
-static struct chunk *find_suspect(const struct worker *worker, const struct worker_exit *exit,
-                                  uint64_t *ret_index)
-{
-    struct chunk *chunk = find_chunk(worker, exit->chunk);
-
-    if (worker->doom == DOOM_CANCELLED)
-        return NULL;
-    if (chunk && holds(chunk, exit->index)) {
-        *ret_index = exit->index;
-        return chunk;
-    }
-    if (exit->executing || !worker->chunks)
-        return NULL;
-    *ret_index = worker->chunks->run.first;
-    return worker->chunks;
-}
-
-void settle_exit(struct core *core, struct worker *worker, const struct worker_exit *exit,
-                 struct outbox *outbox)
-{
-    uint64_t suspect_index = 0;
-    const struct chunk *suspect = find_suspect(worker, exit, &suspect_index);
-
-    (void)core;
-    while (worker->chunks) {
-        struct chunk *chunk = worker->chunks;
-        struct batch *batch = chunk->batch;
-        struct job_run *run = &chunk->run;
-        enum job_event innocent = batch->cancel ? JOB_CANCEL : JOB_RETURN;
-
-        if (chunk == suspect) {
-            settle(batch, job_run_take(run, suspect_index - run->first), innocent, outbox);
-            if (exit->executing)
-                blame(batch, worker, job_run_take(run, 1), exit, outbox);
-            else
-                orphan(batch, worker, job_run_take(run, 1), exit, outbox);
-        }
-        settle(batch, *run, innocent, outbox);
-        drop_chunk(worker, chunk);
-        DL_SEARCH_SCALAR(worker->chunks, chunk, batch, batch);
-        if (!chunk && !exit->timed_out && worker->doom != DOOM_CANCELLED)
-            batch->totals.crashes++; /* once a batch: that was the last of its chunks */
-    }
 }
 
 void settle_ended(struct core *core, struct outbox *outbox)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the core is made of; for core.c, dispatch.c and settle.c only, and for the tests of
+ * What the core is made of; for the files that it names and core.c only, and for the tests of
  * its invariants.
  */
 #ifndef MUSTER_COORDINATOR_STATE_H
@@ -8,6 +8,7 @@
 
 #include "coordinator/batch.h"
 #include "coordinator/core.h"
+#include "coordinator/spans.h"
 
 /* Out of memory, an element is not added, and its hh.tbl is NULL; the default is to exit. */
 #define HASH_NONFATAL_OOM 1
@@ -17,8 +18,10 @@
 struct chunk {
     uint64_t id;
     struct batch *batch;
-    struct job_run run;        /* what is not reported yet, in state JOB_ASSIGNED */
+    struct job_run run;        /* all of them, in state JOB_ASSIGNED, with the history they share */
+    struct spans left;         /* what is not reported yet; never empty */
     struct chunk *prev, *next; /* of the worker's list, oldest first */
+    UT_hash_handle hh;         /* by id */
 };
 
 enum worker_state {
@@ -38,11 +41,14 @@ struct worker {
     enum doom doom;
     uint32_t incarnation;
     unsigned credit;      /* chunks it takes; 0 until it said HELLO */
+    unsigned concurrency; /* jobs it runs at once */
     unsigned holds;       /* chunks it has */
+    uint64_t jobs;        /* that it has not reported, of all its chunks */
     struct chunk *chunks; /* owned */
-    uint64_t heard_ns;    /* last sign of life, or when it was spawned or got work after having none */
-    uint64_t pinged_ns;   /* 0: not since it was last heard */
-    uint64_t respawn_ns;  /* ABSENT: not before */
+    struct chunk *chunks_by_id;
+    uint64_t heard_ns;   /* last sign of life, or when it was spawned or got work after having none */
+    uint64_t pinged_ns;  /* 0: not since it was last heard */
+    uint64_t respawn_ns; /* ABSENT: not before */
     uint64_t process_cpu_ns, voluntary, involuntary; /* as it last reported */
     UT_hash_handle hh;                               /* by name, while STARTING or READY or DOOMED */
 };
@@ -66,6 +72,22 @@ struct core {
     bool stopped;
 };
 
+/* --- hold.c: what workers hold */
+
+/* Gives the worker a chunk of these jobs, which the batch has assigned. NULL when out of memory. */
+struct chunk *hold_add(struct worker *worker, struct batch *batch, uint64_t id, const struct job_run *run);
+
+/* NULL when it holds none of that number. */
+struct chunk *hold_find(const struct worker *worker, uint64_t id);
+
+/* Jobs of the chunk that were reported, or come back. 0; MUSTER_ESTATE when they were before, or
+ * are not of it, MUSTER_ENOMEM: then nothing has changed. */
+int hold_take(struct worker *worker, struct chunk *chunk, uint64_t first, uint64_t count,
+              struct job_run *ret_run);
+
+/* Forgets the chunk, with the jobs that are left in it. */
+void hold_drop(struct worker *worker, struct chunk *chunk);
+
 /* --- dispatch.c: who gets what, and how many workers there are */
 
 /* Assigns what can be assigned, and spawns workers that are needed for the rest. */
@@ -74,9 +96,23 @@ void dispatch(struct core *core, uint64_t now_ns, struct outbox *outbox);
 /* Kills a worker; its exit is reported later. */
 void dispatch_doom(struct core *core, struct worker *worker, enum doom why, struct outbox *outbox);
 
-/* Tells workers that hold jobs of the batch. */
-void dispatch_cancel(struct core *core, const struct batch *batch, enum proto_cancel_mode mode,
-                     struct outbox *outbox);
+/* Lets the client send more arguments, in steps that are worth a message. */
+void dispatch_grant(struct batch *batch, struct outbox *outbox);
+
+/* --- cancel.c: ending jobs early */
+
+/* Gives a batch up: what is queued is cancelled, workers are told; what they hold with NOW has a
+ * short while to end. */
+void cancel_batch(struct core *core, uint64_t now_ns, struct batch *batch, enum proto_cancel_mode mode,
+                  struct outbox *outbox);
+
+/* Cancels some jobs of a batch: those that are queued end now, workers are told of those that they
+ * hold. 0, or MUSTER_ELIMIT for more than PROTO_CHUNK_JOBS_MAX. */
+int cancel_jobs(struct core *core, struct batch *batch, const struct proto_cancel *cancel,
+                struct outbox *outbox);
+
+/* A batch whose jobs should have let go by now: workers that do not are killed. */
+void cancel_stubborn(struct core *core, uint64_t now_ns, struct batch *batch, struct outbox *outbox);
 
 /* --- settle.c: what became of jobs */
 
@@ -88,11 +124,34 @@ bool settle_result(struct core *core, struct worker *worker, const struct proto_
 /* A result of a chunk that nobody holds any more. */
 void settle_late(struct core *core, const struct proto_result *result);
 
-/* A worker is gone, with all it held. */
-void settle_exit(struct core *core, struct worker *worker, const struct worker_exit *exit,
-                 struct outbox *outbox);
+/* Applies an event to jobs that were assigned. Running out of memory ends the coordinator rather
+ * than a promise. */
+void settle_jobs(struct batch *batch, struct job_run run, enum job_event event, struct outbox *outbox);
+
+/* Jobs that come back without having been started: those that were cancelled end, `event` is for
+ * the others. `worker` is where they were. */
+void settle_return(struct batch *batch, const struct worker *worker, struct job_run run, enum job_event event,
+                   struct outbox *outbox);
+
+/* Tells the client that these jobs failed, all for one reason, and with no worker's report. */
+void settle_failure(struct batch *batch, unsigned slot, const struct job_run *run, int code, const char *text,
+                    struct outbox *outbox);
+
+/* As settle_failure, for jobs that were cancelled one by one. */
+void settle_cancelled(struct batch *batch, unsigned slot, const struct job_run *run, struct outbox *outbox);
+
+/* What the failure of a job means for it. */
+enum job_event settle_judge(const struct batch *batch, const struct job_run *run, int code);
+
+/* Whether the client cancelled this job, which a worker holds. */
+bool settle_is_cancelled(const struct batch *batch, uint64_t index);
 
 /* Ends batches that are over: tells their clients and forgets them. */
 void settle_ended(struct core *core, struct outbox *outbox);
+
+/* --- bury.c: what a worker leaves */
+
+/* A worker is gone, with all it held. */
+void bury_worker(struct worker *worker, const struct worker_exit *exit, struct outbox *outbox);
 
 #endif

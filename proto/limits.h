@@ -66,7 +66,7 @@ enum {
     PROTO_WORKERS_MAX = 1024,     /* of one coordinator */
     PROTO_CLIENTS_MAX = 1024,     /* of one coordinator */
     PROTO_BATCHES_MAX = 1 << 16,  /* open ones of one coordinator */
-    PROTO_CREDIT_MAX = 16,        /* chunks a worker may hold */
+    PROTO_CREDIT_MAX = 20016,     /* chunks a worker may hold: one for each job it runs at once, and 16 */
     PROTO_RETRIES_MAX = 1000,
     PROTO_CRASH_LIMIT_MAX = 1000,
     PROTO_TIMEOUT_MS_MAX = 0x7fffffff, /* 24 days */

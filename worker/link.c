@@ -24,6 +24,9 @@ struct outgoing {
 /* A job that takes longer than this is slow: results behind it are not held back for it. */
 static const uint64_t SLOW_NS = 50 * CLOCK_NS_PER_MS;
 
+/* Chunks of a worker that runs one job at a time: the one it runs, and what is fetched ahead. */
+enum { CREDIT = 16 };
+
 /* What was posted has so long to leave once the coordinator said STOP: no longer than a silent
  * worker is waited for. */
 enum { LINGER_MS = 5000 };
@@ -143,7 +146,7 @@ static void enqueue(struct link *link, struct wire_frame **frame)
     assignment->chunk = &(*frame)->message.chunk;
     *frame = NULL;
     pthread_mutex_lock(&link->mutex);
-    if (link->queued == PROTO_CREDIT_MAX) {
+    if (link->queued == CREDIT) {
         link->stopping = true; /* more than this worker ever gave credit for */
         destroy_assignment(assignment);
     } else {
@@ -334,7 +337,7 @@ static int say_hello(struct link *link)
                 .version = PROTO_VERSION,
                 .role = PROTO_WORKER,
                 .pid = (uint64_t)getpid(),
-                .credit = PROTO_CREDIT_MAX,
+                .credit = CREDIT,
                 .concurrency = 1,
                 .software = proto_text("muster " MUSTER_VERSION),
             },

@@ -211,6 +211,16 @@ void begin_ready(unsigned workers, unsigned credit)
     client_hello(CLIENT);
 }
 
+void begin_concurrent(unsigned workers, unsigned concurrency)
+{
+    begin_warm(workers);
+    for (unsigned slot = 1; slot <= workers; slot++)
+        expect_spawn(slot);
+    for (unsigned slot = 1; slot <= workers; slot++)
+        worker_hello_concurrent(slot, concurrency + 16, concurrency);
+    client_hello(CLIENT);
+}
+
 void end_core(void)
 {
     expect_nothing();
@@ -291,6 +301,13 @@ void cancel(enum proto_cancel_mode mode)
     step_message(CLIENT, &(struct proto_message){.type = PROTO_CANCEL, .cancel = {.id = 1, .mode = mode}});
 }
 
+void cancel_some(uint64_t first, uint64_t count)
+{
+    step_message(CLIENT, &(struct proto_message){
+                             .type = PROTO_CANCEL,
+                             .cancel = {.id = 1, .mode = PROTO_CANCEL_NOW, .first = first, .count = count}});
+}
+
 void consumed(uint64_t bytes)
 {
     step_message(CLIENT,
@@ -311,12 +328,17 @@ const char *worker_name(unsigned slot)
 
 void worker_hello(unsigned slot, unsigned credit)
 {
+    worker_hello_concurrent(slot, credit, 1);
+}
+
+void worker_hello_concurrent(unsigned slot, unsigned credit, unsigned concurrency)
+{
     struct proto_message message = {.type = PROTO_HELLO,
                                     .hello = {.version = PROTO_VERSION,
                                               .role = PROTO_WORKER,
                                               .pid = 100 + slot,
                                               .credit = credit,
-                                              .concurrency = 1}};
+                                              .concurrency = concurrency}};
 
     step_message(worker_name(slot), &message);
     expect_sent(worker_name(slot), PROTO_WELCOME);
@@ -325,10 +347,10 @@ void worker_hello(unsigned slot, unsigned credit)
 struct proto_message result_message(const struct proto_chunk *chunk, const struct report *report)
 {
     static struct proto_failure failures[64];
-    static uint64_t timings[256];
+    static uint64_t timings[1024];
     uint32_t failed = listed_count(report->failed);
 
-    cr_assert(failed <= 64 && PROTO_TIMINGS * report->count <= 256);
+    cr_assert(failed <= 64 && PROTO_TIMINGS * report->count <= 1024);
     for (uint32_t i = 0; i < failed; i++)
         failures[i] = (struct proto_failure){
             .index = report->failed[i], .code = report->code, .text = proto_text("it failed")};
@@ -347,6 +369,7 @@ struct proto_message result_message(const struct proto_chunk *chunk, const struc
                                .count = report->count,
                                .attempt = chunk->attempt,
                                .execute_ns = report->execute_ns,
+                               .cpu_ns = report->cpu_ns,
                                .failures = failures,
                                .failure_count = failed,
                                .timings = chunk->timings && report->count ? timings : NULL}},

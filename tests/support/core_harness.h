@@ -33,6 +33,9 @@ void begin_warm(unsigned workers);
 /* A core whose workers were spawned and have said HELLO with this credit, and a client. */
 void begin_ready(unsigned workers, unsigned credit);
 
+/* As begin_ready with a wide credit, of workers that run `concurrency` jobs at once. */
+void begin_concurrent(unsigned workers, unsigned concurrency);
+
 /* For the end of every test: nothing unexpected was decided, nothing leaks. */
 void end_core(void);
 
@@ -65,6 +68,7 @@ uint64_t submit(const char *client, const struct proto_submit *settings);
 void send_arguments(const char *client, uint64_t first, uint32_t count); /* argument_of each */
 void seal(uint64_t total);
 void cancel(enum proto_cancel_mode mode);
+void cancel_some(uint64_t first, uint64_t count); /* these jobs alone, now */
 void consumed(uint64_t bytes);
 void stop_client(const char *client);
 
@@ -72,6 +76,7 @@ void stop_client(const char *client);
 
 /* Expects WELCOME. */
 void worker_hello(unsigned slot, unsigned credit);
+void worker_hello_concurrent(unsigned slot, unsigned credit, unsigned concurrency);
 
 /* The name of the present incarnation. */
 const char *worker_name(unsigned slot);
@@ -84,7 +89,7 @@ struct report {
     bool final;
     const uint64_t *failed;
     int code, first_code;
-    uint64_t execute_ns;
+    uint64_t execute_ns, cpu_ns;
 };
 
 /* A RESULT message; its memory is valid until the next call. */

@@ -27,9 +27,35 @@ __attribute__((format(printf, 1, 2))) static const char *complain(const char *fo
     return complaint;
 }
 
-static bool overlap(const struct job_run *a, const struct job_run *b)
+/* Jobs of first .. end - 1 that are in the set. */
+static uint64_t jobs_in(const struct spans *spans, uint64_t first, uint64_t end)
 {
-    return a->count > 0 && b->count > 0 && a->first < b->first + b->count && b->first < a->first + a->count;
+    uint64_t jobs = 0;
+
+    for (uint32_t i = 0; i < spans->count; i++) {
+        const struct span *span = &spans_list(spans)[i];
+        uint64_t from = span->first > first ? span->first : first;
+        uint64_t until = span->first + span->count < end ? span->first + span->count : end;
+
+        jobs += from < until ? until - from : 0;
+    }
+    return jobs;
+}
+
+static bool share_jobs(const struct spans *spans, const struct job_run *run)
+{
+    return jobs_in(spans, run->first, run->first + run->count) > 0;
+}
+
+/* Spans ascend, and never touch. */
+static bool in_order(const struct spans *spans)
+{
+    const struct span *list = spans_list(spans);
+
+    for (uint32_t i = 0; i < spans->count; i++)
+        if (list[i].count == 0 || (i > 0 && list[i].first <= list[i - 1].first + list[i - 1].count))
+            return false;
+    return true;
 }
 
 /* Jobs of `run` whose arguments are in `block`. */
@@ -58,6 +84,13 @@ static const char *check_chunk(const struct core *core, const struct worker *wor
         return complain("worker %u holds jobs in state %d", worker->slot, chunk->run.state);
     if (chunk->run.first < 1 || chunk->run.first + chunk->run.count - 1 > batch->total)
         return complain("worker %u holds jobs beyond the batch", worker->slot);
+    if (chunk->left.count == 0 || !in_order(&chunk->left))
+        return complain("what is left of a chunk is empty, or out of order");
+    if (spans_jobs(&chunk->left) !=
+        jobs_in(&chunk->left, chunk->run.first, chunk->run.first + chunk->run.count))
+        return complain("more is left of a chunk than was in it");
+    if (hold_find(worker, chunk->id) != chunk)
+        return complain("worker %u has a chunk that is not found by its number", worker->slot);
     return NULL;
 }
 
@@ -72,9 +105,14 @@ static const char *check_fence(const struct core *core, const struct chunk *chun
                 continue;
             if (other->id == chunk->id)
                 return complain("two chunks have the number %lu", (unsigned long)chunk->id);
-            if (other->batch == chunk->batch && overlap(&other->run, &chunk->run))
+            for (uint32_t s = 0; other->batch == chunk->batch && s < other->left.count; s++) {
+                const struct span *span = &spans_list(&other->left)[s];
+
+                if (jobs_in(&chunk->left, span->first, span->first + span->count) == 0)
+                    continue;
                 return complain("a job is in the chunks %lu and %lu", (unsigned long)chunk->id,
                                 (unsigned long)other->id);
+            }
         }
     }
     return NULL;
@@ -101,8 +139,16 @@ static const char *check_worker(const struct core *core, const struct worker *wo
     const char *wrong = check_state(core, worker);
     const struct chunk *chunk;
     unsigned count;
+    uint64_t jobs = 0;
 
     DL_COUNT(worker->chunks, chunk, count);
+    DL_FOREACH(worker->chunks, chunk)
+        jobs += spans_jobs(&chunk->left);
+    if (!wrong && jobs != worker->jobs)
+        wrong = complain("worker %u holds %lu jobs and counts %lu", worker->slot, (unsigned long)jobs,
+                         (unsigned long)worker->jobs);
+    if (!wrong && HASH_COUNT(worker->chunks_by_id) != count)
+        wrong = complain("worker %u has chunks that are only found by number", worker->slot);
     if (!wrong && count != worker->holds)
         wrong = complain("worker %u holds %u chunks and counts %u", worker->slot, count, worker->holds);
     if (!wrong && worker->holds > worker->credit)
@@ -124,7 +170,7 @@ static const char *check_worker(const struct core *core, const struct worker *wo
 static const char *check_queue(const struct batch *batch)
 {
     const struct requeued *node;
-    uint64_t behind = 0, jobs = batch->fresh.count;
+    uint64_t behind = 0, jobs = batch->fresh.count - spans_jobs(&batch->skipped);
 
     LL_FOREACH(batch->requeued, node) {
         if (node->run.count == 0 || node->run.state != JOB_QUEUED)
@@ -135,6 +181,10 @@ static const char *check_queue(const struct batch *batch)
         behind = node->run.first + node->run.count - 1;
         jobs += node->run.count;
     }
+    if (!in_order(&batch->skipped) ||
+        (batch->skipped.count > 0 && spans_list(&batch->skipped)->first <= batch->fresh.first) ||
+        jobs_in(&batch->skipped, 0, batch->total + 1) != spans_jobs(&batch->skipped))
+        return complain("cancelled jobs are where none can be passed over");
     if (behind >= batch->fresh.first)
         return complain("a job that was never assigned is to run again");
     if (jobs != batch->queued)
@@ -146,23 +196,35 @@ static const char *check_queue(const struct batch *batch)
 
 static const char *check_assigned(const struct core *core, const struct batch *batch)
 {
-    uint64_t assigned = 0;
+    uint64_t assigned = 0, cancelled = 0;
 
     for (unsigned i = 0; i < core->options.workers; i++) {
+        uint64_t before = assigned;
         const struct chunk *chunk;
         const struct requeued *node;
 
         DL_FOREACH(core->workers[i].chunks, chunk) {
             if (chunk->batch != batch)
                 continue;
-            assigned += chunk->run.count;
+            assigned += spans_jobs(&chunk->left);
+            for (uint32_t s = 0; s < batch->cancelled.count; s++) {
+                const struct span *span = &spans_list(&batch->cancelled)[s];
+
+                cancelled += jobs_in(&chunk->left, span->first, span->first + span->count);
+            }
             LL_FOREACH(batch->requeued, node)
-                if (overlap(&node->run, &chunk->run))
+                if (share_jobs(&chunk->left, &node->run))
                     return complain("a job is queued and assigned");
-            if (overlap(&batch->fresh, &chunk->run))
+            if (share_jobs(&chunk->left, &batch->fresh))
                 return complain("a fresh job is assigned");
         }
+        if (assigned - before != batch->held[i])
+            return complain("worker %u has %lu jobs of batch %lu, %lu are counted", i + 1,
+                            (unsigned long)(assigned - before), (unsigned long)batch->id,
+                            (unsigned long)batch->held[i]);
     }
+    if (!in_order(&batch->cancelled) || cancelled != spans_jobs(&batch->cancelled))
+        return complain("a cancelled job that no worker holds is remembered");
     if (assigned != batch->assigned)
         return complain("workers have %lu jobs of batch %lu, %lu are counted", (unsigned long)assigned,
                         (unsigned long)batch->id, (unsigned long)batch->assigned);
@@ -187,14 +249,17 @@ static const char *check_totals(const struct batch *batch)
     return NULL;
 }
 
-/* A block is there exactly as long as one of its jobs is not over. */
+/* A block is there exactly as long as one of its jobs is not over, or the fresh ones are not
+ * behind it. */
 static const char *check_blocks(const struct core *core, const struct batch *batch)
 {
     const struct block *block;
     uint64_t behind = 0;
 
     DL_FOREACH(batch->blocks, block) {
-        uint64_t unended = jobs_inside(&batch->fresh, block);
+        uint64_t block_end = block->first + block->count;
+        uint64_t unended =
+            jobs_inside(&batch->fresh, block) - jobs_in(&batch->skipped, block->first, block_end);
         const struct requeued *node;
 
         if (block->first <= behind)
@@ -207,9 +272,9 @@ static const char *check_blocks(const struct core *core, const struct batch *bat
 
             DL_FOREACH(core->workers[i].chunks, chunk)
                 if (chunk->batch == batch)
-                    unended += jobs_inside(&chunk->run, block);
+                    unended += jobs_in(&chunk->left, block->first, block_end);
         }
-        if (unended == 0 || unended != block->unended)
+        if ((unended == 0 && block_end <= batch->fresh.first) || unended != block->unended)
             return complain("the block of job %lu waits for %u jobs, %lu are not over",
                             (unsigned long)block->first, block->unended, (unsigned long)unended);
     }

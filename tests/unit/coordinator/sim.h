@@ -46,9 +46,9 @@ void sim_drop(struct sim_pipe *pipe);
 
 /* What became of a job, as the world saw it. */
 struct sim_job {
-    bool delivered;
-    unsigned failures; /* executions that failed or timed out */
-    unsigned blamed;   /* workers that died while they executed it, but for those killed for others */
+    bool delivered, cancelled; /* by itself */
+    unsigned failures;         /* executions that failed or timed out */
+    unsigned blamed;           /* workers that died while they executed it, but for those killed for others */
 };
 
 struct sim_batch {
@@ -60,6 +60,7 @@ struct sim_batch {
     uint32_t sent; /* arguments */
     uint64_t granted_cost, sent_cost, received_cost, consumed_cost;
     uint64_t succeeded, failed; /* delivered */
+    uint64_t asked;             /* of the failed, as cancelled, jobs that were cancelled by themselves */
     struct sim_job jobs[SIM_JOBS_MAX + 1];
 };
 
@@ -71,11 +72,20 @@ struct sim_client {
 
 /* --- workers */
 
+/* TOLD: the coordinator knows. */
+enum sim_stage { SIM_WAITS, SIM_RUNS, SIM_ENDED, SIM_TOLD };
+
 struct sim_task {
     struct proto_chunk chunk; /* its function's text is `function` */
     char function[16];
     struct slice arguments; /* holds a reference */
-    bool skip, cancelled;
+    bool skip, cancelled;   /* all of it */
+    uint32_t started;       /* jobs */
+    struct {
+        enum sim_stage stage;
+        bool dropped, asked; /* by a CANCEL of this job: not to start, to end */
+        int32_t code;        /* 0: a value */
+    } jobs[SIM_JOBS_MAX];
     struct sim_task *prev, *next;
 };
 
@@ -87,12 +97,11 @@ struct sim_worker {
     enum sim_life life;
     bool stalled; /* neither works nor answers */
     bool lied;
+    unsigned credit, concurrency;
     struct sim_pipe to, from;
-    struct sim_task *tasks;      /* the first one is executed; owned */
-    uint32_t started, ended;     /* jobs of the first task */
-    uint32_t reported;           /* of these, told the coordinator */
-    int32_t codes[SIM_JOBS_MAX]; /* how the jobs of the first task ended; 0: with a value */
-    struct worker_exit exit;     /* what its supervisor will find */
+    struct sim_task *tasks;  /* owned */
+    unsigned running;        /* jobs of all of them */
+    struct worker_exit exit; /* what its supervisor will find: the job that has the thread */
 };
 
 /* --- the world */

@@ -91,6 +91,21 @@ static void send_arguments(struct sim *sim, struct sim_client *client, struct si
     batch->sent += count;
 }
 
+static void cancel_some(struct sim *sim, struct sim_client *client, struct sim_batch *batch)
+{
+    uint32_t known = batch->settings.kind == PROTO_RANGE ? batch->total : batch->sent;
+    uint32_t first = 1 + (uint32_t)sim_below(sim, known);
+    uint32_t count = sim_once_in(sim, 2) ? 1 : 1 + (uint32_t)sim_below(sim, known - first + 1);
+    struct proto_cancel cancel = {.id = batch->settings.ticket,
+                                  .mode = sim_once_in(sim, 3) ? PROTO_CANCEL_SOON : PROTO_CANCEL_NOW,
+                                  .first = first,
+                                  .count = count};
+
+    sim_post(&client->from, &(struct proto_message){.type = PROTO_CANCEL, .cancel = cancel});
+    for (uint32_t i = 0; i < count; i++)
+        batch->jobs[first + i].cancelled = true;
+}
+
 static void act_on(struct sim *sim, struct sim_client *client, struct sim_batch *batch)
 {
     uint64_t ticket = batch->settings.ticket;
@@ -100,6 +115,8 @@ static void act_on(struct sim *sim, struct sim_client *client, struct sim_batch 
         batch->submitted = true;
     } else if (batch->ended) {
         return;
+    } else if ((batch->sent > 0 || batch->settings.kind == PROTO_RANGE) && sim_fault(sim, 12)) {
+        cancel_some(sim, client, batch);
     } else if (sim_fault(sim, 60)) {
         enum proto_cancel_mode mode = sim_once_in(sim, 2) ? PROTO_CANCEL_SOON : PROTO_CANCEL_NOW;
 
@@ -131,8 +148,11 @@ void sim_client_act(struct sim *sim, struct sim_client *client)
 static bool may_fail(const struct sim_batch *batch, const struct sim_job *job, int32_t code)
 {
     switch (code) {
-    case MUSTER_EFAILED:
     case MUSTER_ECANCELLED:
+        if (job->cancelled)
+            return true;
+        /* fall through */
+    case MUSTER_EFAILED:
     case MUSTER_ETIMEOUT:
         return job->failures > batch->settings.retries || (batch->cancelled && job->failures > 0);
     case MUSTER_ECRASHED:
@@ -191,6 +211,7 @@ static void take_results(struct sim *sim, struct sim_batch *batch, const struct 
         SIM_CHECK(sim, may_fail(batch, &batch->jobs[failure->index], failure->code),
                   "%s: job %lu failed for no reason: %s", batch->function, (unsigned long)failure->index,
                   muster_error_name(failure->code));
+        batch->asked += failure->code == MUSTER_ECANCELLED && batch->jobs[failure->index].cancelled;
     }
     check_values(sim, batch, message);
     batch->failed += outcome->failure_count;
@@ -200,17 +221,20 @@ static void take_results(struct sim *sim, struct sim_batch *batch, const struct 
 
 static void take_ended(struct sim *sim, struct sim_batch *batch, const struct proto_ended *ended)
 {
-    uint64_t lost = batch->total - batch->succeeded - batch->failed;
+    uint64_t lost = batch->total - batch->succeeded - batch->failed, told;
 
     SIM_CHECK(sim, !batch->ended, "%s ended twice", batch->function);
     batch->ended = true;
-    SIM_CHECK(sim, ended->succeeded == batch->succeeded && ended->failed == batch->failed,
+    SIM_CHECK(sim,
+              ended->succeeded == batch->succeeded && ended->failed <= batch->failed &&
+                  batch->failed - ended->failed <= batch->asked,
               "%s: told %lu + %lu, delivered %lu + %lu", batch->function, (unsigned long)ended->succeeded,
               (unsigned long)ended->failed, (unsigned long)batch->succeeded, (unsigned long)batch->failed);
+    told = batch->failed - ended->failed;
     if (batch->cancelled || ended->code == MUSTER_ELOST)
-        SIM_CHECK(sim, ended->cancelled <= lost, "%s: more cancelled than there are", batch->function);
+        SIM_CHECK(sim, ended->cancelled - told <= lost, "%s: more cancelled than there are", batch->function);
     else
-        SIM_CHECK(sim, ended->code == 0 && ended->cancelled == 0 && lost == 0, "%s: %lu jobs are lost",
+        SIM_CHECK(sim, ended->code == 0 && ended->cancelled == told && lost == 0, "%s: %lu jobs are lost",
                   batch->function, (unsigned long)lost);
 }
 

@@ -27,17 +27,19 @@ static void add_task(struct sim *sim, struct sim_worker *worker, const struct pr
         blob_ref(task->arguments.blob);
     DL_APPEND(worker->tasks, task);
     DL_COUNT(worker->tasks, task, held);
-    SIM_CHECK(sim, held <= PROTO_CREDIT_MAX, "worker %u was given %u chunks", worker->slot, held);
+    SIM_CHECK(sim, held <= worker->credit, "worker %u was given %u chunks", worker->slot, held);
 }
 
-static void end_task(struct sim_worker *worker)
+static void end_task(struct sim_worker *worker, struct sim_task *task)
 {
-    struct sim_task *task = worker->tasks;
-
     DL_DELETE(worker->tasks, task);
     blob_unref(task->arguments.blob);
     free(task);
-    worker->started = worker->ended = worker->reported = 0;
+}
+
+static struct sim_job *job_of(struct sim *sim, const struct sim_task *task, uint32_t place)
+{
+    return &sim_find_batch(sim, task->function)->jobs[task->chunk.first + place];
 }
 
 /* The worker got the arguments of the jobs that it was told to run. */
@@ -69,122 +71,198 @@ static void check_arguments(struct sim *sim, const struct sim_task *task)
 
 static void say_hello(struct sim *sim, struct sim_worker *worker)
 {
-    struct proto_message hello = {
-        .type = PROTO_HELLO,
-        .hello = {.version = PROTO_VERSION,
-                  .role = PROTO_WORKER,
-                  .pid = 1,
-                  .concurrency = 1,
-                  .credit = 1 + (uint32_t)sim_below(sim, sim_once_in(sim, 2) ? 3 : PROTO_CREDIT_MAX)}};
+    struct proto_message hello = {.type = PROTO_HELLO,
+                                  .hello = {.version = PROTO_VERSION, .role = PROTO_WORKER, .pid = 1}};
 
     worker->life = SIM_ALIVE;
+    worker->credit = hello.hello.credit = 1 + (uint32_t)sim_below(sim, sim_once_in(sim, 2) ? 3 : 16);
+    worker->concurrency = hello.hello.concurrency = sim_once_in(sim, 2) ? 1 : 1 + (uint32_t)sim_below(sim, 6);
     sim_post(&worker->from, &hello);
 }
 
-/* Packs the values of jobs that were executed and not yet reported. */
-static struct blob *pack_report(const struct sim_worker *worker, uint64_t ticket)
+/* Packs the values of jobs that ended. */
+static struct blob *pack_values(const struct sim_task *task, uint64_t ticket, uint32_t from, uint32_t until)
 {
-    const struct proto_chunk *chunk = &worker->tasks->chunk;
     msgpack_sbuffer buffer;
     msgpack_packer packer;
     struct blob *blob;
 
     msgpack_sbuffer_init(&buffer);
     msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
-    for (uint32_t i = worker->reported; i < worker->ended; i++)
-        if (worker->codes[i] == 0)
-            msgpack_pack_int64(&packer, 3 * sim_argument(ticket, chunk->first + i));
+    for (uint32_t i = from; i < until; i++)
+        if (task->jobs[i].code == 0)
+            msgpack_pack_int64(&packer, 3 * sim_argument(ticket, task->chunk.first + i));
     blob = blob_copy(buffer.data, buffer.size);
     cr_assert(blob);
     msgpack_sbuffer_destroy(&buffer);
     return blob;
 }
 
-static void report(struct sim *sim, struct sim_worker *worker, bool final)
+static void report(struct sim *sim, struct sim_worker *worker, struct sim_task *task, uint32_t from,
+                   uint32_t until, bool final)
 {
-    const struct proto_chunk *chunk = &worker->tasks->chunk;
+    const struct proto_chunk *chunk = &task->chunk;
     struct proto_failure failures[SIM_JOBS_MAX];
-    uint64_t timings[PROTO_TIMINGS * SIM_JOBS_MAX] = {0};
+    uint64_t timings[PROTO_TIMINGS * SIM_JOBS_MAX] = {0}, execute_ns = sim_below(sim, 60 * CLOCK_NS_PER_MS);
     bool lie = sim_fault(sim, 200);
-    struct blob *values = pack_report(worker, sim_find_batch(sim, worker->tasks->function)->settings.ticket);
+    struct blob *values =
+        pack_values(task, sim_find_batch(sim, task->function)->settings.ticket, from, until);
     struct proto_message message = {
         .type = PROTO_RESULT,
         .result = {.batch = chunk->batch,
                    .chunk = chunk->chunk,
                    .final = final,
-                   .outcome = {.first = chunk->first + worker->reported,
-                               .count = worker->ended - worker->reported,
+                   .outcome = {.first = chunk->first + from,
+                               .count = until - from,
                                .attempt = chunk->attempt + lie,
-                               .execute_ns = sim_below(sim, 60 * CLOCK_NS_PER_MS),
+                               .execute_ns = execute_ns,
+                               .cpu_ns = sim_below(sim, execute_ns + 1),
                                .failures = failures}},
         .payload = {.blob = values, .size = values->size},
     };
     struct proto_outcome *outcome = &message.result.outcome;
 
-    for (uint32_t i = worker->reported; i < worker->ended; i++)
-        if (worker->codes[i] != 0)
+    for (uint32_t i = from; i < until; i++) {
+        task->jobs[i].stage = SIM_TOLD;
+        if (task->jobs[i].code != 0)
             failures[outcome->failure_count++] = (struct proto_failure){
-                .index = chunk->first + i, .code = worker->codes[i], .text = {"no", 2}};
+                .index = chunk->first + i, .code = task->jobs[i].code, .text = {"no", 2}};
+    }
     if (chunk->timings && outcome->count > 0)
         outcome->timings = timings;
     sim_post(&worker->from, &message);
     worker->lied |= lie;
     blob_unref(values);
-    worker->reported = worker->ended;
     if (final)
-        end_task(worker);
+        end_task(worker, task);
 }
 
 /* --- what it does */
 
-static void begin_job(struct sim *sim, struct sim_worker *worker)
+static uint32_t count_in(const struct sim_task *task, enum sim_stage stage)
 {
-    const struct proto_chunk *chunk = &worker->tasks->chunk;
+    uint32_t count = 0;
 
-    if (worker->started == 0)
-        check_arguments(sim, worker->tasks);
-    worker->exit.chunk = chunk->chunk;
-    worker->exit.index = chunk->first + worker->started++;
+    for (uint32_t i = 0; i < task->chunk.count; i++)
+        count += task->jobs[i].stage == stage;
+    return count;
+}
+
+/* Some of the jobs that ended, neighbours, from any place on; `final` when no more come. */
+static void report_some(struct sim *sim, struct sim_worker *worker, struct sim_task *task)
+{
+    uint32_t count = task->chunk.count, from = (uint32_t)sim_below(sim, count), until, left;
+
+    if (worker->concurrency == 1 || sim_once_in(sim, 2))
+        from = 0;
+    while (from < count && task->jobs[from].stage != SIM_ENDED)
+        from++;
+    until = from;
+    while (until < count && task->jobs[until].stage == SIM_ENDED && (until == from || !sim_once_in(sim, 8)))
+        until++;
+    left = count_in(task, SIM_RUNS) + count_in(task, SIM_ENDED) - (until - from) +
+           (task->skip ? 0 : count_in(task, SIM_WAITS));
+    if (left > 0 && until == from)
+        return;
+    if (left > 0 || (until > from && sim_once_in(sim, 8))) {
+        report(sim, worker, task, from, until, false);
+        from = until; /* and if these were the last, an empty one comes */
+    }
+    if (left == 0)
+        report(sim, worker, task, from < count ? from : 0, from < count ? until : 0, true);
+}
+
+static void begin_job(struct sim *sim, struct sim_worker *worker, struct sim_task *task)
+{
+    uint32_t place = task->started++;
+
+    if (place == 0)
+        check_arguments(sim, task);
+    if (task->jobs[place].dropped) {
+        task->jobs[place].stage = SIM_ENDED;
+        task->jobs[place].code = MUSTER_ECANCELLED;
+        return;
+    }
+    task->jobs[place].stage = SIM_RUNS;
+    worker->running++;
+    worker->exit.chunk = task->chunk.chunk;
+    worker->exit.index = task->chunk.first + place;
     worker->exit.executing = true;
 }
 
-static void end_job(struct sim *sim, struct sim_worker *worker)
+static void end_job(struct sim *sim, struct sim_worker *worker, struct sim_task *task, uint32_t place)
 {
-    struct sim_task *task = worker->tasks;
-    struct sim_job *job = &sim_find_batch(sim, task->function)->jobs[worker->exit.index];
+    bool asked = task->cancelled || task->jobs[place].asked;
     int32_t code = 0;
 
-    if (sim_once_in(sim, task->cancelled ? 2 : 40)) /* a function may say so by itself */
+    if (sim_once_in(sim, asked ? 2 : 40)) /* a function may say so by itself */
         code = MUSTER_ECANCELLED;
     else if (sim_once_in(sim, 12))
         code = MUSTER_EFAILED;
-    job->failures += code != 0;
-    worker->codes[worker->ended++] = code;
-    worker->exit.executing = false;
+    job_of(sim, task, place)->failures += code != 0;
+    task->jobs[place].stage = SIM_ENDED;
+    task->jobs[place].code = code;
+    worker->running--;
+    if (worker->exit.chunk == task->chunk.chunk && worker->exit.index == task->chunk.first + place)
+        worker->exit.executing = false;
+}
+
+/* Another job gets the thread, or none, when all of them wait. */
+static void switch_job(struct sim *sim, struct sim_worker *worker, const struct sim_task *task,
+                       uint32_t place)
+{
+    worker->exit.executing = !sim_once_in(sim, 3);
+    worker->exit.chunk = task->chunk.chunk;
+    worker->exit.index = task->chunk.first + place;
+}
+
+static void run_job(struct sim *sim, struct sim_worker *worker, struct sim_task *task)
+{
+    uint32_t place = (uint32_t)sim_below(sim, task->chunk.count);
+
+    for (uint32_t i = 0; i < task->chunk.count && task->jobs[place].stage != SIM_RUNS; i++)
+        place = (place + 1) % task->chunk.count;
+    if (task->jobs[place].stage != SIM_RUNS)
+        return;
+    if (worker->concurrency > 1 && sim_once_in(sim, 2))
+        switch_job(sim, worker, task, place);
+    else
+        end_job(sim, worker, task, place);
 }
 
 static void run(struct sim *sim, struct sim_worker *worker)
 {
-    const struct sim_task *task = worker->tasks;
+    struct sim_task *task = worker->tasks, *fresh = NULL, *other;
+    uint64_t steps = worker->concurrency > 1 ? sim_below(sim, 3) : 0;
 
-    if (worker->exit.executing) {
-        end_job(sim, worker);
-        if (worker->ended < task->chunk.count && sim_once_in(sim, 6))
-            report(sim, worker, false);
-    } else if (worker->ended == task->chunk.count || task->skip) {
-        if (worker->ended > worker->reported && sim_once_in(sim, 8))
-            report(sim, worker, false); /* and the last one is empty */
-        report(sim, worker, true);
-    } else {
-        begin_job(sim, worker);
-    }
+    DL_FOREACH(worker->tasks, other)
+        if (!fresh && other->started < other->chunk.count && !other->skip)
+            fresh = other; /* they are begun in order */
+    while (steps-- > 0 && task->next)
+        task = task->next;
+    if (fresh && worker->running < worker->concurrency && (worker->running == 0 || sim_once_in(sim, 2)))
+        begin_job(sim, worker, fresh);
+    else if (count_in(task, SIM_RUNS) > 0 && !(count_in(task, SIM_ENDED) > 0 && sim_once_in(sim, 3)))
+        run_job(sim, worker, task);
+    else
+        report_some(sim, worker, task);
+}
+
+/* NULL when no job has the thread. */
+static struct sim_task *executing_task(const struct sim_worker *worker)
+{
+    struct sim_task *task;
+
+    DL_SEARCH_SCALAR(worker->tasks, task, chunk.chunk, worker->exit.chunk);
+    return worker->exit.executing ? task : NULL;
 }
 
 /* Whether the worker dies now: by chance, or of the job that it executes. */
 static bool dies(struct sim *sim, const struct sim_worker *worker)
 {
-    if (worker->exit.executing && sim_once_in(sim, 2) &&
-        sim_find_batch(sim, worker->tasks->function)->poison == worker->exit.index)
+    const struct sim_task *task = executing_task(worker);
+
+    if (task && sim_once_in(sim, 2) && sim_find_batch(sim, task->function)->poison == worker->exit.index)
         return true;
     return sim_fault(sim, worker->life == SIM_STARTING ? 12 : 250);
 }
@@ -198,7 +276,9 @@ void sim_worker_act(struct sim *sim, struct sim_worker *worker)
     } else if (sim_fault(sim, 300)) {
         worker->stalled = true;
     } else if (worker->tasks && !worker->stalled) {
-        if (worker->exit.executing && worker->tasks->chunk.timeout_ms && sim_fault(sim, 20)) {
+        const struct sim_task *task = executing_task(worker);
+
+        if (task && task->chunk.timeout_ms && sim_fault(sim, 20)) {
             sim_worker_die(worker, "killed by SIGKILL");
             worker->exit.timed_out = true;
         } else {
@@ -207,15 +287,32 @@ void sim_worker_act(struct sim *sim, struct sim_worker *worker)
     }
 }
 
+static void cancel_some(struct sim_task *task, const struct proto_cancel *cancel)
+{
+    for (uint32_t i = 0; i < task->chunk.count; i++) {
+        uint64_t index = task->chunk.first + i;
+
+        if (index < cancel->first || index - cancel->first >= cancel->count)
+            continue;
+        task->jobs[i].dropped = true;
+        task->jobs[i].asked |= cancel->mode == PROTO_CANCEL_NOW;
+    }
+}
+
 static void cancel(struct sim_worker *worker, const struct proto_cancel *cancel)
 {
     struct sim_task *task;
 
-    DL_FOREACH(worker->tasks, task)
-        if (task->chunk.batch == cancel->id) {
+    DL_FOREACH(worker->tasks, task) {
+        if (task->chunk.batch != cancel->id)
+            continue;
+        if (cancel->count > 0) {
+            cancel_some(task, cancel);
+        } else {
             task->skip = true;
             task->cancelled |= cancel->mode == PROTO_CANCEL_NOW;
         }
+    }
 }
 
 void sim_worker_receive(struct sim *sim, struct sim_worker *worker)
@@ -241,6 +338,7 @@ void sim_worker_spawn(struct sim_worker *worker, const char *name)
     memcpy(worker->name, name, strlen(name) + 1);
     worker->life = SIM_STARTING;
     worker->stalled = worker->lied = false;
+    worker->running = 0;
     worker->exit = (struct worker_exit){.slot = worker->slot};
 }
 
@@ -269,9 +367,10 @@ static void leave_letters(struct sim *sim, struct sim_worker *worker)
 void sim_worker_bury(struct sim *sim, struct sim_worker *worker)
 {
     bool excused = sim->core->workers[worker->slot - 1].doom == DOOM_CANCELLED;
+    const struct sim_task *task = executing_task(worker);
 
-    if (worker->exit.executing && !excused) {
-        struct sim_batch *batch = sim_find_batch(sim, worker->tasks->function);
+    if (task && !excused) {
+        struct sim_batch *batch = sim_find_batch(sim, task->function);
         struct sim_job *job = &batch->jobs[worker->exit.index];
 
         job->blamed += !worker->exit.timed_out;
@@ -282,7 +381,7 @@ void sim_worker_bury(struct sim *sim, struct sim_worker *worker)
     leave_letters(sim, worker);
     sim_drop(&worker->to);
     while (worker->tasks)
-        end_task(worker);
+        end_task(worker, worker->tasks);
     worker->exit.executing = false;
     worker->life = SIM_ABSENT;
 }

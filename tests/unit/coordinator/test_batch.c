@@ -36,7 +36,7 @@ static void create_range(int64_t first, int64_t last)
 {
     struct proto_submit submit = settings(PROTO_RANGE, first, last);
 
-    batch = batch_create(1, "client", &submit);
+    batch = batch_create(1, "client", &submit, 1);
     cr_assert(batch);
 }
 
@@ -44,7 +44,7 @@ static void create_list(void)
 {
     struct proto_submit submit = settings(PROTO_LIST, 0, 0);
 
-    batch = batch_create(1, "client", &submit);
+    batch = batch_create(1, "client", &submit, 1);
     cr_assert(batch);
     batch->granted_cost = 100000;
 }
@@ -502,7 +502,7 @@ Test(batch, names_of_full_length_are_kept_whole)
     client[sizeof client - 1] = '\0';
     memset(function, 'f', sizeof function);
     submit.function = (struct proto_text){function, sizeof function};
-    batch = batch_create(1, client, &submit);
+    batch = batch_create(1, client, &submit, 1);
     cr_assert(batch);
     cr_assert_str_eq(batch->client, client);
     memset(function, 'x', sizeof function);

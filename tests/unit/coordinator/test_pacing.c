@@ -13,6 +13,7 @@ static const unsigned crews[] = {1, 2, 7, 64, PROTO_WORKERS_MAX};
 static const uint64_t means_ns[] = {0, 1, 10, 1000, 100000, 7999999, 8000001, 20000000, UINT64_MAX / 2};
 
 enum {
+    CREDIT = 16,
     QUEUES = sizeof queues / sizeof *queues,
     CREWS = sizeof crews / sizeof *crews,
     MEANS = sizeof means_ns / sizeof *means_ns,
@@ -85,7 +86,7 @@ Test(pacing, report_of_no_jobs_is_no_measurement)
     pacing_init(&pacing, 0);
     pacing_report(&pacing, 0, 1000000);
     cr_assert_eq(pacing_chunk(&pacing, 1000, 2), 1);
-    cr_assert_eq(pacing_depth(&pacing, PROTO_CREDIT_MAX), 1);
+    cr_assert_eq(pacing_depth(&pacing, CREDIT), 1);
 }
 
 Test(pacing, slower_jobs_never_get_larger_chunks)
@@ -128,7 +129,7 @@ Test(pacing, depth_stays_between_one_and_the_credit)
 
     for (unsigned m = 0; m < MEANS; m++)
         for (unsigned j = 0; j < 3; j++)
-            for (unsigned credit = 1; credit <= PROTO_CREDIT_MAX; credit++) {
+            for (unsigned credit = 1; credit <= CREDIT; credit++) {
                 struct pacing automatic = reported(0, jobs[j], means_ns[m]);
                 struct pacing set = reported(jobs[j], jobs[j], means_ns[m]);
 
@@ -144,9 +145,9 @@ Test(pacing, nothing_is_queued_behind_an_unknown_or_a_long_job)
     struct pacing unknown, longer = reported(0, 1, 50000000), set = reported(4, 4, 50000000);
 
     pacing_init(&unknown, 0);
-    cr_assert_eq(pacing_depth(&unknown, PROTO_CREDIT_MAX), 1);
-    cr_assert_eq(pacing_depth(&longer, PROTO_CREDIT_MAX), 1);
-    cr_assert_eq(pacing_depth(&set, PROTO_CREDIT_MAX), 1);
+    cr_assert_eq(pacing_depth(&unknown, CREDIT), 1);
+    cr_assert_eq(pacing_depth(&longer, CREDIT), 1);
+    cr_assert_eq(pacing_depth(&set, CREDIT), 1);
 }
 
 Test(pacing, worker_of_short_jobs_always_has_a_next_chunk)
@@ -155,7 +156,7 @@ Test(pacing, worker_of_short_jobs_always_has_a_next_chunk)
         struct pacing pacing = reported(0, 1, means_ns[m]);
 
         cr_assert_geq(pacing_depth(&pacing, 2), 2);
-        cr_assert_geq(pacing_depth(&pacing, PROTO_CREDIT_MAX), 2);
+        cr_assert_geq(pacing_depth(&pacing, CREDIT), 2);
     }
 }
 
@@ -163,7 +164,7 @@ Test(pacing, tiny_chunks_fill_the_credit_to_hide_the_round_trip)
 {
     struct pacing pacing = reported(1, 1, 1000);
 
-    cr_assert_eq(pacing_depth(&pacing, PROTO_CREDIT_MAX), PROTO_CREDIT_MAX);
+    cr_assert_eq(pacing_depth(&pacing, CREDIT), CREDIT);
 }
 
 /* Runs a batch of `total` jobs of cost_ns by one worker, and returns the number of chunks;
@@ -213,4 +214,38 @@ Test(pacing, jobs_that_become_slow_shrink_chunks_within_a_few_reports)
         chunk = pacing_chunk(&pacing, UINT64_C(1) << 40, 2);
     }
     cr_assert_eq(chunk, 1);
+}
+
+/* --- workers that run several jobs at once */
+
+static struct pacing waited(double share)
+{
+    struct pacing pacing;
+
+    pacing_init(&pacing, 0);
+    pacing_report_waits(&pacing, 10, UINT64_C(10000000), (uint64_t)(1e7 * share));
+    return pacing;
+}
+
+Test(pacing, places_are_filled_by_jobs_that_wait_and_not_by_jobs_that_compute)
+{
+    struct pacing waits = waited(0.001), half = waited(0.5), computes = waited(0.95), unknown;
+
+    pacing_init(&unknown, 0);
+    cr_assert_eq(pacing_fill(&unknown, 5000, 1000000, 0, 2).jobs, 5000);
+    cr_assert_eq(pacing_fill(&waits, 100, 1000000, 0, 2).running, 100);
+    cr_assert_eq(pacing_fill(&half, 100, 1000000, 0, 2).running, 4);
+    cr_assert_eq(pacing_fill(&computes, 100, 1000000, 0, 2).running, pacing_chunk(&computes, 1000000, 2));
+}
+
+Test(pacing, no_worker_is_filled_beyond_its_share)
+{
+    for (unsigned q = 0; q < QUEUES; q++)
+        for (unsigned c = 0; c < CREWS; c++) {
+            struct pacing pacing = waited(0.001);
+            struct pacing_fill fill = pacing_fill(&pacing, 20000, queues[q], 1000, crews[c]);
+
+            cr_assert_geq(fill.jobs, 1);
+            cr_assert_leq((fill.jobs - 1) * crews[c], queues[q] + 1000);
+        }
 }
