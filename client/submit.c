@@ -14,6 +14,8 @@ static int check(const muster *m, const struct muster_job *job, const muster_fun
 
     if (code != 0)
         return code;
+    if (m->futures->lost.code != 0)
+        return muster_error_set(ret_error, m->futures->lost.code, "%s", m->futures->lost.text);
     if (!m->model->ops->submit)
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "the model '%s' takes no single jobs, only batches (muster_map)",
