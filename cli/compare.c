@@ -10,8 +10,10 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/page.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/save.h"
 #include "cli/verbs.h"
 
 #include <inttypes.h>
@@ -23,6 +25,7 @@ struct compare {
     struct arguments arguments;
     struct progress progress;
     int interrupt_fd, output_fd;
+    char command[PAGE_COMMAND_BYTES]; /* as it was given */
 };
 
 static void on_run(void *context, enum muster_model model, unsigned round)
@@ -64,6 +67,27 @@ static int print_text(const struct compare *compare, const struct compare_report
     return code || !options->timeline ? code : draw_timelines(report, &style, output);
 }
 
+/* Writes the page. */
+static int save_page(const struct compare *compare, const struct compare_report *report,
+                     struct muster_error *ret_error)
+{
+    const struct options *options = &compare->options;
+    json_t *document = report_document(report, options->function, options->rounds);
+    msgpack_sbuffer page;
+    int code = MUSTER_ENOMEM;
+
+    msgpack_sbuffer_init(&page);
+    if (document && json_object_set_new(document, "run", page_facts(compare->command)) == 0)
+        code = page_write(document, &page);
+    if (code)
+        muster_error_set(ret_error, code, "out of memory for %s", options->html);
+    else
+        code = save_file(options->html, page.data, page.size, ret_error);
+    msgpack_sbuffer_destroy(&page);
+    json_decref(document);
+    return code;
+}
+
 /* Prints the report; returns the exit status. */
 static int print_report(const struct compare *compare, const struct compare_report *report)
 {
@@ -82,6 +106,8 @@ static int print_report(const struct compare *compare, const struct compare_repo
     else
         code = output_flush(&output, &error);
     output_fini(&output);
+    if (!code && options->html)
+        code = save_page(compare, report, &error);
     return code ? plain_error(&error) : conclude(report);
 }
 
@@ -97,7 +123,7 @@ static struct compare_spec make_spec(struct compare *compare)
         .rewind = arguments_rewind,
         .model_count = options->model_count,
         .rounds = options->rounds,
-        .timeline = options->timeline,
+        .timeline = options->timeline || options->html,
         .on_run = on_run,
         .context = compare,
     };
@@ -115,7 +141,10 @@ static int run(struct compare *compare)
     struct muster_error error;
     int code, status;
 
-    code = arguments_init(&compare->arguments, options->family, options->items, options->item_count, &error);
+    code = options->html ? save_check(options->html, &error) : 0;
+    if (!code)
+        code =
+            arguments_init(&compare->arguments, options->family, options->items, options->item_count, &error);
     if (!code)
         code = interrupt_start(&compare->interrupt_fd, &error);
     if (!code && options->family == ARGUMENTS_STDIN && isatty(STDIN_FILENO))
@@ -146,6 +175,7 @@ int verb_compare(int argc, char **argv)
     struct muster_error error;
     int status;
 
+    page_command(argc, argv, compare.command);
     if (options_parse(&compare.options, VERB_COMPARE, argc, argv, &error))
         return usage_error(argv[0], &error);
     if (compare.options.help)

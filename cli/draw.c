@@ -215,12 +215,9 @@ static int draw_axis(uint64_t span_ns, const struct draw_style *style, struct ou
 
 int draw_timelines(const struct compare_report *report, const struct draw_style *style, struct output *output)
 {
-    uint64_t span_ns = 1;
+    uint64_t span_ns = compare_span_ns(report);
     int code = draw_legend(style, output);
 
-    for (size_t i = 0; i < report->count; i++)
-        if (report->rows[i].timeline->wall_ns > span_ns)
-            span_ns = report->rows[i].timeline->wall_ns;
     for (size_t i = 0; i < report->count && !code; i++) {
         code = draw_heading(&report->rows[i], output);
         if (!code)

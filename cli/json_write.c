@@ -23,6 +23,18 @@ enum {
 
 #define RAW(text, buffer) json_write_raw((text), sizeof(text) - 1, (buffer))
 
+json_t *json_write_text(const char *text)
+{
+    msgpack_sbuffer buffer;
+    json_t *string = NULL;
+
+    msgpack_sbuffer_init(&buffer);
+    if (json_write_string(text, strlen(text), &buffer) == 0)
+        string = json_loadb(buffer.data, buffer.size, JSON_DECODE_ANY, NULL);
+    msgpack_sbuffer_destroy(&buffer);
+    return string;
+}
+
 int json_write_unsigned(uint64_t number, msgpack_sbuffer *buffer)
 {
     char digits[DIGITS_MAX], *at = digits + sizeof digits;

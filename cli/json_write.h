@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 
+#include <jansson.h>
 #include <msgpack.h>
 
 /* Appends one value. 0; MUSTER_ELIMIT when it nests deeper than PROTO_DEPTH_MAX, or
@@ -20,6 +21,10 @@ int json_write(const msgpack_object *value, msgpack_sbuffer *buffer);
 
 /* Appends a string in quotes. 0 or MUSTER_ENOMEM. */
 int json_write_string(const char *bytes, size_t size, msgpack_sbuffer *buffer);
+
+/* A text as a JSON string, bytes that are not UTF-8 replaced; NULL when out of memory. The caller
+ * owns the reference. */
+json_t *json_write_text(const char *text);
 
 /* Appends bytes as they are. 0 or MUSTER_ENOMEM. */
 static inline int json_write_raw(const char *bytes, size_t size, msgpack_sbuffer *buffer)

@@ -300,6 +300,16 @@ out:
     return code;
 }
 
+uint64_t compare_span_ns(const struct compare_report *report)
+{
+    uint64_t span_ns = 1;
+
+    for (size_t i = 0; i < report->count; i++)
+        if (report->rows[i].timeline && report->rows[i].timeline->wall_ns > span_ns)
+            span_ns = report->rows[i].timeline->wall_ns;
+    return span_ns;
+}
+
 void compare_report_fini(struct compare_report *report)
 {
     for (size_t i = 0; i < report->count; i++)

@@ -84,6 +84,9 @@ struct compare_report {
 int compare_run(const struct compare_spec *spec, struct compare_report *ret_report,
                 struct muster_error *ret_error);
 
+/* How long the longest timeline is, at least 1: one scale for all. */
+uint64_t compare_span_ns(const struct compare_report *report);
+
 /* Frees what a report of compare_run owns. */
 void compare_report_fini(struct compare_report *report);
 

@@ -10,16 +10,9 @@ import subprocess
 import unittest
 
 import harness
-from harness import plugin
+from harness import as_root, plugin
 
 FAULTY = ("--plugin", plugin("faulty"))
-
-
-def as_root(mount, *command):
-    """A shell command line in a mount namespace of its own, after `mount`; None where that is not allowed."""
-    words = ["unshare", "--mount", "--map-root-user", "sh", "-c", f'{mount} && exec "$0" "$@"', *map(str, command)]
-    probe = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount]
-    return words if subprocess.run(probe, capture_output=True, check=False).returncode == 0 else None
 
 
 class Descriptors(harness.Case):

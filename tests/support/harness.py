@@ -35,6 +35,13 @@ def plugin(name):
     return str(PLUGINS / f"{name}.so")
 
 
+def as_root(mount, *command):
+    """A shell command line in a mount namespace of its own, after `mount`; None where that is not allowed."""
+    words = ["unshare", "--mount", "--map-root-user", "sh", "-c", f'{mount} && exec "$0" "$@"', *map(str, command)]
+    probe = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount]
+    return words if subprocess.run(probe, capture_output=True, check=False).returncode == 0 else None
+
+
 class Result:
     """How a run ended: status as the shell says it (128 + signal), output as text."""
 
