@@ -12,4 +12,7 @@
  * 50 ms. */
 int fetch_blocking(muster_call *call, struct muster_fetch *request);
 
+/* For calls of loop_call_init: their fiber is left until then. */
+int fetch_in_loop(muster_call *call, struct muster_fetch *request);
+
 #endif

@@ -2,6 +2,7 @@
  *
  * A call that runs in a fiber: its waits suspend it and let others run. See loop.h.
  */
+#include "jobs/fetch.h"
 #include "jobs/loop_internal.h"
 
 #include <errno.h>
@@ -95,11 +96,10 @@ static int wait_fd(muster_call *base, int fd, short events, double seconds)
 void loop_call_ops(struct muster_call_ops *ret_ops)
 {
     *ret_ops = call_blocking_ops;
-    ret_ops->size = offsetof(struct muster_call_ops, fetch);
     ret_ops->sleep = sleep_seconds;
     ret_ops->wait_fd = wait_fd;
     ret_ops->block = loop_block;
-    ret_ops->fetch = NULL;
+    ret_ops->fetch = fetch_in_loop;
 }
 
 void loop_call_init(struct fiber *fiber, struct call *call, msgpack_zone *zone, struct call_cancel *cancel,

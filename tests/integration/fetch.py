@@ -11,7 +11,7 @@ import unittest
 import harness
 import http_server
 
-MODELS = ("inline", "threads", "processes")
+MODELS = ("inline", "threads", "gil", "processes")
 LIMIT_AFTER_INTERRUPT_S = 20
 
 
@@ -71,7 +71,7 @@ class Answers(Case):
             self.assertLessEqual(self.server.counts["connections"] - before.get("connections", 0), workers, model)
 
     def test_fetches_of_several_workers_wait_at_once(self):
-        for model in ("threads", "processes"):
+        for model in ("threads", "gil", "processes"):
             self.server.counts.clear()
             self.assert_ok(self.fetch(*[self.server.url("/gather?count=4")] * 4, model=model, workers=4))
 
