@@ -5,6 +5,7 @@
  */
 #include "jobs/coroutine.h"
 
+#include <alloca.h>
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -186,6 +187,33 @@ static void *run_on_a_thread(void *context)
     }
     coroutine_stacks_destroy(stacks);
     return NULL;
+}
+
+static void do_nothing(void *context)
+{
+    (void)context;
+}
+
+/* Resumes a new coroutine with `depth` words more on the stack than before. */
+static void resume_below(struct coroutine_stacks *stacks, size_t depth)
+{
+    volatile char *words = alloca(8 * depth + 1);
+    struct coroutine *coroutine = coroutine_create(stacks, do_nothing, NULL);
+
+    words[8 * depth] = 1;
+    CHECK(coroutine && !coroutine_resume(coroutine));
+    CHECK(words[8 * depth] == 1);
+}
+
+/* A regression: the first switch to a stack left marks of the address sanitizer on the resumer's. */
+static void the_first_resume_spoils_the_stack_of_the_resumer(void)
+{
+    for (size_t depth = 0; depth < 64; depth++) {
+        struct coroutine_stacks *stacks = coroutine_stacks_create(0);
+
+        resume_below(stacks, depth);
+        coroutine_stacks_destroy(stacks);
+    }
 }
 
 static void threads_have_coroutines_of_their_own(void)
@@ -455,6 +483,7 @@ int main(void)
         TEST(a_stack_is_used_again_by_the_next_coroutine),
         TEST(thousands_live_at_once_and_give_their_memory_back),
         TEST(one_that_never_ran_is_freed),
+        TEST(the_first_resume_spoils_the_stack_of_the_resumer),
         TEST(threads_have_coroutines_of_their_own),
         TEST(a_switch_leaves_the_signal_mask_alone),
         TEST(an_overflow_is_reported_and_kills),
