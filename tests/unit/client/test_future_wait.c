@@ -106,7 +106,7 @@ Test(wait, all_of_many_is_not_quadratic)
     cr_expect_eq(place, 0);
     cr_expect_eq(muster_wait_all(futures, MANY, -1), 0);
     for (int i = 0; i < MANY; i++) {
-        cr_expect_eq(number_of(futures[i]), 2 * i);
+        cr_expect_eq(number_of(futures[i]), (uint64_t)(2 * i));
         muster_future_drop(futures[i]);
     }
 }
