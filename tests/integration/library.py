@@ -54,6 +54,77 @@ int main(int argc, char **argv)
 }
 """
 
+# Single jobs: a chain, a callback, a failure, and a function of the program's own.
+PROGRAM_FUTURES = r"""
+#include <inttypes.h>
+#include <muster/muster.h>
+#include <muster/muster_job.h>
+#include <stdio.h>
+
+static int half(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (argument->type != MSGPACK_OBJECT_POSITIVE_INTEGER || argument->via.u64 % 2)
+        return muster_call_fail(call, "half takes an even integer");
+    ret_result->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
+    ret_result->via.u64 = argument->via.u64 / 2;
+    return 0;
+}
+
+static const muster_function functions[] = {{.name = "half", .summary = "half a number", .run = half}};
+static const struct muster_plugin table = MUSTER_PLUGIN(functions);
+
+static int submit_half(void *context, muster_future *ended, muster_future *next)
+{
+    struct muster_job job = {.function = "half", .argument = muster_future_result(ended)->value};
+    muster_future *future;
+    int code = muster_submit(context, &job, &future, NULL);
+
+    if (code == 0) {
+        code = muster_future_follow(next, future);
+        muster_future_drop(future);
+    }
+    return code;
+}
+
+static void count(void *context, muster_future *future)
+{
+    (void)future;
+    ++*(int *)context;
+}
+
+int main(int argc, char **argv)
+{
+    struct muster_options options = {.workers = 2, .functions = &table,
+                                     .worker_program = argc > 2 ? argv[2] : NULL};
+    msgpack_object number = {.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = 15};
+    struct muster_job fib = {.function = "fib", .argument = &number};
+    muster_future *first, *quarter, *failed;
+    const msgpack_object *value;
+    struct muster_error error;
+    int calls = 0;
+    muster *m;
+
+    if (muster_model_parse(argv[1], &options.model, &error) || muster_open(&options, &m, &error) ||
+        muster_submit(m, &fib, &first, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        return 1;
+    }
+    if (muster_then(first, submit_half, NULL, m, &quarter) || muster_then(quarter, submit_half, NULL, m, &failed) ||
+        muster_future_on_end(failed, count, count, &calls) || muster_await(quarter, &value, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        return 1;
+    }
+    printf("%" PRIu64 "\n", value->via.u64);
+    if (muster_await(failed, NULL, &error) == MUSTER_EFAILED)
+        printf("%s, %d call\n", error.text, calls);
+    muster_future_drop(first);
+    muster_future_drop(quarter);
+    muster_future_drop(failed);
+    muster_close(m);
+    return 0;
+}
+"""
+
 PLUGIN = r"""
 #include <muster/muster_job.h>
 
@@ -175,10 +246,10 @@ class Library(harness.Case):
         self.tool(os.environ.get("CXX", "c++"), "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-std=c++11", source,
                   "-o", output, *options)
 
-    def compile_static(self, program):
+    def compile_static(self, program, text=PROGRAM):
         flags = self.pkg_config("muster")
         flags[flags.index("-lmuster")] = "-l:libmuster.a"
-        self.compile(PROGRAM, program, *flags, *self.pkg_config("libzmq", "libsodium"), "-lm", "-pthread")
+        self.compile(text, program, *flags, *self.pkg_config("libzmq", "libsodium"), "-lm", "-pthread")
 
     def check_program(self, program):
         for model in ("inline", "threads", "processes"):
@@ -197,6 +268,16 @@ class Library(harness.Case):
         self.compile_static(program)
         self.assertNotIn("libmuster.so", self.tool("readelf", "-d", program))
         self.check_program(program)
+
+    def test_program_awaits_single_jobs_of_its_own_functions(self):
+        shared, static = self.home / "shared", self.home / "static"
+        self.compile(PROGRAM_FUTURES, shared, *self.pkg_config("muster"))
+        self.compile_static(static, PROGRAM_FUTURES)
+        for program in (shared, static):
+            for model in ("inline", "threads", "gil"):
+                result = self.start(model, self.installed, command=str(program),
+                                    env={"LD_LIBRARY_PATH": str(self.libraries)}).end()
+                self.assert_ok(result, "305\nhalf takes an even integer, 1 call\n")
 
     def start_without_a_worker_program(self, **env):
         program = self.home / "static"
