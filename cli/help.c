@@ -75,9 +75,10 @@ static const char help_map[] =
     "\n"
     "Running\n" HELP_WORKERS
     "      --model MODEL     processes (the default), threads, gil (threads under one\n"
-    "                        interpreter lock), or inline: one after another in this\n"
-    "                        process. Only processes survive a crash and can end\n"
-    "                        a job.\n" HELP_CONCURRENCY HELP_CHUNK
+    "                        interpreter lock), loop (one thread, on which jobs that\n"
+    "                        wait let others run), or inline: one after another in\n"
+    "                        this process. Only processes survive a crash and can\n"
+    "                        end a job.\n" HELP_CONCURRENCY HELP_CHUNK
     "      --timeout SECONDS End a job that takes longer; it has failed.\n"
     "      --retries N       Try a job that failed or timed out up to N times more.\n"
     "      --crash-limit N   Give a job up that killed its worker N times. Default 3.\n"

@@ -34,6 +34,7 @@ int local_runner_init(struct local_runner *runner, unsigned worker)
 {
     runner->worker = worker;
     runner->guard = NULL;
+    runner->fiber = NULL;
     return msgpack_zone_init(&runner->scratch, MSGPACK_ZONE_CHUNK_SIZE) ? 0 : MUSTER_ENOMEM;
 }
 
@@ -80,7 +81,8 @@ void local_chunk_destroy(struct local_chunk *chunk)
 /* Makes room for one more record, before the job that may need it runs. */
 static bool reserve(struct local_chunk *chunk, bool timed)
 {
-    uint32_t capacity = chunk->result_capacity ? 2 * chunk->result_capacity : 16;
+    uint32_t first = chunk->jobs.count < 16 ? (uint32_t)chunk->jobs.count : 16;
+    uint32_t capacity = chunk->result_capacity ? 2 * chunk->result_capacity : first;
     struct local_result *results;
     struct local_timing *timings;
 
@@ -166,12 +168,18 @@ static void count_failure(struct local_batch *run, struct local_chunk *chunk)
         local_stop(run, run->batch->halt_now);
 }
 
+/* Of whatever runs the jobs. */
+static uint64_t cpu_time(const struct local_runner *runner)
+{
+    return runner->fiber ? fiber_cpu_ns(runner->fiber) : clock_thread_cpu_ns();
+}
+
 /* Runs the job at `position`. False when it was cancelled: then it did not end. */
 static bool run_job(struct local_runner *runner, struct local_batch *run, struct local_chunk *chunk,
                     uint32_t position)
 {
     const struct muster_batch *batch = run->batch;
-    struct local_result *result = &chunk->results[chunk->result_count];
+    struct local_result *result;
     msgpack_zone *zone = batch->failures_only ? &runner->scratch : &chunk->memory;
     msgpack_object number, value;
     const msgpack_object *argument = feed_argument(&chunk->jobs, position, &number);
@@ -185,13 +193,13 @@ static bool run_job(struct local_runner *runner, struct local_batch *run, struct
             zone = zone_of_retry(&chunk->memory, zone);
         runner->call.base.zone = zone;
         if (batch->want_timings) {
-            timing.cpu_ns = clock_thread_cpu_ns();
+            timing.cpu_ns = cpu_time(runner);
             timing.began_ns = clock_now_ns();
         }
         code = attempt(&runner->call, run->function, argument, &value, &bytes);
         if (batch->want_timings) {
             timing.wall_ns = clock_now_ns() - timing.began_ns;
-            timing.cpu_ns = clock_thread_cpu_ns() - timing.cpu_ns;
+            timing.cpu_ns = cpu_time(runner) - timing.cpu_ns;
         }
         if (code == MUSTER_ECANCELLED)
             return false;
@@ -202,6 +210,7 @@ static bool run_job(struct local_runner *runner, struct local_batch *run, struct
         msgpack_zone_clear(&runner->scratch);
         return true;
     }
+    result = &chunk->results[chunk->result_count]; /* those before may have been delivered meanwhile */
     *result = (struct local_result){.position = position, .code = code, .attempts = attempts};
     if (batch->want_timings)
         chunk->timings[chunk->result_count] = timing;
@@ -219,7 +228,10 @@ static bool run_job(struct local_runner *runner, struct local_batch *run, struct
 
 static void begin_calls(struct local_runner *runner, msgpack_zone *zone, struct call_cancel *cancel)
 {
-    call_init(&runner->call, zone, cancel, NULL);
+    if (runner->fiber)
+        loop_call_init(runner->fiber, &runner->call, zone, cancel, NULL);
+    else
+        call_init(&runner->call, zone, cancel, NULL);
     if (!runner->guard)
         return;
     runner->call.base.ops = &runner->guard->ops;
@@ -228,30 +240,30 @@ static void begin_calls(struct local_runner *runner, msgpack_zone *zone, struct 
 
 struct feed_jobs local_run(struct local_runner *runner, struct local_batch *run, struct local_chunk *chunk)
 {
-    uint32_t count = (uint32_t)chunk->jobs.count, ended = 0;
     uint64_t cut_ns = clock_read_ns(CLOCK_MONOTONIC_COARSE) + CUT_NS;
-    uint64_t cpu_ns = clock_thread_cpu_ns(), wall_ns = clock_now_ns();
+    uint64_t cpu_ns = cpu_time(runner), wall_ns = clock_now_ns();
     struct feed_jobs rest;
 
     chunk->worker = runner->worker;
+    chunk->ended = 0;
     begin_calls(runner, &chunk->memory, &run->cancel);
-    while (ended < count && !local_is_stopped(run)) {
+    while (chunk->ended < chunk->jobs.count && !local_is_stopped(run)) {
         if (!reserve(chunk, run->batch->want_timings)) {
             chunk->code = MUSTER_ENOMEM;
             break;
         }
-        if (!run_job(runner, run, chunk, ended))
+        if (!run_job(runner, run, chunk, chunk->ended))
             break;
-        ended++;
+        chunk->ended++;
         if (runner->guard)
             runner->guard->pass(runner);
         if (chunk->bytes >= CHUNK_BYTES || (run->cut_late && clock_read_ns(CLOCK_MONOTONIC_COARSE) >= cut_ns))
             break;
     }
     chunk->execute_ns = clock_now_ns() - wall_ns;
-    chunk->cpu_ns = clock_thread_cpu_ns() - cpu_ns;
+    chunk->cpu_ns = cpu_time(runner) - cpu_ns;
     rest = chunk->jobs;
-    chunk->jobs = feed_jobs_take(&rest, ended);
+    chunk->jobs = feed_jobs_take(&rest, chunk->ended);
     return rest;
 }
 

@@ -14,7 +14,7 @@
 #include "client/muster.h"
 #include "client/stall.h"
 #include "client/task.h"
-#include "jobs/call.h"
+#include "jobs/loop.h"
 
 #include <stdalign.h>
 
@@ -59,6 +59,7 @@ struct local_timing {
 struct local_chunk {
     struct local_chunk *next, *prev; /* for whoever holds it in a list */
     struct feed_jobs jobs;           /* all ended once local_run is through */
+    uint32_t ended;                  /* of them, so far; those behind the next may be taken away meanwhile */
     struct local_result *results;
     struct local_timing *timings; /* as many as results; NULL unless they are measured */
     uint32_t result_count, result_capacity;
@@ -85,6 +86,7 @@ struct local_guard {
 struct local_runner {
     struct call call;
     struct local_guard *guard; /* borrowed; NULL: nothing surrounds them */
+    struct fiber *fiber;       /* borrowed; that runs them, for the model loop; else NULL */
     msgpack_zone scratch;      /* results that nobody wants to see */
     unsigned worker;           /* from 1 */
 };

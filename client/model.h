@@ -14,8 +14,8 @@ struct model {
 };
 
 struct model_ops {
-    /* options->workers is 1..PROTO_WORKERS_MAX, crash_limit and heartbeat_s are set; the
-     * options and the registry outlive the model. */
+    /* options->workers is 1..PROTO_WORKERS_MAX, concurrency 1..PROTO_CONCURRENCY_MAX, crash_limit and
+     * heartbeat_s are set; the options and the registry outlive the model. */
     int (*open)(const struct muster_options *options, const struct registry *registry,
                 struct model **ret_model, struct muster_error *ret_error);
     /* Appends to *ended all tasks that were submitted and not handed back, those that had not
@@ -46,6 +46,7 @@ struct model_ops {
 extern const struct model_ops model_inline;
 extern const struct model_ops model_threads;
 extern const struct model_ops model_gil;
+extern const struct model_ops model_loop;
 extern const struct model_ops model_processes;
 
 #endif

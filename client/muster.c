@@ -71,6 +71,8 @@ static const struct model_ops *ops_of(enum muster_model model)
         return &model_threads;
     case MUSTER_GIL:
         return &model_gil;
+    case MUSTER_LOOP:
+        return &model_loop;
     case MUSTER_PROCESSES:
         return &model_processes;
     }
@@ -97,8 +99,13 @@ static int check_options(const struct muster_options *options, struct muster_opt
     if (checked.workers > PROTO_WORKERS_MAX)
         return muster_error_set(ret_error, MUSTER_EINVALID, "%u workers are too many: at most %d",
                                 checked.workers, PROTO_WORKERS_MAX);
-    if (checked.model == MUSTER_INLINE)
+    if (checked.model == MUSTER_INLINE || checked.model == MUSTER_LOOP)
         checked.workers = 1;
+    if (checked.concurrency > PROTO_CONCURRENCY_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a concurrency of %u is too high: at most %d",
+                                checked.concurrency, PROTO_CONCURRENCY_MAX);
+    if (checked.concurrency == 0)
+        checked.concurrency = checked.model == MUSTER_LOOP ? MUSTER_LOOP_CONCURRENCY : 1;
     if (checked.crash_limit > PROTO_CRASH_LIMIT_MAX)
         return muster_error_set(ret_error, MUSTER_EINVALID, "a crash limit of %u is too large: at most %d",
                                 checked.crash_limit, PROTO_CRASH_LIMIT_MAX);

@@ -33,6 +33,7 @@ extern "C" {
     X(INLINE, "inline")     \
     X(THREADS, "threads")   \
     X(GIL, "gil")           \
+    X(LOOP, "loop")         \
     X(PROCESSES, "processes")
 
 enum muster_model {
@@ -59,6 +60,9 @@ enum muster_start {
     MUSTER_FORK,
 };
 
+/* Jobs of `loop` at once, unless options say otherwise: 100 MB at most where they only wait. */
+enum { MUSTER_LOOP_CONCURRENCY = 10000 };
+
 struct muster_plugin; /* jobs/muster_job.h */
 
 /* Zero means the default for every field. Strings and arrays are borrowed until
@@ -72,7 +76,7 @@ struct muster_options {
     const struct muster_plugin *functions;
     enum muster_start start; /* processes */
     /* processes: jobs that each worker runs at once, as coroutines; 0: 1. loop: at most so
-     * many at once; 0: 10000. At most 20000. */
+     * many at once; 0: MUSTER_LOOP_CONCURRENCY. At most 20000. */
     unsigned concurrency;
     unsigned crash_limit;  /* processes: worker deaths until a job is quarantined; 0: 3 */
     double heartbeat_s;    /* processes: a worker silent for so long is killed; 0: 5 s */

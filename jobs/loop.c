@@ -142,18 +142,14 @@ static void run(struct loop *loop, struct fiber *fiber)
 
 static void run_ready(struct loop *loop)
 {
-    uint64_t began_ns = clock_now_ns(), until_ns = began_ns + TURN_NS, now_ns = began_ns;
+    uint64_t until_ns = clock_now_ns() + TURN_NS;
     struct fiber *fiber;
 
     if (loop->counting)
         loop->switched_cpu_ns = clock_thread_cpu_ns();
-    while (now_ns < until_ns && (fiber = pop(&loop->ready))) {
-        run(loop, fiber);
-        now_ns = clock_now_ns();
-        if (now_ns - began_ns > loop->longest_ns)
-            loop->longest_ns = now_ns - began_ns;
-        began_ns = now_ns;
-    }
+    do
+        run(loop, pop(&loop->ready));
+    while (loop->ready.first && clock_now_ns() < until_ns);
     while ((fiber = pop(&loop->yielded)))
         push(&loop->ready, fiber);
 }
@@ -189,14 +185,6 @@ void loop_cancelled(struct loop *loop)
     if (!loop->cancelled)
         loop_wake(loop);
     loop->cancelled = true;
-}
-
-uint64_t loop_take_longest_ns(struct loop *loop)
-{
-    uint64_t longest_ns = loop->longest_ns;
-
-    loop->longest_ns = 0;
-    return longest_ns;
 }
 
 void fiber_suspend(struct fiber *fiber, const struct call_cancel *cancel)

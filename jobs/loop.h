@@ -61,9 +61,6 @@ void loop_call_init(struct fiber *fiber, struct call *call, msgpack_zone *zone, 
 /* Inside a fiber: lets others go first. */
 void loop_yield(struct fiber *fiber);
 
-/* The longest that one fiber has run without a break since this was last asked. */
-uint64_t loop_take_longest_ns(struct loop *loop);
-
 /* CPU time of the thread while this fiber had it, in ns. Costs a system call at each switch,
  * from the first time it is asked on. */
 uint64_t fiber_cpu_ns(struct fiber *fiber);

@@ -68,7 +68,6 @@ struct loop {
     bool cancelled;                    /* a flag was raised: look through the fibers */
     bool counting;                     /* CPU time, of each fiber */
     uint64_t switched_cpu_ns;          /* counting: the thread's when the running fiber got it */
-    uint64_t longest_ns;               /* that one fiber ran without a break */
 
     int epoll_fd, wake_fd, timer_fd; /* owned */
     struct loop_watch wake_watch, timer_watch;

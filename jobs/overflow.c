@@ -119,6 +119,8 @@ int coroutine_watch_overflow(void (*report)(size_t stack_bytes))
 {
     int code;
 
+    if (watcher == report)
+        return 0;
     pthread_mutex_lock(&mutex);
     code = install();
     pthread_mutex_unlock(&mutex);

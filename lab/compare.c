@@ -214,7 +214,11 @@ static int check(const struct comparison *comparison, struct muster_error *ret_e
 /* Jobs that each worker of the model has under way at once. */
 static unsigned concurrency_of(enum muster_model model, const struct muster_options *options)
 {
-    return model == MUSTER_PROCESSES && options->concurrency ? options->concurrency : 1;
+    unsigned unless_set = model == MUSTER_LOOP ? MUSTER_LOOP_CONCURRENCY : 1;
+
+    if (model != MUSTER_LOOP && model != MUSTER_PROCESSES)
+        return 1;
+    return options->concurrency ? options->concurrency : unless_set;
 }
 
 static void add(struct comparison *comparison, enum muster_model model)

@@ -9,7 +9,7 @@ import subprocess
 import harness
 from harness import plugin
 
-MODELS = ("inline", "threads", "gil", "processes")
+MODELS = ("inline", "threads", "gil", "loop", "processes")
 PRIMES_TO_1E8 = 5761455
 
 

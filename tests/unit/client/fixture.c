@@ -56,7 +56,7 @@ static int tick(void *context, const struct muster_progress *progress)
 
 void fixture_open(struct fixture *fixture, const struct model_ops *ops, unsigned workers, int64_t jobs)
 {
-    struct muster_options options = {.workers = workers};
+    struct muster_options options = {.workers = workers, .concurrency = 10000};
 
     *fixture = (struct fixture){
         .batch = {.on_result = take, .on_tick = tick, .context = fixture, .interrupt_fd = -1}};

@@ -410,6 +410,7 @@ static const struct {
 int main(void)
 {
     static const struct setting settings[] = {{"inline", &model_inline, 1},
+                                              {"loop", &model_loop, 1},
                                               {"1 thread", &model_threads, 1},
                                               {"4 threads", &model_threads, 4},
                                               {"3 of gil", &model_gil, 3}};

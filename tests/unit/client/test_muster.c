@@ -31,7 +31,8 @@ static int map_code(const struct muster_batch *batch, struct muster_error *ret_e
 
 Test(muster, every_model_has_a_word_that_is_parsed_back)
 {
-    static const enum muster_model models[] = {MUSTER_INLINE, MUSTER_THREADS, MUSTER_GIL, MUSTER_PROCESSES};
+    static const enum muster_model models[] = {MUSTER_INLINE, MUSTER_THREADS, MUSTER_GIL, MUSTER_LOOP,
+                                               MUSTER_PROCESSES};
     struct muster_error error;
 
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
@@ -48,7 +49,7 @@ Test(muster, unknown_model_is_refused_with_those_there_are)
     struct muster_error error;
 
     cr_expect_eq(muster_model_parse("thread", &model, &error), MUSTER_EINVALID);
-    cr_expect_str_eq(error.text, "no model 'thread'; there are: inline threads gil processes");
+    cr_expect_str_eq(error.text, "no model 'thread'; there are: inline threads gil loop processes");
     cr_expect_eq(model, MUSTER_THREADS);
     cr_expect_null(muster_model_name((enum muster_model)99));
 }
@@ -70,6 +71,8 @@ Test(muster, options_out_of_range_are_refused_with_their_value)
     cr_expect_eq(open_code((struct muster_options){.model = MUSTER_THREADS, .workers = 1025}, "1025 workers"),
                  MUSTER_EINVALID);
     cr_expect_eq(open_code((struct muster_options){.crash_limit = 1001}, "1001"), MUSTER_EINVALID);
+    cr_expect_eq(open_code((struct muster_options){.model = MUSTER_LOOP, .concurrency = 20001}, "20001"),
+                 MUSTER_EINVALID);
     cr_expect_eq(open_code((struct muster_options){.heartbeat_s = NAN}, "heartbeat"), MUSTER_EINVALID);
     cr_expect_eq(open_code((struct muster_options){.heartbeat_s = -1}, "heartbeat"), MUSTER_EINVALID);
     cr_expect_eq(open_code((struct muster_options){.heartbeat_s = 1e300}, "heartbeat"), MUSTER_EINVALID);

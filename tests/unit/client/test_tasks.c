@@ -33,7 +33,7 @@ static atomic_uint runs;
 
 static void bench_open(struct bench *bench, const struct setting *s, unsigned workers)
 {
-    struct muster_options options = {.workers = workers};
+    struct muster_options options = {.workers = workers, .concurrency = 10000};
     struct muster_error error;
 
     *bench = (struct bench){.ops = s->ops};

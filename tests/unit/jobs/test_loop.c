@@ -546,7 +546,6 @@ static void cpu_time_is_that_of_the_fiber_alone(void)
     cpu_ns = clock_thread_cpu_ns() - cpu_ns;
     CHECK(one.cpu_ns >= 5 * CLOCK_NS_PER_MS && four.cpu_ns >= 20 * CLOCK_NS_PER_MS);
     CHECK(one.cpu_ns + four.cpu_ns + idle.cpu_ns <= cpu_ns);
-    CHECK(loop_take_longest_ns(loop) >= 5 * CLOCK_NS_PER_MS && loop_take_longest_ns(loop) == 0);
     loop_destroy(loop);
 }
 
