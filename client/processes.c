@@ -59,21 +59,23 @@ static int connect_client(struct processes *p, struct muster_error *ret_error)
     };
     int result;
 
-    result = wire_open_dealer(p->context, COORDINATOR_OWNER, &p->wire, ret_error);
+    result = wire_open_dealer(p->context, COORDINATOR_OWNER, &p->mailbox.wire, ret_error);
     if (result == 0)
-        result = wire_connect(p->wire, COORDINATOR_INPROC, ret_error);
-    if (result == 0 && wire_send(p->wire, NULL, &hello) != 0)
+        result = wire_connect(p->mailbox.wire, COORDINATOR_INPROC, ret_error);
+    if (result == 0)
+        result = wire_open_fd(p->mailbox.wire, ret_error);
+    if (result == 0 && wire_send(p->mailbox.wire, NULL, &hello) != 0)
         result = muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot reach the coordinator");
     return result;
 }
 
 static int wait_welcome(struct processes *p, struct muster_error *ret_error)
 {
-    struct wire_poll item = {.wire = p->wire};
+    struct wire_poll item = {.wire = p->mailbox.wire};
 
     for (;;) {
         struct wire_frame *frame;
-        int result = wire_receive(p->wire, &frame);
+        int result = wire_receive(p->mailbox.wire, &frame);
 
         if (result == MUSTER_EAGAIN) {
             if (wire_wait(&item, 1, -1) < 0)
@@ -97,12 +99,12 @@ static void processes_close(struct model *model, struct task **ended)
 {
     struct processes *p = (struct processes *)model;
 
-    (void)ended;
+    processes_end_tasks(p, MUSTER_ECANCELLED, muster_error_name(MUSTER_ECANCELLED), ended);
     if (p->coordinator) {
-        wire_send(p->wire, NULL, &(struct proto_message){.type = PROTO_STOP});
+        wire_send(p->mailbox.wire, NULL, &(struct proto_message){.type = PROTO_STOP});
         coordinator_stop(p->coordinator);
     }
-    wire_close(p->wire, 0);
+    wire_close(p->mailbox.wire, 0);
     wire_context_destroy(p->context);
     free(p);
 }
@@ -121,6 +123,7 @@ static int processes_open(const struct muster_options *options, const struct reg
         .pin = options->pin,
         .warm = options->warm,
     };
+    struct task *none = NULL;
     int result;
 
     (void)registry; /* workers have their own */
@@ -128,6 +131,7 @@ static int processes_open(const struct muster_options *options, const struct reg
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     p->model.ops = &model_processes;
     p->crash_limit = options->crash_limit;
+    p->tasks.outlet = (struct stream_outlet){.mailbox = &p->mailbox, .crash_limit = options->crash_limit};
     result = check_descriptors(options->workers, ret_error);
     if (result == 0)
         result = wire_context_create(&p->context, ret_error);
@@ -138,7 +142,7 @@ static int processes_open(const struct muster_options *options, const struct reg
     if (result == 0)
         result = wait_welcome(p, ret_error);
     if (result != 0) {
-        processes_close(&p->model, NULL);
+        processes_close(&p->model, &none);
         return result;
     }
     *ret_model = &p->model;
@@ -149,4 +153,8 @@ const struct model_ops model_processes = {
     .open = processes_open,
     .close = processes_close,
     .map = processes_map,
+    .submit = processes_submit,
+    .cancel = processes_cancel,
+    .dispatch = processes_dispatch,
+    .fd = processes_fd,
 };

@@ -1,25 +1,50 @@
 /* SPDX-License-Identifier: MIT
  *
- * The two halves of the model `processes`: opening it (processes.c) and running a batch as a
- * client of its coordinator (processes_map.c).
+ * The parts of the model `processes`: opening it (processes.c), running a batch as a client of
+ * its coordinator (processes_map.c), and single jobs (processes_tasks.c).
  */
 #ifndef MUSTER_CLIENT_PROCESSES_H
 #define MUSTER_CLIENT_PROCESSES_H
 
+#include "client/mailbox.h"
 #include "client/model.h"
+#include "client/stream.h"
 #include "coordinator/coordinator.h"
+
+/* Single jobs: streams of them, by kind. */
+struct tasks {
+    struct stream_outlet outlet;
+    struct stream *open;   /* those that take tasks, by kind */
+    struct stream *all;    /* with those that are sealed, and not over; owned */
+    struct stream *recent; /* of `open`, used last; NULL: none */
+    bool ready;            /* what the wire's descriptor was last told */
+};
 
 struct processes {
     struct model model;              /* first */
     struct wire_context *context;    /* owned */
     struct coordinator *coordinator; /* owned */
-    struct wire *wire;               /* to the coordinator; the caller's thread's */
-    uint64_t last_ticket;
+    struct mailbox mailbox;          /* to the coordinator; the caller's thread's */
+    struct tasks tasks;
     uint32_t crash_limit;
 };
 
 /* The `map` of the model; see model.h. */
 int processes_map(struct model *model, const muster_function *function, const struct muster_batch *batch,
                   struct muster_summary *summary, struct muster_error *ret_error);
+
+/* Those for single jobs. */
+int processes_submit(struct model *model, struct task *task, struct muster_error *ret_error);
+void processes_cancel(struct model *model, struct task *task);
+int processes_dispatch(struct model *model, struct task **ended, struct muster_error *ret_error);
+int processes_fd(const struct model *model);
+
+/* Ends all tasks with `code` and its text, and appends them to *ended. */
+void processes_end_tasks(struct processes *p, int code, const char *text, struct task **ended);
+
+/* Sends what waits to be sent, and lets the descriptor say what there is to do: before and after
+ * somebody else uses the mailbox. */
+void processes_flush(struct processes *p);
+void processes_settle(struct processes *p);
 
 #endif

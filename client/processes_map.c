@@ -11,6 +11,7 @@
 #include "client/order.h"
 #include "client/processes.h"
 #include "client/sent.h"
+#include "client/stall.h"
 #include "proto/value.h"
 
 #include <math.h>
@@ -26,10 +27,12 @@ enum {
 
 /* One batch. */
 struct map {
+    struct mail_route route; /* first */
     struct processes *p;
     const struct muster_batch *batch;
     struct muster_summary *summary;
-    uint64_t ticket, began_ns, ticked_ns;
+    uint64_t began_ns;
+    struct stall stall;
 
     /* arguments */
     bool sealed, waiting; /* the source has ended; it must be waited for */
@@ -71,13 +74,7 @@ __attribute__((format(printf, 3, 4))) static void note_error(struct map *m, int 
 
 static int say(struct map *m, const struct proto_message *message)
 {
-    int result = wire_send(m->p->wire, NULL, message);
-
-    if (result != 0) {
-        note_error(m, result, "cannot reach the coordinator: %s", muster_error_name(result));
-        m->ended = true;
-    }
-    return result;
+    return mailbox_send(&m->p->mailbox, message);
 }
 
 static void cancel(struct map *m, enum proto_cancel_mode mode)
@@ -86,7 +83,7 @@ static void cancel(struct map *m, enum proto_cancel_mode mode)
         return;
     m->cancelled = mode;
     m->sealed = true;
-    say(m, &(struct proto_message){.type = PROTO_CANCEL, .cancel = {.id = m->ticket, .mode = mode}});
+    say(m, &(struct proto_message){.type = PROTO_CANCEL, .cancel = {.id = m->route.ticket, .mode = mode}});
 }
 
 /* --- arguments */
@@ -97,7 +94,7 @@ static void send_block(struct map *m, uint32_t count)
     struct blob *blob = blob_take(m->buffer.data, m->buffer.size);
     struct proto_message message = {
         .type = PROTO_ARGUMENTS,
-        .arguments = {.ticket = m->ticket, .first = m->pulled + 1, .count = count},
+        .arguments = {.ticket = m->route.ticket, .first = m->pulled + 1, .count = count},
     };
 
     if (!blob) {
@@ -156,7 +153,7 @@ static void feed(struct map *m)
         } else if (result != 0 && !m->sealed) {
             m->sealed = true;
             say(m, &(struct proto_message){.type = PROTO_SEAL,
-                                           .seal = {.ticket = m->ticket, .total = m->pulled}});
+                                           .seal = {.ticket = m->route.ticket, .total = m->pulled}});
         }
     }
 }
@@ -259,7 +256,7 @@ static void deliver(struct map *m, struct wire_frame *frame)
         return;
     m->told_cost = m->consumed_cost;
     say(m, &(struct proto_message){.type = PROTO_CONSUMED,
-                                   .consumed = {.ticket = m->ticket, .bytes = m->consumed_cost}});
+                                   .consumed = {.ticket = m->route.ticket, .bytes = m->consumed_cost}});
 }
 
 /* Takes the frame. */
@@ -309,43 +306,37 @@ static void take_ended(struct map *m, const struct proto_ended *ended)
 
 /* --- the batch */
 
-/* Takes the frame. What an earlier batch left behind is passed over. */
-static void handle(struct map *m, struct wire_frame *frame)
+/* Takes the frame. */
+static void take(struct mail_route *route, struct wire_frame *frame)
 {
+    struct map *m = (struct map *)route;
     const struct proto_message *message = &frame->message;
 
-    if (frame->error.code != 0) {
-        note_error(m, frame->error.code, "the coordinator sent %s", frame->error.text);
-        m->ended = true;
-    } else if (message->type == PROTO_RESULTS && message->results.ticket == m->ticket) {
+    if (message->type == PROTO_RESULTS) {
         take_results(m, frame);
         return;
-    } else if (message->type == PROTO_GRANT && message->grant.ticket == m->ticket) {
+    }
+    if (message->type == PROTO_GRANT) {
         m->granted_cost = message->grant.bytes;
-    } else if (message->type == PROTO_ENDED && message->ended.ticket == m->ticket) {
+    } else if (message->type == PROTO_ENDED) {
         take_ended(m, &message->ended);
-    } else if (message->type == PROTO_ERROR &&
-               (message->error.ticket == m->ticket || message->error.ticket == 0)) {
+    } else if (message->type == PROTO_ERROR) {
         note_error(m, message->error.code, "%.*s", (int)message->error.text.size, message->error.text.bytes);
         m->ended = true;
     }
     wire_frame_destroy(frame);
 }
 
+/* Takes all that came, for this batch and for others. */
 static void drain(struct map *m)
 {
-    while (!m->ended) {
-        struct wire_frame *frame;
-        int result = wire_receive(m->p->wire, &frame);
+    struct mailbox *mailbox = &m->p->mailbox;
 
-        if (result == MUSTER_EAGAIN)
-            return;
-        if (result != 0) {
-            note_error(m, result, "cannot hear the coordinator: %s", muster_error_name(result));
-            m->ended = true;
-            return;
-        }
-        handle(m, frame);
+    while (!m->ended && mailbox_receive(mailbox)) {
+    }
+    if (mailbox->lost.code != 0) {
+        note_error(m, mailbox->lost.code, "%s", mailbox->lost.text);
+        m->ended = true;
     }
 }
 
@@ -371,16 +362,18 @@ static void tick(struct map *m)
 static void wait(struct map *m)
 {
     struct wire_poll items[] = {
-        {.wire = m->p->wire},
+        {.wire = m->p->mailbox.wire},
         {.fd = m->waiting ? m->batch->source.fd : -1},
         {.fd = m->interrupted ? -1 : m->batch->interrupt_fd},
     };
 
     tick(m);
+    stall_end(&m->stall, clock_now_ns());
     if (wire_wait(items, 3, TICK_MS) < 0) {
         note_error(m, MUSTER_ESYSTEM, "cannot wait for the coordinator");
         m->ended = true;
     }
+    stall_begin(&m->stall, clock_now_ns());
     if (items[2].ready) {
         m->interrupted = true;
         note_error(m, MUSTER_ECANCELLED, "interrupted");
@@ -396,7 +389,7 @@ static void submit(struct map *m)
         .type = PROTO_SUBMIT,
         .submit =
             {
-                .ticket = m->ticket,
+                .ticket = m->route.ticket,
                 .function = proto_text(batch->function),
                 .kind = range ? PROTO_RANGE : PROTO_LIST,
                 .first = range ? batch->source.first : 0,
@@ -414,18 +407,33 @@ static void submit(struct map *m)
     say(m, &message);
 }
 
+/* Frees what it held. */
+static void finish(struct map *m)
+{
+    order_fini(&m->order);
+    sent_fini(&m->sent);
+    msgpack_sbuffer_destroy(&m->buffer);
+    msgpack_zone_destroy(&m->zone);
+}
+
 int processes_map(struct model *model, const muster_function *function, const struct muster_batch *batch,
                   struct muster_summary *summary, struct muster_error *ret_error)
 {
     struct processes *p = (struct processes *)model;
-    struct map m = {.p = p, .batch = batch, .summary = summary, .ticket = ++p->last_ticket, .next = 1};
+    struct map m = {.route.take = take, .p = p, .batch = batch, .summary = summary, .next = 1};
     struct wire_frame *frame;
 
     (void)function; /* the caller checked that there is one; workers look it up by name */
     if (!msgpack_zone_init(&m.zone, 8192))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     msgpack_sbuffer_init(&m.buffer);
+    if (mailbox_add(&p->mailbox, &m.route) != 0) {
+        finish(&m);
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    }
     m.began_ns = clock_now_ns();
+    stall_begin(&m.stall, m.began_ns);
+    processes_flush(p);
     submit(&m);
     while (!m.ended) {
         feed(&m);
@@ -434,10 +442,11 @@ int processes_map(struct model *model, const muster_function *function, const st
     }
     while ((frame = order_take_lowest(&m.order)) != NULL) /* behind holes that were never filled */
         deliver(&m, frame);
-    order_fini(&m.order);
-    sent_fini(&m.sent);
-    msgpack_sbuffer_destroy(&m.buffer);
-    msgpack_zone_destroy(&m.zone);
+    mailbox_remove(&p->mailbox, &m.route);
+    processes_settle(p);
+    stall_end(&m.stall, clock_now_ns());
+    summary->stall_ns = m.stall.longest_ns;
+    finish(&m);
     if (m.code != 0)
         return muster_error_set(ret_error, m.code, "%s", m.error.text);
     return 0;

@@ -7,6 +7,7 @@
 #include "proto/value.h"
 
 #include "proto/limits.h"
+#include "proto/scan.h"
 
 #include <endian.h>
 #include <string.h>
@@ -266,6 +267,36 @@ int value_unpack(const void *bytes, size_t size, size_t *offset, msgpack_zone *z
         break;
     }
     return MUSTER_EPROTOCOL;
+}
+
+/* Whether a value that begins with this byte is nil, a bool or a number. */
+static bool is_scalar(uint8_t first)
+{
+    return first < 0x80 || first >= 0xe0 || (first >= 0xc0 && first <= 0xc3) ||
+           (first >= 0xca && first <= 0xd3);
+}
+
+int value_unpack_copy(const void *bytes, size_t size, size_t *offset, msgpack_zone *zone,
+                      msgpack_object *ret_value)
+{
+    const uint8_t *at = (const uint8_t *)bytes + *offset;
+    size_t length, start = 0;
+    uint8_t *copy;
+    int code;
+
+    if (*offset >= size)
+        return MUSTER_EPROTOCOL;
+    if (is_scalar(at[0]))
+        return value_unpack(bytes, size, offset, zone, ret_value);
+    code = scan_value(&scan_value_limits, at, size - *offset, &length);
+    if (code != 0)
+        return code;
+    *offset += length;
+    copy = msgpack_zone_malloc_no_align(zone, length);
+    if (!copy)
+        return MUSTER_ENOMEM;
+    memcpy(copy, at, length);
+    return value_unpack(copy, length, &start, zone, ret_value);
 }
 
 /* The walk of value_hash: FNV-1a, 64 bit. */

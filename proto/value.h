@@ -22,6 +22,11 @@ int value_pack(const msgpack_object *value, msgpack_sbuffer *buffer, struct must
 int value_unpack(const void *bytes, size_t size, size_t *offset, msgpack_zone *zone,
                  msgpack_object *ret_value);
 
+/* As value_unpack, but nothing of the value points into `bytes`: what is no number is copied into
+ * the zone first. *offset moves also when this returns MUSTER_ENOMEM. */
+int value_unpack_copy(const void *bytes, size_t size, size_t *offset, msgpack_zone *zone,
+                      msgpack_object *ret_value);
+
 /* A digest of a value that is equal for equal values, whatever made them: by structure, not
  * by encoding. For comparing results, not for security (FNV-1a over a canonical walk). */
 uint64_t value_hash(const msgpack_object *value);

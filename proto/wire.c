@@ -8,9 +8,14 @@
  */
 #include "proto/wire.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <zmq.h>
 
 struct wire_context {
@@ -20,6 +25,11 @@ struct wire_context {
 struct wire {
     void *socket; /* owned */
     bool router;
+    struct wire_context *context; /* borrowed */
+    void *monitor;                /* owned: what happens to the connection of a watched wire; else NULL */
+    bool lost;                    /* that connection is gone */
+    int poll_fd, ready_fd;        /* owned, or -1: an epoll of all that may become readable, and */
+    bool ready;                   /* an eventfd that is, as long as this is set */
 };
 
 struct wire_parcel {
@@ -83,7 +93,7 @@ static int open_socket(struct wire_context *context, int type, struct wire **ret
 
     if (!wire)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "ZeroMQ socket: out of memory");
-    wire->router = type == ZMQ_ROUTER;
+    *wire = (struct wire){.context = context, .router = type == ZMQ_ROUTER, .poll_fd = -1, .ready_fd = -1};
     wire->socket = zmq_socket(context->zmq, type);
     if (!wire->socket) {
         int error = errno;
@@ -140,10 +150,54 @@ int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *r
                             zmq_strerror(errno));
 }
 
+/* Any of them: there is no connection, and none will be. */
+enum {
+    LOSSES = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED |
+             ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+             ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+};
+
+int wire_watch(struct wire *wire, struct muster_error *ret_error)
+{
+    int later_ms = 3600 * 1000; /* never: with -1, ZeroMQ drops what has come and was not received */
+    char name[64];
+
+    snprintf(name, sizeof name, "inproc://monitor-%p", (void *)wire);
+    zmq_setsockopt(wire->socket, ZMQ_RECONNECT_IVL, &later_ms, sizeof later_ms);
+    wire->monitor = zmq_socket(wire->context->zmq, ZMQ_PAIR);
+    if (wire->monitor && zmq_socket_monitor(wire->socket, name, LOSSES) == 0 &&
+        zmq_connect(wire->monitor, name) == 0)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot watch a connection: %s", zmq_strerror(errno));
+}
+
+/* Whether the connection of a watched wire broke since this was asked last. */
+static bool broke(struct wire *wire)
+{
+    zmq_msg_t part;
+    bool any = false;
+
+    if (!wire->monitor)
+        return false;
+    zmq_msg_init(&part);
+    while (zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT) >= 0)
+        any = true;
+    zmq_msg_close(&part);
+    return any;
+}
+
 void wire_close(struct wire *wire, int linger_ms)
 {
     if (!wire)
         return;
+    if (wire->poll_fd >= 0)
+        close(wire->poll_fd);
+    if (wire->ready_fd >= 0)
+        close(wire->ready_fd);
+    if (wire->monitor) {
+        zmq_socket_monitor(wire->socket, NULL, 0);
+        zmq_close(wire->monitor);
+    }
     zmq_setsockopt(wire->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     zmq_close(wire->socket);
     free(wire);
@@ -385,6 +439,13 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
     for (int i = 0; i < PARTS; i++)
         zmq_msg_init(&parts[i]);
     count = receive_parts(wire, parts, PARTS);
+    if (count == MUSTER_EAGAIN && wire->lost)
+        count = MUSTER_ELOST;
+    if (count == MUSTER_EAGAIN && broke(wire)) {
+        wire->lost = true; /* and what came before is there by now */
+        count = receive_parts(wire, parts, PARTS);
+        count = count == MUSTER_EAGAIN ? MUSTER_ELOST : count;
+    }
     if (count < 0) {
         result = count;
         goto out;
@@ -429,25 +490,90 @@ void wire_frame_destroy(struct wire_frame *frame)
     free(frame);
 }
 
+/* Adds what tells that an item is ready. Returns how many that are. */
+static size_t poll_item(const struct wire_poll *item, zmq_pollitem_t *polled)
+{
+    polled[0] = (zmq_pollitem_t){.fd = item->fd, .events = ZMQ_POLLIN};
+    if (!item->wire)
+        return item->fd >= 0;
+    polled[0].socket = item->wire->socket;
+    polled[1] = (zmq_pollitem_t){.socket = item->wire->monitor, .events = ZMQ_POLLIN};
+    return item->wire->monitor ? 2 : 1;
+}
+
 int wire_wait(struct wire_poll *items, size_t count, int timeout_ms)
 {
-    zmq_pollitem_t polled[POLL_ITEMS_MAX] = {0};
-    size_t place[POLL_ITEMS_MAX], used = 0;
-    int result;
+    zmq_pollitem_t polled[2 * POLL_ITEMS_MAX] = {0};
+    size_t place[2 * POLL_ITEMS_MAX], used = 0;
+    int result, ready = 0;
 
-    for (size_t i = 0; i < count && used < POLL_ITEMS_MAX; i++) {
+    for (size_t i = 0; i < count && i < POLL_ITEMS_MAX; i++) {
         items[i].ready = false;
-        if (!items[i].wire && items[i].fd < 0)
-            continue;
-        polled[used].socket = items[i].wire ? items[i].wire->socket : NULL;
-        polled[used].fd = items[i].fd;
-        polled[used].events = ZMQ_POLLIN;
-        place[used++] = i;
+        for (size_t added = poll_item(&items[i], &polled[used]); added > 0; added--)
+            place[used++] = i;
     }
     result = zmq_poll(polled, (int)used, timeout_ms);
     if (result < 0)
         return errno == EINTR ? 0 : MUSTER_ESYSTEM;
     for (size_t i = 0; i < used; i++)
-        items[place[i]].ready = (polled[i].revents & (ZMQ_POLLIN | ZMQ_POLLERR)) != 0;
-    return result;
+        if (polled[i].revents & (ZMQ_POLLIN | ZMQ_POLLERR))
+            items[place[i]].ready = true;
+    for (size_t i = 0; i < count; i++)
+        ready += items[i].ready;
+    return ready;
+}
+
+/* Watches a descriptor of a ZeroMQ socket. */
+static int watch_socket(int poll_fd, void *socket)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    size_t size = sizeof(int);
+    int fd;
+
+    if (zmq_getsockopt(socket, ZMQ_FD, &fd, &size) != 0)
+        return -1;
+    return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+int wire_open_fd(struct wire *wire, struct muster_error *ret_error)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    wire->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    wire->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wire->poll_fd < 0 || wire->ready_fd < 0 ||
+        epoll_ctl(wire->poll_fd, EPOLL_CTL_ADD, wire->ready_fd, &event) != 0 ||
+        watch_socket(wire->poll_fd, wire->socket) != 0 ||
+        (wire->monitor && watch_socket(wire->poll_fd, wire->monitor) != 0))
+        return muster_error_system(ret_error, errno, "cannot make a socket's descriptor");
+    wire_settle(wire, false);
+    return 0;
+}
+
+static bool readable(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof events;
+
+    zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size);
+    return events & ZMQ_POLLIN;
+}
+
+void wire_settle(struct wire *wire, bool ready)
+{
+    bool incoming = readable(wire->socket), news = wire->monitor && readable(wire->monitor);
+    uint64_t count = 1;
+    ssize_t size;
+
+    ready = ready || incoming || news;
+    if (ready == wire->ready)
+        return;
+    size = ready ? write(wire->ready_fd, &count, sizeof count) : read(wire->ready_fd, &count, sizeof count);
+    assert(size == sizeof count); /* it counts to 1 and back */
+    wire->ready = ready;
+}
+
+int wire_fd(const struct wire *wire)
+{
+    return wire->poll_fd;
 }

@@ -34,6 +34,11 @@ int wire_open_dealer(struct wire_context *context, const char *name, struct wire
 int wire_bind(struct wire *wire, const char *endpoint, struct muster_error *ret_error);
 int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *ret_error);
 
+/* Before wire_connect, on a dealer, not over inproc: its connection is made once, and the wire
+ * notices when that fails or breaks (then wire_wait says that it is ready, and wire_receive that it
+ * is lost). Without, a dealer tries for ever. */
+int wire_watch(struct wire *wire, struct muster_error *ret_error);
+
 /* Closes the socket; messages not yet on their way get `linger_ms`. Takes NULL. */
 void wire_close(struct wire *wire, int linger_ms);
 
@@ -61,9 +66,10 @@ struct wire_frame {
     msgpack_zone zone;
 };
 
-/* The next message, decoded and its payload checked; MUSTER_EAGAIN when there is none now.
- * A malformed one is returned, too, with frame->error saying so. The caller destroys the
- * frame. MUSTER_ENOMEM, MUSTER_ESYSTEM. */
+/* The next message, decoded and its payload checked; MUSTER_EAGAIN when there is none now;
+ * MUSTER_ELOST when there is none and the connection of a watched wire is gone. A malformed one
+ * is returned, too, with frame->error saying so. The caller destroys the frame. MUSTER_ENOMEM,
+ * MUSTER_ESYSTEM. */
 int wire_receive(struct wire *wire, struct wire_frame **ret_frame);
 
 /* Takes NULL. */
@@ -80,5 +86,15 @@ struct wire_poll {
 /* Waits until an item is ready or timeout_ms (-1: for ever) passed. Returns the number of
  * ready items, or MUSTER_ESYSTEM. */
 int wire_wait(struct wire_poll *items, size_t count, int timeout_ms);
+
+/* Makes a descriptor of the wire's own for somebody else's poll. From then on, it is readable,
+ * level-triggered, when wire_receive has something to return, or `ready` was set. For that,
+ * wire_settle has to be called after the last of a round of sends and receives: ZeroMQ's own
+ * descriptor tells of what is new, once, and forgets it with any of these. */
+int wire_open_fd(struct wire *wire, struct muster_error *ret_error);
+void wire_settle(struct wire *wire, bool ready);
+
+/* What wire_open_fd made. Owned by the wire. */
+int wire_fd(const struct wire *wire);
 
 #endif

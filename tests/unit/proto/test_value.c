@@ -208,6 +208,41 @@ Test(value, truncated_value_is_refused_and_the_offset_stays)
     }
 }
 
+/* Every kind of value, copied out of bytes that are then overwritten. */
+Test(value, copied_value_does_not_point_into_its_bytes)
+{
+    msgpack_object pair[] = {text_of("inside"), double_of(2.5)};
+    msgpack_object values[] = {
+        {.type = MSGPACK_OBJECT_NIL},
+        {.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true},
+        unsigned_of(7),
+        unsigned_of(UINT64_MAX),
+        signed_of(-3),
+        signed_of(INT64_MIN),
+        double_of(-0.5),
+        text_of(""),
+        text_of("a text of more than thirty-one bytes, for another form"),
+        {.type = MSGPACK_OBJECT_BIN, .via.bin = {.ptr = "\0\1", .size = 2}},
+        {.type = MSGPACK_OBJECT_EXT, .via.ext = {.type = 5, .ptr = "four", .size = 4}},
+        array_of(pair, 2),
+        array_of(NULL, 0),
+    };
+    enum { VALUES = sizeof values / sizeof *values };
+    msgpack_object copies[VALUES];
+    size_t offset = buffer.size;
+
+    for (size_t i = 0; i < VALUES; i++)
+        cr_assert_eq(value_pack(&values[i], &buffer, &error), 0);
+    for (size_t i = 0; i < VALUES; i++)
+        cr_assert_eq(value_unpack_copy(buffer.data, buffer.size, &offset, &zone, &copies[i]), 0, "value %zu",
+                     i);
+    cr_assert_eq(offset, buffer.size);
+    cr_assert_eq(value_unpack_copy(buffer.data, buffer.size, &offset, &zone, &copies[0]), MUSTER_EPROTOCOL);
+    memset(buffer.data, 0xc1, buffer.size);
+    for (size_t i = 0; i < VALUES; i++)
+        cr_assert_eq(value_hash(&copies[i]), value_hash(&values[i]), "value %zu", i);
+}
+
 Test(value, unknown_type_is_refused)
 {
     msgpack_object garbage = {.type = (msgpack_object_type)77}, inside[2] = {unsigned_of(1), garbage};

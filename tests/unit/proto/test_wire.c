@@ -6,6 +6,7 @@
 #include "proto/wire.h"
 
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +237,100 @@ Test(wire, wait_sees_descriptors_beside_wires)
     cr_assert(items[1].ready && !items[0].ready);
     close(ends[1]);
     close(ends[0]);
+}
+
+static bool is_readable(const struct wire *wire, int timeout_ms)
+{
+    struct pollfd item = {.fd = wire_fd(wire), .events = POLLIN};
+
+    return poll(&item, 1, timeout_ms) == 1;
+}
+
+/* A send takes notice of what has come, after which ZeroMQ's own descriptor is silent about it. */
+Test(wire, descriptor_tells_of_messages_that_a_send_took_notice_of)
+{
+    static const uint8_t header[] = {0x92, PROTO_PONG, 0x2a};
+    struct proto_message message = ping(1);
+    struct muster_error error;
+    struct wire_frame *frame;
+
+    cr_assert_eq(wire_open_fd(router, &error), 0, "%s", error.text);
+    expect_alive(); /* and the stranger is known by its name */
+    wire_settle(router, false);
+    cr_assert_not(is_readable(router, 0));
+    for (int i = 0; i < 3; i++)
+        cr_assert_gt(zmq_send(foreign, header, sizeof header, 0), 0);
+    cr_assert(is_readable(router, 10000));
+    for (int i = 0; i < 1000; i++)
+        cr_assert_eq(wire_send(router, "stranger", &message), 0);
+    wire_settle(router, false);
+    for (int i = 0; i < 3; i++) {
+        cr_assert(is_readable(router, 10000));
+        while (wire_receive(router, &frame) == MUSTER_EAGAIN)
+            cr_assert(is_readable(router, 10000));
+        wire_frame_destroy(frame);
+        wire_settle(router, false);
+    }
+    cr_assert_not(is_readable(router, 0));
+    wire_settle(router, true);
+    cr_assert(is_readable(router, 0));
+    wire_settle(router, false);
+    cr_assert_not(is_readable(router, 0));
+}
+
+/* Until it says that it is lost. */
+static void expect_lost(struct wire *wire)
+{
+    struct wire_poll item = {.wire = wire};
+    struct wire_frame *frame;
+    int result;
+
+    while ((result = wire_receive(wire, &frame)) == MUSTER_EAGAIN) {
+        cr_assert(is_readable(wire, 10000));
+        cr_assert_gt(wire_wait(&item, 1, 10000), 0);
+    }
+    cr_assert_eq(result, MUSTER_ELOST);
+    cr_assert_eq(wire_receive(wire, &frame), MUSTER_ELOST);
+    wire_settle(wire, false);
+    cr_assert_not(is_readable(wire, 0), "nothing more is to be heard");
+}
+
+static struct wire *open_watched(const char *to)
+{
+    struct muster_error error;
+    struct wire *wire;
+
+    cr_assert_eq(wire_open_dealer(context, "peer", &wire, &error), 0);
+    cr_assert_eq(wire_watch(wire, &error), 0, "%s", error.text);
+    cr_assert_eq(wire_connect(wire, to, &error), 0);
+    cr_assert_eq(wire_open_fd(wire, &error), 0);
+    return wire;
+}
+
+Test(wire, watched_wire_notices_that_its_peer_left_behind_its_last_message)
+{
+    struct wire *dealer = open_watched(endpoint);
+    struct proto_message message = ping(9);
+    struct wire_frame *frame;
+
+    cr_assert_eq(wire_send(dealer, NULL, &message), 0);
+    wire_frame_destroy(receive(router));
+    cr_assert_eq(wire_send(router, "peer", &message), 0);
+    wire_close(router, 1000);
+    router = NULL;
+    frame = receive(dealer);
+    cr_assert_eq(frame->message.ping.nonce, 9);
+    wire_frame_destroy(frame);
+    expect_lost(dealer);
+    wire_close(dealer, 0);
+}
+
+Test(wire, watched_wire_notices_that_nobody_listens)
+{
+    struct wire *dealer = open_watched("ipc:///nonexistent/folder/socket");
+
+    expect_lost(dealer);
+    wire_close(dealer, 0);
 }
 
 Test(wire, name_that_is_too_long_is_refused)

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An open batch of single jobs. See stream.h.
+ */
+#include "client/stream.h"
+
+#include "proto/value.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum {
+    /* Results that may be on their way: those here are taken as they come. */
+    WINDOW_BYTES = 64 << 20,
+
+    /* Of 8 bytes each: up to there a table of indexes is small, however many are holes. */
+    SPARSE_MIN = 1 << 16,
+};
+
+/* --- tasks that have ended */
+
+/* A copy that lives as long as the task; the code's own text when there is no memory. */
+static const char *keep_text(struct task *task, int code, const char *text, size_t size)
+{
+    char *copy = msgpack_zone_malloc(task->zone, size + 1);
+
+    if (!copy)
+        return muster_error_name(code);
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    return copy;
+}
+
+static void put_out(struct stream_outlet *outlet, struct task *task)
+{
+    task->place = NULL;
+    DL_APPEND(outlet->ended, task);
+    outlet->ended_count++;
+}
+
+static void fail(struct stream_outlet *outlet, struct task *task, int code, const char *text, size_t size)
+{
+    task->code = code;
+    task->text = keep_text(task, code, text, size);
+    put_out(outlet, task);
+}
+
+/* --- the table of those sent */
+
+static struct task **place_of(const struct stream *stream, uint64_t index)
+{
+    return &stream->sent[index & (stream->capacity - 1)];
+}
+
+/* Makes room for one more index. */
+static int make_room(struct stream *stream)
+{
+    size_t capacity = stream->capacity ? 2 * stream->capacity : 64;
+    struct task **sent;
+
+    if (stream->last + 1 - stream->low < stream->capacity)
+        return 0;
+    sent = calloc(capacity, sizeof *sent);
+    if (!sent)
+        return MUSTER_ENOMEM;
+    for (uint64_t index = stream->low; index <= stream->last; index++)
+        sent[index & (capacity - 1)] = *place_of(stream, index);
+    free(stream->sent);
+    stream->sent = sent;
+    stream->capacity = capacity;
+    return 0;
+}
+
+/* Takes the task of a job out of the table; NULL when there is none. */
+static struct task *take_sent(struct stream *stream, uint64_t index)
+{
+    struct task *task;
+
+    if (index < stream->low || index > stream->last)
+        return NULL;
+    task = *place_of(stream, index);
+    if (!task)
+        return NULL;
+    *place_of(stream, index) = NULL;
+    stream->in_flight--;
+    while (stream->low <= stream->last && !*place_of(stream, stream->low))
+        stream->low++;
+    return task;
+}
+
+bool stream_is_sparse(const struct stream *stream)
+{
+    uint64_t span = stream->last + 1 - stream->low;
+
+    return span >= SPARSE_MIN && stream->in_flight < span / 16 && !stream->queue;
+}
+
+/* --- to the coordinator */
+
+static void say(struct stream *stream, const struct proto_message *message)
+{
+    mailbox_send(stream->outlet->mailbox, message);
+}
+
+void stream_add(struct stream *stream, struct task *task)
+{
+    task->place = stream;
+    task->index = 0;
+    DL_APPEND(stream->queue, task);
+    stream->queued++;
+}
+
+bool stream_wants_flush(const struct stream *stream)
+{
+    return stream->cancel_count > 0 || (stream->queue && stream->sent_cost < stream->granted_cost);
+}
+
+/* Encodes the argument of the next task and gives it an index; one that has no encoding has
+ * ended with that. Returns whether it is in the block. */
+static bool pack_next(struct stream *stream, msgpack_sbuffer *block)
+{
+    struct task *task = stream->queue;
+    struct muster_error error = {0};
+    int code;
+
+    DL_DELETE(stream->queue, task);
+    stream->queued--;
+    code = make_room(stream);
+    if (code == 0)
+        code = value_pack(&task->argument, block, &error);
+    if (code != 0) {
+        const char *text = error.code ? error.text : muster_error_name(code);
+
+        task->attempts = 1;
+        fail(stream->outlet, task, code, text, strlen(text));
+        return false;
+    }
+    task->index = ++stream->last;
+    *place_of(stream, task->index) = task;
+    stream->in_flight++;
+    return true;
+}
+
+/* Sends one block of tasks. */
+static void send_block(struct stream *stream)
+{
+    struct proto_message message = {
+        .type = PROTO_ARGUMENTS,
+        .arguments = {.ticket = stream->route.ticket, .first = stream->last + 1},
+    };
+    uint32_t *count = &message.arguments.count;
+    msgpack_sbuffer block;
+    struct blob *blob;
+
+    msgpack_sbuffer_init(&block);
+    while (stream->queue && *count < PROTO_BLOCK_JOBS_MAX && block.size < PROTO_BLOCK_BYTES)
+        *count += pack_next(stream, &block);
+    blob = *count > 0 ? blob_take(block.data, block.size) : NULL;
+    if (blob) {
+        message.payload = (struct slice){.blob = blob, .size = blob->size};
+        say(stream, &message);
+        stream->sent_cost += proto_cost(&message);
+        blob_unref(blob);
+        return;
+    }
+    msgpack_sbuffer_destroy(&block);
+    if (*count > 0)
+        mailbox_lose(stream->outlet->mailbox, MUSTER_ENOMEM, "out of memory for arguments");
+}
+
+static void send_cancel(struct stream *stream)
+{
+    if (stream->cancel_count > 0)
+        say(stream, &(struct proto_message){.type = PROTO_CANCEL,
+                                            .cancel = {.id = stream->route.ticket,
+                                                       .mode = PROTO_CANCEL_NOW,
+                                                       .first = stream->cancel_first,
+                                                       .count = stream->cancel_count}});
+    stream->cancel_count = 0;
+}
+
+void stream_flush(struct stream *stream)
+{
+    while (stream->queue && stream->sent_cost < stream->granted_cost)
+        send_block(stream);
+    send_cancel(stream);
+}
+
+void stream_cancel(struct stream *stream, struct task *task)
+{
+    if (task->index == 0) {
+        DL_DELETE(stream->queue, task);
+        stream->queued--;
+        task->code = MUSTER_ECANCELLED;
+        task->text = muster_error_name(MUSTER_ECANCELLED);
+        put_out(stream->outlet, task);
+        return;
+    }
+    if (stream->cancel_count > 0 && task->index == stream->cancel_first + stream->cancel_count) {
+        stream->cancel_count++;
+        return;
+    }
+    send_cancel(stream);
+    stream->cancel_first = task->index;
+    stream->cancel_count = 1;
+}
+
+void stream_seal(struct stream *stream)
+{
+    if (!stream->sealed)
+        say(stream, &(struct proto_message){.type = PROTO_SEAL,
+                                            .seal = {.ticket = stream->route.ticket, .total = stream->last}});
+    stream->sealed = true;
+}
+
+/* --- from the coordinator */
+
+/* Ends the task of a job as the results say; `payload` moves on to the next value. */
+static void take_value(struct stream *stream, struct task *task, const struct slice *payload, size_t *offset)
+{
+    static const char text[] = "no memory for its result";
+    int code = value_unpack_copy(slice_bytes(payload), payload->size, offset, task->zone, &task->value);
+
+    if (code != 0)
+        fail(stream->outlet, task, code, text, strlen(text));
+    else
+        put_out(stream->outlet, task);
+}
+
+/* Ends the tasks of a run of jobs. False when one of them is none of these. */
+static bool take_outcome(struct stream *stream, const struct proto_results *results,
+                         const struct slice *payload)
+{
+    const struct proto_outcome *outcome = &results->outcome;
+    const struct proto_failure *failure = outcome->failures, *end = failure + outcome->failure_count;
+    size_t offset = 0;
+
+    for (uint32_t i = 0; i < outcome->count; i++) {
+        struct task *task = take_sent(stream, outcome->first + i);
+
+        if (!task)
+            return false;
+        task->attempts = outcome->attempt;
+        task->worker = results->worker;
+        if (failure < end && failure->index == outcome->first + i) {
+            fail(stream->outlet, task, failure->code, failure->text.bytes, failure->text.size);
+            failure++;
+        } else {
+            take_value(stream, task, payload, &offset);
+        }
+    }
+    return true;
+}
+
+static void take_results(struct stream *stream, const struct proto_message *message)
+{
+    if (!take_outcome(stream, &message->results, &message->payload))
+        mailbox_lose(stream->outlet->mailbox, MUSTER_EPROTOCOL,
+                     "the coordinator sent the result of a job that was not submitted or has ended");
+    stream->consumed_cost += proto_cost(message);
+    if (stream->consumed_cost - stream->told_cost < WINDOW_BYTES / 4)
+        return;
+    stream->told_cost = stream->consumed_cost;
+    say(stream, &(struct proto_message){
+                    .type = PROTO_CONSUMED,
+                    .consumed = {.ticket = stream->route.ticket, .bytes = stream->consumed_cost}});
+}
+
+/* It is not known to the coordinator any more: what has not ended will not. */
+static void end(struct stream *stream, int code, const struct proto_text *why)
+{
+    char text[PROTO_TEXT_MAX + 1];
+
+    stream->over = true;
+    memcpy(text, why->bytes, why->size);
+    text[why->size] = '\0';
+    stream_fail(stream, code ? code : MUSTER_EPROTOCOL, code ? text : "the coordinator forgot the job");
+}
+
+static void take(struct mail_route *route, struct wire_frame *frame)
+{
+    struct stream *stream = (struct stream *)route;
+    const struct proto_message *message = &frame->message;
+
+    if (message->type == PROTO_RESULTS) {
+        take_results(stream, message);
+    } else if (message->type == PROTO_GRANT) {
+        stream->granted_cost = message->grant.bytes;
+        stream_flush(stream);
+    } else if (message->type == PROTO_ENDED) {
+        end(stream, message->ended.code, &message->ended.text);
+    } else if (message->type == PROTO_ERROR) {
+        end(stream, message->error.code, &message->error.text);
+    }
+    wire_frame_destroy(frame);
+}
+
+void stream_fail(struct stream *stream, int code, const char *text)
+{
+    struct task *task;
+
+    while (stream->in_flight > 0) {
+        task = take_sent(stream, stream->low);
+        fail(stream->outlet, task, code, text, strlen(text));
+    }
+    while ((task = stream->queue) != NULL) {
+        DL_DELETE(stream->queue, task);
+        stream->queued--;
+        fail(stream->outlet, task, code, text, strlen(text));
+    }
+    stream->cancel_count = 0;
+}
+
+/* --- life */
+
+int stream_open(struct stream_outlet *outlet, const struct stream_kind *kind, struct stream **ret_stream)
+{
+    struct stream *stream = calloc(1, sizeof *stream);
+    int code;
+
+    if (!stream)
+        return MUSTER_ENOMEM;
+    stream->route.take = take;
+    stream->kind = *kind;
+    stream->outlet = outlet;
+    stream->low = 1;
+    code = mailbox_add(outlet->mailbox, &stream->route);
+    if (code != 0) {
+        free(stream);
+        return code;
+    }
+    code = mailbox_send(outlet->mailbox,
+                        &(struct proto_message){.type = PROTO_SUBMIT,
+                                                .submit = {.ticket = stream->route.ticket,
+                                                           .function = proto_text(kind->function->name),
+                                                           .kind = PROTO_LIST,
+                                                           .timeout_ms = kind->timeout_ms,
+                                                           .retries = kind->retries,
+                                                           .crash_limit = outlet->crash_limit,
+                                                           .window_bytes = WINDOW_BYTES}});
+    if (code != 0) {
+        stream_destroy(stream);
+        return code;
+    }
+    *ret_stream = stream;
+    return 0;
+}
+
+void stream_destroy(struct stream *stream)
+{
+    if (!stream)
+        return;
+    mailbox_remove(stream->outlet->mailbox, &stream->route);
+    free(stream->sent);
+    free(stream);
+}
