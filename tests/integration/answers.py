@@ -53,6 +53,14 @@ class Files(harness.Case):
             self.assert_ok(self.muster("map", "sha256", "--model", model, ":::", *paths), expected)
         self.assert_ok(self.muster("map", "sha256", text="\n".join(paths)), expected)
 
+    def test_counts_of_files_are_those_of_wc(self):
+        paths = [str(path) for path in sorted(pathlib.Path("/usr/include").glob("*.h"))][:300]
+        done = subprocess.run(["wc", "-lc", "--", *paths], capture_output=True, text=True, check=True)
+        counts = [line.split()[:2] for line in done.stdout.splitlines()[:-1]]
+        expected = "".join(f'{{"bytes":{size},"lines":{lines}}}\n' for lines, size in counts)
+        for model in MODELS:
+            self.assert_ok(self.muster("map", "read", "--model", model, ":::", *paths), expected)
+
     def test_file_that_is_missing_fails_alone(self):
         good = self.home / "good"
         good.write_bytes(b"abc")

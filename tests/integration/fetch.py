@@ -11,7 +11,7 @@ import unittest
 import harness
 import http_server
 
-MODELS = ("inline", "threads", "gil", "processes")
+MODELS = ("inline", "threads", "gil", "loop", "processes")
 LIMIT_AFTER_INTERRUPT_S = 20
 
 
@@ -59,9 +59,11 @@ class Answers(Case):
 
     @unittest.skipIf(harness.SANITIZE, "a sanitizer's shadow memory counts")
     def test_large_document_is_not_held_in_memory(self):
-        result = self.fetch(self.server.url("/large?blocks=1600"), limits={resource.RLIMIT_DATA: 32 << 20})
-        self.assert_ok(result)
-        self.assertEqual(json.loads(result.out)["result"]["bytes"], 100 << 20)
+        for model in ("inline", "loop"):
+            result = self.fetch(self.server.url("/large?blocks=1600"), model=model,
+                                limits={resource.RLIMIT_DATA: 32 << 20})
+            self.assert_ok(result)
+            self.assertEqual(json.loads(result.out)["result"]["bytes"], 100 << 20)
 
     def test_connection_is_kept_for_the_next_fetch(self):
         for model, workers in (("inline", 1), ("threads", 2), ("processes", 2)):
@@ -74,6 +76,19 @@ class Answers(Case):
         for model in ("threads", "gil", "processes"):
             self.server.counts.clear()
             self.assert_ok(self.fetch(*[self.server.url("/gather?count=4")] * 4, model=model, workers=4))
+
+    def test_fetches_of_a_loop_wait_at_once(self):
+        self.assert_ok(self.fetch(*[self.server.url("/gather?count=100")] * 100, model="loop"))
+
+    def test_loop_fetches_more_documents_than_it_may_have_connections(self):
+        limits = {resource.RLIMIT_NOFILE: 64}
+        self.assert_ok(self.fetch(*[self.server.url("/text")] * 1000, model="loop", limits=limits))
+        self.assertLessEqual(self.server.counts["connections"], 32)
+
+    def test_few_fetches_at_once_need_few_connections(self):
+        self.assert_ok(self.muster("map", "fetch", "--model", "loop", "--concurrency", 3, "-o", "none", ":::",
+                                   *[self.server.url("/text")] * 2000))
+        self.assertLessEqual(self.server.counts["connections"], 3)
 
     def test_password_reaches_the_server_and_no_error(self):
         self.assert_ok(self.fetch(self.server.url("/text", user="me:pass@")))
@@ -153,6 +168,26 @@ class Failures(Case):
     def test_time_limit_of_a_job_ends_its_fetch(self):
         result = self.muster("map", "fetch", "--timeout", "0.3", ":::", self.server.url("/hang"))
         self.assert_fails(result, 1, "timed out")
+
+
+    @unittest.skipIf(harness.SANITIZE, "a sanitizer wants to be the first library")
+    def test_name_that_is_never_resolved_holds_nobody_up(self):
+        source, library = self.home / "resolver.c", self.home / "resolver.so"
+        source.write_text("#include <unistd.h>\nint getaddrinfo(void) { for (;;) pause(); }\n", encoding="utf-8")
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", source, "-o", library], check=True)
+        env = {"LD_PRELOAD": str(library)}
+        limited = json.dumps({"url": "http://slow.invalid/", "seconds": 0.3})
+        for model in MODELS:
+            result = self.fetch(limited, self.server.url("/text"), model=model, env=env, limit=LIMIT_AFTER_INTERRUPT_S)
+            self.assertEqual(result.status, 1, str(result))
+            self.assertIn("no answer within 0.3 s", self.errors(result)[0])
+            self.server.counts.clear()
+            running = self.start("map", "fetch", "--model", model, "--workers", 2, ":::", "http://slow.invalid/",
+                                 self.server.url("/hang"), env=env)
+            if model != "inline":
+                self.assertTrue(self.server.await_count("hanging", 1))
+            running.interrupt()
+            self.assert_fails(running.end(LIMIT_AFTER_INTERRUPT_S), 130)
 
 
 class Library(Case):
