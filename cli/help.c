@@ -18,6 +18,8 @@ static const char help_muster[] =
     "  muster compare FUNCTION ::: ARG...  the same jobs inline, in threads and in\n"
     "                                      processes: speedup and overhead\n"
     "  muster lab race|deadlock            what goes wrong when memory is shared\n"
+    "  muster bench memory                 what this machine takes, from a register to\n"
+    "                                      a disk\n"
     "  muster functions [NAME]             what can be mapped, with documentation\n"
     "  muster worker                       a worker process; map starts them itself\n"
     "\n"
@@ -191,6 +193,40 @@ static const char help_lab[] =
     "Example\n"
     "  muster lab race --rounds 100000\n";
 
+static const char help_bench[] =
+    "usage: muster bench memory [option...]\n"
+    "\n"
+    "Measures this machine, now. What it measures is real work on it: let it have\n"
+    "nothing else to do.\n"
+    "\n"
+    "  memory    The latency ladder: an add, a load from each cache and from RAM, a\n"
+    "            context switch, a mutex hand-over, a pipe, a ZeroMQ hop, a read from\n"
+    "            disk, an fsync, a process; beside each the same at a scale where one\n"
+    "            cycle lasts a second. Takes some seconds, 64 MiB of memory and a\n"
+    "            file of 32 MiB, which has no name and is gone with the process.\n"
+    "\n"
+    "Options\n"
+    "      --dir DIR         Where the file is made. Default: TMPDIR, else /var/tmp.\n"
+    "  -o, --output FORMAT   text (the default), or json: an object with name,\n"
+    "                        cycle_ns and figures: figure, value, unit, scaled,\n"
+    "                        scaled_s, low, high, noisy, note; value is null where\n"
+    "                        note says why there is none.\n"
+    "\n"
+    "Columns\n"
+    "  median            of nine rounds of 5 ms or more, fewer where one takes long\n"
+    "  from, to          between them lies the middle half of the rounds\n"
+    "  a cycle = 1 s     the median in cycles, read as seconds; ? where from and to\n"
+    "                    are more than a quarter of it apart, or where a cache seems\n"
+    "                    faster than the one below it: too noisy to tell\n"
+    "\n"
+    "Exit status\n"
+    "  0        it was measured, but for what note says could not be\n"
+    "  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM\n"
+    "  255      any other error\n"
+    "\n"
+    "Example\n"
+    "  muster bench memory\n";
+
 static const char help_functions[] =
     "usage: muster functions [NAME] [option...]\n"
     "\n"
@@ -222,8 +258,8 @@ static const char help_worker[] =
 static const struct {
     const char *verb, *text;
 } texts[] = {
-    {"map", help_map},       {"compare", help_compare}, {"lab", help_lab}, {"functions", help_functions},
-    {"worker", help_worker},
+    {"map", help_map},     {"compare", help_compare},     {"lab", help_lab},
+    {"bench", help_bench}, {"functions", help_functions}, {"worker", help_worker},
 };
 
 int help_print(const char *verb)

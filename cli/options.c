@@ -26,6 +26,7 @@ enum option_id {
     OPTION_CONNECT,
     OPTION_CPU,
     OPTION_CRASH_LIMIT,
+    OPTION_DIR,
     OPTION_FLIGHT_FD,
     OPTION_HALT,
     OPTION_HEARTBEAT,
@@ -51,6 +52,7 @@ enum {
     MAP = 1 << VERB_MAP,
     COMPARE = 1 << VERB_COMPARE,
     LAB = 1 << VERB_LAB,
+    BENCH = 1 << VERB_BENCH,
     FUNCTIONS = 1 << VERB_FUNCTIONS,
     WORKER = 1 << VERB_WORKER,
     ROUNDS_DEFAULT = 3, /* of compare */
@@ -63,15 +65,16 @@ static const struct {
     int takes; /* no_argument, required_argument */
     unsigned verbs;
 } table[] = {
-    {"help", OPTION_HELP, no_argument, MAP | COMPARE | LAB | FUNCTIONS | WORKER},
+    {"help", OPTION_HELP, no_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS | WORKER},
     {"workers", OPTION_WORKERS, required_argument, MAP | COMPARE},
-    {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | LAB | FUNCTIONS},
+    {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS},
     {"check-plugin", OPTION_CHECK_PLUGIN, required_argument, WORKER},
     {"chunk", OPTION_CHUNK, required_argument, MAP | COMPARE},
     {"concurrency", OPTION_CONCURRENCY, required_argument, MAP | COMPARE | WORKER},
     {"connect", OPTION_CONNECT, required_argument, WORKER},
     {"cpu", OPTION_CPU, required_argument, WORKER},
     {"crash-limit", OPTION_CRASH_LIMIT, required_argument, MAP},
+    {"dir", OPTION_DIR, required_argument, BENCH},
     {"flight-fd", OPTION_FLIGHT_FD, required_argument, WORKER},
     {"halt", OPTION_HALT, required_argument, MAP},
     {"heartbeat", OPTION_HEARTBEAT, required_argument, MAP},
@@ -211,6 +214,9 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return take_int(text, 0, CPU_MAX, &o->worker.cpu, ret_error);
     case OPTION_CRASH_LIMIT:
         return take_integer(text, 1, PROTO_CRASH_LIMIT_MAX, &o->open.crash_limit, ret_error);
+    case OPTION_DIR:
+        o->folder = text;
+        return 0;
     case OPTION_FLIGHT_FD:
         return take_int(text, 0, INT_MAX, &o->worker.flight_fd, ret_error);
     case OPTION_HALT:

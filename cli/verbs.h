@@ -20,6 +20,7 @@ enum {
 int verb_map(int argc, char **argv);
 int verb_compare(int argc, char **argv);
 int verb_lab(int argc, char **argv);
+int verb_bench(int argc, char **argv);
 int verb_functions(int argc, char **argv);
 int verb_worker(int argc, char **argv);
 

@@ -5,8 +5,8 @@
 #include "lab/race.h"
 
 #include "base/clock.h"
-#include "base/cores.h"
 #include "client/muster.h"
+#include "lab/pinned.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -150,35 +150,15 @@ static void *withdraw_and_count(void *context)
     return NULL;
 }
 
-/* Starts a thread that stays on the k-th core: two that share one hardly ever race. */
-static int start(void *(*run)(void *), struct contest *contest, unsigned core, pthread_t *ret_thread,
-                 struct muster_error *ret_error)
-{
-    pthread_attr_t attributes;
-    cpu_set_t *set = NULL;
-    size_t bytes;
-    int error, cpu;
-
-    if ((error = pthread_attr_init(&attributes)) != 0)
-        return muster_error_system(ret_error, error, "cannot start a thread");
-    if (cores_nth(core, &cpu) == 0 && (set = cores_only(cpu, &bytes)))
-        error = pthread_attr_setaffinity_np(&attributes, bytes, set);
-    if (!error)
-        error = pthread_create(ret_thread, &attributes, run, contest);
-    if (set)
-        CPU_FREE(set);
-    pthread_attr_destroy(&attributes);
-    return error ? muster_error_system(ret_error, error, "cannot start a thread") : 0;
-}
-
+/* On two cores: threads that share one hardly ever race. */
 static int run_both(struct contest *contest, struct muster_error *ret_error)
 {
     pthread_t counting, beside;
     int code;
 
-    if ((code = start(withdraw_beside, contest, 1, &beside, ret_error)) != 0)
+    if ((code = pinned_start(withdraw_beside, contest, 1, &beside, ret_error)) != 0)
         return code;
-    code = start(withdraw_and_count, contest, 0, &counting, ret_error);
+    code = pinned_start(withdraw_and_count, contest, 0, &counting, ret_error);
     if (code == 0) {
         pthread_join(counting, NULL);
     } else {

@@ -146,7 +146,7 @@ class Mistakes(harness.Case):
                       ["map", "noop", "--chunk", "0"], ["map", "noop", "--halt", "soon,fail=5%"],
                       ["map", "noop", "-o", "xml"], ["map", "noop", "--memory", "lots"],
                       ["map", "noop", "--model", "fork"], ["compare", "--models", "inline,forks", "noop"],
-                      ["lab", "--foo"], ["lab", "rase"], ["functions", "--foo"], ["worker"]):
+                      ["lab", "--foo"], ["lab", "rase"], ["bench", "memroy"], ["functions", "--foo"], ["worker"]):
             self.assert_one_line_error(self.muster(*words), f"see 'muster {words[0]} --help'")
 
     def test_unknown_verbs_and_functions_suggest_the_nearest(self):
@@ -180,7 +180,7 @@ class Mistakes(harness.Case):
 class Help(harness.Case):
     def test_every_verb_has_it_in_80_columns(self):
         self.assertIn("muster map FUNCTION", self.muster("--help").out)
-        for verb in ("map", "compare", "lab", "functions", "worker"):
+        for verb in ("map", "compare", "lab", "bench", "functions", "worker"):
             result = self.muster(verb, "--help")
             self.assert_ok(result, self.muster("help", verb).out)
             self.assertTrue(result.out.startswith(f"usage: muster {verb} "), result.out)
@@ -190,7 +190,7 @@ class Help(harness.Case):
         for words in (["map", "nqueens", ":::", "8..10"], ["map", "primes", ":::", "[0,4999]", "[5000,9999]"],
                       ["map", "noop", ":::", "1..10000", "-o", "none"],
                       ["compare", "spin", ":::", "0.001", "0.001", "0.001", "0.001"],
-                      ["lab", "race", "--rounds", "100000"]):
+                      ["lab", "race", "--rounds", "100000"], ["bench", "memory"]):
             self.assert_ok(self.muster(*words))
 
     def test_every_function_is_documented_by_an_example_that_works(self):
@@ -224,7 +224,8 @@ class Help(harness.Case):
         self.assertEqual(complete("map", "--model", "t"), ["threads"])
         self.assertEqual(complete("map", "echo", ":::", "--mod"), [])
         self.assertEqual(complete("lab", ""), ["race", "deadlock"])
-        for verb in ("map", "compare", "lab", "functions"):
+        self.assertEqual(complete("bench", "m"), ["memory"])
+        for verb in ("map", "compare", "lab", "bench", "functions"):
             said = self.muster(verb, "--help").out
             options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said)) | {"--help"}
             self.assertEqual(set(complete(verb, "--")), options, f"{verb}: what completion offers, what the help says")

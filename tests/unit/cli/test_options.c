@@ -197,6 +197,17 @@ Test(options, lab_has_rounds_of_its_own)
     expect_refused(VERB_LAB, "lab race -o none", "-o none: text or json");
 }
 
+Test(options, bench_takes_a_folder)
+{
+    expect_ok(VERB_BENCH, "bench memory --dir /x -o json");
+    cr_assert_str_eq(options.function, "memory");
+    cr_assert_str_eq(options.folder, "/x");
+    expect_ok(VERB_BENCH, "bench");
+    cr_assert_null(options.folder);
+    expect_refused(VERB_BENCH, "bench memory --rounds 3", "--rounds");
+    expect_refused(VERB_MAP, "map f --dir /x", "--dir");
+}
+
 Test(options, worker_options_arrive_and_default_to_none)
 {
     expect_ok(VERB_WORKER, "worker --connect ipc:///x --name w1");
