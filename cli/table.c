@@ -46,7 +46,7 @@ void table_add_time(struct table *table, double seconds)
     } units[] = {{1, 1, "s"}, {1e-3, 1e3, "ms"}, {1e-6, 1e6, "us"}, {0, 1e9, "ns"}};
     size_t i = 0;
 
-    while (i + 1 < sizeof units / sizeof *units && seconds < units[i].least)
+    while (i + 1 < sizeof units / sizeof *units && seconds < units[i].least && -seconds < units[i].least)
         i++;
     table_add(table, "%.2f %s", seconds * units[i].factor, units[i].unit);
 }

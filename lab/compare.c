@@ -174,6 +174,7 @@ static int prepare(struct comparison *comparison, struct contender *contender, s
     if (!(contender->runs = calloc(comparison->rounds + 1, sizeof *contender->runs)))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory for %u rounds", comparison->rounds);
     options.model = contender->model;
+    options.concurrency = contender->concurrency;
     options.warm = true;
     if ((code = muster_open(&options, &contender->m, ret_error)) != 0)
         return code;
@@ -211,14 +212,21 @@ static int check(const struct comparison *comparison, struct muster_error *ret_e
     return 0;
 }
 
-/* Jobs that each worker of the model has under way at once. */
+/* Jobs that each worker of the model has under way at once: --concurrency is that of processes,
+ * and loop takes as many as there are. */
 static unsigned concurrency_of(enum muster_model model, const struct muster_options *options)
 {
-    unsigned unless_set = model == MUSTER_LOOP ? MUSTER_LOOP_CONCURRENCY : 1;
-
-    if (model != MUSTER_LOOP && model != MUSTER_PROCESSES)
+    switch (model) {
+    case MUSTER_INLINE:
+    case MUSTER_THREADS:
+    case MUSTER_GIL:
         return 1;
-    return options->concurrency ? options->concurrency : unless_set;
+    case MUSTER_LOOP:
+        return MUSTER_LOOP_CONCURRENCY;
+    case MUSTER_PROCESSES:
+        break;
+    }
+    return options->concurrency ? options->concurrency : 1;
 }
 
 static void add(struct comparison *comparison, enum muster_model model)

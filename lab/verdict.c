@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sentence of a comparison: what was fastest, what the boundary cost, and whether it
- * paid. See verdict.h.
+ * The verdict of a comparison, in a few sentences: what was fastest and what the boundary cost;
+ * whether the jobs compute or wait, and what that means for threads, an event loop and
+ * processes; what there is to doubt. See verdict.h.
  */
 #include "lab/verdict.h"
+
+#include "lab/row.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -13,9 +16,24 @@
 /* What is not this much faster than inline does not pay: less is within the noise of a run. */
 static const double PAYS = 1.05;
 
+/* What is slower than another by no more than this is as good. */
+static const double AS_GOOD = 0.9;
+
 /* Where nothing pays: a job below this is itself the reason, since handing out one job by
  * itself, without others in its chunk, costs about as much. */
 static const double SHORT_JOB_S = 10e-6;
+
+/* A run this short is mostly start and noise. */
+static const double SHORT_RUN_S = 1e-3;
+
+/* Jobs that compute for less than this part of their time are called I/O-bound. */
+static const double IO_BOUND = 0.5;
+
+/* And for less than this, they do next to nothing but wait. */
+static const double ALWAYS_WAITING = 0.01;
+
+/* A share of inline's time that other programs took and that is worth a word. */
+static const double DISTURBED = 0.1;
 
 enum { WORDS_BYTES = 32 };
 
@@ -88,21 +106,35 @@ static void say_workers(struct sentence *sentence, unsigned workers, unsigned co
         say(sentence, " and %u core%s", cores, cores == 1 ? "" : "s");
 }
 
-/* Who was fastest, and how fast the others were. */
-static void say_speed(struct sentence *sentence, const struct compare_report *report, unsigned cores)
+static unsigned cores_used(const struct compare_row *row, unsigned cores)
+{
+    return row->workers < cores ? row->workers : cores;
+}
+
+static const struct compare_row *best_of(const struct compare_report *report)
 {
     const struct compare_row *best = &report->rows[0];
-    const char *comma = ";";
 
     for (size_t i = 1; i < report->count; i++)
         if (report->rows[i].wall_s < best->wall_s)
             best = &report->rows[i];
-    say(sentence, "%s ran the ", muster_model_name(best->model));
+    return best;
+}
+
+/* Who was fastest, and how fast the others were. */
+static void say_speed(struct sentence *sentence, const struct compare_report *report)
+{
+    const struct compare_row *best = best_of(report);
+    char name[COMPARE_NAME_BYTES];
+    const char *comma = ";";
+
+    row_name(best, name);
+    say(sentence, "%s ran the ", name);
     say_jobs(sentence, report->rows[0].jobs);
     say(sentence, " fastest");
     if (best->model != MUSTER_INLINE) {
         say(sentence, ", %.2fx as fast as inline ", best->speedup);
-        say_workers(sentence, best->workers, cores);
+        say_workers(sentence, best->workers, report->cores);
         comma = ",";
     }
     for (size_t i = 1; i < report->count; i++) {
@@ -110,10 +142,11 @@ static void say_speed(struct sentence *sentence, const struct compare_report *re
 
         if (row == best)
             continue;
-        say(sentence, "%s %s %.2fx", comma, muster_model_name(row->model), row->speedup);
+        row_name(row, name);
+        say(sentence, "%s %s %.2fx", comma, name, row->speedup);
         if (best->model == MUSTER_INLINE && *comma == ';') {
             say(sentence, " as fast ");
-            say_workers(sentence, row->workers, cores);
+            say_workers(sentence, row->workers, report->cores);
         }
         comma = ",";
     }
@@ -121,18 +154,20 @@ static void say_speed(struct sentence *sentence, const struct compare_report *re
 
 /* What the process boundary cost a job, against threads where they ran; else what a model's
  * whole apparatus did. */
-static void say_cost(struct sentence *sentence, const struct compare_report *report, unsigned cores)
+static void say_cost(struct sentence *sentence, const struct compare_report *report)
 {
     const struct compare_row *threads = find(report, MUSTER_THREADS),
                              *processes = find(report, MUSTER_PROCESSES);
     const struct compare_row *row = processes ? processes : threads;
-    double job = job_seconds(report), cost = row->overhead_us_per_job * 1e-6;
     const char *what = processes ? "dispatch, serialization and waiting" : "dispatch and waiting";
     char cost_words[WORDS_BYTES], job_words[WORDS_BYTES];
-    unsigned used = row->workers < cores ? row->workers : cores;
+    double job = job_seconds(report), cost;
 
+    if (!row || row->concurrency > 1)
+        return;
+    cost = row->overhead_us_per_job * 1e-6;
     if (processes && threads) {
-        cost = (processes->wall_s - threads->wall_s) * used / (double)row->jobs;
+        cost = (processes->wall_s - threads->wall_s) * cores_used(row, report->cores) / (double)row->jobs;
         what = "the process boundary";
     }
     if (cost <= 0) {
@@ -150,34 +185,129 @@ static bool pays(const struct compare_row *row)
     return row && row->speedup >= PAYS;
 }
 
-/* Why it did not pay, where it did not. */
-static void say_reason(struct sentence *sentence, const struct compare_report *report, unsigned cores)
+/* What the jobs do with their time. */
+static void say_kind(struct sentence *sentence, const struct compare_report *report)
 {
-    const struct compare_row *threads = find(report, MUSTER_THREADS),
-                             *processes = find(report, MUSTER_PROCESSES);
-    const struct compare_row *row = processes ? processes : threads;
+    if (report->computing >= 1)
+        say(sentence, " The jobs are CPU-bound.");
+    else if (report->computing < ALWAYS_WAITING)
+        say(sentence, " The jobs are I/O-bound: they wait nearly all the time.");
+    else if (report->computing < IO_BOUND)
+        say(sentence, " The jobs are I/O-bound: they wait %.0f%% of their time.",
+            100 * (1 - report->computing));
+    else
+        say(sentence, " The jobs compute %.0f%% of their time and wait for the rest.",
+            100 * report->computing);
+}
+
+/* Why nothing paid. */
+static void say_nothing_paid(struct sentence *sentence, const struct compare_report *report)
+{
+    const struct compare_row *row = &report->rows[report->count - 1];
     char words[WORDS_BYTES];
 
-    if (pays(processes) || (pays(threads) && !processes))
-        return;
     write_time(job_seconds(report), words);
     if (row->jobs < 2)
-        say(sentence, "; one job cannot run in parallel");
-    else if (row->workers < 2 || cores < 2)
-        say(sentence, "; one %s cannot run two jobs at once", cores < 2 ? "core" : "worker");
-    else if (pays(threads))
-        say(sentence, "; jobs of %s, or so few of them, are too short for processes to pay", words);
+        say(sentence, " One job cannot run in parallel.");
+    else if (row->workers < 2)
+        say(sentence, " One worker cannot run two jobs at once.");
+    else if (report->cores < 2)
+        say(sentence, " One core cannot compute two jobs at once.");
     else if (job_seconds(report) < SHORT_JOB_S)
-        say(sentence, "; jobs of %s are too short to pay in parallel", words);
+        say(sentence, " Jobs of %s are too short to pay in parallel.", words);
     else
+        say(sentence, " More workers did not pay: the jobs wait for something they share, such as memory, or "
+                      "other programs kept the cores busy.");
+}
+
+/* Jobs that compute: who has more than one core to do it with. */
+static void say_who_computes(struct sentence *sentence, const struct compare_report *report)
+{
+    const struct compare_row *threads = find(report, MUSTER_THREADS), *gil = find(report, MUSTER_GIL),
+                             *loop = find(report, MUSTER_LOOP), *processes = find(report, MUSTER_PROCESSES);
+    bool locked = gil && !pays(gil);
+    char words[WORDS_BYTES];
+
+    if (pays(threads))
+        say(sentence, " Threads help%s",
+            locked ? ", as no lock holds them back;" : ": they share nothing that holds them back.");
+    if (locked)
+        say(sentence, "%snder an interpreter lock (gil) one thread computes at a time%s",
+            pays(threads) ? " u" : " U", pays(processes) ? ", and only processes help." : ".");
+    if (loop && !pays(loop))
+        say(sentence, " An event loop has one thread to compute with, and does not help.");
+    else if (loop && report->computing < 1)
+        say(sentence, " An event loop helps, as far as they wait.");
+    if (threads && !pays(threads) && pays(processes))
+        say(sentence, " Only processes help%s: threads wait for something they share, such as memory.",
+            locked ? " even without that lock" : "");
+    if (pays(threads) && processes && !pays(processes)) {
+        write_time(job_seconds(report), words);
+        say(sentence, " Jobs of %s, or so few of them, are too short for processes to pay.", words);
+    }
+}
+
+/* Jobs that wait: who waits for many at once. */
+static void say_who_waits(struct sentence *sentence, const struct compare_report *report)
+{
+    const struct compare_row *threads = find(report, MUSTER_THREADS), *gil = find(report, MUSTER_GIL),
+                             *loop = find(report, MUSTER_LOOP), *processes = find(report, MUSTER_PROCESSES);
+    const struct compare_row *best = best_of(report);
+
+    if (pays(loop) && loop->speedup >= AS_GOOD * best->speedup)
+        say(sentence, " An event loop is enough: its one thread waits for all of them at once.");
+    else if (pays(loop))
+        say(sentence, " An event loop helps, but its one thread is not enough for what they compute.");
+    if (pays(threads))
+        say(sentence, " Threads help as far as they go, each waiting for one job%s.",
+            pays(gil) ? ", also under an interpreter lock (gil), which is free meanwhile" : "");
+    if (pays(processes) && processes->concurrency > 1)
+        say(sentence, " Processes of %u coroutines each wait for many jobs and compute on every core.",
+            processes->concurrency);
+}
+
+/* More workers than cores: what came of it. */
+static void say_oversubscribed(struct sentence *sentence, const struct compare_report *report)
+{
+    const struct compare_row *row = find(report, MUSTER_THREADS);
+
+    row = row ? row : find(report, MUSTER_PROCESSES);
+    if (!row || row->workers <= report->cores)
+        return;
+    if (row->speedup >= PAYS * report->cores)
+        say(sentence, " %u workers on %u core%s paid: while some wait, others compute.", row->workers,
+            report->cores, report->cores == 1 ? "" : "s");
+    else if (report->computing >= 1)
         say(sentence,
-            "; more workers did not pay: the jobs wait for something they share, such as memory, or "
-            "other programs kept the cores busy");
+            " %u workers cannot compute more than %u core%s: %s took turns, preempted %" PRIu64
+            " times, and reached %.0f%% of what the cores can do.",
+            row->workers, report->cores, report->cores == 1 ? " can" : "s can", muster_model_name(row->model),
+            row->involuntary_switches, 100 * row->efficiency);
+}
+
+/* What the figures are worth. */
+static void say_doubts(struct sentence *sentence, const struct compare_report *report)
+{
+    const struct compare_row *baseline = &report->rows[0];
+    char words[WORDS_BYTES];
+
+    if (baseline->failed == baseline->jobs)
+        say(sentence, " All jobs failed: what was compared is how they fail.");
+    else if (baseline->failed > 0)
+        say(sentence, " %.*f%% of the jobs failed, which may have cut their work short.",
+            baseline->failed * 100 < baseline->jobs ? 2 : 0,
+            100 * (double)baseline->failed / (double)baseline->jobs);
+    if (baseline->wall_s < SHORT_RUN_S) {
+        write_time(baseline->wall_s, words);
+        say(sentence, " All of it took inline %s: more jobs would tell more.", words);
+    }
+    if (baseline->delay_s > DISTURBED * baseline->wall_s)
+        say(sentence, " Other programs had the core for %.0f%% of inline's time: these figures are rough.",
+            100 * baseline->delay_s / baseline->wall_s);
 }
 
 void verdict_write(struct compare_report *report)
 {
-    unsigned cores = report->cores;
     struct sentence sentence = {.text = report->sentence};
     char words[WORDS_BYTES];
 
@@ -187,10 +317,20 @@ void verdict_write(struct compare_report *report)
         say_jobs(&sentence, report->rows[0].jobs);
         write_time(job_seconds(report), words);
         say(&sentence, ", %s each; there was no other model to compare with.", words);
+        say_kind(&sentence, report);
+        say_doubts(&sentence, report);
         return;
     }
-    say_speed(&sentence, report, cores);
-    say_cost(&sentence, report, cores);
-    say_reason(&sentence, report, cores);
+    say_speed(&sentence, report);
+    say_cost(&sentence, report);
     say(&sentence, ".");
+    say_kind(&sentence, report);
+    if (!pays(best_of(report)) && (find(report, MUSTER_THREADS) || find(report, MUSTER_PROCESSES)))
+        say_nothing_paid(&sentence, report);
+    else if (report->computing < IO_BOUND)
+        say_who_waits(&sentence, report);
+    else
+        say_who_computes(&sentence, report);
+    say_oversubscribed(&sentence, report);
+    say_doubts(&sentence, report);
 }
