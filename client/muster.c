@@ -151,7 +151,7 @@ static int add_functions(struct muster *m, struct muster_error *ret_error)
     return registry_add(m->registry, m->options.functions, "the calling program", ret_error);
 }
 
-/* Fills the worker program in, which only `processes` cannot do without. */
+/* Fills the worker program in, which only `processes` that spawns cannot do without. */
 static int find_program(struct muster *m, struct muster_error *ret_error)
 {
     int code;
@@ -163,7 +163,7 @@ static int find_program(struct muster *m, struct muster_error *ret_error)
     code = program_find(program_installed(), secure_getenv("PATH"), m->program, ret_error);
     if (code == 0)
         m->options.worker_program = m->program;
-    return m->options.model == MUSTER_PROCESSES ? code : 0;
+    return m->options.model == MUSTER_PROCESSES && m->options.start == MUSTER_SPAWN ? code : 0;
 }
 
 /* A plug-in may crash as it loads: a child tries it first where there is a program to do it. */

@@ -55,8 +55,9 @@ unsigned muster_cores(void);
 enum muster_start {
     MUSTER_SPAWN, /* the muster command, started anew: fast, whatever the caller holds */
     /* A copy of the caller, made by a server that is forked off in muster_open: for functions
-     * that live in the caller. MUSTER_ESTATE once the caller has threads or a ZeroMQ context,
-     * neither of which survives a fork. */
+     * that live in the caller. Workers have its memory as it is then, and its open descriptors
+     * but standard input and output. MUSTER_ESTATE once the caller has threads or a ZeroMQ
+     * context, neither of which survives a fork. */
     MUSTER_FORK,
 };
 

@@ -5,6 +5,8 @@
  */
 #include "client/processes.h"
 
+#include "client/forkserver.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -106,6 +108,7 @@ static void processes_close(struct model *model, struct task **ended)
     }
     wire_close(p->mailbox.wire, 0);
     wire_context_destroy(p->context);
+    forkserver_stop(p->forkserver);
     free(p);
 }
 
@@ -126,13 +129,16 @@ static int processes_open(const struct muster_options *options, const struct reg
     struct task *none = NULL;
     int result;
 
-    (void)registry; /* workers have their own */
     if (!p)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     p->model.ops = &model_processes;
     p->crash_limit = options->crash_limit;
     p->tasks.outlet = (struct stream_outlet){.mailbox = &p->mailbox, .crash_limit = options->crash_limit};
     result = check_descriptors(options->workers, ret_error);
+    if (result == 0 && options->start == MUSTER_FORK) {
+        result = forkserver_start(registry, options->memory_bytes, &p->forkserver, ret_error);
+        coordinator_options.launcher = result == 0 ? forkserver_launcher(p->forkserver) : NULL;
+    }
     if (result == 0)
         result = wire_context_create(&p->context, ret_error);
     if (result == 0)

@@ -24,6 +24,7 @@ struct processes {
     struct model model;              /* first */
     struct wire_context *context;    /* owned */
     struct coordinator *coordinator; /* owned */
+    struct forkserver *forkserver;   /* owned; NULL where workers are spawned */
     struct mailbox mailbox;          /* to the coordinator; the caller's thread's */
     struct tasks tasks;
     uint32_t crash_limit;

@@ -17,11 +17,13 @@
 #include <stdint.h>
 
 struct coordinator;
+struct launcher; /* coordinator/launcher.h */
 
 /* Borrowed until coordinator_stop. */
 struct coordinator_options {
-    const char *program; /* the muster binary, for workers */
-    unsigned workers;    /* 1..PROTO_WORKERS_MAX */
+    struct launcher *launcher; /* that makes workers; NULL: one that starts `program` */
+    const char *program;       /* the muster binary, for workers */
+    unsigned workers;          /* 1..PROTO_WORKERS_MAX */
     const char *const *plugins;
     unsigned plugin_count;
     uint64_t heartbeat_ns; /* not 0 */

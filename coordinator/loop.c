@@ -198,6 +198,7 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
         .owner = COORDINATOR_OWNER,
     };
     struct supervisor_options supervisor_options = {
+        .launcher = options->launcher,
         .program = options->program,
         .endpoint = c->nest.endpoint,
         .workers = options->workers,

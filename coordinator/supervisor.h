@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Launches, watches and buries the worker processes of this host. Each is spawned from the
- * same binary into a process group of its own, watched through a pidfd, and its flight
- * recorder is read when it is dead. Whatever is left of its group is killed before it is
+ * Launches, watches and buries the worker processes of this host. Each is made by a launcher
+ * in a process group of its own, watched through a pidfd, and its flight recorder is read when
+ * it is dead. Whatever is left of its group is killed before it is
  * reaped. One thread uses a supervisor.
  */
 #ifndef MUSTER_COORDINATOR_SUPERVISOR_H
@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "coordinator/core.h"
+#include "coordinator/launcher.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,9 +19,10 @@ struct supervisor;
 
 /* All borrowed for the supervisor's life. */
 struct supervisor_options {
-    const char *program;  /* the muster binary */
-    const char *endpoint; /* where workers connect */
-    unsigned workers;     /* slots */
+    struct launcher *launcher; /* that makes workers; NULL: one that starts `program` */
+    const char *program;       /* the muster binary */
+    const char *endpoint;      /* where workers connect */
+    unsigned workers;          /* slots */
     const char *const *plugins;
     unsigned plugin_count;
     uint64_t memory_bytes; /* 0: no limit */

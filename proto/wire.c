@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,8 @@ enum { COPY_BYTES_MAX = 1024, POLL_ITEMS_MAX = 8 };
 #define TAKE_OVER(bytes) ((void)(bytes))
 #endif
 
+static atomic_uint contexts;
+
 int wire_context_create(struct wire_context **ret_context, struct muster_error *ret_error)
 {
     struct wire_context *context = malloc(sizeof *context);
@@ -71,6 +74,7 @@ int wire_context_create(struct wire_context **ret_context, struct muster_error *
         return muster_error_system(ret_error, error, "ZeroMQ context");
     }
     zmq_ctx_set(context->zmq, ZMQ_BLOCKY, 0);
+    atomic_fetch_add(&contexts, 1);
     *ret_context = context;
     return 0;
 }
@@ -82,6 +86,12 @@ void wire_context_destroy(struct wire_context *context)
     while (zmq_ctx_term(context->zmq) != 0 && errno == EINTR) {
     }
     free(context);
+    atomic_fetch_sub(&contexts, 1);
+}
+
+unsigned wire_contexts(void)
+{
+    return atomic_load(&contexts);
 }
 
 static int open_socket(struct wire_context *context, int type, struct wire **ret_wire,

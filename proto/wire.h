@@ -24,6 +24,9 @@ int wire_context_create(struct wire_context **ret_context, struct muster_error *
 /* After every wire of it is closed. Takes NULL. */
 void wire_context_destroy(struct wire_context *context);
 
+/* Contexts of this process that were made and not destroyed: none of them survives a fork. */
+unsigned wire_contexts(void);
+
 /* The coordinator's end: many peers, each known by its name. */
 int wire_open_router(struct wire_context *context, struct wire **ret_wire, struct muster_error *ret_error);
 

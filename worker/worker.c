@@ -135,7 +135,8 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
 int worker_main(const struct worker_options *options)
 {
     struct flight_page *flight = NULL;
-    struct registry *registry = NULL;
+    const struct registry *registry = options->registry;
+    struct registry *own = NULL;
     struct muster_error error;
     int parent_fd = -1, result = 0;
 
@@ -146,16 +147,16 @@ int worker_main(const struct worker_options *options)
         result = open_flight(options->flight_fd, &flight, &error);
     if (result == 0)
         result = apply_limits(options, &error);
-    if (result == 0) {
-        registry = registry_create();
-        result = registry ? load_plugins(registry, options, flight, &error)
-                          : muster_error_set(&error, MUSTER_ENOMEM, "worker: out of memory");
+    if (result == 0 && !registry) {
+        registry = own = registry_create();
+        result = own ? load_plugins(own, options, flight, &error)
+                     : muster_error_set(&error, MUSTER_ENOMEM, "worker: out of memory");
     }
     if (result == 0)
         result = serve(options, parent_fd, registry, flight, &error);
     if (result != 0)
         log_error("%s", error.text);
-    registry_destroy(registry);
+    registry_destroy(own);
     flight_unmap(flight);
     if (parent_fd >= 0)
         close(parent_fd);

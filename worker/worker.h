@@ -6,6 +6,8 @@
 #ifndef MUSTER_WORKER_WORKER_H
 #define MUSTER_WORKER_WORKER_H
 
+#include "jobs/registry.h"
+
 #include <stdint.h>
 
 struct worker_options {
@@ -13,6 +15,8 @@ struct worker_options {
     const char *name;     /* the routing id it was given */
     int parent_pid;       /* the worker ends when this process does; 0: no such tie */
     int flight_fd;        /* flight recorder handed over by the supervisor; -1: none */
+    /* Functions; borrowed. NULL: those that ship, and those of the plug-ins. */
+    const struct registry *registry;
     const char *const *plugins;
     unsigned plugin_count;
     uint64_t memory_bytes; /* limit of data memory; 0: none */

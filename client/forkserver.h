@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The start method fork: a process that is forked off the calling program before that has any
+ * thread, and forks workers on request. It stays single-threaded, so that what it forks is
+ * whole; the program itself, which has threads from then on, could not do that.
+ *
+ * It ends with its caller, and its workers end with it. One thread at a time.
+ */
+#ifndef MUSTER_CLIENT_FORKSERVER_H
+#define MUSTER_CLIENT_FORKSERVER_H
+
+#include "coordinator/launcher.h"
+#include "jobs/registry.h"
+
+#include <stdint.h>
+
+struct forkserver;
+
+/* Forks it off. Workers find their functions in `registry`; `memory_bytes` limits the data of
+ * each (0: no limit). MUSTER_ESTATE when this process has more than one thread, or a ZeroMQ
+ * context of ours: neither survives a fork. */
+int forkserver_start(const struct registry *registry, uint64_t memory_bytes, struct forkserver **ret_server,
+                     struct muster_error *ret_error);
+
+/* Makes workers through it. When the server has died, its spawn fails with MUSTER_ELOST. */
+struct launcher *forkserver_launcher(struct forkserver *server);
+
+/* Ends it, and workers that are left. Takes NULL. */
+void forkserver_stop(struct forkserver *server);
+
+#endif

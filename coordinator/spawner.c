@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The launcher that starts a program anew for each worker, with posix_spawn. See spawner.h.
+ */
+#include "coordinator/spawner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The descriptor of a worker's flight recorder, in the worker. */
+enum { FLIGHT_FD = 3 };
+
+/* The arguments of a worker's command line, whose texts live in `text`. */
+struct command_line {
+    char parent[16], flight_fd[16], memory[32], cpu[16];
+    char **words; /* owned; NULL-terminated */
+};
+
+/* posix_spawn takes char *const[], and does not write to it. */
+static char *word(const char *text)
+{
+    union {
+        const char *in;
+        char *out;
+    } cast = {.in = text};
+
+    return cast.out;
+}
+
+static int build_command_line(const struct spawner *spawner, const struct launch *launch,
+                              struct command_line *line)
+{
+    size_t n = 0;
+
+    line->words = calloc(16 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
+    if (!line->words)
+        return MUSTER_ENOMEM;
+    snprintf(line->parent, sizeof line->parent, "%d", (int)getpid());
+    snprintf(line->flight_fd, sizeof line->flight_fd, "%d", FLIGHT_FD);
+    line->words[n++] = word("muster");
+    line->words[n++] = word("worker");
+    line->words[n++] = word("--connect");
+    line->words[n++] = word(launch->endpoint);
+    line->words[n++] = word("--name");
+    line->words[n++] = word(launch->name);
+    line->words[n++] = word("--parent");
+    line->words[n++] = line->parent;
+    line->words[n++] = word("--flight-fd");
+    line->words[n++] = line->flight_fd;
+    for (unsigned i = 0; i < spawner->plugin_count; i++) {
+        line->words[n++] = word("--plugin");
+        line->words[n++] = word(spawner->plugins[i]);
+    }
+    if (spawner->memory_bytes) {
+        snprintf(line->memory, sizeof line->memory, "%llu", (unsigned long long)spawner->memory_bytes);
+        line->words[n++] = word("--memory");
+        line->words[n++] = line->memory;
+    }
+    if (launch->cpu >= 0) {
+        snprintf(line->cpu, sizeof line->cpu, "%d", launch->cpu);
+        line->words[n++] = word("--cpu");
+        line->words[n++] = line->cpu;
+    }
+    return 0;
+}
+
+/* Nothing of ours is inherited but the flight recorder: standard input is empty, and what a
+ * job prints goes to standard error, so that it does not mix with results. */
+static int start(const char *program, char **words, int flight_fd, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t all, none;
+    int error;
+
+    sigfillset(&all);
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    error = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (error == 0 && fcntl(STDERR_FILENO, F_GETFD) < 0) /* the caller has closed it */
+        error = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(&actions, flight_fd, FLIGHT_FD);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    if (error == 0)
+        error = posix_spawn(ret_pid, program, &actions, &attributes, words, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+/* One that cannot be watched must not run. */
+static int watch(pid_t pid, int *ret_pidfd)
+{
+    int fd = pidfd_open(pid, 0), error = errno; /* close-on-exec by itself */
+
+    if (fd < 0) {
+        kill(-pid, SIGKILL);
+        TEMP_FAILURE_RETRY(waitpid(pid, NULL, 0));
+        return error;
+    }
+    *ret_pidfd = fd;
+    return 0;
+}
+
+static int spawn(struct launcher *launcher, const struct launch *launch, pid_t *ret_pid, int *ret_pidfd,
+                 struct muster_error *ret_error)
+{
+    const struct spawner *spawner = (const struct spawner *)launcher;
+    struct command_line line;
+    pid_t pid;
+    int error;
+
+    if (build_command_line(spawner, launch, &line) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "cannot start a worker: out of memory");
+    error = start(spawner->program, line.words, launch->flight_fd, &pid);
+    free(line.words);
+    if (error == 0)
+        error = watch(pid, ret_pidfd);
+    if (error != 0)
+        return muster_error_system(ret_error, error, "cannot start a worker (%s)", spawner->program);
+    *ret_pid = pid;
+    return 0;
+}
+
+/* Where this program ignores SIGCHLD, the kernel has reaped it. */
+static int collect(struct launcher *launcher, pid_t pid, int *ret_status, struct rusage *ret_usage)
+{
+    (void)launcher;
+    return TEMP_FAILURE_RETRY(wait4(pid, ret_status, 0, ret_usage)) == pid ? 0 : MUSTER_ELOST;
+}
+
+const struct launcher_ops spawner_ops = {.spawn = spawn, .collect = collect};
