@@ -39,17 +39,23 @@ int main(int argc, char **argv)
     int primes = 0;
     struct muster_batch batch = {.function = "is_prime", .source = muster_source_range(1, 1000),
                                  .on_result = count_true, .context = &primes, .interrupt_fd = -1};
+    msgpack_object number = {.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = 15};
+    struct muster_job fib = {.function = "fib", .argument = &number};
+    const msgpack_object *value;
     struct muster_summary summary;
     struct muster_error error;
+    muster_future *future;
     muster *m;
 
     if (muster_model_parse(argv[1], &options.model, &error) || muster_open(&options, &m, &error) ||
-        muster_map(m, &batch, &summary, &error)) {
+        muster_map(m, &batch, &summary, &error) || muster_submit(m, &fib, &future, &error) ||
+        muster_await(future, &value, &error)) {
         fprintf(stderr, "%s\n", error.text);
         return 1;
     }
+    printf("%" PRIu64 " jobs, %d primes, fib %" PRIu64 "\n", summary.succeeded, primes, value->via.u64);
+    muster_future_drop(future);
     muster_close(m);
-    printf("%" PRIu64 " jobs, %d primes\n", summary.succeeded, primes);
     return 0;
 }
 """
@@ -252,10 +258,10 @@ class Library(harness.Case):
         self.compile(text, program, *flags, *self.pkg_config("libzmq", "libsodium"), "-lm", "-pthread")
 
     def check_program(self, program):
-        for model in ("inline", "threads", "processes"):
+        for model in ("inline", "threads", "gil", "loop", "processes"):
             result = self.start(model, self.installed, command=str(program),
                                 env={"LD_LIBRARY_PATH": str(self.libraries)}).end()
-            self.assert_ok(result, "1000 jobs, 168 primes\n")
+            self.assert_ok(result, "1000 jobs, 168 primes, fib 610\n")
 
     def test_program_built_with_the_shared_library_runs_every_model(self):
         program = self.home / "shared"
@@ -274,7 +280,7 @@ class Library(harness.Case):
         self.compile(PROGRAM_FUTURES, shared, *self.pkg_config("muster"))
         self.compile_static(static, PROGRAM_FUTURES)
         for program in (shared, static):
-            for model in ("inline", "threads", "gil"):
+            for model in ("inline", "threads", "gil", "loop"):
                 result = self.start(model, self.installed, command=str(program),
                                     env={"LD_LIBRARY_PATH": str(self.libraries)}).end()
                 self.assert_ok(result, "305\nhalf takes an even integer, 1 call\n")
@@ -286,7 +292,7 @@ class Library(harness.Case):
 
     def test_program_that_names_no_command_finds_the_one_in_its_path(self):
         path = f"relative:{self.home}:{self.installed.parent}:/usr/bin"
-        self.assert_ok(self.start_without_a_worker_program(PATH=path), "1000 jobs, 168 primes\n")
+        self.assert_ok(self.start_without_a_worker_program(PATH=path), "1000 jobs, 168 primes, fib 610\n")
 
     @unittest.skipIf(INSTALLED.exists(), f"there is an installed command, {INSTALLED}")
     def test_program_does_not_take_itself_for_the_command_it_does_not_find(self):
