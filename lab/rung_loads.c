@@ -29,9 +29,6 @@
 
 #if defined(__x86_64__)
 #include <emmintrin.h>
-enum { CAN_EVICT = 1 };
-#else
-enum { CAN_EVICT = 0 };
 #endif
 
 enum {
@@ -55,6 +52,27 @@ struct field {
 
 static void *volatile walked_to; /* a walk whose end nobody wants would not be made */
 
+/* Whether a program may throw lines out of this processor's caches. */
+static bool can_evict(void)
+{
+#if defined(__x86_64__)
+    return true;
+#else
+    return false;
+#endif
+}
+
+static void evict(const struct field *field)
+{
+#if defined(__x86_64__)
+    for (size_t i = 0; i < field->places; i++)
+        _mm_clflush(field->base + i * field->place_bytes);
+    _mm_mfence();
+#else
+    (void)field;
+#endif
+}
+
 static int walk(void *context, uint64_t times, uint64_t *ret_ns, struct muster_error *ret_error)
 {
     struct field *field = context;
@@ -62,13 +80,8 @@ static int walk(void *context, uint64_t times, uint64_t *ret_ns, struct muster_e
     uint64_t began_ns;
 
     (void)ret_error;
-#if defined(__x86_64__)
-    if (field->evicts) {
-        for (size_t i = 0; i < field->places; i++)
-            _mm_clflush(field->base + i * field->place_bytes);
-        _mm_mfence();
-    }
-#endif
+    if (field->evicts)
+        evict(field);
     began_ns = clock_thread_cpu_ns();
     for (uint64_t i = 0; i < times; i += UNROLLED)
         for (int k = 0; k < UNROLLED; k++)
@@ -201,25 +214,26 @@ int rung_l3(const struct ladder_spec *spec, struct ladder_figure *figure, struct
 static int measure_memory(const struct ladder_spec *spec, bool huge, struct ladder_figure *figure,
                           struct sample *sample, struct muster_error *ret_error)
 {
-    size_t bytes = CAN_EVICT ? EVICTED_BYTES : 4 * spec->caches.bytes[2];
-    const char *pages = "4 KiB";
+    bool evicts = can_evict(), given;
+    size_t bytes = 4 * spec->caches.bytes[2];
     struct field field;
     char size[24];
     int code;
 
-    bytes = bytes < EVICTED_BYTES ? EVICTED_BYTES : bytes;
-    bytes = bytes > LARGE_BYTES_MAX ? LARGE_BYTES_MAX : bytes;
-    code = field_init(&field, bytes, CAN_EVICT ? EVICTED_PLACE_BYTES : PLACE_BYTES, huge, ret_error);
+    if (evicts || bytes < EVICTED_BYTES)
+        bytes = EVICTED_BYTES;
+    else if (bytes > LARGE_BYTES_MAX)
+        bytes = LARGE_BYTES_MAX;
+    code = field_init(&field, bytes, evicts ? EVICTED_PLACE_BYTES : PLACE_BYTES, huge, ret_error);
     if (code)
         return code;
-    field.evicts = CAN_EVICT;
-    if (huge && has_huge_pages(field.base))
-        pages = "2 MiB";
+    field.evicts = evicts;
+    given = huge && has_huge_pages(field.base);
     write_size(bytes, size);
     snprintf(figure->note, sizeof figure->note, "loads in %s%s, pages of %s%s", size,
-             CAN_EVICT ? " out of the caches" : "", pages,
-             huge && pages[0] == '4' ? ": no huge ones were given" : "");
-    code = rung_measure(spec, walk, &field, CAN_EVICT ? field.places : RUNG_BY_TIME, sample, ret_error);
+             evicts ? " out of the caches" : "", given ? "2 MiB" : "4 KiB",
+             huge && !given ? ": no huge ones were given" : "");
+    code = rung_measure(spec, walk, &field, evicts ? field.places : RUNG_BY_TIME, sample, ret_error);
     field_fini(&field);
     return code;
 }

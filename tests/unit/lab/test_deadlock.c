@@ -75,8 +75,9 @@ static void ring_of_threads_hangs_or_loses_a_lock(void)
     CHECK(watched_init(&watched, &error) == 0);
     for (unsigned i = 0; i < THREADS; i++)
         CHECK(pthread_create(&threads[i], NULL, dine, (void *)(uintptr_t)i) == 0);
-    for (unsigned i = 0; i < THREADS; i++) {
+    for (unsigned i = 0; i < THREADS; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
+    for (unsigned i = 0; i < THREADS; i++) {
         meals += eaten[i];
         CHECK(!watched.waits.locks[i].held && !watched.waits.threads[i].waits);
     }

@@ -35,7 +35,7 @@ static void protected_account_is_overdrawn(void)
     static const enum race_variant variants[] = {RACE_MUTEX, RACE_ATOMIC};
 
     for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
-        struct race_row row = run(variants[i], 20000);
+        struct race_row row = run(variants[i], 5000);
 
         CHECK(row.overdrawn == 0 && row.miscounted == 0);
         CHECK(row.lowest_balance == RACE_BALANCE - RACE_AMOUNT); /* in every round one was paid */
@@ -44,7 +44,7 @@ static void protected_account_is_overdrawn(void)
 
 static void counts_of_the_unprotected_do_not_fit_each_other(void)
 {
-    struct race_row row = run(RACE_UNPROTECTED, 20000);
+    struct race_row row = run(RACE_UNPROTECTED, 5000);
 
     CHECK(row.overdrawn <= row.rounds && row.miscounted <= row.overdrawn);
     CHECK(row.lowest_balance == (row.overdrawn > 0 ? -60 : 20));
