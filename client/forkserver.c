@@ -116,6 +116,7 @@ static bool receive_packet(int socket, void *bytes, size_t size, int *ret_fd)
 struct server {
     const struct registry *registry;
     uint64_t memory_bytes;
+    unsigned concurrency;
     int socket, caller_pidfd;
     pid_t pid;
 };
@@ -152,6 +153,7 @@ static _Noreturn void be_worker(const struct server *server, const struct reques
         .flight_fd = flight_fd,
         .registry = server->registry,
         .memory_bytes = server->memory_bytes,
+        .concurrency = server->concurrency,
         .cpu = request->cpu,
     };
     int status;
@@ -366,11 +368,11 @@ static pid_t fork_server(struct server *server, int caller_socket)
     return pid;
 }
 
-int forkserver_start(const struct registry *registry, uint64_t memory_bytes, struct forkserver **ret_server,
-                     struct muster_error *ret_error)
+int forkserver_start(const struct registry *registry, uint64_t memory_bytes, unsigned concurrency,
+                     struct forkserver **ret_server, struct muster_error *ret_error)
 {
     const struct timeval limit = {.tv_sec = ANSWER_S};
-    struct server server = {.registry = registry, .memory_bytes = memory_bytes};
+    struct server server = {.registry = registry, .memory_bytes = memory_bytes, .concurrency = concurrency};
     struct forkserver *own;
     int sockets[2], code = check_state(ret_error);
 

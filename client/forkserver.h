@@ -16,11 +16,11 @@
 
 struct forkserver;
 
-/* Forks it off. Workers find their functions in `registry`; `memory_bytes` limits the data of
- * each (0: no limit). MUSTER_ESTATE when this process has more than one thread, or a ZeroMQ
- * context of ours: neither survives a fork. */
-int forkserver_start(const struct registry *registry, uint64_t memory_bytes, struct forkserver **ret_server,
-                     struct muster_error *ret_error);
+/* Forks it off. Workers find their functions in `registry`; `concurrency` jobs run at once in each;
+ * `memory_bytes` limits the data of each (0: no limit). MUSTER_ESTATE when this process has more than one
+ * thread, or a ZeroMQ context of ours: neither survives a fork. */
+int forkserver_start(const struct registry *registry, uint64_t memory_bytes, unsigned concurrency,
+                     struct forkserver **ret_server, struct muster_error *ret_error);
 
 /* Makes workers through it. When the server has died, its spawn fails with MUSTER_ELOST. */
 struct launcher *forkserver_launcher(struct forkserver *server);

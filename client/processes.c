@@ -123,6 +123,7 @@ static int processes_open(const struct muster_options *options, const struct reg
         .plugin_count = options->plugin_count,
         .heartbeat_ns = (uint64_t)(options->heartbeat_s * 1e9),
         .memory_bytes = options->memory_bytes,
+        .concurrency = options->concurrency,
         .pin = options->pin,
         .warm = options->warm,
     };
@@ -136,7 +137,8 @@ static int processes_open(const struct muster_options *options, const struct reg
     p->tasks.outlet = (struct stream_outlet){.mailbox = &p->mailbox, .crash_limit = options->crash_limit};
     result = check_descriptors(options->workers, ret_error);
     if (result == 0 && options->start == MUSTER_FORK) {
-        result = forkserver_start(registry, options->memory_bytes, &p->forkserver, ret_error);
+        result = forkserver_start(registry, options->memory_bytes, options->concurrency, &p->forkserver,
+                                  ret_error);
         coordinator_options.launcher = result == 0 ? forkserver_launcher(p->forkserver) : NULL;
     }
     if (result == 0)

@@ -28,6 +28,7 @@ struct coordinator_options {
     unsigned plugin_count;
     uint64_t heartbeat_ns; /* not 0 */
     uint64_t memory_bytes; /* of a worker; 0: no limit */
+    unsigned concurrency;  /* jobs that each worker runs at once; 0: 1 */
     bool pin, warm;
 };
 

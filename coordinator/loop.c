@@ -205,6 +205,7 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
         .plugins = options->plugins,
         .plugin_count = options->plugin_count,
         .memory_bytes = options->memory_bytes,
+        .concurrency = options->concurrency,
         .pin = options->pin,
     };
     int result;

@@ -19,7 +19,7 @@ enum { FLIGHT_FD = 3 };
 
 /* The arguments of a worker's command line, whose texts live in `text`. */
 struct command_line {
-    char parent[16], flight_fd[16], memory[32], cpu[16];
+    char parent[16], flight_fd[16], memory[32], cpu[16], concurrency[16];
     char **words; /* owned; NULL-terminated */
 };
 
@@ -39,7 +39,7 @@ static int build_command_line(const struct spawner *spawner, const struct launch
 {
     size_t n = 0;
 
-    line->words = calloc(16 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
+    line->words = calloc(18 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
     if (!line->words)
         return MUSTER_ENOMEM;
     snprintf(line->parent, sizeof line->parent, "%d", (int)getpid());
@@ -62,6 +62,11 @@ static int build_command_line(const struct spawner *spawner, const struct launch
         snprintf(line->memory, sizeof line->memory, "%llu", (unsigned long long)spawner->memory_bytes);
         line->words[n++] = word("--memory");
         line->words[n++] = line->memory;
+    }
+    if (spawner->concurrency > 1) {
+        snprintf(line->concurrency, sizeof line->concurrency, "%u", spawner->concurrency);
+        line->words[n++] = word("--concurrency");
+        line->words[n++] = line->concurrency;
     }
     if (launch->cpu >= 0) {
         snprintf(line->cpu, sizeof line->cpu, "%d", launch->cpu);

@@ -17,6 +17,7 @@ struct spawner {
     const char *const *plugins;
     unsigned plugin_count;
     uint64_t memory_bytes; /* 0: no limit */
+    unsigned concurrency;  /* jobs that each runs at once; 0: 1 */
 };
 
 extern const struct launcher_ops spawner_ops;

@@ -50,6 +50,7 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
         .plugins = options->plugins,
         .plugin_count = options->plugin_count,
         .memory_bytes = options->memory_bytes,
+        .concurrency = options->concurrency,
     };
     supervisor->launcher = options->launcher ? options->launcher : &supervisor->spawner.launcher;
     supervisor->children = calloc(options->workers, sizeof *supervisor->children);
@@ -153,14 +154,19 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
 {
     uint64_t position = atomic_load(&page->position);
     uint32_t phase = atomic_load(&page->phase), progress = atomic_load(&page->progress);
+    uint32_t verdict = atomic_load(&page->verdict);
     size_t used = strlen(exit->reason);
 
-    exit->timed_out = atomic_load(&page->verdict) == FLIGHT_TIMED_OUT;
-    exit->executing = exit->timed_out || ((position & 1) != 0 && phase == FLIGHT_RUNNING);
-    exit->chunk = atomic_load(exit->timed_out ? &page->verdict_chunk : &page->chunk);
-    exit->index = exit->timed_out ? atomic_load(&page->verdict_index) : position >> 1;
+    exit->timed_out = verdict == FLIGHT_TIMED_OUT;
+    exit->executing = verdict != FLIGHT_NO_VERDICT || ((position & 1) != 0 && phase == FLIGHT_RUNNING);
+    exit->chunk = atomic_load(verdict != FLIGHT_NO_VERDICT ? &page->verdict_chunk : &page->chunk);
+    exit->index = verdict != FLIGHT_NO_VERDICT ? atomic_load(&page->verdict_index) : position >> 1;
     if (exit->executing && position == (exit->index << 1 | 1) && progress <= 1000)
         exit->progress = progress;
+    if (verdict == FLIGHT_OVERFLOW)
+        snprintf(exit->reason, sizeof exit->reason,
+                 "it overflowed the %u KiB stack that a job has under --concurrency",
+                 atomic_load(&page->detail));
     if (phase == FLIGHT_LOADING && atomic_load(&page->detail) < supervisor->options.plugin_count)
         snprintf(exit->reason + used, sizeof exit->reason - used, " while it loaded the plug-in %s",
                  supervisor->options.plugins[atomic_load(&page->detail)]);

@@ -31,6 +31,7 @@ enum flight_phase {
 enum flight_verdict {
     FLIGHT_NO_VERDICT = 0,
     FLIGHT_TIMED_OUT = 1, /* the job `verdict_index` of `verdict_chunk` passed its time limit */
+    FLIGHT_OVERFLOW = 2,  /* that job overflowed the stack of its coroutine, of `detail` KiB */
 };
 
 struct flight_page {
@@ -82,6 +83,15 @@ static inline void flight_time_out(struct flight_page *page, uint64_t chunk, uin
     atomic_store_explicit(&page->verdict_chunk, chunk, memory_order_relaxed);
     atomic_store_explicit(&page->verdict_index, index, memory_order_relaxed);
     atomic_store_explicit(&page->verdict, FLIGHT_TIMED_OUT, memory_order_release);
+}
+
+/* The job that runs has overflowed the stack of its coroutine. For a signal handler. */
+static inline void flight_overflow(struct flight_page *page, size_t stack_bytes)
+{
+    atomic_store_explicit(&page->verdict_chunk, atomic_load(&page->chunk), memory_order_relaxed);
+    atomic_store_explicit(&page->verdict_index, atomic_load(&page->position) >> 1, memory_order_relaxed);
+    atomic_store_explicit(&page->detail, (uint32_t)(stack_bytes >> 10), memory_order_relaxed);
+    atomic_store_explicit(&page->verdict, FLIGHT_OVERFLOW, memory_order_release);
 }
 
 #endif

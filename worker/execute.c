@@ -15,12 +15,12 @@
 
 #include "base/clock.h"
 #include "proto/value.h"
+#include "worker/report.h"
 
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,31 +30,20 @@ static const uint64_t TIMED_JOB_NS = 2500;
 /* Results of long jobs are not held back longer than this. */
 static const uint64_t REPORT_NS = 50 * CLOCK_NS_PER_MS;
 
-/* What is to be reported next: the outcome of jobs first .. first + count - 1. */
-struct report {
-    struct proto_outcome outcome;
-    msgpack_sbuffer values;
-    struct proto_failure *failures; /* owned, `capacity` of them; their texts live in `texts` */
-    uint32_t capacity;
-    uint64_t *timings; /* owned; NULL when the batch does not ask */
-    msgpack_zone texts;
-    uint64_t began_ns, began_cpu_ns;
-};
-
 struct executor {
     const struct registry *registry;
     struct link *link;
     struct flight_page *flight;
     msgpack_zone zone; /* of one call */
     struct report report;
-    const struct proto_chunk *chunk; /* that is being run; in its assignment */
+    uint64_t began_ns, began_cpu_ns; /* what the report covers */
+    struct assignment *assignment;   /* that is being run */
     atomic_bool calling;             /* the function runs, and does not touch the report */
     atomic_bool flushing;            /* the report is not to be touched until `mutex` is free */
     pthread_mutex_t mutex;           /* held by executor_flush */
     bool lost;                       /* executor_flush ran out of memory */
     bool barriers;                   /* membarrier(2) can be had */
     uint64_t job_ns;                 /* mean of the last chunk; UINT64_MAX before the first */
-    size_t values_bytes;             /* of the last report: what to reserve for the next */
 };
 
 bool executor_prepare(void)
@@ -79,12 +68,11 @@ struct executor *executor_create(const struct registry *registry, struct link *l
         free(x);
         return NULL;
     }
-    if (!msgpack_zone_init(&x->report.texts, 1024)) {
+    if (report_init(&x->report) != 0) {
         msgpack_zone_destroy(&x->zone);
         free(x);
         return NULL;
     }
-    msgpack_sbuffer_init(&x->report.values);
     return x;
 }
 
@@ -92,11 +80,8 @@ void executor_destroy(struct executor *executor)
 {
     if (!executor)
         return;
-    msgpack_sbuffer_destroy(&executor->report.values);
     pthread_mutex_destroy(&executor->mutex);
-    free(executor->report.failures);
-    free(executor->report.timings);
-    msgpack_zone_destroy(&executor->report.texts);
+    report_fini(&executor->report);
     msgpack_zone_destroy(&executor->zone);
     free(executor);
 }
@@ -104,64 +89,16 @@ void executor_destroy(struct executor *executor)
 /* Starts a new report with the job `first`. */
 static int begin_report(struct executor *x, const struct proto_chunk *chunk, uint64_t first, uint64_t now_ns)
 {
-    struct report *report = &x->report;
-
-    msgpack_zone_clear(&report->texts);
-    report->outcome = (struct proto_outcome){.first = first, .attempt = chunk->attempt, .began_ns = now_ns};
-    report->began_ns = now_ns;
-    report->began_cpu_ns = clock_thread_cpu_ns();
-    if (!report->values.data && x->values_bytes) {
-        report->values.data = malloc(x->values_bytes);
-        report->values.alloc = report->values.data ? x->values_bytes : 0;
-    }
-    if (chunk->timings && !report->timings) {
-        report->timings = calloc(PROTO_TIMINGS * (size_t)PROTO_CHUNK_JOBS_MAX, sizeof *report->timings);
-        if (!report->timings)
-            return MUSTER_ENOMEM;
-    }
-    return 0;
-}
-
-/* Sends what was gathered, with the times in report->outcome. The values' memory goes with the
- * message. */
-static int post_report(struct executor *x, const struct proto_chunk *chunk, bool final)
-{
-    struct report *report = &x->report;
-    struct blob *values = blob_take(report->values.data, report->values.size);
-    struct proto_message message = {.type = PROTO_RESULT};
-    struct wire_parcel *parcel;
-    struct rusage usage;
-    int result;
-
-    if (!values)
-        return MUSTER_ENOMEM;
-    x->values_bytes = report->values.alloc;
-    msgpack_sbuffer_init(&report->values);
-    report->outcome.failures = report->failures;
-    report->outcome.timings = chunk->timings ? report->timings : NULL;
-    getrusage(RUSAGE_SELF, &usage);
-    message.result = (struct proto_result){.batch = chunk->batch,
-                                           .chunk = chunk->chunk,
-                                           .final = final,
-                                           .process_cpu_ns = clock_process_cpu_ns(),
-                                           .process_voluntary = (uint64_t)usage.ru_nvcsw,
-                                           .process_involuntary = (uint64_t)usage.ru_nivcsw,
-                                           .outcome = report->outcome};
-    message.payload = (struct slice){.blob = values, .size = values->size};
-    result = wire_pack(&message, &parcel);
-    blob_unref(values);
-    if (result == 0)
-        link_post(x->link, &parcel);
-    return result;
+    x->began_ns = now_ns;
+    x->began_cpu_ns = clock_thread_cpu_ns();
+    return report_begin(&x->report, chunk, first, now_ns);
 }
 
 static int send_report(struct executor *x, const struct proto_chunk *chunk, bool final, uint64_t now_ns)
 {
-    struct report *report = &x->report;
-
-    report->outcome.execute_ns = now_ns - report->began_ns;
-    report->outcome.cpu_ns = clock_thread_cpu_ns() - report->began_cpu_ns;
-    return post_report(x, chunk, final);
+    x->report.outcome.execute_ns = now_ns - x->began_ns;
+    x->report.outcome.cpu_ns = clock_thread_cpu_ns() - x->began_cpu_ns;
+    return report_post(&x->report, chunk, final, x->link);
 }
 
 /* Either this sees that the function runs, and the executor will see `flushing` when it
@@ -177,15 +114,36 @@ void executor_flush(struct executor *executor, uint64_t began_ns)
     atomic_store(&executor->flushing, true);
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     if (atomic_load(&executor->calling) && outcome->count > 0) {
-        began_ns = began_ns > report->began_ns ? began_ns : report->began_ns;
-        outcome->execute_ns = began_ns - report->began_ns;
+        began_ns = began_ns > executor->began_ns ? began_ns : executor->began_ns;
+        outcome->execute_ns = began_ns - executor->began_ns;
         outcome->cpu_ns = 0; /* told with the next report */
-        executor->lost = post_report(executor, executor->chunk, false) != 0;
+        executor->lost = report_post(report, executor->assignment->chunk, false, executor->link) != 0;
         *outcome = (struct proto_outcome){
             .first = outcome->first + outcome->count, .attempt = outcome->attempt, .began_ns = began_ns};
         msgpack_zone_clear(&report->texts);
-        report->began_ns = began_ns;
+        executor->began_ns = began_ns;
     }
+    atomic_store(&executor->flushing, false);
+    pthread_mutex_unlock(&executor->mutex);
+}
+
+/* As in executor_flush, the job that runs cannot end meanwhile. The second barrier lets the
+ * executor see, when it can, that the flag was raised for this job alone. */
+void executor_cancel(struct executor *executor)
+{
+    if (!executor->barriers)
+        return;
+    pthread_mutex_lock(&executor->mutex);
+    atomic_store(&executor->flushing, true);
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    if (atomic_load(&executor->calling)) {
+        struct assignment *assignment = executor->assignment;
+        uint64_t index = atomic_load(&executor->flight->position) >> 1;
+
+        if (link_is_dropped(executor->link, assignment, index) == LINK_END)
+            call_cancel_raise(&assignment->cancel);
+    }
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     atomic_store(&executor->flushing, false);
     pthread_mutex_unlock(&executor->mutex);
 }
@@ -209,35 +167,18 @@ static int call_flushable(struct executor *x, struct call *call, const muster_fu
 
 static int note_failure(struct executor *x, uint64_t index, int code, const char *text)
 {
-    struct report *report = &x->report;
     struct proto_text view = proto_text(text);
-    char *copy;
 
-    if (report->outcome.failure_count == report->capacity) {
-        uint32_t capacity = report->capacity ? 2 * report->capacity : 64;
-        struct proto_failure *failures = reallocarray(report->failures, capacity, sizeof *failures);
-
-        if (!failures)
-            return MUSTER_ENOMEM;
-        report->failures = failures;
-        report->capacity = capacity;
-    }
-    copy = msgpack_zone_malloc(&report->texts, view.size ? view.size : 1);
-    if (!copy)
-        return MUSTER_ENOMEM;
-    memcpy(copy, view.bytes, view.size);
-    view.bytes = copy;
-    report->failures[report->outcome.failure_count++] =
-        (struct proto_failure){.index = index, .code = code, .text = view};
-    return 0;
+    return report_failure(&x->report, index, code, view.bytes, view.size);
 }
 
 /* Whether a report is due before the chunk is over: it is large, or has waited. */
-static bool report_due(const struct report *report, uint64_t now_ns)
+static bool report_due(const struct executor *x, uint64_t now_ns)
 {
+    const struct report *report = &x->report;
+
     return report->values.size >= PROTO_BLOCK_BYTES ||
-           report->outcome.failure_count >= PROTO_REPORT_FAILURES_MAX ||
-           now_ns - report->began_ns >= REPORT_NS;
+           report->outcome.failure_count >= PROTO_REPORT_FAILURES_MAX || now_ns - x->began_ns >= REPORT_NS;
 }
 
 static int next_argument(struct executor *x, const struct assignment *assignment, uint64_t place,
@@ -324,6 +265,22 @@ static uint64_t look_at_clock(struct assignment *assignment)
     return clock_now_ns();
 }
 
+/* A job that was cancelled by itself does not start. */
+static int skip_job(struct executor *x, const struct assignment *assignment, uint64_t place, size_t *offset)
+{
+    uint64_t index = assignment->chunk->first + place;
+    msgpack_object argument;
+    int result = next_argument(x, assignment, place, offset, &argument);
+
+    msgpack_zone_clear(&x->zone);
+    if (assignment->chunk->timings)
+        memset(&x->report.timings[PROTO_TIMINGS * (size_t)x->report.outcome.count], 0,
+               PROTO_TIMINGS * sizeof *x->report.timings);
+    x->report.outcome.count++;
+    return result == 0 ? note_failure(x, index, MUSTER_ECANCELLED, muster_error_name(MUSTER_ECANCELLED))
+                       : result;
+}
+
 static int run_jobs(struct executor *x, struct assignment *assignment, const muster_function *function)
 {
     const struct proto_chunk *chunk = assignment->chunk;
@@ -333,7 +290,7 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
     struct call call;
     int result;
 
-    x->chunk = chunk;
+    x->assignment = assignment;
     flight_begin_chunk(x->flight, chunk->chunk, chunk->attempt, now_ns);
     call_init(&call, &x->zone, &assignment->cancel, &x->flight->progress);
     result = begin_report(x, chunk, chunk->first, now_ns);
@@ -344,9 +301,12 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
             break;
         if (asked & ASSIGNMENT_LOOK)
             now_ns = look_at_clock(assignment);
-        result = timed ? run_timed(x, assignment, function, &call, place, &offset, &now_ns)
-                       : run_job(x, assignment, function, &call, place, &offset);
-        if (result != 0 || place + 1 == chunk->count || !report_due(&x->report, now_ns))
+        if ((asked & ASSIGNMENT_SOME) && link_begin_some(x->link, assignment, chunk->first + place))
+            result = skip_job(x, assignment, place, &offset);
+        else
+            result = timed ? run_timed(x, assignment, function, &call, place, &offset, &now_ns)
+                           : run_job(x, assignment, function, &call, place, &offset);
+        if (result != 0 || place + 1 == chunk->count || !report_due(x, now_ns))
             continue;
         now_ns = clock_now_ns();
         result = send_report(x, chunk, false, now_ns);
@@ -367,7 +327,7 @@ static int refuse(struct executor *x, const struct proto_chunk *chunk, const cha
     for (uint32_t i = 0; i < chunk->count && result == 0; i++) {
         result = note_failure(x, chunk->first + i, MUSTER_ENOTFOUND, reason);
         x->report.outcome.count++;
-        if (result == 0 && i + 1 < chunk->count && report_due(&x->report, now_ns)) {
+        if (result == 0 && i + 1 < chunk->count && report_due(x, now_ns)) {
             result = send_report(x, chunk, false, now_ns);
             if (result == 0)
                 result = begin_report(x, chunk, chunk->first + i + 1, now_ns);

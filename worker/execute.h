@@ -24,6 +24,9 @@ void executor_destroy(struct executor *executor);
  * when about that began. Does nothing between two jobs. On another thread than executor_run. */
 void executor_flush(struct executor *executor, uint64_t began_ns);
 
+/* Asks the job that runs to end, if it is one that link_is_dropped names. On another thread. */
+void executor_cancel(struct executor *executor);
+
 /* 0, or MUSTER_ENOMEM when the outcome could not be reported: the worker must end. */
 int executor_run(struct executor *executor, struct assignment *assignment);
 

@@ -24,7 +24,8 @@ struct outgoing {
 /* A job that takes longer than this is slow: results behind it are not held back for it. */
 static const uint64_t SLOW_NS = 50 * CLOCK_NS_PER_MS;
 
-/* Chunks of a worker that runs one job at a time: the one it runs, and what is fetched ahead. */
+/* Chunks that a worker takes: those it runs, one for each job at worst, and what is fetched
+ * ahead. */
 enum { CREDIT = 16 };
 
 /* What was posted has so long to leave once the coordinator said STOP: no longer than a silent
@@ -35,6 +36,7 @@ struct link {
     struct wire_context *context;
     struct wire *wire; /* the thread's */
     struct flight_page *flight;
+    unsigned concurrency, credit;
     pthread_t thread;
     uint64_t seen_position, seen_ns; /* the thread's: where the executor was when it last moved */
     bool told;                       /* the thread's: that the job at seen_position is slow */
@@ -44,12 +46,13 @@ struct link {
 
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t arrived;
-    struct assignment *queue;   /* chunks not yet taken; owned */
-    struct assignment *current; /* taken, not yet released; the executor's */
+    struct assignment *queue; /* chunks not yet taken; owned */
+    struct assignment *taken; /* and not yet released; the executor's */
+    struct link_job running;  /* where the executor runs several jobs */
     unsigned queued;
-    struct outgoing *outgoing; /* owned */
-    void (*slow)(void *context, uint64_t seen_ns);
-    void *slow_context;
+    struct outgoing *outgoing;          /* owned */
+    const struct link_watcher *watcher; /* borrowed; NULL: nobody watches yet */
+    void *watcher_context;
     bool stopping; /* no more chunks will be taken */
     bool ending;   /* the executor is done: send what is left and end */
 };
@@ -65,6 +68,7 @@ static void wake(const struct link *link)
 static void destroy_assignment(struct assignment *assignment)
 {
     wire_frame_destroy(assignment->frame);
+    free(assignment->dropped);
     free(assignment);
 }
 
@@ -75,6 +79,19 @@ void link_kill_worker(void)
 
 /* --- the executor's side */
 
+/* LOCKING: mutex is held, and the queue is not empty. */
+static struct assignment *take(struct link *link)
+{
+    struct assignment *assignment = link->queue;
+
+    DL_DELETE(link->queue, assignment);
+    link->queued--;
+    DL_APPEND(link->taken, assignment);
+    if (assignment->chunk->timeout_ms)
+        wake(link); /* it has a limit to watch from now on */
+    return assignment;
+}
+
 int link_take(struct link *link, struct assignment **ret_assignment)
 {
     int result = MUSTER_EEND;
@@ -83,16 +100,24 @@ int link_take(struct link *link, struct assignment **ret_assignment)
     while (!link->queue && !link->stopping)
         pthread_cond_wait(&link->arrived, &link->mutex);
     if (!link->stopping) {
-        struct assignment *assignment = link->queue;
-
-        DL_DELETE(link->queue, assignment);
-        link->queued--;
-        link->current = assignment;
-        *ret_assignment = assignment;
+        *ret_assignment = take(link);
         result = 0;
-        if (assignment->chunk->timeout_ms)
-            wake(link); /* it has a limit to watch from now on */
     }
+    pthread_mutex_unlock(&link->mutex);
+    return result;
+}
+
+int link_try_take(struct link *link, struct assignment **ret_assignment)
+{
+    int result = 0;
+
+    pthread_mutex_lock(&link->mutex);
+    if (link->stopping)
+        result = MUSTER_EEND;
+    else if (!link->queue)
+        result = MUSTER_EAGAIN;
+    else
+        *ret_assignment = take(link);
     pthread_mutex_unlock(&link->mutex);
     return result;
 }
@@ -100,9 +125,48 @@ int link_take(struct link *link, struct assignment **ret_assignment)
 void link_release(struct link *link, struct assignment *assignment)
 {
     pthread_mutex_lock(&link->mutex);
-    link->current = NULL;
+    DL_DELETE(link->taken, assignment);
     pthread_mutex_unlock(&link->mutex);
     destroy_assignment(assignment);
+}
+
+/* LOCKING: mutex is held. */
+static enum link_drop find_drop(const struct assignment *assignment, uint64_t index)
+{
+    const struct proto_chunk *chunk = assignment->chunk;
+
+    if (!assignment->dropped || index < chunk->first || index - chunk->first >= chunk->count)
+        return LINK_KEEP;
+    return (enum link_drop)assignment->dropped[index - chunk->first];
+}
+
+enum link_drop link_is_dropped(struct link *link, const struct assignment *assignment, uint64_t index)
+{
+    enum link_drop drop;
+
+    pthread_mutex_lock(&link->mutex);
+    drop = find_drop(assignment, index);
+    pthread_mutex_unlock(&link->mutex);
+    return drop;
+}
+
+bool link_begin_some(struct link *link, struct assignment *assignment, uint64_t index)
+{
+    bool dropped;
+
+    pthread_mutex_lock(&link->mutex);
+    dropped = find_drop(assignment, index) != LINK_KEEP;
+    if (!(atomic_load_explicit(&assignment->asked, memory_order_relaxed) & ASSIGNMENT_END))
+        atomic_store(&assignment->cancel.raised, 0);
+    pthread_mutex_unlock(&link->mutex);
+    return dropped;
+}
+
+void link_run(struct link *link, const struct link_job *job)
+{
+    pthread_mutex_lock(&link->mutex);
+    link->running = *job;
+    pthread_mutex_unlock(&link->mutex);
 }
 
 void link_post(struct link *link, struct wire_parcel **parcel)
@@ -125,13 +189,43 @@ void link_post(struct link *link, struct wire_parcel **parcel)
 
 /* --- the thread's side */
 
-/* No more chunks: the executor ends when it has finished the one it runs. */
+/* Who watches, or somebody who does not care. */
+static const struct link_watcher *watcher_of(struct link *link)
+{
+    static const struct link_watcher nobody;
+    const struct link_watcher *watcher;
+
+    pthread_mutex_lock(&link->mutex);
+    watcher = link->watcher ? link->watcher : &nobody;
+    pthread_mutex_unlock(&link->mutex);
+    return watcher;
+}
+
+/* Both not with the mutex held: the executor may ask back. */
+static void tell_arrived(struct link *link)
+{
+    const struct link_watcher *watcher = watcher_of(link);
+
+    if (watcher->arrived)
+        watcher->arrived(link->watcher_context);
+}
+
+static void tell_cancelled(struct link *link)
+{
+    const struct link_watcher *watcher = watcher_of(link);
+
+    if (watcher->cancelled)
+        watcher->cancelled(link->watcher_context);
+}
+
+/* No more chunks: the executor ends when it has finished what it runs. */
 static void stop_taking(struct link *link)
 {
     pthread_mutex_lock(&link->mutex);
     link->stopping = true;
     pthread_cond_signal(&link->arrived);
     pthread_mutex_unlock(&link->mutex);
+    tell_arrived(link);
 }
 
 static void enqueue(struct link *link, struct wire_frame **frame)
@@ -146,7 +240,7 @@ static void enqueue(struct link *link, struct wire_frame **frame)
     assignment->chunk = &(*frame)->message.chunk;
     *frame = NULL;
     pthread_mutex_lock(&link->mutex);
-    if (link->queued == CREDIT) {
+    if (link->queued == link->credit) {
         link->stopping = true; /* more than this worker ever gave credit for */
         destroy_assignment(assignment);
     } else {
@@ -155,26 +249,83 @@ static void enqueue(struct link *link, struct wire_frame **frame)
     }
     pthread_cond_signal(&link->arrived);
     pthread_mutex_unlock(&link->mutex);
+    tell_arrived(link);
 }
 
-static void cancel_one(struct assignment *assignment, const struct proto_cancel *cancel)
+/* LOCKING: mutex is held. Some jobs of the assignment, if it has any of them. */
+static int drop_some(struct assignment *assignment, const struct proto_cancel *cancel)
 {
-    if (!assignment || assignment->chunk->batch != cancel->id || cancel->count > 0)
-        return; /* a job that is cancelled by itself runs on, as if that had come too late */
-    atomic_fetch_or_explicit(&assignment->asked, ASSIGNMENT_SKIP, memory_order_relaxed);
-    if (cancel->mode == PROTO_CANCEL_NOW)
+    const struct proto_chunk *chunk = assignment->chunk;
+    uint64_t end = cancel->first + cancel->count, chunk_end = chunk->first + chunk->count;
+    uint64_t from = cancel->first > chunk->first ? cancel->first : chunk->first;
+    enum link_drop drop = cancel->mode == PROTO_CANCEL_NOW ? LINK_END : LINK_SKIP;
+
+    end = end < chunk_end ? end : chunk_end;
+    if (from >= end)
+        return 0;
+    if (!assignment->dropped)
+        assignment->dropped = calloc(chunk->count, 1);
+    if (!assignment->dropped)
+        return MUSTER_ENOMEM;
+    for (uint64_t index = from; index < end; index++)
+        if (assignment->dropped[index - chunk->first] < drop)
+            assignment->dropped[index - chunk->first] = (uint8_t)drop;
+    atomic_fetch_or(&assignment->asked, ASSIGNMENT_SOME);
+    return 0;
+}
+
+/* LOCKING: mutex is held. */
+static void drop_all(struct assignment *assignment, enum proto_cancel_mode mode)
+{
+    unsigned asked = ASSIGNMENT_SKIP | (mode == PROTO_CANCEL_NOW ? ASSIGNMENT_END : 0);
+
+    atomic_fetch_or_explicit(&assignment->asked, asked, memory_order_relaxed);
+    if (mode == PROTO_CANCEL_NOW)
         call_cancel_raise(&assignment->cancel);
+}
+
+/* LOCKING: mutex is held. */
+static int cancel_in(struct assignment *list, const struct proto_cancel *cancel)
+{
+    struct assignment *assignment;
+    int result = 0;
+
+    DL_FOREACH(list, assignment) {
+        if (assignment->chunk->batch != cancel->id)
+            continue;
+        if (cancel->count > 0)
+            result = drop_some(assignment, cancel);
+        else
+            drop_all(assignment, cancel->mode);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+/* LOCKING: mutex is held. The job that has the thread may not give it back by itself. */
+static void cancel_running(const struct link_job *job)
+{
+    if (!job->assignment)
+        return;
+    if ((atomic_load(&job->assignment->asked) & ASSIGNMENT_END) ||
+        find_drop(job->assignment, job->index) == LINK_END)
+        call_cancel_raise(job->cancel);
 }
 
 static void cancel(struct link *link, const struct proto_cancel *cancel)
 {
-    struct assignment *assignment;
+    int result;
 
     pthread_mutex_lock(&link->mutex);
-    cancel_one(link->current, cancel);
-    DL_FOREACH(link->queue, assignment)
-        cancel_one(assignment, cancel);
+    result = cancel_in(link->taken, cancel);
+    if (result == 0)
+        result = cancel_in(link->queue, cancel);
+    cancel_running(&link->running);
     pthread_mutex_unlock(&link->mutex);
+    if (result != 0)
+        stop_taking(link);
+    tell_cancelled(link);
 }
 
 /* Handles a message; takes *frame when it keeps it. */
@@ -236,9 +387,9 @@ static bool drain_outgoing(struct link *link)
     return ending;
 }
 
-/* A job has passed its limit. It cannot be ended alone; the flight recorder says that it was
- * the one, and that it was not a crash. Even if it ends now, its outcome is not sent. */
-__attribute__((noreturn)) static void end_for_time(struct link *link, uint64_t chunk, uint64_t index)
+/* It cannot be ended alone; the flight recorder says that it was the one, and that it was not a
+ * crash. Even if it ends now, its outcome is not sent. */
+void link_end_for_time(struct link *link, uint64_t chunk, uint64_t index)
 {
     flight_time_out(link->flight, chunk, index);
     link_kill_worker();
@@ -253,9 +404,9 @@ static uint64_t watch_time(struct link *link)
     uint64_t now_ns = clock_now_ns(), limit_ns = 0, chunk = 0, position, since_ns;
 
     pthread_mutex_lock(&link->mutex);
-    if (link->current) {
-        limit_ns = link->current->chunk->timeout_ms * CLOCK_NS_PER_MS;
-        chunk = link->current->chunk->chunk;
+    if (link->taken) {
+        limit_ns = link->taken->chunk->timeout_ms * CLOCK_NS_PER_MS;
+        chunk = link->taken->chunk->chunk;
     }
     /* While it cannot be released: a job that is executing is one of this chunk. */
     position = atomic_load_explicit(&link->flight->position, memory_order_acquire);
@@ -266,7 +417,7 @@ static uint64_t watch_time(struct link *link)
     if ((position & 1) == 0)
         return clock_after(now_ns, limit_ns);
     if (now_ns >= clock_after(since_ns, limit_ns))
-        end_for_time(link, chunk, position >> 1);
+        link_end_for_time(link, chunk, position >> 1);
     return clock_after(since_ns, limit_ns);
 }
 
@@ -276,25 +427,50 @@ static uint64_t watch_progress(struct link *link)
 {
     uint64_t position = atomic_load_explicit(&link->flight->position, memory_order_acquire);
     uint64_t now_ns = clock_now_ns();
-    void (*slow)(void *context, uint64_t seen_ns) = NULL;
+    const struct link_watcher *watcher = NULL;
+    bool some = false;
 
     pthread_mutex_lock(&link->mutex);
-    if (link->current || link->queue)
-        slow = link->slow;
-    if (link->current && position != link->seen_position)
-        atomic_fetch_or_explicit(&link->current->asked, ASSIGNMENT_LOOK, memory_order_relaxed);
+    if (link->taken || link->queue)
+        watcher = link->watcher;
+    if (link->taken) {
+        some = atomic_load(&link->taken->asked) & ASSIGNMENT_SOME;
+        if (position != link->seen_position)
+            atomic_fetch_or_explicit(&link->taken->asked, ASSIGNMENT_LOOK, memory_order_relaxed);
+    }
     pthread_mutex_unlock(&link->mutex);
-    if (!slow)
+    if (!watcher)
         return CLOCK_NEVER;
+    if (some)
+        watcher->cancelled(link->watcher_context); /* the job may have begun since */
     if (position != link->seen_position) {
         link->seen_position = position;
         link->seen_ns = now_ns;
         link->told = false;
     } else if (!link->told && (position & 1) && now_ns >= clock_after(link->seen_ns, SLOW_NS)) {
         link->told = true;
-        slow(link->slow_context, link->seen_ns);
+        watcher->slow(link->watcher_context, link->seen_ns);
     }
     return clock_after(now_ns, SLOW_NS);
+}
+
+/* Where several jobs run: the one that has the thread is asked to end at its limit, and the
+ * worker is ended if it does not. Returns when to look again; other jobs may have the thread by
+ * then, with limits of their own. */
+static uint64_t watch_running(struct link *link)
+{
+    uint64_t now_ns = clock_now_ns(), look_ns = CLOCK_NEVER;
+    const struct link_job *job = &link->running;
+
+    pthread_mutex_lock(&link->mutex);
+    if (job->assignment && now_ns >= job->kill_ns)
+        link_end_for_time(link, job->assignment->chunk->chunk, job->index);
+    if (job->assignment && now_ns >= job->deadline_ns)
+        call_cancel_raise(job->cancel);
+    if (link->taken)
+        look_ns = clock_after(now_ns, SLOW_NS);
+    pthread_mutex_unlock(&link->mutex);
+    return look_ns;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -310,7 +486,8 @@ static void *run(void *argument)
 
     pthread_setname_np(pthread_self(), "link");
     for (;;) {
-        uint64_t look_ns = least(watch_time(link), watch_progress(link));
+        uint64_t look_ns =
+            link->concurrency > 1 ? watch_running(link) : least(watch_time(link), watch_progress(link));
 
         if (wire_wait(items, 3, clock_poll_ms(clock_now_ns(), look_ns)) < 0)
             stop_taking(link);
@@ -337,8 +514,8 @@ static int say_hello(struct link *link)
                 .version = PROTO_VERSION,
                 .role = PROTO_WORKER,
                 .pid = (uint64_t)getpid(),
-                .credit = CREDIT,
-                .concurrency = 1,
+                .credit = link->credit,
+                .concurrency = link->concurrency,
                 .software = proto_text("muster " MUSTER_VERSION),
             },
     };
@@ -361,7 +538,7 @@ static void destroy(struct link *link)
 }
 
 int link_start(const char *endpoint, const char *name, int parent_fd, struct flight_page *flight,
-               struct link **ret_link, struct muster_error *ret_error)
+               unsigned concurrency, struct link **ret_link, struct muster_error *ret_error)
 {
     struct link *link = calloc(1, sizeof *link);
     int result;
@@ -369,6 +546,8 @@ int link_start(const char *endpoint, const char *name, int parent_fd, struct fli
     if (!link)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "worker: out of memory");
     link->flight = flight;
+    link->concurrency = concurrency;
+    link->credit = concurrency > 1 ? concurrency + CREDIT : CREDIT;
     link->parent_fd = parent_fd;
     pthread_mutex_init(&link->mutex, NULL);
     pthread_cond_init(&link->arrived, NULL);
@@ -392,11 +571,11 @@ int link_start(const char *endpoint, const char *name, int parent_fd, struct fli
     return 0;
 }
 
-void link_watch(struct link *link, void (*slow)(void *context, uint64_t seen_ns), void *context)
+void link_watch(struct link *link, const struct link_watcher *watcher, void *context)
 {
     pthread_mutex_lock(&link->mutex);
-    link->slow = slow;
-    link->slow_context = context;
+    link->watcher = watcher;
+    link->watcher_context = context;
     pthread_mutex_unlock(&link->mutex);
     wake(link); /* there may be a chunk by now */
 }

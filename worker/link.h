@@ -5,7 +5,7 @@
  * also enforces the time limit of jobs, by the flight recorder, and tells the executor when a
  * job takes long.
  *
- * Two threads: the executor calls link_take and link_post; all else happens on the link's.
+ * Two threads: the executor's calls what is here; all else happens on the link's.
  */
 #ifndef MUSTER_WORKER_LINK_H
 #define MUSTER_WORKER_LINK_H
@@ -21,7 +21,12 @@ struct link;
 enum {
     ASSIGNMENT_SKIP = 1, /* start no further job of it */
     ASSIGNMENT_LOOK = 2, /* look at the clock: time has passed; the executor clears it */
+    ASSIGNMENT_SOME = 4, /* some of its jobs are cancelled: ask link_begin_some before each */
+    ASSIGNMENT_END = 8,  /* the jobs that run are to end, too */
 };
+
+/* What a job was cancelled to. */
+enum link_drop { LINK_KEEP, LINK_SKIP /* not to start */, LINK_END /* to end if it runs, too */ };
 
 /* A chunk to execute. Made by the link, destroyed by the executor. */
 struct assignment {
@@ -29,29 +34,68 @@ struct assignment {
     const struct proto_chunk *chunk; /* in the frame */
     atomic_uint asked;               /* of the executor, before the next job: ASSIGNMENT_x or 0 */
     struct call_cancel cancel;       /* raised: end the running job */
+    uint8_t *dropped;                /* the link's: an enum link_drop for each job; NULL: none is */
     struct assignment *prev, *next;  /* the link's */
 };
 
+/* What the link tells the executor, on the link's thread; each may be NULL. */
+struct link_watcher {
+    /* Once for every job that takes longer than some 50 ms, with the time at which it was first
+     * seen. For an executor of one job at a time. */
+    void (*slow)(void *context, uint64_t seen_ns);
+    /* Jobs that were taken are cancelled. For an executor of one job at a time again every 50 ms
+     * while it has some that are cancelled by themselves. */
+    void (*cancelled)(void *context);
+    /* There is something to take. */
+    void (*arrived)(void *context);
+};
+
+/* The job that has the thread of an executor of several. */
+struct link_job {
+    struct assignment *assignment; /* NULL: none has */
+    uint64_t index;
+    uint64_t deadline_ns;       /* it is asked to end then; CLOCK_NEVER */
+    uint64_t kill_ns;           /* and its worker is killed then */
+    struct call_cancel *cancel; /* its own */
+};
+
 /* Connects and says HELLO. `flight` and `parent_fd` are borrowed: a pidfd whose process must
- * live for this one to live, or -1. */
+ * live for this one to live, or -1. `concurrency`: jobs that the executor runs at once. */
 int link_start(const char *endpoint, const char *name, int parent_fd, struct flight_page *flight,
-               struct link **ret_link, struct muster_error *ret_error);
+               unsigned concurrency, struct link **ret_link, struct muster_error *ret_error);
 
 /* Ends this worker at once, with all that its jobs started: its whole process group, if it
  * leads one. Async-signal-safe. */
 void link_kill_worker(void);
 
-/* From now on calls `slow`, on the link's thread, once for every job that takes longer than some
- * 50 ms, with the time at which it was first seen. */
-void link_watch(struct link *link, void (*slow)(void *context, uint64_t seen_ns), void *context);
+/* From now on tells the executor; `watcher` is borrowed. */
+void link_watch(struct link *link, const struct link_watcher *watcher, void *context);
 
 /* Waits for the next chunk. 0, or MUSTER_EEND when the coordinator said STOP or is gone. */
 int link_take(struct link *link, struct assignment **ret_assignment);
 
-/* Sends a message about the chunk being executed. Takes *parcel. */
+/* As link_take, for an executor of several jobs, which may hold several assignments; does not
+ * wait: MUSTER_EAGAIN when there is none. */
+int link_try_take(struct link *link, struct assignment **ret_assignment);
+
+/* Whether, and to what, the job `index` of an assignment that was taken is cancelled. */
+enum link_drop link_is_dropped(struct link *link, const struct assignment *assignment, uint64_t index);
+
+/* For an executor of one job at a time, before the job `index`: assignment->cancel is lowered if
+ * it was raised for another job alone. Returns whether this one is not to start. */
+bool link_begin_some(struct link *link, struct assignment *assignment, uint64_t index);
+
+/* For an executor of several jobs: this one has the thread from now on. Of the time that one may
+ * have it, and of what cancels it, the link takes care. */
+void link_run(struct link *link, const struct link_job *job);
+
+/* Ends the worker, because this job did not end in time. */
+__attribute__((noreturn)) void link_end_for_time(struct link *link, uint64_t chunk, uint64_t index);
+
+/* Sends a message about a chunk that was taken. Takes *parcel. */
 void link_post(struct link *link, struct wire_parcel **parcel);
 
-/* The executor is done with the assignment that it took. */
+/* The executor is done with an assignment that it took. */
 void link_release(struct link *link, struct assignment *assignment);
 
 /* Ends the thread. If the coordinator said STOP, waits until what was posted has been sent, for

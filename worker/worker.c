@@ -8,6 +8,7 @@
 #include "base/cores.h"
 #include "base/log.h"
 #include "jobs/registry.h"
+#include "worker/concurrent.h"
 #include "worker/execute.h"
 #include "worker/link.h"
 
@@ -104,21 +105,21 @@ static void flush(void *executor, uint64_t seen_ns)
     executor_flush(executor, seen_ns);
 }
 
-static int serve(const struct worker_options *options, int parent_fd, const struct registry *registry,
-                 struct flight_page *flight, struct muster_error *ret_error)
+static void end_cancelled(void *executor)
 {
-    struct assignment *assignment;
-    struct executor *executor;
-    struct link *link;
-    int result;
+    executor_cancel(executor);
+}
 
-    result = link_start(options->endpoint, options->name, parent_fd, flight, &link, ret_error);
-    if (result != 0)
-        return result;
-    executor = executor_create(registry, link, flight);
-    result = executor ? 0 : MUSTER_ENOMEM;
+/* One job at a time. */
+static int serve_one(struct link *link, const struct registry *registry, struct flight_page *flight)
+{
+    static const struct link_watcher watcher = {.slow = flush, .cancelled = end_cancelled};
+    struct executor *executor = executor_create(registry, link, flight);
+    struct assignment *assignment;
+    int result = executor ? 0 : MUSTER_ENOMEM;
+
     if (executor)
-        link_watch(link, flush, executor);
+        link_watch(link, &watcher, executor);
     atomic_store(&flight->phase, FLIGHT_RUNNING);
     while (result == 0 && link_take(link, &assignment) == 0) {
         result = executor_run(executor, assignment);
@@ -127,6 +128,21 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
     atomic_store(&flight->phase, FLIGHT_STOPPING);
     link_stop(link);
     executor_destroy(executor);
+    return result;
+}
+
+static int serve(const struct worker_options *options, int parent_fd, const struct registry *registry,
+                 struct flight_page *flight, struct muster_error *ret_error)
+{
+    unsigned concurrency = options->concurrency > 1 ? options->concurrency : 1;
+    struct link *link;
+    int result;
+
+    result = link_start(options->endpoint, options->name, parent_fd, flight, concurrency, &link, ret_error);
+    if (result != 0)
+        return result;
+    result = concurrency > 1 ? concurrent_serve(link, registry, flight, concurrency)
+                             : serve_one(link, registry, flight);
     if (result != 0)
         muster_error_set(ret_error, result, "worker: %s", muster_error_name(result));
     return result;

@@ -20,6 +20,8 @@ static const muster_function functions[] = {
     FAULTY(hang, "sleeps forever, deaf to cancellation", "anything; false is returned unharmed"),
     FAULTY(busy, "computes forever, deaf to cancellation", "anything; false is returned unharmed"),
     FAULTY(deaf, "as busy, and ignores every signal it can", "anything; false is returned unharmed"),
+    FAULTY(after, "waits, then crashes, recurses, computes forever or returns the seconds",
+           "[seconds, \"crash\", \"overflow\", \"busy\" or null]"),
     FAULTY(exec, "becomes a program that never ends", "anything; false is returned unharmed"),
     FAULTY(no_files, "takes all descriptors from its process, which dies of it",
            "anything; false is returned unharmed"),

@@ -10,7 +10,8 @@
 
 /* faulty_ends.c: calls that end their process, stop it or do not end. */
 muster_function_run faulty_crash, faulty_unlucky, faulty_overflow, faulty_abort, faulty_exit,
-    faulty_kill_self, faulty_stop_self, faulty_hang, faulty_busy, faulty_deaf, faulty_exec, faulty_no_files;
+    faulty_kill_self, faulty_stop_self, faulty_hang, faulty_busy, faulty_deaf, faulty_after, faulty_exec,
+    faulty_no_files;
 
 /* faulty_values.c: results that are no values, or too large ones; failures. */
 muster_function_run faulty_garbage_type, faulty_garbage_pointer, faulty_garbage_wild, faulty_pid, faulty_deep,

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -151,4 +152,31 @@ int faulty_no_files(muster_call *call, const msgpack_object *argument, msgpack_o
         return 0;
     *ret_result = *argument;
     return setrlimit(RLIMIT_NOFILE, &none) == 0 ? 0 : muster_call_fail(call, "cannot set a limit");
+}
+
+static bool is_word(const msgpack_object *value, const char *word)
+{
+    return value->type == MSGPACK_OBJECT_STR && value->via.str.size == strlen(word) &&
+           memcmp(value->via.str.ptr, word, value->via.str.size) == 0;
+}
+
+int faulty_after(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    const msgpack_object *parts = argument->via.array.ptr;
+    int code;
+
+    if (argument->type != MSGPACK_OBJECT_ARRAY || argument->via.array.size != 2)
+        return muster_call_fail(call, "after takes an array of two");
+    code = muster_call_sleep(call, parts[0].type == MSGPACK_OBJECT_POSITIVE_INTEGER ? (double)parts[0].via.u64
+                                                                                    : parts[0].via.f64);
+    if (code != 0)
+        return code;
+    if (is_word(&parts[1], "crash"))
+        faulty_segfault();
+    if (is_word(&parts[1], "overflow"))
+        return faulty_overflow(call, argument, ret_result);
+    if (is_word(&parts[1], "busy"))
+        return faulty_busy(call, argument, ret_result);
+    *ret_result = parts[0];
+    return 0;
 }

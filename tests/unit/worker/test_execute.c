@@ -27,6 +27,21 @@ void link_post(struct link *link, struct wire_parcel **parcel)
     cr_assert_eq(wire_post(dealer, NULL, parcel), 0);
 }
 
+static uint64_t dropped; /* the job that is cancelled by itself */
+
+enum link_drop link_is_dropped(struct link *link, const struct assignment *assignment, uint64_t index)
+{
+    (void)link;
+    (void)assignment;
+    return index == dropped ? LINK_END : LINK_KEEP;
+}
+
+bool link_begin_some(struct link *link, struct assignment *assignment, uint64_t index)
+{
+    atomic_store(&assignment->cancel.raised, 0);
+    return link_is_dropped(link, assignment, index) != LINK_KEEP;
+}
+
 static int test_fail_odd(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
     if (argument->via.i64 % 2 != 0)
@@ -367,6 +382,28 @@ Test(execute, cancelled_job_says_so)
     cr_assert_eq(frame->message.result.outcome.failure_count, 1);
     cr_assert_eq(frame->message.result.outcome.failures[0].code, MUSTER_ECANCELLED);
     wire_frame_destroy(frame);
+}
+
+Test(execute, job_that_is_cancelled_by_itself_does_not_start_and_its_neighbours_do)
+{
+    struct assignment *assignment = receive_chunk("test.position", 5, 3, 1, (struct slice){0});
+    const struct proto_outcome *outcome;
+    struct wire_frame *frame;
+
+    dropped = 6;
+    atomic_fetch_or(&assignment->asked, ASSIGNMENT_SOME);
+    call_cancel_raise(&assignment->cancel); /* for a job before them */
+    cr_assert_eq(executor_run(executor, assignment), 0);
+    frame = next_result();
+    outcome = &frame->message.result.outcome;
+    cr_assert_eq(outcome->count, 3);
+    cr_assert_eq(outcome->failure_count, 1);
+    cr_assert_eq(outcome->failures[0].index, 6);
+    cr_assert_eq(outcome->failures[0].code, MUSTER_ECANCELLED);
+    cr_assert_eq(value_at(frame, 0).via.u64, 5 << 1 | 1);
+    cr_assert_eq(value_at(frame, 1).via.u64, 7 << 1 | 1);
+    wire_frame_destroy(frame);
+    expect_nothing_more();
 }
 
 Test(execute, flight_recorder_names_the_job_that_runs)

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Workers that run many jobs at once: all results are there, the one job that crashes, overflows
+its stack or takes too long is named, and those that waited beside it do not notice."""
+import json
+import os
+import signal
+
+import harness
+from harness import plugin
+
+FAULTY = ("--plugin", plugin("faulty"))
+WAITS = 400 if harness.SANITIZE else 2000  # jobs that wait at once, of both workers
+
+
+def lines(values):
+    return "".join(f"{json.dumps(value)}\n" for value in values)
+
+
+class Concurrency(harness.Case):
+    def map(self, function, *words, **options):
+        return self.muster("map", function, *FAULTY, "-j", "2", "--concurrency", WAITS, *words, **options)
+
+    def after(self, *words, jobs, **options):
+        """Jobs of the function `after`, given on standard input: [seconds, what then]."""
+        return self.map("after", *words, text=lines(jobs), **options)
+
+
+class Results(Concurrency):
+    def test_jobs_that_wait_together_end_in_order_of_their_arguments(self):
+        jobs = [[0.2 + 0.1 * (number * 7 % 5), None] for number in range(WAITS)]
+        self.assert_ok(self.after(jobs=jobs), lines(seconds for seconds, _ in jobs))
+
+    def test_unordered_results_come_as_jobs_end(self):
+        jobs = [[0.6, None], [0.3, None], [0, None]]
+        self.assert_ok(self.after("--unordered", "--concurrency", "3", "-j", "1", jobs=jobs), lines([0, 0.3, 0.6]))
+
+    def test_thousands_of_jobs_wait_at_once(self):
+        result = self.muster("map", "request", "-j", "2", "--concurrency", "5000", ":::", f"1..{5 * WAITS}")
+        self.assert_ok(result, lines(number * number for number in range(1, 5 * WAITS + 1)))
+        self.assertLess(result.seconds, 20, "of 1 s that they wait together, and not one after another")
+
+    def test_jobs_that_do_not_wait_give_what_they_give_alone(self):
+        self.assert_ok(self.map("echo", ":::", "1..30000"), lines(range(1, 30001)))
+
+    def test_failures_among_results_are_named(self):
+        result = self.map("is_prime", ":::", "1..99", "no", "101..200")
+        self.assert_fails(result, 1, "job 1.100 (argument \"no\"): ", "1 of 200 jobs failed")
+        self.assertEqual(len(result.out.splitlines()), 199)
+
+    def test_times_of_jobs_are_their_own(self):
+        result = self.after("-o", "json", "-j", "1", jobs=[[0.3, None]] * 50)
+        self.assert_ok(result)
+        for line in result.out.splitlines():
+            entry = json.loads(line)
+            self.assertGreaterEqual(entry["wall_us"], 300000)
+            self.assertLess(entry["cpu_us"], 300000, "it waited, and others ran")
+
+
+class Blame(Concurrency):
+    def check_culprit(self, what, reason, *words, waits=0.5):
+        jobs = [[waits, None]] * WAITS
+        jobs[WAITS // 2] = [0.1, what]
+        result = self.after("--crash-limit", "1", *words, jobs=jobs)
+        self.assert_fails(result, 1, f"muster: job 1.{WAITS // 2 + 1} ", reason, f"1 of {WAITS} jobs failed")
+        self.assertEqual(result.out, f"{waits}\n" * (WAITS - 1), str(result))
+        return result
+
+    def test_job_that_crashes_among_thousands_that_wait_is_the_only_one_blamed(self):
+        self.check_culprit("crash", "crashed its worker: killed by SIGSEGV")
+
+    def test_job_that_overflows_its_stack_is_named_with_the_reason(self):
+        self.check_culprit("overflow", "KiB stack that a job has under --concurrency")
+
+    def test_job_that_computes_beyond_its_limit_times_out_alone(self):
+        self.check_culprit("busy", "timed out after 2 s", "--timeout", "2")
+
+    def test_job_that_waits_beyond_its_limit_times_out_and_its_worker_lives_on(self):
+        jobs = [[1, None]] * WAITS
+        jobs[7] = [60, None]
+        result = self.after("--timeout", "5", "--stats", self.home / "stats", jobs=jobs)
+        self.assert_fails(result, 1, "job 1.8 ", "timed out after 5 s")
+        stats = json.loads((self.home / "stats").read_text())
+        self.assertEqual((stats["ok"], stats["crashes"], stats["retried"]), (WAITS - 1, 0, 0))
+
+    def test_job_that_timed_out_is_tried_again(self):
+        result = self.after("--timeout", "0.2", "--retries", "2", "--stats", self.home / "stats",
+                            jobs=[[60, None], [0, None]])
+        self.assert_fails(result, 1, "job 1.1 ", "timed out after 0.2 s")
+        self.assertEqual(json.loads((self.home / "stats").read_text())["retried"], 2)
+
+
+class Ends(Concurrency):
+    def start_waiting(self, *words):
+        """A run with thousands of jobs that wait for long, once they do."""
+        run = self.start("map", "after", *FAULTY, "-j", "2", "--concurrency", WAITS, "--unordered", *words)
+        run.write(lines([[0, None]] + [[2, None]] * (2 * WAITS - 1)))
+        self.assertEqual(run.line(), "0")
+        return run
+
+    def test_interrupt_ends_thousands_that_wait_at_once(self):
+        run = self.start_waiting()
+        run.interrupt()
+        result = run.end(limit=20)
+        self.assert_fails(result, 130, "interrupted")
+
+    def test_worker_that_is_killed_with_thousands_waiting_loses_none_and_runs_none_twice(self):
+        run = self.start_waiting("--stats", self.home / "stats")
+        os.kill(run.children()[0], signal.SIGKILL)
+        result = run.end()
+        self.assert_ok(result, "2\n" * (2 * WAITS - 1))
+        stats = json.loads((self.home / "stats").read_text())
+        self.assertEqual((stats["ok"], stats["failed"], stats["crashes"]), (2 * WAITS, 0, 1))
+
+    def test_halt_ends_those_that_wait(self):
+        jobs = [[30, None]] * WAITS
+        jobs[3] = [0.1, "crash"]
+        result = self.after("--halt", "now,fail=1", "--crash-limit", "1", jobs=jobs, limit=25)
+        self.assert_fails(result, 1, "job 1.4 ")
+
+
+if __name__ == "__main__":
+    harness.main()

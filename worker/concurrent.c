@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The executor of several jobs at once. See concurrent.h.
+ *
+ * Runners are the coroutines: each runs one job after another, until one waits. Only when all
+ * runners wait, more are started, twice as many each time, so that jobs that compute are run by
+ * one. The flight recorder names the job that has the thread; while all wait it names none.
+ */
+#include "worker/concurrent.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/timers.h"
+#include "jobs/coroutine.h"
+#include "jobs/loop.h"
+#include "proto/value.h"
+#include "worker/ended.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+/* Outcomes are held back so long for others to join them, while jobs run and while all wait:
+ * a message then costs some percent of the time. */
+static const uint64_t HOLD_BUSY_NS = 2 * CLOCK_NS_PER_MS;
+static const uint64_t HOLD_IDLE_NS = 200 * CLOCK_NS_PER_US;
+
+/* How long a runner goes on with jobs that do not wait before others have their turn. */
+static const uint64_t SLICE_NS = CLOCK_NS_PER_MS;
+
+/* What a job that passed its time limit has to end when it is asked to: while it runs, and while
+ * it waits for something that cannot be ended (muster_call_block). */
+static const uint64_t RUN_GRACE_NS = 50 * CLOCK_NS_PER_MS;
+static const uint64_t WAIT_GRACE_NS = 250 * CLOCK_NS_PER_MS;
+
+/* What a call's memory begins with. */
+enum { ZONE_BYTES = 512 };
+
+struct runner {
+    struct timer timer; /* first; of the job's limit */
+    struct concurrent *x;
+    struct lot *lot; /* of its job; NULL: it has none */
+    uint32_t place;  /* of its job */
+    uint32_t progress;
+    bool late; /* its job was asked to end, for its limit */
+    bool done; /* its coroutine has ended */
+    uint64_t deadline_ns;
+    uint64_t since_ns, held_ns; /* its job has the thread since, and had it before */
+    struct call_cancel cancel;
+    struct call call;
+    msgpack_zone zone;
+    struct runner *prev, *next; /* of those with a job, or of the spare ones */
+};
+
+struct concurrent {
+    struct link *link;
+    const struct registry *registry;
+    struct flight_page *flight;
+    struct loop *loop;
+    unsigned concurrency;
+    struct lot *lots, *fresh; /* owned; `fresh`: where the next job is, or behind */
+    uint64_t waiting;         /* jobs that have not started */
+    struct runner *busy;      /* that have a job; as fibers of the loop */
+    struct runner *spare;     /* whose coroutine has ended; owned */
+    struct timers timers;
+    struct ended ended;
+    uint64_t resumed_ns; /* when the running runner got the thread */
+    bool over;           /* a lot is: its chunk is to be reported at once */
+    bool stopping;
+    int result;                     /* not 0: the worker must end */
+    atomic_bool arrived, cancelled; /* set by the link's thread */
+};
+
+/* --- who has the thread */
+
+static uint64_t index_of(const struct runner *runner)
+{
+    return runner->lot->assignment->chunk->first + runner->place;
+}
+
+static void take_thread(struct runner *runner, uint64_t now_ns)
+{
+    const struct proto_chunk *chunk = runner->lot->assignment->chunk;
+    struct flight_page *flight = runner->x->flight;
+    struct link_job job = {
+        .assignment = runner->lot->assignment,
+        .index = index_of(runner),
+        .deadline_ns = runner->deadline_ns,
+        .kill_ns = clock_after(runner->deadline_ns > now_ns ? runner->deadline_ns : now_ns, RUN_GRACE_NS),
+        .cancel = &runner->cancel,
+    };
+
+    runner->since_ns = now_ns;
+    if (runner->deadline_ns == CLOCK_NEVER)
+        job.kill_ns = CLOCK_NEVER;
+    link_run(runner->x->link, &job);
+    flight_begin_chunk(flight, chunk->chunk, chunk->attempt, now_ns);
+    atomic_store_explicit(&flight->progress, runner->progress, memory_order_relaxed);
+    flight_begin_job(flight, job.index);
+}
+
+static void leave_thread(struct runner *runner)
+{
+    struct flight_page *flight = runner->x->flight;
+
+    runner->progress = atomic_load_explicit(&flight->progress, memory_order_relaxed);
+    flight_end_job(flight, index_of(runner));
+    link_run(runner->x->link, &(struct link_job){.assignment = NULL});
+}
+
+static void resumed(void *context)
+{
+    struct runner *runner = context;
+
+    runner->x->resumed_ns = clock_now_ns();
+    if (runner->lot)
+        take_thread(runner, runner->x->resumed_ns);
+}
+
+static void suspended(void *context)
+{
+    struct runner *runner = context;
+
+    if (runner->lot) {
+        runner->held_ns += clock_now_ns() - runner->since_ns;
+        leave_thread(runner);
+    }
+    if (runner->done)
+        LL_PREPEND(runner->x->spare, runner);
+}
+
+/* --- jobs */
+
+/* The next job, which the runner then has. */
+static bool begin_next(struct runner *runner)
+{
+    struct concurrent *x = runner->x;
+
+    while (x->fresh && (x->fresh->skipped || x->fresh->started == x->fresh->assignment->chunk->count))
+        x->fresh = x->fresh->next;
+    if (!x->fresh || x->result != 0)
+        return false;
+    runner->lot = x->fresh;
+    runner->place = x->fresh->started++;
+    runner->lot->running++;
+    runner->progress = 0;
+    runner->held_ns = 0;
+    runner->late = false;
+    atomic_store(&runner->cancel.raised, 0);
+    x->waiting--;
+    DL_APPEND(x->busy, runner);
+    return true;
+}
+
+static void end_job(struct runner *runner)
+{
+    struct concurrent *x = runner->x;
+    struct lot *lot = runner->lot;
+
+    timers_remove(&x->timers, &runner->timer);
+    msgpack_zone_clear(&runner->zone);
+    leave_thread(runner);
+    runner->lot = NULL;
+    lot->running--;
+    x->over |= lot_over(lot);
+    DL_DELETE(x->busy, runner);
+}
+
+static int take_argument(struct runner *runner, msgpack_object *ret_argument)
+{
+    struct lot *lot = runner->lot;
+    const struct proto_chunk *chunk = lot->assignment->chunk;
+    const struct slice *payload = &lot->assignment->frame->message.payload;
+    int64_t argument;
+
+    if (chunk->kind == PROTO_LIST)
+        return value_unpack(slice_bytes(payload), payload->size, &lot->offset, &runner->zone, ret_argument);
+    argument = (int64_t)((uint64_t)chunk->argument + runner->place);
+    ret_argument->type = argument < 0 ? MSGPACK_OBJECT_NEGATIVE_INTEGER : MSGPACK_OBJECT_POSITIVE_INTEGER;
+    ret_argument->via.i64 = argument;
+    return 0;
+}
+
+/* Whether the client wants the job no more. */
+static bool is_cancelled(const struct runner *runner, enum link_drop least)
+{
+    struct assignment *assignment = runner->lot->assignment;
+    unsigned asked = atomic_load(&assignment->asked);
+
+    return (asked & ASSIGNMENT_END) ||
+           ((asked & ASSIGNMENT_SOME) &&
+            link_is_dropped(runner->x->link, assignment, index_of(runner)) >= least);
+}
+
+/* What a job that was made to end is told. */
+static int explain_end(const struct runner *runner, char *text, size_t size)
+{
+    const struct proto_chunk *chunk = runner->lot->assignment->chunk;
+    uint32_t progress = atomic_load_explicit(&runner->x->flight->progress, memory_order_relaxed);
+    int used;
+
+    if (runner->deadline_ns == CLOCK_NEVER || clock_now_ns() < runner->deadline_ns ||
+        is_cancelled(runner, LINK_END)) {
+        snprintf(text, size, "%s", muster_error_name(MUSTER_ECANCELLED));
+        return MUSTER_ECANCELLED;
+    }
+    used = snprintf(text, size, "timed out after %.3g s", chunk->timeout_ms / 1e3);
+    if (progress > 0)
+        snprintf(text + used, size - (size_t)used, ", at %u%%", progress / 10);
+    return MUSTER_ETIMEOUT;
+}
+
+/* Calls the function, with clocks around it. */
+static int call_function(struct runner *runner, struct fiber *fiber, const msgpack_object *argument,
+                         struct outcome *outcome, msgpack_object *ret_value)
+{
+    struct concurrent *x = runner->x;
+    bool timings = runner->lot->assignment->chunk->timings;
+    uint64_t began_cpu_ns = timings ? fiber_cpu_ns(fiber) : 0, now_ns;
+
+    if (runner->deadline_ns != CLOCK_NEVER &&
+        timers_add(&x->timers, &runner->timer, runner->deadline_ns) != 0)
+        return MUSTER_ENOMEM;
+    outcome->code = call_run(&runner->call, runner->lot->function, argument, ret_value);
+    now_ns = clock_now_ns();
+    outcome->wall_ns = now_ns - outcome->began_ns;
+    outcome->held_ns = runner->held_ns + (now_ns - runner->since_ns);
+    outcome->cpu_ns = timings ? fiber_cpu_ns(fiber) - began_cpu_ns : 0;
+    if (outcome->code == MUSTER_ECANCELLED)
+        outcome->code = explain_end(runner, runner->call.text, sizeof runner->call.text);
+    return 0;
+}
+
+/* As execute.c does it: what the function left behind may crash the worker only when it is encoded
+ * or freed, so the job ends after that. */
+static int run_job(struct runner *runner, struct fiber *fiber)
+{
+    struct concurrent *x = runner->x;
+    const struct proto_chunk *chunk = runner->lot->assignment->chunk;
+    struct outcome outcome = {.lot = runner->lot, .place = runner->place, .began_ns = clock_now_ns()};
+    const char *text = runner->call.text;
+    msgpack_object argument, value;
+    int result = 0;
+
+    runner->deadline_ns =
+        chunk->timeout_ms ? clock_after(outcome.began_ns, chunk->timeout_ms * CLOCK_NS_PER_MS) : CLOCK_NEVER;
+    take_thread(runner, outcome.began_ns);
+    outcome.code = take_argument(runner, &argument);
+    if (outcome.code != 0) {
+        text = muster_error_name(outcome.code);
+    } else if (!runner->lot->function) {
+        outcome.code = MUSTER_ENOTFOUND;
+        text = "this worker does not have the function";
+    } else if (is_cancelled(runner, LINK_SKIP)) {
+        outcome.code = MUSTER_ECANCELLED;
+        text = muster_error_name(outcome.code);
+    } else {
+        result = call_function(runner, fiber, &argument, &outcome, &value);
+    }
+    if (result == 0)
+        result = ended_add(&x->ended, &outcome, &value, text);
+    end_job(runner);
+    return result;
+}
+
+/* --- reports */
+
+static void release(struct concurrent *x, struct lot *lot)
+{
+    if (x->fresh == lot)
+        x->fresh = lot->next;
+    DL_DELETE(x->lots, lot);
+    link_release(x->link, lot->assignment);
+    free(lot);
+}
+
+/* A chunk that was cancelled, and of which nothing ended since the last report. */
+static int report_nothing(struct concurrent *x, const struct lot *lot)
+{
+    const struct proto_chunk *chunk = lot->assignment->chunk;
+    int result = report_begin(&x->ended.report, chunk, chunk->first, clock_now_ns());
+
+    return result == 0 ? report_post(&x->ended.report, chunk, true, x->link) : result;
+}
+
+/* Reports all that ended, and lets go of chunks that are over. */
+static void report(struct concurrent *x)
+{
+    struct lot *lot, *next;
+
+    if (x->result == 0)
+        x->result = ended_report(&x->ended, x->link);
+    if (!x->over)
+        return;
+    x->over = false;
+    DL_FOREACH_SAFE(x->lots, lot, next) {
+        if (!lot_over(lot))
+            continue;
+        if (!lot->finished && x->result == 0)
+            x->result = report_nothing(x, lot);
+        release(x, lot);
+    }
+}
+
+/* --- runners */
+
+static void run_jobs(struct fiber *fiber, void *context)
+{
+    struct runner *runner = context;
+    struct concurrent *x = runner->x;
+
+    loop_call_init(fiber, &runner->call, &runner->zone, &runner->cancel, &x->flight->progress);
+    while (begin_next(runner)) {
+        int result = run_job(runner, fiber);
+        uint64_t now_ns = clock_now_ns(), held_ns = now_ns - x->resumed_ns;
+
+        if (x->result == 0)
+            x->result = result;
+        if (held_ns >= HOLD_BUSY_NS || ended_due(&x->ended, now_ns, HOLD_BUSY_NS))
+            report(x);
+        if (held_ns >= SLICE_NS)
+            loop_yield(fiber);
+    }
+    runner->done = true;
+}
+
+static struct runner *create_runner(struct concurrent *x)
+{
+    struct runner *runner = calloc(1, sizeof *runner);
+
+    if (!runner || !msgpack_zone_init(&runner->zone, ZONE_BYTES)) {
+        free(runner);
+        return NULL;
+    }
+    runner->x = x;
+    return runner;
+}
+
+static void destroy_runner(struct runner *runner)
+{
+    msgpack_zone_destroy(&runner->zone);
+    free(runner);
+}
+
+/* 0, or MUSTER_ENOMEM when there is no memory for one more. */
+static int start_runner(struct concurrent *x)
+{
+    struct runner *runner = x->spare;
+
+    if (runner)
+        LL_DELETE(x->spare, runner);
+    else
+        runner = create_runner(x);
+    if (!runner)
+        return MUSTER_ENOMEM;
+    runner->done = false;
+    if (loop_start(x->loop, run_jobs, runner) != 0) {
+        destroy_runner(runner);
+        return MUSTER_ENOMEM;
+    }
+    return 0;
+}
+
+/* Starts as many as are worth it: one when none could go on, and as many again as wait. Without
+ * memory for all, those that there are do. */
+static void start_runners(struct concurrent *x)
+{
+    uint64_t fibers = loop_fibers(x->loop), ready = loop_ready(x->loop);
+    uint64_t wanted = fibers - ready + 1;
+
+    if (wanted > x->waiting)
+        wanted = x->waiting;
+    if (wanted > x->concurrency - fibers)
+        wanted = x->concurrency - fibers;
+    for (; ready < wanted; ready++)
+        if (start_runner(x) != 0) {
+            if (loop_fibers(x->loop) == 0)
+                x->result = MUSTER_ENOMEM;
+            return;
+        }
+}
+
+/* --- what happens */
+
+static void take_chunk(struct concurrent *x, struct assignment *assignment)
+{
+    const struct proto_text *name = &assignment->chunk->function;
+    struct lot *lot = calloc(1, sizeof *lot);
+
+    if (!lot) {
+        x->result = MUSTER_ENOMEM;
+        return;
+    }
+    lot->assignment = assignment;
+    lot->function = registry_find(x->registry, name->bytes, name->size);
+    DL_APPEND(x->lots, lot);
+    if (!x->fresh)
+        x->fresh = lot;
+    x->waiting += assignment->chunk->count;
+    atomic_store(&x->cancelled, true); /* it may be by now */
+}
+
+static void take_chunks(struct concurrent *x)
+{
+    struct assignment *assignment;
+    int result = 0;
+
+    if (!atomic_exchange(&x->arrived, false))
+        return;
+    while (x->result == 0 && (result = link_try_take(x->link, &assignment)) == 0)
+        take_chunk(x, assignment);
+    x->stopping |= result == MUSTER_EEND;
+}
+
+/* Jobs of chunks that were cancelled do not start, and those that wait wake up. */
+static void take_cancels(struct concurrent *x)
+{
+    struct runner *runner;
+    struct lot *lot;
+
+    if (!atomic_exchange(&x->cancelled, false))
+        return;
+    DL_FOREACH(x->lots, lot) {
+        if (lot->skipped || !(atomic_load(&lot->assignment->asked) & ASSIGNMENT_SKIP))
+            continue;
+        lot->skipped = true;
+        x->waiting -= lot->assignment->chunk->count - lot->started;
+        x->over |= lot_over(lot);
+    }
+    DL_FOREACH(x->busy, runner)
+        if (is_cancelled(runner, LINK_END))
+            call_cancel_raise(&runner->cancel);
+    loop_cancelled(x->loop);
+}
+
+/* Jobs that wait beyond their limit are asked to end, and then made to. Whoever could go on has
+ * not had the time to end yet. */
+static void end_late(struct concurrent *x)
+{
+    uint64_t now_ns = clock_now_ns();
+    struct timer *timer;
+
+    while (x->result == 0 && (timer = timers_take_due(&x->timers, now_ns))) {
+        struct runner *runner = (struct runner *)timer;
+
+        if (runner->late && loop_ready(x->loop) == 0)
+            link_end_for_time(x->link, runner->lot->assignment->chunk->chunk, index_of(runner));
+        runner->late = true;
+        call_cancel_raise(&runner->cancel);
+        loop_cancelled(x->loop);
+        x->result = timers_add(&x->timers, timer, clock_after(now_ns, WAIT_GRACE_NS));
+    }
+}
+
+/* When there is something to do for which nobody calls. */
+static uint64_t deadline(const struct concurrent *x)
+{
+    uint64_t deadline_ns = timers_deadline(&x->timers);
+    uint64_t report_ns = x->ended.count ? clock_after(x->ended.oldest_ns, HOLD_IDLE_NS) : CLOCK_NEVER;
+
+    return deadline_ns < report_ns ? deadline_ns : report_ns;
+}
+
+static bool goes_on(const struct concurrent *x)
+{
+    return x->result == 0 && !(x->stopping && !x->lots && loop_fibers(x->loop) == 0);
+}
+
+static void serve(struct concurrent *x)
+{
+    while (goes_on(x)) {
+        unsigned ready;
+
+        take_chunks(x);
+        take_cancels(x);
+        end_late(x);
+        start_runners(x);
+        ready = loop_ready(x->loop);
+        if (x->over || (ready == 0 && loop_fibers(x->loop) == 0 && x->ended.count > 0) ||
+            ended_due(&x->ended, clock_now_ns(), ready ? HOLD_BUSY_NS : HOLD_IDLE_NS))
+            report(x);
+        if (goes_on(x))
+            loop_turn(x->loop, deadline(x));
+    }
+}
+
+/* --- life */
+
+static void chunk_arrived(void *context)
+{
+    struct concurrent *x = context;
+
+    atomic_store(&x->arrived, true);
+    loop_wake(x->loop);
+}
+
+static void jobs_cancelled(void *context)
+{
+    struct concurrent *x = context;
+
+    atomic_store(&x->cancelled, true);
+    loop_wake(x->loop);
+}
+
+/* Of the signal handler: the page of this process. */
+static struct flight_page *overflowed_flight;
+
+static void note_overflow(size_t stack_bytes)
+{
+    flight_overflow(overflowed_flight, stack_bytes);
+}
+
+static void destroy(struct concurrent *x)
+{
+    struct runner *runner, *next;
+
+    loop_destroy(x->loop);
+    LL_FOREACH_SAFE(x->spare, runner, next)
+        destroy_runner(runner);
+    ended_fini(&x->ended);
+    timers_fini(&x->timers);
+}
+
+static int prepare(struct concurrent *x)
+{
+    static const struct loop_watcher watcher = {.resumed = resumed, .suspended = suspended};
+    struct muster_error error;
+    int result = loop_create(&watcher, &x->loop, &error);
+
+    if (result == 0 && (result = ended_init(&x->ended)) != 0)
+        loop_destroy(x->loop);
+    overflowed_flight = x->flight;
+    if (result == 0 && coroutine_watch_overflow(note_overflow) != 0)
+        log_error("worker: an overflow of a stack will be a plain SIGSEGV: %s", strerror(errno));
+    return result;
+}
+
+int concurrent_serve(struct link *link, const struct registry *registry, struct flight_page *flight,
+                     unsigned concurrency)
+{
+    static const struct link_watcher watcher = {.cancelled = jobs_cancelled, .arrived = chunk_arrived};
+    struct concurrent x = {
+        .link = link, .registry = registry, .flight = flight, .concurrency = concurrency, .arrived = true};
+    int result = prepare(&x);
+
+    if (result != 0) {
+        link_stop(link);
+        return result;
+    }
+    link_watch(link, &watcher, &x);
+    atomic_store(&flight->phase, FLIGHT_RUNNING);
+    serve(&x);
+    atomic_store(&flight->phase, FLIGHT_STOPPING);
+    link_stop(link);
+    if (x.result == 0) /* else jobs wait that nobody will go on with; the process ends */
+        destroy(&x);
+    return x.result;
+}

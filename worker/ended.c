@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From outcomes in any order to reports of neighbours. See ended.h.
+ */
+#include "worker/ended.h"
+
+#include "base/clock.h"
+#include "proto/codec.h"
+#include "proto/value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int ended_init(struct ended *ended)
+{
+    *ended = (struct ended){.count = 0};
+    if (report_init(&ended->report) != 0)
+        return MUSTER_ENOMEM;
+    if (!msgpack_zone_init(&ended->texts, 1024)) {
+        report_fini(&ended->report);
+        return MUSTER_ENOMEM;
+    }
+    msgpack_sbuffer_init(&ended->values);
+    return 0;
+}
+
+void ended_fini(struct ended *ended)
+{
+    free(ended->list);
+    msgpack_sbuffer_destroy(&ended->values);
+    msgpack_zone_destroy(&ended->texts);
+    report_fini(&ended->report);
+}
+
+static int set_failure(struct ended *ended, struct outcome *outcome, int code, const char *text)
+{
+    struct proto_text view = proto_text(text);
+    char *copy = msgpack_zone_malloc(&ended->texts, view.size ? view.size : 1);
+
+    if (!copy)
+        return MUSTER_ENOMEM;
+    memcpy(copy, view.bytes, view.size);
+    outcome->code = code;
+    outcome->text = (struct proto_text){.bytes = copy, .size = view.size};
+    ended->failures++;
+    return 0;
+}
+
+int ended_add(struct ended *ended, const struct outcome *outcome, const msgpack_object *value,
+              const char *text)
+{
+    struct outcome *added;
+    struct muster_error error;
+    int code;
+
+    if (ended->count == ended->capacity) {
+        size_t capacity = ended->capacity ? 2 * ended->capacity : 256;
+        struct outcome *list = reallocarray(ended->list, capacity, sizeof *list);
+
+        if (!list)
+            return MUSTER_ENOMEM;
+        ended->list = list;
+        ended->capacity = capacity;
+    }
+    added = &ended->list[ended->count];
+    *added = *outcome;
+    added->offset = ended->values.size;
+    if (outcome->code != 0) {
+        code = set_failure(ended, added, outcome->code, text);
+    } else {
+        code = value_pack(value, &ended->values, &error);
+        added->size = ended->values.size - added->offset;
+        if (code != 0 && code != MUSTER_ENOMEM)
+            code = set_failure(ended, added, code, error.text);
+    }
+    if (code != 0)
+        return code;
+    ended->held_ns += outcome->held_ns;
+    if (ended->count++ == 0)
+        ended->oldest_ns = outcome->began_ns + outcome->wall_ns;
+    return 0;
+}
+
+bool ended_due(const struct ended *ended, uint64_t now_ns, uint64_t hold_ns)
+{
+    return ended->count > 0 &&
+           (ended->values.size >= PROTO_BLOCK_BYTES || ended->failures >= PROTO_REPORT_FAILURES_MAX ||
+            now_ns >= clock_after(ended->oldest_ns, hold_ns));
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct outcome *x = a, *y = b;
+    uint64_t chunk_x = x->lot->assignment->chunk->chunk, chunk_y = y->lot->assignment->chunk->chunk;
+
+    if (chunk_x != chunk_y)
+        return chunk_x < chunk_y ? -1 : 1;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+/* Most often they ended in order. */
+static void sort(struct ended *ended)
+{
+    for (size_t i = 1; i < ended->count; i++)
+        if (compare(&ended->list[i - 1], &ended->list[i]) > 0) {
+            qsort(ended->list, ended->count, sizeof *ended->list, compare);
+            return;
+        }
+}
+
+/* How many of the outcomes from `run` on are of neighbours, and fit one report. */
+static size_t count_neighbours(const struct outcome *run, const struct outcome *end)
+{
+    size_t count = 1, bytes = run->size;
+    uint32_t failures = run->code != 0;
+
+    while (run + count < end && run[count].lot == run->lot && run[count].place == run->place + count &&
+           bytes < PROTO_BLOCK_BYTES && failures < PROTO_REPORT_FAILURES_MAX) {
+        bytes += run[count].size;
+        failures += run[count].code != 0;
+        count++;
+    }
+    return count;
+}
+
+static uint64_t earliest(const struct outcome *run, size_t count)
+{
+    uint64_t began_ns = run->began_ns;
+
+    for (size_t i = 1; i < count; i++)
+        if (run[i].began_ns < began_ns)
+            began_ns = run[i].began_ns;
+    return began_ns;
+}
+
+/* Puts one outcome behind those that the report has. */
+static int put(struct ended *ended, const struct proto_chunk *chunk, const struct outcome *outcome,
+               double share)
+{
+    struct report *report = &ended->report;
+    uint64_t *timing = report->timings + PROTO_TIMINGS * (size_t)report->outcome.count;
+
+    if (chunk->timings) {
+        timing[0] = outcome->wall_ns ? outcome->began_ns - report->outcome.began_ns : 0;
+        timing[1] = outcome->wall_ns;
+        timing[2] = outcome->cpu_ns;
+    }
+    report->outcome.count++;
+    report->outcome.execute_ns += outcome->wall_ns;
+    report->outcome.cpu_ns +=
+        outcome->cpu_ns ? outcome->cpu_ns : (uint64_t)(share * (double)outcome->held_ns);
+    if (outcome->code != 0)
+        return report_failure(report, chunk->first + outcome->place, outcome->code, outcome->text.bytes,
+                              outcome->text.size);
+    return msgpack_sbuffer_write(&report->values, ended->values.data + outcome->offset, outcome->size) == 0
+               ? 0
+               : MUSTER_ENOMEM;
+}
+
+/* Of the time for which jobs had the thread since the last report, the part that it ran. */
+static double take_share(struct ended *ended)
+{
+    uint64_t cpu_ns = clock_thread_cpu_ns(), used_ns = cpu_ns - ended->reported_cpu_ns;
+
+    ended->reported_cpu_ns = cpu_ns;
+    return used_ns < ended->held_ns ? (double)used_ns / (double)ended->held_ns : 1;
+}
+
+int ended_report(struct ended *ended, struct link *link)
+{
+    const struct outcome *run = ended->list, *end = run + ended->count;
+    double share = take_share(ended);
+    int result = 0;
+
+    sort(ended);
+    while (run < end && result == 0) {
+        struct lot *lot = run->lot;
+        const struct proto_chunk *chunk = lot->assignment->chunk;
+        size_t count = count_neighbours(run, end);
+
+        result = report_begin(&ended->report, chunk, chunk->first + run->place, earliest(run, count));
+        for (size_t i = 0; i < count && result == 0; i++)
+            result = put(ended, chunk, &run[i], share);
+        run += count;
+        lot->finished = lot_over(lot) && (run == end || run->lot != lot);
+        if (result == 0)
+            result = report_post(&ended->report, chunk, lot->finished, link);
+    }
+    ended->count = ended->failures = 0;
+    ended->held_ns = 0;
+    msgpack_sbuffer_clear(&ended->values);
+    if (ended->values.alloc > 4 * PROTO_BLOCK_BYTES) /* one large value is not kept room for */
+        msgpack_sbuffer_destroy(&ended->values);
+    msgpack_zone_clear(&ended->texts);
+    return result;
+}
