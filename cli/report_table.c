@@ -38,7 +38,10 @@ static void add_row(struct table *table, const struct compare_row *row)
         table_add_time(table, row->overhead_us_per_job * 1e-6);
     add_count(table, row->voluntary_switches);
     add_count(table, row->involuntary_switches);
-    table_add_time(table, row->stall_s);
+    if (row->stall_s > 0)
+        table_add_time(table, row->stall_s);
+    else
+        table_add(table, "-"); /* the model does not tell */
 }
 
 int report_table(const struct compare_report *report, const char *function, unsigned rounds,

@@ -16,12 +16,18 @@
 /* What is not this much faster than inline does not pay: less is within the noise of a run. */
 static const double PAYS = 1.05;
 
+/* One core for all jobs that compute: less than this, whatever the noise. */
+static const double ON_ONE_CORE = 1.25;
+
 /* What is slower than another by no more than this is as good. */
 static const double AS_GOOD = 0.9;
 
 /* Where nothing pays: a job below this is itself the reason, since handing out one job by
  * itself, without others in its chunk, costs about as much. */
 static const double SHORT_JOB_S = 10e-6;
+
+/* What coroutines must gain over one job for each worker to be given the credit. */
+static const double MANY = 1.5;
 
 /* A run this short is mostly start and noise. */
 static const double SHORT_RUN_S = 1e-3;
@@ -34,6 +40,9 @@ static const double ALWAYS_WAITING = 0.01;
 
 /* A share of inline's time that other programs took and that is worth a word. */
 static const double DISTURBED = 0.1;
+
+/* And one from which on it is not said why models differ. */
+static const double TOO_DISTURBED = 0.25;
 
 enum { WORDS_BYTES = 32 };
 
@@ -225,7 +234,7 @@ static void say_who_computes(struct sentence *sentence, const struct compare_rep
 {
     const struct compare_row *threads = find(report, MUSTER_THREADS), *gil = find(report, MUSTER_GIL),
                              *loop = find(report, MUSTER_LOOP), *processes = find(report, MUSTER_PROCESSES);
-    bool locked = gil && !pays(gil);
+    bool locked = gil && gil->speedup < ON_ONE_CORE;
     char words[WORDS_BYTES];
 
     if (pays(threads))
@@ -234,9 +243,9 @@ static void say_who_computes(struct sentence *sentence, const struct compare_rep
     if (locked)
         say(sentence, "%snder an interpreter lock (gil) one thread computes at a time%s",
             pays(threads) ? " u" : " U", pays(processes) ? ", and only processes help." : ".");
-    if (loop && !pays(loop))
+    if (loop && loop->speedup < ON_ONE_CORE && report->computing >= 1)
         say(sentence, " An event loop has one thread to compute with, and does not help.");
-    else if (loop && report->computing < 1)
+    else if (pays(loop) && report->computing < 1)
         say(sentence, " An event loop helps, as far as they wait.");
     if (threads && !pays(threads) && pays(processes))
         say(sentence, " Only processes help%s: threads wait for something they share, such as memory.",
@@ -261,7 +270,7 @@ static void say_who_waits(struct sentence *sentence, const struct compare_report
     if (pays(threads))
         say(sentence, " Threads help as far as they go, each waiting for one job%s.",
             pays(gil) ? ", also under an interpreter lock (gil), which is free meanwhile" : "");
-    if (pays(processes) && processes->concurrency > 1)
+    if (processes && processes->concurrency > 1 && processes->speedup >= MANY * processes->workers)
         say(sentence, " Processes of %u coroutines each wait for many jobs and compute on every core.",
             processes->concurrency);
 }
@@ -302,8 +311,23 @@ static void say_doubts(struct sentence *sentence, const struct compare_report *r
         say(sentence, " All of it took inline %s: more jobs would tell more.", words);
     }
     if (baseline->delay_s > DISTURBED * baseline->wall_s)
-        say(sentence, " Other programs had the core for %.0f%% of inline's time: these figures are rough.",
-            100 * baseline->delay_s / baseline->wall_s);
+        say(sentence, " Other programs had the core for %.0f%% of inline's time: %s.",
+            100 * baseline->delay_s / baseline->wall_s,
+            baseline->delay_s > TOO_DISTURBED * baseline->wall_s
+                ? "these figures say little, compare again when the machine is quiet"
+                : "these figures are rough");
+}
+
+/* What helped and what did not, and the reason. */
+static void say_why(struct sentence *sentence, const struct compare_report *report)
+{
+    if (!pays(best_of(report)) && (find(report, MUSTER_THREADS) || find(report, MUSTER_PROCESSES)))
+        say_nothing_paid(sentence, report);
+    else if (report->computing < IO_BOUND)
+        say_who_waits(sentence, report);
+    else
+        say_who_computes(sentence, report);
+    say_oversubscribed(sentence, report);
 }
 
 void verdict_write(struct compare_report *report)
@@ -325,12 +349,7 @@ void verdict_write(struct compare_report *report)
     say_cost(&sentence, report);
     say(&sentence, ".");
     say_kind(&sentence, report);
-    if (!pays(best_of(report)) && (find(report, MUSTER_THREADS) || find(report, MUSTER_PROCESSES)))
-        say_nothing_paid(&sentence, report);
-    else if (report->computing < IO_BOUND)
-        say_who_waits(&sentence, report);
-    else
-        say_who_computes(&sentence, report);
-    say_oversubscribed(&sentence, report);
+    if (report->rows[0].delay_s <= TOO_DISTURBED * report->rows[0].wall_s)
+        say_why(&sentence, report);
     say_doubts(&sentence, report);
 }

@@ -237,11 +237,43 @@ Test(verdict, failures_are_not_passed_over)
 Test(verdict, busy_machine_is_said_to_blur_the_figures)
 {
     start(10, 1.0, 1, 2);
-    add(MUSTER_THREADS, 2, 0.3);
-    report.rows[0].delay_s = 0.4;
-    expect_said(" Other programs had the core for 40% of inline's time: these figures are rough.");
+    add(MUSTER_THREADS, 2, 0.5);
+    report.rows[0].delay_s = 0.2;
+    expect_said(" Other programs had the core for 20% of inline's time: these figures are rough.");
+    expect_said(" Threads help");
     report.rows[0].delay_s = 0.05;
     expect_not_said("Other programs had");
+}
+
+Test(verdict, figures_that_say_little_are_not_explained)
+{
+    start(10, 1.0, 1, 2);
+    add(MUSTER_THREADS, 2, 1.1);
+    add(MUSTER_GIL, 2, 1.2);
+    add(MUSTER_PROCESSES, 2, 0.4);
+    report.rows[0].delay_s = 0.6;
+    expect_said(
+        " Other programs had the core for 60% of inline's time: these figures say little, compare again "
+        "when the machine is quiet.");
+    expect_not_said("help");
+}
+
+Test(verdict, noise_does_not_free_the_lock)
+{
+    start(1000, 1.0, 1, 2);
+    add(MUSTER_THREADS, 2, 0.5);
+    add(MUSTER_GIL, 2, 0.93);
+    add(MUSTER_LOOP, 1, 0.94);
+    expect_said(
+        " under an interpreter lock (gil) one thread computes at a time. An event loop has one thread");
+}
+
+Test(verdict, coroutines_that_gain_nothing_get_no_credit)
+{
+    start(1000, 10.0, 0.1, 2);
+    add(MUSTER_LOOP, 1, 1.0)->concurrency = 10000;
+    add(MUSTER_PROCESSES, 2, 5.0)->concurrency = 100;
+    expect_not_said("coroutines");
 }
 
 Test(verdict, inline_alone_has_nothing_to_be_compared_with)
