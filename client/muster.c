@@ -86,14 +86,46 @@ static bool is_duration(double seconds)
            (seconds == 0 || (seconds >= TIMEOUT_MIN_S && seconds <= PROTO_TIMEOUT_MS_MAX / 1000.0));
 }
 
+/* What a coordinator that runs already has of its own. */
+static int check_connection(const struct muster_options *options, struct muster_error *ret_error)
+{
+    const char *what = options->workers        ? "workers"
+                       : options->start        ? "a start method"
+                       : options->functions    ? "functions of this program"
+                       : options->concurrency  ? "a concurrency"
+                       : options->memory_bytes ? "a memory limit"
+                       : options->pin          ? "pinning"
+                       : options->warm         ? "warming up"
+                                               : NULL;
+
+    if (!options->coordinator)
+        return 0;
+    if (options->model != MUSTER_PROCESSES)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a coordinator needs the model 'processes', not '%s'",
+                                muster_model_name(options->model));
+    if (what)
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID,
+            "%s: that is set where the coordinator is started, not where it is connected to", what);
+    if (strncmp(options->coordinator, "ipc://", 6) != 0 || !options->coordinator[6])
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "'%s' is no endpoint of a coordinator: ipc://PATH", options->coordinator);
+    return 0;
+}
+
 /* Fills the defaults into *ret_options. */
 static int check_options(const struct muster_options *options, struct muster_options *ret_options,
                          struct muster_error *ret_error)
 {
     struct muster_options checked = *options;
+    int code;
 
     if (!ops_of(checked.model))
         return muster_error_set(ret_error, MUSTER_EINVALID, "no model of number %d", (int)checked.model);
+    code = check_connection(options, ret_error);
+    if (code != 0)
+        return code;
     if (checked.workers == 0)
         checked.workers = muster_cores() < PROTO_WORKERS_MAX ? muster_cores() : PROTO_WORKERS_MAX;
     if (checked.workers > PROTO_WORKERS_MAX)
@@ -151,19 +183,21 @@ static int add_functions(struct muster *m, struct muster_error *ret_error)
     return registry_add(m->registry, m->options.functions, "the calling program", ret_error);
 }
 
-/* Fills the worker program in, which only `processes` that spawns cannot do without. */
+/* Fills the worker program in, which nothing needs but `processes` that spawns its own workers. */
 static int find_program(struct muster *m, struct muster_error *ret_error)
 {
+    bool needed =
+        m->options.model == MUSTER_PROCESSES && m->options.start == MUSTER_SPAWN && !m->options.coordinator;
     int code;
 
     if (m->options.worker_program)
         return 0;
-    if (m->options.model != MUSTER_PROCESSES && m->options.plugin_count == 0)
+    if (!needed && m->options.plugin_count == 0)
         return 0;
     code = program_find(program_installed(), secure_getenv("PATH"), m->program, ret_error);
     if (code == 0)
         m->options.worker_program = m->program;
-    return m->options.model == MUSTER_PROCESSES && m->options.start == MUSTER_SPAWN ? code : 0;
+    return needed ? code : 0;
 }
 
 /* A plug-in may crash as it loads: a child tries it first where there is a program to do it. */

@@ -79,11 +79,18 @@ struct muster_options {
     /* processes: jobs that each worker runs at once, as coroutines; 0: 1. loop: at most so
      * many at once; 0: MUSTER_LOOP_CONCURRENCY. At most 20000. */
     unsigned concurrency;
-    unsigned crash_limit;  /* processes: worker deaths until a job is quarantined; 0: 3 */
-    double heartbeat_s;    /* processes: a worker silent for so long is killed; 0: 5 s */
+    unsigned crash_limit; /* processes: worker deaths until a job is quarantined; 0: 3 */
+    /* processes: a worker silent for so long is killed, and a `coordinator` that takes so long to
+     * answer when it is connected to is none; 0: 5 s */
+    double heartbeat_s;
     uint64_t memory_bytes; /* processes: data of a worker (RLIMIT_DATA), 64 MiB at least; 0: no limit */
     bool pin;              /* threads, gil, processes: worker k on the k-th core, round robin */
     bool warm;             /* muster_open returns when all workers are ready */
+    /* processes: the endpoint ("ipc://...") of a coordinator that runs; NULL: one of its own. Its
+     * workers are its business: workers, start, functions, concurrency, memory_bytes, pin and warm
+     * are 0. Of plug-ins only the names of their functions are of use, where workers have them
+     * too. When it ends, whatever is under way fails with MUSTER_ELOST. */
+    const char *coordinator;
     /* The muster command, which `processes` starts as its workers; NULL: the one that was
      * installed with the library, else the first in PATH, else MUSTER_EINVALID. Every model
      * first has it load each plug-in, so that a plug-in that crashes as it loads is an error

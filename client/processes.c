@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * The model `processes`: a coordinator in a thread of this process, and the connection of the
- * caller's thread to it.
+ * The model `processes`: a coordinator in a thread of this process, or one that runs in another,
+ * and the connection of the caller's thread to it.
  */
 #include "client/processes.h"
 
+#include "base/clock.h"
 #include "client/forkserver.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 enum {
@@ -18,6 +20,9 @@ enum {
      * replaced. And of all else: sockets, wake-ups, the lock, epoll. */
     WORKER_DESCRIPTORS = 4,
     OTHER_DESCRIPTORS = 32,
+
+    /* How long a coordinator of another process gets to hear that this client leaves. */
+    LAST_WORDS_MS = 1000,
 };
 
 /* libzmq aborts when it runs out of descriptors, so it must not. */
@@ -40,6 +45,11 @@ static int check_descriptors(unsigned workers, struct muster_error *ret_error)
     free(fds);
     if (error == 0)
         return 0;
+    if (workers == 0)
+        return muster_error_set(ret_error, MUSTER_ELIMIT,
+                                "a connection needs %u file descriptors and only %u can be had: a higher "
+                                "limit (ulimit -n)",
+                                needed, had);
     return muster_error_set(
         ret_error, MUSTER_ELIMIT,
         "%u workers need %u file descriptors and only %u can be had: fewer workers (-j), or a "
@@ -47,7 +57,7 @@ static int check_descriptors(unsigned workers, struct muster_error *ret_error)
         workers, needed, had);
 }
 
-static int connect_client(struct processes *p, struct muster_error *ret_error)
+static int say_hello(struct processes *p, struct muster_error *ret_error)
 {
     struct proto_message hello = {
         .type = PROTO_HELLO,
@@ -59,42 +69,80 @@ static int connect_client(struct processes *p, struct muster_error *ret_error)
                 .software = proto_text("libmuster " MUSTER_VERSION),
             },
     };
-    int result;
 
-    result = wire_open_dealer(p->context, COORDINATOR_OWNER, &p->mailbox.wire, ret_error);
+    if (wire_send(p->mailbox.wire, NULL, &hello) != 0)
+        return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot reach the coordinator");
+    return 0;
+}
+
+/* To the coordinator of this process. */
+static int connect_owner(struct processes *p, struct muster_error *ret_error)
+{
+    int result = wire_open_dealer(p->context, COORDINATOR_OWNER, &p->mailbox.wire, ret_error);
+
     if (result == 0)
         result = wire_connect(p->mailbox.wire, COORDINATOR_INPROC, ret_error);
-    if (result == 0)
-        result = wire_open_fd(p->mailbox.wire, ret_error);
-    if (result == 0 && wire_send(p->mailbox.wire, NULL, &hello) != 0)
-        result = muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot reach the coordinator");
     return result;
 }
 
-static int wait_welcome(struct processes *p, struct muster_error *ret_error)
+/* To one of another process, under a name that nobody had before. */
+static int connect_guest(struct processes *p, const char *endpoint, struct muster_error *ret_error)
+{
+    char name[PROTO_PEER_NAME_MAX + 1];
+    uint64_t chance;
+    int result;
+
+    if (getrandom(&chance, sizeof chance, 0) != sizeof chance)
+        return muster_error_system(ret_error, errno, "cannot make up a name for a client");
+    snprintf(name, sizeof name, "libmuster-%ld-%016llx", (long)getpid(), (unsigned long long)chance);
+    result = wire_open_dealer(p->context, name, &p->mailbox.wire, ret_error);
+    if (result == 0)
+        result = wire_watch(p->mailbox.wire, ret_error);
+    if (result == 0)
+        result = wire_connect(p->mailbox.wire, endpoint, ret_error);
+    return result;
+}
+
+/* The answer to HELLO, if it has come; else MUSTER_EAGAIN. */
+static int take_welcome(struct processes *p, struct muster_error *ret_error)
+{
+    struct wire_frame *frame;
+    int result = wire_receive(p->mailbox.wire, &frame);
+
+    if (result == MUSTER_EAGAIN)
+        return result;
+    if (result != 0)
+        return muster_error_set(ret_error, result, "the coordinator: %s", muster_error_name(result));
+    if (frame->error.code != 0) {
+        result = muster_error_set(ret_error, frame->error.code, "the coordinator sent %s", frame->error.text);
+    } else if (frame->message.type == PROTO_ERROR) {
+        result = muster_error_set(ret_error, frame->message.error.code, "%.*s",
+                                  (int)frame->message.error.text.size, frame->message.error.text.bytes);
+    } else if (frame->message.type != PROTO_WELCOME || frame->message.welcome.version != PROTO_VERSION) {
+        result = muster_error_set(ret_error, MUSTER_EVERSION, "the coordinator speaks another version");
+    } else {
+        p->workers = frame->message.welcome.workers;
+        p->welcome = true;
+    }
+    wire_frame_destroy(frame);
+    return result;
+}
+
+/* Waits for WELCOME until then. */
+static int wait_welcome(struct processes *p, uint64_t deadline_ns, struct muster_error *ret_error)
 {
     struct wire_poll item = {.wire = p->mailbox.wire};
+    int result;
 
-    for (;;) {
-        struct wire_frame *frame;
-        int result = wire_receive(p->mailbox.wire, &frame);
+    while ((result = take_welcome(p, ret_error)) == MUSTER_EAGAIN) {
+        uint64_t now_ns = clock_now_ns();
 
-        if (result == MUSTER_EAGAIN) {
-            if (wire_wait(&item, 1, -1) < 0)
-                return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot wait for the coordinator");
-            continue;
-        }
-        if (result != 0)
-            return muster_error_set(ret_error, result, "the coordinator: %s", muster_error_name(result));
-        if (frame->message.type == PROTO_ERROR)
-            result = muster_error_set(ret_error, frame->message.error.code, "%.*s",
-                                      (int)frame->message.error.text.size, frame->message.error.text.bytes);
-        else if (frame->message.type != PROTO_WELCOME)
-            result = MUSTER_EAGAIN;
-        wire_frame_destroy(frame);
-        if (result != MUSTER_EAGAIN)
-            return result;
+        if (now_ns >= deadline_ns)
+            return muster_error_set(ret_error, MUSTER_ELOST, "the coordinator does not answer");
+        if (wire_wait(&item, 1, clock_poll_ms(now_ns, deadline_ns)) < 0)
+            return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot wait for the coordinator");
     }
+    return result;
 }
 
 static void processes_close(struct model *model, struct task **ended)
@@ -102,20 +150,19 @@ static void processes_close(struct model *model, struct task **ended)
     struct processes *p = (struct processes *)model;
 
     processes_end_tasks(p, MUSTER_ECANCELLED, muster_error_name(MUSTER_ECANCELLED), ended);
-    if (p->coordinator) {
+    if (p->coordinator || p->welcome)
         wire_send(p->mailbox.wire, NULL, &(struct proto_message){.type = PROTO_STOP});
-        coordinator_stop(p->coordinator);
-    }
-    wire_close(p->mailbox.wire, 0);
+    coordinator_stop(p->coordinator);
+    wire_close(p->mailbox.wire, !p->coordinator && p->welcome && !p->mailbox.lost.code ? LAST_WORDS_MS : 0);
     wire_context_destroy(p->context);
     forkserver_stop(p->forkserver);
     free(p);
 }
 
-static int processes_open(const struct muster_options *options, const struct registry *registry,
-                          struct model **ret_model, struct muster_error *ret_error)
+/* Starts a coordinator of its own and waits until it is ready, which it says itself if it fails. */
+static int open_own(struct processes *p, const struct muster_options *options,
+                    const struct registry *registry, struct muster_error *ret_error)
 {
-    struct processes *p = calloc(1, sizeof *p);
     struct coordinator_options coordinator_options = {
         .program = options->worker_program,
         .workers = options->workers,
@@ -127,6 +174,56 @@ static int processes_open(const struct muster_options *options, const struct reg
         .pin = options->pin,
         .warm = options->warm,
     };
+    int result = check_descriptors(options->workers, ret_error);
+
+    if (result == 0 && options->start == MUSTER_FORK) {
+        result = forkserver_start(registry, options->memory_bytes, options->concurrency, &p->forkserver,
+                                  ret_error);
+        coordinator_options.launcher = result == 0 ? forkserver_launcher(p->forkserver) : NULL;
+    }
+    if (result == 0)
+        result = wire_context_create(&p->context, ret_error);
+    if (result == 0) /* before there is one: once it runs, it has to be told to stop */
+        result = connect_owner(p, ret_error);
+    if (result == 0)
+        result = coordinator_start(&coordinator_options, p->context, &p->coordinator, ret_error);
+    if (result == 0)
+        result = say_hello(p, ret_error);
+    if (result == 0)
+        result = wait_welcome(p, CLOCK_NEVER, ret_error);
+    return result;
+}
+
+/* Connects to one that runs. */
+static int open_other(struct processes *p, const struct muster_options *options,
+                      struct muster_error *ret_error)
+{
+    uint64_t deadline_ns = clock_after(clock_now_ns(), (uint64_t)(options->heartbeat_s * 1e9));
+    struct muster_error error;
+    int result = check_descriptors(0, ret_error);
+
+    if (result == 0)
+        result = wire_context_create(&p->context, ret_error);
+    if (result == 0)
+        result = connect_guest(p, options->coordinator, ret_error);
+    if (result != 0)
+        return result;
+    result = say_hello(p, &error);
+    if (result == 0)
+        result = wait_welcome(p, deadline_ns, &error);
+    if (result == MUSTER_ELOST)
+        return muster_error_set(ret_error, result,
+                                "no coordinator answers at %s: it has ended, or the endpoint is wrong",
+                                options->coordinator);
+    if (result != 0)
+        return muster_error_set(ret_error, result, "%s: %s", options->coordinator, error.text);
+    return 0;
+}
+
+static int processes_open(const struct muster_options *options, const struct registry *registry,
+                          struct model **ret_model, struct muster_error *ret_error)
+{
+    struct processes *p = calloc(1, sizeof *p);
     struct task *none = NULL;
     int result;
 
@@ -135,20 +232,10 @@ static int processes_open(const struct muster_options *options, const struct reg
     p->model.ops = &model_processes;
     p->crash_limit = options->crash_limit;
     p->tasks.outlet = (struct stream_outlet){.mailbox = &p->mailbox, .crash_limit = options->crash_limit};
-    result = check_descriptors(options->workers, ret_error);
-    if (result == 0 && options->start == MUSTER_FORK) {
-        result = forkserver_start(registry, options->memory_bytes, options->concurrency, &p->forkserver,
-                                  ret_error);
-        coordinator_options.launcher = result == 0 ? forkserver_launcher(p->forkserver) : NULL;
-    }
+    result =
+        options->coordinator ? open_other(p, options, ret_error) : open_own(p, options, registry, ret_error);
     if (result == 0)
-        result = wire_context_create(&p->context, ret_error);
-    if (result == 0)
-        result = coordinator_start(&coordinator_options, p->context, &p->coordinator, ret_error);
-    if (result == 0)
-        result = connect_client(p, ret_error);
-    if (result == 0)
-        result = wait_welcome(p, ret_error);
+        result = wire_open_fd(p->mailbox.wire, ret_error);
     if (result != 0) {
         processes_close(&p->model, &none);
         return result;

@@ -23,11 +23,13 @@ struct tasks {
 struct processes {
     struct model model;              /* first */
     struct wire_context *context;    /* owned */
-    struct coordinator *coordinator; /* owned */
+    struct coordinator *coordinator; /* owned; NULL when it is another process's */
     struct forkserver *forkserver;   /* owned; NULL where workers are spawned */
     struct mailbox mailbox;          /* to the coordinator; the caller's thread's */
     struct tasks tasks;
     uint32_t crash_limit;
+    uint32_t workers; /* of the coordinator */
+    bool welcome;     /* it said so */
 };
 
 /* The `map` of the model; see model.h. */

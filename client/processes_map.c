@@ -433,6 +433,7 @@ int processes_map(struct model *model, const muster_function *function, const st
     }
     m.began_ns = clock_now_ns();
     stall_begin(&m.stall, m.began_ns);
+    summary->workers = p->workers;
     processes_flush(p);
     submit(&m);
     while (!m.ended) {

@@ -37,6 +37,9 @@ struct coordinator_options {
 int coordinator_start(const struct coordinator_options *options, struct wire_context *context,
                       struct coordinator **ret_coordinator, struct muster_error *ret_error);
 
+/* Where clients of other processes may connect, "ipc://..."; as long as it runs. */
+const char *coordinator_endpoint(const struct coordinator *coordinator);
+
 /* Waits for the thread, which ends once the owner has sent STOP. Takes NULL. */
 void coordinator_stop(struct coordinator *coordinator);
 

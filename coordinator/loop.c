@@ -249,6 +249,11 @@ int coordinator_start(const struct coordinator_options *options, struct wire_con
     return 0;
 }
 
+const char *coordinator_endpoint(const struct coordinator *coordinator)
+{
+    return coordinator->nest.endpoint;
+}
+
 void coordinator_stop(struct coordinator *coordinator)
 {
     if (!coordinator)
