@@ -100,7 +100,7 @@ static void count(void *context, muster_future *future)
 
 int main(int argc, char **argv)
 {
-    struct muster_options options = {.workers = 2, .functions = &table,
+    struct muster_options options = {.workers = 2, .functions = &table, .start = MUSTER_FORK,
                                      .worker_program = argc > 2 ? argv[2] : NULL};
     msgpack_object number = {.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = 15};
     struct muster_job fib = {.function = "fib", .argument = &number};
@@ -280,7 +280,7 @@ class Library(harness.Case):
         self.compile(PROGRAM_FUTURES, shared, *self.pkg_config("muster"))
         self.compile_static(static, PROGRAM_FUTURES)
         for program in (shared, static):
-            for model in ("inline", "threads", "gil", "loop"):
+            for model in ("inline", "threads", "gil", "loop", "processes"):
                 result = self.start(model, self.installed, command=str(program),
                                     env={"LD_LIBRARY_PATH": str(self.libraries)}).end()
                 self.assert_ok(result, "305\nhalf takes an even integer, 1 call\n")
