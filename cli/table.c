@@ -31,10 +31,11 @@ void table_init(struct table *table, const char *const *headings, size_t columns
 
 void table_add(struct table *table, const char *format, ...)
 {
+    char *cell = next_cell(table);
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(next_cell(table), TABLE_CELL_BYTES, format, arguments);
+    vsnprintf(cell, TABLE_CELL_BYTES, format, arguments);
     va_end(arguments);
 }
 

@@ -21,7 +21,6 @@
 #include "jobs/random.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,24 +116,35 @@ static int link_places(struct field *field, struct muster_error *ret_error)
     return 0;
 }
 
-/* Whether the mapping that begins at or below `base` has huge pages, by what the kernel says. */
+/* Whether the line of smaps is the head of the mapping that `base` is in: "FIRST-LAST ...". */
+static bool is_head(const char *line, const void *base, bool *ret_inside)
+{
+    char *end;
+    uintptr_t first = strtoull(line, &end, 16), last;
+
+    if (end == line || *end != '-')
+        return false;
+    last = strtoull(end + 1, &end, 16);
+    if (*end != ' ')
+        return false;
+    *ret_inside = (uintptr_t)base >= first && (uintptr_t)base < last;
+    return true;
+}
+
+/* Whether the mapping that `base` is in has huge pages, by what the kernel says. */
 static bool has_huge_pages(const void *base)
 {
+    static const char label[] = "AnonHugePages:";
     FILE *file = fopen("/proc/self/smaps", "re");
-    uintptr_t first, last;
-    unsigned long kilobytes = 0;
-    bool inside = false;
+    bool inside = false, has = false;
     char line[512];
 
-    while (file && fgets(line, sizeof line, file)) {
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &first, &last) == 2)
-            inside = (uintptr_t)base >= first && (uintptr_t)base < last;
-        else if (inside && sscanf(line, "AnonHugePages: %lu kB", &kilobytes) == 1)
-            break;
-    }
+    while (file && !has && fgets(line, sizeof line, file))
+        if (!is_head(line, base, &inside) && inside && strncmp(line, label, strlen(label)) == 0)
+            has = strtoull(line + strlen(label), NULL, 10) > 0;
     if (file)
         fclose(file);
-    return kilobytes > 0;
+    return has;
 }
 
 static int field_init(struct field *field, size_t bytes, size_t place_bytes, bool huge,
