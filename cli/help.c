@@ -49,6 +49,19 @@ static const char help_muster[] =
     "      --chunk N|auto    Jobs that travel together. auto, the default, aims at\n" \
     "                        a few milliseconds of work.\n"
 
+#define HELP_MODELS                                                                     \
+    "Models\n"                                                                          \
+    "  inline      One job after another, in this process: what the others are\n"       \
+    "              measured by.\n"                                                      \
+    "  threads     A pool of threads in this process: parallel, nothing encoded, and\n" \
+    "              no protection: a crash ends all.\n"                                  \
+    "  gil         The same pool under one lock that is handed over every 5 ms, as\n"   \
+    "              Python's: jobs that wait overlap, jobs that compute do not.\n"       \
+    "  loop        One thread and a coroutine for each job: thousands of waits\n"       \
+    "              overlap, and one job that computes keeps all others waiting.\n"      \
+    "  processes   Worker processes: parallel, what goes in and out is encoded, a\n"    \
+    "              crash costs one job, and a job can be ended.\n"
+
 #define HELP_CONCURRENCY                                                               \
     "      --concurrency K   Jobs that each worker of processes runs at once, as\n"    \
     "                        coroutines on one thread, so that their waits overlap;\n" \
@@ -76,11 +89,7 @@ static const char help_map[] =
     "  arguments: an ARG that is spelled as an option of map must be quoted as JSON.\n"
     "\n"
     "Running\n" HELP_WORKERS
-    "      --model MODEL     processes (the default), threads, gil (threads under one\n"
-    "                        interpreter lock), loop (one thread, on which jobs that\n"
-    "                        wait let others run), or inline: one after another in\n"
-    "                        this process. Only processes survive a crash and can\n"
-    "                        end a job.\n" HELP_CONCURRENCY HELP_CHUNK
+    "      --model MODEL     How jobs are run: see Models. Default: processes.\n" HELP_CONCURRENCY HELP_CHUNK
     "      --timeout SECONDS End a job that takes longer; it has failed.\n"
     "      --retries N       Try a job that failed or timed out up to N times more.\n"
     "      --crash-limit N   Give a job up that killed its worker N times. Default 3.\n"
@@ -89,7 +98,8 @@ static const char help_map[] =
     "      --memory SIZE     Data a worker may allocate: bytes, or with k, M, G; at\n"
     "                        least 64M.\n"
     "      --heartbeat SECONDS\n"
-    "                        Kill a worker that is silent for so long. Default 5.\n" HELP_PIN HELP_PLUGIN "\n"
+    "                        Kill a worker that is silent for so long. Default 5.\n" HELP_PIN HELP_PLUGIN
+    "\n" HELP_MODELS "\n"
     "Output\n"
     "  -o, --output FORMAT   text (the default): the result of a job that succeeded;\n"
     "                        json: an object for every job: job, argument, result or\n"
@@ -138,7 +148,8 @@ static const char help_compare[] =
     "                        a page that needs no network.\n"
     "  -o, --output FORMAT   text (the default): a table and what it means; json: an\n"
     "                        object with all of it: function, cores, rounds, rows,\n"
-    "                        failures, sentence, and timelines where asked for.\n" HELP_PROGRESS "\n"
+    "                        failures, sentence, and timelines where asked for.\n" HELP_PROGRESS
+    "\n" HELP_MODELS "\n"
     "Columns\n"
     "  wall, CPU       time from the first job to the last; CPU time of all processes\n"
     "  speedup         wall of inline / wall\n"

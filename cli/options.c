@@ -406,6 +406,12 @@ static bool takes_arguments(enum verb verb)
     return verb == VERB_MAP || verb == VERB_COMPARE;
 }
 
+/* Whether one worker of the model can run several jobs at once. */
+static bool has_coroutines(enum muster_model model)
+{
+    return model == MUSTER_LOOP || model == MUSTER_PROCESSES;
+}
+
 static int check(const struct options *options, enum verb verb, struct muster_error *ret_error)
 {
     bool maps = takes_arguments(verb);
@@ -417,6 +423,12 @@ static int check(const struct options *options, enum verb verb, struct muster_er
         return muster_error_set(ret_error, MUSTER_EINVALID, "it takes no arguments after ::: or ::::");
     if (verb == VERB_WORKER && options->function)
         return muster_error_set(ret_error, MUSTER_EINVALID, "unexpected word '%s'", options->function);
+    if (verb == VERB_MAP && options->open.concurrency > 0 && !has_coroutines(options->open.model))
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID,
+            "--concurrency needs the model 'processes' or 'loop': under '%s' each worker runs "
+            "one job at a time",
+            muster_model_name(options->open.model));
     return 0;
 }
 

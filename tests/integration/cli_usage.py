@@ -186,6 +186,15 @@ class Help(harness.Case):
             self.assertTrue(result.out.startswith(f"usage: muster {verb} "), result.out)
             self.assertEqual([line for line in result.out.splitlines() if len(line) > 80], [])
 
+    def test_every_model_is_explained_where_one_can_be_chosen(self):
+        said = self.muster("map", "noop", "--model", "no-such", ":::", "1").err
+        models = said.split("there are:")[1].split(";")[0].split()
+        self.assertIn("processes", models)
+        for verb in ("map", "compare"):
+            text = self.muster(verb, "--help").out
+            for model in models:
+                self.assertRegex(text, rf"\n  {model} +\w[^\n]+", f"{verb}: {model}")
+
     def test_its_examples_work(self):
         for words in (["map", "nqueens", ":::", "8..10"], ["map", "primes", ":::", "[0,4999]", "[5000,9999]"],
                       ["map", "noop", ":::", "1..10000", "-o", "none"],

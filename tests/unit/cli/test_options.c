@@ -152,6 +152,17 @@ Test(options, bad_values_name_the_option_and_what_it_got)
     expect_refused(VERB_WORKER, "worker --cpu -1", "--cpu -1: ");
 }
 
+Test(options, concurrency_of_a_model_without_coroutines_is_ignored)
+{
+    expect_refused(VERB_MAP, "map f --concurrency 2 --model threads",
+                   "needs the model 'processes' or 'loop'");
+    expect_refused(VERB_MAP, "map f --model gil --concurrency 2", "under 'gil'");
+    expect_refused(VERB_MAP, "map f --concurrency 2 --model inline", "under 'inline'");
+    expect_ok(VERB_MAP, "map f --concurrency 2 --model loop");
+    expect_ok(VERB_MAP, "map f --concurrency 2");
+    expect_ok(VERB_COMPARE, "compare f --models threads --concurrency 2");
+}
+
 Test(options, every_value_arrives)
 {
     expect_ok(VERB_MAP,
