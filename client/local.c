@@ -255,7 +255,7 @@ struct feed_jobs local_run(struct local_runner *runner, struct local_batch *run,
         if (!run_job(runner, run, chunk, chunk->ended))
             break;
         chunk->ended++;
-        if (runner->guard)
+        if (runner->guard && chunk->ended < chunk->jobs.count)
             runner->guard->pass(runner);
         if (chunk->bytes >= CHUNK_BYTES || (run->cut_late && clock_read_ns(CLOCK_MONOTONIC_COARSE) >= cut_ns))
             break;

@@ -122,7 +122,7 @@ void pool_run_tasks(struct worker *worker)
         local_run_task(runner, task);
         atomic_store_explicit(&worker->over, i + 1, memory_order_relaxed);
         push(worker->pool, task);
-        if (runner->guard)
+        if (runner->guard && i + 1 < worker->hand_count)
             runner->guard->pass(runner);
     }
     if (runner->guard)
