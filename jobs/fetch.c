@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     CONNECTIONS_MAX = 8, /* kept by one thread: one is used at a time, the others wait idle */
@@ -21,7 +22,9 @@ enum {
 /* One thread's. */
 struct fetcher {
     const struct curl *curl;
-    CURLM *multi;
+    CURLM *multi;              /* owned */
+    pid_t process;             /* that made it */
+    struct fetcher *inherited; /* of the process that this one was forked from; NULL: none */
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -41,13 +44,15 @@ static void create_key(void)
     key_status = pthread_key_create(&key, fetcher_destroy);
 }
 
-static struct fetcher *fetcher_create(const struct curl *curl)
+static struct fetcher *fetcher_create(const struct curl *curl, struct fetcher *inherited)
 {
     struct fetcher *fetcher = malloc(sizeof *fetcher);
 
     if (!fetcher)
         return NULL;
     fetcher->curl = curl;
+    fetcher->process = getpid();
+    fetcher->inherited = inherited;
     fetcher->multi = curl->multi_init();
     if (fetcher->multi &&
         curl->multi_setopt(fetcher->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_MAX) == CURLM_OK &&
@@ -57,7 +62,8 @@ static struct fetcher *fetcher_create(const struct curl *curl)
     return NULL;
 }
 
-/* This thread's, made with its first fetch. */
+/* This thread's, made with its first fetch; and anew after a fork, since the connections of the
+ * one that was inherited are still the parent's. */
 static int fetcher_get(muster_call *call, struct fetcher **ret_fetcher)
 {
     const struct curl *curl;
@@ -68,8 +74,8 @@ static int fetcher_get(muster_call *call, struct fetcher **ret_fetcher)
         return muster_call_fail(call, "%s", error.text);
     pthread_once(&once, create_key);
     fetcher = key_status == 0 ? pthread_getspecific(key) : NULL;
-    if (!fetcher && key_status == 0)
-        fetcher = fetcher_create(curl);
+    if (key_status == 0 && (!fetcher || fetcher->process != getpid()))
+        fetcher = fetcher_create(curl, fetcher);
     if (!fetcher)
         return muster_call_fail(call, "cannot fetch: out of memory");
     *ret_fetcher = fetcher;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fetching in fibers of a loop, from a server of this process that says what it was asked to:
- * fetches that wait together, one after the other, for ever, and in vain. What servers do
- * wrong: tests/integration/fetch.py.
+ * Fetching, in fibers of a loop and where it blocks, from a server of this process that says what
+ * it was asked to: fetches that wait together, one after the other, for ever, and in vain.
+ * What servers do wrong: tests/integration/fetch.py.
  */
 #include "base/clock.h"
 #include "jobs/fetch.h"
@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CHECK(condition)                                                                  \
@@ -111,6 +112,24 @@ static void *serve_one_connection(void *context)
         ++*count;
     }
     close(connection);
+    return NULL;
+}
+
+/* Serves two connections at once, one request each, then waits for their ends. */
+static void *serve_two_connections(void *context)
+{
+    int connections[2];
+
+    (void)context;
+    for (int i = 0; i < 2; i++) {
+        connections[i] = accept_one();
+        CHECK(read_request(connections[i]));
+        send_answer(connections[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        CHECK(!read_request(connections[i]));
+        close(connections[i]);
+    }
     return NULL;
 }
 
@@ -321,6 +340,46 @@ static void fetch_that_fails_takes_others_with_it(void)
     pthread_join(server, NULL);
 }
 
+static void fetch_and_check(void)
+{
+    struct call_cancel cancel = {0};
+    struct visitor visitor = {.request = {.url = url, .on_body = take, .context = &visitor}};
+
+    call_init(&visitor.call, NULL, &cancel, NULL);
+    visitor.code = fetch_blocking(&visitor.call.base, &visitor.request);
+    check_hello(&visitor);
+}
+
+static void *fetch_fork_and_fetch(void *context)
+{
+    pid_t child;
+    int status;
+
+    (void)context;
+    fetch_and_check();
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        fetch_and_check();
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return NULL;
+}
+
+/* On a thread: its connection is closed when it ends, which the server waits for. */
+static void forked_child_uses_the_connection_of_its_parent(void)
+{
+    pthread_t server, client;
+
+    listen_on_loopback();
+    CHECK(pthread_create(&server, NULL, serve_two_connections, NULL) == 0);
+    CHECK(pthread_create(&client, NULL, fetch_fork_and_fetch, NULL) == 0);
+    pthread_join(client, NULL);
+    pthread_join(server, NULL);
+    close(listener);
+}
+
 int main(void)
 {
     unsetenv("http_proxy");
@@ -331,5 +390,6 @@ int main(void)
     cancelled_fetch_goes_on();
     time_limit_is_passed_over();
     fetch_that_fails_takes_others_with_it();
+    forked_child_uses_the_connection_of_its_parent();
     return 0;
 }
