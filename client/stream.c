@@ -197,7 +197,8 @@ void stream_cancel(struct stream *stream, struct task *task)
         put_out(stream->outlet, task);
         return;
     }
-    if (stream->cancel_count > 0 && task->index == stream->cancel_first + stream->cancel_count) {
+    if (stream->cancel_count > 0 && stream->cancel_count < PROTO_CHUNK_JOBS_MAX &&
+        task->index == stream->cancel_first + stream->cancel_count) {
         stream->cancel_count++;
         return;
     }

@@ -450,6 +450,30 @@ static void thousands_of_cancelled_tasks_leave_the_others_alone(void)
     bench_close(&bench);
 }
 
+/* Their arguments are less than is granted at once. */
+static void more_neighbours_than_one_message_may_name_are_cancelled(void)
+{
+    enum { TASKS = PROTO_CHUNK_JOBS_MAX + 500 };
+    static struct task *tasks[TASKS];
+    struct bench bench;
+
+    bench_open(&bench, 1);
+    for (int i = 0; i < TASKS; i++)
+        tasks[i] = submit(&bench, "wait_file", text(gate));
+    while (((struct processes *)bench.model)->tasks.recent->queued > 0) {
+        CHECK(is_readable(&bench, WAIT_MS));
+        CHECK(ops->dispatch(bench.model, &bench.handed, NULL) == 0);
+    }
+    for (int i = 0; i < TASKS; i++)
+        ops->cancel(bench.model, tasks[i]);
+    await_all(&bench);
+    CHECK(bench.cancelled == TASKS);
+    submit(&bench, "echo", number(1));
+    await_all(&bench);
+    CHECK(bench.succeeded == 1);
+    bench_close(&bench);
+}
+
 static void a_task_that_has_ended_is_not_cancelled(void)
 {
     struct bench bench;
@@ -568,6 +592,7 @@ int main(void)
         many_kinds_of_tasks_are_told_apart,
         a_long_task_does_not_bloat_the_table_of_those_behind_it,
         thousands_of_cancelled_tasks_leave_the_others_alone,
+        more_neighbours_than_one_message_may_name_are_cancelled,
         a_task_that_has_ended_is_not_cancelled,
         closing_cancels_what_waits_and_what_runs,
         workers_that_do_not_start_fail_the_tasks,
