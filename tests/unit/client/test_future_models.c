@@ -17,6 +17,7 @@ static const struct setting {
     {MUSTER_INLINE, false},
     {MUSTER_THREADS, true},
     {MUSTER_GIL, true},
+    {MUSTER_PROCESSES, true},
 };
 
 static muster *m;

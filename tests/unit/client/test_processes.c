@@ -474,6 +474,24 @@ static void more_neighbours_than_one_message_may_name_are_cancelled(void)
     bench_close(&bench);
 }
 
+static void a_running_task_is_asked_to_end_and_its_neighbours_run(void)
+{
+    struct task *running, *tasks[20];
+    struct bench bench;
+
+    bench_open(&bench, 1);
+    running = submit(&bench, "wait_file", text(gate));
+    CHECK(!is_readable(&bench, 0) || ops->dispatch(bench.model, &bench.handed, NULL) == 0);
+    for (int i = 0; i < 20; i++)
+        tasks[i] = submit(&bench, "wait_file", text("/dev/null"));
+    for (int i = 1; i < 20; i += 2)
+        ops->cancel(bench.model, tasks[i]);
+    ops->cancel(bench.model, running);
+    await_all(&bench);
+    CHECK(bench.succeeded == 10 && bench.cancelled == 11);
+    bench_close(&bench);
+}
+
 static void a_task_that_has_ended_is_not_cancelled(void)
 {
     struct bench bench;
@@ -593,6 +611,7 @@ int main(void)
         a_long_task_does_not_bloat_the_table_of_those_behind_it,
         thousands_of_cancelled_tasks_leave_the_others_alone,
         more_neighbours_than_one_message_may_name_are_cancelled,
+        a_running_task_is_asked_to_end_and_its_neighbours_run,
         a_task_that_has_ended_is_not_cancelled,
         closing_cancels_what_waits_and_what_runs,
         workers_that_do_not_start_fail_the_tasks,
