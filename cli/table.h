@@ -8,7 +8,7 @@
 
 #include "cli/output.h"
 
-enum { TABLE_COLUMNS_MAX = 12, TABLE_LINES_MAX = 40, TABLE_CELL_BYTES = 64 };
+enum { TABLE_COLUMNS_MAX = 12, TABLE_LINES_MAX = 40, TABLE_CELL_BYTES = 192 };
 
 struct table {
     size_t columns, lines; /* the headings are a line */

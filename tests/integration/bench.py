@@ -56,6 +56,7 @@ class Memory(harness.Case):
             self.assertIsNone(figures[name]["value"])
             self.assertIn("/nonexistent (--dir): No such file or directory", figures[name]["note"])
         self.assertIsNotNone(figures["process creation"]["value"])
+        self.assertIn("(--dir): No such file or directory\n", self.muster("bench", "memory", "--dir", "/nonexistent").out)
 
     def test_interrupt_leaves_nothing(self):
         reader, terminal = os.openpty()
