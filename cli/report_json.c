@@ -92,23 +92,24 @@ static json_t *make_row(const struct compare_row *row)
     char name[COMPARE_NAME_BYTES];
 
     row_name(row, name);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:f}", //
-                     "name", name,                                                                       //
-                     "model", muster_model_name(row->model),                                             //
-                     "workers", (json_int_t)row->workers,                                                //
-                     "concurrency", (json_int_t)row->concurrency,                                        //
-                     "jobs", (json_int_t)row->jobs,                                                      //
-                     "failed", (json_int_t)row->failed,                                                  //
-                     "wall_s", row->wall_s,                                                              //
-                     "cpu_s", row->cpu_s,                                                                //
-                     "speedup", row->speedup,                                                            //
-                     "ideal_speedup", row->ideal_speedup,                                                //
-                     "efficiency", row->efficiency,                                                      //
-                     "utilization", row->utilization,                                                    //
-                     "overhead_us_per_job", row->overhead_us_per_job,                                    //
-                     "voluntary_switches", (json_int_t)row->voluntary_switches,                          //
-                     "involuntary_switches", (json_int_t)row->involuntary_switches,                      //
-                     "stall_s", row->stall_s);
+    return json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", //
+        "name", name,                                                                            //
+        "model", muster_model_name(row->model),                                                  //
+        "workers", (json_int_t)row->workers,                                                     //
+        "concurrency", (json_int_t)row->concurrency,                                             //
+        "jobs", (json_int_t)row->jobs,                                                           //
+        "failed", (json_int_t)row->failed,                                                       //
+        "wall_s", row->wall_s,                                                                   //
+        "cpu_s", row->cpu_s,                                                                     //
+        "speedup", row->speedup,                                                                 //
+        "ideal_speedup", row->ideal_speedup,                                                     //
+        "efficiency", row->efficiency,                                                           //
+        "utilization", row->utilization,                                                         //
+        "overhead_us_per_job", row->overhead_us_per_job,                                         //
+        "voluntary_switches", (json_int_t)row->voluntary_switches,                               //
+        "involuntary_switches", (json_int_t)row->involuntary_switches,                           //
+        "stall_s", row->stall_s, "spread", row->spread);
 }
 
 static json_t *make_rows(const struct compare_report *report)

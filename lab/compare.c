@@ -273,6 +273,9 @@ static void make_report(struct comparison *comparison)
         qsort(contender->runs, comparison->rounds, sizeof *contender->runs, by_wall);
         report->rows[i] = row_make(contender->model, contender->concurrency, median,
                                    i > 0 ? &report->rows[0] : NULL, report->cores);
+        report->rows[i].spread = (double)(contender->runs[comparison->rounds - 1].summary.wall_ns -
+                                          contender->runs[0].summary.wall_ns) /
+                                 (double)CLOCK_NS_PER_S / report->rows[i].wall_s;
         report->rows[i].timeline = contender->timeline;
         contender->timeline = NULL;
     }

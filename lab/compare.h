@@ -58,6 +58,7 @@ struct compare_row {
     uint64_t voluntary_switches, involuntary_switches; /* a thread waited; had to make room */
     double stall_s;                                    /* the longest that the caller could do nothing else */
     double delay_s; /* time in which the caller's thread was ready and other programs had its core */
+    double spread;  /* (wall of the slowest round - of the fastest) / wall; 0 for one round */
     struct timeline *timeline; /* of another round; owned; NULL when none was wanted */
 };
 

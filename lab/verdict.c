@@ -38,11 +38,12 @@ static const double IO_BOUND = 0.5;
 /* And for less than this, they do next to nothing but wait. */
 static const double ALWAYS_WAITING = 0.01;
 
-/* A share of inline's time that other programs took and that is worth a word. */
-static const double DISTURBED = 0.1;
+/* Shares of inline's time that other programs took: worth a word; and too much to say why models
+ * differ. */
+static const double DISTURBED = 0.1, TOO_DISTURBED = 0.25;
 
-/* And one from which on it is not said why models differ. */
-static const double TOO_DISTURBED = 0.25;
+/* The same for rounds of one model that differ. */
+static const double SPREAD = 0.2, TOO_SPREAD = 0.5;
 
 enum { WORDS_BYTES = 32 };
 
@@ -294,6 +295,39 @@ static void say_oversubscribed(struct sentence *sentence, const struct compare_r
             row->involuntary_switches, 100 * row->efficiency);
 }
 
+/* The model whose rounds differ most. */
+static const struct compare_row *widest_of(const struct compare_report *report)
+{
+    const struct compare_row *widest = &report->rows[0];
+
+    for (size_t i = 1; i < report->count; i++)
+        if (report->rows[i].spread > widest->spread)
+            widest = &report->rows[i];
+    return widest;
+}
+
+/* Whether other programs left figures that explain anything. */
+static bool is_telling(const struct compare_report *report)
+{
+    return report->rows[0].delay_s <= TOO_DISTURBED * report->rows[0].wall_s &&
+           widest_of(report)->spread <= TOO_SPREAD;
+}
+
+static void say_noise(struct sentence *sentence, const struct compare_report *report)
+{
+    const struct compare_row *baseline = &report->rows[0], *widest = widest_of(report);
+    const char *worth = is_telling(report)
+                            ? "these figures are rough"
+                            : "these figures say little, compare again when the machine is quiet";
+
+    if (baseline->delay_s > DISTURBED * baseline->wall_s)
+        say(sentence, " Other programs had the core for %.0f%% of inline's time: %s.",
+            100 * baseline->delay_s / baseline->wall_s, worth);
+    else if (widest->spread > SPREAD)
+        say(sentence, " Rounds of %s differ by %.0f%%: %s.", muster_model_name(widest->model),
+            100 * widest->spread, worth);
+}
+
 /* What the figures are worth. */
 static void say_doubts(struct sentence *sentence, const struct compare_report *report)
 {
@@ -310,12 +344,7 @@ static void say_doubts(struct sentence *sentence, const struct compare_report *r
         write_time(baseline->wall_s, words);
         say(sentence, " All of it took inline %s: more jobs would tell more.", words);
     }
-    if (baseline->delay_s > DISTURBED * baseline->wall_s)
-        say(sentence, " Other programs had the core for %.0f%% of inline's time: %s.",
-            100 * baseline->delay_s / baseline->wall_s,
-            baseline->delay_s > TOO_DISTURBED * baseline->wall_s
-                ? "these figures say little, compare again when the machine is quiet"
-                : "these figures are rough");
+    say_noise(sentence, report);
 }
 
 /* What helped and what did not, and the reason. */
@@ -349,7 +378,7 @@ void verdict_write(struct compare_report *report)
     say_cost(&sentence, report);
     say(&sentence, ".");
     say_kind(&sentence, report);
-    if (report->rows[0].delay_s <= TOO_DISTURBED * report->rows[0].wall_s)
+    if (is_telling(report))
         say_why(&sentence, report);
     say_doubts(&sentence, report);
 }

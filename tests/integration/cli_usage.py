@@ -253,7 +253,7 @@ class Compare(harness.Case):
             self.assertEqual(list(row), [
                 "name", "model", "workers", "concurrency", "jobs", "failed", "wall_s", "cpu_s", "speedup",
                 "ideal_speedup", "efficiency", "utilization", "overhead_us_per_job", "voluntary_switches",
-                "involuntary_switches", "stall_s"])
+                "involuntary_switches", "stall_s", "spread"])
             self.assertEqual(row["jobs"], 20)
 
     def test_lines_are_given_to_every_model(self):

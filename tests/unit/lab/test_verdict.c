@@ -258,6 +258,20 @@ Test(verdict, figures_that_say_little_are_not_explained)
     expect_not_said("help");
 }
 
+Test(verdict, rounds_that_differ_are_said_to_and_not_explained)
+{
+    start(10, 1.0, 1, 2);
+    add(MUSTER_THREADS, 2, 0.5)->spread = 0.3;
+    add(MUSTER_PROCESSES, 2, 0.5)->spread = 0.1;
+    expect_said(" Threads help");
+    expect_said(" Rounds of threads differ by 30%: these figures are rough.");
+    report.rows[2].spread = 0.8;
+    expect_said(
+        " Rounds of processes differ by 80%: these figures say little, compare again when the machine "
+        "is quiet.");
+    expect_not_said("help");
+}
+
 Test(verdict, noise_does_not_free_the_lock)
 {
     start(1000, 1.0, 1, 2);
