@@ -43,7 +43,7 @@ static const double ALWAYS_WAITING = 0.01;
 static const double DISTURBED = 0.1, TOO_DISTURBED = 0.25;
 
 /* The same for rounds of one model that differ. */
-static const double SPREAD = 0.2, TOO_SPREAD = 0.5;
+static const double SPREAD = 0.1, TOO_SPREAD = 0.3;
 
 enum { WORDS_BYTES = 32 };
 
@@ -318,7 +318,7 @@ static void say_noise(struct sentence *sentence, const struct compare_report *re
     const struct compare_row *baseline = &report->rows[0], *widest = widest_of(report);
     const char *worth = is_telling(report)
                             ? "these figures are rough"
-                            : "these figures say little, compare again when the machine is quiet";
+                            : "these figures say little; more jobs, or a quiet machine, would tell more";
 
     if (baseline->delay_s > DISTURBED * baseline->wall_s)
         say(sentence, " Other programs had the core for %.0f%% of inline's time: %s.",

@@ -253,22 +253,21 @@ Test(verdict, figures_that_say_little_are_not_explained)
     add(MUSTER_PROCESSES, 2, 0.4);
     report.rows[0].delay_s = 0.6;
     expect_said(
-        " Other programs had the core for 60% of inline's time: these figures say little, compare again "
-        "when the machine is quiet.");
+        " Other programs had the core for 60% of inline's time: these figures say little; more jobs, or a "
+        "quiet machine, would tell more.");
     expect_not_said("help");
 }
 
 Test(verdict, rounds_that_differ_are_said_to_and_not_explained)
 {
     start(10, 1.0, 1, 2);
-    add(MUSTER_THREADS, 2, 0.5)->spread = 0.3;
-    add(MUSTER_PROCESSES, 2, 0.5)->spread = 0.1;
+    add(MUSTER_THREADS, 2, 0.5)->spread = 0.15;
+    add(MUSTER_PROCESSES, 2, 0.5)->spread = 0.05;
     expect_said(" Threads help");
-    expect_said(" Rounds of threads differ by 30%: these figures are rough.");
+    expect_said(" Rounds of threads differ by 15%: these figures are rough.");
     report.rows[2].spread = 0.8;
-    expect_said(
-        " Rounds of processes differ by 80%: these figures say little, compare again when the machine "
-        "is quiet.");
+    expect_said(" Rounds of processes differ by 80%: these figures say little; more jobs, or a quiet "
+                "machine, would tell more.");
     expect_not_said("help");
 }
 
