@@ -11,6 +11,7 @@
 #include "lab/row.h"
 #include "lab/verdict.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,12 +83,15 @@ static int on_result(void *context, const struct muster_result *result)
 static uint64_t delay_ns(void)
 {
     FILE *file = fopen("/proc/thread-self/schedstat", "re");
-    unsigned long long running, delay = 0;
+    char line[128], *end = line; /* time running, time ready, times run */
+    uint64_t delay = 0;
 
     if (!file)
         return 0;
-    if (fscanf(file, "%llu %llu", &running, &delay) != 2)
-        delay = 0;
+    if (fgets(line, sizeof line, file)) {
+        strtoull(line, &end, 10);
+        delay = strtoull(end, NULL, 10);
+    }
     fclose(file);
     return delay;
 }
@@ -109,10 +113,9 @@ static int judge(const struct run *run, const struct contender *contender,
     if (summary->jobs == 0)
         return muster_error_set(ret_error, MUSTER_EINVALID, "no arguments: there is nothing to compare");
     if (summary->succeeded + summary->failed != comparison->ledger.count)
-        return muster_error_set(ret_error, MUSTER_ESTATE, "%s ran %llu of the %llu jobs",
-                                muster_model_name(contender->model),
-                                (unsigned long long)(summary->succeeded + summary->failed),
-                                (unsigned long long)comparison->ledger.count);
+        return muster_error_set(ret_error, MUSTER_ESTATE, "%s ran %" PRIu64 " of the %zu jobs",
+                                muster_model_name(contender->model), summary->succeeded + summary->failed,
+                                comparison->ledger.count);
     return 0;
 }
 
