@@ -280,6 +280,45 @@ static void a_task_that_waits_for_the_lock_can_be_cancelled(void)
     close(started);
 }
 
+/* Job 1 computes without a check point for as long as the other worker needs to ask for the
+ * lock; job 2, if it comes after that, keeps the lock until job 1 was reported. */
+static int run_first_or_native(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    int opened = 1;
+
+    if (argument->via.u64 == 1) {
+        uint64_t end_ns = clock_now_ns() + 10 * GIL_INTERVAL_NS;
+
+        atomic_store(&through, 1);
+        while (clock_now_ns() < end_ns)
+            ;
+    } else if (atomic_load(&through) == 1) {
+        wait_for_gate(&opened);
+    }
+    return opened == 1 ? job_twice(call, argument, ret_result) : MUSTER_JOB_FAILED;
+}
+
+static void open_gate(struct fixture *f, const struct muster_result *result)
+{
+    (void)f;
+    if (result->index == 1)
+        CHECK(eventfd_write(gate, 1) == 0);
+}
+
+static void a_job_that_ended_is_reported_while_another_keeps_the_lock(void)
+{
+    struct fixture f;
+
+    CHECK((gate = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
+    atomic_store(&through, 0);
+    fixture_open(&f, &model_gil, 2, 2);
+    f.batch.chunk_jobs = 1;
+    f.each = open_gate;
+    CHECK(fixture_map(&f, run_first_or_native) == 0 && fixture_all_succeeded(&f, 1, 2));
+    fixture_close(&f);
+    close(gate);
+}
+
 int main(void)
 {
     two_holders_at_once_would_lose_counts();
@@ -289,5 +328,6 @@ int main(void)
     a_computing_job_hands_the_lock_over_at_its_check_points();
     jobs_that_wait_let_others_run();
     a_task_that_waits_for_the_lock_can_be_cancelled();
+    a_job_that_ended_is_reported_while_another_keeps_the_lock();
     return 0;
 }
