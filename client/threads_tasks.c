@@ -78,7 +78,7 @@ bool pool_take_tasks(struct worker *worker)
         DL_DELETE(pool->tasks, task);
         task->place = worker;
         worker->hand[count++] = task;
-    } while (count < share && count < HAND_MAX);
+    } while (pool->tasks && count < share && count < HAND_MAX);
     pool->tasks_queued -= count;
     worker->hand_count = count;
     atomic_store_explicit(&worker->over, 0, memory_order_relaxed);
