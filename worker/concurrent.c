@@ -61,13 +61,13 @@ struct concurrent {
     struct loop *loop;
     unsigned concurrency;
     struct lot *lots, *fresh; /* owned; `fresh`: where the next job is, or behind */
+    struct lot *over;         /* of which nothing runs nor will: to be reported at once; owned */
     uint64_t waiting;         /* jobs that have not started */
     struct runner *busy;      /* that have a job; as fibers of the loop */
     struct runner *spare;     /* whose coroutine has ended; owned */
     struct timers timers;
     struct ended ended;
     uint64_t resumed_ns; /* when the running runner got the thread */
-    bool over;           /* a lot is: its chunk is to be reported at once */
     bool stopping;
     int result;                     /* not 0: the worker must end */
     atomic_bool arrived, cancelled; /* set by the link's thread */
@@ -133,6 +133,16 @@ static void suspended(void *context)
 
 /* --- jobs */
 
+static void note_over(struct concurrent *x, struct lot *lot)
+{
+    if (!lot_over(lot))
+        return;
+    if (x->fresh == lot)
+        x->fresh = lot->next;
+    DL_DELETE(x->lots, lot);
+    DL_APPEND(x->over, lot);
+}
+
 /* The next job, which the runner then has. */
 static bool begin_next(struct runner *runner)
 {
@@ -164,7 +174,7 @@ static void end_job(struct runner *runner)
     leave_thread(runner);
     runner->lot = NULL;
     lot->running--;
-    x->over |= lot_over(lot);
+    note_over(x, lot);
     DL_DELETE(x->busy, runner);
 }
 
@@ -267,15 +277,6 @@ static int run_job(struct runner *runner, struct fiber *fiber)
 
 /* --- reports */
 
-static void release(struct concurrent *x, struct lot *lot)
-{
-    if (x->fresh == lot)
-        x->fresh = lot->next;
-    DL_DELETE(x->lots, lot);
-    link_release(x->link, lot->assignment);
-    free(lot);
-}
-
 /* A chunk that was cancelled, and of which nothing ended since the last report. */
 static int report_nothing(struct concurrent *x, const struct lot *lot)
 {
@@ -292,16 +293,13 @@ static void report(struct concurrent *x)
 
     if (x->result == 0)
         x->result = ended_report(&x->ended, x->link);
-    if (!x->over)
-        return;
-    x->over = false;
-    DL_FOREACH_SAFE(x->lots, lot, next) {
-        if (!lot_over(lot))
-            continue;
+    DL_FOREACH_SAFE(x->over, lot, next) {
         if (!lot->finished && x->result == 0)
             x->result = report_nothing(x, lot);
-        release(x, lot);
+        link_release(x->link, lot->assignment);
+        free(lot);
     }
+    x->over = NULL;
 }
 
 /* --- runners */
@@ -399,7 +397,8 @@ static void take_chunk(struct concurrent *x, struct assignment *assignment)
     if (!x->fresh)
         x->fresh = lot;
     x->waiting += assignment->chunk->count;
-    atomic_store(&x->cancelled, true); /* it may be by now */
+    if (atomic_load(&assignment->asked)) /* of what comes later the link tells */
+        atomic_store(&x->cancelled, true);
 }
 
 static void take_chunks(struct concurrent *x)
@@ -418,16 +417,16 @@ static void take_chunks(struct concurrent *x)
 static void take_cancels(struct concurrent *x)
 {
     struct runner *runner;
-    struct lot *lot;
+    struct lot *lot, *next;
 
     if (!atomic_exchange(&x->cancelled, false))
         return;
-    DL_FOREACH(x->lots, lot) {
+    DL_FOREACH_SAFE(x->lots, lot, next) {
         if (lot->skipped || !(atomic_load(&lot->assignment->asked) & ASSIGNMENT_SKIP))
             continue;
         lot->skipped = true;
         x->waiting -= lot->assignment->chunk->count - lot->started;
-        x->over |= lot_over(lot);
+        note_over(x, lot);
     }
     DL_FOREACH(x->busy, runner)
         if (is_cancelled(runner, LINK_END))
@@ -465,7 +464,7 @@ static uint64_t deadline(const struct concurrent *x)
 
 static bool goes_on(const struct concurrent *x)
 {
-    return x->result == 0 && !(x->stopping && !x->lots && loop_fibers(x->loop) == 0);
+    return x->result == 0 && !(x->stopping && !x->lots && !x->over && loop_fibers(x->loop) == 0);
 }
 
 static void serve(struct concurrent *x)
