@@ -31,6 +31,9 @@ enum {
 
     /* Chunks that are kept for the next use. */
     SPARE_MAX = 64,
+
+    /* Fibers that are begun before the loop looks at its descriptors again. */
+    BEGIN_MAX = 16,
 };
 
 struct mapping;
@@ -55,6 +58,7 @@ struct mapping {
     struct strand *spare;   /* owned */
     unsigned running, spare_count;
     size_t held_bytes;
+    bool waits;   /* the latest chunk did, and the next is likely to */
     bool starved; /* there was no stack for one more: wait until a fiber ends */
 };
 
@@ -152,8 +156,10 @@ static void settle(struct chunk_strand *own)
 
     map->running--;
     map->starved = false;
-    if (!own->waited)
+    if (!own->waited) {
         pacing_report(&map->pacing, (uint32_t)own->chunk->jobs.count, own->chunk->execute_ns);
+        map->waits = false;
+    }
     local_account(&map->run, own->chunk);
     if (map->run.batch->unordered)
         deliver(own);
@@ -168,7 +174,7 @@ static void give_rest_back(struct chunk_strand *own)
 {
     struct feed_jobs rest = own->chunk->jobs;
 
-    own->waited = true;
+    own->waited = own->map->waits = true;
     own->chunk->jobs = feed_jobs_take(&rest, own->chunk->ended + 1);
     feed_jobs_return(&own->map->queue, &rest);
 }
@@ -220,13 +226,20 @@ static void run_chunk(struct fiber *fiber, void *context)
     own->strand.ended = true;
 }
 
+/* What is taken back of a chunk must be next to the queue: several are begun at once only where
+ * there is nothing to take back. */
+static uint32_t next_chunk(const struct mapping *map)
+{
+    return map->waits ? 1 : pacing_chunk(&map->pacing, map->queue.count, 1);
+}
+
 /* Starts a fiber for the first jobs of the queue. Returns whether it did. */
 static bool start(struct mapping *map)
 {
     struct chunk_strand *own = provide(map);
 
     if (own && loop_start(map->model->loop, run_chunk, own) == 0) {
-        own->chunk->jobs = feed_jobs_take(&map->queue, pacing_chunk(&map->pacing, map->queue.count, 1));
+        own->chunk->jobs = feed_jobs_take(&map->queue, next_chunk(map));
         DL_APPEND(map->strands, &own->strand);
         map->running++;
         return true;
@@ -295,7 +308,19 @@ static void wait_for_work(struct mapping *map)
         map->feed.state = FEED_READY;
 }
 
-/* Every fiber that can go on does before one more is begun. */
+/* Begins jobs while no other can go on. Returns whether any can then. */
+static bool begin_some(struct mapping *map)
+{
+    struct loop *loop = map->model->loop;
+    unsigned most = map->waits ? BEGIN_MAX : 1;
+
+    if (loop_ready(loop) > 0)
+        return true;
+    while (loop_ready(loop) < most && (loop_model_begin(map->model) || begin(map)))
+        ;
+    return loop_ready(loop) > 0;
+}
+
 static void run_all(struct mapping *map)
 {
     struct loop *loop = map->model->loop;
@@ -306,7 +331,7 @@ static void run_all(struct mapping *map)
             loop_cancelled(loop);
             told = true;
         }
-        if (loop_ready(loop) == 0 && !loop_model_begin(map->model) && !begin(map) && !is_over(map))
+        if (!begin_some(map) && !is_over(map))
             wait_for_work(map);
         loop_turn(loop, 0);
         local_breathe(&map->run);
@@ -343,6 +368,7 @@ int loop_model_map(struct model *model, const muster_function *function, const s
     }
     run_all(&map);
     end(&map);
+    loop_model_tell(map.model);
     return local_finish(&map.run, &map.feed,
                         batch->source.kind == MUSTER_SOURCE_RANGE ? map.run.total : map.feed.pulled,
                         ret_error);

@@ -204,6 +204,12 @@ static void cancel(struct model *model, struct task *task)
     }
 }
 
+void loop_model_tell(struct loop_model *self)
+{
+    if (self->ended || may_begin(self))
+        loop_wake(self->loop);
+}
+
 static void run_for_a_while(struct loop_model *self)
 {
     uint64_t until_ns = clock_now_ns() + DISPATCH_NS;
@@ -233,8 +239,7 @@ static int dispatch(struct model *model, struct task **ended, struct muster_erro
         self->ended_count--;
         DL_APPEND(*ended, task);
     }
-    if (self->ended || may_begin(self))
-        loop_wake(self->loop);
+    loop_model_tell(self);
     return code;
 }
 

@@ -39,6 +39,10 @@ struct loop_model {
 /* Begins the next single job, where there is one and it may run. Returns whether it did. */
 bool loop_model_begin(struct loop_model *self);
 
+/* Makes the model's descriptor readable when dispatch has something to do: turns of the loop
+ * outside of dispatch take note of what was told before. */
+void loop_model_tell(struct loop_model *self);
+
 /* From now on an overflow of a fiber's stack on this thread is named. 0 or MUSTER_ESYSTEM. */
 int loop_model_watch(struct muster_error *ret_error);
 

@@ -64,12 +64,11 @@ static uint32_t wanted(const struct loop *loop, int fd)
     return events;
 }
 
-/* Tells epoll what the watches of a descriptor want. One that was closed meanwhile is not known
- * to it any more. */
-static int tell_epoll(struct loop *loop, int fd)
+/* Tells epoll what to look for. A descriptor that was closed meanwhile is not known to it any
+ * more. */
+static int tell_epoll(struct loop *loop, int fd, uint32_t events)
 {
     struct watched *watched = &loop->watched[fd];
-    uint32_t events = wanted(loop, fd);
     int code = 0;
 
     if (events == 0) {
@@ -86,12 +85,14 @@ static int tell_epoll(struct loop *loop, int fd)
     return code;
 }
 
+/* Thousands may watch one descriptor: none is looked at but this one. What is looked for in vain
+ * after it shows in dispatch. */
 int loop_watch_set(struct loop *loop, struct loop_watch *watch, uint32_t events)
 {
-    bool was_set = watch->events != 0;
+    struct watched *watched;
     int code;
 
-    if (events == 0 && !was_set)
+    if (events == 0 && watch->events == 0)
         return 0;
     if (watch->fd < 0) {
         errno = EBADF;
@@ -99,18 +100,20 @@ int loop_watch_set(struct loop *loop, struct loop_watch *watch, uint32_t events)
     }
     if (!make_room(loop, watch->fd))
         return MUSTER_ENOMEM;
-    watch->events = events ? events | ALWAYS : 0;
-    if (events && !was_set)
-        DL_APPEND(loop->watched[watch->fd].watches, watch);
-    if (!events)
-        DL_DELETE(loop->watched[watch->fd].watches, watch);
-    if (!events && watch->fd == loop->dispatching)
-        return 0; /* epoll is told when all were called */
-    if ((code = tell_epoll(loop, watch->fd)) != 0 && events) {
-        DL_DELETE(loop->watched[watch->fd].watches, watch);
-        watch->events = 0;
+    watched = &loop->watched[watch->fd];
+    if (watch->events)
+        DL_DELETE(watched->watches, watch);
+    watch->events = 0;
+    if (events == 0) {
+        if (!watched->watches && watch->fd != loop->dispatching)
+            tell_epoll(loop, watch->fd, 0);
+        return 0;
     }
-    return events ? code : 0;
+    if ((code = tell_epoll(loop, watch->fd, watched->armed | events | ALWAYS)) != 0)
+        return code;
+    watch->events = events | ALWAYS;
+    DL_APPEND(watched->watches, watch);
+    return 0;
 }
 
 /* A watch of the descriptor that wants the event and was not called in this round. */
@@ -129,16 +132,17 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
     int fd = (int)(uint32_t)event->data.u64;
     uint32_t generation = (uint32_t)(event->data.u64 >> 32);
     struct loop_watch *watch;
+    uint32_t events;
 
     loop->dispatching = fd;
     loop->round++;
     while (loop->watched[fd].generation == generation && (watch = next_watch(loop, fd, event->events))) {
         watch->round = loop->round;
-        watch->ready(watch, event->events);
+        watch->ready(watch, event->events & watch->events);
     }
     loop->dispatching = -1;
-    if (wanted(loop, fd) != loop->watched[fd].armed)
-        tell_epoll(loop, fd);
+    if ((events = wanted(loop, fd)) != loop->watched[fd].armed)
+        tell_epoll(loop, fd, events);
 }
 
 /* --- times */

@@ -375,7 +375,9 @@ static void a_cancelled_block_is_waited_for_only_while_it_runs(void)
         sched_yield();
     call_cancel_raise(&cancel);
     loop_cancelled(loop);
-    loop_turn(loop, 0);
+    do
+        loop_turn(loop, 0);
+    while (loop_ready(loop) > 0);
     begun = atomic_load(&gates_reached);
     CHECK((int)loop_fibers(loop) == begun && begun < 20);
     for (int i = 0; i < begun; i++)

@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What only coroutines can show: that jobs that wait overlap, however many, that those that
+ * compute are not held up by them, and that order, bounds and ends hold meanwhile.
+ */
+#include "base/clock.h"
+#include "fixture.h"
+#include "jobs/coroutine.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utlist.h>
+
+enum {
+    MANY = SANITIZE_ADDRESS || SANITIZE_THREAD ? 1000 : 10000,
+    MOST = 10000,
+    WAIT_MS = 60000,
+};
+
+/* Jobs that wait at the gate go on when it is raised. One thread: plain counters. */
+static int gate;
+static unsigned arrived, most_at_once, at_once, sleeper_at;
+
+static void open_gated(struct fixture *f, int64_t jobs)
+{
+    fixture_open(f, &model_loop, 1, jobs);
+    CHECK((gate = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
+    arrived = most_at_once = at_once = 0;
+}
+
+static void close_gated(struct fixture *f)
+{
+    fixture_close(f);
+    close(gate);
+}
+
+static int wait_at_gate(muster_call *call)
+{
+    int code;
+
+    arrived++;
+    most_at_once = ++at_once > most_at_once ? at_once : most_at_once;
+    code = muster_call_wait_fd(call, gate, POLLIN, 3600);
+    at_once--;
+    return code;
+}
+
+/* The last of MANY to arrive lets all go on. */
+static int job_meet_all(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (arrived + 1 == MANY)
+        CHECK(eventfd_write(gate, 1) == 0);
+    CHECK(wait_at_gate(call) == 0);
+    return job_twice(call, argument, ret_result);
+}
+
+static void thousands_of_jobs_wait_at_once(void)
+{
+    struct numbers numbers = {.next = 1, .last = MANY};
+    struct fixture f;
+
+    for (int kind = 0; kind < 3; kind++) {
+        open_gated(&f, MANY);
+        f.batch.unordered = kind == 1;
+        if (kind == 2)
+            f.batch.source = numbers_source(&numbers);
+        CHECK(fixture_map(&f, job_meet_all) == 0);
+        CHECK(most_at_once == MANY && fixture_all_succeeded(&f, 1, MANY) && fixture_adds_up(&f, MANY));
+        CHECK(f.outcomes[MANY].value == 2 * MANY && (kind == 1 || !f.disordered));
+        close_gated(&f);
+    }
+}
+
+static int job_doze(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    most_at_once = ++at_once > most_at_once ? at_once : most_at_once;
+    CHECK(muster_call_sleep(call, 0.001) == 0);
+    at_once--;
+    return job_twice(call, argument, ret_result);
+}
+
+static void no_more_jobs_wait_at_once_than_was_asked_for(void)
+{
+    struct muster_options options = {.workers = 1, .concurrency = 7};
+    struct muster_error error;
+    struct fixture f;
+
+    open_gated(&f, 100);
+    f.model->ops->close(f.model, &(struct task *){NULL});
+    CHECK(model_loop.open(&options, NULL, &f.model, &error) == 0);
+    CHECK(fixture_map(&f, job_doze) == 0 && fixture_all_succeeded(&f, 1, 100) && !f.disordered);
+    CHECK(most_at_once == 7);
+    close_gated(&f);
+}
+
+/* Job `sleeper_at` waits until the last job has run. */
+static int job_wait_for_last(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (argument->via.u64 == sleeper_at)
+        CHECK(wait_at_gate(call) == 0);
+    if (argument->via.u64 == 20000)
+        CHECK(eventfd_write(gate, 1) == 0);
+    return job_twice(call, argument, ret_result);
+}
+
+/* In the middle of a chunk, too: jobs of no length run in chunks of thousands. */
+static void jobs_behind_one_that_waits_go_on(void)
+{
+    static const unsigned places[] = {1, 2, 33, 5000, 19999};
+    struct numbers numbers;
+    struct fixture f;
+
+    for (size_t i = 0; i < 4 * sizeof places / sizeof *places; i++) {
+        open_gated(&f, 20000);
+        sleeper_at = places[i / 4];
+        f.batch.unordered = i % 2;
+        numbers = (struct numbers){.next = 1, .last = 20000};
+        if (i % 4 >= 2)
+            f.batch.source = numbers_source(&numbers);
+        CHECK(fixture_map(&f, job_wait_for_last) == 0 && arrived == 1);
+        CHECK(fixture_all_succeeded(&f, 1, 20000) && fixture_adds_up(&f, 20000));
+        CHECK(i % 2 ? f.last == sleeper_at : !f.disordered);
+        CHECK(f.outcomes[20000].value == 40000 && f.outcomes[sleeper_at].value == 2 * sleeper_at);
+        close_gated(&f);
+    }
+}
+
+static int job_wait_at_5000(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (argument->via.u64 == 5000)
+        CHECK(wait_at_gate(call) == 0);
+    return job_twice(call, argument, ret_result);
+}
+
+static void open_gate_at_4999(struct fixture *f, const struct muster_result *result)
+{
+    (void)f;
+    if (result->index == 4999)
+        CHECK(eventfd_write(gate, 1) == 0);
+}
+
+/* The one that waits is let go on by the delivery of the result before it. */
+static void results_before_one_that_waits_are_delivered_meanwhile(void)
+{
+    struct fixture f;
+
+    for (int unordered = 0; unordered < 2; unordered++) {
+        open_gated(&f, 6000);
+        f.each = open_gate_at_4999;
+        f.batch.unordered = unordered;
+        CHECK(fixture_map(&f, job_wait_at_5000) == 0 && fixture_all_succeeded(&f, 1, 6000));
+        CHECK(unordered || !f.disordered);
+        close_gated(&f);
+    }
+}
+
+/* They wake in the reverse order of their start. */
+static int job_sleep_the_longer_the_earlier(muster_call *call, const msgpack_object *argument,
+                                            msgpack_object *ret_result)
+{
+    CHECK(muster_call_sleep(call, (double)(300 - argument->via.u64) / 2000) == 0);
+    return argument->via.u64 % 3 ? job_twice(call, argument, ret_result) : muster_call_fail(call, "third");
+}
+
+static void order_is_kept_when_jobs_end_in_reverse(void)
+{
+    struct fixture f;
+
+    for (int failures_only = 0; failures_only < 2; failures_only++) {
+        open_gated(&f, 300);
+        f.batch.failures_only = failures_only;
+        CHECK(fixture_map(&f, job_sleep_the_longer_the_earlier) == 0);
+        CHECK(!f.disordered && f.delivered == (failures_only ? 100 : 300) && f.summary.failed == 100);
+        CHECK(f.outcomes[3].code == MUSTER_EFAILED && strcmp(f.outcomes[3].text, "third") == 0);
+        close_gated(&f);
+    }
+}
+
+/* --- bounds */
+
+static int job_bulky_behind_first(muster_call *call, const msgpack_object *argument,
+                                  msgpack_object *ret_result)
+{
+    if (argument->via.u64 == 1)
+        CHECK(wait_at_gate(call) == 0);
+    return job_bulky(call, argument, ret_result);
+}
+
+/* Two ticks in a row without a job in between: the batch waits for the first job. */
+static void open_gate_when_stalled(struct fixture *f)
+{
+    static unsigned calls_before;
+    unsigned calls = atomic_load(&fixture_calls);
+
+    (void)f;
+    if (calls > 0 && calls == calls_before) {
+        CHECK(calls <= 2 * (64 << 20) / (64 << 10));
+        CHECK(eventfd_write(gate, 1) == 0);
+    }
+    calls_before = calls;
+}
+
+static void results_behind_one_that_waits_are_bounded_and_arrive(void)
+{
+    struct numbers numbers = {.next = 1, .last = 6000};
+    struct fixture f;
+
+    for (int kind = 0; kind < 2; kind++) {
+        open_gated(&f, 6000);
+        f.each_tick = open_gate_when_stalled;
+        if (kind == 1)
+            f.batch.source = numbers_source(&numbers);
+        CHECK(fixture_map(&f, job_bulky_behind_first) == 0);
+        CHECK(fixture_all_succeeded(&f, 1, 6000) && !f.disordered);
+        close_gated(&f);
+    }
+}
+
+static int job_keep_argument(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    CHECK(argument->type == MSGPACK_OBJECT_STR && argument->via.str.ptr[0] == 'a');
+    CHECK(muster_call_sleep(call, 0.001) == 0);
+    CHECK(argument->via.str.ptr[argument->via.str.size - 1] == 'a');
+    ret_result->type = MSGPACK_OBJECT_NIL;
+    return 0;
+}
+
+static struct numbers large = {.next = 1, .last = 400, .grow = true};
+
+static void check_read_ahead(struct fixture *f, const struct muster_result *result)
+{
+    (void)f;
+    CHECK(atomic_load(&large.pulled) <= result->index + 80);
+}
+
+/* Of a source of 1 MiB strings no more are held than memory is meant for them. */
+static void arguments_of_jobs_that_wait_are_bounded(void)
+{
+    struct fixture f;
+
+    open_gated(&f, 1);
+    f.each = check_read_ahead;
+    f.batch.source = numbers_source(&large);
+    CHECK(fixture_map(&f, job_keep_argument) == 0 && fixture_all_succeeded(&f, 1, 400));
+    close_gated(&f);
+}
+
+/* --- ends */
+
+static void an_interrupt_ends_all_that_wait_at_once(void)
+{
+    struct fixture f;
+
+    open_gated(&f, INT64_C(1) << 50);
+    f.batch.interrupt_fd = fixture_started;
+    CHECK(fixture_map(&f, job_await_end) == MUSTER_ECANCELLED);
+    CHECK(f.delivered == 0 && f.summary.cancelled == UINT64_C(1) << 50);
+    f.batch.interrupt_fd = -1;
+    f.batch.source = muster_source_range(1, 100);
+    CHECK(fixture_map(&f, job_twice) == 0 && fixture_all_succeeded(&f, 1, 100));
+    close_gated(&f);
+}
+
+static int job_fail_beside_waiting(muster_call *call, const msgpack_object *argument,
+                                   msgpack_object *ret_result)
+{
+    if (argument->via.u64 == 500)
+        return muster_call_fail(call, "five hundred");
+    return argument->via.u64 % 2 ? muster_call_sleep(call, 3600) : job_twice(call, argument, ret_result);
+}
+
+static void a_halt_now_ends_jobs_that_wait(void)
+{
+    struct fixture f;
+
+    open_gated(&f, 100000);
+    f.batch.halt_failures = 1;
+    f.batch.halt_now = true;
+    CHECK(fixture_map(&f, job_fail_beside_waiting) == 0);
+    CHECK(f.summary.failed == 1 && f.outcomes[500].code == MUSTER_EFAILED && f.outcomes[1].times == 0);
+    CHECK(fixture_all_succeeded(&f, 2, 2) && fixture_all_succeeded(&f, 498, 498));
+    CHECK(f.delivered == f.summary.succeeded + 1 && fixture_adds_up(&f, 100000));
+    close_gated(&f);
+}
+
+static void a_taker_that_gives_up_ends_jobs_that_wait(void)
+{
+    struct fixture f;
+
+    open_gated(&f, 100000);
+    f.batch.unordered = true;
+    f.give_up_at = 10;
+    CHECK(fixture_map(&f, job_fail_beside_waiting) == 77);
+    CHECK(f.delivered == 10 && fixture_adds_up(&f, 100000));
+    close_gated(&f);
+}
+
+static int job_doze_and_fail_once(muster_call *call, const msgpack_object *argument,
+                                  msgpack_object *ret_result)
+{
+    if (argument->via.u64 % 2)
+        CHECK(muster_call_sleep(call, 0.001) == 0);
+    return job_fail_once(call, argument, ret_result);
+}
+
+static void failed_jobs_are_tried_again_whether_they_wait_or_not(void)
+{
+    struct fixture f;
+
+    open_gated(&f, 1000);
+    f.batch.retries = 1;
+    CHECK(fixture_map(&f, job_doze_and_fail_once) == 0 && fixture_all_succeeded(&f, 1, 1000));
+    CHECK(f.summary.retried == 1000 && f.outcomes[1].attempts == 2 && f.outcomes[999].value == 1998);
+    close_gated(&f);
+}
+
+static int job_spin_or_sleep(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    uint64_t until_ns;
+
+    if (argument->via.u64 % 2)
+        return muster_call_sleep(call, 0.05);
+    until_ns = clock_thread_cpu_ns() + 20 * CLOCK_NS_PER_MS;
+    while (clock_thread_cpu_ns() < until_ns)
+        ;
+    return job_twice(call, argument, ret_result);
+}
+
+static void check_times(struct fixture *f, const struct muster_result *result)
+{
+    (void)f;
+    CHECK(result->began_ns > 0 && result->wall_ns >= result->cpu_ns / 2);
+    if (result->index % 2)
+        CHECK(result->wall_ns >= 50 * CLOCK_NS_PER_MS && result->cpu_ns < 10 * CLOCK_NS_PER_MS);
+    else
+        CHECK(result->cpu_ns >= 20 * CLOCK_NS_PER_MS);
+}
+
+/* Those that sleep, sleep while the others compute. */
+static void times_are_those_of_the_job_alone(void)
+{
+    struct fixture f;
+
+    open_gated(&f, 10);
+    f.each = check_times;
+    f.batch.want_timings = true;
+    CHECK(fixture_map(&f, job_spin_or_sleep) == 0 && fixture_all_succeeded(&f, 1, 10));
+    CHECK(f.summary.execute_cpu_ns >= 100 * CLOCK_NS_PER_MS && f.summary.stall_ns >= 20 * CLOCK_NS_PER_MS);
+    close_gated(&f);
+}
+
+/* --- single jobs */
+
+static int run_gated(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    int code = wait_at_gate(call);
+
+    return code != 0 ? code : job_twice(call, argument, ret_result);
+}
+
+static const muster_function gated = {.name = "gated", .run = run_gated};
+static const muster_function twice = {.name = "twice", .run = job_twice};
+static const muster_function third = {.name = "third", .run = job_fail_third};
+
+static struct model *model;
+
+static void open_model(unsigned concurrency)
+{
+    struct muster_options options = {.workers = 1, .concurrency = concurrency};
+    struct muster_error error;
+
+    CHECK(model_loop.open(&options, NULL, &model, &error) == 0);
+    CHECK((gate = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
+    arrived = most_at_once = at_once = 0;
+}
+
+static struct task *submit(const muster_function *function, uint64_t argument)
+{
+    struct task *task = calloc(1, sizeof *task);
+
+    CHECK(task && (task->zone = msgpack_zone_new(256)) != NULL);
+    task->function = function;
+    task->argument = (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = argument};
+    CHECK(model_loop.submit(model, task, NULL) == 0);
+    return task;
+}
+
+static bool is_readable(int timeout_ms)
+{
+    struct pollfd item = {.fd = model_loop.fd(model), .events = POLLIN};
+
+    return poll(&item, 1, timeout_ms) == 1;
+}
+
+static unsigned drop_all(struct task **ended, int code)
+{
+    struct task *task, *next;
+    unsigned count = 0;
+
+    DL_FOREACH_SAFE(*ended, task, next) {
+        CHECK(task->code == code &&
+              (code == 0 ? task->value.via.u64 == 2 * task->argument.via.u64
+                         : task->text != NULL && task->value.type == MSGPACK_OBJECT_NIL));
+        DL_DELETE(*ended, task);
+        msgpack_zone_free(task->zone);
+        free(task);
+        count++;
+    }
+    return count;
+}
+
+/* Dispatches until so many have been handed back, polling in between. */
+static void await(struct task **ended, unsigned count)
+{
+    struct task *task;
+    int had;
+
+    for (;;) {
+        DL_COUNT(*ended, task, had);
+        if ((unsigned)had >= count)
+            return;
+        CHECK(is_readable(WAIT_MS));
+        CHECK(model_loop.dispatch(model, ended, NULL) == 0);
+    }
+}
+
+static void close_model(unsigned cancelled)
+{
+    struct task *ended = NULL;
+
+    model_loop.close(model, &ended);
+    CHECK(drop_all(&ended, MUSTER_ECANCELLED) == cancelled);
+    close(gate);
+}
+
+static void single_jobs_run_in_dispatch_and_in_order(void)
+{
+    struct task *ended = NULL, *task;
+    uint64_t next = 1;
+
+    open_model(10000);
+    CHECK(!is_readable(0));
+    for (uint64_t i = 1; i <= 5000; i++)
+        submit(&twice, i);
+    await(&ended, 5000);
+    DL_FOREACH(ended, task)
+        CHECK(task->argument.via.u64 == next++ && task->attempts == 1 && task->worker == 1);
+    CHECK(drop_all(&ended, 0) == 5000 && !is_readable(0));
+    task = submit(&third, 3);
+    await(&ended, 1);
+    CHECK(strcmp(task->text, "no thirds: 3") == 0 && drop_all(&ended, MUSTER_EFAILED) == 1);
+    close_model(0);
+}
+
+static void dispatch_is_bounded_and_says_that_there_is_more(void)
+{
+    struct task *ended = NULL;
+    unsigned taken = 0, now;
+
+    open_model(10000);
+    for (uint64_t i = 1; i <= 5000; i++)
+        submit(&twice, i);
+    while (taken < 5000) {
+        CHECK(is_readable(0));
+        CHECK(model_loop.dispatch(model, &ended, NULL) == 0);
+        now = drop_all(&ended, 0);
+        CHECK(now <= 1000);
+        taken += now;
+    }
+    close_model(0);
+}
+
+static void single_jobs_wait_at_once_and_dispatch_does_not(void)
+{
+    struct task *ended = NULL;
+
+    open_model(100);
+    for (uint64_t i = 1; i <= 150; i++)
+        submit(&gated, i);
+    while (arrived < 100)
+        CHECK(model_loop.dispatch(model, &ended, NULL) == 0);
+    CHECK(!ended && !is_readable(0) && at_once == 100);
+    CHECK(eventfd_write(gate, 1) == 0 && is_readable(0));
+    await(&ended, 150);
+    CHECK(drop_all(&ended, 0) == 150 && most_at_once == 100);
+    close_model(0);
+}
+
+static void cancelled_jobs_are_handed_back_whether_they_began_or_not(void)
+{
+    struct task *ended = NULL, *tasks[150];
+
+    open_model(100);
+    for (uint64_t i = 0; i < 150; i++)
+        tasks[i] = submit(&gated, i);
+    while (arrived < 100)
+        CHECK(model_loop.dispatch(model, &ended, NULL) == 0);
+    for (unsigned i = 0; i < 150; i++)
+        if (i % 10) {
+            model_loop.cancel(model, tasks[i]);
+            model_loop.cancel(model, tasks[i]);
+        }
+    await(&ended, 135);
+    CHECK(drop_all(&ended, MUSTER_ECANCELLED) == 135);
+    CHECK(eventfd_write(gate, 1) == 0);
+    await(&ended, 15);
+    CHECK(drop_all(&ended, 0) == 15);
+    close_model(0);
+}
+
+static void thousands_that_wait_are_cancelled(void)
+{
+    static struct task *tasks[MOST];
+    struct task *ended = NULL;
+
+    open_model(MOST);
+    for (unsigned i = 0; i < MANY; i++)
+        tasks[i] = submit(&gated, i);
+    while (arrived < MANY)
+        CHECK(model_loop.dispatch(model, &ended, NULL) == 0);
+    for (unsigned i = 0; i < MANY; i++)
+        model_loop.cancel(model, tasks[i]);
+    await(&ended, MANY);
+    CHECK(drop_all(&ended, MUSTER_ECANCELLED) == MANY);
+    close_model(0);
+}
+
+static void closing_cancels_what_waits_and_what_was_not_begun(void)
+{
+    struct task *ended = NULL;
+
+    open_model(10);
+    for (uint64_t i = 0; i < 50; i++)
+        submit(&gated, i);
+    while (arrived < 10)
+        CHECK(model_loop.dispatch(model, &ended, NULL) == 0);
+    CHECK(!ended);
+    close_model(50);
+    CHECK(arrived == 10);
+}
+
+/* They end during the batch, and the descriptor tells so after it. */
+static void single_jobs_go_on_beside_a_batch(void)
+{
+    struct task *ended = NULL;
+    struct fixture f;
+
+    open_gated(&f, 3);
+    model = f.model;
+    submit(&gated, 5);
+    for (uint64_t i = 1; i <= 20; i++)
+        submit(&twice, i);
+    CHECK(eventfd_write(gate, 1) == 0);
+    CHECK(fixture_map(&f, run_gated) == 0 && fixture_all_succeeded(&f, 1, 3));
+    await(&ended, 21);
+    CHECK(drop_all(&ended, 0) == 21);
+    close_gated(&f);
+}
+
+/* --- overflow */
+
+/* Not endless, so that no compiler takes it for what cannot be. */
+__attribute__((noinline)) static unsigned sink(unsigned depth)
+{
+    volatile unsigned char frame[512];
+
+    frame[depth % sizeof frame] = (unsigned char)depth;
+    return depth == 0 ? 0 : sink(depth - 1) + frame[depth % sizeof frame];
+}
+
+static int run_deep(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    return argument->via.u64 == 17 ? (int)sink(1 << 20) : job_twice(call, argument, ret_result);
+}
+
+static void map_deep(void)
+{
+    struct fixture f;
+
+    open_gated(&f, 100);
+    fixture_map(&f, run_deep);
+}
+
+static void submit_deep(void)
+{
+    static const muster_function deep = {.name = "deep", .run = run_deep};
+    struct task *ended = NULL;
+
+    open_model(10);
+    submit(&deep, 17);
+    await(&ended, 1);
+}
+
+/* What it wrote to standard error before it died of SIGSEGV. */
+static const char *last_words(void (*run)(void))
+{
+    static char text[512];
+    size_t size = 0;
+    ssize_t got;
+    int fds[2], status;
+    pid_t child;
+
+    CHECK(pipe(fds) == 0);
+    fflush(NULL);
+    CHECK((child = fork()) >= 0);
+    if (child == 0) {
+        CHECK(setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0);
+        CHECK(signal(SIGSEGV, SIG_DFL) != SIG_ERR); /* whatever a sanitizer had set */
+        CHECK(dup2(fds[1], STDERR_FILENO) >= 0);
+        run();
+        _exit(0);
+    }
+    close(fds[1]);
+    while (size < sizeof text - 1 && (got = read(fds[0], text + size, sizeof text - 1 - size)) > 0)
+        size += (size_t)got;
+    text[size] = '\0';
+    close(fds[0]);
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    return text;
+}
+
+static void an_overflow_names_the_job_before_the_process_dies(void)
+{
+    char expected[256];
+
+    snprintf(expected, sizeof expected,
+             "muster: job, job 17: it overflowed its stack of %d bytes, which is what a job has under the "
+             "model loop\n",
+             COROUTINE_STACK_BYTES);
+    CHECK(strcmp(last_words(map_deep), expected) == 0);
+    snprintf(
+        expected, sizeof expected,
+        "muster: deep: it overflowed its stack of %d bytes, which is what a job has under the model loop\n",
+        COROUTINE_STACK_BYTES);
+    CHECK(strcmp(last_words(submit_deep), expected) == 0);
+}
+
+int main(void)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } tests[] = {
+#define TEST(name) {#name, name}
+        TEST(an_overflow_names_the_job_before_the_process_dies), /* first: it resets what models install */
+        TEST(thousands_of_jobs_wait_at_once),
+        TEST(no_more_jobs_wait_at_once_than_was_asked_for),
+        TEST(jobs_behind_one_that_waits_go_on),
+        TEST(results_before_one_that_waits_are_delivered_meanwhile),
+        TEST(order_is_kept_when_jobs_end_in_reverse),
+        TEST(results_behind_one_that_waits_are_bounded_and_arrive),
+        TEST(arguments_of_jobs_that_wait_are_bounded),
+        TEST(an_interrupt_ends_all_that_wait_at_once),
+        TEST(a_halt_now_ends_jobs_that_wait),
+        TEST(a_taker_that_gives_up_ends_jobs_that_wait),
+        TEST(failed_jobs_are_tried_again_whether_they_wait_or_not),
+        TEST(times_are_those_of_the_job_alone),
+        TEST(single_jobs_run_in_dispatch_and_in_order),
+        TEST(dispatch_is_bounded_and_says_that_there_is_more),
+        TEST(single_jobs_wait_at_once_and_dispatch_does_not),
+        TEST(cancelled_jobs_are_handed_back_whether_they_began_or_not),
+        TEST(thousands_that_wait_are_cancelled),
+        TEST(closing_cancels_what_waits_and_what_was_not_begun),
+        TEST(single_jobs_go_on_beside_a_batch),
+#undef TEST
+    };
+
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
+        puts(tests[i].name);
+        fflush(stdout);
+        tests[i].run();
+    }
+    return 0;
+}
