@@ -134,6 +134,7 @@ Test(wait, completions_come_in_the_order_in_which_they_end)
 {
     muster_future *futures[] = {promise(), promise(), promise()}, *next;
     muster_completions *completions;
+    uint64_t timer;
 
     cr_assert_eq(muster_completions_create(m, &completions), 0);
     for (int i = 0; i < 3; i++)
@@ -146,8 +147,10 @@ Test(wait, completions_come_in_the_order_in_which_they_end)
         cr_expect_eq(next, futures[i]);
         muster_future_drop(next);
     }
+    muster_call_after(m, 3600, keep_promise, futures[1], &timer, NULL);
+    cr_expect_eq(muster_completions_next(completions, 0.01, &next), MUSTER_ETIMEOUT);
+    cr_expect(muster_timer_cancel(m, timer));
     muster_call_after(m, 0.01, keep_promise, futures[1], NULL, NULL);
-    cr_expect_eq(muster_completions_next(completions, 0, &next), MUSTER_ETIMEOUT);
     cr_assert_eq(muster_completions_next(completions, -1, &next), 0);
     cr_expect_eq(next, futures[1]);
     muster_future_drop(next);
@@ -419,7 +422,8 @@ Test(wait, application_with_an_epoll_loop_runs_jobs_timers_and_its_own)
         else
             own = read(pipe_fds[0], &byte, 1) == 1;
     }
-    cr_expect_str_eq(notes.text, "SFt");
+    cr_expect(notes.length == 3 && strchr(notes.text, 'S') && strchr(notes.text, 'F') &&
+              strchr(notes.text, 't'));
     cr_expect_eq(epoll_wait(loop, &event, 1, 0), 0, "nothing is left to do");
     muster_future_drop(job);
     muster_future_drop(failing);
