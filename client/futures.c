@@ -43,9 +43,9 @@ static int make_descriptors(struct futures *futures, struct muster_error *ret_er
     futures->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     futures->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     futures->due_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    futures->model_fd = ops->fd ? ops->fd(futures->model) : -1;
+    futures->model_fd = ops->fd(futures->model);
     if (watch(futures, futures->timer_fd) < 0 || watch(futures, futures->due_fd) < 0 ||
-        (ops->fd && watch(futures, futures->model_fd) < 0))
+        watch(futures, futures->model_fd) < 0)
         return muster_error_system(ret_error, errno, "cannot make the descriptor of callbacks");
     return 0;
 }
@@ -184,7 +184,7 @@ static void collect(struct futures *futures)
 {
     struct task *ended = NULL;
 
-    if (futures->lost.code != 0 || !futures->model->ops->dispatch)
+    if (futures->lost.code != 0)
         return;
     if (futures->model->ops->dispatch(futures->model, &ended, &futures->lost) == 0)
         futures->lost.code = 0;

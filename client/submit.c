@@ -16,10 +16,6 @@ static int check(const muster *m, const struct muster_job *job, const muster_fun
         return code;
     if (m->futures->lost.code != 0)
         return muster_error_set(ret_error, m->futures->lost.code, "%s", m->futures->lost.text);
-    if (!m->model->ops->submit)
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "the model '%s' takes no single jobs, only batches (muster_map)",
-                                muster_model_name(m->options.model));
     if (!job->function)
         return muster_error_set(ret_error, MUSTER_EINVALID, "a job without a function");
     if ((code = futures_check_seconds(job->delay_s, "delay", ret_error)) != 0 ||

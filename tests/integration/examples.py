@@ -8,8 +8,8 @@ import re
 import harness
 
 EXAMPLES = pathlib.Path(os.environ["MUSTER_TEST_EXAMPLES"])
-MODELS = ("inline", "threads", "gil")
-BESIDE = ("threads", "gil")  # the caller goes on while jobs run
+MODELS = ("inline", "threads", "gil", "loop", "processes")
+BESIDE = ("threads", "gil", "processes")  # the caller goes on while jobs compute
 
 
 class Examples(harness.Case):

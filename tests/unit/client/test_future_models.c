@@ -14,10 +14,8 @@ static const struct setting {
     enum muster_model model;
     bool beside;
 } settings[] = {
-    {MUSTER_INLINE, false},
-    {MUSTER_THREADS, true},
-    {MUSTER_GIL, true},
-    {MUSTER_PROCESSES, true},
+    {MUSTER_INLINE, false}, {MUSTER_THREADS, true},   {MUSTER_GIL, true},
+    {MUSTER_LOOP, true},    {MUSTER_PROCESSES, true},
 };
 
 static muster *m;
