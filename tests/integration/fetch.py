@@ -80,6 +80,18 @@ class Answers(Case):
     def test_fetches_of_a_loop_wait_at_once(self):
         self.assert_ok(self.fetch(*[self.server.url("/gather?count=100")] * 100, model="loop"))
 
+    def test_fetches_of_workers_with_concurrency_wait_at_once(self):
+        self.assert_ok(self.muster("map", "fetch", "--workers", 2, "--concurrency", 25, "-o", "none", ":::",
+                                   *[self.server.url("/gather?count=50")] * 50))
+
+    def test_workers_with_concurrency_get_the_same_documents(self):
+        urls = [self.server.url(f"/large?blocks={number % 7}") for number in range(300)]
+        result = self.muster("map", "fetch", "--workers", 2, "--concurrency", 10, ":::", *urls)
+        self.assert_ok(result)
+        self.assertEqual([json.loads(line)["bytes"] for line in result.out.splitlines()],
+                         [len(http_server.BLOCK) * (number % 7) for number in range(300)])
+        self.assertLessEqual(self.server.counts["connections"], 20)
+
     def test_loop_fetches_more_documents_than_it_may_have_connections(self):
         limits = {resource.RLIMIT_NOFILE: 64}
         self.assert_ok(self.fetch(*[self.server.url("/text")] * 1000, model="loop", limits=limits))
@@ -164,6 +176,13 @@ class Failures(Case):
             self.assertTrue(self.server.await_count("hanging", 1 if model == "inline" else 2))
             running.interrupt()
             self.assert_fails(running.end(LIMIT_AFTER_INTERRUPT_S), 130)
+
+    def test_interrupt_ends_many_fetches_of_one_worker_that_hang(self):
+        running = self.start("map", "fetch", "--workers", 2, "--concurrency", 10, ":::",
+                             *[self.server.url("/hang")] * 20)
+        self.assertTrue(self.server.await_count("hanging", 20))
+        running.interrupt()
+        self.assert_fails(running.end(LIMIT_AFTER_INTERRUPT_S), 130)
 
     def test_time_limit_of_a_job_ends_its_fetch(self):
         result = self.muster("map", "fetch", "--timeout", "0.3", ":::", self.server.url("/hang"))
