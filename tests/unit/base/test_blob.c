@@ -5,20 +5,12 @@
  */
 #include "base/blob.h"
 
+#include "tests/support/check.h"
+
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { THREADS = 4, ROUNDS = 20000 };
-
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
 
 static _Atomic unsigned freed;
 

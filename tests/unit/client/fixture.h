@@ -8,18 +8,9 @@
 
 #include "client/model.h"
 
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "tests/support/check.h"
 
-/* Says what is wrong, and ends the test. */
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
+#include <stdatomic.h>
 
 enum { FIXTURE_JOBS_MAX = 1 << 17 };
 

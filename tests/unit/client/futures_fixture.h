@@ -8,18 +8,9 @@
 
 #include "client/muster.h"
 
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "tests/support/check.h"
 
-/* Says what is wrong, and ends the test. */
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
+#include <stdatomic.h>
 
 /* Functions: `twice` of an integer; `refuse`, which fails with "no: N"; `flaky`, which fails
  * until it was called three times; `hold`, which ends when it is cancelled, and not before. */

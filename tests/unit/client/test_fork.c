@@ -7,6 +7,8 @@
 #include "client/muster.h"
 #include "jobs/muster_job.h"
 
+#include "tests/support/check.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -18,14 +20,6 @@
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
 
 enum { LIMIT_MS = 60000, JOBS_MAX = 200 };
 

@@ -252,10 +252,7 @@ static void pinned_workers_run_on_allowed_cores(void)
 
 int main(void)
 {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } tests[] = {
+    static const struct check tests[] = {
 #define TEST(name) {#name, name}
         TEST(as_many_jobs_run_at_once_as_there_are_workers),
         TEST(order_is_kept_when_the_first_job_ends_last),
@@ -269,10 +266,5 @@ int main(void)
 #undef TEST
     };
 
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
-        puts(tests[i].name);
-        fflush(stdout);
-        tests[i].run();
-    }
-    return 0;
+    return check_all(tests, sizeof tests / sizeof *tests);
 }

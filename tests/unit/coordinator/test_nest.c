@@ -6,6 +6,8 @@
  */
 #include "coordinator/nest.h"
 
+#include "tests/support/check.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -18,14 +20,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
 
 static char parent[] = "/tmp/muster-test-XXXXXX"; /* what TMPDIR says */
 static char home[128];                            /* the user's folder in it */

@@ -5,6 +5,8 @@
  */
 #include "jobs/coroutine.h"
 
+#include "tests/support/check.h"
+
 #include <alloca.h>
 #include <errno.h>
 #include <pthread.h>
@@ -18,14 +20,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
 
 /* The sanitizers bound threads, which coroutines are to them, and memory. */
 enum { MANY = SANITIZE_ADDRESS || SANITIZE_THREAD ? 1000 : 20000 };
@@ -473,10 +467,7 @@ static void a_handler_that_was_there_gets_what_is_not_ours(void)
 
 int main(void)
 {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } tests[] = {
+    static const struct check tests[] = {
 #define TEST(name) {#name, name}
         TEST(a_coroutine_goes_on_where_it_yielded),
         TEST(a_coroutine_inside_a_coroutine_yields_to_that_one),
@@ -492,10 +483,5 @@ int main(void)
 #undef TEST
     };
 
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
-        puts(tests[i].name);
-        fflush(stdout);
-        tests[i].run();
-    }
-    return 0;
+    return check_all(tests, sizeof tests / sizeof *tests);
 }

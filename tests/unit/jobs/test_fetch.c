@@ -9,6 +9,8 @@
 #include "jobs/loop.h"
 #include "jobs/sanitize.h"
 
+#include "tests/support/check.h"
+
 #include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,14 +20,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
 
 enum {
     MANY = SANITIZE_ADDRESS || SANITIZE_THREAD ? 50 : 200,

@@ -7,23 +7,16 @@
 #include "jobs/loop.h"
 #include "jobs/sanitize.h"
 
+#include "tests/support/check.h"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
 
 enum { MANY = SANITIZE_ADDRESS || SANITIZE_THREAD ? 1000 : 10000, MOST = 10000 };
 
@@ -553,10 +546,7 @@ static void cpu_time_is_that_of_the_fiber_alone(void)
 
 int main(void)
 {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } tests[] = {
+    static const struct check tests[] = {
 #define TEST(name) {#name, name}
         TEST(sleepers_wake_in_order_of_their_times),
         TEST(a_wait_for_no_time_at_all_fails_or_is_over_at_once),
@@ -578,10 +568,5 @@ int main(void)
 #undef TEST
     };
 
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
-        puts(tests[i].name);
-        fflush(stdout);
-        tests[i].run();
-    }
-    return 0;
+    return check_all(tests, sizeof tests / sizeof *tests);
 }

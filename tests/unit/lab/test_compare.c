@@ -5,19 +5,11 @@
  */
 #include "lab/compare.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include "tests/support/check.h"
+
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                                   \
-    do {                                                                                                   \
-        if (!(condition)) {                                                                                \
-            fprintf(stderr, "%s:%d: %s: %s (%s)\n", __FILE__, __LINE__, __func__, #condition, error.text); \
-            exit(1);                                                                                       \
-        }                                                                                                  \
-    } while (0)
 
 static struct muster_error error;
 static struct compare_report report;
@@ -44,14 +36,20 @@ static void every_model_gets_one_row_and_inline_is_first(void)
 {
     struct compare_spec spec = spec_of("is_prime", muster_source_range(1, 30000));
 
-    CHECK(compare(&spec) == 0 && report.count == 2);
-    CHECK(report.rows[0].model == MUSTER_INLINE && report.rows[1].model == MUSTER_THREADS);
-    CHECK(report.rows[0].workers == 1 && report.rows[1].workers == 3);
-    CHECK(report.rows[0].jobs == 30000 && report.rows[1].jobs == 30000 && report.rows[1].failed == 0);
-    CHECK(report.rows[0].speedup == 1 && report.rows[0].efficiency == 1 && report.rows[1].concurrency == 1);
-    CHECK(report.rows[0].overhead_us_per_job == 0);
-    CHECK(report.rows[1].wall_s > 0 && report.rows[1].cpu_s > 0 && report.rows[1].speedup > 0);
-    CHECK(strstr(report.sentence, "30,000 jobs") && report.sentence[strlen(report.sentence) - 1] == '.');
+    CHECK_SAYING(compare(&spec) == 0 && report.count == 2, error.text);
+    CHECK_SAYING(report.rows[0].model == MUSTER_INLINE && report.rows[1].model == MUSTER_THREADS, error.text);
+    CHECK_SAYING(report.rows[0].workers == 1 && report.rows[1].workers == 3, error.text);
+    CHECK_SAYING(report.rows[0].jobs == 30000 && report.rows[1].jobs == 30000 && report.rows[1].failed == 0,
+                 error.text);
+    CHECK_SAYING(report.rows[0].speedup == 1 && report.rows[0].efficiency == 1 &&
+                     report.rows[1].concurrency == 1,
+                 error.text);
+    CHECK_SAYING(report.rows[0].overhead_us_per_job == 0, error.text);
+    CHECK_SAYING(report.rows[1].wall_s > 0 && report.rows[1].cpu_s > 0 && report.rows[1].speedup > 0,
+                 error.text);
+    CHECK_SAYING(strstr(report.sentence, "30,000 jobs") &&
+                     report.sentence[strlen(report.sentence) - 1] == '.',
+                 error.text);
 }
 
 static void inline_runs_even_when_it_was_not_named(void)
@@ -59,7 +57,8 @@ static void inline_runs_even_when_it_was_not_named(void)
     struct compare_spec spec = spec_of("noop", muster_source_range(1, 10));
 
     spec.model_count = 1;
-    CHECK(compare(&spec) == 0 && report.count == 2 && report.rows[0].model == MUSTER_INLINE);
+    CHECK_SAYING(compare(&spec) == 0 && report.count == 2 && report.rows[0].model == MUSTER_INLINE,
+                 error.text);
 }
 
 /* A stream of arguments from a list. */
@@ -122,17 +121,18 @@ static void jobs_that_fail_alike_are_counted_and_not_disputed(void)
     struct compare_spec spec = spec_of_list("is_prime", &list);
 
     spec.batch.halt_failures = 1;
-    CHECK(compare(&spec) == 0 && report.rows[0].failed == 2 && report.rows[1].failed == 2);
-    CHECK(report.failure_count == 2 && report.failures[0].index == 1 && report.failures[1].index == 2);
-    CHECK(strstr(report.failures[0].text, "is_prime takes"));
+    CHECK_SAYING(compare(&spec) == 0 && report.rows[0].failed == 2 && report.rows[1].failed == 2, error.text);
+    CHECK_SAYING(report.failure_count == 2 && report.failures[0].index == 1 && report.failures[1].index == 2,
+                 error.text);
+    CHECK_SAYING(strstr(report.failures[0].text, "is_prime takes"), error.text);
 }
 
 static unsigned runs;
 
 static void count_run(void *context, enum muster_model model, unsigned round)
 {
-    CHECK(context == &runs && round == runs / 2 + 1);
-    CHECK(model == (runs % 2 ? MUSTER_THREADS : MUSTER_INLINE));
+    CHECK_SAYING(context == &runs && round == runs / 2 + 1, error.text);
+    CHECK_SAYING(model == (runs % 2 ? MUSTER_THREADS : MUSTER_INLINE), error.text);
     runs++;
 }
 
@@ -145,7 +145,8 @@ static void models_take_turns_and_a_stream_starts_over_for_each(void)
     spec.rounds = 3;
     spec.on_run = count_run;
     spec.context = &runs;
-    CHECK(compare(&spec) == 0 && runs == 6 && list.rewinds == 5 && report.rows[1].jobs == 3);
+    CHECK_SAYING(compare(&spec) == 0 && runs == 6 && list.rewinds == 5 && report.rows[1].jobs == 3,
+                 error.text);
 }
 
 /* faulty's fail_times counts its calls in a file: no two results are alike. */
@@ -158,13 +159,15 @@ static void disagreement_names_the_job_the_models_and_both_results(void)
     struct compare_spec spec = spec_of_list("fail_times", &list);
     int fd = mkstemp(counter + 1);
 
-    CHECK(fd >= 0);
+    CHECK_SAYING(fd >= 0, error.text);
     close(fd);
     spec.options.plugins = plugins;
     spec.options.plugin_count = 1;
     report.count = 0;
-    CHECK(compare(&spec) == MUSTER_ESTATE && report.count == 0);
-    CHECK(strcmp(error.text, "the models disagree on job 2: inline returned 3, threads returned 2") == 0);
+    CHECK_SAYING(compare(&spec) == MUSTER_ESTATE && report.count == 0, error.text);
+    CHECK_SAYING(strcmp(error.text, "the models disagree on job 2: inline returned 3, threads returned 2") ==
+                     0,
+                 error.text);
     unlink(counter + 1);
 }
 
@@ -173,7 +176,7 @@ static void no_arguments_are_nothing_to_compare(void)
     struct list list = {.count = 0};
     struct compare_spec spec = spec_of_list("echo", &list);
 
-    CHECK(compare(&spec) == MUSTER_EINVALID && strstr(error.text, "no arguments"));
+    CHECK_SAYING(compare(&spec) == MUSTER_EINVALID && strstr(error.text, "no arguments"), error.text);
 }
 
 static int shrink(void *context)
@@ -191,8 +194,8 @@ static void models_that_ran_different_jobs_are_not_compared(void)
     struct compare_spec spec = spec_of_list("echo", &list);
 
     spec.rewind = shrink;
-    CHECK(compare(&spec) == MUSTER_ESTATE);
-    CHECK(strcmp(error.text, "threads ran 2 of the 3 jobs") == 0);
+    CHECK_SAYING(compare(&spec) == MUSTER_ESTATE, error.text);
+    CHECK_SAYING(strcmp(error.text, "threads ran 2 of the 3 jobs") == 0, error.text);
 }
 
 static void what_cannot_be_compared_is_refused_before_it_runs(void)
@@ -201,19 +204,19 @@ static void what_cannot_be_compared_is_refused_before_it_runs(void)
     struct compare_spec spec = spec_of_list("echo", &list);
 
     spec.rewind = NULL;
-    CHECK(compare(&spec) == MUSTER_EINVALID && strstr(error.text, "cannot be read again"));
+    CHECK_SAYING(compare(&spec) == MUSTER_EINVALID && strstr(error.text, "cannot be read again"), error.text);
     spec = spec_of("noop", muster_source_range(0, COMPARE_JOBS_MAX));
-    CHECK(compare(&spec) == MUSTER_ELIMIT && strstr(error.text, "too many jobs"));
+    CHECK_SAYING(compare(&spec) == MUSTER_ELIMIT && strstr(error.text, "too many jobs"), error.text);
     spec = spec_of("noop", muster_source_range(INT64_MIN, INT64_MAX));
-    CHECK(compare(&spec) == MUSTER_ELIMIT);
+    CHECK_SAYING(compare(&spec) == MUSTER_ELIMIT, error.text);
     spec = spec_of("noop", muster_source_range(1, 10));
     spec.rounds = COMPARE_ROUNDS_MAX + 1;
-    CHECK(compare(&spec) == MUSTER_EINVALID && strstr(error.text, "rounds"));
+    CHECK_SAYING(compare(&spec) == MUSTER_EINVALID && strstr(error.text, "rounds"), error.text);
     spec = spec_of("nope", muster_source_range(1, 10));
-    CHECK(compare(&spec) == MUSTER_ENOTFOUND && strstr(error.text, "nope"));
+    CHECK_SAYING(compare(&spec) == MUSTER_ENOTFOUND && strstr(error.text, "nope"), error.text);
     spec = spec_of("noop", muster_source_range(1, 10));
     spec.batch.timeout_s = 1;
-    CHECK(compare(&spec) == MUSTER_EINVALID && strstr(error.text, "time limit"));
+    CHECK_SAYING(compare(&spec) == MUSTER_EINVALID && strstr(error.text, "time limit"), error.text);
 }
 
 static void interrupt_ends_the_comparison(void)
@@ -221,17 +224,14 @@ static void interrupt_ends_the_comparison(void)
     struct compare_spec spec = spec_of("noop", muster_source_range(1, COMPARE_JOBS_MAX));
 
     spec.batch.interrupt_fd = eventfd(1, EFD_CLOEXEC);
-    CHECK(spec.batch.interrupt_fd >= 0);
-    CHECK(compare(&spec) == MUSTER_ECANCELLED);
+    CHECK_SAYING(spec.batch.interrupt_fd >= 0, error.text);
+    CHECK_SAYING(compare(&spec) == MUSTER_ECANCELLED, error.text);
     close(spec.batch.interrupt_fd);
 }
 
 int main(void)
 {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } tests[] = {
+    static const struct check tests[] = {
 #define TEST(name) {#name, name}
         TEST(every_model_gets_one_row_and_inline_is_first),
         TEST(inline_runs_even_when_it_was_not_named),
@@ -245,10 +245,5 @@ int main(void)
 #undef TEST
     };
 
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
-        puts(tests[i].name);
-        fflush(stdout);
-        tests[i].run();
-    }
-    return 0;
+    return check_all(tests, sizeof tests / sizeof *tests);
 }

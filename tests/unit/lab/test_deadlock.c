@@ -6,17 +6,10 @@
 #include "lab/deadlock.h"
 #include "lab/watched.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/support/check.h"
 
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
+#include <stdio.h>
+#include <string.h>
 
 enum { THREADS = 4, TURNS = 2000 };
 

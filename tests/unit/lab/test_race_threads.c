@@ -5,18 +5,10 @@
  */
 #include "lab/race.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include "tests/support/check.h"
+
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) {                                                               \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
-            exit(1);                                                                      \
-        }                                                                                 \
-    } while (0)
 
 static struct muster_error error;
 
