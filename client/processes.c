@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 #include "client/forkserver.h"
+#include "proto/descriptors.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -28,22 +28,11 @@ enum {
 /* libzmq aborts when it runs out of descriptors, so it must not. */
 static int check_descriptors(unsigned workers, struct muster_error *ret_error)
 {
-    unsigned needed = OTHER_DESCRIPTORS + WORKER_DESCRIPTORS * workers, had = 0;
-    int *fds = calloc(needed, sizeof *fds), error = 0;
+    unsigned needed = OTHER_DESCRIPTORS + WORKER_DESCRIPTORS * workers, had;
 
-    if (!fds)
+    if (descriptors_count(needed, &had))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    while (had < needed && error == 0) {
-        fds[had] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (fds[had] < 0)
-            error = errno;
-        else
-            had++;
-    }
-    for (unsigned i = 0; i < had; i++)
-        close(fds[i]);
-    free(fds);
-    if (error == 0)
+    if (had == needed)
         return 0;
     if (workers == 0)
         return muster_error_set(ret_error, MUSTER_ELIMIT,

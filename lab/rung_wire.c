@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "coordinator/nest.h"
+#include "proto/descriptors.h"
 #include "proto/wire.h"
 
 #include <errno.h>
@@ -15,6 +16,9 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+/* Of two contexts: seven each for the context and its threads, twice that for their sockets. */
+enum { HOP_DESCRIPTORS = 32 };
 
 struct hop {
     struct wire_context *here, *there; /* owned; the same under inproc */
@@ -86,14 +90,30 @@ static int measure_pings(const struct ladder_spec *spec, struct hop *hop, struct
     return code;
 }
 
+static int check_descriptors(struct muster_error *ret_error)
+{
+    unsigned had;
+
+    if (descriptors_count(HOP_DESCRIPTORS, &had))
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    if (had == HOP_DESCRIPTORS)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_ELIMIT,
+                            "ZeroMQ needs %d file descriptors and only %u can be had: a higher limit "
+                            "(ulimit -n)",
+                            HOP_DESCRIPTORS, had);
+}
+
 /* Opens both ends, measures, closes them as far as they were opened. */
 static int measure_hop(const struct ladder_spec *spec, const char *endpoint, bool apart,
                        struct sample *sample, struct muster_error *ret_error)
 {
-    struct hop hop = {.over_fd = eventfd(0, EFD_CLOEXEC)};
-    int code = 0;
+    struct hop hop = {.over_fd = -1};
+    int code = check_descriptors(ret_error);
 
-    if (hop.over_fd < 0)
+    if (code)
+        return code;
+    if ((hop.over_fd = eventfd(0, EFD_CLOEXEC)) < 0)
         return muster_error_system(ret_error, errno, "cannot make an eventfd");
     if ((code = wire_context_create(&hop.here, ret_error)) != 0 ||
         (apart && (code = wire_context_create(&hop.there, ret_error)) != 0) ||

@@ -7,6 +7,8 @@ No figure is compared with a number: how long things take is the machine's affai
 import json
 import math
 import os
+import resource
+import unittest
 
 import harness
 
@@ -17,8 +19,8 @@ EVERYWHERE = set(FIGURES) - {"L1 cache", "L2 cache", "L3 cache", "disk read, 4 K
 
 
 class Memory(harness.Case):
-    def figures(self, *words):
-        result = self.muster("bench", "memory", "-o", "json", *words)
+    def figures(self, *words, **options):
+        result = self.muster("bench", "memory", "-o", "json", *words, **options)
         self.assert_ok(result)
         document = json.loads(result.out)
         self.assertEqual((list(document), document["name"]), (["name", "cycle_ns", "figures", "sentence"], "memory"))
@@ -57,6 +59,14 @@ class Memory(harness.Case):
             self.assertIn("/nonexistent (--dir): No such file or directory", figures[name]["note"])
         self.assertIsNotNone(figures["process creation"]["value"])
         self.assertIn("(--dir): No such file or directory\n", self.muster("bench", "memory", "--dir", "/nonexistent").out)
+
+    @unittest.skipIf(harness.SANITIZE, "sanitizers need descriptors of their own")
+    def test_few_descriptors_cost_the_figures_of_zeromq_and_no_abort(self):
+        _, figures = self.figures(limits={resource.RLIMIT_NOFILE: 12})
+        for name in ("ZeroMQ hop, inproc", "ZeroMQ hop, ipc"):
+            self.assertIsNone(figures[name]["value"])
+            self.assertIn("(ulimit -n)", figures[name]["note"])
+        self.assertIsNotNone(figures["pipe round trip"]["value"])
 
     def test_interrupt_leaves_nothing(self):
         reader, terminal = os.openpty()

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How many file descriptors there are left. libzmq aborts the process when it runs out of them,
+ * so whoever opens wires counts first.
+ */
+#ifndef MUSTER_PROTO_DESCRIPTORS_H
+#define MUSTER_PROTO_DESCRIPTORS_H
+
+/* How many of `wanted` descriptors could be opened now, by opening them. 0 or MUSTER_ENOMEM. */
+int descriptors_count(unsigned wanted, unsigned *ret_had);
+
+#endif
