@@ -3,11 +3,9 @@
  * muster bench: measurements of this machine. They are taken in lab/; this prints them. A further
  * one is a line in a table here.
  */
-#include "base/log.h"
 #include "cli/interrupt.h"
-#include "cli/options.h"
-#include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/subject.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
 #include "lab/ladder.h"
@@ -15,9 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Takes one measurement and appends what it found to the output. */
-typedef int bench_run(const struct options *options, struct output *output, struct muster_error *ret_error);
 
 /* muster bench memory */
 
@@ -112,32 +107,10 @@ static int run_memory(const struct options *options, struct output *output, stru
     return code ? muster_error_set(ret_error, code, "%s", muster_error_name(code)) : 0;
 }
 
-static const char *const names[] = {"memory"};
-static bench_run *const runs[] = {run_memory};
-
 int verb_bench(int argc, char **argv)
 {
-    struct muster_error error;
-    struct options options;
-    struct output output;
-    size_t place;
-    int code;
+    static const struct subject subjects[] = {{"memory", run_memory}};
 
-    if (options_parse(&options, VERB_BENCH, argc, argv, &error))
-        return usage_error(argv[0], &error);
-    if (options.help)
-        return help_print(argv[0]);
-    if (word_find(options.function, names, sizeof names / sizeof *names, "bench", &place, &error))
-        return usage_error(argv[0], &error);
-    output_init(&output, STDOUT_FILENO, "standard output", options.format);
-    code = runs[place](&options, &output, &error);
-    if (!code)
-        code = output_flush(&output, &error);
-    output_fini(&output);
-    if (!code)
-        return 0;
-    if (code != MUSTER_ECANCELLED || !interrupt_signal())
-        return plain_error(&error);
-    log_error("interrupted: nothing was measured");
-    return STATUS_SIGNAL + interrupt_signal();
+    return subject_verb(VERB_BENCH, subjects, sizeof subjects / sizeof *subjects, "nothing was measured",
+                        argc, argv);
 }

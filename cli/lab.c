@@ -3,11 +3,9 @@
  * muster lab: what goes wrong when memory is shared. The experiments are made in lab/race and
  * lab/deadlock; this prints what they found. A further one is a line in a table here.
  */
-#include "base/log.h"
 #include "cli/interrupt.h"
-#include "cli/options.h"
-#include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/subject.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
 #include "lab/deadlock.h"
@@ -16,9 +14,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Runs one experiment and appends what it found to the output. */
-typedef int lab_run(const struct options *options, struct output *output, struct muster_error *ret_error);
 
 /* muster lab race */
 
@@ -170,32 +165,10 @@ static int run_deadlock(const struct options *options, struct output *output, st
     return code ? muster_error_set(ret_error, code, "%s", muster_error_name(code)) : 0;
 }
 
-static const char *const names[] = {"race", "deadlock"};
-static lab_run *const runs[] = {run_race, run_deadlock};
-
 int verb_lab(int argc, char **argv)
 {
-    struct muster_error error;
-    struct options options;
-    struct output output;
-    size_t place;
-    int code;
+    static const struct subject subjects[] = {{"race", run_race}, {"deadlock", run_deadlock}};
 
-    if (options_parse(&options, VERB_LAB, argc, argv, &error))
-        return usage_error(argv[0], &error);
-    if (options.help)
-        return help_print(argv[0]);
-    if (word_find(options.function, names, sizeof names / sizeof *names, "lab", &place, &error))
-        return usage_error(argv[0], &error);
-    output_init(&output, STDOUT_FILENO, "standard output", options.format);
-    code = runs[place](&options, &output, &error);
-    if (!code)
-        code = output_flush(&output, &error);
-    output_fini(&output);
-    if (!code)
-        return 0;
-    if (code != MUSTER_ECANCELLED || !interrupt_signal())
-        return plain_error(&error);
-    log_error("interrupted: nothing was shown");
-    return STATUS_SIGNAL + interrupt_signal();
+    return subject_verb(VERB_LAB, subjects, sizeof subjects / sizeof *subjects, "nothing was shown", argc,
+                        argv);
 }
