@@ -192,6 +192,7 @@ static const char help_lab[] =
     "  overdrawn         rounds in which both withdrawals were paid\n"
     "  lowest            100 less what was paid, in the worst round\n"
     "  wrong balance     rounds after which the account said something else than that\n"
+    "  A row of dashes was left out; the sentence below says why.\n"
     "  The unprotected threads load and store relaxed atomics: plain variables would\n"
     "  be a data race, and undefined in C. Check and act are two steps all the same.\n"
     "\n"

@@ -83,19 +83,23 @@ static void choose_signals(sigset_t *ret_signals)
             sigaddset(ret_signals, wanted[i]);
 }
 
+void interrupt_hold(void)
+{
+    choose_signals(&interrupt.signals);
+    pthread_sigmask(SIG_BLOCK, &interrupt.signals, NULL);
+}
+
 int interrupt_start(int *ret_fd, struct muster_error *ret_error)
 {
     pthread_attr_t attributes;
     pthread_t thread;
     int error;
 
-    choose_signals(&interrupt.signals);
+    interrupt_hold();
     interrupt.fd = eventfd(0, EFD_CLOEXEC);
     if (interrupt.fd < 0)
         return muster_error_system(ret_error, errno, "cannot prepare for interrupts");
-    error = pthread_sigmask(SIG_BLOCK, &interrupt.signals, NULL);
-    if (!error)
-        error = pthread_attr_init(&attributes);
+    error = pthread_attr_init(&attributes);
     if (!error) {
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
         pthread_attr_setstacksize(&attributes, STACK_BYTES);

@@ -10,6 +10,10 @@
 
 #include "base/error.h"
 
+/* Blocks the signals in the calling thread, to hold them until interrupt_start: for what has to
+ * be made while the process has one thread. Threads inherit the mask. */
+void interrupt_hold(void);
+
 /* Blocks the signals in the calling thread and starts the thread that waits for them. To be
  * called once, before other threads are made: they inherit the mask. The descriptor stays
  * open until the process ends. */

@@ -17,6 +17,8 @@
 
 /* muster lab race */
 
+enum { RACE_COLUMNS = 7 };
+
 static void on_variant(void *context, enum race_variant variant)
 {
     char text[PROGRESS_TEXT_BYTES];
@@ -25,36 +27,48 @@ static void on_variant(void *context, enum race_variant variant)
     progress_note(context, text);
 }
 
+static void add_race_row(struct table *table, const struct race_row *row)
+{
+    table_add(table, "%s", race_variant_name(row->variant));
+    if (row->rounds == 0) {
+        for (int i = 1; i < RACE_COLUMNS; i++)
+            table_add(table, "-");
+        return;
+    }
+    table_add(table, "%" PRIu64, row->rounds);
+    table_add(table, "%" PRIu64, row->overdrawn);
+    table_add(table, "%.2f%%", 100 * (double)row->overdrawn / (double)row->rounds);
+    table_add(table, "%" PRId64, row->lowest_balance);
+    table_add_time(table, row->wall_s / (double)row->rounds);
+    table_add(table, "%" PRIu64, row->miscounted);
+}
+
 static int print_race(const struct race_report *report, struct output *output)
 {
-    static const char *const headings[] = {"variant", "rounds",     "overdrawn",    "share",
-                                           "lowest",  "time/round", "wrong balance"};
+    static const char *const headings[RACE_COLUMNS] = {"variant", "rounds",     "overdrawn",    "share",
+                                                       "lowest",  "time/round", "wrong balance"};
     struct table table;
     int code;
 
-    table_init(&table, headings, sizeof headings / sizeof *headings);
-    for (size_t i = 0; i < RACE_VARIANTS; i++) {
-        const struct race_row *row = &report->rows[i];
-
-        table_add(&table, "%s", race_variant_name(row->variant));
-        table_add(&table, "%" PRIu64, row->rounds);
-        table_add(&table, "%" PRIu64, row->overdrawn);
-        table_add(&table, "%.2f%%", 100 * (double)row->overdrawn / (double)row->rounds);
-        table_add(&table, "%" PRId64, row->lowest_balance);
-        table_add_time(&table, row->wall_s / (double)row->rounds);
-        table_add(&table, "%" PRIu64, row->miscounted);
-    }
+    table_init(&table, headings, RACE_COLUMNS);
+    for (size_t i = 0; i < RACE_VARIANTS; i++)
+        add_race_row(&table, &report->rows[i]);
     code = table_print(&table, output);
     return code ? code : output_text(output, "\n%s\n", report->sentence);
 }
 
 static json_t *race_row_document(const struct race_row *row)
 {
-    json_t *object = json_pack(
-        "{s:s, s:I, s:I, s:f, s:I, s:I, s:f}", "variant", race_variant_name(row->variant), "rounds",
-        (json_int_t)row->rounds, "overdrawn", (json_int_t)row->overdrawn, "share",
-        (double)row->overdrawn / (double)row->rounds, "lowest_balance", (json_int_t)row->lowest_balance,
-        "wrong_balance", (json_int_t)row->miscounted, "wall_s", row->wall_s);
+    json_t *object;
+
+    if (row->rounds == 0)
+        return json_pack("{s:s, s:i, s:n, s:n, s:n, s:n, s:n}", "variant", race_variant_name(row->variant),
+                         "rounds", 0, "overdrawn", "share", "lowest_balance", "wrong_balance", "wall_s");
+    object = json_pack("{s:s, s:I, s:I, s:f, s:I, s:I, s:f}", "variant", race_variant_name(row->variant),
+                       "rounds", (json_int_t)row->rounds, "overdrawn", (json_int_t)row->overdrawn, "share",
+                       (double)row->overdrawn / (double)row->rounds, "lowest_balance",
+                       (json_int_t)row->lowest_balance, "wrong_balance", (json_int_t)row->miscounted,
+                       "wall_s", row->wall_s);
 
     if (object && row->variant == RACE_PROCESSES &&
         (json_object_set_new(object, "stale", json_integer((json_int_t)row->stale)) ||
@@ -80,18 +94,26 @@ static json_t *race_document(const struct race_report *report)
 static int run_race(const struct options *options, struct output *output, struct muster_error *ret_error)
 {
     struct race_spec spec = {.rounds = options->rounds ? options->rounds : RACE_ROUNDS_DEFAULT,
-                             .worker_program = program_path(),
                              .on_variant = on_variant};
     struct race_report report;
     struct progress progress;
+    struct muster_error why;
     int code;
 
+    interrupt_hold();
+    code = race_open(&spec.workers, &why);
+    if (code == MUSTER_ESTATE)
+        spec.without = why.text; /* somebody else's thread is in this process: LD_PRELOAD, a profiler */
+    else if (code)
+        return muster_error_set(ret_error, code, "%s", why.text);
     if ((code = interrupt_start(&spec.interrupt_fd, ret_error)) != 0)
-        return code;
+        goto out;
     progress_init(&progress, STDERR_FILENO, PROGRESS_AUTOMATIC);
     spec.context = &progress;
     code = race_run(&spec, &report, ret_error);
     progress_hide(&progress);
+out:
+    muster_close(spec.workers);
     if (code)
         return code;
     code = output->format == OUTPUT_JSON ? output_document(output, race_document(&report))

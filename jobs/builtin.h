@@ -23,8 +23,7 @@
     X(request)         \
     X(sha256)          \
     X(sort)            \
-    X(spin)            \
-    X(withdraw)
+    X(spin)
 
 #define X(name) extern const muster_function function_##name;
 BUILTIN_MAP(X)

@@ -4,8 +4,6 @@
  */
 #include "lab/race.h"
 
-#include "client/muster.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -22,8 +20,12 @@ const char *race_variant_name(enum race_variant variant)
 }
 
 /* What the processes showed; the rest of the sentence stands before it. */
-static void judge_processes(const struct race_row *row, char *text, size_t size)
+static void judge_processes(const struct race_row *row, const char *without, char *text, size_t size)
 {
+    if (without) {
+        snprintf(text, size, "The processes were left out: %s.", without);
+        return;
+    }
     snprintf(
         text, size,
         "Processes share nothing to race on: each decided on a copy, and the account's one owner carried "
@@ -32,12 +34,12 @@ static void judge_processes(const struct race_row *row, char *text, size_t size)
         row->stale, 2 * row->rounds + row->stale);
 }
 
-void race_judge(struct race_report *report, unsigned cores)
+void race_judge(struct race_report *report, const char *without, unsigned cores)
 {
     const struct race_row *open = &report->rows[RACE_UNPROTECTED];
     char processes[RACE_SENTENCE_BYTES / 2];
 
-    judge_processes(&report->rows[RACE_PROCESSES], processes, sizeof processes);
+    judge_processes(&report->rows[RACE_PROCESSES], without, processes, sizeof processes);
     if (open->overdrawn > 0)
         snprintf(report->sentence, sizeof report->sentence,
                  "Unprotected threads paid both withdrawals in %" PRIu64 " of %" PRIu64
@@ -71,6 +73,11 @@ static int run_variant(const struct race_spec *spec, enum race_variant variant, 
     struct race_row row = {.variant = variant, .rounds = spec->rounds, .lowest_balance = RACE_BALANCE};
     int code;
 
+    if (variant == RACE_PROCESSES && !spec->workers) {
+        row.rounds = 0;
+        *ret_row = row;
+        return 0;
+    }
     if (spec->on_variant)
         spec->on_variant(spec->context, variant);
     if (variant == RACE_PROCESSES)
@@ -97,7 +104,7 @@ int race_run(const struct race_spec *spec, struct race_report *ret_report, struc
         code = run_variant(spec, (enum race_variant)i, &report.rows[i], ret_error);
     if (code)
         return code;
-    race_judge(&report, muster_cores());
+    race_judge(&report, spec->workers ? NULL : spec->without, muster_cores());
     *ret_report = report;
     return 0;
 }

@@ -12,12 +12,13 @@
  * In processes there is nothing to share: a worker decides on the copy of the balance it was
  * sent. What can still happen is that a decision is stale when it arrives. The account has one
  * owner, the caller, who carries a decision out only if it was made on the balance that still
- * is, and asks again else.
+ * is, and asks again else. The workers are copies of the caller, since what they run is the
+ * race's own function; so they are made before there is any thread.
  */
 #ifndef MUSTER_LAB_RACE_H
 #define MUSTER_LAB_RACE_H
 
-#include "base/error.h"
+#include "client/muster.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -47,7 +48,7 @@ enum {
 
 struct race_row {
     enum race_variant variant;
-    uint64_t rounds;
+    uint64_t rounds;        /* 0: the variant was left out */
     uint64_t overdrawn;     /* rounds in which both withdrawals were paid */
     uint64_t miscounted;    /* rounds after which the balance was not what had been paid out less */
     int64_t lowest_balance; /* RACE_BALANCE less what was paid, in the worst round */
@@ -62,9 +63,10 @@ struct race_report {
 };
 
 struct race_spec {
-    uint64_t rounds;            /* of threads; processes get 1 for each RACE_ROUNDS_PER_MESSAGES */
-    const char *worker_program; /* the muster command, as in struct muster_options */
-    int interrupt_fd;           /* readable: end early, with MUSTER_ECANCELLED; -1: none */
+    uint64_t rounds;     /* of threads; processes get 1 for each RACE_ROUNDS_PER_MESSAGES */
+    muster *workers;     /* of race_open, borrowed; NULL: processes are left out, */
+    const char *without; /* for this reason */
+    int interrupt_fd;    /* readable: end early, with MUSTER_ECANCELLED; -1: none */
     /* Before each variant, for progress. May be NULL. */
     void (*on_variant)(void *context, enum race_variant variant);
     void *context;
@@ -73,12 +75,16 @@ struct race_spec {
 /* The word for a variant. */
 const char *race_variant_name(enum race_variant variant);
 
+/* Makes the workers of the variant `processes`, which muster_close ends. MUSTER_ESTATE once the
+ * process has threads; other errors of muster_open. */
+int race_open(muster **ret_workers, struct muster_error *ret_error);
+
 /* All variants. 0; MUSTER_ECANCELLED; MUSTER_ESTATE when an account that is protected was
  * overdrawn, which would be a bug here; what the model `processes` says if it cannot run. */
 int race_run(const struct race_spec *spec, struct race_report *ret_report, struct muster_error *ret_error);
 
-/* Writes report->sentence from its rows. Pure. */
-void race_judge(struct race_report *report, unsigned cores);
+/* Writes report->sentence from its rows; `without` is as in struct race_spec. Pure. */
+void race_judge(struct race_report *report, const char *without, unsigned cores);
 
 /* Enters the end of a round: the balance, and how many withdrawals were paid. Pure. */
 void race_count(struct race_row *row, int64_t balance, unsigned paid);

@@ -1,15 +1,33 @@
 /* SPDX-License-Identifier: MIT
  *
  * Two worker processes and one owner of the account, who is the caller. See race.h. Each
- * withdrawal is a job of the function `withdraw`: the worker decides on the balance it was
- * sent, the owner does something about its decision.
+ * withdrawal is a job of `withdraw`: the worker decides on the balance it was sent, the owner
+ * does something about its decision.
  */
 #include "lab/race.h"
 
 #include "base/clock.h"
-#include "client/muster.h"
+#include "jobs/argument.h"
+#include "jobs/muster_job.h"
 
 enum { PARTIES = 2 };
+
+/* In a worker: whether the balance covers the amount. It changes nothing, and could not. */
+static int withdraw(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    int64_t numbers[2]; /* balance, amount */
+
+    if (!argument_integers(argument, 2, 0, RACE_BALANCE, numbers))
+        return muster_call_fail(call, "not a balance and an amount");
+    ret_result->type = MSGPACK_OBJECT_BOOLEAN;
+    ret_result->via.boolean = numbers[0] >= numbers[1];
+    return 0;
+}
+
+static const muster_function functions[] = {
+    {.name = "withdraw", .summary = "whether an account covers a withdrawal", .run = withdraw},
+};
+static const muster_plugin of_the_race = MUSTER_PLUGIN(functions);
 
 /* One round, as its owner sees it. */
 struct owner {
@@ -68,7 +86,7 @@ static int on_decision(void *context, const struct muster_result *result)
 static int run_round(muster *m, int interrupt_fd, struct owner *owner, struct muster_error *ret_error)
 {
     struct muster_batch batch = {
-        .function = "withdraw",
+        .function = functions[0].name,
         .source = {.kind = MUSTER_SOURCE_STREAM, .next = next_withdrawal, .context = owner, .fd = -1},
         .chunk_jobs = 1,
         .unordered = true,
@@ -91,26 +109,30 @@ static int run_round(muster *m, int interrupt_fd, struct owner *owner, struct mu
     return code;
 }
 
+int race_open(muster **ret_workers, struct muster_error *ret_error)
+{
+    struct muster_options options = {.model = MUSTER_PROCESSES,
+                                     .workers = PARTIES,
+                                     .warm = true,
+                                     .start = MUSTER_FORK,
+                                     .functions = &of_the_race};
+
+    return muster_open(&options, ret_workers, ret_error);
+}
+
 int race_in_processes(const struct race_spec *spec, struct race_row *row, struct muster_error *ret_error)
 {
-    struct muster_options options = {
-        .model = MUSTER_PROCESSES, .workers = PARTIES, .warm = true, .worker_program = spec->worker_program};
+    uint64_t began_ns = clock_now_ns();
     struct owner owner;
-    uint64_t began_ns;
-    muster *m;
-    int code;
+    int code = 0;
 
-    if ((code = muster_open(&options, &m, ret_error)) != 0)
-        return code;
-    began_ns = clock_now_ns();
     for (uint64_t round = 0; round < row->rounds; round++) {
-        if ((code = run_round(m, spec->interrupt_fd, &owner, ret_error)) != 0)
+        if ((code = run_round(spec->workers, spec->interrupt_fd, &owner, ret_error)) != 0)
             break;
         race_count(row, owner.balance, owner.paid);
         row->stale += owner.stale;
         row->apart += owner.apart;
     }
     row->wall_s = (double)(clock_now_ns() - began_ns) / (double)CLOCK_NS_PER_S;
-    muster_close(m);
     return code;
 }

@@ -5,7 +5,6 @@
 #include "lab/race.h"
 
 #include "base/clock.h"
-#include "client/muster.h"
 #include "lab/pinned.h"
 
 #include <inttypes.h>

@@ -43,7 +43,7 @@ static struct race_report report = {.rows = {[RACE_UNPROTECTED] = {.rounds = UIN
 
 Test(race, sentence_has_the_wrong_figures)
 {
-    race_judge(&report, 2);
+    race_judge(&report, NULL, 2);
     cr_assert(strstr(report.sentence, "in 7 of 18446744073709551615 rounds"), "%s", report.sentence);
     cr_assert(strstr(report.sentence, "299 of 899 came too late"), "%s", report.sentence);
     cr_assert_eq(report.sentence[strlen(report.sentence) - 1], '.', "it is cut: %s", report.sentence);
@@ -52,9 +52,18 @@ Test(race, sentence_has_the_wrong_figures)
 Test(race, no_overdraft_is_taken_for_safety)
 {
     report.rows[RACE_UNPROTECTED].overdrawn = 0;
-    race_judge(&report, 2);
+    race_judge(&report, NULL, 2);
     cr_assert(strstr(report.sentence, "proves nothing: more --rounds"), "%s", report.sentence);
-    race_judge(&report, 1);
+    race_judge(&report, NULL, 1);
     cr_assert(strstr(report.sentence, "on the one core"), "%s", report.sentence);
     cr_assert_eq(report.sentence[strlen(report.sentence) - 1], '.', "it is cut: %s", report.sentence);
+}
+
+Test(race, processes_that_were_left_out_are_praised)
+{
+    report.rows[RACE_PROCESSES] = (struct race_row){.rounds = 0};
+    race_judge(&report, "there are 3 threads", 2);
+    cr_assert(strstr(report.sentence, " The processes were left out: there are 3 threads."), "%s",
+              report.sentence);
+    cr_assert_null(strstr(report.sentence, "owner"), "%s", report.sentence);
 }
