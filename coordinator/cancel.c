@@ -38,14 +38,13 @@ void cancel_batch(struct core *core, uint64_t now_ns, struct batch *batch, enum 
 static bool note_held(const struct worker *worker, struct batch *batch, uint64_t first, uint64_t end,
                       struct outbox *outbox)
 {
+    size_t place = holdings_find(&worker->holdings, batch->id, first);
     const struct chunk *chunk;
     bool any = false;
 
-    DL_FOREACH(worker->chunks, chunk) {
+    while ((chunk = holdings_next(&worker->holdings, batch->id, first, end, &place)) != NULL) {
         const struct span *left = spans_list(&chunk->left);
 
-        if (chunk->batch != batch || chunk->run.first >= end || chunk->run.first + chunk->run.count <= first)
-            continue;
         for (uint32_t i = spans_find(&chunk->left, first); i < chunk->left.count && left[i].first < end;
              i++) {
             uint64_t from = left[i].first > first ? left[i].first : first;

@@ -53,6 +53,7 @@ void core_destroy(struct core *core)
 
         while (worker->chunks)
             hold_drop(worker, worker->chunks);
+        holdings_fini(&worker->holdings);
     }
     HASH_CLEAR(hh, core->workers_by_name);
     free(core->workers);

@@ -9,9 +9,19 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+/* By what it is found among the holdings. */
+static struct holding holding_of(struct chunk *chunk)
+{
+    return (struct holding){.batch = chunk->batch->id,
+                            .first = chunk->run.first,
+                            .count = (uint32_t)chunk->run.count,
+                            .chunk = chunk};
+}
+
 struct chunk *hold_add(struct worker *worker, struct batch *batch, uint64_t id, const struct job_run *run)
 {
     struct chunk *chunk = calloc(1, sizeof *chunk);
+    struct holding holding;
     int result;
 
     if (!chunk)
@@ -21,8 +31,14 @@ struct chunk *hold_add(struct worker *worker, struct batch *batch, uint64_t id, 
     chunk->run = *run;
     result = spans_add(&chunk->left, run->first, run->count);
     assert(result == 0); /* one span needs no memory */
+    holding = holding_of(chunk);
+    if (holdings_add(&worker->holdings, &holding) != 0) {
+        free(chunk);
+        return NULL;
+    }
     HASH_ADD(hh, worker->chunks_by_id, id, sizeof chunk->id, chunk);
     if (!chunk->hh.tbl) {
+        holdings_remove(&worker->holdings, &holding);
         free(chunk);
         return NULL;
     }
@@ -60,9 +76,11 @@ int hold_take(struct worker *worker, struct chunk *chunk, uint64_t first, uint64
 void hold_drop(struct worker *worker, struct chunk *chunk)
 {
     uint64_t left = spans_jobs(&chunk->left);
+    struct holding holding = holding_of(chunk);
 
     worker->jobs -= left;
     chunk->batch->held[worker->slot - 1] -= left;
+    holdings_remove(&worker->holdings, &holding);
     HASH_DEL(worker->chunks_by_id, chunk);
     DL_DELETE(worker->chunks, chunk);
     worker->holds--;

@@ -9,6 +9,7 @@
 #include "coordinator/batch.h"
 #include "coordinator/core.h"
 #include "coordinator/spans.h"
+#include "proto/holdings.h"
 
 /* Out of memory, an element is not added, and its hh.tbl is NULL; the default is to exit. */
 #define HASH_NONFATAL_OOM 1
@@ -46,9 +47,10 @@ struct worker {
     uint64_t jobs;        /* that it has not reported, of all its chunks */
     struct chunk *chunks; /* owned */
     struct chunk *chunks_by_id;
-    uint64_t heard_ns;   /* last sign of life, or when it was spawned or got work after having none */
-    uint64_t pinged_ns;  /* 0: not since it was last heard */
-    uint64_t respawn_ns; /* ABSENT: not before */
+    struct holdings holdings; /* the same chunks, by their jobs */
+    uint64_t heard_ns;        /* last sign of life, or when it was spawned or got work after having none */
+    uint64_t pinged_ns;       /* 0: not since it was last heard */
+    uint64_t respawn_ns;      /* ABSENT: not before */
     uint64_t process_cpu_ns, voluntary, involuntary; /* as it last reported */
     UT_hash_handle hh;                               /* by name, while STARTING or READY or DOOMED */
 };

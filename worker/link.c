@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proto/holdings.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -48,6 +49,7 @@ struct link {
     pthread_cond_t arrived;
     struct assignment *queue; /* chunks not yet taken; owned */
     struct assignment *taken; /* and not yet released; the executor's */
+    struct holdings holdings; /* both, by their jobs */
     struct link_job running;  /* where the executor runs several jobs */
     unsigned queued;
     struct outgoing *outgoing;          /* owned */
@@ -70,6 +72,15 @@ static void destroy_assignment(struct assignment *assignment)
     wire_frame_destroy(assignment->frame);
     free(assignment->dropped);
     free(assignment);
+}
+
+/* By what it is found among the holdings. */
+static struct holding holding_of(struct assignment *assignment)
+{
+    const struct proto_chunk *chunk = assignment->chunk;
+
+    return (struct holding){
+        .batch = chunk->batch, .first = chunk->first, .count = chunk->count, .chunk = assignment};
 }
 
 void link_kill_worker(void)
@@ -124,7 +135,10 @@ int link_try_take(struct link *link, struct assignment **ret_assignment)
 
 void link_release(struct link *link, struct assignment *assignment)
 {
+    struct holding holding = holding_of(assignment);
+
     pthread_mutex_lock(&link->mutex);
+    holdings_remove(&link->holdings, &holding);
     DL_DELETE(link->taken, assignment);
     pthread_mutex_unlock(&link->mutex);
     destroy_assignment(assignment);
@@ -231,6 +245,7 @@ static void stop_taking(struct link *link)
 static void enqueue(struct link *link, struct wire_frame **frame)
 {
     struct assignment *assignment = calloc(1, sizeof *assignment);
+    struct holding holding;
 
     if (!assignment) {
         stop_taking(link);
@@ -239,9 +254,10 @@ static void enqueue(struct link *link, struct wire_frame **frame)
     assignment->frame = *frame;
     assignment->chunk = &(*frame)->message.chunk;
     *frame = NULL;
+    holding = holding_of(assignment);
     pthread_mutex_lock(&link->mutex);
-    if (link->queued == link->credit) {
-        link->stopping = true; /* more than this worker ever gave credit for */
+    if (link->queued == link->credit || holdings_add(&link->holdings, &holding) != 0) {
+        link->stopping = true; /* more than this worker ever gave credit for, or has memory for */
         destroy_assignment(assignment);
     } else {
         DL_APPEND(link->queue, assignment);
@@ -285,22 +301,21 @@ static void drop_all(struct assignment *assignment, enum proto_cancel_mode mode)
 }
 
 /* LOCKING: mutex is held. */
-static int cancel_in(struct assignment *list, const struct proto_cancel *cancel)
+static int cancel_held(const struct link *link, const struct proto_cancel *cancel)
 {
+    uint64_t end = cancel->count > 0 ? cancel->first + cancel->count : UINT64_MAX;
+    size_t place = holdings_find(&link->holdings, cancel->id, cancel->first);
     struct assignment *assignment;
     int result = 0;
 
-    DL_FOREACH(list, assignment) {
-        if (assignment->chunk->batch != cancel->id)
-            continue;
+    while (result == 0 &&
+           (assignment = holdings_next(&link->holdings, cancel->id, cancel->first, end, &place)) != NULL) {
         if (cancel->count > 0)
             result = drop_some(assignment, cancel);
         else
             drop_all(assignment, cancel->mode);
-        if (result != 0)
-            return result;
     }
-    return 0;
+    return result;
 }
 
 /* LOCKING: mutex is held. The job that has the thread may not give it back by itself. */
@@ -318,9 +333,7 @@ static void cancel(struct link *link, const struct proto_cancel *cancel)
     int result;
 
     pthread_mutex_lock(&link->mutex);
-    result = cancel_in(link->taken, cancel);
-    if (result == 0)
-        result = cancel_in(link->queue, cancel);
+    result = cancel_held(link, cancel);
     cancel_running(&link->running);
     pthread_mutex_unlock(&link->mutex);
     if (result != 0)
@@ -461,15 +474,20 @@ static uint64_t watch_running(struct link *link)
 {
     uint64_t now_ns = clock_now_ns(), look_ns = CLOCK_NEVER;
     const struct link_job *job = &link->running;
+    const struct link_watcher *watcher = NULL;
 
     pthread_mutex_lock(&link->mutex);
     if (job->assignment && now_ns >= job->kill_ns)
         link_end_for_time(link, job->assignment->chunk->chunk, job->index);
     if (job->assignment && now_ns >= job->deadline_ns)
         call_cancel_raise(job->cancel);
-    if (link->taken)
+    if (job->assignment)
+        watcher = link->watcher;
+    if (link->taken || link->queue)
         look_ns = clock_after(now_ns, SLOW_NS);
     pthread_mutex_unlock(&link->mutex);
+    if (watcher)
+        watcher->slow(link->watcher_context, now_ns);
     return look_ns;
 }
 
@@ -529,6 +547,7 @@ static void destroy(struct link *link)
 
     DL_FOREACH_SAFE(link->queue, assignment, next)
         destroy_assignment(assignment);
+    holdings_fini(&link->holdings);
     wire_context_destroy(link->context);
     if (link->wake_fd >= 0)
         close(link->wake_fd);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 20, MANY = 500 };
+enum { ROUNDS = 20, MANY = 500, CROWD = 4000, STRIDE = 1237 /* has no divisor of CROWD */ };
 
 /* So long that a job which is not ended by its cancel fails the test, by its time limit. */
 static const double LONG_S = 3600;
@@ -132,8 +132,31 @@ static void neighbours_of_cancelled_jobs_end_as_if_nothing_had_happened(unsigned
     muster_close(m);
 }
 
+/* Each is a chunk of its own, and the next one's neighbour is not the one that is cancelled next. */
+static void thousands_of_chunks_are_cancelled_in_any_order(void)
+{
+    muster *m = open_workers(CROWD);
+    muster_future **jobs = calloc(CROWD, sizeof(muster_future *));
+    uint64_t pid = await_pid(m);
+
+    CHECK(jobs);
+    for (unsigned i = 0; i < CROWD; i++) {
+        jobs[i] = submit(m, "after", LONG_S);
+        CHECK(muster_dispatch(m, NULL) == 0);
+    }
+    for (unsigned i = 0; i < CROWD; i++)
+        CHECK(muster_future_cancel(jobs[i * STRIDE % CROWD]));
+    CHECK(await_pid(m) == pid);
+    for (unsigned i = 0; i < CROWD; i++)
+        muster_future_drop(jobs[i]);
+    CHECK(muster_pending(m) == 0);
+    muster_close(m);
+    free(jobs);
+}
+
 int main(void)
 {
+    thousands_of_chunks_are_cancelled_in_any_order();
     job_that_waits_is_ended_and_the_worker_takes_the_next();
     job_that_computes_and_asks_is_ended();
     queue_behind_a_running_job_is_emptied();
