@@ -16,7 +16,9 @@
 #include "proto/value.h"
 #include "worker/ended.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +72,7 @@ struct concurrent {
     uint64_t resumed_ns; /* when the running runner got the thread */
     bool stopping;
     int result;                     /* not 0: the worker must end */
+    sem_t untouched;                /* posted while a function runs, and nothing above is in use */
     atomic_bool arrived, cancelled; /* set by the link's thread */
 };
 
@@ -110,13 +113,28 @@ static void leave_thread(struct runner *runner)
     link_run(runner->x->link, &(struct link_job){.assignment = NULL});
 }
 
+/* The function runs: until it waits or returns, the link's thread may report what ended. It is no
+ * mutex, since that would be let go of by one coroutine and taken by another. */
+static void let_touch(struct concurrent *x)
+{
+    sem_post(&x->untouched);
+}
+
+static void stop_touching(struct concurrent *x)
+{
+    while (sem_wait(&x->untouched) != 0)
+        assert(errno == EINTR);
+}
+
 static void resumed(void *context)
 {
     struct runner *runner = context;
 
     runner->x->resumed_ns = clock_now_ns();
-    if (runner->lot)
-        take_thread(runner, runner->x->resumed_ns);
+    if (!runner->lot)
+        return;
+    take_thread(runner, runner->x->resumed_ns);
+    let_touch(runner->x);
 }
 
 static void suspended(void *context)
@@ -124,6 +142,7 @@ static void suspended(void *context)
     struct runner *runner = context;
 
     if (runner->lot) {
+        stop_touching(runner->x);
         runner->held_ns += clock_now_ns() - runner->since_ns;
         leave_thread(runner);
     }
@@ -233,7 +252,9 @@ static int call_function(struct runner *runner, struct fiber *fiber, const msgpa
     if (runner->deadline_ns != CLOCK_NEVER &&
         timers_add(&x->timers, &runner->timer, runner->deadline_ns) != 0)
         return MUSTER_ENOMEM;
+    let_touch(x);
     outcome->code = call_run(&runner->call, runner->lot->function, argument, ret_value);
+    stop_touching(x);
     now_ns = clock_now_ns();
     outcome->wall_ns = now_ns - outcome->began_ns;
     outcome->held_ns = runner->held_ns + (now_ns - runner->since_ns);
@@ -503,6 +524,19 @@ static void jobs_cancelled(void *context)
     loop_wake(x->loop);
 }
 
+/* What ended before a job that computes for long does not wait for it. If the executor is not in
+ * a function, it reports by itself. On the link's thread. */
+static void report_held_back(void *context, uint64_t seen_ns)
+{
+    struct concurrent *x = context;
+
+    if (sem_trywait(&x->untouched) != 0)
+        return;
+    if (x->over || ended_due(&x->ended, seen_ns, HOLD_BUSY_NS))
+        report(x);
+    sem_post(&x->untouched);
+}
+
 /* Of the signal handler: the page of this process. */
 static struct flight_page *overflowed_flight;
 
@@ -519,6 +553,7 @@ static void destroy(struct concurrent *x)
     LL_FOREACH_SAFE(x->spare, runner, next)
         destroy_runner(runner);
     ended_fini(&x->ended);
+    sem_destroy(&x->untouched);
     timers_fini(&x->timers);
 }
 
@@ -530,6 +565,7 @@ static int prepare(struct concurrent *x)
 
     if (result == 0 && (result = ended_init(&x->ended)) != 0)
         loop_destroy(x->loop);
+    sem_init(&x->untouched, 0, 0);
     overflowed_flight = x->flight;
     if (result == 0 && coroutine_watch_overflow(note_overflow) != 0)
         log_error("worker: an overflow of a stack will be a plain SIGSEGV: %s", strerror(errno));
@@ -539,7 +575,8 @@ static int prepare(struct concurrent *x)
 int concurrent_serve(struct link *link, const struct registry *registry, struct flight_page *flight,
                      unsigned concurrency)
 {
-    static const struct link_watcher watcher = {.cancelled = jobs_cancelled, .arrived = chunk_arrived};
+    static const struct link_watcher watcher = {
+        .slow = report_held_back, .cancelled = jobs_cancelled, .arrived = chunk_arrived};
     struct concurrent x = {
         .link = link, .registry = registry, .flight = flight, .concurrency = concurrency, .arrived = true};
     int result = prepare(&x);

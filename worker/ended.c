@@ -8,12 +8,14 @@
 #include "proto/codec.h"
 #include "proto/value.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 int ended_init(struct ended *ended)
 {
     *ended = (struct ended){.count = 0};
+    pthread_getcpuclockid(pthread_self(), &ended->cpu_clock);
     if (report_init(&ended->report) != 0)
         return MUSTER_ENOMEM;
     if (!msgpack_zone_init(&ended->texts, 1024)) {
@@ -160,7 +162,7 @@ static int put(struct ended *ended, const struct proto_chunk *chunk, const struc
 /* Of the time for which jobs had the thread since the last report, the part that it ran. */
 static double take_share(struct ended *ended)
 {
-    uint64_t cpu_ns = clock_thread_cpu_ns(), used_ns = cpu_ns - ended->reported_cpu_ns;
+    uint64_t cpu_ns = clock_read_ns(ended->cpu_clock), used_ns = cpu_ns - ended->reported_cpu_ns;
 
     ended->reported_cpu_ns = cpu_ns;
     return used_ns < ended->held_ns ? (double)used_ns / (double)ended->held_ns : 1;

@@ -9,6 +9,8 @@
 
 #include "worker/report.h"
 
+#include <time.h>
+
 /* A chunk, as the executor of several jobs has it. */
 struct lot {
     struct assignment *assignment;
@@ -45,12 +47,13 @@ struct ended {
     msgpack_zone texts;
     uint32_t failures;
     uint64_t held_ns;         /* of all of them */
-    uint64_t reported_cpu_ns; /* of the thread, at the last report */
+    clockid_t cpu_clock;      /* of the thread that made it, which runs the jobs */
+    uint64_t reported_cpu_ns; /* of that thread, at the last report */
     uint64_t oldest_ns;       /* when the first of them ended */
     struct report report;
 };
 
-/* 0 or MUSTER_ENOMEM. */
+/* By the thread that runs the jobs. 0 or MUSTER_ENOMEM. */
 int ended_init(struct ended *ended);
 void ended_fini(struct ended *ended);
 

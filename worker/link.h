@@ -35,13 +35,14 @@ struct assignment {
     atomic_uint asked;               /* of the executor, before the next job: ASSIGNMENT_x or 0 */
     struct call_cancel cancel;       /* raised: end the running job */
     uint8_t *dropped;                /* the link's: an enum link_drop for each job; NULL: none is */
-    struct assignment *prev, *next;  /* the link's */
+    struct assignment *prev, *next;  /* the link's: of `queue` or `taken` */
 };
 
 /* What the link tells the executor, on the link's thread; each may be NULL. */
 struct link_watcher {
     /* Once for every job that takes longer than some 50 ms, with the time at which it was first
-     * seen. For an executor of one job at a time. */
+     * seen. For an executor of several jobs again and again, every 50 ms at least, while any of
+     * them has the thread. */
     void (*slow)(void *context, uint64_t seen_ns);
     /* Jobs that were taken are cancelled. For an executor of one job at a time again every 50 ms
      * while it has some that are cancelled by themselves. */

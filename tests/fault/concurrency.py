@@ -43,6 +43,12 @@ class Results(Concurrency):
     def test_jobs_that_do_not_wait_give_what_they_give_alone(self):
         self.assert_ok(self.map("echo", ":::", "1..30000"), lines(range(1, 30001)))
 
+    def test_result_does_not_wait_for_a_job_behind_it_that_computes(self):
+        run = self.start("map", "busy", *FAULTY, "-j", "1", "--concurrency", "4", ":::", "false", "true")
+        self.assertEqual(run.line(), "false")
+        run.interrupt()
+        self.assert_fails(run.end(limit=20), 130, "interrupted")
+
     def test_failures_among_results_are_named(self):
         result = self.map("is_prime", ":::", "1..99", "no", "101..200")
         self.assert_fails(result, 1, "job 1.100 (argument \"no\"): ", "1 of 200 jobs failed")
