@@ -16,6 +16,7 @@ struct entry {
 };
 
 struct muster_completions {
+    uint32_t references;     /* the caller's, until it is destroyed, and of those that wait */
     struct futures *futures; /* a reference */
     struct entry *waiting;   /* in their futures' links, too, which own them */
     struct entry *ready;     /* owned */
@@ -27,10 +28,21 @@ int muster_completions_create(muster *m, struct muster_completions **ret_complet
 
     if (!completions)
         return MUSTER_ENOMEM;
+    completions->references = 1;
     completions->futures = m->futures;
     futures_keep(m->futures);
     *ret_completions = completions;
     return 0;
+}
+
+/* Returns whether it was the last reference. */
+static bool drop(struct muster_completions *completions)
+{
+    if (--completions->references > 0)
+        return false;
+    futures_drop(completions->futures);
+    free(completions);
+    return true;
 }
 
 void muster_completions_destroy(struct muster_completions *completions)
@@ -47,8 +59,8 @@ void muster_completions_destroy(struct muster_completions *completions)
         entry->list = NULL;
         muster_future_drop(entry->future);
     }
-    futures_drop(completions->futures);
-    free(completions);
+    completions->ready = completions->waiting = NULL;
+    drop(completions);
 }
 
 int muster_completions_add(struct muster_completions *completions, struct muster_future *future)
@@ -92,8 +104,12 @@ int muster_completions_next(struct muster_completions *completions, double secon
                             struct muster_future **ret_future)
 {
     struct entry *entry;
-    int code = futures_wait(completions->futures, is_any_ready, completions, seconds, NULL);
+    int code;
 
+    completions->references++;
+    code = futures_wait(completions->futures, is_any_ready, completions, seconds, NULL);
+    if (drop(completions))
+        return MUSTER_ESTATE; /* a callback destroyed it */
     if (code != 0)
         return code;
     if (!(entry = completions->ready))

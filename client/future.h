@@ -143,7 +143,8 @@ typedef struct muster_completions muster_completions;
 
 int muster_completions_create(muster *m, muster_completions **ret_completions);
 
-/* Takes NULL; drops the references it holds. */
+/* Takes NULL; drops the references it holds. In a callback also the one that is waited for, whose
+ * wait then ends with MUSTER_ESTATE. */
 void muster_completions_destroy(muster_completions *completions);
 
 /* Adds a future of the same `muster *`, of which it keeps a reference of its own. 0,

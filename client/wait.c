@@ -110,12 +110,15 @@ static bool has_any_ended(void *context)
     return ((struct futures *)context)->watch_hit;
 }
 
-/* The futures are marked, and the first that ends says so: no dispatch looks at all of them. */
+/* The futures are marked, and the first that ends says so: no dispatch looks at all of them. A
+ * callback, which may not wait, must leave the marks of the wait that it is called from. */
 static int wait_marked(const struct awaited *awaited, double seconds)
 {
     struct futures *owner = awaited->futures[0]->owner;
     int code;
 
+    if (owner->phase != FUTURES_IDLE)
+        return MUSTER_ESTATE;
     owner->watch_hit = false;
     for (size_t i = 0; i < awaited->count; i++)
         awaited->futures[i]->watched = true;

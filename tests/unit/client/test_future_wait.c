@@ -128,6 +128,37 @@ Test(wait, callback_drops_the_futures_that_are_waited_for)
     cr_expect_eq(muster_wait_all(futures, 2, -1), 0);
 }
 
+static void wait_for_any(void *context, muster_future *future)
+{
+    size_t place = 9;
+
+    (void)future;
+    cr_expect_eq(muster_wait_any(context, 2, 0, &place), MUSTER_ESTATE);
+    cr_expect_eq(place, 9);
+}
+
+static void keep_promise_too(void *context, muster_future *future)
+{
+    (void)future;
+    keep_promise(context);
+}
+
+Test(wait, callback_that_waits_for_any_does_not_take_the_end_from_its_own_wait)
+{
+    muster_future *first = submit(m, "twice", 1), *second = submit(m, "twice", 2);
+    muster_future *futures[] = {promise(), promise()};
+    size_t place = 9;
+
+    cr_assert_eq(muster_future_on_end(first, wait_for_any, NULL, futures), 0);
+    cr_assert_eq(muster_future_on_end(second, keep_promise_too, NULL, futures[1]), 0);
+    cr_assert_eq(muster_wait_any(futures, 2, 60, &place), 0);
+    cr_expect_eq(place, 1);
+    muster_future_drop(first);
+    muster_future_drop(second);
+    muster_future_drop(futures[0]);
+    muster_future_drop(futures[1]);
+}
+
 /* --- completions */
 
 Test(wait, completions_come_in_the_order_in_which_they_end)
@@ -203,6 +234,26 @@ Test(wait, completions_are_destroyed_with_futures_inside)
     cr_expect_eq(muster_future_wait(pending, -1), 0);
     cr_expect_str_eq(notes.text, "S");
     muster_future_drop(pending);
+}
+
+static void destroy_completions(void *context, muster_future *future)
+{
+    (void)future;
+    muster_completions_destroy(context);
+}
+
+Test(wait, completions_are_destroyed_by_a_callback_while_they_are_waited_for)
+{
+    muster_future *job = submit(m, "twice", 1), *promised = promise(), *next = NULL;
+    muster_completions *completions;
+
+    cr_assert_eq(muster_completions_create(m, &completions), 0);
+    cr_assert_eq(muster_completions_add(completions, promised), 0);
+    cr_assert_eq(muster_future_on_end(job, destroy_completions, NULL, completions), 0);
+    cr_expect_eq(muster_completions_next(completions, -1, &next), MUSTER_ESTATE);
+    cr_expect_null(next);
+    muster_future_drop(promised);
+    muster_future_drop(job);
 }
 
 Test(wait, completions_outlive_their_muster)
