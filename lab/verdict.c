@@ -290,9 +290,9 @@ static void say_oversubscribed(struct sentence *sentence, const struct compare_r
     else if (report->computing >= 1)
         say(sentence,
             " %u workers cannot compute more than %u core%s: %s took turns, preempted %" PRIu64
-            " times, and reached %.0f%% of what the cores can do.",
+            " time%s, and reached %.0f%% of what the cores can do.",
             row->workers, report->cores, report->cores == 1 ? " can" : "s can", muster_model_name(row->model),
-            row->involuntary_switches, 100 * row->efficiency);
+            row->involuntary_switches, row->involuntary_switches == 1 ? "" : "s", 100 * row->efficiency);
 }
 
 /* The model whose rounds differ most. */

@@ -172,6 +172,9 @@ Test(verdict, workers_beyond_the_cores_take_turns)
     expect_said(
         " 8 workers cannot compute more than 2 cores can: threads took turns, preempted 321 times, and "
         "reached 96% of what the cores can do.");
+    start(1000, 1.0, 1, 2);
+    add(MUSTER_THREADS, 8, 0.52)->involuntary_switches = 1;
+    expect_said(" preempted 1 time, and");
 }
 
 /* --- jobs that wait */
