@@ -7,9 +7,8 @@
 #include "client/muster.h"
 #include "jobs/muster_job.h"
 
-#include "tests/support/check.h"
+#include "tests/support/self.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -122,18 +121,6 @@ static void must_open(muster *m)
     if (!m)
         fprintf(stderr, "%s\n", error.text);
     CHECK(m);
-}
-
-static unsigned descriptors(void)
-{
-    DIR *list = opendir("/proc/self/fd");
-    unsigned count = 0;
-
-    CHECK(list);
-    while (readdir(list))
-        count++;
-    closedir(list);
-    return count;
 }
 
 static void await_end(int pidfd)
@@ -268,8 +255,8 @@ static void closing_leaves_no_process_and_no_descriptor(void)
         CHECK(map(m, "crash", 10, NULL) == 0);
         muster_close(m);
         CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
-        CHECK(round == 0 || descriptors() == before); /* libraries open some for good at first */
-        before = descriptors();
+        CHECK(round == 0 || self_descriptors() == before); /* libraries open some for good at first */
+        before = self_descriptors();
     }
 }
 

@@ -6,12 +6,12 @@
 #include "base/clock.h"
 #include "fixture.h"
 #include "jobs/coroutine.h"
+#include "tests/support/self.h"
 
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -600,27 +600,8 @@ static void submit_deep(void)
 static const char *last_words(void (*run)(void))
 {
     static char text[512];
-    size_t size = 0;
-    ssize_t got;
-    int fds[2], status;
-    pid_t child;
+    int status = self_in_child(run, text, sizeof text);
 
-    CHECK(pipe(fds) == 0);
-    fflush(NULL);
-    CHECK((child = fork()) >= 0);
-    if (child == 0) {
-        CHECK(setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0);
-        CHECK(signal(SIGSEGV, SIG_DFL) != SIG_ERR); /* whatever a sanitizer had set */
-        CHECK(dup2(fds[1], STDERR_FILENO) >= 0);
-        run();
-        _exit(0);
-    }
-    close(fds[1]);
-    while (size < sizeof text - 1 && (got = read(fds[0], text + size, sizeof text - 1 - size)) > 0)
-        size += (size_t)got;
-    text[size] = '\0';
-    close(fds[0]);
-    CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
     return text;
 }
@@ -643,10 +624,7 @@ static void an_overflow_names_the_job_before_the_process_dies(void)
 
 int main(void)
 {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } tests[] = {
+    static const struct check tests[] = {
 #define TEST(name) {#name, name}
         TEST(an_overflow_names_the_job_before_the_process_dies), /* first: it resets what models install */
         TEST(thousands_of_jobs_wait_at_once),
@@ -671,10 +649,5 @@ int main(void)
 #undef TEST
     };
 
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
-        puts(tests[i].name);
-        fflush(stdout);
-        tests[i].run();
-    }
-    return 0;
+    return check_all(tests, sizeof tests / sizeof *tests);
 }

@@ -4,6 +4,7 @@
  * do, and that nothing piles up behind a job that takes long.
  */
 #include "fixture.h"
+#include "tests/support/self.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -140,16 +141,6 @@ static void a_source_is_read_only_as_fast_as_its_jobs_are_taken(void)
     fixture_close(&f);
 }
 
-static size_t resident_bytes(void)
-{
-    FILE *statm = fopen("/proc/self/statm", "re");
-    size_t pages = 0;
-
-    CHECK(statm && fscanf(statm, "%*u %zu", &pages) == 1);
-    fclose(statm);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static size_t resident_early;
 
 /* The 2.5 million results after the first would take 160 MB. */
@@ -157,10 +148,10 @@ static void watch_memory(struct fixture *f, const struct muster_result *result)
 {
     (void)result;
     if (f->delivered == 500000)
-        resident_early = resident_bytes();
+        resident_early = self_resident_bytes();
 #ifndef __SANITIZE_THREAD__ /* which keeps a history that grows */
     if (f->delivered > 500000 && f->delivered % 100000 == 0)
-        CHECK(resident_bytes() < resident_early + (100 << 20));
+        CHECK(self_resident_bytes() < resident_early + (100 << 20));
 #endif
 }
 

@@ -6,9 +6,8 @@
  */
 #include "coordinator/supervisor.h"
 
-#include "tests/support/check.h"
+#include "tests/support/self.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -66,18 +65,6 @@ static void end(const char *name)
     reap();
     CHECK(last.slot == 2);
     CHECK(supervisor_alive(supervisor) == 0);
-}
-
-static unsigned descriptors(void)
-{
-    DIR *list = opendir("/proc/self/fd");
-    unsigned count = 0;
-
-    CHECK(list);
-    while (readdir(list))
-        count++;
-    closedir(list);
-    return count;
 }
 
 /* Reads from the fifo until all who have it open for writing are dead. */
@@ -298,7 +285,7 @@ static void program_that_is_not_there_is_an_error_with_its_name(void)
 static void spawn_that_runs_out_of_descriptors_leaves_nothing_behind(void)
 {
     struct rlimit before, limit;
-    unsigned failed = 0, here = descriptors();
+    unsigned failed = 0, here = self_descriptors();
     int result = -1;
 
     CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
@@ -312,7 +299,7 @@ static void spawn_that_runs_out_of_descriptors_leaves_nothing_behind(void)
         if (result == 0)
             reap();
         failed += result != 0;
-        CHECK(descriptors() == here);
+        CHECK(self_descriptors() == here);
         CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
     }
     CHECK(failed > 1);
@@ -327,7 +314,7 @@ int main(void)
     CHECK(mkdtemp(folder));
     snprintf(fifo, sizeof fifo, "%s/fifo", folder);
     CHECK(mkfifo(fifo, 0600) == 0);
-    before = descriptors();
+    before = self_descriptors();
     create(FAKE_WORKER);
     exit_and_signal_are_told_apart();
     flight_recorder_names_the_job_that_was_executing();
@@ -347,7 +334,7 @@ int main(void)
     spawn_that_runs_out_of_descriptors_leaves_nothing_behind();
     supervisor_destroy(supervisor);
     supervisor_destroy(NULL);
-    CHECK(descriptors() == before);
+    CHECK(self_descriptors() == before);
     unlink(fifo);
     rmdir(folder);
     return 0;

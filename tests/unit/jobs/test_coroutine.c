@@ -5,7 +5,7 @@
  */
 #include "jobs/coroutine.h"
 
-#include "tests/support/check.h"
+#include "tests/support/self.h"
 
 #include <alloca.h>
 #include <errno.h>
@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,23 +121,13 @@ static void a_stack_is_used_again_by_the_next_coroutine(void)
     coroutine_stacks_destroy(stacks);
 }
 
-static size_t resident_bytes(void)
-{
-    FILE *statm = fopen("/proc/self/statm", "re");
-    size_t pages = 0;
-
-    CHECK(statm && fscanf(statm, "%*u %zu", &pages) == 1);
-    fclose(statm);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* All of them live at once, twice: the second time on stacks that gave their pages back. */
 static void thousands_live_at_once_and_give_their_memory_back(void)
 {
     struct coroutine_stacks *stacks = coroutine_stacks_create(0);
     struct coroutine **all = calloc(MANY, sizeof(struct coroutine *));
     uintptr_t *addresses = calloc(MANY, sizeof *addresses);
-    size_t before = resident_bytes();
+    size_t before = self_resident_bytes();
 
     CHECK(stacks && all && addresses);
     for (int round = 0; round < 2; round++) {
@@ -149,7 +138,7 @@ static void thousands_live_at_once_and_give_their_memory_back(void)
         for (int i = 0; i < MANY; i++)
             CHECK(!coroutine_resume(all[i]));
     }
-    CHECK(SANITIZE_ADDRESS || SANITIZE_THREAD || resident_bytes() < before + (48 << 20));
+    CHECK(SANITIZE_ADDRESS || SANITIZE_THREAD || self_resident_bytes() < before + (48 << 20));
     coroutine_stacks_destroy(stacks);
     free(addresses);
     free(all);
@@ -249,37 +238,6 @@ static void a_switch_leaves_the_signal_mask_alone(void)
 
 /* --- overflow */
 
-/* Runs it in a child. Returns how that ended; what it wrote is in `ret_text`. */
-static int in_child(void (*run)(void), char *ret_text, size_t size)
-{
-    int fds[2], status;
-    ssize_t got = 0;
-    pid_t child;
-
-    CHECK(pipe(fds) == 0);
-    fflush(NULL);
-    CHECK((child = fork()) >= 0);
-    if (child == 0) {
-        CHECK(setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0);
-        CHECK(signal(SIGSEGV, SIG_DFL) != SIG_ERR); /* whatever a sanitizer had set */
-        CHECK(dup2(fds[1], STDERR_FILENO) >= 0);
-        run();
-        _exit(0);
-    }
-    close(fds[1]);
-    while ((size_t)got < size - 1) {
-        ssize_t more = read(fds[0], ret_text + got, size - 1 - (size_t)got);
-
-        if (more <= 0)
-            break;
-        got += more;
-    }
-    ret_text[got] = '\0';
-    close(fds[0]);
-    CHECK(waitpid(child, &status, 0) == child);
-    return status;
-}
-
 static bool died_of(int status, int number)
 {
     return WIFSIGNALED(status) && WTERMSIG(status) == number;
@@ -372,9 +330,9 @@ static void an_overflow_is_reported_and_kills(void)
 {
     char text[64];
 
-    CHECK(died_of(in_child(overflow_here, text, sizeof text), SIGSEGV));
+    CHECK(died_of(self_in_child(overflow_here, text, sizeof text), SIGSEGV));
     CHECK(strcmp(text, "overflow\n") == 0);
-    CHECK(died_of(in_child(overflow_on_a_thread, text, sizeof text), SIGSEGV));
+    CHECK(died_of(self_in_child(overflow_on_a_thread, text, sizeof text), SIGSEGV));
     CHECK(strcmp(text, "overflow\n") == 0);
 }
 
@@ -382,10 +340,10 @@ static void other_faults_and_signals_do_what_they_did(void)
 {
     char text[64];
 
-    CHECK(died_of(in_child(fault_here, text, sizeof text), SIGSEGV) && text[0] == '\0');
-    CHECK(died_of(in_child(fault_outside, text, sizeof text), SIGSEGV) && text[0] == '\0');
-    CHECK(died_of(in_child(send_the_signal, text, sizeof text), SIGSEGV) && text[0] == '\0');
-    CHECK(in_child(ignore_the_signal, text, sizeof text) == 0 && strcmp(text, "ignored\n") == 0);
+    CHECK(died_of(self_in_child(fault_here, text, sizeof text), SIGSEGV) && text[0] == '\0');
+    CHECK(died_of(self_in_child(fault_outside, text, sizeof text), SIGSEGV) && text[0] == '\0');
+    CHECK(died_of(self_in_child(send_the_signal, text, sizeof text), SIGSEGV) && text[0] == '\0');
+    CHECK(self_in_child(ignore_the_signal, text, sizeof text) == 0 && strcmp(text, "ignored\n") == 0);
 }
 
 static volatile sig_atomic_t handled;
@@ -457,10 +415,10 @@ static void a_handler_that_was_there_gets_what_is_not_ours(void)
 {
     char text[64];
 
-    CHECK(in_child(fall_into_old_handlers, text, sizeof text) == 0 && strcmp(text, "mended\n") == 0);
-    CHECK(in_child(jump_out_of_old_handler, text, sizeof text) == 0 && strcmp(text, "away\n") == 0);
+    CHECK(self_in_child(fall_into_old_handlers, text, sizeof text) == 0 && strcmp(text, "mended\n") == 0);
+    CHECK(self_in_child(jump_out_of_old_handler, text, sizeof text) == 0 && strcmp(text, "away\n") == 0);
     if (!SANITIZE_ADDRESS && !SANITIZE_THREAD) { /* which lose track of a coroutine that is left so */
-        CHECK(in_child(overflow_into_old_handler, text, sizeof text) == 0);
+        CHECK(self_in_child(overflow_into_old_handler, text, sizeof text) == 0);
         CHECK(strcmp(text, "overflow\naway\n") == 0);
     }
 }
