@@ -7,6 +7,7 @@ test two things are checked without being asked: no process of the test lives on
 nothing is left in its temporary directory. Nothing here sleeps to synchronise: waits are for
 an event (a line, a process's end, a condition) and fail at their limit.
 """
+import errno
 import os
 import pathlib
 import resource
@@ -118,6 +119,21 @@ class Running:
                            f"{Result(self.command, self.process.returncode, out or b'', err or b'', limit)}")
         return Result(self.command, self.process.returncode, self.unread + (out or b""), err or b"",
                       time.monotonic() - self.begin)
+
+
+def shown_on(reader):
+    """All that was written to a terminal, of which this is the other end, after its last writer ended.
+
+    What was written need not arrive in one piece."""
+    shown = b""
+    try:
+        while part := os.read(reader, 65536):
+            shown += part
+    except OSError as error:
+        if error.errno != errno.EIO:  # the end of a terminal
+            raise
+    os.close(reader)
+    return shown
 
 
 def processes():
