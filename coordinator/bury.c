@@ -86,9 +86,11 @@ static void orphan(struct batch *batch, const struct worker *worker, struct job_
 }
 
 /* The job with which a worker died, and the chunk it is in: the one that it was executing; or
- * else the last that it executed, if the outcome was lost with it; or else its next one. NULL
- * when it held nothing, was killed for the sake of a batch that was cancelled, or that job was
- * cancelled: it is over in any case. */
+ * else the last that it executed, if the outcome was lost with it; or else its next one. Of a
+ * worker of several jobs that is one of the chunk that came last: those before it wait, maybe for
+ * so long that every kill from outside would hit the same one. NULL when it held nothing, was
+ * killed for the sake of a batch that was cancelled, or that job was cancelled: it is over in any
+ * case. */
 static struct chunk *find_suspect(const struct worker *worker, const struct worker_exit *exit,
                                   uint64_t *ret_index)
 {
@@ -102,8 +104,9 @@ static struct chunk *find_suspect(const struct worker *worker, const struct work
     }
     if (exit->executing || !worker->chunks)
         return NULL;
-    *ret_index = spans_list(&worker->chunks->left)->first;
-    return settle_is_cancelled(worker->chunks->batch, *ret_index) ? NULL : worker->chunks;
+    chunk = worker->concurrency > 1 ? worker->chunks->prev : worker->chunks; /* the last, the first */
+    *ret_index = spans_list(&chunk->left)->first;
+    return settle_is_cancelled(chunk->batch, *ret_index) ? NULL : chunk;
 }
 
 /* Settles a run of jobs that the worker had, with the job `suspect` among them. */

@@ -99,6 +99,24 @@ Test(core_concurrent, crash_among_jobs_that_wait_blames_the_one_that_ran)
     expect_sent(worker_name(1), PROTO_CANCEL);
 }
 
+Test(core_concurrent, job_that_waits_for_long_is_not_the_suspect_of_every_death)
+{
+    struct proto_submit settings = range_of(1, 8, 4);
+
+    begin_concurrent(1, 8);
+    submit(CLIENT, &settings);
+    expect_chunk(1, 1, 4);
+    expect_chunk(1, 5, 4);
+    step_exit(&(struct worker_exit){.slot = 1, .reason = "killed by SIGKILL"});
+    expect_spawn(1);
+    worker_hello_concurrent(1, 24, 8);
+    expect_chunk(1, 1, 4);
+    expect_chunk(1, 5, 1); /* suspects run in chunks of their own */
+    expect_chunk(1, 6, 3);
+    cancel(PROTO_CANCEL_NOW);
+    expect_sent(worker_name(1), PROTO_CANCEL);
+}
+
 /* --- how much a worker gets */
 
 Test(core_concurrent, jobs_fill_the_places_of_both_workers_evenly_before_anything_is_known)
