@@ -72,7 +72,7 @@ int ended_add(struct ended *ended, const struct outcome *outcome, const msgpack_
     } else {
         code = value_pack(value, &ended->values, &error);
         added->size = ended->values.size - added->offset;
-        if (code != 0 && code != MUSTER_ENOMEM)
+        if (code != 0) /* a job whose value there is no memory for fails alone */
             code = set_failure(ended, added, code, error.text);
     }
     if (code != 0)
@@ -141,6 +141,7 @@ static int put(struct ended *ended, const struct proto_chunk *chunk, const struc
 {
     struct report *report = &ended->report;
     uint64_t *timing = report->timings + PROTO_TIMINGS * (size_t)report->outcome.count;
+    struct proto_text text;
 
     if (chunk->timings) {
         timing[0] = outcome->wall_ns ? outcome->began_ns - report->outcome.began_ns : 0;
@@ -154,9 +155,12 @@ static int put(struct ended *ended, const struct proto_chunk *chunk, const struc
     if (outcome->code != 0)
         return report_failure(report, chunk->first + outcome->place, outcome->code, outcome->text.bytes,
                               outcome->text.size);
-    return msgpack_sbuffer_write(&report->values, ended->values.data + outcome->offset, outcome->size) == 0
-               ? 0
-               : MUSTER_ENOMEM;
+    if (msgpack_sbuffer_write(&report->values, ended->values.data + outcome->offset, outcome->size) == 0)
+        return 0;
+    if (report->outcome.failure_count >= PROTO_REPORT_FAILURES_MAX)
+        return MUSTER_ENOMEM;
+    text = proto_text("no memory to send a value");
+    return report_failure(report, chunk->first + outcome->place, MUSTER_ENOMEM, text.bytes, text.size);
 }
 
 /* Of the time for which jobs had the thread since the last report, the part that it ran. */

@@ -5,6 +5,7 @@ its stack or takes too long is named, and those that waited beside it do not not
 import json
 import os
 import signal
+import unittest
 
 import harness
 from harness import plugin
@@ -77,6 +78,15 @@ class Blame(Concurrency):
 
     def test_job_that_overflows_its_stack_is_named_with_the_reason(self):
         self.check_culprit("overflow", "KiB stack that a job has under --concurrency")
+
+    @unittest.skipIf(harness.SANITIZE, "sanitizers allocate beyond any limit of data")
+    def test_results_that_there_is_no_memory_for_fail_without_their_worker(self):
+        result = self.muster("map", "big", *FAULTY, "-j", "1", "--concurrency", "4", "--memory", "128M", "-o", "json",
+                             "--stats", self.home / "stats", ":::", *["50000000"] * 4, "3")
+        *large, small = [json.loads(line) for line in result.out.splitlines()]
+        self.assertEqual([entry["error"][:13] for entry in large], ["no memory to "] * 4, str(result))
+        self.assertEqual(small["result"], "AAAA")
+        self.assertEqual(json.loads((self.home / "stats").read_text())["crashes"], 0)
 
     def test_job_that_computes_beyond_its_limit_times_out_alone(self):
         self.check_culprit("busy", "timed out after 2 s", "--timeout", "2")
