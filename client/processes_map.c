@@ -207,11 +207,13 @@ static void deliver_jobs(struct map *m, const struct wire_frame *frame)
 {
     const struct proto_outcome *outcome = &frame->message.results.outcome;
     const struct slice *payload = &frame->message.payload;
-    const struct proto_failure *failure = outcome->failures, *end = failure + outcome->failure_count;
+    uint32_t failures = 0; /* handed over */
     size_t offset = 0;
 
     for (uint32_t i = 0; i < outcome->count && !m->muted; i++) {
-        bool failed = failure < end && failure->index == outcome->first + i;
+        const struct proto_failure *failure =
+            failures < outcome->failure_count ? &outcome->failures[failures] : NULL;
+        bool failed = failure && failure->index == outcome->first + i;
         struct muster_result result = {.index = outcome->first + i,
                                        .attempts = outcome->attempt,
                                        .worker = frame->message.results.worker};
@@ -235,7 +237,8 @@ static void deliver_jobs(struct map *m, const struct wire_frame *frame)
             }
             result.value = &value;
         }
-        deliver_job(m, result, failed ? failure++ : NULL);
+        failures += failed;
+        deliver_job(m, result, failed ? failure : NULL);
         msgpack_zone_clear(&m->zone);
     }
 }

@@ -90,7 +90,7 @@ static int find_stream(struct tasks *tasks, const struct task *task, struct stre
     struct stream *stream = tasks->recent;
 
     if (!stream || memcmp(&stream->kind, &kind, sizeof kind) != 0)
-        HASH_FIND(hh, tasks->open, &kind, sizeof kind, stream);
+        HASH_FIND(hh, tasks->open, &kind, sizeof kind, stream); /* NOLINT: reads `kind` byte by byte */
     if (stream && stream_is_sparse(stream)) {
         retire(tasks, stream);
         stream = NULL;

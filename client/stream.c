@@ -61,7 +61,7 @@ static int make_room(struct stream *stream)
 
     if (stream->last + 1 - stream->low < stream->capacity)
         return 0;
-    sent = calloc(capacity, sizeof *sent);
+    sent = calloc(capacity, sizeof(struct task *));
     if (!sent)
         return MUSTER_ENOMEM;
     for (uint64_t index = stream->low; index <= stream->last; index++)

@@ -11,6 +11,7 @@
 #include "coordinator/supervisor.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,6 +220,19 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
     return result;
 }
 
+/* Signals are the caller's: the thread blocks them all. An errno value. */
+static int start_thread(struct coordinator *c)
+{
+    sigset_t all, before;
+    int error;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&c->thread, NULL, run, c);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
 int coordinator_start(const struct coordinator_options *options, struct wire_context *context,
                       struct coordinator **ret_coordinator, struct muster_error *ret_error)
 {
@@ -234,7 +248,7 @@ int coordinator_start(const struct coordinator_options *options, struct wire_con
     }
     result = create_parts(c, options, context, ret_error);
     if (result == 0) {
-        int error = pthread_create(&c->thread, NULL, run, c);
+        int error = start_thread(c);
 
         if (error != 0)
             result = muster_error_system(ret_error, error, "cannot start the coordinator's thread");

@@ -126,7 +126,7 @@ void loop_events_arm(struct loop *loop);
 void loop_call_ops(struct muster_call_ops *ret_ops);
 
 /* muster_call_ops.block. */
-int loop_block(muster_call *call, void (*run)(void *context), void *context);
+int loop_block(muster_call *base, void (*run)(void *context), void *context);
 
 /* Fibers whose block has returned go on. */
 void loop_blocks_collect(struct loop *loop);
