@@ -195,8 +195,10 @@ int ended_report(struct ended *ended, struct link *link)
     ended->count = ended->failures = 0;
     ended->held_ns = 0;
     msgpack_sbuffer_clear(&ended->values);
-    if (ended->values.alloc > 4 * PROTO_BLOCK_BYTES) /* one large value is not kept room for */
+    if (ended->values.alloc > 4 * PROTO_BLOCK_BYTES) { /* one large value is not kept room for */
         msgpack_sbuffer_destroy(&ended->values);
+        msgpack_sbuffer_init(&ended->values);
+    }
     msgpack_zone_clear(&ended->texts);
     return result;
 }

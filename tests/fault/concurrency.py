@@ -50,6 +50,13 @@ class Results(Concurrency):
         run.interrupt()
         self.assert_fails(run.end(limit=20), 130, "interrupted")
 
+    def test_large_result_is_followed_by_small_ones_of_the_same_worker(self):
+        sizes = [5000000, 3, 3, 5000000, 3]
+        result = self.map("big", "-j", "1", "--stats", self.home / "stats", ":::", *sizes)
+        self.assert_ok(result)
+        self.assertEqual([len(line) for line in result.out.splitlines()], [4 * ((size + 2) // 3) + 2 for size in sizes])
+        self.assertEqual(json.loads((self.home / "stats").read_text())["crashes"], 0)
+
     def test_failures_among_results_are_named(self):
         result = self.map("is_prime", ":::", "1..99", "no", "101..200")
         self.assert_fails(result, 1, "job 1.100 (argument \"no\"): ", "1 of 200 jobs failed")

@@ -157,6 +157,25 @@ Test(ended, failures_are_named_among_values)
     wire_frame_destroy(frame);
 }
 
+Test(ended, values_after_a_large_one_do_not_go_to_memory_that_was_freed)
+{
+    static char large[8 * PROTO_BLOCK_BYTES];
+    const msgpack_object value = {.type = MSGPACK_OBJECT_BIN,
+                                  .via.bin = {.size = sizeof large, .ptr = large}};
+    const struct outcome outcome = {.lot = &lots[0], .place = 0};
+    struct wire_frame *frame;
+
+    lots[0].running--;
+    cr_assert_eq(ended_add(&ended, &outcome, &value, ""), 0);
+    cr_assert_eq(ended_report(&ended, NULL), 0);
+    wire_frame_destroy(expect(70, 1, 1, false));
+    end(&lots[0], 1, 0);
+    cr_assert_eq(ended_report(&ended, NULL), 0);
+    frame = expect(70, 2, 1, false);
+    cr_expect_eq(*slice_bytes(&frame->message.payload), 1);
+    wire_frame_destroy(frame);
+}
+
 Test(ended, outcomes_are_not_held_back_for_longer_than_asked)
 {
     uint64_t ended_ns = 1000 * 20 + 500;
