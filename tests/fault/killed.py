@@ -16,7 +16,7 @@ from harness import plugin
 
 # The primes up to LAST in jobs of STEP numbers, some milliseconds of work each, and how many
 # there are of them in all and in the first job. All of them are counted ROUNDS times.
-ROUNDS = 3
+ROUNDS = 3 if harness.SANITIZE else 10
 LAST, STEP, PRIMES, FIRST_PRIMES = 10**8, 200_000, 5761455, 17984
 if harness.SANITIZE == "thread":
     LAST, STEP, PRIMES, FIRST_PRIMES = 10**7, 50_000, 664579, 5133
