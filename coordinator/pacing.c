@@ -6,8 +6,8 @@
 
 #include "proto/limits.h"
 
-/* What a chunk aims at: 80 times the roughly 100 us of CPU that its messages cost, all hops together. */
-static const double CHUNK_NS = 8e6;
+/* What a chunk aims at: 80 times the roughly 200 us of CPU that its messages cost, all hops together. */
+static const double CHUNK_NS = 16e6;
 
 /* A job longer than this is not queued behind another one: the round trip that a worker then
  * waits, some 150 us, is under 1% of it. */
