@@ -23,10 +23,10 @@ enum {
     CHUNK_BYTES = 512 << 10,
 };
 
-/* A chunk was sized to take a few milliseconds; where its jobs take longer, it is cut, so
+/* A chunk was sized to take 16 ms at most; where its jobs take longer, it is cut, so
  * that results do not wait and other threads can have the rest. The coarse clock that tells
  * it costs 6 ns and moves in steps of 4 ms. */
-static const uint64_t CUT_NS = 10 * CLOCK_NS_PER_MS;
+static const uint64_t CUT_NS = 20 * CLOCK_NS_PER_MS;
 
 _Static_assert(sizeof(struct local_result) == 48, "a record is three quarters of a cache line");
 
