@@ -47,7 +47,7 @@ static const char help_muster[] =
 
 #define HELP_CHUNK                                                                    \
     "      --chunk N|auto    Jobs that travel together. auto, the default, aims at\n" \
-    "                        a few milliseconds of work.\n"
+    "                        16 ms of work.\n"
 
 #define HELP_MODELS                                                                     \
     "Models\n"                                                                          \

@@ -2,8 +2,8 @@
  *
  * The model inline: one job after another on the caller's thread, the baseline of all others.
  *
- * Jobs run in small chunks only so that clocks are read rarely: a chunk is sized to last a
- * few milliseconds and is cut when it lasts longer, so that a result is handed over when its
+ * Jobs run in small chunks only so that clocks are read rarely: a chunk is sized to last
+ * some milliseconds and is cut when it lasts longer, so that a result is handed over when its
  * job ends, or a moment later where jobs are tiny. Jobs that were submitted by themselves run
  * inside dispatch, one at a time.
  */

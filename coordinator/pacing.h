@@ -2,7 +2,7 @@
  *
  * How many jobs a chunk gets, and how many chunks a worker holds, from how long jobs took.
  *
- * A chunk should last a few milliseconds: against that, the cost of a message (some tens of
+ * A chunk should last some ten milliseconds: against that, the cost of its messages (some 200
  * microseconds) is about 1%. Toward the end of a batch chunks shrink, so that the workers
  * finish together (guided self-scheduling: Polychronopoulos and Kuck, 1987). Pure.
  */
