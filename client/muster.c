@@ -168,9 +168,6 @@ static int check_options(const struct muster_options *options, struct muster_opt
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "workers that are started anew do not have the functions of this program: "
                                 "make them a plug-in, or let workers be copies of it (MUSTER_FORK)");
-    if (checked.concurrency > PROTO_CONCURRENCY_MAX)
-        return muster_error_set(ret_error, MUSTER_EINVALID, "a concurrency of %u is too large: at most %d",
-                                checked.concurrency, PROTO_CONCURRENCY_MAX);
     *ret_options = checked;
     return 0;
 }
