@@ -28,6 +28,17 @@ static const uint64_t MEMORY_MIN_BYTES = UINT64_C(64) << 20;
 /* A worker under a time limit checks it with timers of a millisecond. */
 static const double TIMEOUT_MIN_S = 0.001;
 
+const char *muster_phase_name(enum muster_phase phase)
+{
+    static const char *const words[] = {
+#define X(name, word) [MUSTER_PHASE_##name] = (word),
+        MUSTER_PHASE_MAP(X)
+#undef X
+    };
+
+    return (unsigned)phase < MUSTER_PHASES ? words[phase] : NULL;
+}
+
 const char *muster_model_name(enum muster_model model)
 {
     switch (model) {

@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "client/future.h"
+#include "client/receipt.h"
 
 #include <msgpack.h>
 #include <stdbool.h>
@@ -146,6 +147,7 @@ struct muster_result {
      * took, and the CPU time of its thread meanwhile, which under `loop` and `concurrency` is
      * its own alone. */
     uint64_t began_ns, wall_ns, cpu_ns;
+    struct muster_receipt receipt; /* of the last attempt; all 0 unless want_timings */
 };
 
 struct muster_progress {
@@ -193,6 +195,7 @@ struct muster_summary {
      * moments at which it waited, or looked for an interrupt. */
     uint64_t stall_ns;
     unsigned workers;
+    struct muster_receipt receipt; /* of the workers' time: see client/receipt.h */
 };
 
 /* Maps a function over arguments and returns when every job has ended. 0 also when jobs

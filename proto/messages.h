@@ -63,6 +63,7 @@ struct proto_hello {
 struct proto_welcome {
     uint32_t version;
     uint32_t workers; /* that the coordinator is set to run */
+    uint64_t host; /* equal where processes can open each other's shared memory (proto/heap.h); 0: nowhere */
 };
 
 struct proto_error {
@@ -83,6 +84,7 @@ struct proto_submit {
     uint32_t retries;      /* of a job that failed or timed out */
     uint32_t crash_limit;  /* worker deaths until a job is quarantined, at least 1 */
     bool timings;          /* measure every job */
+    bool shared;           /* the client reads results in shared memory: its host is the coordinator's */
     uint64_t window_bytes; /* result cost that may be sent and not yet consumed */
 };
 
@@ -94,6 +96,7 @@ struct proto_arguments_block { /* payload: `count` values */
     uint64_t ticket;
     uint64_t first; /* index of the first job; blocks follow each other without a gap */
     uint32_t count;
+    uint64_t shared_bytes; /* of these values, in shared memory; 0: all of them are in the payload */
 };
 
 struct proto_seal {
@@ -115,15 +118,21 @@ struct proto_failure {
 /* How a run of jobs ended, shared by RESULT and RESULTS. The payload holds the values of
  * the jobs that are not among the failures, in order. */
 struct proto_outcome {
-    uint64_t first;                       /* index of the first job */
-    uint32_t count;                       /* jobs, failed ones included */
-    uint32_t attempt;                     /* that ended, counted from 1 */
-    uint64_t began_ns;                    /* CLOCK_MONOTONIC where they ran, about when the first started */
-    uint64_t execute_ns, cpu_ns;          /* of all of them together */
+    uint64_t first;   /* index of the first job */
+    uint32_t count;   /* jobs, failed ones included */
+    uint32_t attempt; /* that ended, counted from 1 */
+    /* Where their time went, CLOCK_MONOTONIC where they ran: their chunk came (0: not known), about
+     * when the first of them started, and they were reported. */
+    uint64_t arrived_ns, began_ns, reported_ns;
+    /* Of all of them together; decode and encode are 0, and in execute_ns, where jobs are too short
+     * for reading a clock around each (`split` is false). */
+    bool split;
+    uint64_t decode_ns, execute_ns, encode_ns, cpu_ns;
+    uint64_t shared_bytes;                /* of their results, in shared memory */
     const struct proto_failure *failures; /* ordered by index, each once */
     uint32_t failure_count;
     /* PROTO_TIMINGS for each job: nanoseconds from began_ns to its start, wall, CPU; NULL: not
-     * measured. */
+     * measured. (Version 3: from began_ns to its start, decode, execute, encode, CPU.) */
     const uint64_t *timings;
 };
 
@@ -132,6 +141,9 @@ enum { PROTO_TIMINGS = 3 };
 struct proto_results { /* payload */
     uint64_t ticket;
     uint32_t worker; /* slot of the worker that ran them, from 1; 0: none did */
+    /* When the coordinator had the jobs' arguments, and sent their chunk, on its own clock; 0: not
+     * known. */
+    uint64_t queued_ns, assigned_ns;
     struct proto_outcome outcome;
 };
 
@@ -173,6 +185,8 @@ struct proto_chunk { /* payload: `count` values when kind is LIST */
     uint32_t attempt;
     uint32_t timeout_ms;
     bool timings;
+    uint64_t reader;       /* process that reads results in shared memory: the client's; 0: none does */
+    uint64_t shared_bytes; /* of the arguments, in shared memory */
     enum proto_arguments kind;
     int64_t argument; /* RANGE: the first job's argument; each further one is one more */
 };
