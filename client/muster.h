@@ -147,7 +147,7 @@ struct muster_result {
      * took, and the CPU time of its thread meanwhile, which under `loop` and `concurrency` is
      * its own alone. */
     uint64_t began_ns, wall_ns, cpu_ns;
-    struct muster_receipt receipt; /* of the last attempt; all 0 unless want_timings */
+    const struct muster_receipt *receipt; /* of the last attempt; NULL unless want_timings */
 };
 
 struct muster_progress {
