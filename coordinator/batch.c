@@ -13,14 +13,15 @@
 #include <string.h>
 #include <utlist.h>
 
-struct batch *batch_create(uint64_t id, const char *client, const struct proto_submit *submit,
-                           unsigned workers)
+struct batch *batch_create(uint64_t id, uint64_t now_ns, const char *client,
+                           const struct proto_submit *submit, unsigned workers)
 {
     struct batch *batch = calloc(1, sizeof *batch + workers * sizeof batch->held[0]);
 
     if (!batch)
         return NULL;
     batch->id = id;
+    batch->came_ns = now_ns;
     memcpy(batch->client, client, strnlen(client, PROTO_PEER_NAME_MAX));
     memcpy(batch->function, submit->function.bytes, submit->function.size);
     batch->settings = *submit;
@@ -61,7 +62,7 @@ void batch_destroy(struct batch *batch)
     free(batch);
 }
 
-int batch_append(struct batch *batch, const struct proto_message *message)
+int batch_append(struct batch *batch, uint64_t now_ns, const struct proto_message *message)
 {
     const struct proto_arguments_block *arguments = &message->arguments;
     struct block *block;
@@ -76,6 +77,7 @@ int batch_append(struct batch *batch, const struct proto_message *message)
     block->payload = message->payload;
     blob_ref(block->payload.blob);
     block->first = arguments->first;
+    block->came_ns = now_ns;
     block->count = block->unended = arguments->count;
     DL_APPEND(batch->blocks, block);
     if (batch->fresh.count == 0) {
@@ -248,8 +250,8 @@ static int take_fresh(struct batch *batch, uint32_t count, struct job_run *ret_r
     return result == 0 ? pass_skipped(batch) : result;
 }
 
-int batch_take(struct batch *batch, uint32_t count, struct job_run *ret_run, struct slice *ret_arguments,
-               int64_t *ret_first_argument)
+int batch_take(struct batch *batch, uint64_t now_ns, uint32_t count, struct job_run *ret_run,
+               struct slice *ret_arguments, int64_t *ret_first_argument)
 {
     struct slice arguments = {0};
     struct job_run run;
@@ -261,6 +263,8 @@ int batch_take(struct batch *batch, uint32_t count, struct job_run *ret_run, str
         return result;
     result = job_apply(&run, JOB_ASSIGN);
     assert(result == 0);
+    run.queued_ns = run.block ? run.block->came_ns : batch->came_ns;
+    run.assigned_ns = now_ns;
     batch->queued -= run.count;
     batch->assigned += run.count;
     *ret_run = run;

@@ -20,6 +20,7 @@ struct block {
     uint64_t first;       /* index of its first job */
     uint32_t count;
     uint32_t unended; /* jobs of it that are not over; freed with the last */
+    uint64_t came_ns;
     struct block *prev, *next;
 };
 
@@ -34,6 +35,7 @@ struct batch {
     char client[PROTO_PEER_NAME_MAX + 1]; /* whose it is; "": the client has left */
     char function[PROTO_FUNCTION_NAME_MAX + 1];
     struct proto_submit settings; /* settings.function is `function` */
+    uint64_t came_ns;
 
     bool sealed;                    /* `total` is final */
     uint64_t total;                 /* jobs known so far */
@@ -65,13 +67,13 @@ struct batch {
 };
 
 /* For a coordinator of so many workers. NULL when out of memory. */
-struct batch *batch_create(uint64_t id, const char *client, const struct proto_submit *submit,
-                           unsigned workers);
+struct batch *batch_create(uint64_t id, uint64_t now_ns, const char *client,
+                           const struct proto_submit *submit, unsigned workers);
 void batch_destroy(struct batch *batch);
 
 /* Adds a block of arguments. 0; MUSTER_ESTATE when the batch is sealed or a range, or the
  * client was not granted so much; MUSTER_EPROTOCOL when it does not follow the last one. */
-int batch_append(struct batch *batch, const struct proto_message *message);
+int batch_append(struct batch *batch, uint64_t now_ns, const struct proto_message *message);
 
 /* No more arguments come. 0, MUSTER_ESTATE when sealed, MUSTER_EPROTOCOL for a wrong total. */
 int batch_seal(struct batch *batch, uint64_t total);
@@ -90,8 +92,8 @@ void batch_note_results(struct batch *batch, uint32_t jobs, uint64_t bytes);
  * are: a slice (borrowed) for a LIST, the first argument for a RANGE. Jobs that ran before
  * come first. Call only when batch_ready. 0, or MUSTER_EPROTOCOL for arguments that do not
  * scan. */
-int batch_take(struct batch *batch, uint32_t count, struct job_run *ret_run, struct slice *ret_arguments,
-               int64_t *ret_first_argument);
+int batch_take(struct batch *batch, uint64_t now_ns, uint32_t count, struct job_run *ret_run,
+               struct slice *ret_arguments, int64_t *ret_first_argument);
 
 /* Applies an event to jobs that were taken, and counts; jobs that are queued again go back.
  * 0 or MUSTER_ENOMEM. */

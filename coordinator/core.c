@@ -229,8 +229,8 @@ static struct batch *find_batch(struct core *core, const struct client *client, 
     return NULL;
 }
 
-static void client_submit(struct core *core, struct client *client, const struct proto_submit *submit,
-                          struct outbox *outbox)
+static void client_submit(struct core *core, uint64_t now_ns, struct client *client,
+                          const struct proto_submit *submit, struct outbox *outbox)
 {
     struct batch *batch;
     unsigned batches;
@@ -244,7 +244,7 @@ static void client_submit(struct core *core, struct client *client, const struct
         send_error(outbox, client->name, submit->ticket, MUSTER_ELIMIT, "too many batches are open");
         return;
     }
-    batch = batch_create(core->last_batch + 1, client->name, submit, core->options.workers);
+    batch = batch_create(core->last_batch + 1, now_ns, client->name, submit, core->options.workers);
     if (!batch) {
         send_error(outbox, client->name, submit->ticket, MUSTER_ENOMEM, "the coordinator is out of memory");
         return;
@@ -299,7 +299,7 @@ static void client_batch_message(struct core *core, uint64_t now_ns, struct clie
     if (!batch)
         return;
     if (message->type == PROTO_ARGUMENTS)
-        result = batch->cancel ? 0 : batch_append(batch, message);
+        result = batch->cancel ? 0 : batch_append(batch, now_ns, message);
     else if (message->type == PROTO_SEAL)
         result = batch->cancel ? 0 : batch_seal(batch, message->seal.total);
     else if (message->type == PROTO_CANCEL)
@@ -320,7 +320,7 @@ static void client_message(struct core *core, uint64_t now_ns, struct client *cl
 {
     switch (message->type) {
     case PROTO_SUBMIT:
-        client_submit(core, client, &message->submit, outbox);
+        client_submit(core, now_ns, client, &message->submit, outbox);
         return;
     case PROTO_ARGUMENTS:
         client_batch_message(core, now_ns, client, message, message->arguments.ticket, outbox);

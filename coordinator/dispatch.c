@@ -119,7 +119,7 @@ static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, stru
         return false;
     if (count > batch_room(batch))
         count = batch_room(batch);
-    if (batch_take(batch, count, &run, &arguments, &first_argument) != 0) {
+    if (batch_take(batch, now_ns, count, &run, &arguments, &first_argument) != 0) {
         outbox->failed = true; /* arguments were scanned when they came in */
         return false;
     }

@@ -34,11 +34,13 @@ struct job_run {
     uint64_t first;
     uint64_t count;
     enum job_state state;
-    uint32_t attempts;   /* executions that ended, however they did */
-    uint32_t failures;   /* of these, failed or timed out: what --retries counts */
-    uint32_t crashes;    /* of these, killed the worker: what --crash-limit counts */
-    uint32_t orphaned;   /* workers that died with it otherwise, see settle.c; no attempts */
-    struct block *block; /* that holds their arguments, borrowed; NULL: a range's */
+    uint32_t attempts;    /* executions that ended, however they did */
+    uint32_t failures;    /* of these, failed or timed out: what --retries counts */
+    uint32_t crashes;     /* of these, killed the worker: what --crash-limit counts */
+    uint32_t orphaned;    /* workers that died with it otherwise, see settle.c; no attempts */
+    struct block *block;  /* that holds their arguments, borrowed; NULL: a range's */
+    uint64_t queued_ns;   /* when these came; set, like the next, when they are assigned */
+    uint64_t assigned_ns; /* the last time; 0: never yet */
 };
 
 /* Moves all jobs of the run. Returns 0, or MUSTER_ESTATE when the table has no such

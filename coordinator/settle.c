@@ -32,12 +32,18 @@ static void tell_client(const struct batch *batch, const struct proto_message *m
         outbox_send(outbox, batch->client, message);
 }
 
-static void send_results(struct batch *batch, unsigned slot, const struct proto_outcome *outcome,
-                         const struct slice *payload, struct outbox *outbox)
+/* `run`: some of these jobs, as they were assigned. */
+static void send_results(struct batch *batch, unsigned slot, const struct job_run *run,
+                         const struct proto_outcome *outcome, const struct slice *payload,
+                         struct outbox *outbox)
 {
     struct proto_message message = {
         .type = PROTO_RESULTS,
-        .results = {.ticket = batch->settings.ticket, .worker = slot, .outcome = *outcome},
+        .results = {.ticket = batch->settings.ticket,
+                    .worker = slot,
+                    .queued_ns = run->queued_ns,
+                    .assigned_ns = run->assigned_ns,
+                    .outcome = *outcome},
         .payload = *payload,
     };
 
@@ -56,8 +62,8 @@ enum job_event settle_judge(const struct batch *batch, const struct job_run *run
 
 /* Passes on the part of an outcome that covers jobs first .. end - 1, with the failures and
  * the bytes of the payload that belong to it; `payload` shrinks by what was passed on. */
-static bool forward(struct batch *batch, const struct worker *worker, struct proto_outcome part, uint64_t end,
-                    struct slice *payload, struct outbox *outbox)
+static bool forward(struct batch *batch, const struct worker *worker, const struct job_run *run,
+                    struct proto_outcome part, uint64_t end, struct slice *payload, struct outbox *outbox)
 {
     struct slice values = *payload;
     size_t length;
@@ -71,7 +77,7 @@ static bool forward(struct batch *batch, const struct worker *worker, struct pro
     values.size = length;
     payload->offset += length;
     payload->size -= length;
-    send_results(batch, worker->slot, &part, &values, outbox);
+    send_results(batch, worker->slot, run, &part, &values, outbox);
     return true;
 }
 
@@ -97,7 +103,7 @@ static bool settle_outcome(struct batch *batch, const struct worker *worker, str
             part.failure_count++;
             continue;
         }
-        if (!forward(batch, worker, part, failure->index, &payload, outbox))
+        if (!forward(batch, worker, &run, part, failure->index, &payload, outbox))
             return false;
         if (event == JOB_CANCEL && !batch->cancel)
             settle_cancelled(batch, worker->slot, &job, outbox);
@@ -110,7 +116,7 @@ static bool settle_outcome(struct batch *batch, const struct worker *worker, str
             part.timings = &outcome->timings[PROTO_TIMINGS * (part.first - outcome->first)];
     }
     settle_jobs(batch, run, JOB_SUCCEED, outbox);
-    return forward(batch, worker, part, outcome->first + outcome->count, &payload, outbox);
+    return forward(batch, worker, &run, part, outcome->first + outcome->count, &payload, outbox);
 }
 
 void settle_late(struct core *core, const struct proto_result *result)
@@ -148,7 +154,7 @@ static void send_failures(struct batch *batch, unsigned slot, const struct job_r
         memset(timings, 0, timings_bytes);
     for (size_t i = 0; i < count; i++)
         failures[i] = (struct proto_failure){.index = run->first + i, .code = code, .text = text};
-    send_results(batch, slot, &outcome, nothing, outbox);
+    send_results(batch, slot, run, &outcome, nothing, outbox);
 }
 
 void settle_failure(struct batch *batch, unsigned slot, const struct job_run *run, int code, const char *text,

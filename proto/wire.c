@@ -8,6 +8,8 @@
  */
 #include "proto/wire.h"
 
+#include "base/clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
@@ -471,6 +473,7 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
         result = MUSTER_ENOMEM;
         goto out;
     }
+    frame->received_ns = clock_now_ns();
     memcpy(frame->peer, name, sizeof name);
     frame->bytes = zmq_msg_size(&parts[front]) + (count - front > 1 ? zmq_msg_size(&parts[front + 1]) : 0);
     frame->header = wrap(&parts[front]);

@@ -64,6 +64,7 @@ struct wire_frame {
     struct proto_message message;       /* valid when error.code is 0 */
     struct muster_error error;          /* what was wrong with the bytes */
     size_t bytes;                       /* of header and payload */
+    uint64_t received_ns;               /* CLOCK_MONOTONIC */
     struct blob *payload;               /* what message.payload refers to, or NULL */
     struct blob *header;
     msgpack_zone zone;

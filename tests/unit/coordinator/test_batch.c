@@ -36,7 +36,7 @@ static void create_range(int64_t first, int64_t last)
 {
     struct proto_submit submit = settings(PROTO_RANGE, first, last);
 
-    batch = batch_create(1, "client", &submit, 1);
+    batch = batch_create(1, 0, "client", &submit, 1);
     cr_assert(batch);
 }
 
@@ -44,7 +44,7 @@ static void create_list(void)
 {
     struct proto_submit submit = settings(PROTO_LIST, 0, 0);
 
-    batch = batch_create(1, "client", &submit, 1);
+    batch = batch_create(1, 0, "client", &submit, 1);
     cr_assert(batch);
     batch->granted_cost = 100000;
 }
@@ -79,7 +79,7 @@ static struct proto_message arguments_message(uint64_t first, uint32_t count)
 static int append(uint64_t first, uint32_t count)
 {
     struct proto_message message = arguments_message(first, count);
-    int result = batch_append(batch, &message);
+    int result = batch_append(batch, 0, &message);
 
     blob_unref(message.payload.blob);
     return result;
@@ -110,7 +110,7 @@ static struct job_run take(uint32_t count, uint64_t first, uint64_t expected)
     int64_t first_argument;
 
     cr_assert(batch_ready(batch));
-    cr_assert_eq(batch_take(batch, count, &run, &arguments, &first_argument), 0);
+    cr_assert_eq(batch_take(batch, 0, count, &run, &arguments, &first_argument), 0);
     cr_assert_eq(run.first, first, "job %lu", (unsigned long)run.first);
     cr_assert_eq(run.count, expected, "%lu jobs", (unsigned long)run.count);
     cr_assert_eq(run.state, JOB_ASSIGNED);
@@ -347,7 +347,7 @@ Test(batch, block_holds_its_bytes_while_the_message_is_gone)
     struct proto_message message = arguments_message(1, 3);
 
     create_list();
-    cr_assert_eq(batch_append(batch, &message), 0);
+    cr_assert_eq(batch_append(batch, 0, &message), 0);
     cr_assert_eq(atomic_load(&message.payload.blob->references), 2);
     settle(take(3, 1, 3), JOB_SUCCEED);
     cr_assert_eq(atomic_load(&message.payload.blob->references), 1);
@@ -502,7 +502,7 @@ Test(batch, names_of_full_length_are_kept_whole)
     client[sizeof client - 1] = '\0';
     memset(function, 'f', sizeof function);
     submit.function = (struct proto_text){function, sizeof function};
-    batch = batch_create(1, client, &submit, 1);
+    batch = batch_create(1, 0, client, &submit, 1);
     cr_assert(batch);
     cr_assert_str_eq(batch->client, client);
     memset(function, 'x', sizeof function);

@@ -266,6 +266,76 @@ Test(core_jobs, time_of_a_report_is_told_once_though_its_results_are_in_parts)
     expect_chunk(1, 1, 1);
 }
 
+/* RESULTS of one job, with the times that the core knows. */
+static void expect_times(uint64_t first, uint64_t queued_ns, uint64_t assigned_ns)
+{
+    const struct proto_results *results = &expect_sent(CLIENT, PROTO_RESULTS)->results;
+
+    cr_assert_eq(results->outcome.first, first);
+    cr_assert_eq(results->queued_ns, queued_ns);
+    cr_assert_eq(results->assigned_ns, assigned_ns);
+}
+
+Test(core_jobs, results_say_when_the_block_of_their_arguments_came_and_not_the_batch)
+{
+    struct proto_submit settings = list_of(1);
+    struct proto_chunk chunk;
+    uint64_t first_ns, second_ns;
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    pass(1000);
+    first_ns = now_ns;
+    send_arguments(CLIENT, 1, 2);
+    chunk = expect_chunk(1, 1, 1);
+    pass(1000);
+    second_ns = now_ns;
+    send_arguments(CLIENT, 3, 1);
+    pass(1000);
+    worker_finishes(1, &chunk);
+    expect_times(1, first_ns, first_ns);
+    for (uint64_t first = 2; first <= 3; first++) {
+        uint64_t assigned_ns = now_ns;
+
+        chunk = expect_chunk(1, first, 1);
+        pass(1000);
+        worker_finishes(1, &chunk);
+        expect_times(first, first == 2 ? first_ns : second_ns, assigned_ns);
+    }
+    seal(3);
+    expect_ended(3, 0, 0);
+}
+
+Test(core_jobs, job_that_ran_again_was_assigned_when_it_last_was)
+{
+    static const uint64_t failed[] = {1, 0};
+    struct proto_submit settings = range_of(1, 1, 1);
+    struct proto_chunk chunk;
+    uint64_t submitted_ns, again_ns;
+
+    begin_ready(1, 1);
+    settings.retries = 1;
+    submitted_ns = now_ns;
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 1);
+    pass(1000);
+    again_ns = now_ns;
+    worker_reports(
+        1, &chunk,
+        &(struct report){.first = 1, .count = 1, .final = true, .failed = failed, .code = MUSTER_EFAILED});
+    chunk = expect_chunk(1, 1, 1);
+    pass(1000);
+    worker_crashes(1, &chunk, 1);
+    expect_spawn(1);
+    again_ns = now_ns;
+    worker_hello(1, 1);
+    chunk = expect_chunk(1, 1, 1);
+    pass(1000);
+    worker_finishes(1, &chunk);
+    expect_times(1, submitted_ns, again_ns);
+    expect_ended(1, 0, 0);
+}
+
 Test(core_jobs, empty_last_report_of_a_timed_batch_is_believed)
 {
     struct proto_submit settings = range_of(1, 4, 4);
