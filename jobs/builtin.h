@@ -23,7 +23,8 @@
     X(request)         \
     X(sha256)          \
     X(sort)            \
-    X(spin)
+    X(spin)            \
+    X(work)
 
 #define X(name) extern const muster_function function_##name;
 BUILTIN_MAP(X)

@@ -73,6 +73,7 @@ Test(functions, cancelled_call_runs_to_its_end)
         {"nbody", integer(10000000000)},
         {"spin", integer(86400)},
         {"request", integer(1)},
+        {"work", MAP(MEMBER("compute", integer(1)))},
         {"matmul", integer(512)},
         {"primes", integer(100000000000000)},
         {"sort", integer(1000000)},
