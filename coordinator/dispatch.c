@@ -37,10 +37,11 @@ static uint32_t room_at(const struct core *core, const struct batch *batch, cons
 
     if (worker->state != WORKER_READY || worker->holds >= worker->credit)
         return 0;
-    if (worker->concurrency == 1)
-        return worker->holds < pacing_depth(&batch->pacing, worker->credit)
-                   ? pacing_chunk(&batch->pacing, batch->queued, core->options.workers)
-                   : 0;
+    if (worker->concurrency == 1) {
+        uint32_t chunk = pacing_chunk(&batch->pacing, batch->queued, core->options.workers);
+
+        return worker->holds < pacing_depth(&batch->pacing, chunk, worker->credit) ? chunk : 0;
+    }
     jobs = fill_places(core, batch, worker);
     if (batch->pacing.fixed && jobs > batch->pacing.fixed)
         jobs = batch->pacing.fixed;

@@ -2,9 +2,9 @@
  *
  * How many jobs a chunk gets, and how many chunks a worker holds, from how long jobs took.
  *
- * A chunk should last some ten milliseconds: against that, the cost of its messages (some 200
- * microseconds) is about 1%. Toward the end of a batch chunks shrink, so that the workers
- * finish together (guided self-scheduling: Polychronopoulos and Kuck, 1987). Pure.
+ * A chunk should last so long that its messages cost about 1% of it. Toward the end of a batch
+ * chunks shrink with what is left, and the more the less alike the jobs are, so that the workers
+ * finish together (factoring: Hummel, Schonberg and Flynn, CACM 35(8), 1992). Pure.
  */
 #ifndef MUSTER_COORDINATOR_PACING_H
 #define MUSTER_COORDINATOR_PACING_H
@@ -12,10 +12,12 @@
 #include <stdint.h>
 
 struct pacing {
-    uint32_t fixed;   /* jobs of a chunk as the user set them; 0: automatic */
-    uint32_t largest; /* chunk that was reported so far */
-    double mean_ns;   /* of one job, recent ones counting most; 0: none reported yet */
-    double busy_ns;   /* of these, CPU time, as pacing_report_waits knows; the rest it waited */
+    uint32_t fixed;       /* jobs of a chunk as the user set them; 0: automatic */
+    uint32_t largest;     /* chunk that was reported so far; 0: none was */
+    double jobs, took_ns; /* reported, recent ones counting most */
+    double computed_ns;   /* of took_ns, CPU time, as pacing_report_waits knows; the rest they waited */
+    double scattered;     /* squares of what reports took beyond or below the mean, summed likewise */
+    double mean_ns;       /* of one job: took_ns / jobs */
 };
 
 void pacing_init(struct pacing *pacing, uint32_t fixed);
@@ -29,9 +31,10 @@ void pacing_report_waits(struct pacing *pacing, uint32_t jobs, uint64_t execute_
 /* Jobs of the next chunk, at least 1, where `queued` (at least 1) wait for `workers`. */
 uint32_t pacing_chunk(const struct pacing *pacing, uint64_t queued, unsigned workers);
 
-/* Chunks a worker should hold, the one it runs included: enough that it never waits for the
- * next, few enough that none lies behind a long job while another worker has nothing. */
-unsigned pacing_depth(const struct pacing *pacing, unsigned credit);
+/* Chunks of so many jobs that a worker should hold, the one it runs included: enough that it never
+ * waits for the next, few enough that none lies behind a long job while another worker has
+ * nothing. */
+unsigned pacing_depth(const struct pacing *pacing, uint32_t jobs, unsigned credit);
 
 /* For a worker that runs up to `concurrency` jobs at once: how many jobs of the batch it should
  * hold, and how many of them are enough to keep it busy; the others are there so that it never

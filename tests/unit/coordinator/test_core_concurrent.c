@@ -197,7 +197,7 @@ Test(core_concurrent, short_jobs_do_not_cost_a_message_each)
         1, &chunk,
         &(struct report){.first = 1, .count = 100, .execute_ns = 100 * CLOCK_NS_PER_MS, .cpu_ns = 100000});
     expect_results(1, 100, NULL);
-    next = expect_chunk(1, 101, 250); /* 100 run, 150 end within a round trip */
+    next = expect_chunk(1, 101, 200); /* 100 run, 100 end within some round trips */
     worker_reports(1, &next,
                    &(struct report){.first = 101, .count = 1, .execute_ns = CLOCK_NS_PER_MS, .cpu_ns = 1000});
     expect_results(101, 1, NULL);
