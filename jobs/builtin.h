@@ -12,6 +12,7 @@
     X(fetch)           \
     X(fib)             \
     X(is_prime)        \
+    X(kernel)          \
     X(mandelbrot)      \
     X(matmul)          \
     X(nbody)           \
@@ -39,5 +40,10 @@ enum {
 };
 
 extern const muster_function *const builtin_functions[BUILTIN_COUNT];
+
+/* What `kernel` does, for whoever runs it by other means than muster, to compare: about a
+ * nanosecond and a half an iteration. Its argument has the iterations above so many bits. */
+enum { KERNEL_SHIFT = 32 };
+void kernel_iterate(uint64_t iterations);
 
 #endif

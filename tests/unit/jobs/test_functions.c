@@ -69,6 +69,7 @@ Test(functions, cancelled_call_runs_to_its_end)
     } endless[] = {
         {"fib", integer(50)},
         {"nqueens", integer(18)},
+        {"kernel", integer(INT64_MAX)},
         {"pi", integer(1000000000000)},
         {"nbody", integer(10000000000)},
         {"spin", integer(86400)},

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 4, FUNCTIONS = 14 };
+enum { THREADS = 4, FUNCTIONS = 15 };
 
 struct caller {
     const struct registry *registry;
@@ -71,8 +71,9 @@ static void prepare(void)
         const char *function;
         uint64_t argument;
     } of_integers[] = {
-        {"echo", 7},    {"fib", 18},   {"is_prime", 1000003}, {"matmul", 70}, {"nbody", 100}, {"noop", 0},
-        {"nqueens", 7}, {"pi", 10000}, {"primes", 100000},    {"sort", 2000}, {"spin", 0},
+        {"echo", 7},    {"fib", 18},        {"is_prime", 1000003}, {"kernel", UINT64_C(1) << 40},
+        {"matmul", 70}, {"nbody", 100},     {"noop", 0},           {"nqueens", 7},
+        {"pi", 10000},  {"primes", 100000}, {"sort", 2000},        {"spin", 0},
     };
     size_t i, count = sizeof of_integers / sizeof *of_integers;
 
