@@ -60,6 +60,10 @@ enum {
     /* Jobs that one worker runs at once, each on a stack of its own. */
     PROTO_CONCURRENCY_MAX = 20000,
 
+    /* Ext type of a reference to bytes in shared memory, and the bytes of its body. */
+    PROTO_SHARED_EXT = 77,
+    PROTO_SHARED_REFERENCE_BYTES = 37,
+
     PROTO_FUNCTION_NAME_MAX = 64, /* bytes */
     PROTO_TEXT_MAX = 1000,        /* bytes of an error text; longer ones are cut */
     PROTO_PEER_NAME_MAX = 64,     /* bytes of a routing id */

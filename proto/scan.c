@@ -166,3 +166,27 @@ int scan_values(const struct scan_limits *limits, const uint8_t *bytes, size_t s
     *ret_length = at;
     return 0;
 }
+
+/* Bytes of an ext in front of its body. */
+static size_t ext_head(uint8_t tag)
+{
+    return tag >= 0xd4 && tag <= 0xd8 ? 2 : 2 + (size_t)count_width[tag];
+}
+
+const uint8_t *scan_ext(const uint8_t *bytes, size_t size, int8_t type, size_t *offset, size_t *ret_length)
+{
+    while (*offset < size) {
+        const uint8_t *at = bytes + *offset;
+        bool ext = (at[0] >= 0xc7 && at[0] <= 0xc9) || (at[0] >= 0xd4 && at[0] <= 0xd8);
+        struct element element;
+
+        if (!read_element(at, size - *offset, &element) || element.length > size - *offset)
+            return NULL;
+        *offset += element.length;
+        if (!ext || (int8_t)at[ext_head(at[0]) - 1] != type)
+            continue;
+        *ret_length = element.length - ext_head(at[0]);
+        return at + ext_head(at[0]);
+    }
+    return NULL;
+}

@@ -33,4 +33,8 @@ int scan_value(const struct scan_limits *limits, const uint8_t *bytes, size_t si
 int scan_values(const struct scan_limits *limits, const uint8_t *bytes, size_t size, uint64_t count,
                 size_t *ret_length);
 
+/* The body of the next ext of this type behind `*offset` in values that passed the scan, and moves
+ * *offset behind it. NULL when there is none. */
+const uint8_t *scan_ext(const uint8_t *bytes, size_t size, int8_t type, size_t *offset, size_t *ret_length);
+
 #endif

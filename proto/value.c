@@ -96,6 +96,8 @@ struct packing {
     msgpack_sbuffer *buffer;
     size_t start;      /* of the value in the buffer */
     uint64_t elements; /* that may still be added */
+    const struct shared_packing *sharing;
+    uint64_t shared_bytes; /* of this value */
     struct muster_error *error;
 };
 
@@ -107,7 +109,7 @@ static int packed(int result, struct muster_error *ret_error)
 /* Whether `size` more bytes of content are there and fit into the value. */
 static int check_content(const struct packing *p, const char *kind, const void *bytes, uint64_t size)
 {
-    size_t used = p->buffer->size - p->start;
+    uint64_t used = p->buffer->size - p->start + p->shared_bytes;
 
     if (size > 0 && !bytes)
         return muster_error_set(p->error, MUSTER_EINVALID, "a value holds %s of %llu bytes at address 0",
@@ -134,24 +136,44 @@ static int check_container(struct packing *p, const char *kind, const void *item
     return 0;
 }
 
+/* In place of large bytes, if they can be shared: a reference. False: they belong into the message. */
+static bool pack_reference(struct packing *p, uint8_t kind, const void *bytes, uint32_t size, int *ret_code)
+{
+    uint8_t reference[PROTO_SHARED_REFERENCE_BYTES];
+
+    if (!p->sharing || !shared_put(p->sharing, kind, bytes, size, reference))
+        return false;
+    p->shared_bytes += size;
+    *ret_code = packed(msgpack_pack_ext_with_body(&p->packer, reference, sizeof reference, PROTO_SHARED_EXT),
+                       p->error);
+    return true;
+}
+
 static int pack_text(struct packing *p, const msgpack_object_str *text)
 {
     int code = check_content(p, "a string", text->ptr, text->size);
 
-    return code ? code : packed(msgpack_pack_str_with_body(&p->packer, text->ptr, text->size), p->error);
+    if (code != 0 || pack_reference(p, REFERENCE_STR, text->ptr, text->size, &code))
+        return code;
+    return packed(msgpack_pack_str_with_body(&p->packer, text->ptr, text->size), p->error);
 }
 
 static int pack_bin(struct packing *p, const msgpack_object_bin *bin)
 {
     int code = check_content(p, "a binary", bin->ptr, bin->size);
 
-    return code ? code : packed(msgpack_pack_bin_with_body(&p->packer, bin->ptr, bin->size), p->error);
+    if (code != 0 || pack_reference(p, REFERENCE_BIN, bin->ptr, bin->size, &code))
+        return code;
+    return packed(msgpack_pack_bin_with_body(&p->packer, bin->ptr, bin->size), p->error);
 }
 
 static int pack_ext(struct packing *p, const msgpack_object_ext *ext)
 {
     int code = check_content(p, "an extension", ext->ptr, ext->size);
 
+    if (code == 0 && ext->type == PROTO_SHARED_EXT)
+        code = muster_error_set(p->error, MUSTER_EINVALID,
+                                "a value holds an extension of type %d, which is reserved", PROTO_SHARED_EXT);
     return code ? code
                 : packed(msgpack_pack_ext_with_body(&p->packer, ext->ptr, ext->size, ext->type), p->error);
 }
@@ -222,25 +244,47 @@ static int pack(struct packing *p, const msgpack_object *value, unsigned depth)
     return muster_error_set(p->error, MUSTER_EINVALID, "a value has the unknown type %d", (int)value->type);
 }
 
-int value_pack(const msgpack_object *value, msgpack_sbuffer *buffer, struct muster_error *ret_error)
+static int pack_any(struct packing *p, const msgpack_object *value)
 {
-    struct packing packing = {
-        .buffer = buffer, .start = buffer->size, .elements = PROTO_ELEMENTS_MAX - 1, .error = ret_error};
+    struct shared_uses before = p->sharing ? *p->sharing->uses : (struct shared_uses){0};
     int code;
+
+    msgpack_packer_init(&p->packer, p->buffer, msgpack_sbuffer_write);
+    code = pack(p, value, 0);
+    if (!code && p->buffer->size - p->start + p->shared_bytes > PROTO_VALUE_BYTES_MAX)
+        code = muster_error_set(p->error, MUSTER_ELIMIT, "a value is larger than %d bytes",
+                                PROTO_VALUE_BYTES_MAX);
+    if (code == 0)
+        return 0;
+    p->buffer->size = p->start;
+    if (p->sharing) {
+        shared_drop(p->sharing->heap, p->sharing->uses, before.count);
+        p->sharing->uses->bytes = before.bytes;
+        p->sharing->uses->copied = before.copied;
+    }
+    return code;
+}
+
+int value_pack_shared(const msgpack_object *value, const struct shared_packing *packing,
+                      msgpack_sbuffer *buffer, struct muster_error *ret_error)
+{
+    struct packing p = {.buffer = buffer,
+                        .start = buffer->size,
+                        .elements = PROTO_ELEMENTS_MAX - 1,
+                        .sharing = packing,
+                        .error = ret_error};
 
     if (buffer->alloc - buffer->size >= SCALAR_BYTES_MAX) {
         buffer->size += pack_scalar(value, (uint8_t *)buffer->data + buffer->size);
-        if (buffer->size > packing.start)
+        if (buffer->size > p.start)
             return 0;
     }
-    msgpack_packer_init(&packing.packer, buffer, msgpack_sbuffer_write);
-    code = pack(&packing, value, 0);
-    if (!code && buffer->size - packing.start > PROTO_VALUE_BYTES_MAX)
-        code = muster_error_set(ret_error, MUSTER_ELIMIT, "a value is larger than %d bytes",
-                                PROTO_VALUE_BYTES_MAX);
-    if (code)
-        buffer->size = packing.start;
-    return code;
+    return pack_any(&p, value);
+}
+
+int value_pack(const msgpack_object *value, msgpack_sbuffer *buffer, struct muster_error *ret_error)
+{
+    return value_pack_shared(value, NULL, buffer, ret_error);
 }
 
 int value_unpack(const void *bytes, size_t size, size_t *offset, msgpack_zone *zone,

@@ -7,15 +7,22 @@
 #define MUSTER_PROTO_VALUE_H
 
 #include "base/error.h"
+#include "proto/shared.h"
 
 #include <msgpack.h>
 
 /* Appends one value. 0; MUSTER_ELIMIT when it nests deeper than PROTO_DEPTH_MAX, has more
  * than PROTO_ELEMENTS_MAX elements or more than PROTO_VALUE_BYTES_MAX bytes;
  * MUSTER_EINVALID when it is no value at all (a type out of range, a NULL pointer with a
- * size: a function may have left garbage); MUSTER_ENOMEM. After a failure the buffer's size
- * is what it was. Small integers, the common case, take a few nanoseconds. */
+ * size: a function may have left garbage; an ext of type PROTO_SHARED_EXT, which is not for users);
+ * MUSTER_ENOMEM. After a failure the buffer's size is what it was. Small integers, the common case,
+ * take a few nanoseconds. */
 int value_pack(const msgpack_object *value, msgpack_sbuffer *buffer, struct muster_error *ret_error);
+
+/* The same, with large bytes in shared memory, which count in PROTO_VALUE_BYTES_MAX too. `packing`
+ * may be NULL. After a failure its list of uses has as many as before. */
+int value_pack_shared(const msgpack_object *value, const struct shared_packing *packing,
+                      msgpack_sbuffer *buffer, struct muster_error *ret_error);
 
 /* Unpacks the one value at bytes + *offset, which the scan has passed, and moves *offset
  * behind it. Strings and binaries point into `bytes`. 0, MUSTER_EPROTOCOL or MUSTER_ENOMEM. */

@@ -109,6 +109,8 @@ static msgpack_object random_value(unsigned depth)
         value.via.ext.ptr = text;
         value.via.ext.size = random_below(sizeof text);
         value.via.ext.type = (int8_t)random_below(256);
+        if (value.via.ext.type == PROTO_SHARED_EXT)
+            value.via.ext.type++;
         return value;
     case 7:
         return (msgpack_object){.type = MSGPACK_OBJECT_FLOAT32, .via.f64 = (double)random_below(1000) / 8};

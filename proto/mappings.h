@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Other processes' heaps (heap.h), mapped to read what references name in place. A heap is opened
+ * and mapped once, read-only but for its table, when the first reference to it comes; what is wrong
+ * with a reference or a heap is an error, never a fault. A heap stays readable when its owner dies;
+ * those of dead owners are unmapped when nothing of them is held any more.
+ *
+ * One thread.
+ */
+#ifndef MUSTER_PROTO_MAPPINGS_H
+#define MUSTER_PROTO_MAPPINGS_H
+
+#include "proto/heap.h"
+
+#include <msgpack.h>
+
+struct mappings;
+
+/* `own` is borrowed, may be NULL, and is where references to this process's own heap lead. A table
+ * is written, to release references, only where `releases`. 0 or MUSTER_ENOMEM. */
+int mappings_create(struct heap *own, bool releases, struct mappings **ret_mappings);
+
+/* What is held stays mapped until it is released. Takes NULL. */
+void mappings_destroy(struct mappings *mappings);
+
+/* Maps what the reference leads to, until it is released. 0; MUSTER_EPROTOCOL when there is no such
+ * heap or it has no such bytes; MUSTER_ELOST when its process has ended; MUSTER_ESYSTEM;
+ * MUSTER_ENOMEM. */
+int mappings_take(struct mappings *mappings, const struct reference *reference);
+
+/* Lets the owner use the block of a reference that was taken again. Does nothing for one that could
+ * not be taken. */
+void mappings_release(struct mappings *mappings, const struct reference *reference);
+
+/* The bytes of a reference that is taken, or leads to one's own heap. Codes of mappings_take. */
+int mappings_find(struct mappings *mappings, const struct reference *reference, const void **ret_bytes);
+
+/* As mappings_take and _find: the reference is released when the zone is cleared or destroyed. */
+int mappings_hold(struct mappings *mappings, const struct reference *reference, msgpack_zone *zone,
+                  const void **ret_bytes);
+
+/* Unmaps heaps whose owner is dead and of which nothing is taken. */
+void mappings_trim(struct mappings *mappings);
+
+/* How many heaps are mapped. */
+unsigned mappings_count(const struct mappings *mappings);
+
+#endif
