@@ -70,6 +70,7 @@ static uint64_t ticket_of(const struct proto_message *message)
     case PROTO_PING:
     case PROTO_PONG:
     case PROTO_STOP:
+    case PROTO_RETURNED:
         return 0;
     }
     return 0;

@@ -225,8 +225,8 @@ static void deliver_jobs(struct map *m, const struct wire_frame *frame)
             const uint64_t *timing = &outcome->timings[PROTO_TIMINGS * (size_t)i];
 
             result.began_ns = outcome->began_ns + timing[0];
-            result.wall_ns = timing[1];
-            result.cpu_ns = timing[2];
+            result.wall_ns = timing[1] + timing[2] + timing[3];
+            result.cpu_ns = timing[4];
         }
         if (!failed) {
             if (value_unpack(slice_bytes(payload), payload->size, &offset, &m->zone, &value) != 0) {

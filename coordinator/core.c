@@ -332,6 +332,8 @@ static void client_message(struct core *core, uint64_t now_ns, struct client *cl
         client_batch_message(core, now_ns, client, message, message->consumed.ticket, outbox);
         return;
     case PROTO_CANCEL:
+        if (message->cancel.mode == PROTO_CANCEL_RETURN)
+            break;
         client_batch_message(core, now_ns, client, message, message->cancel.id, outbox);
         return;
     case PROTO_STOP:
@@ -348,9 +350,10 @@ static void client_message(struct core *core, uint64_t now_ns, struct client *cl
     case PROTO_RESULT:
     case PROTO_PING:
     case PROTO_PONG:
-        send_error(outbox, client->name, 0, MUSTER_EPROTOCOL, "a client does not send this message");
-        return;
+    case PROTO_RETURNED:
+        break;
     }
+    send_error(outbox, client->name, 0, MUSTER_EPROTOCOL, "a client does not send this message");
 }
 
 /* Somebody new. Workers are known by the names they were spawned under; all others can only

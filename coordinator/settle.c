@@ -107,8 +107,10 @@ static bool settle_outcome(struct batch *batch, const struct worker *worker, str
             return false;
         if (event == JOB_CANCEL && !batch->cancel)
             settle_cancelled(batch, worker->slot, &job, outbox);
-        if (part.first < failure->index)
-            part.execute_ns = part.cpu_ns = 0; /* told with the first part */
+        if (part.first < failure->index) { /* told with the first part */
+            part.decode_ns = part.execute_ns = part.encode_ns = part.cpu_ns = 0;
+            part.shared_bytes = part.shared_bytes > 0; /* there may still be references */
+        }
         part.first = failure->index + 1;
         part.failures = &outcome->failures[i + 1];
         part.failure_count = 0;

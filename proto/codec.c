@@ -71,8 +71,10 @@ static void welcome_fields(struct field_coder *c, struct proto_message *message)
 {
     struct proto_welcome *m = &message->welcome;
 
-    if (version_field(c, &m->version))
-        field_u32(c, "workers", 0, PROTO_WORKERS_MAX, &m->workers);
+    if (!version_field(c, &m->version))
+        return;
+    field_u32(c, "workers", 0, PROTO_WORKERS_MAX, &m->workers);
+    field_u64(c, "host", 0, UINT64_MAX, &m->host);
 }
 
 static void error_fields(struct field_coder *c, struct proto_message *message)
@@ -103,7 +105,13 @@ static void submit_fields(struct field_coder *c, struct proto_message *message)
     field_u32(c, "retries", 0, PROTO_RETRIES_MAX, &m->retries);
     field_u32(c, "crash_limit", 1, PROTO_CRASH_LIMIT_MAX, &m->crash_limit);
     field_bool(c, "timings", &m->timings);
+    field_bool(c, "shared", &m->shared);
     field_u64(c, "window_bytes", 1, UINT64_MAX, &m->window_bytes);
+}
+
+static void shared_bytes_field(struct field_coder *c, uint64_t *bytes)
+{
+    field_u64(c, "shared_bytes", 0, PROTO_SHARED_BYTES_MAX, bytes);
 }
 
 static void accepted_fields(struct field_coder *c, struct proto_message *message)
@@ -122,6 +130,7 @@ static void arguments_fields(struct field_coder *c, struct proto_message *messag
     field_u64(c, "first", 1, PROTO_BATCH_JOBS_MAX, &m->first);
     field_u32(c, "count", 1, PROTO_BLOCK_JOBS_MAX, &m->count);
     field_require(c, indexes_fit(m->first, m->count), "count", "makes more jobs than a batch may have");
+    shared_bytes_field(c, &m->shared_bytes);
 }
 
 static void seal_fields(struct field_coder *c, struct proto_message *message)
@@ -221,9 +230,15 @@ static void outcome_fields(struct field_coder *c, uint32_t count_min, struct pro
     field_u32(c, "count", count_min, PROTO_CHUNK_JOBS_MAX, &o->count);
     field_require(c, indexes_fit(o->first, o->count), "count", "makes more jobs than a batch may have");
     field_u32(c, "attempt", 1, UINT32_MAX, &o->attempt);
+    field_u64(c, "arrived_ns", 0, UINT64_MAX, &o->arrived_ns);
     field_u64(c, "began_ns", 0, UINT64_MAX, &o->began_ns);
+    field_u64(c, "reported_ns", 0, UINT64_MAX, &o->reported_ns);
+    field_bool(c, "split", &o->split);
+    field_u64(c, "decode_ns", 0, UINT64_MAX, &o->decode_ns);
     field_u64(c, "execute_ns", 0, UINT64_MAX, &o->execute_ns);
+    field_u64(c, "encode_ns", 0, UINT64_MAX, &o->encode_ns);
     field_u64(c, "cpu_ns", 0, UINT64_MAX, &o->cpu_ns);
+    shared_bytes_field(c, &o->shared_bytes);
     failures_field(c, o);
     timings_field(c, o);
 }
@@ -234,6 +249,8 @@ static void results_fields(struct field_coder *c, struct proto_message *message)
 
     field_u64(c, "ticket", 1, UINT64_MAX, &m->ticket);
     field_u32(c, "worker", 0, PROTO_WORKERS_MAX, &m->worker);
+    field_u64(c, "queued_ns", 0, UINT64_MAX, &m->queued_ns);
+    field_u64(c, "assigned_ns", 0, UINT64_MAX, &m->assigned_ns);
     outcome_fields(c, 1, &m->outcome);
 }
 
@@ -274,11 +291,13 @@ static void cancel_fields(struct field_coder *c, struct proto_message *message)
     uint32_t mode = m->mode;
 
     field_u64(c, "id", 1, UINT64_MAX, &m->id);
-    field_u32(c, "mode", PROTO_CANCEL_SOON, PROTO_CANCEL_NOW, &mode);
+    field_u32(c, "mode", PROTO_CANCEL_SOON, PROTO_CANCEL_RETURN, &mode);
     m->mode = (enum proto_cancel_mode)mode;
     field_u64(c, "first", 0, PROTO_BATCH_JOBS_MAX, &m->first);
     field_u64(c, "count", 0, PROTO_BATCH_JOBS_MAX, &m->count);
     field_require(c, (m->first == 0) == (m->count == 0), "count", "does not go with first");
+    field_require(c, m->mode != PROTO_CANCEL_RETURN || m->count > 0, "count",
+                  "is 0, and jobs are to come back");
     field_require(c, m->count == 0 || indexes_fit(m->first, m->count), "count",
                   "makes more jobs than a batch may have");
 }
@@ -296,7 +315,11 @@ static void chunk_fields(struct field_coder *c, struct proto_message *message)
     field_u32(c, "attempt", 1, UINT32_MAX, &m->attempt);
     field_u32(c, "timeout_ms", 0, PROTO_TIMEOUT_MS_MAX, &m->timeout_ms);
     field_bool(c, "timings", &m->timings);
+    field_u64(c, "reader", 0, UINT64_MAX, &m->reader);
+    shared_bytes_field(c, &m->shared_bytes);
     arguments_kind_field(c, &m->kind);
+    field_require(c, m->kind == PROTO_LIST || m->shared_bytes == 0, "shared_bytes",
+                  "is set, and the chunk is no list");
     field_i64(c, "argument", &m->argument);
     field_require(c, m->kind == PROTO_RANGE || m->argument == 0, "argument",
                   "is set, and the chunk is no range");
@@ -316,6 +339,17 @@ static void result_fields(struct field_coder *c, struct proto_message *message)
     outcome_fields(c, m->final ? 0 : 1, &m->outcome);
 }
 
+static void returned_fields(struct field_coder *c, struct proto_message *message)
+{
+    struct proto_returned *m = &message->returned;
+
+    field_u64(c, "batch", 1, UINT64_MAX, &m->batch);
+    field_u64(c, "chunk", 1, UINT64_MAX, &m->chunk);
+    field_u64(c, "first", 1, PROTO_BATCH_JOBS_MAX, &m->first);
+    field_u32(c, "count", 1, PROTO_CHUNK_JOBS_MAX, &m->count);
+    field_require(c, indexes_fit(m->first, m->count), "count", "makes more jobs than a batch may have");
+}
+
 static void ping_fields(struct field_coder *c, struct proto_message *message)
 {
     field_u64(c, "nonce", 0, UINT64_MAX, &message->ping.nonce);
@@ -332,15 +366,15 @@ static const struct layout {
     uint32_t count;
     void (*fields)(struct field_coder *c, struct proto_message *message);
 } layouts[] = {
-    [PROTO_HELLO] = {6, hello_fields},       [PROTO_WELCOME] = {2, welcome_fields},
-    [PROTO_ERROR] = {3, error_fields},       [PROTO_SUBMIT] = {11, submit_fields},
-    [PROTO_ACCEPTED] = {2, accepted_fields}, [PROTO_ARGUMENTS] = {3, arguments_fields},
+    [PROTO_HELLO] = {6, hello_fields},       [PROTO_WELCOME] = {3, welcome_fields},
+    [PROTO_ERROR] = {3, error_fields},       [PROTO_SUBMIT] = {12, submit_fields},
+    [PROTO_ACCEPTED] = {2, accepted_fields}, [PROTO_ARGUMENTS] = {4, arguments_fields},
     [PROTO_SEAL] = {2, seal_fields},         [PROTO_GRANT] = {2, grant_fields},
-    [PROTO_RESULTS] = {10, results_fields},  [PROTO_CONSUMED] = {2, consumed_fields},
+    [PROTO_RESULTS] = {18, results_fields},  [PROTO_CONSUMED] = {2, consumed_fields},
     [PROTO_ENDED] = {17, ended_fields},      [PROTO_CANCEL] = {4, cancel_fields},
-    [PROTO_CHUNK] = {10, chunk_fields},      [PROTO_RESULT] = {14, result_fields},
+    [PROTO_CHUNK] = {12, chunk_fields},      [PROTO_RESULT] = {20, result_fields},
     [PROTO_PING] = {1, ping_fields},         [PROTO_PONG] = {1, ping_fields},
-    [PROTO_STOP] = {0, no_fields},
+    [PROTO_STOP] = {0, no_fields},           [PROTO_RETURNED] = {4, returned_fields},
 };
 
 /* NULL for a number that is no type. */
@@ -440,6 +474,7 @@ bool proto_has_payload(const struct proto_message *message)
     case PROTO_PING:
     case PROTO_PONG:
     case PROTO_STOP:
+    case PROTO_RETURNED:
         return false;
     }
     return false;
@@ -500,8 +535,10 @@ uint64_t proto_cost(const struct proto_message *message)
 {
     uint64_t cost = message->payload.size + PROTO_MESSAGE_COST_BYTES;
 
-    if (message->type == PROTO_RESULTS)
+    if (message->type == PROTO_RESULTS) {
+        cost += message->results.outcome.shared_bytes;
         for (uint32_t i = 0; i < message->results.outcome.failure_count; i++)
             cost += message->results.outcome.failures[i].text.size + PROTO_FAILURE_COST_BYTES;
+    }
     return cost;
 }

@@ -35,7 +35,7 @@ bool proto_has_payload(const struct proto_message *message);
 int proto_check_payload(const struct proto_message *message, struct muster_error *ret_error);
 
 /* What the message counts in grants and windows: its payload's size, the texts of failures,
- * and what it takes to keep them. */
+ * and what it takes to keep them; of RESULTS, the bytes in shared memory too. */
 uint64_t proto_cost(const struct proto_message *message);
 
 /* "HELLO" and so on; "?" for a number that is no type. */

@@ -8,7 +8,7 @@
 
 enum {
     /* Version of proto/PROTOCOL.md. A peer of another version is refused at HELLO. */
-    PROTO_VERSION = 2,
+    PROTO_VERSION = 3,
 
     /* msgpack-c's unpacker nests at most 32 containers (MSGPACK_EMBED_STACK_SIZE); a value
      * may nest 28 deep, which leaves the rest for the message around it. */
@@ -26,11 +26,11 @@ enum {
     PROTO_PAYLOAD_BYTES_MAX = PROTO_VALUE_BYTES_MAX + (1 << 20),
 
     /* The header frame of one message; its failure texts are cut to fit. */
-    PROTO_HEADER_BYTES_MAX = 4 << 20,
+    PROTO_HEADER_BYTES_MAX = 5 << 20,
 
-    /* Elements of a header frame: each job of a chunk may have three timings, and a failure of
-     * three fields and the array around them: seven elements. */
-    PROTO_HEADER_ELEMENTS_MAX = 8 << 16,
+    /* Elements of a header frame: each job of a chunk may have five timings, and a failure of
+     * three fields and the array around them: nine elements. */
+    PROTO_HEADER_ELEMENTS_MAX = 10 << 16,
 
     /* Jobs of one chunk. */
     PROTO_CHUNK_JOBS_MAX = 1 << 16,
@@ -40,7 +40,7 @@ enum {
     PROTO_BLOCK_BYTES = 256 << 10,
 
     /* Failures that a worker gathers before it reports: with texts of full length they fill
-     * half of a header frame. */
+     * less than half of a header frame. */
     PROTO_REPORT_FAILURES_MAX = 2048,
 
     /* What a message with a payload counts in grants and windows beside its payload's bytes:
@@ -51,6 +51,10 @@ enum {
     /* And each failure in it, beside its text. */
     PROTO_FAILURE_COST_BYTES = 64,
 
+    /* The ext type of a reference to bytes in shared memory, and the bytes of one. */
+    PROTO_SHARED_EXT = 77,
+    PROTO_SHARED_REFERENCE_BYTES = 37,
+
     /* Argument bytes that a coordinator lets a client send ahead of what workers took. */
     PROTO_GRANT_BYTES = 4 << 20,
 
@@ -59,10 +63,6 @@ enum {
 
     /* Jobs that one worker runs at once, each on a stack of its own. */
     PROTO_CONCURRENCY_MAX = 20000,
-
-    /* Ext type of a reference to bytes in shared memory, and the bytes of its body. */
-    PROTO_SHARED_EXT = 77,
-    PROTO_SHARED_REFERENCE_BYTES = 37,
 
     PROTO_FUNCTION_NAME_MAX = 64, /* bytes */
     PROTO_TEXT_MAX = 1000,        /* bytes of an error text; longer ones are cut */
@@ -78,5 +78,9 @@ enum {
 
 /* Jobs of one batch: indexes fit a positive int64_t with room to add. */
 #define PROTO_BATCH_JOBS_MAX (INT64_C(1) << 62)
+
+/* Bytes in shared memory that one message may count: more than the 47 bits of address space in
+ * which somebody could map them. Sums of 65536 messages do not overflow. */
+#define PROTO_SHARED_BYTES_MAX (INT64_C(1) << 48)
 
 #endif

@@ -6,9 +6,8 @@
  * A message is a header (this struct) and, for the types that say so, a payload: the
  * encoded values of a run of jobs, one after another, which only the two ends look into.
  * Texts and arrays inside a decoded message are borrowed from the frame and the zone it was
- * decoded with. A message's cost, for grants and windows, is its payload's size plus
- * PROTO_MESSAGE_COST_BYTES (proto_cost). Indexes of jobs count from 1. Durations are nanoseconds unless
- * named.
+ * decoded with. A message's cost, for grants and windows, is what proto_cost says. Indexes of
+ * jobs count from 1. Durations are nanoseconds unless named.
  */
 #ifndef MUSTER_PROTO_MESSAGES_H
 #define MUSTER_PROTO_MESSAGES_H
@@ -36,7 +35,8 @@
     X(RESULT, 14)   /* worker: jobs of a chunk that ended; payload */      \
     X(PING, 15)     /* coordinator: are you there? */                      \
     X(PONG, 16)     /* worker: yes */                                      \
-    X(STOP, 17)     /* coordinator: finish; client: I leave */
+    X(STOP, 17)     /* coordinator: finish; client: I leave */             \
+    X(RETURNED, 18) /* worker: jobs that it gives back */
 
 enum proto_type {
 #define X(name, number) PROTO_##name = (number),
@@ -131,12 +131,12 @@ struct proto_outcome {
     uint64_t shared_bytes;                /* of their results, in shared memory */
     const struct proto_failure *failures; /* ordered by index, each once */
     uint32_t failure_count;
-    /* PROTO_TIMINGS for each job: nanoseconds from began_ns to its start, wall, CPU; NULL: not
-     * measured. (Version 3: from began_ns to its start, decode, execute, encode, CPU.) */
+    /* PROTO_TIMINGS for each job: nanoseconds from began_ns to its start, decode, execute, encode,
+     * CPU; NULL: not measured. */
     const uint64_t *timings;
 };
 
-enum { PROTO_TIMINGS = 3 };
+enum { PROTO_TIMINGS = 5 };
 
 struct proto_results { /* payload */
     uint64_t ticket;
@@ -167,8 +167,9 @@ struct proto_ended {
     struct proto_text text;                /* of `code` */
 };
 
-/* NOW ends running jobs too; SOON lets them finish and starts no more. */
-enum proto_cancel_mode { PROTO_CANCEL_SOON = 1, PROTO_CANCEL_NOW = 2 };
+/* NOW ends running jobs too; SOON lets them finish and starts no more. RETURN, from the coordinator
+ * only and with jobs: those that have not begun come back with RETURNED. */
+enum proto_cancel_mode { PROTO_CANCEL_SOON = 1, PROTO_CANCEL_NOW = 2, PROTO_CANCEL_RETURN = 3 };
 
 struct proto_cancel {
     uint64_t id; /* the client's ticket, or towards a worker the batch */
@@ -199,6 +200,13 @@ struct proto_result { /* payload */
     struct proto_outcome outcome;
 };
 
+/* Jobs that had not begun, and were asked for with PROTO_CANCEL_RETURN; neighbours. */
+struct proto_returned {
+    uint64_t batch, chunk;
+    uint64_t first;
+    uint32_t count;
+};
+
 struct proto_ping {
     uint64_t nonce;
 };
@@ -221,6 +229,7 @@ struct proto_message {
         struct proto_chunk chunk;
         struct proto_result result;
         struct proto_ping ping; /* PING and PONG */
+        struct proto_returned returned;
     };
     struct slice payload; /* empty for types without one; the reference belongs to the holder */
 };

@@ -145,8 +145,9 @@ static int put(struct ended *ended, const struct proto_chunk *chunk, const struc
 
     if (chunk->timings) {
         timing[0] = outcome->wall_ns ? outcome->began_ns - report->outcome.began_ns : 0;
-        timing[1] = outcome->wall_ns;
-        timing[2] = outcome->cpu_ns;
+        timing[1] = timing[3] = 0; /* decoding and encoding are in the middle one */
+        timing[2] = outcome->wall_ns;
+        timing[4] = outcome->cpu_ns;
     }
     report->outcome.count++;
     report->outcome.execute_ns += outcome->wall_ns;

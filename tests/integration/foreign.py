@@ -43,7 +43,7 @@ class Golden(unittest.TestCase):
                         protocol.decode(frames[:place] + [other] + frames[place + 1:])
 
     def test_hello_of_another_version_begins_as_every_hello(self):
-        self.assertEqual(protocol.unpack(self.foreign[0])[:2], [protocol.NUMBERS["HELLO"], 3])
+        self.assertEqual(protocol.unpack(self.foreign[0])[:2], [protocol.NUMBERS["HELLO"], protocol.VERSION + 1])
 
 
 class Foreign(harness.Case):
@@ -150,7 +150,7 @@ class Coordinator(Foreign):
         self.socket.bind(f"ipc://{self.home}/socket")
         self.worker = self.start("worker", "--connect", f"ipc://{self.home}/socket", "--name", "worker")
         self.assertEqual(self.receive().type, "HELLO")
-        self.send("WELCOME", version=protocol.VERSION, workers=1)
+        self.send("WELCOME", version=protocol.VERSION, workers=1, host=0)
 
     def send(self, kind, values=(), /, **fields):
         self.socket.send_multipart([b"worker", *protocol.encode(kind, values, **fields)])
@@ -162,7 +162,7 @@ class Coordinator(Foreign):
     def begin_and_stop(self, values):
         """Has the worker echo the values, stops it once it has begun, and returns its first report."""
         self.send("CHUNK", values, batch=1, chunk=1, function="echo", first=1, count=len(values), attempt=1,
-                  timeout_ms=0, timings=False, kind=protocol.LIST, argument=0)
+                  timeout_ms=0, timings=False, reader=0, shared_bytes=0, kind=protocol.LIST, argument=0)
         message = self.receive()
         self.send("STOP")
         return message
@@ -288,11 +288,19 @@ class ClientOfMuster(Foreign):
         batch = client.submit("wait_file", arguments=[str(gate)])
         client.until(lambda: batch.granted)
         client.peer.send("SUBMIT", ticket=batch.ticket, function="echo", kind=protocol.RANGE, first=1, last=1,
-                         chunk_jobs=0, timeout_ms=0, retries=0, crash_limit=1, timings=False, window_bytes=1)
+                         chunk_jobs=0, timeout_ms=0, retries=0, crash_limit=1, timings=False,
+                         shared=False, window_bytes=1)
         client.until(lambda: batch.error)
         gate.touch()
         client.until(lambda: batch.ended)
         self.assertEqual((batch.error.code, batch.ended.succeeded), (-protocol.STATE, 1))
+
+        batch = client.submit("echo", first=1, last=1000)
+        client.cancel(batch, protocol.RETURN, first=1, count=1000)
+        with self.assertRaises(Refused) as refused:
+            client.until(lambda batch=batch: False)
+        self.assertEqual(refused.exception.code, -protocol.PROTOCOL)
+        self.assertEqual(client.finish(batch).succeeded, 1000)
 
         batch = client.submit("echo", first=1, last=10**9)
         client.peer.send("CONSUMED", ticket=batch.ticket, bytes=2**63)
@@ -304,9 +312,10 @@ class ClientOfMuster(Foreign):
         client = self.connect()
         client.peer.send("PONG", nonce=1)
         self.assertEqual(client.receive().code, -protocol.STATE)
-        with self.assertRaises(Refused) as refused:
-            client.hello(version=3)
-        self.assertEqual(refused.exception.code, -protocol.VERSION_ERROR)
+        for version in (protocol.VERSION - 1, protocol.VERSION + 1):
+            with self.assertRaises(Refused) as refused:
+                client.hello(version)
+            self.assertEqual(refused.exception.code, -protocol.VERSION_ERROR)
         self.assertEqual(client.hello().workers, 2)
 
     def test_client_that_stops_takes_only_its_batches_along(self):

@@ -370,6 +370,7 @@ struct proto_message result_message(const struct proto_chunk *chunk, const struc
                                .attempt = chunk->attempt,
                                .execute_ns = report->execute_ns,
                                .cpu_ns = report->cpu_ns,
+                               .shared_bytes = report->shared_bytes,
                                .failures = failures,
                                .failure_count = failed,
                                .timings = chunk->timings && report->count ? timings : NULL}},

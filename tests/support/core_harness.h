@@ -89,7 +89,7 @@ struct report {
     bool final;
     const uint64_t *failed;
     int code, first_code;
-    uint64_t execute_ns, cpu_ns;
+    uint64_t execute_ns, cpu_ns, shared_bytes;
 };
 
 /* A RESULT message; its memory is valid until the next call. */

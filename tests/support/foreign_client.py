@@ -39,7 +39,7 @@ class Batch:
         self.values = {}  # index: result
         self.failures = {}  # index: (code, text)
         self.attempts = {}  # index: the attempt that ended
-        self.measured = {}  # index: when it began, wall and CPU nanoseconds
+        self.measured = {}  # index: when it began, nanoseconds of decoding, executing, encoding and CPU
         self.messages = 0  # RESULTS
         self.error = None  # ERROR about it
         self.ended = None  # ENDED
@@ -77,7 +77,7 @@ class Client:
         batch.sealed = arguments is None
         self.peer.send("SUBMIT", ticket=batch.ticket, function=function, first=first, last=last,
                        kind=protocol.RANGE if arguments is None else protocol.LIST, chunk_jobs=chunk_jobs,
-                       timeout_ms=timeout_ms, retries=retries, crash_limit=3, timings=timings,
+                       timeout_ms=timeout_ms, retries=retries, crash_limit=3, timings=timings, shared=False,
                        window_bytes=window_bytes)
         return batch
 
@@ -131,7 +131,8 @@ class Client:
                 if size >= REPORT_BYTES or len(values) == protocol.BLOCK_JOBS_MAX:
                     break
             if values:
-                self.peer.send("ARGUMENTS", values, ticket=batch.ticket, first=batch.sent + 1, count=len(values))
+                self.peer.send("ARGUMENTS", values, ticket=batch.ticket, first=batch.sent + 1, count=len(values),
+                               shared_bytes=0)
                 batch.sent += len(values)
                 batch.sent_cost += protocol.cost(size)
             else:
@@ -150,10 +151,12 @@ class Client:
             else:
                 batch.values[index] = protocol.unpack(next(values))
             if message.timings:
-                start_ns, *durations = message.timings[3 * position:3 * position + 3]
+                each = protocol.TIMINGS
+                start_ns, *durations = message.timings[each * position:each * position + each]
                 batch.measured[index] = (message.began_ns + start_ns, *durations)
         batch.messages += 1
-        batch.received_cost += protocol.cost(message.payload_bytes, message.failures)
+        batch.received_cost += protocol.cost(message.payload_bytes, message.failures, message.shared_bytes)
+        protocol.check(message.shared_bytes == 0, "RESULTS: a reference")
         if batch.consumes and batch.received_cost - batch.consumed >= batch.window_bytes // 4:
             self.consume(batch)
 

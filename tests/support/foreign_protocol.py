@@ -11,10 +11,11 @@ import types
 import msgpack
 import zmq
 
-VERSION = 2
+VERSION = 3
 CLIENT, WORKER = 1, 2
 RANGE, LIST = 1, 2
-SOON, NOW = 1, 2
+SOON, NOW, RETURN = 1, 2, 3
+TIMINGS = 5  # numbers for each job
 INVALID, PROTOCOL, VERSION_ERROR, NOTFOUND, CANCELLED = 1, 4, 5, 6, 10
 FAILED, TIMEOUT, QUARANTINED, LOST, STATE = 11, 13, 14, 15, 16
 
@@ -24,6 +25,8 @@ BLOCK_JOBS_MAX = 4096
 BATCH_JOBS_MAX = 2**62
 MESSAGE_COST_BYTES = 3072
 FAILURE_COST_BYTES = 64
+SHARED_EXT = 77
+SHARED_BYTES_MAX = 2**48
 TEXT_MAX = 1000
 WORKERS_MAX = 1024
 CONCURRENCY_MAX = 20000
@@ -71,39 +74,46 @@ def failures(value):
 
 
 def timings(value):
-    return value is None or type(value) is list and value and len(value) % 3 == 0 and all(map(uint(), value))
+    return value is None or type(value) is list and value and len(value) % TIMINGS == 0 and all(map(uint(), value))
 
 
 ID = uint(1)
 OUTCOME = {"first": uint(1, BATCH_JOBS_MAX + 1), "count": uint(0, CHUNK_JOBS_MAX), "attempt": uint(1, 2**32 - 1),
-           "began_ns": uint(), "execute_ns": uint(), "cpu_ns": uint(), "failures": failures, "timings": timings}
+           "arrived_ns": uint(), "began_ns": uint(), "reported_ns": uint(), "split": boolean, "decode_ns": uint(),
+           "execute_ns": uint(), "encode_ns": uint(), "cpu_ns": uint(), "shared_bytes": uint(0, SHARED_BYTES_MAX),
+           "failures": failures, "timings": timings}
 FIELDS = {
     "HELLO": {"version": uint(0, 2**32 - 1), "role": uint(1, 2), "pid": uint(), "credit": uint(0, 16),
               "concurrency": uint(0, CONCURRENCY_MAX), "software": text},
-    "WELCOME": {"version": uint(0, 2**32 - 1), "workers": uint(0, WORKERS_MAX)},
+    "WELCOME": {"version": uint(0, 2**32 - 1), "workers": uint(0, WORKERS_MAX), "host": uint()},
     "ERROR": {"ticket": uint(), "code": code, "text": text},
     "SUBMIT": {"ticket": ID, "function": name, "kind": uint(1, 2), "first": signed, "last": signed,
                "chunk_jobs": uint(0, CHUNK_JOBS_MAX), "timeout_ms": uint(0, TIMEOUT_MS_MAX),
-               "retries": uint(0, 1000), "crash_limit": uint(1, 1000), "timings": boolean, "window_bytes": uint(1)},
+               "retries": uint(0, 1000), "crash_limit": uint(1, 1000), "timings": boolean, "shared": boolean,
+               "window_bytes": uint(1)},
     "ACCEPTED": {"ticket": ID, "batch": ID},
-    "ARGUMENTS": {"ticket": ID, "first": uint(1, BATCH_JOBS_MAX), "count": uint(1, BLOCK_JOBS_MAX)},
+    "ARGUMENTS": {"ticket": ID, "first": uint(1, BATCH_JOBS_MAX), "count": uint(1, BLOCK_JOBS_MAX),
+                  "shared_bytes": uint(0, SHARED_BYTES_MAX)},
     "SEAL": {"ticket": ID, "total": uint(0, BATCH_JOBS_MAX)},
     "GRANT": {"ticket": ID, "bytes": uint()},
-    "RESULTS": {"ticket": ID, "worker": uint(0, WORKERS_MAX), **OUTCOME},
+    "RESULTS": {"ticket": ID, "worker": uint(0, WORKERS_MAX), "queued_ns": uint(), "assigned_ns": uint(),
+                **OUTCOME},
     "CONSUMED": {"ticket": ID, "bytes": uint()},
     "ENDED": {"ticket": ID, "code": code_or_zero, "succeeded": uint(), "failed": uint(), "cancelled": uint(),
               "retried": uint(), "crashes": uint(), "late": uint(), "chunks": uint(), "bytes_in": uint(),
               "bytes_out": uint(), "execute_ns": uint(), "cpu_ns": uint(), "process_cpu_ns": uint(),
               "voluntary": uint(), "involuntary": uint(), "text": text},
-    "CANCEL": {"id": ID, "mode": uint(1, 2), "first": uint(0, BATCH_JOBS_MAX), "count": uint(0, BATCH_JOBS_MAX)},
+    "CANCEL": {"id": ID, "mode": uint(1, 3), "first": uint(0, BATCH_JOBS_MAX), "count": uint(0, BATCH_JOBS_MAX)},
     "CHUNK": {"batch": ID, "chunk": ID, "function": name, "first": uint(1, BATCH_JOBS_MAX),
               "count": uint(1, CHUNK_JOBS_MAX), "attempt": uint(1, 2**32 - 1), "timeout_ms": uint(0, TIMEOUT_MS_MAX),
-              "timings": boolean, "kind": uint(1, 2), "argument": signed},
+              "timings": boolean, "reader": uint(), "shared_bytes": uint(0, SHARED_BYTES_MAX), "kind": uint(1, 2),
+              "argument": signed},
     "RESULT": {"batch": ID, "chunk": ID, "final": boolean, "process_cpu_ns": uint(), "process_voluntary": uint(),
                "process_involuntary": uint(), **OUTCOME},
     "PING": {"nonce": uint()},
     "PONG": {"nonce": uint()},
     "STOP": {},
+    "RETURNED": {"batch": ID, "chunk": ID, "first": uint(1, BATCH_JOBS_MAX), "count": uint(1, CHUNK_JOBS_MAX)},
 }
 NUMBERS = {kind: number for number, kind in enumerate(FIELDS, 1)}
 KINDS = {number: kind for kind, number in NUMBERS.items()}
@@ -120,6 +130,8 @@ def check_fields(message):
         check(in_range(getattr(message, field)), f"{message.type}.{field}: {getattr(message, field)!r}")
     if message.type in ("SUBMIT", "CHUNK") and message.kind == LIST:
         check(getattr(message, "argument", 0) == 0, "CHUNK.argument")
+    if message.type == "CHUNK":
+        check(message.kind == LIST or message.shared_bytes == 0, "CHUNK.shared_bytes")
     if message.type == "SUBMIT":
         check(message.first <= message.last and message.last - message.first < BATCH_JOBS_MAX, "SUBMIT.last")
         check(message.kind == RANGE or message.first == message.last == 0, "SUBMIT.first")
@@ -128,13 +140,14 @@ def check_fields(message):
     if message.type == "CANCEL":
         check((message.first == 0) == (message.count == 0), "CANCEL.first")
         check(message.first + message.count <= BATCH_JOBS_MAX + 1, "CANCEL.count")
+        check(message.mode != RETURN or message.count > 0, "CANCEL.mode")
     if message.type in ("RESULT", "RESULTS"):
         indexes = [entry[0] for entry in message.failures]
         check(message.count > 0 or message.type == "RESULT" and message.final, f"{message.type}.count")
         check(indexes == sorted(set(indexes)), f"{message.type}.failures: the order")
         check(not indexes or message.first <= indexes[0] and indexes[-1] < message.first + message.count,
               f"{message.type}.failures: an index")
-        check(message.timings is None or len(message.timings) == 3 * message.count, f"{message.type}.timings: length")
+        check(message.timings is None or len(message.timings) == TIMINGS * message.count, f"{message.type}.timings: length")
 
 
 def value_count(message):
@@ -200,10 +213,10 @@ def decode(frames):
     return message
 
 
-def cost(payload_bytes, failed=()):
+def cost(payload_bytes, failed=(), shared_bytes=0):
     """What ARGUMENTS or RESULTS count against a grant or a window."""
     texts = sum(len(why.encode(errors="surrogateescape")) + FAILURE_COST_BYTES for _, _, why in failed)
-    return payload_bytes + MESSAGE_COST_BYTES + texts
+    return payload_bytes + MESSAGE_COST_BYTES + texts + shared_bytes
 
 
 def golden(path):

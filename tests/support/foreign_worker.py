@@ -143,18 +143,19 @@ class Report:
         self.first = first
         self.begin_ns = time.monotonic_ns()
         self.values, self.failures, self.timings = [], [], []
-        self.count = self.execute_ns = self.cpu_ns = self.bytes = self.job_ns = 0
+        self.count = self.cpu_ns = self.bytes = self.job_ns = 0
+        self.spent_ns = [0, 0, 0]  # decoding, executing, encoding
 
-    def add(self, index, outcome, start_ns, wall_ns, cpu_ns):
+    def add(self, index, outcome, start_ns, spent_ns, cpu_ns):
         if isinstance(outcome, bytes):
             self.values.append(outcome)
             self.bytes += len(outcome)
         else:
             self.failures.append([index, *outcome])
         self.job_ns = self.job_ns or start_ns  # of the first
-        self.timings += [start_ns - self.job_ns, wall_ns, cpu_ns]
+        self.timings += [start_ns - self.job_ns, *spent_ns, cpu_ns]
         self.count += 1
-        self.execute_ns += wall_ns
+        self.spent_ns = [sum(both) for both in zip(self.spent_ns, spent_ns)]
         self.cpu_ns += cpu_ns
 
     def is_due(self):
@@ -163,12 +164,14 @@ class Report:
 
     def frames(self, final):
         usage = resource.getrusage(resource.RUSAGE_SELF)
+        decode_ns, execute_ns, encode_ns = self.spent_ns
         return protocol.encode(
             "RESULT", self.values, batch=self.chunk.batch, chunk=self.chunk.chunk, final=final,
             process_cpu_ns=time.process_time_ns(), process_voluntary=usage.ru_nvcsw,
             process_involuntary=usage.ru_nivcsw, first=self.first, count=self.count, attempt=self.chunk.attempt,
-            began_ns=self.job_ns, execute_ns=self.execute_ns, cpu_ns=self.cpu_ns, failures=self.failures,
-            timings=self.timings if self.chunk.timings and self.count else None)
+            arrived_ns=self.chunk.arrived_ns, began_ns=self.job_ns, reported_ns=time.monotonic_ns(), split=True,
+            decode_ns=decode_ns, execute_ns=execute_ns, encode_ns=encode_ns, cpu_ns=self.cpu_ns, shared_bytes=0,
+            failures=self.failures, timings=self.timings if self.chunk.timings and self.count else None)
 
 
 class Executor:
@@ -212,8 +215,9 @@ class Executor:
                 os.eventfd_write(self.ready_fd, 1)  # there is a deadline to watch
             self.flight.begin_job(index)
             start_ns, cpu_ns = time.monotonic_ns(), time.thread_time_ns()
-            outcome = self.job(chunk, index, call)
-            report.add(index, outcome, start_ns, time.monotonic_ns() - start_ns, time.thread_time_ns() - cpu_ns)
+            outcome, *ends_ns = self.job(chunk, index, call)
+            spent_ns = [end_ns - begin_ns for begin_ns, end_ns in zip([start_ns, *ends_ns], ends_ns)]
+            report.add(index, outcome, start_ns, spent_ns, time.thread_time_ns() - cpu_ns)
             with self.lock:
                 call.deadline = float("inf")
             self.flight.end_job(index)
@@ -221,26 +225,40 @@ class Executor:
         chunk.done = True
 
     def job(self, chunk, index, call):
-        """The encoded result of a job, or code and text of its failure."""
-        function = FUNCTIONS.get(chunk.function)
-        if not function:
-            return -protocol.NOTFOUND, f"this worker has no function {chunk.function}"
-        position = index - chunk.first
-        if chunk.kind == protocol.RANGE:
-            argument = chunk.argument + position
-        else:
-            argument = protocol.unpack(chunk.values[position])
-        if call.reason == protocol.CANCELLED:
-            return -protocol.CANCELLED, "cancelled before it began"
+        """The encoded result of a job, or code and text of its failure; and when its argument was
+        decoded, its function was over, and its result was encoded."""
+        argument = self.argument(chunk, index - chunk.first)
+        decoded_ns = time.monotonic_ns()
         try:
-            result = function(argument, call)
+            result = self.call_function(chunk.function, argument, call)
+        except Failed as error:
+            return error.args, decoded_ns, *[time.monotonic_ns()] * 2
+        executed_ns = time.monotonic_ns()
+        try:
+            outcome = protocol.pack(result)
+        except (TypeError, ValueError, OverflowError) as error:
+            outcome = -protocol.INVALID, f"the result is no value: {type(error).__name__}"
+        return outcome, decoded_ns, executed_ns, time.monotonic_ns()
+
+    @staticmethod
+    def argument(chunk, position):
+        if chunk.kind == protocol.RANGE:
+            return chunk.argument + position
+        return protocol.unpack(chunk.values[position])
+
+    @staticmethod
+    def call_function(name, argument, call):
+        """Its result; raises Failed with code and text."""
+        function = FUNCTIONS.get(name)
+        if not function:
+            raise Failed(-protocol.NOTFOUND, f"this worker has no function {name}")
+        if call.reason == protocol.CANCELLED:
+            raise Failed(-protocol.CANCELLED, "cancelled before it began")
+        try:
+            return function(argument, call)
         except Exception as error:  # whatever a function raises is how it fails
             text = (str(error) or repr(error)).splitlines()[0][:200]
-            return -(call.reason or protocol.FAILED), text
-        try:
-            return protocol.pack(result)
-        except (TypeError, ValueError, OverflowError) as error:
-            return -protocol.INVALID, f"the result is no value: {type(error).__name__}"
+            raise Failed(-(call.reason or protocol.FAILED), text) from error
 
 
 class Worker:
@@ -306,12 +324,14 @@ class Worker:
         if message.type == "PING":
             self.peer.send("PONG", nonce=message.nonce)
         elif message.type == "CHUNK":
+            message.arrived_ns = time.monotonic_ns()
             message.cancelled = message.done = False
             message.unwanted = []  # jobs that were cancelled by themselves
             self.held = [chunk for chunk in self.held if not chunk.done] + [message]
             self.executor.chunks.put(message)
         elif message.type == "CANCEL":
-            self.cancel(message)
+            if message.mode != protocol.RETURN:  # it may keep them
+                self.cancel(message)
         elif message.type == "STOP":
             self.flight.phase = FlightPage.STOPPING
             self.executor.stopping = True

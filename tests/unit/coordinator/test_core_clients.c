@@ -84,6 +84,8 @@ Test(core_clients, message_that_only_others_send_is_refused)
         {.type = PROTO_ENDED, .ended = {.ticket = 1}},
         {.type = PROTO_PING},
         {.type = PROTO_PONG},
+        {.type = PROTO_RETURNED, .returned = {.batch = 1, .chunk = 1, .first = 1, .count = 1}},
+        {.type = PROTO_CANCEL, .cancel = {.id = 1, .mode = PROTO_CANCEL_RETURN, .first = 1, .count = 1}},
     };
 
     begin_lazy(1);
@@ -365,6 +367,23 @@ Test(core_clients, failures_count_in_the_window_so_that_a_flood_of_them_is_bound
         &(struct report){.first = 1, .count = 1, .final = true, .failed = failed, .code = MUSTER_EFAILED});
     expect_results(1, 1, failed);
     expect_nothing();
+}
+
+Test(core_clients, bytes_in_shared_memory_count_in_the_window)
+{
+    struct proto_submit settings = range_of(1, 10, 1);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    settings.window_bytes = 1 << 20;
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 1);
+    worker_reports(1, &chunk,
+                   &(struct report){.first = 1, .count = 1, .final = true, .shared_bytes = 1 << 20});
+    cr_assert_eq(expect_results(1, 1, NULL)->shared_bytes, 1 << 20);
+    expect_nothing();
+    consumed(1 << 20);
+    expect_chunk(1, 2, 1);
 }
 
 Test(core_clients, full_window_of_one_batch_does_not_hold_up_another)

@@ -266,6 +266,28 @@ Test(core_jobs, time_of_a_report_is_told_once_though_its_results_are_in_parts)
     expect_chunk(1, 1, 1);
 }
 
+Test(core_jobs, every_part_of_a_report_says_that_there_may_be_references)
+{
+    static const uint64_t failed[] = {1, 4, 0};
+    struct proto_submit settings = range_of(1, 6, 6);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    settings.retries = 1;
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 6);
+    worker_reports(1, &chunk,
+                   &(struct report){.first = 1,
+                                    .count = 6,
+                                    .final = true,
+                                    .failed = failed,
+                                    .code = MUSTER_EFAILED,
+                                    .shared_bytes = 600});
+    cr_assert_eq(expect_results(2, 2, NULL)->shared_bytes, 600);
+    cr_assert_eq(expect_results(5, 2, NULL)->shared_bytes, 1);
+    expect_chunk(1, 1, 1);
+}
+
 /* RESULTS of one job, with the times that the core knows. */
 static void expect_times(uint64_t first, uint64_t queued_ns, uint64_t assigned_ns)
 {

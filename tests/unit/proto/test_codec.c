@@ -97,7 +97,7 @@ Test(codec, what_is_no_message_is_refused)
 {
     static const struct wrong cases[] = {
         {"1", "array"},     {"[]", "array"},        {"[0]", "type"},
-        {"[18]", "type"},   {"[\"STOP\"]", "type"}, {"[-1]", "type"},
+        {"[19]", "type"},   {"[\"STOP\"]", "type"}, {"[-1]", "type"},
         {"[[17]]", "type"}, {"[17.0]", "type"},     {"[1073741824]", "type"},
     };
 
@@ -112,15 +112,16 @@ Test(codec, missing_or_surplus_field_is_refused)
 {
     static const struct wrong cases[] = {
         {"[1]", "version"},
-        {"[1,2,2,9,1,1]", "software"},
-        {"[1,2,2,9,1,1,\"x\",0]", "more than 6"},
-        {"[2,2]", "workers"},
-        {"[2,2,2,3]", "more than 2"},
+        {"[1,3,2,9,1,1]", "software"},
+        {"[1,3,2,9,1,1,\"x\",0]", "more than 6"},
+        {"[2,3]", "workers"},
+        {"[2,3,2]", "host"},
+        {"[2,3,2,0,3]", "more than 3"},
         {"[15]", "nonce"},
         {"[15,1,1]", "more than 1"},
         {"[17,null]", "more than 0"},
         {"[8,1]", "bytes"},
-        {"[14,3,13,true,0,0,0,9,1,1,0,0,0,[]]", "timings"},
+        {"[14,3,13,true,0,0,0,9,1,1,0,0,0,false,0,0,0,0,0,[]]", "timings"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -131,21 +132,22 @@ Test(codec, greeting_out_of_range_is_refused)
     static const struct wrong cases[] = {
         {"[1,-1,2,9,1,1,\"x\"]", "version"},
         {"[1,4294967296,2,9,1,1,\"x\"]", "version"},
-        {"[1,2,0,9,1,1,\"x\"]", "role"},
-        {"[1,2,3,9,1,1,\"x\"]", "role"},
-        {"[1,2,2,-9,1,1,\"x\"]", "pid"},
-        {"[1,2,2,9,0,1,\"x\"]", "credit"},
-        {"[1,2,2,9,20017,1,\"x\"]", "credit"},
-        {"[1,2,1,9,1,0,\"x\"]", "credit"},
-        {"[1,2,2,9,1,0,\"x\"]", "concurrency"},
-        {"[1,2,2,9,1,20001,\"x\"]", "concurrency"},
-        {"[1,2,2,9,1,-1,\"x\"]", "concurrency"},
-        {"[1,2,1,9,0,1,\"x\"]", "concurrency"},
-        {"[1,2,1,9,0,0,null]", "software"},
-        {"[1,2,1,9,0,0,7]", "software"},
+        {"[1,3,0,9,1,1,\"x\"]", "role"},
+        {"[1,3,3,9,1,1,\"x\"]", "role"},
+        {"[1,3,2,-9,1,1,\"x\"]", "pid"},
+        {"[1,3,2,9,0,1,\"x\"]", "credit"},
+        {"[1,3,2,9,20017,1,\"x\"]", "credit"},
+        {"[1,3,1,9,1,0,\"x\"]", "credit"},
+        {"[1,3,2,9,1,0,\"x\"]", "concurrency"},
+        {"[1,3,2,9,1,20001,\"x\"]", "concurrency"},
+        {"[1,3,2,9,1,-1,\"x\"]", "concurrency"},
+        {"[1,3,1,9,0,1,\"x\"]", "concurrency"},
+        {"[1,3,1,9,0,0,null]", "software"},
+        {"[1,3,1,9,0,0,7]", "software"},
         {"[1,true,1,9,0,0,\"x\"]", "version"},
-        {"[2,2,1025]", "workers"},
-        {"[2,2,1.0]", "workers"},
+        {"[2,3,1025,0]", "workers"},
+        {"[2,3,1.0,0]", "workers"},
+        {"[2,3,1,-1]", "host"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -153,8 +155,8 @@ Test(codec, greeting_out_of_range_is_refused)
 
 Test(codec, greeting_of_another_version_tells_its_version)
 {
-    static const char *const greetings[] = {"[1,3]", "[1,7,[[]],null,\"x\",1,2,3,4]", "[2,0,true]"};
-    static const uint32_t versions[] = {3, 7, 0};
+    static const char *const greetings[] = {"[1,2]", "[1,7,[[]],null,\"x\",1,2,3,4]", "[2,0,true]"};
+    static const uint32_t versions[] = {2, 7, 0};
     struct proto_message message;
 
     for (size_t i = 0; i < COUNT(greetings); i++) {
@@ -167,28 +169,30 @@ Test(codec, greeting_of_another_version_tells_its_version)
 Test(codec, submission_out_of_range_is_refused)
 {
     static const struct wrong cases[] = {
-        {"[4,0,\"f\",1,1,2,0,0,0,1,false,1]", "ticket"},
-        {"[4,1,\"\",1,1,2,0,0,0,1,false,1]", "function"},
-        {"[4,1,\"1f\",1,1,2,0,0,0,1,false,1]", "function"},
-        {"[4,1,\"F\",1,1,2,0,0,0,1,false,1]", "function"},
-        {"[4,1,\"f/g\",1,1,2,0,0,0,1,false,1]", "function"},
-        {"[4,1,\"f\\u0000\",1,1,2,0,0,0,1,false,1]", "function"},
-        {"[4,1,\"a2345678901234567890123456789012345678901234567890123456789012345\",1,1,2,0,0,0,1,false,1]",
+        {"[4,0,\"f\",1,1,2,0,0,0,1,false,false,1]", "ticket"},
+        {"[4,1,\"\",1,1,2,0,0,0,1,false,false,1]", "function"},
+        {"[4,1,\"1f\",1,1,2,0,0,0,1,false,false,1]", "function"},
+        {"[4,1,\"F\",1,1,2,0,0,0,1,false,false,1]", "function"},
+        {"[4,1,\"f/g\",1,1,2,0,0,0,1,false,false,1]", "function"},
+        {"[4,1,\"f\\u0000\",1,1,2,0,0,0,1,false,false,1]", "function"},
+        {"[4,1,\"a2345678901234567890123456789012345678901234567890123456789012345\",1,1,2,0,0,0,1,false,"
+         "false,1]",
          "function"},
-        {"[4,1,\"f\",0,1,2,0,0,0,1,false,1]", "kind"},
-        {"[4,1,\"f\",3,1,2,0,0,0,1,false,1]", "kind"},
-        {"[4,1,\"f\",1,3,2,0,0,0,1,false,1]", "last"},
-        {"[4,1,\"f\",1,0,4611686018427387904,0,0,0,1,false,1]", "last"},
-        {"[4,1,\"f\",1,-9223372036854775808,9223372036854775807,0,0,0,1,false,1]", "last"},
-        {"[4,1,\"f\",2,1,1,0,0,0,1,false,1]", "first"},
-        {"[4,1,\"f\",1,1.5,2,0,0,0,1,false,1]", "first"},
-        {"[4,1,\"f\",1,1,2,65537,0,0,1,false,1]", "chunk_jobs"},
-        {"[4,1,\"f\",1,1,2,0,2147483648,0,1,false,1]", "timeout_ms"},
-        {"[4,1,\"f\",1,1,2,0,0,1001,1,false,1]", "retries"},
-        {"[4,1,\"f\",1,1,2,0,0,0,0,false,1]", "crash_limit"},
-        {"[4,1,\"f\",1,1,2,0,0,0,1001,false,1]", "crash_limit"},
-        {"[4,1,\"f\",1,1,2,0,0,0,1,0,1]", "timings"},
-        {"[4,1,\"f\",1,1,2,0,0,0,1,false,0]", "window_bytes"},
+        {"[4,1,\"f\",0,1,2,0,0,0,1,false,false,1]", "kind"},
+        {"[4,1,\"f\",3,1,2,0,0,0,1,false,false,1]", "kind"},
+        {"[4,1,\"f\",1,3,2,0,0,0,1,false,false,1]", "last"},
+        {"[4,1,\"f\",1,0,4611686018427387904,0,0,0,1,false,false,1]", "last"},
+        {"[4,1,\"f\",1,-9223372036854775808,9223372036854775807,0,0,0,1,false,false,1]", "last"},
+        {"[4,1,\"f\",2,1,1,0,0,0,1,false,false,1]", "first"},
+        {"[4,1,\"f\",1,1.5,2,0,0,0,1,false,false,1]", "first"},
+        {"[4,1,\"f\",1,1,2,65537,0,0,1,false,false,1]", "chunk_jobs"},
+        {"[4,1,\"f\",1,1,2,0,2147483648,0,1,false,false,1]", "timeout_ms"},
+        {"[4,1,\"f\",1,1,2,0,0,1001,1,false,false,1]", "retries"},
+        {"[4,1,\"f\",1,1,2,0,0,0,0,false,false,1]", "crash_limit"},
+        {"[4,1,\"f\",1,1,2,0,0,0,1001,false,false,1]", "crash_limit"},
+        {"[4,1,\"f\",1,1,2,0,0,0,1,0,false,1]", "timings"},
+        {"[4,1,\"f\",1,1,2,0,0,0,1,false,0,1]", "shared"},
+        {"[4,1,\"f\",1,1,2,0,0,0,1,false,false,0]", "window_bytes"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -197,11 +201,12 @@ Test(codec, submission_out_of_range_is_refused)
 Test(codec, submission_at_its_limits_is_accepted)
 {
     static const char *const headers[] = {
-        "[4,1,\"a234567890123456789012345678901234567890123456789012345678901_.-\",1,1,3,0,0,0,1,true,1]",
-        "[4,1,\"f\",1,1,4611686018427387904,65536,2147483647,1000,1000,true,1]",
-        "[4,1,\"f\",1,-9223372036854775808,-9223372036854775808,0,0,0,1,false,1]",
-        "[4,1,\"f\",1,9223372036854775807,9223372036854775807,0,0,0,1,false,1]",
-        "[4,1,\"f\",1,-2305843009213693952,2305843009213693951,0,0,0,1,false,1]",
+        "[4,1,\"a234567890123456789012345678901234567890123456789012345678901_.-\",1,1,3,0,0,0,1,true,false,"
+        "1]",
+        "[4,1,\"f\",1,1,4611686018427387904,65536,2147483647,1000,1000,true,false,1]",
+        "[4,1,\"f\",1,-9223372036854775808,-9223372036854775808,0,0,0,1,false,false,1]",
+        "[4,1,\"f\",1,9223372036854775807,9223372036854775807,0,0,0,1,false,false,1]",
+        "[4,1,\"f\",1,-2305843009213693952,2305843009213693951,0,0,0,1,false,false,1]",
     };
 
     assert_accepted(headers, COUNT(headers));
@@ -217,11 +222,13 @@ Test(codec, small_message_out_of_range_is_refused)
         {"[3,0,-4,null]", "text"},
         {"[5,0,1]", "ticket"},
         {"[5,1,0]", "batch"},
-        {"[6,0,1,1]", "ticket"},
-        {"[6,1,0,1]", "first"},
-        {"[6,1,1,0]", "count"},
-        {"[6,1,1,4097]", "count"},
-        {"[6,1,4611686018427387904,2]", "count"},
+        {"[6,0,1,1,0]", "ticket"},
+        {"[6,1,0,1,0]", "first"},
+        {"[6,1,1,0,0]", "count"},
+        {"[6,1,1,4097,0]", "count"},
+        {"[6,1,4611686018427387904,2,0]", "count"},
+        {"[6,1,1,1,-1]", "shared_bytes"},
+        {"[6,1,1,1,281474976710657]", "shared_bytes"},
         {"[7,0,1]", "ticket"},
         {"[7,1,4611686018427387905]", "total"},
         {"[8,0,1]", "ticket"},
@@ -230,7 +237,8 @@ Test(codec, small_message_out_of_range_is_refused)
         {"[10,1,-1]", "bytes"},
         {"[12,0,1,0,0]", "id"},
         {"[12,1,0,0,0]", "mode"},
-        {"[12,1,3,0,0]", "mode"},
+        {"[12,1,4,1,1]", "mode"},
+        {"[12,1,3,0,0]", "count"},
         {"[12,1,1]", "first"},
         {"[12,1,1,-1,1]", "first"},
         {"[12,1,1,1,-1]", "count"},
@@ -241,6 +249,12 @@ Test(codec, small_message_out_of_range_is_refused)
         {"[12,1,1,2,4611686018427387904]", "count"},
         {"[12,1,1,4611686018427387904,4611686018427387904]", "count"},
         {"[15,-1]", "nonce"},
+        {"[18,0,1,1,1]", "batch"},
+        {"[18,1,0,1,1]", "chunk"},
+        {"[18,1,1,0,1]", "first"},
+        {"[18,1,1,1,0]", "count"},
+        {"[18,1,1,1,65537]", "count"},
+        {"[18,1,1,4611686018427387904,2]", "count"},
         {"[16,null]", "nonce"},
     };
 
@@ -266,24 +280,28 @@ Test(codec, end_out_of_range_is_refused)
 Test(codec, chunk_out_of_range_is_refused)
 {
     static const struct wrong cases[] = {
-        {"[13,0,1,\"f\",1,1,1,0,false,1,5]", "batch"},
-        {"[13,1,0,\"f\",1,1,1,0,false,1,5]", "chunk"},
-        {"[13,1,1,\"\",1,1,1,0,false,1,5]", "function"},
-        {"[13,1,1,\"f\",0,1,1,0,false,1,5]", "first"},
-        {"[13,1,1,\"f\",1,0,1,0,false,1,5]", "count"},
-        {"[13,1,1,\"f\",1,65537,1,0,false,1,5]", "count"},
-        {"[13,1,1,\"f\",4611686018427387904,2,1,0,false,1,5]", "count"},
-        {"[13,1,1,\"f\",1,1,0,0,false,1,5]", "attempt"},
-        {"[13,1,1,\"f\",1,1,1,2147483648,false,1,5]", "timeout_ms"},
-        {"[13,1,1,\"f\",1,1,1,0,null,1,5]", "timings"},
-        {"[13,1,1,\"f\",1,1,1,0,false,0,5]", "kind"},
-        {"[13,1,1,\"f\",1,1,1,0,false,2,5]", "argument"},
-        {"[13,1,1,\"f\",1,2,1,0,false,1,9223372036854775807]", "argument"},
+        {"[13,0,1,\"f\",1,1,1,0,false,0,0,1,5]", "batch"},
+        {"[13,1,0,\"f\",1,1,1,0,false,0,0,1,5]", "chunk"},
+        {"[13,1,1,\"\",1,1,1,0,false,0,0,1,5]", "function"},
+        {"[13,1,1,\"f\",0,1,1,0,false,0,0,1,5]", "first"},
+        {"[13,1,1,\"f\",1,0,1,0,false,0,0,1,5]", "count"},
+        {"[13,1,1,\"f\",1,65537,1,0,false,0,0,1,5]", "count"},
+        {"[13,1,1,\"f\",4611686018427387904,2,1,0,false,0,0,1,5]", "count"},
+        {"[13,1,1,\"f\",1,1,0,0,false,0,0,1,5]", "attempt"},
+        {"[13,1,1,\"f\",1,1,1,2147483648,false,0,0,1,5]", "timeout_ms"},
+        {"[13,1,1,\"f\",1,1,1,0,null,0,0,1,5]", "timings"},
+        {"[13,1,1,\"f\",1,1,1,0,false,-1,0,1,5]", "reader"},
+        {"[13,1,1,\"f\",1,1,1,0,false,7,1,1,5]", "shared_bytes"},
+        {"[13,1,1,\"f\",1,1,1,0,false,7,281474976710657,2,0]", "shared_bytes"},
+        {"[13,1,1,\"f\",1,1,1,0,false,0,0,0,5]", "kind"},
+        {"[13,1,1,\"f\",1,1,1,0,false,0,0,2,5]", "argument"},
+        {"[13,1,1,\"f\",1,2,1,0,false,0,0,1,9223372036854775807]", "argument"},
     };
     static const char *const right[] = {
-        "[13,1,1,\"f\",1,1,1,0,false,1,9223372036854775807]",
-        "[13,1,1,\"f\",1,65536,1,0,false,1,9223372036854710272]",
-        "[13,1,1,\"f\",4611686018427387904,1,1,0,false,2,0]",
+        "[13,1,1,\"f\",1,1,1,0,false,0,0,1,9223372036854775807]",
+        "[13,1,1,\"f\",1,65536,1,0,false,0,0,1,9223372036854710272]",
+        "[13,1,1,\"f\",4611686018427387904,1,1,0,false,0,0,2,0]",
+        "[13,1,1,\"f\",1,1,1,0,false,7,281474976710656,2,0]",
     };
 
     assert_refused(cases, COUNT(cases));
@@ -293,28 +311,36 @@ Test(codec, chunk_out_of_range_is_refused)
 Test(codec, outcome_out_of_range_is_refused)
 {
     static const struct wrong cases[] = {
-        {"[14,0,1,true,0,0,0,1,1,1,0,0,0,[],null]", "batch"},
-        {"[14,1,0,true,0,0,0,1,1,1,0,0,0,[],null]", "chunk"},
-        {"[14,1,1,1,0,0,0,1,1,1,0,0,0,[],null]", "final"},
-        {"[14,1,1,true,0,0,0,0,1,1,0,0,0,[],null]", "first"},
-        {"[14,1,1,false,0,0,0,1,0,1,0,0,0,[],null]", "count"},
-        {"[14,1,1,true,0,0,0,1,65537,1,0,0,0,[],null]", "count"},
-        {"[14,1,1,true,0,0,0,4611686018427387905,1,1,0,0,0,[],null]", "count"},
-        {"[14,1,1,true,0,0,0,1,1,0,0,0,0,[],null]", "attempt"},
-        {"[14,1,1,true,0,-1,0,1,1,1,0,0,0,[],null]", "process_voluntary"},
-        {"[14,1,1,true,0,0,-1,1,1,1,0,0,0,[],null]", "process_involuntary"},
-        {"[14,1,1,true,0,0,0,1,1,1,-1,0,0,[],null]", "began_ns"},
-        {"[14,1,1,true,0,0,0,1,1,1,0,-1,0,[],null]", "execute_ns"},
-        {"[14,1,1,true,0,0,0,1,1,1,0,0,-1,[],null]", "cpu_ns"},
-        {"[9,0,1,1,1,1,0,0,0,[],null]", "ticket"},
-        {"[9,1,1025,1,1,1,0,0,0,[],null]", "worker"},
-        {"[9,1,1,1,0,1,0,0,0,[],null]", "count"},
-        {"[9,1,1,1,1,0,0,0,0,[],null]", "attempt"},
+        {"[14,0,1,true,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "batch"},
+        {"[14,1,0,true,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "chunk"},
+        {"[14,1,1,1,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "final"},
+        {"[14,1,1,true,0,0,0,0,1,1,0,0,0,false,0,0,0,0,0,[],null]", "first"},
+        {"[14,1,1,false,0,0,0,1,0,1,0,0,0,false,0,0,0,0,0,[],null]", "count"},
+        {"[14,1,1,true,0,0,0,1,65537,1,0,0,0,false,0,0,0,0,0,[],null]", "count"},
+        {"[14,1,1,true,0,0,0,4611686018427387905,1,1,0,0,0,false,0,0,0,0,0,[],null]", "count"},
+        {"[14,1,1,true,0,0,0,1,1,0,0,0,0,false,0,0,0,0,0,[],null]", "attempt"},
+        {"[14,1,1,true,0,-1,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "process_voluntary"},
+        {"[14,1,1,true,0,0,-1,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "process_involuntary"},
+        {"[14,1,1,true,0,0,0,1,1,1,0,-1,0,false,0,0,0,0,0,[],null]", "began_ns"},
+        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,false,0,-1,0,0,0,[],null]", "execute_ns"},
+        {"[14,1,1,true,0,0,0,1,1,1,-1,0,0,false,0,0,0,0,0,[],null]", "arrived_ns"},
+        {"[14,1,1,true,0,0,0,1,1,1,0,0,-1,false,0,0,0,0,0,[],null]", "reported_ns"},
+        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,0,0,0,0,0,0,[],null]", "split"},
+        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,false,-1,0,0,0,0,[],null]", "decode_ns"},
+        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,false,0,0,-1,0,0,[],null]", "encode_ns"},
+        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,false,0,0,0,0,-1,[],null]", "shared_bytes"},
+        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,false,0,0,0,-1,0,[],null]", "cpu_ns"},
+        {"[9,0,1,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "ticket"},
+        {"[9,1,1025,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "worker"},
+        {"[9,1,1,-1,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "queued_ns"},
+        {"[9,1,1,0,-1,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "assigned_ns"},
+        {"[9,1,1,0,0,1,0,1,0,0,0,false,0,0,0,0,0,[],null]", "count"},
+        {"[9,1,1,0,0,1,1,0,0,0,0,false,0,0,0,0,0,[],null]", "attempt"},
     };
     static const char *const right[] = {
-        "[14,1,1,true,0,0,0,4611686018427387905,0,1,0,0,0,[],null]",
-        "[14,1,1,true,0,0,0,4611686018427387904,1,1,0,0,0,[],null]",
-        "[9,1,0,1,1,1,0,0,0,[],null]",
+        "[14,1,1,true,0,0,0,4611686018427387905,0,1,0,0,0,false,0,0,0,0,0,[],null]",
+        "[14,1,1,true,0,0,0,4611686018427387904,1,1,0,0,0,false,0,0,0,0,0,[],null]",
+        "[9,1,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]",
     };
 
     assert_refused(cases, COUNT(cases));
@@ -324,19 +350,19 @@ Test(codec, outcome_out_of_range_is_refused)
 Test(codec, failures_that_do_not_fit_their_jobs_are_refused)
 {
     static const struct wrong cases[] = {
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,null,null]", "failures"},
-        {"[14,1,1,true,0,0,0,5,1,1,0,0,0,[[5,-11,\"\"],[6,-11,\"\"]],null]", "failures"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[4,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[7,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,-11,\"\"],[5,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[6,-11,\"\"],[5,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,0,\"\"]],null]", "code"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,-99,\"\"]],null]", "code"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,-11,1]],null]", "text"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,-11]],null]", "failure"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[[5,-11,\"\",0]],null]", "failure"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[5,-11],null]", "failure"},
-        {"[14,1,1,true,0,0,0,5,0,1,0,0,0,[[5,-11,\"\"]],null]", "failures"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,null,null]", "failures"},
+        {"[14,1,1,true,0,0,0,5,1,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\"],[6,-11,\"\"]],null]", "failures"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[4,-11,\"\"]],null]", "index"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[7,-11,\"\"]],null]", "index"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\"],[5,-11,\"\"]],null]", "index"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[6,-11,\"\"],[5,-11,\"\"]],null]", "index"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,0,\"\"]],null]", "code"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-99,\"\"]],null]", "code"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,1]],null]", "text"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11]],null]", "failure"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\",0]],null]", "failure"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[5,-11],null]", "failure"},
+        {"[14,1,1,true,0,0,0,5,0,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\"]],null]", "failures"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -345,12 +371,12 @@ Test(codec, failures_that_do_not_fit_their_jobs_are_refused)
 Test(codec, timings_that_do_not_fit_their_jobs_are_refused)
 {
     static const struct wrong cases[] = {
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[],[1,2,3,4,5]]", "timings"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[],[1,2,3,4,5,6,7]]", "timings"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[],[]]", "timings"},
-        {"[14,1,1,true,0,0,0,5,0,1,0,0,0,[],[]]", "timings"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[],0]", "timings"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,[],[1,2,-3,4,5,6]]", "timing"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[1,2,3,4,5,6,7,8,9]]", "timings"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[1,2,3,4,5,6,7,8,9,10,11]]", "timings"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[]]", "timings"},
+        {"[14,1,1,true,0,0,0,5,0,1,0,0,0,false,0,0,0,0,0,[],[]]", "timings"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],0]", "timings"},
+        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[1,2,-3,4,5,6,7,8,9,10]]", "timing"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -409,7 +435,7 @@ Test(codec, struct_that_would_not_decode_is_not_encoded)
                                         {.index = 1, .code = MUSTER_EFAILED}};
     struct proto_message messages[] = {
         {.type = (enum proto_type)0},
-        {.type = (enum proto_type)18},
+        {.type = (enum proto_type)19},
         {.type = PROTO_HELLO, .hello = {.version = PROTO_VERSION + 1, .role = PROTO_CLIENT}},
         {.type = PROTO_HELLO, .hello = {.version = PROTO_VERSION}},
         {.type = PROTO_WELCOME, .welcome = {.version = PROTO_VERSION, .workers = PROTO_WORKERS_MAX + 1}},
@@ -567,5 +593,6 @@ Test(codec, number_of_no_type_has_no_name)
     cr_assert_str_eq(proto_type_name(PROTO_STOP), "STOP");
     cr_assert_str_eq(proto_type_name(0), "?");
     cr_assert_str_eq(proto_type_name(-1), "?");
-    cr_assert_str_eq(proto_type_name(PROTO_STOP + 1), "?");
+    cr_assert_str_eq(proto_type_name(PROTO_RETURNED), "RETURNED");
+    cr_assert_str_eq(proto_type_name(PROTO_RETURNED + 1), "?");
 }

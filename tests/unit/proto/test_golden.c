@@ -33,12 +33,14 @@ static const struct proto_failure cancelled_failures[] = {
     {.index = 3, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
     {.index = 4, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
 };
-static const uint64_t results_timings[] = {
-    0, 1, 2, 5, 300, 400, 305, 70000, 80000, UINT64_C(1) << 32, UINT64_C(1) << 33, 0};
-static const uint64_t partial_timings[] = {0, 900, 890};
-static const uint64_t later_timings[] = {100, 500, 300, 0, 400, 300};
+static const uint64_t results_timings[] = {0,   100,        200, 0,   2,     5,   100,   0,
+                                           300, 400,        305, 500, 69000, 500, 80000, UINT64_C(1) << 32,
+                                           500, 4999930800, 0,   0};
+static const uint64_t partial_timings[] = {0, 30, 900, 0, 890};
+static const uint64_t later_timings[] = {100, 15, 500, 10, 300, 0, 25, 400, 10, 300};
 
-#define BEGAN_NS UINT64_C(500000000000)
+#define BEGAN_NS   UINT64_C(500000000000)
+#define ARRIVED_NS (BEGAN_NS - 50000)
 
 /* clang-format off */
 static const struct vector {
@@ -46,39 +48,43 @@ static const struct vector {
     struct proto_message message;
 } vectors[] = {
     {"hello-client", {.type = PROTO_HELLO, .hello = {
-        .version = 2, .role = PROTO_CLIENT, .pid = 4242, .software = TEXT("muster 0.1.0")}}},
+        .version = 3, .role = PROTO_CLIENT, .pid = 4242, .software = TEXT("muster 0.1.0")}}},
     {"hello-worker", {.type = PROTO_HELLO, .hello = {
-        .version = 2, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .concurrency = 1000,
+        .version = 3, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .concurrency = 1000,
         .software = TEXT("muster 0.1.0")}}},
-    {"hello-foreign", {.type = PROTO_HELLO, .hello = {.version = 3}}},
-    {"welcome", {.type = PROTO_WELCOME, .welcome = {.version = 2, .workers = 2}}},
+    {"hello-foreign", {.type = PROTO_HELLO, .hello = {.version = 4}}},
+    {"hello-old", {.type = PROTO_HELLO, .hello = {.version = 2}}},
+    {"welcome", {.type = PROTO_WELCOME, .welcome = {.version = 3, .workers = 2, .host = UINT64_C(0x8877665544332211)}}},
     {"error", {.type = PROTO_ERROR, .error = {
         .ticket = 7, .code = MUSTER_ESTATE, .text = TEXT("this ticket is in use")}}},
     {"error-version", {.type = PROTO_ERROR, .error = {
-        .code = MUSTER_EVERSION, .text = TEXT("this coordinator speaks version 2")}}},
+        .code = MUSTER_EVERSION, .text = TEXT("this coordinator speaks version 3")}}},
     {"submit-range", {.type = PROTO_SUBMIT, .submit = {
         .ticket = 1, .function = TEXT("is_prime"), .kind = PROTO_RANGE, .first = -5, .last = 10000000,
         .crash_limit = 3, .window_bytes = 4 << 20}}},
     {"submit-list", {.type = PROTO_SUBMIT, .submit = {
         .ticket = 300, .function = TEXT("sha256"), .kind = PROTO_LIST, .chunk_jobs = 65536,
-        .timeout_ms = 1500, .retries = 2, .crash_limit = 1, .timings = true,
+        .timeout_ms = 1500, .retries = 2, .crash_limit = 1, .timings = true, .shared = true,
         .window_bytes = UINT64_C(1) << 40}}},
     {"accepted", {.type = PROTO_ACCEPTED, .accepted = {.ticket = 1, .batch = 70000}}},
     {"arguments", {.type = PROTO_ARGUMENTS, .arguments = {.ticket = 300, .first = 9, .count = 8}}},
+    {"arguments-shared", {.type = PROTO_ARGUMENTS, .arguments = {
+        .ticket = 300, .first = 17, .count = 2, .shared_bytes = 1 << 20}}},
     {"seal", {.type = PROTO_SEAL, .seal = {.ticket = 300, .total = 16}}},
     {"seal-empty", {.type = PROTO_SEAL, .seal = {.ticket = 300}}},
     {"grant", {.type = PROTO_GRANT, .grant = {.ticket = 300, .bytes = 4 << 20}}},
     {"results", {.type = PROTO_RESULTS, .results = {
-        .ticket = 1, .worker = 2,
-        .outcome = {.first = 1, .count = 3, .attempt = 1, .began_ns = BEGAN_NS, .execute_ns = 2500,
-                    .cpu_ns = 2400}}}},
+        .ticket = 1, .worker = 2, .queued_ns = BEGAN_NS - 2000000, .assigned_ns = BEGAN_NS - 100000,
+        .outcome = {.first = 1, .count = 3, .attempt = 1, .arrived_ns = ARRIVED_NS, .began_ns = BEGAN_NS,
+                    .reported_ns = BEGAN_NS + 2600, .execute_ns = 2500, .cpu_ns = 2400}}}},
     {"results-failures", {.type = PROTO_RESULTS, .results = {
-        .ticket = 300, .worker = 1,
-        .outcome = {.first = 10, .count = 4, .attempt = 3, .began_ns = BEGAN_NS,
-                    .execute_ns = 5000000000, .cpu_ns = 300,
+        .ticket = 300, .worker = 1, .queued_ns = BEGAN_NS - 3000000000, .assigned_ns = BEGAN_NS - 100000,
+        .outcome = {.first = 10, .count = 4, .attempt = 3, .arrived_ns = ARRIVED_NS, .began_ns = BEGAN_NS,
+                    .reported_ns = BEGAN_NS + 9300000000, .split = true, .decode_ns = 1200,
+                    .execute_ns = 5000000000, .encode_ns = 800, .cpu_ns = 300,
                     .failures = results_failures, .failure_count = 2, .timings = results_timings}}}},
     {"results-quarantined", {.type = PROTO_RESULTS, .results = {
-        .ticket = 1, .worker = 2,
+        .ticket = 1, .worker = 2, .queued_ns = BEGAN_NS - 3000000000,
         .outcome = {.first = 4, .count = 1, .attempt = 3, .failures = quarantined_failures,
                     .failure_count = 1}}}},
     {"results-cancelled", {.type = PROTO_RESULTS, .results = {
@@ -100,33 +106,49 @@ static const struct vector {
     {"cancel-now", {.type = PROTO_CANCEL, .cancel = {.id = 70000, .mode = PROTO_CANCEL_NOW}}},
     {"cancel-jobs", {.type = PROTO_CANCEL, .cancel = {
         .id = 300, .mode = PROTO_CANCEL_NOW, .first = UINT64_C(1) << 32, .count = 3}}},
+    {"cancel-return", {.type = PROTO_CANCEL, .cancel = {
+        .id = 70000, .mode = PROTO_CANCEL_RETURN, .first = 1499, .count = 2}}},
     {"chunk-range", {.type = PROTO_CHUNK, .chunk = {
         .batch = 70000, .chunk = 12, .function = TEXT("is_prime"), .first = 1001, .count = 500,
         .attempt = 1, .kind = PROTO_RANGE, .argument = 995}}},
     {"chunk-list", {.type = PROTO_CHUNK, .chunk = {
         .batch = 3, .chunk = 13, .function = TEXT("sha256"), .first = 9, .count = 2, .attempt = 2,
-        .timeout_ms = 1500, .timings = true, .kind = PROTO_LIST}}},
+        .timeout_ms = 1500, .timings = true, .reader = 4242, .kind = PROTO_LIST}}},
     {"result", {.type = PROTO_RESULT, .result = {
         .batch = 70000, .chunk = 12, .final = true, .process_cpu_ns = 7000000,
         .process_voluntary = 500, .process_involuntary = 7,
-        .outcome = {.first = 1498, .count = 3, .attempt = 1, .began_ns = BEGAN_NS, .execute_ns = 900, .cpu_ns = 890}}}},
+        .outcome = {.first = 1498, .count = 3, .attempt = 1, .arrived_ns = ARRIVED_NS, .began_ns = BEGAN_NS,
+                    .reported_ns = BEGAN_NS + 1000, .execute_ns = 900, .cpu_ns = 890}}}},
     {"result-partial", {.type = PROTO_RESULT, .result = {
         .batch = 3, .chunk = 13, .process_cpu_ns = 7000000, .process_voluntary = 500,
         .process_involuntary = 7,
-        .outcome = {.first = 9, .count = 1, .attempt = 2, .began_ns = BEGAN_NS, .execute_ns = 900, .cpu_ns = 890,
+        .outcome = {.first = 9, .count = 1, .attempt = 2, .arrived_ns = ARRIVED_NS, .began_ns = BEGAN_NS,
+                    .reported_ns = BEGAN_NS + 50000, .split = true, .decode_ns = 30, .execute_ns = 900,
+                    .cpu_ns = 890,
                     .failures = partial_failures, .failure_count = 1, .timings = partial_timings}}}},
     {"result-nothing", {.type = PROTO_RESULT, .result = {
         .batch = 3, .chunk = 13, .final = true, .process_cpu_ns = 7100000,
         .process_voluntary = 500, .process_involuntary = 7,
-        .outcome = {.first = 10, .attempt = 2}}}},
+        .outcome = {.first = 10, .attempt = 2, .arrived_ns = ARRIVED_NS,
+                    .reported_ns = BEGAN_NS + 60000}}}},
     {"result-later", {.type = PROTO_RESULT, .result = {
         .batch = 70000, .chunk = 12, .process_cpu_ns = 7000000, .process_voluntary = 500,
         .process_involuntary = 7,
-        .outcome = {.first = 1100, .count = 2, .attempt = 1, .began_ns = BEGAN_NS, .execute_ns = 900,
-                    .cpu_ns = 890, .timings = later_timings}}}},
+        .outcome = {.first = 1100, .count = 2, .attempt = 1, .arrived_ns = ARRIVED_NS, .began_ns = BEGAN_NS,
+                    .reported_ns = BEGAN_NS + 1000, .split = true, .decode_ns = 40, .execute_ns = 900,
+                    .encode_ns = 20, .cpu_ns = 890, .timings = later_timings}}}},
+    {"result-shared", {.type = PROTO_RESULT, .result = {
+        .batch = 3, .chunk = 14, .final = true, .process_cpu_ns = 9000000, .process_voluntary = 501,
+        .process_involuntary = 7,
+        .outcome = {.first = 11, .count = 1, .attempt = 1, .arrived_ns = ARRIVED_NS, .began_ns = BEGAN_NS,
+                    .reported_ns = BEGAN_NS + 2000000, .split = true, .decode_ns = 100,
+                    .execute_ns = 1900000, .encode_ns = 90000, .cpu_ns = 1950000,
+                    .shared_bytes = 300000}}}},
     {"ping", {.type = PROTO_PING, .ping = {.nonce = UINT64_C(0x0123456789abcdef)}}},
     {"pong", {.type = PROTO_PONG, .ping = {.nonce = UINT64_C(0x0123456789abcdef)}}},
     {"stop", {.type = PROTO_STOP}},
+    {"returned", {.type = PROTO_RETURNED, .returned = {
+        .batch = 70000, .chunk = 12, .first = 1499, .count = 2}}},
 };
 /* clang-format on */
 
@@ -163,9 +185,15 @@ static void assert_same_outcome(const char *name, const struct proto_outcome *a,
     SAME(first);
     SAME(count);
     SAME(attempt);
+    SAME(arrived_ns);
     SAME(began_ns);
+    SAME(reported_ns);
+    SAME(split);
+    SAME(decode_ns);
     SAME(execute_ns);
+    SAME(encode_ns);
     SAME(cpu_ns);
+    SAME(shared_bytes);
     SAME(failure_count);
     for (uint32_t i = 0; i < a->failure_count; i++) {
         SAME(failures[i].index);
@@ -210,6 +238,7 @@ static void assert_same_submit(const char *name, const struct proto_submit *a, c
     SAME(retries);
     SAME(crash_limit);
     SAME(timings);
+    SAME(shared);
     SAME(window_bytes);
 }
 
@@ -223,6 +252,8 @@ static void assert_same_chunk(const char *name, const struct proto_chunk *a, con
     SAME(attempt);
     SAME(timeout_ms);
     SAME(timings);
+    SAME(reader);
+    SAME(shared_bytes);
     SAME(kind);
     SAME(argument);
 }
@@ -233,6 +264,7 @@ static void assert_same_greeting(const char *name, const struct proto_message *a
     if (a->type == PROTO_WELCOME) {
         SAME(welcome.version);
         SAME(welcome.workers);
+        SAME(welcome.host);
         return;
     }
     SAME(hello.version);
@@ -243,7 +275,7 @@ static void assert_same_greeting(const char *name, const struct proto_message *a
     assert_same_text(name, a->hello.software, b->hello.software);
 }
 
-/* Messages of two or three numbers. */
+/* Messages of a few numbers. */
 static void assert_same_small(const char *name, const struct proto_message *a, const struct proto_message *b)
 {
     if (a->type == PROTO_ACCEPTED) {
@@ -253,6 +285,7 @@ static void assert_same_small(const char *name, const struct proto_message *a, c
         SAME(arguments.ticket);
         SAME(arguments.first);
         SAME(arguments.count);
+        SAME(arguments.shared_bytes);
     } else if (a->type == PROTO_SEAL) {
         SAME(seal.ticket);
         SAME(seal.total);
@@ -267,6 +300,11 @@ static void assert_same_small(const char *name, const struct proto_message *a, c
         SAME(cancel.mode);
         SAME(cancel.first);
         SAME(cancel.count);
+    } else if (a->type == PROTO_RETURNED) {
+        SAME(returned.batch);
+        SAME(returned.chunk);
+        SAME(returned.first);
+        SAME(returned.count);
     } else if (a->type != PROTO_STOP) {
         SAME(ping.nonce);
     }
@@ -291,6 +329,8 @@ static void assert_same(const char *name, const struct proto_message *a, const s
     case PROTO_RESULTS:
         SAME(results.ticket);
         SAME(results.worker);
+        SAME(results.queued_ns);
+        SAME(results.assigned_ns);
         assert_same_outcome(name, &a->results.outcome, &b->results.outcome);
         return;
     case PROTO_ENDED:
@@ -317,6 +357,7 @@ static void assert_same(const char *name, const struct proto_message *a, const s
     case PROTO_PING:
     case PROTO_PONG:
     case PROTO_STOP:
+    case PROTO_RETURNED:
         assert_same_small(name, a, b);
         return;
     }
@@ -417,7 +458,7 @@ Test(golden, every_file_is_tested_and_every_type_has_one)
         files += strlen(entry->d_name) > 4 && strcmp(entry->d_name + strlen(entry->d_name) - 4, ".hex") == 0;
     closedir(folder);
     cr_assert_eq(files, VECTORS);
-    for (int type = PROTO_HELLO; type <= PROTO_STOP; type++) {
+    for (int type = PROTO_HELLO; type <= PROTO_RETURNED; type++) {
         bool found = false;
 
         for (const struct vector *v = vectors; v < vectors + VECTORS; v++)
