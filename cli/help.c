@@ -17,6 +17,7 @@ static const char help_muster[] =
     "  muster map FUNCTION ::: ARG...      a function over arguments, in parallel\n"
     "  muster compare FUNCTION ::: ARG...  the same jobs inline, in threads and in\n"
     "                                      processes: speedup and overhead\n"
+    "  muster advise FUNCTION ::: ARG...   which model, how many workers, what speedup\n"
     "  muster lab race|deadlock            what goes wrong when memory is shared\n"
     "  muster bench memory                 what this machine takes, from a register to\n"
     "                                      a disk\n"
@@ -168,6 +169,49 @@ static const char help_compare[] =
     "Example\n"
     "  muster compare spin ::: 0.001 0.001 0.001 0.001\n";
 
+static const char help_advise[] =
+    "usage: muster advise FUNCTION [option...] [::: SAMPLE... | :::: FILE...]\n"
+    "\n"
+    "Runs samples of your jobs for a few seconds, and says which model they should be\n"
+    "run with, how many workers, what speedup to expect, and from which job length on\n"
+    "processes pay. Samples are run many times, up to 64 of them at once. A crash, a\n"
+    "hang, or results that depend on the model are found out and reported: each\n"
+    "sample is run in a worker process first, and each model in a process of its own.\n"
+    "\n" HELP_ARGUMENTS "  Without either, each line of standard input is a sample. Of more than 64\n"
+    "  arguments some are taken, evenly spread over all of them.\n"
+    "\n"
+    "Options\n" HELP_WORKERS "      --jobs N          How many jobs are to be run, so that start-up counts.\n"
+    "                        Default: many; with --run, the arguments that are given.\n"
+    "      --run             Then run the muster map that is advised, over all of the\n"
+    "                        arguments. The advice goes to standard error.\n"
+    "      --time SECONDS    Measure for about so long, from 0.1 on. Default 4.\n"
+    "      --timeout SECONDS End a sample that takes longer. Default 10. Where it is\n"
+    "                        given with --run, jobs in processes have it, too.\n" HELP_PLUGIN
+    "  -o, --output FORMAT   text (the default): a table, what follows from it, and a\n"
+    "                        command; json: an object with all of it: function, jobs,\n"
+    "                        samples, job, ways, advice, break_even, sentence, ...\n"
+    "                        With --run, the format of map's results.\n" HELP_PROGRESS "\n" HELP_MODELS "\n"
+    "Columns\n"
+    "  at once     jobs that each worker has under way\n"
+    "  time/job    wall time / jobs, when there are many\n"
+    "  speedup     time/job of inline / time/job; ? where rounds differ too much\n"
+    "  start-up    until the workers are ready\n"
+    "  Last: advised; predicted, for want of time to try it; or what it did wrong.\n"
+    "\n"
+    "What is advised is the fastest, with two exceptions: processes, where they come\n"
+    "within 5% of it, since a crash then costs one job and a job can be ended; and\n"
+    "inline, where nothing is faster by 5%. Where samples crash or hang: processes.\n"
+    "\n"
+    "Exit status\n"
+    "  0        it was measured; with --run, as of muster map\n"
+    "  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM\n"
+    "  255      any other error, or no sample succeeded\n"
+    "\n"
+    "Examples\n"
+    "  muster advise nqueens ::: 9 10 11\n"
+    "  muster advise sha256 --run ::: *.iso\n"
+    "  muster advise work --jobs 50 ::: '{\"compute\":0.001,\"wait\":0.01}'\n";
+
 static const char help_lab[] =
     "usage: muster lab race|deadlock [option...]\n"
     "\n"
@@ -270,7 +314,7 @@ static const char help_worker[] =
 static const struct {
     const char *verb, *text;
 } texts[] = {
-    {"map", help_map},     {"compare", help_compare},     {"lab", help_lab},
+    {"map", help_map},     {"compare", help_compare},     {"advise", help_advise}, {"lab", help_lab},
     {"bench", help_bench}, {"functions", help_functions}, {"worker", help_worker},
 };
 

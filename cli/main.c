@@ -20,7 +20,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"map", verb_map},     {"compare", verb_compare},     {"lab", verb_lab},
+    {"map", verb_map},     {"compare", verb_compare},     {"advise", verb_advise}, {"lab", verb_lab},
     {"bench", verb_bench}, {"functions", verb_functions}, {"worker", verb_worker},
 };
 

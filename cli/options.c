@@ -31,6 +31,7 @@ enum option_id {
     OPTION_HALT,
     OPTION_HEARTBEAT,
     OPTION_HTML,
+    OPTION_JOBS,
     OPTION_MEMORY,
     OPTION_MODEL,
     OPTION_MODELS,
@@ -42,7 +43,9 @@ enum option_id {
     OPTION_PROGRESS,
     OPTION_RETRIES,
     OPTION_ROUNDS,
+    OPTION_RUN,
     OPTION_STATS,
+    OPTION_TIME,
     OPTION_TIMELINE,
     OPTION_TIMEOUT,
     OPTION_UNORDERED,
@@ -51,6 +54,7 @@ enum option_id {
 enum {
     MAP = 1 << VERB_MAP,
     COMPARE = 1 << VERB_COMPARE,
+    ADVISE = 1 << VERB_ADVISE,
     LAB = 1 << VERB_LAB,
     BENCH = 1 << VERB_BENCH,
     FUNCTIONS = 1 << VERB_FUNCTIONS,
@@ -65,9 +69,9 @@ static const struct {
     int takes; /* no_argument, required_argument */
     unsigned verbs;
 } table[] = {
-    {"help", OPTION_HELP, no_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS | WORKER},
-    {"workers", OPTION_WORKERS, required_argument, MAP | COMPARE},
-    {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS},
+    {"help", OPTION_HELP, no_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS | WORKER | ADVISE},
+    {"workers", OPTION_WORKERS, required_argument, MAP | COMPARE | ADVISE},
+    {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS | ADVISE},
     {"check-plugin", OPTION_CHECK_PLUGIN, required_argument, WORKER},
     {"chunk", OPTION_CHUNK, required_argument, MAP | COMPARE},
     {"concurrency", OPTION_CONCURRENCY, required_argument, MAP | COMPARE | WORKER},
@@ -79,22 +83,29 @@ static const struct {
     {"halt", OPTION_HALT, required_argument, MAP},
     {"heartbeat", OPTION_HEARTBEAT, required_argument, MAP},
     {"html", OPTION_HTML, required_argument, COMPARE},
+    {"jobs", OPTION_JOBS, required_argument, ADVISE},
     {"memory", OPTION_MEMORY, required_argument, MAP | WORKER},
     {"model", OPTION_MODEL, required_argument, MAP},
     {"models", OPTION_MODELS, required_argument, COMPARE},
     {"name", OPTION_NAME, required_argument, WORKER},
-    {"no-progress", OPTION_NO_PROGRESS, no_argument, MAP | COMPARE},
+    {"no-progress", OPTION_NO_PROGRESS, no_argument, MAP | COMPARE | ADVISE},
     {"parent", OPTION_PARENT, required_argument, WORKER},
     {"pin", OPTION_PIN, no_argument, MAP | COMPARE},
-    {"plugin", OPTION_PLUGIN, required_argument, MAP | COMPARE | FUNCTIONS | WORKER},
-    {"progress", OPTION_PROGRESS, no_argument, MAP | COMPARE},
+    {"plugin", OPTION_PLUGIN, required_argument, MAP | COMPARE | FUNCTIONS | WORKER | ADVISE},
+    {"progress", OPTION_PROGRESS, no_argument, MAP | COMPARE | ADVISE},
     {"retries", OPTION_RETRIES, required_argument, MAP},
     {"rounds", OPTION_ROUNDS, required_argument, COMPARE | LAB},
+    {"run", OPTION_RUN, no_argument, ADVISE},
     {"stats", OPTION_STATS, required_argument, MAP},
+    {"time", OPTION_TIME, required_argument, ADVISE},
     {"timeline", OPTION_TIMELINE, no_argument, COMPARE},
-    {"timeout", OPTION_TIMEOUT, required_argument, MAP},
+    {"timeout", OPTION_TIMEOUT, required_argument, MAP | ADVISE},
     {"unordered", OPTION_UNORDERED, no_argument, MAP},
 };
+
+/* Of advise: less says nothing, and nobody waits for more. */
+#define TIME_LEAST_S 0.1
+#define TIME_MOST_S  3600.0
 
 enum { TABLE_COUNT = sizeof table / sizeof *table };
 
@@ -133,11 +144,12 @@ static int take_format(enum verb verb, const char *text, enum output_format *ret
         *ret_format = OUTPUT_TEXT;
     else if (strcmp(text, "json") == 0)
         *ret_format = OUTPUT_JSON;
-    else if (strcmp(text, "none") == 0 && verb == VERB_MAP)
+    else if (strcmp(text, "none") == 0 && (verb == VERB_MAP || verb == VERB_ADVISE))
         *ret_format = OUTPUT_NONE;
     else
         return muster_error_set(ret_error, MUSTER_EINVALID, "text%s expected",
-                                verb == VERB_MAP ? ", json or none is" : " or json is");
+                                verb == VERB_MAP || verb == VERB_ADVISE ? ", json or none is"
+                                                                        : " or json is");
     return 0;
 }
 
@@ -226,6 +238,8 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
     case OPTION_HTML:
         o->html = text;
         return 0;
+    case OPTION_JOBS:
+        return quantity_integer(text, 1, INT64_MAX, &o->jobs, ret_error);
     case OPTION_MEMORY:
         return quantity_size(text, verb == VERB_MAP ? &o->open.memory_bytes : &o->worker.memory_bytes,
                              ret_error);
@@ -254,9 +268,14 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
     case OPTION_ROUNDS:
         return take_integer(text, 1, verb == VERB_LAB ? RACE_ROUNDS_MAX : COMPARE_ROUNDS_MAX, &o->rounds,
                             ret_error);
+    case OPTION_RUN:
+        o->run = true;
+        return 0;
     case OPTION_STATS:
         o->stats = text;
         return 0;
+    case OPTION_TIME:
+        return quantity_seconds(text, TIME_LEAST_S, TIME_MOST_S, &o->time_s, ret_error);
     case OPTION_TIMELINE:
         o->timeline = true;
         return 0;
@@ -403,7 +422,7 @@ static int find_arguments(struct options *options, enum verb verb, int argc, cha
 /* Whether the verb takes jobs' arguments. */
 static bool takes_arguments(enum verb verb)
 {
-    return verb == VERB_MAP || verb == VERB_COMPARE;
+    return verb == VERB_MAP || verb == VERB_COMPARE || verb == VERB_ADVISE;
 }
 
 /* Whether one worker of the model can run several jobs at once. */
@@ -421,6 +440,9 @@ static int check(const struct options *options, enum verb verb, struct muster_er
                                 "no FUNCTION is named (muster functions lists them)");
     if (!maps && options->items)
         return muster_error_set(ret_error, MUSTER_EINVALID, "it takes no arguments after ::: or ::::");
+    if (verb == VERB_ADVISE && options->format == OUTPUT_NONE && !options->run)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "-o none needs --run: there is nothing else to see");
     if (verb == VERB_WORKER && options->function)
         return muster_error_set(ret_error, MUSTER_EINVALID, "unexpected word '%s'", options->function);
     if (verb == VERB_MAP && options->open.concurrency > 0 && !has_coroutines(options->open.model))

@@ -13,7 +13,7 @@
 #include "lab/compare.h"
 #include "worker/worker.h"
 
-enum verb { VERB_MAP, VERB_COMPARE, VERB_LAB, VERB_BENCH, VERB_FUNCTIONS, VERB_WORKER };
+enum verb { VERB_MAP, VERB_COMPARE, VERB_ADVISE, VERB_LAB, VERB_BENCH, VERB_FUNCTIONS, VERB_WORKER };
 
 enum { OPTIONS_PLUGINS_MAX = 64 };
 
@@ -41,6 +41,10 @@ struct options {
     unsigned rounds;  /* lab: 0 when none are given */
     bool timeline;    /* draw who worked and who waited */
     const char *html; /* write a page there; NULL: none */
+
+    uint64_t jobs; /* advise: that are to be run; 0: many */
+    double time_s; /* advise: to measure for; 0: its default */
+    bool run;      /* advise: do what is advised */
 
     const char *folder; /* for files that measurements need; NULL: the usual one */
 

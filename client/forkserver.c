@@ -263,8 +263,7 @@ static int count_threads(unsigned *ret_count)
     return 0;
 }
 
-/* Whether a fork of this process is a whole process. */
-static int check_state(struct muster_error *ret_error)
+int forkserver_check(struct muster_error *ret_error)
 {
     static const struct timespec moment = {.tv_nsec = CLOCK_NS_PER_MS};
     unsigned threads = 0;
@@ -374,7 +373,7 @@ int forkserver_start(const struct registry *registry, uint64_t memory_bytes, uns
     const struct timeval limit = {.tv_sec = ANSWER_S};
     struct server server = {.registry = registry, .memory_bytes = memory_bytes, .concurrency = concurrency};
     struct forkserver *own;
-    int sockets[2], code = check_state(ret_error);
+    int sockets[2], code = forkserver_check(ret_error);
 
     if (code != 0)
         return code;

@@ -16,9 +16,13 @@
 
 struct forkserver;
 
-/* Forks it off. Workers find their functions in `registry`; `concurrency` jobs run at once in each;
- * `memory_bytes` limits the data of each (0: no limit). MUSTER_ESTATE when this process has more than one
+/* Whether a fork of this process is a whole process: 0, or MUSTER_ESTATE when it has more than one
  * thread, or a ZeroMQ context of ours: neither survives a fork. */
+int forkserver_check(struct muster_error *ret_error);
+
+/* Forks it off. Workers find their functions in `registry`; `concurrency` jobs run at once in each;
+ * `memory_bytes` limits the data of each (0: no limit). Fails as
+ * forkserver_check does. */
 int forkserver_start(const struct registry *registry, uint64_t memory_bytes, unsigned concurrency,
                      struct forkserver **ret_server, struct muster_error *ret_error);
 

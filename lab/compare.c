@@ -6,6 +6,7 @@
 #include "lab/compare.h"
 
 #include "base/clock.h"
+#include "lab/delay.h"
 #include "lab/dispute.h"
 #include "lab/ledger.h"
 #include "lab/row.h"
@@ -76,24 +77,6 @@ static int on_result(void *context, const struct muster_result *result)
         return 0;
     dispute_note(&run->dispute, result);
     return run->code = MUSTER_ESTATE;
-}
-
-/* For how long this thread was ready to run while others had the cores, since it started; 0
- * where the kernel does not say. */
-static uint64_t delay_ns(void)
-{
-    FILE *file = fopen("/proc/thread-self/schedstat", "re");
-    char line[128], *end = line; /* time running, time ready, times run */
-    uint64_t delay = 0;
-
-    if (!file)
-        return 0;
-    if (fgets(line, sizeof line, file)) {
-        strtoull(line, &end, 10);
-        delay = strtoull(end, NULL, 10);
-    }
-    fclose(file);
-    return delay;
 }
 
 /* What the run itself found, in words; `code` is of muster_map. */

@@ -7,9 +7,9 @@
 #include "lab/verdict.h"
 
 #include "lab/row.h"
+#include "lab/words.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,57 +45,6 @@ static const double DISTURBED = 0.1, TOO_DISTURBED = 0.25;
 /* The same for rounds of one model that differ. */
 static const double SPREAD = 0.1, TOO_SPREAD = 0.3;
 
-enum { WORDS_BYTES = 32 };
-
-struct sentence {
-    char *text;
-    size_t used;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct sentence *sentence, const char *format, ...)
-{
-    size_t room = COMPARE_SENTENCE_BYTES - sentence->used;
-    va_list arguments;
-    int size;
-
-    va_start(arguments, format);
-    size = vsnprintf(sentence->text + sentence->used, room, format, arguments);
-    va_end(arguments);
-    if (size > 0)
-        sentence->used += (size_t)size < room ? (size_t)size : room - 1;
-}
-
-/* "1,234,567 jobs" */
-static void say_jobs(struct sentence *sentence, uint64_t jobs)
-{
-    char digits[WORDS_BYTES], grouped[2 * WORDS_BYTES];
-    size_t used = 0, left = (size_t)snprintf(digits, sizeof digits, "%" PRIu64, jobs);
-
-    for (const char *digit = digits; *digit; digit++) {
-        grouped[used++] = *digit;
-        if (--left > 0 && left % 3 == 0)
-            grouped[used++] = ',';
-    }
-    grouped[used] = '\0';
-    say(sentence, "%s job%s", grouped, jobs == 1 ? "" : "s");
-}
-
-/* Two or three digits and the unit that suits. */
-static void write_time(double seconds, char words[WORDS_BYTES])
-{
-    static const struct {
-        double unit;
-        const char *name;
-    } units[] = {{1, "s"}, {1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
-    size_t i = 0;
-    double amount;
-
-    while (i + 1 < sizeof units / sizeof *units && seconds < 0.9995 * units[i].unit)
-        i++;
-    amount = seconds / units[i].unit;
-    snprintf(words, WORDS_BYTES, "%.*f %s", amount < 9.95 ? 1 : 0, amount, units[i].name);
-}
-
 static const struct compare_row *find(const struct compare_report *report, enum muster_model model)
 {
     for (size_t i = 0; i < report->count; i++)
@@ -109,11 +58,11 @@ static double job_seconds(const struct compare_report *report)
     return report->rows[0].wall_s / (double)report->rows[0].jobs;
 }
 
-static void say_workers(struct sentence *sentence, unsigned workers, unsigned cores)
+static void say_workers(struct words *sentence, unsigned workers, unsigned cores)
 {
-    say(sentence, "on %u worker%s", workers, workers == 1 ? "" : "s");
+    words_say(sentence, "on %u worker%s", workers, workers == 1 ? "" : "s");
     if (workers > cores)
-        say(sentence, " and %u core%s", cores, cores == 1 ? "" : "s");
+        words_say(sentence, " and %u core%s", cores, cores == 1 ? "" : "s");
 }
 
 static unsigned cores_used(const struct compare_row *row, unsigned cores)
@@ -132,18 +81,18 @@ static const struct compare_row *best_of(const struct compare_report *report)
 }
 
 /* Who was fastest, and how fast the others were. */
-static void say_speed(struct sentence *sentence, const struct compare_report *report)
+static void say_speed(struct words *sentence, const struct compare_report *report)
 {
     const struct compare_row *best = best_of(report);
     char name[COMPARE_NAME_BYTES];
     const char *comma = ";";
 
     row_name(best, name);
-    say(sentence, "%s ran the ", name);
-    say_jobs(sentence, report->rows[0].jobs);
-    say(sentence, " fastest");
+    words_say(sentence, "%s ran the ", name);
+    words_jobs(sentence, report->rows[0].jobs);
+    words_say(sentence, " fastest");
     if (best->model != MUSTER_INLINE) {
-        say(sentence, ", %.2fx as fast as inline ", best->speedup);
+        words_say(sentence, ", %.2fx as fast as inline ", best->speedup);
         say_workers(sentence, best->workers, report->cores);
         comma = ",";
     }
@@ -153,9 +102,9 @@ static void say_speed(struct sentence *sentence, const struct compare_report *re
         if (row == best)
             continue;
         row_name(row, name);
-        say(sentence, "%s %s %.2fx", comma, name, row->speedup);
+        words_say(sentence, "%s %s %.2fx", comma, name, row->speedup);
         if (best->model == MUSTER_INLINE && *comma == ';') {
-            say(sentence, " as fast ");
+            words_say(sentence, " as fast ");
             say_workers(sentence, row->workers, report->cores);
         }
         comma = ",";
@@ -164,7 +113,7 @@ static void say_speed(struct sentence *sentence, const struct compare_report *re
 
 /* What the process boundary cost a job, against threads where they ran; else what a model's
  * whole apparatus did. */
-static void say_cost(struct sentence *sentence, const struct compare_report *report)
+static void say_cost(struct words *sentence, const struct compare_report *report)
 {
     const struct compare_row *threads = find(report, MUSTER_THREADS),
                              *processes = find(report, MUSTER_PROCESSES);
@@ -181,13 +130,13 @@ static void say_cost(struct sentence *sentence, const struct compare_report *rep
         what = "the process boundary";
     }
     if (cost <= 0) {
-        say(sentence, "; %s cost nothing that could be measured", what);
+        words_say(sentence, "; %s cost nothing that could be measured", what);
         return;
     }
-    write_time(cost, cost_words);
-    write_time(job, job_words);
-    say(sentence, "; %s cost %s a job, %.*f%% of a %s job", what, cost_words, cost < 0.0995 * job ? 1 : 0,
-        100 * cost / job, job_words);
+    words_time(cost, cost_words);
+    words_time(job, job_words);
+    words_say(sentence, "; %s cost %s a job, %.*f%% of a %s job", what, cost_words,
+              cost < 0.0995 * job ? 1 : 0, 100 * cost / job, job_words);
 }
 
 static bool pays(const struct compare_row *row)
@@ -196,42 +145,43 @@ static bool pays(const struct compare_row *row)
 }
 
 /* What the jobs do with their time. */
-static void say_kind(struct sentence *sentence, const struct compare_report *report)
+static void say_kind(struct words *sentence, const struct compare_report *report)
 {
     if (report->computing >= 1)
-        say(sentence, " The jobs are CPU-bound.");
+        words_say(sentence, " The jobs are CPU-bound.");
     else if (report->computing < ALWAYS_WAITING)
-        say(sentence, " The jobs are I/O-bound: they wait nearly all the time.");
+        words_say(sentence, " The jobs are I/O-bound: they wait nearly all the time.");
     else if (report->computing < IO_BOUND)
-        say(sentence, " The jobs are I/O-bound: they wait %.0f%% of their time.",
-            100 * (1 - report->computing));
+        words_say(sentence, " The jobs are I/O-bound: they wait %.0f%% of their time.",
+                  100 * (1 - report->computing));
     else
-        say(sentence, " The jobs compute %.0f%% of their time and wait for the rest.",
-            100 * report->computing);
+        words_say(sentence, " The jobs compute %.0f%% of their time and wait for the rest.",
+                  100 * report->computing);
 }
 
 /* Why nothing paid. */
-static void say_nothing_paid(struct sentence *sentence, const struct compare_report *report)
+static void say_nothing_paid(struct words *sentence, const struct compare_report *report)
 {
     const struct compare_row *row = &report->rows[report->count - 1];
     char words[WORDS_BYTES];
 
-    write_time(job_seconds(report), words);
+    words_time(job_seconds(report), words);
     if (row->jobs < 2)
-        say(sentence, " One job cannot run in parallel.");
+        words_say(sentence, " One job cannot run in parallel.");
     else if (row->workers < 2)
-        say(sentence, " One worker cannot run two jobs at once.");
+        words_say(sentence, " One worker cannot run two jobs at once.");
     else if (report->cores < 2)
-        say(sentence, " One core cannot compute two jobs at once.");
+        words_say(sentence, " One core cannot compute two jobs at once.");
     else if (job_seconds(report) < SHORT_JOB_S)
-        say(sentence, " Jobs of %s are too short to pay in parallel.", words);
+        words_say(sentence, " Jobs of %s are too short to pay in parallel.", words);
     else
-        say(sentence, " More workers did not pay: the jobs wait for something they share, such as memory, or "
-                      "other programs kept the cores busy.");
+        words_say(sentence,
+                  " More workers did not pay: the jobs wait for something they share, such as memory, or "
+                  "other programs kept the cores busy.");
 }
 
 /* Jobs that compute: who has more than one core to do it with. */
-static void say_who_computes(struct sentence *sentence, const struct compare_report *report)
+static void say_who_computes(struct words *sentence, const struct compare_report *report)
 {
     const struct compare_row *threads = find(report, MUSTER_THREADS), *gil = find(report, MUSTER_GIL),
                              *loop = find(report, MUSTER_LOOP), *processes = find(report, MUSTER_PROCESSES);
@@ -239,45 +189,45 @@ static void say_who_computes(struct sentence *sentence, const struct compare_rep
     char words[WORDS_BYTES];
 
     if (pays(threads))
-        say(sentence, " Threads help%s",
-            locked ? ", as no lock holds them back;" : ": they share nothing that holds them back.");
+        words_say(sentence, " Threads help%s",
+                  locked ? ", as no lock holds them back;" : ": they share nothing that holds them back.");
     if (locked)
-        say(sentence, "%snder an interpreter lock (gil) one thread computes at a time%s",
-            pays(threads) ? " u" : " U", pays(processes) ? ", and only processes help." : ".");
+        words_say(sentence, "%snder an interpreter lock (gil) one thread computes at a time%s",
+                  pays(threads) ? " u" : " U", pays(processes) ? ", and only processes help." : ".");
     if (loop && loop->speedup < ON_ONE_CORE && report->computing >= 1)
-        say(sentence, " An event loop has one thread to compute with, and does not help.");
+        words_say(sentence, " An event loop has one thread to compute with, and does not help.");
     else if (pays(loop) && report->computing < 1)
-        say(sentence, " An event loop helps, as far as they wait.");
+        words_say(sentence, " An event loop helps, as far as they wait.");
     if (threads && !pays(threads) && pays(processes))
-        say(sentence, " Only processes help%s: threads wait for something they share, such as memory.",
-            locked ? " even without that lock" : "");
+        words_say(sentence, " Only processes help%s: threads wait for something they share, such as memory.",
+                  locked ? " even without that lock" : "");
     if (pays(threads) && processes && !pays(processes)) {
-        write_time(job_seconds(report), words);
-        say(sentence, " Jobs of %s, or so few of them, are too short for processes to pay.", words);
+        words_time(job_seconds(report), words);
+        words_say(sentence, " Jobs of %s, or so few of them, are too short for processes to pay.", words);
     }
 }
 
 /* Jobs that wait: who waits for many at once. */
-static void say_who_waits(struct sentence *sentence, const struct compare_report *report)
+static void say_who_waits(struct words *sentence, const struct compare_report *report)
 {
     const struct compare_row *threads = find(report, MUSTER_THREADS), *gil = find(report, MUSTER_GIL),
                              *loop = find(report, MUSTER_LOOP), *processes = find(report, MUSTER_PROCESSES);
     const struct compare_row *best = best_of(report);
 
     if (pays(loop) && loop->speedup >= AS_GOOD * best->speedup)
-        say(sentence, " An event loop is enough: its one thread waits for all of them at once.");
+        words_say(sentence, " An event loop is enough: its one thread waits for all of them at once.");
     else if (pays(loop))
-        say(sentence, " An event loop helps, but its one thread is not enough for what they compute.");
+        words_say(sentence, " An event loop helps, but its one thread is not enough for what they compute.");
     if (pays(threads))
-        say(sentence, " Threads help as far as they go, each waiting for one job%s.",
-            pays(gil) ? ", also under an interpreter lock (gil), which is free meanwhile" : "");
+        words_say(sentence, " Threads help as far as they go, each waiting for one job%s.",
+                  pays(gil) ? ", also under an interpreter lock (gil), which is free meanwhile" : "");
     if (processes && processes->concurrency > 1 && processes->speedup >= MANY * processes->workers)
-        say(sentence, " Processes of %u coroutines each wait for many jobs and compute on every core.",
-            processes->concurrency);
+        words_say(sentence, " Processes of %u coroutines each wait for many jobs and compute on every core.",
+                  processes->concurrency);
 }
 
 /* More workers than cores: what came of it. */
-static void say_oversubscribed(struct sentence *sentence, const struct compare_report *report)
+static void say_oversubscribed(struct words *sentence, const struct compare_report *report)
 {
     const struct compare_row *row = find(report, MUSTER_THREADS);
 
@@ -285,14 +235,15 @@ static void say_oversubscribed(struct sentence *sentence, const struct compare_r
     if (!row || row->workers <= report->cores)
         return;
     if (row->speedup >= PAYS * report->cores)
-        say(sentence, " %u workers on %u core%s paid: while some wait, others compute.", row->workers,
-            report->cores, report->cores == 1 ? "" : "s");
+        words_say(sentence, " %u workers on %u core%s paid: while some wait, others compute.", row->workers,
+                  report->cores, report->cores == 1 ? "" : "s");
     else if (report->computing >= 1)
-        say(sentence,
-            " %u workers cannot compute more than %u core%s: %s took turns, preempted %" PRIu64
-            " time%s, and reached %.0f%% of what the cores can do.",
-            row->workers, report->cores, report->cores == 1 ? " can" : "s can", muster_model_name(row->model),
-            row->involuntary_switches, row->involuntary_switches == 1 ? "" : "s", 100 * row->efficiency);
+        words_say(sentence,
+                  " %u workers cannot compute more than %u core%s: %s took turns, preempted %" PRIu64
+                  " time%s, and reached %.0f%% of what the cores can do.",
+                  row->workers, report->cores, report->cores == 1 ? " can" : "s can",
+                  muster_model_name(row->model), row->involuntary_switches,
+                  row->involuntary_switches == 1 ? "" : "s", 100 * row->efficiency);
 }
 
 /* The model whose rounds differ most. */
@@ -313,7 +264,7 @@ static bool is_telling(const struct compare_report *report)
            widest_of(report)->spread <= TOO_SPREAD;
 }
 
-static void say_noise(struct sentence *sentence, const struct compare_report *report)
+static void say_noise(struct words *sentence, const struct compare_report *report)
 {
     const struct compare_row *baseline = &report->rows[0], *widest = widest_of(report);
     const char *worth = is_telling(report)
@@ -321,34 +272,34 @@ static void say_noise(struct sentence *sentence, const struct compare_report *re
                             : "these figures say little; more jobs, or a quiet machine, would tell more";
 
     if (baseline->delay_s > DISTURBED * baseline->wall_s)
-        say(sentence, " Other programs had the core for %.0f%% of inline's time: %s.",
-            100 * baseline->delay_s / baseline->wall_s, worth);
+        words_say(sentence, " Other programs had the core for %.0f%% of inline's time: %s.",
+                  100 * baseline->delay_s / baseline->wall_s, worth);
     else if (widest->spread > SPREAD)
-        say(sentence, " Rounds of %s differ by %.0f%%: %s.", muster_model_name(widest->model),
-            100 * widest->spread, worth);
+        words_say(sentence, " Rounds of %s differ by %.0f%%: %s.", muster_model_name(widest->model),
+                  100 * widest->spread, worth);
 }
 
 /* What the figures are worth. */
-static void say_doubts(struct sentence *sentence, const struct compare_report *report)
+static void say_doubts(struct words *sentence, const struct compare_report *report)
 {
     const struct compare_row *baseline = &report->rows[0];
     char words[WORDS_BYTES];
 
     if (baseline->failed == baseline->jobs)
-        say(sentence, " All jobs failed: what was compared is how they fail.");
+        words_say(sentence, " All jobs failed: what was compared is how they fail.");
     else if (baseline->failed > 0)
-        say(sentence, " %.*f%% of the jobs failed, which may have cut their work short.",
-            baseline->failed * 100 < baseline->jobs ? 2 : 0,
-            100 * (double)baseline->failed / (double)baseline->jobs);
+        words_say(sentence, " %.*f%% of the jobs failed, which may have cut their work short.",
+                  baseline->failed * 100 < baseline->jobs ? 2 : 0,
+                  100 * (double)baseline->failed / (double)baseline->jobs);
     if (baseline->wall_s < SHORT_RUN_S) {
-        write_time(baseline->wall_s, words);
-        say(sentence, " All of it took inline %s: more jobs would tell more.", words);
+        words_time(baseline->wall_s, words);
+        words_say(sentence, " All of it took inline %s: more jobs would tell more.", words);
     }
     say_noise(sentence, report);
 }
 
 /* What helped and what did not, and the reason. */
-static void say_why(struct sentence *sentence, const struct compare_report *report)
+static void say_why(struct words *sentence, const struct compare_report *report)
 {
     if (!pays(best_of(report)) && (find(report, MUSTER_THREADS) || find(report, MUSTER_PROCESSES)))
         say_nothing_paid(sentence, report);
@@ -361,22 +312,22 @@ static void say_why(struct sentence *sentence, const struct compare_report *repo
 
 void verdict_write(struct compare_report *report)
 {
-    struct sentence sentence = {.text = report->sentence};
+    struct words sentence = {.text = report->sentence, .size = sizeof report->sentence};
     char words[WORDS_BYTES];
 
     report->sentence[0] = '\0';
     if (report->count == 1) {
-        say(&sentence, "inline ran the ");
-        say_jobs(&sentence, report->rows[0].jobs);
-        write_time(job_seconds(report), words);
-        say(&sentence, ", %s each; there was no other model to compare with.", words);
+        words_say(&sentence, "inline ran the ");
+        words_jobs(&sentence, report->rows[0].jobs);
+        words_time(job_seconds(report), words);
+        words_say(&sentence, ", %s each; there was no other model to compare with.", words);
         say_kind(&sentence, report);
         say_doubts(&sentence, report);
         return;
     }
     say_speed(&sentence, report);
     say_cost(&sentence, report);
-    say(&sentence, ".");
+    words_say(&sentence, ".");
     say_kind(&sentence, report);
     if (is_telling(report))
         say_why(&sentence, report);

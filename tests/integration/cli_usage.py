@@ -179,7 +179,7 @@ class Mistakes(harness.Case):
 class Help(harness.Case):
     def test_every_verb_has_it_in_80_columns(self):
         self.assertIn("muster map FUNCTION", self.muster("--help").out)
-        for verb in ("map", "compare", "lab", "bench", "functions", "worker"):
+        for verb in ("map", "compare", "advise", "lab", "bench", "functions", "worker"):
             result = self.muster(verb, "--help")
             self.assert_ok(result, self.muster("help", verb).out)
             self.assertTrue(result.out.startswith(f"usage: muster {verb} "), result.out)
@@ -189,7 +189,7 @@ class Help(harness.Case):
         said = self.muster("map", "noop", "--model", "no-such", ":::", "1").err
         models = said.split("there are:")[1].split(";")[0].split()
         self.assertIn("processes", models)
-        for verb in ("map", "compare"):
+        for verb in ("map", "compare", "advise"):
             text = self.muster(verb, "--help").out
             for model in models:
                 self.assertRegex(text, rf"\n  {model} +\w[^\n]+", f"{verb}: {model}")
@@ -198,6 +198,7 @@ class Help(harness.Case):
         for words in (["map", "nqueens", ":::", "8..10"], ["map", "primes", ":::", "[0,4999]", "[5000,9999]"],
                       ["map", "noop", ":::", "1..10000", "-o", "none"],
                       ["compare", "spin", ":::", "0.001", "0.001", "0.001", "0.001"],
+                      ["advise", "nqueens", ":::", "9", "10", "11"],
                       ["lab", "race", "--rounds", "100000"], ["bench", "memory"]):
             self.assert_ok(self.muster(*words))
 
@@ -233,7 +234,7 @@ class Help(harness.Case):
         self.assertEqual(complete("map", "echo", ":::", "--mod"), [])
         self.assertEqual(complete("lab", ""), ["race", "deadlock"])
         self.assertEqual(complete("bench", "m"), ["memory"])
-        for verb in ("map", "compare", "lab", "bench", "functions"):
+        for verb in ("map", "compare", "advise", "lab", "bench", "functions"):
             said = self.muster(verb, "--help").out
             options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said)) | {"--help"}
             self.assertEqual(set(complete(verb, "--")), options, f"{verb}: what completion offers, what the help says")

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An advice in plain words: what the jobs are, what to do and why, from when on processes pay, and
+ * what there is to doubt. Pure; see advise.h.
+ */
+#include "lab/advise.h"
+
+#include "lab/words.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+/* Samples that differ by more from each other (standard deviation / mean) may not be like the jobs
+ * that they stand for; runs of the same sample that do were disturbed. */
+static const double DIFFERENT = 0.5, DISTURBED = 0.25;
+
+/* What is faster by less is as fast. */
+static const double AS_FAST = 0.005;
+
+/* A time that was measured to be shorter than this is none. */
+static const double NOTHING_S = 1e-9;
+
+static const struct advise_way *advised_way(const struct advise_report *report)
+{
+    return &report->ways[report->choice.advised];
+}
+
+static const struct advise_way *fastest_way(const struct advise_report *report)
+{
+    return &report->ways[report->choice.fastest];
+}
+
+/* "processes of 2 workers, 100 jobs at once in each" */
+static void say_way(struct words *words, const struct advise_way *way)
+{
+    words_say(words, "%s", muster_model_name(way->model));
+    if (way->model != MUSTER_INLINE && way->model != MUSTER_LOOP)
+        words_say(words, ", %u worker%s", way->workers, way->workers == 1 ? "" : "s");
+    if (way->model == MUSTER_PROCESSES && way->concurrency > 1)
+        words_say(words, " of %u jobs at once", way->concurrency);
+}
+
+static void write_options(struct advise_report *report)
+{
+    const struct advise_way *way = advised_way(report);
+    struct words words = {.text = report->options, .size = sizeof report->options};
+
+    words_say(&words, "--model %s", muster_model_name(way->model));
+    if (way->model == MUSTER_THREADS || way->model == MUSTER_PROCESSES)
+        words_say(&words, " -j%u", way->workers);
+    if (way->concurrency > 1)
+        words_say(&words, " --concurrency %u", way->concurrency);
+}
+
+static void say_jobs(struct words *words, const struct advise_report *report)
+{
+    char time[WORDS_BYTES];
+
+    words_time(report->job.time_s, time);
+    words_say(words, "The jobs are %s: %s each", advise_kind_name(advise_kind(&report->job)), time);
+    if (advise_kind(&report->job) != ADVISE_CPU_BOUND)
+        words_say(words, ", computing for %.*f%% of it", report->job.computing < 0.0995 ? 1 : 0,
+                  100 * report->job.computing);
+    words_say(words, ".");
+}
+
+/* How the other ways are out of the question, or slower. */
+static void say_reason(struct words *words, const struct advise_report *report)
+{
+    const struct advise_way *advised = advised_way(report), *fastest = fastest_way(report);
+    double faster = advise_batch_s(&report->job, advised, report->jobs) /
+                        advise_batch_s(&report->job, fastest, report->jobs) -
+                    1;
+
+    switch (report->choice.reason) {
+    case ADVISE_FASTEST:
+        words_say(words, advised->model == MUSTER_INLINE ? ": nothing is faster than one after another"
+                                                         : ": nothing is faster");
+        break;
+    case ADVISE_ISOLATED:
+        if (faster < AS_FAST)
+            words_say(words, ": as fast as %s, where a crash would end all jobs; here it costs one",
+                      muster_model_name(fastest->model));
+        else
+            words_say(words, ": %s would be %.1f%% faster, but a crash would end all jobs; here it costs one",
+                      muster_model_name(fastest->model), 100 * faster);
+        break;
+    case ADVISE_SIMPLE:
+        words_say(words, ": %s would be %.1f%% faster, which is not worth the trouble",
+                  muster_model_name(fastest->model), 100 * faster);
+        break;
+    case ADVISE_SAFE:
+        words_say(words, ": only there does a job that crashes, or never ends, cost nothing but itself");
+        break;
+    }
+}
+
+static void say_advice(struct words *words, const struct advise_report *report)
+{
+    const struct advise_way *advised = advised_way(report);
+
+    words_say(words, " Advised: ");
+    say_way(words, advised);
+    if (report->jobs > 0) {
+        words_say(words, ", for ");
+        words_jobs(words, report->jobs);
+    }
+    say_reason(words, report);
+    words_say(words, ".");
+    if (advised->model == MUSTER_INLINE)
+        return;
+    words_say(words, " Expect %.2fx the speed of inline (%.2f to %.2f)", report->speedup, report->speedup_low,
+              report->speedup_high);
+    if (advised->concurrency == 1)
+        words_say(words, ", in automatic chunks of about %" PRIu64, report->chunk_jobs);
+    words_say(words, ".");
+}
+
+/* From which length of jobs on, and how many of them, processes pay. */
+static void say_breaks(struct words *words, const struct advise_report *report)
+{
+    const struct advise_breaks *breaks = &report->breaks;
+    char time[WORDS_BYTES];
+
+    if (isnan(breaks->beats_inline_s)) {
+        words_say(words, report->cores == 1 || report->workers == 1
+                             ? " On one core processes are never faster than inline; they isolate."
+                             : " Processes are not faster than inline at any length.");
+    } else {
+        words_time(breaks->beats_inline_s > NOTHING_S ? breaks->beats_inline_s : 0, time);
+        words_say(words, " With such values processes are faster than inline from jobs of %s on", time);
+    }
+    if (!isnan(breaks->beats_inline_s) && !isnan(breaks->near_threads_s)) {
+        words_time(breaks->near_threads_s > NOTHING_S ? breaks->near_threads_s : 0, time);
+        words_say(words, ", and within 5%% of threads from %s on", time);
+    }
+    if (!isnan(breaks->beats_inline_s))
+        words_say(words, ".");
+    if (breaks->pays_start_jobs > 1) {
+        words_time(report->ways[1].start_s, time);
+        words_say(words, " Their start-up takes %s: %.0f jobs like these pay for it.", time,
+                  breaks->pays_start_jobs);
+    }
+}
+
+static void say_samples(struct words *words, const struct advise_report *report)
+{
+    if (report->crashed > 0)
+        words_say(words, " %zu of %zu samples crashed the worker that ran them (sample %zu: %s).",
+                  report->crashed, report->samples, report->first_failed, report->failure);
+    if (report->timed_out > 0)
+        words_say(words, " %zu of %zu samples had to be ended: give map a --timeout.", report->timed_out,
+                  report->samples);
+    if (report->failed > report->crashed + report->timed_out)
+        words_say(words, " %zu of %zu samples failed (sample %zu: %s); the advice is for the others.",
+                  report->failed, report->samples, report->first_failed, report->failure);
+    if (report->unfinished > 0)
+        words_say(words, " There was no time for %zu of the samples.", report->unfinished);
+}
+
+/* Ways that are out of the question. */
+static void say_faults(struct words *words, const struct advise_report *report)
+{
+    for (size_t i = 0; i < report->way_count; i++)
+        if (report->ways[i].fault != ADVISE_SOUND)
+            words_say(words, " Do not use %s: it %s.", muster_model_name(report->ways[i].model),
+                      report->faults[i]);
+}
+
+static bool is_noisy(const struct advise_report *report)
+{
+    for (size_t i = 0; i < report->way_count; i++)
+        if (report->ways[i].fault == ADVISE_SOUND && report->ways[i].tried && report->ways[i].noisy)
+            return true;
+    return report->job.within > DISTURBED;
+}
+
+static void say_doubts(struct words *words, struct advise_report *report)
+{
+    size_t good = report->samples - report->failed - report->unfinished;
+    bool tried = advised_way(report)->tried, different = report->job.between > DIFFERENT;
+
+    report->uncertain = is_noisy(report) || !tried || different || good == 1;
+    if (good == 1)
+        words_say(words, " One sample says nothing about how jobs differ: give several.");
+    if (different)
+        words_say(
+            words,
+            " The samples differ much (by %.0f%% of their mean; the longest takes %.1f times that): the "
+            "advice is as good as they stand for the jobs.",
+            100 * report->job.between, report->job.longest_s / report->job.time_s);
+    if (!tried)
+        words_say(words, " The jobs are too long to be tried in this time (--time): what is said of speed is "
+                         "predicted from one run of each.");
+    if (is_noisy(report))
+        words_say(words,
+                  " Something else uses the machine, or the same job takes different times: the figures "
+                  "are rough.");
+}
+
+void advise_explain(struct advise_report *report)
+{
+    struct words words = {.text = report->sentence, .size = sizeof report->sentence};
+
+    report->sentence[0] = '\0';
+    write_options(report);
+    say_jobs(&words, report);
+    say_advice(&words, report);
+    say_breaks(&words, report);
+    say_samples(&words, report);
+    say_faults(&words, report);
+    say_doubts(&words, report);
+}
