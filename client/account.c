@@ -227,6 +227,8 @@ void account_commit(struct account *account, unsigned worker, uint64_t from_ns, 
 {
     static const struct moments at_once;
 
+    if (worker == 0 || worker > account->workers)
+        return;
     account->receipt.phase_ns[MUSTER_PHASE_COMMIT] +=
         advance(account, &account->ledgers[worker - 1], &at_once, from_ns, until_ns);
 }

@@ -4,6 +4,7 @@
  */
 #include "client/feed.h"
 
+#include "base/clock.h"
 #include "client/measure.h"
 #include "proto/limits.h"
 
@@ -78,6 +79,8 @@ bool feed_pull(struct feed *feed, struct feed_block **block)
 
     if (!*block && !(*block = block_create(feed)))
         return end(feed, muster_error_set(&feed->error, MUSTER_ENOMEM, "out of memory for arguments"));
+    if ((*block)->count == 0)
+        (*block)->asked_ns = clock_now_ns();
     feed->error.code = 0;
     feed->error.text[0] = '\0';
     code = feed->source->next(feed->source->context, &(*block)->zone, &(*block)->arguments[(*block)->count],
@@ -118,6 +121,8 @@ struct feed_jobs feed_jobs_of_block(const struct feed *feed, struct feed_block *
 
     if (block->count == 0)
         feed_jobs_drop(&jobs);
+    else
+        block->ready_ns = clock_now_ns();
     return jobs;
 }
 

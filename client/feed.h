@@ -23,6 +23,8 @@ struct feed_block {
     atomic_uint references;
     uint32_t count;
     size_t bytes;              /* about what it takes in memory */
+    uint64_t asked_ns;         /* when its first argument was asked for, */
+    uint64_t ready_ns;         /* and when jobs were made of it */
     atomic_size_t *live_bytes; /* of all blocks of the feed; borrowed */
     msgpack_zone zone;
     msgpack_object arguments[FEED_BLOCK_JOBS];

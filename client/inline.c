@@ -98,8 +98,11 @@ static int map(struct model *model, const muster_function *function, const struc
 
     if (!(chunk = local_chunk_create()))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    local_batch_init(&run, function, batch, summary);
-    run.cut_late = true;
+    if (local_batch_init(&run, function, batch, summary) != 0) {
+        local_chunk_destroy(chunk);
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    }
+    run.cut_late = run.caller_works = true;
     feed_init(&feed, &batch->source);
     run_all(&run, &feed, runner, chunk);
     local_chunk_destroy(chunk);

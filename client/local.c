@@ -64,6 +64,7 @@ void local_chunk_clear(struct local_chunk *chunk)
     chunk->next = NULL;
     chunk->result_count = 0;
     chunk->failed = chunk->retried = chunk->execute_ns = chunk->cpu_ns = 0;
+    chunk->taken_ns = chunk->began_ns = chunk->received_ns = 0;
     chunk->code = 0;
 }
 
@@ -241,10 +242,11 @@ static void begin_calls(struct local_runner *runner, msgpack_zone *zone, struct 
 struct feed_jobs local_run(struct local_runner *runner, struct local_batch *run, struct local_chunk *chunk)
 {
     uint64_t cut_ns = clock_read_ns(CLOCK_MONOTONIC_COARSE) + CUT_NS;
-    uint64_t cpu_ns = cpu_time(runner), wall_ns = clock_now_ns();
+    uint64_t cpu_ns = cpu_time(runner);
     struct feed_jobs rest;
 
     chunk->worker = runner->worker;
+    chunk->began_ns = clock_now_ns();
     chunk->ended = 0;
     begin_calls(runner, &chunk->memory, &run->cancel);
     while (chunk->ended < chunk->jobs.count && !local_is_stopped(run)) {
@@ -260,7 +262,7 @@ struct feed_jobs local_run(struct local_runner *runner, struct local_batch *run,
         if (chunk->bytes >= CHUNK_BYTES || (run->cut_late && clock_read_ns(CLOCK_MONOTONIC_COARSE) >= cut_ns))
             break;
     }
-    chunk->execute_ns = clock_now_ns() - wall_ns;
+    chunk->execute_ns = clock_now_ns() - chunk->began_ns;
     chunk->cpu_ns = cpu_time(runner) - cpu_ns;
     rest = chunk->jobs;
     chunk->jobs = feed_jobs_take(&rest, chunk->ended);

@@ -10,6 +10,7 @@
 #ifndef MUSTER_CLIENT_LOCAL_H
 #define MUSTER_CLIENT_LOCAL_H
 
+#include "client/account.h"
 #include "client/feed.h"
 #include "client/muster.h"
 #include "client/stall.h"
@@ -26,6 +27,7 @@ struct local_batch {
     const muster_function *function;
     const struct muster_batch *batch; /* borrowed */
     bool cut_late;                    /* a chunk that lasts long ends before its last job */
+    bool caller_works;                /* jobs run on the caller's thread, which has no time else */
 
     /* any thread */
     alignas(LOCAL_CACHE_LINE) struct call_cancel cancel;      /* running jobs should end */
@@ -34,6 +36,7 @@ struct local_batch {
 
     /* the caller's thread */
     alignas(LOCAL_CACHE_LINE) struct muster_summary *summary; /* borrowed */
+    struct account *account;                                  /* owned */
     uint64_t total;                                           /* jobs, 0 while not known */
     int code;           /* why the batch ended early, the first reason; 0: it did not */
     const char *reason; /* of `code`, static */
@@ -65,8 +68,11 @@ struct local_chunk {
     uint32_t result_count, result_capacity;
     unsigned worker;
     uint64_t failed, retried, execute_ns, cpu_ns;
-    int code;     /* 0, or why no further job could be run */
-    size_t bytes; /* about what it takes in memory */
+    uint64_t taken_ns; /* by its worker, which may then have to wait; 0: it did not */
+    uint64_t began_ns;
+    uint64_t received_ns; /* by the caller; 0: not yet */
+    int code;             /* 0, or why no further job could be run */
+    size_t bytes;         /* about what it takes in memory */
     msgpack_zone memory;
     const void *newest_memory; /* the piece of it that was counted last */
 };
@@ -91,8 +97,9 @@ struct local_runner {
     unsigned worker;           /* from 1 */
 };
 
-void local_batch_init(struct local_batch *run, const muster_function *function,
-                      const struct muster_batch *batch, struct muster_summary *summary);
+/* 0 or MUSTER_ENOMEM. summary->workers is set. */
+int local_batch_init(struct local_batch *run, const muster_function *function,
+                     const struct muster_batch *batch, struct muster_summary *summary);
 
 /* Starts no further job; with `now` running jobs are asked to end too. Any thread. */
 void local_stop(struct local_batch *run, bool now);
@@ -127,8 +134,8 @@ struct feed_jobs local_run(struct local_runner *runner, struct local_batch *run,
  * cancel flag is raised, which may happen meanwhile. */
 void local_run_task(struct local_runner *runner, struct task *task);
 
-/* Adds what the chunk did to the summary. */
-void local_account(struct local_batch *run, const struct local_chunk *chunk);
+/* Adds what the chunk did to the summary, and to the receipt. */
+void local_account(struct local_batch *run, struct local_chunk *chunk);
 
 /* Gives the chunk's results to the caller's on_result. */
 void local_deliver(struct local_batch *run, const struct local_chunk *chunk);
@@ -143,8 +150,8 @@ unsigned local_wait(struct local_batch *run, int source_fd, int completion_fd);
 /* Between jobs on the caller's thread: on_tick and the interrupt when it is time for them. */
 void local_breathe(struct local_batch *run);
 
-/* The end of a batch of `total` jobs: counts those that never ended, and returns the code of
- * muster_map. */
+/* The end of a batch of `total` jobs: counts those that never ended, closes the account, and
+ * returns the code of muster_map. */
 int local_finish(struct local_batch *run, const struct feed *feed, uint64_t total,
                  struct muster_error *ret_error);
 

@@ -14,12 +14,13 @@ enum { TICK_MS = 100 };
 
 static const uint64_t BREATHE_NS = 50 * CLOCK_NS_PER_MS;
 
-void local_batch_init(struct local_batch *run, const muster_function *function,
-                      const struct muster_batch *batch, struct muster_summary *summary)
+int local_batch_init(struct local_batch *run, const muster_function *function,
+                     const struct muster_batch *batch, struct muster_summary *summary)
 {
     run->function = function;
     run->batch = batch;
     run->cut_late = batch->chunk_jobs == 0;
+    run->caller_works = false;
     atomic_init(&run->cancel.raised, 0);
     atomic_init(&run->stopped, false);
     atomic_init(&run->failures, 0);
@@ -30,6 +31,8 @@ void local_batch_init(struct local_batch *run, const muster_function *function,
     run->muted = false;
     run->started_ns = run->ticked_ns = clock_now_ns();
     run->stall = (struct stall){.since_ns = run->started_ns};
+    run->account = account_create(summary->workers, run->started_ns);
+    return run->account ? 0 : MUSTER_ENOMEM;
 }
 
 void local_stop(struct local_batch *run, bool now)
@@ -48,25 +51,69 @@ void local_give_up(struct local_batch *run, int code, const char *reason)
     local_stop(run, true);
 }
 
-void local_account(struct local_batch *run, const struct local_chunk *chunk)
+/* Until the chunk was at its worker. Nothing is encoded or sent; to ask for an argument is all
+ * that its encoding takes. */
+static struct moments moments_of(const struct local_batch *run, const struct local_chunk *chunk)
+{
+    const struct feed_block *block = chunk->jobs.block;
+    uint64_t asked_ns = block ? block->asked_ns : run->started_ns;
+    uint64_t ready_ns = block ? block->ready_ns : run->started_ns;
+    uint64_t taken_ns = chunk->taken_ns ? chunk->taken_ns : chunk->began_ns;
+
+    return (struct moments){asked_ns, ready_ns, ready_ns, taken_ns, taken_ns};
+}
+
+static struct work work_of(const struct local_chunk *chunk)
+{
+    return (struct work){.began_ns = chunk->began_ns, .execute_ns = chunk->execute_ns, .split = true};
+}
+
+void local_account(struct local_batch *run, struct local_chunk *chunk)
 {
     struct muster_summary *summary = run->summary;
+    struct moments moments = moments_of(run, chunk);
+    struct work work = work_of(chunk);
 
     summary->succeeded += chunk->jobs.count - chunk->failed;
     summary->failed += chunk->failed;
     summary->retried += chunk->retried;
     summary->execute_ns += chunk->execute_ns;
     summary->execute_cpu_ns += chunk->cpu_ns;
+    chunk->received_ns = clock_now_ns();
+    account_work(run->account, chunk->worker, &moments, &work, chunk->received_ns);
     if (chunk->code != 0)
         local_give_up(run, chunk->code, "out of memory for results");
+}
+
+static struct muster_receipt receipt_of(const struct moments *moments, const struct local_timing *timing,
+                                        uint64_t received_ns)
+{
+    struct work work = {.began_ns = timing->began_ns, .execute_ns = timing->wall_ns, .split = true};
+
+    return account_job(moments, &work,
+                       &(struct delivery){.received_ns = received_ns, .handed_ns = clock_now_ns()});
+}
+
+/* All that came of the chunk was handed over. */
+static void account_handed(struct local_batch *run, const struct local_chunk *chunk, uint64_t received_ns)
+{
+    struct delivery delivery = {.received_ns = received_ns, .handed_ns = clock_now_ns()};
+    struct work work = work_of(chunk);
+
+    account_delivery(run->account, &work, &delivery);
+    if (run->caller_works)
+        account_commit(run->account, chunk->worker, received_ns, delivery.handed_ns);
 }
 
 void local_deliver(struct local_batch *run, const struct local_chunk *chunk)
 {
     const struct muster_batch *batch = run->batch;
+    uint64_t received_ns = chunk->received_ns ? chunk->received_ns : clock_now_ns();
+    struct moments moments = moments_of(run, chunk);
 
     for (uint32_t i = 0; i < chunk->result_count && !run->muted; i++) {
         const struct local_result *kept = &chunk->results[i];
+        struct muster_receipt receipt;
         msgpack_object number;
         struct muster_result result = {
             .index = chunk->jobs.first + kept->position,
@@ -81,6 +128,8 @@ void local_deliver(struct local_batch *run, const struct local_chunk *chunk)
             result.began_ns = chunk->timings[i].began_ns;
             result.wall_ns = chunk->timings[i].wall_ns;
             result.cpu_ns = chunk->timings[i].cpu_ns;
+            receipt = receipt_of(&moments, &chunk->timings[i], received_ns);
+            result.receipt = &receipt;
         }
         if (kept->code == 0)
             result.value = &kept->value;
@@ -91,6 +140,7 @@ void local_deliver(struct local_batch *run, const struct local_chunk *chunk)
             local_give_up(run, code, "the taker of results gave up");
         }
     }
+    account_handed(run, chunk, received_ns);
 }
 
 static void tick(struct local_batch *run, uint64_t now_ns)
@@ -157,6 +207,8 @@ int local_finish(struct local_batch *run, const struct feed *feed, uint64_t tota
 
     stall_end(&run->stall, clock_now_ns());
     summary->stall_ns = run->stall.longest_ns;
+    summary->receipt = account_close(run->account, clock_now_ns(), 0);
+    account_destroy(run->account);
     summary->jobs = total;
     summary->cancelled = total - summary->succeeded - summary->failed;
     if (run->code != 0)

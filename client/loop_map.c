@@ -131,6 +131,8 @@ static void count_bytes(struct chunk_strand *own)
 /* Delivers what there is of a chunk, which may be running. */
 static void deliver(struct chunk_strand *own)
 {
+    if (own->chunk->result_count == 0)
+        return;
     local_deliver(&own->map->run, own->chunk);
     own->chunk->result_count = 0;
 }
@@ -358,8 +360,9 @@ int loop_model_map(struct model *model, const muster_function *function, const s
 
     if (code != 0)
         return code;
-    local_batch_init(&map.run, function, batch, summary);
-    map.run.cut_late = true;
+    if (local_batch_init(&map.run, function, batch, summary) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    map.run.cut_late = map.run.caller_works = true;
     feed_init(&map.feed, &batch->source);
     pacing_init(&map.pacing, 0);
     if (batch->source.kind == MUSTER_SOURCE_RANGE) {

@@ -22,8 +22,8 @@ struct model_ops {
      * ended with MUSTER_ECANCELLED; then frees the model. */
     void (*close)(struct model *model, struct task **ended);
     /* `function` is registered, the batch's fields are in range, on_result and on_tick are
-     * not NULL, interrupt_fd is a descriptor or -1. *summary is zeroed; the model fills all but
-     * wall_ns, workers, and the CPU time and switches of this process. */
+     * not NULL, interrupt_fd is a descriptor or -1. *summary is zeroed but for its workers; the
+     * model fills all but wall_ns, and the CPU time and switches of this process. */
     int (*map)(struct model *model, const muster_function *function, const struct muster_batch *batch,
                struct muster_summary *summary, struct muster_error *ret_error);
 

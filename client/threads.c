@@ -8,6 +8,7 @@
  */
 #include "client/threads_pool.h"
 
+#include "base/clock.h"
 #include "base/cores.h"
 #include "proto/limits.h"
 
@@ -196,8 +197,10 @@ static bool work_on_batch(struct worker *worker)
     if (!chunk)
         return false;
     pthread_mutex_unlock(&pool->mutex);
-    if (pool->guard)
+    if (pool->guard) {
+        chunk->taken_ns = clock_now_ns();
         pool->guard->enter(&worker->runner);
+    }
     rest = local_run(&worker->runner, run, chunk);
     if (pool->guard)
         pool->guard->leave(&worker->runner);

@@ -283,7 +283,8 @@ int pool_map(struct model *model, const muster_function *function, const struct 
     struct mapping map = {.pool = (struct pool *)model, .next = batch->unordered ? 0 : 1};
     struct feed_jobs range;
 
-    local_batch_init(&map.run, function, batch, summary);
+    if (local_batch_init(&map.run, function, batch, summary) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     feed_init(&map.feed, &batch->source);
     begin(&map);
     if (batch->source.kind == MUSTER_SOURCE_RANGE) {

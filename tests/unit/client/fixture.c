@@ -4,6 +4,8 @@
  */
 #include "fixture.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -13,12 +15,35 @@ int fixture_started = -1;
 
 static atomic_bool failed_once[FIXTURE_JOBS_MAX + 1];
 
+static uint64_t sum_of(const struct muster_receipt *receipt)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < MUSTER_PHASES; i++)
+        sum += receipt->phase_ns[i];
+    return sum;
+}
+
+/* There is one where it is wanted, which adds up and has no phase in which nothing can happen. */
+static void check_receipt(const struct fixture *fixture, const struct muster_result *result)
+{
+    const struct muster_receipt *receipt = result->receipt;
+
+    CHECK((receipt != NULL) == fixture->batch.want_timings);
+    if (!receipt)
+        return;
+    CHECK(sum_of(receipt) == receipt->total_ns && receipt->total_ns <= clock_now_ns() - fixture->began_ns);
+    CHECK(receipt->phase_ns[MUSTER_PHASE_EXECUTE] == result->wall_ns && receipt->split);
+    CHECK(receipt->phase_ns[MUSTER_PHASE_SEND] == 0 && receipt->phase_ns[MUSTER_PHASE_DECODE] == 0);
+}
+
 static int take(void *context, const struct muster_result *result)
 {
     struct fixture *fixture = context;
     struct outcome *outcome;
 
     CHECK(result->index >= 1);
+    check_receipt(fixture, result);
     if (fixture->each)
         fixture->each(fixture, result);
     fixture->delivered++;
@@ -59,7 +84,8 @@ void fixture_open(struct fixture *fixture, const struct model_ops *ops, unsigned
     struct muster_options options = {.workers = workers, .concurrency = 10000};
 
     *fixture = (struct fixture){
-        .batch = {.on_result = take, .on_tick = tick, .context = fixture, .interrupt_fd = -1}};
+        .batch = {.on_result = take, .on_tick = tick, .context = fixture, .interrupt_fd = -1},
+        .workers = workers};
     fixture->batch.source = muster_source_range(1, jobs);
     fixture->outcomes = calloc(FIXTURE_JOBS_MAX + 1, sizeof *fixture->outcomes);
     CHECK(fixture->outcomes);
@@ -82,7 +108,8 @@ int fixture_map(struct fixture *fixture, muster_function_run *run)
 {
     const muster_function function = {.name = "job", .run = run};
 
-    fixture->summary = (struct muster_summary){.jobs = 0};
+    fixture->summary = (struct muster_summary){.workers = fixture->workers};
+    fixture->began_ns = clock_now_ns();
     fixture->delivered = fixture->last = 0;
     fixture->disordered = false;
     memset(fixture->outcomes, 0, (FIXTURE_JOBS_MAX + 1) * sizeof *fixture->outcomes);
@@ -102,7 +129,8 @@ bool fixture_adds_up(const struct fixture *fixture, uint64_t jobs)
 {
     const struct muster_summary *summary = &fixture->summary;
 
-    return summary->jobs == jobs && summary->succeeded + summary->failed + summary->cancelled == jobs;
+    return sum_of(&summary->receipt) == summary->receipt.total_ns && summary->jobs == jobs &&
+           summary->succeeded + summary->failed + summary->cancelled == jobs;
 }
 
 static int number(msgpack_object *ret_result, uint64_t value)

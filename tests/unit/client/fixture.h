@@ -29,6 +29,8 @@ struct fixture {
     struct muster_batch batch; /* on_result, on_tick and context are set */
     struct muster_summary summary;
     struct muster_error error;
+    unsigned workers;
+    uint64_t began_ns; /* the latest batch */
 
     struct outcome *outcomes; /* FIXTURE_JOBS_MAX + 1 */
     uint64_t delivered, last; /* results so far; the index of the latest */
@@ -48,7 +50,7 @@ int fixture_map(struct fixture *fixture, muster_function_run *run);
 /* The jobs from `first` to `last` were given once each, as successes. */
 bool fixture_all_succeeded(const struct fixture *fixture, uint64_t first, uint64_t last);
 
-/* The summary adds up to `jobs`. */
+/* The summary adds up to `jobs`, and its receipt to the time of the workers. */
 bool fixture_adds_up(const struct fixture *fixture, uint64_t jobs);
 
 /* Functions. Arguments are integers. */
