@@ -8,6 +8,7 @@
  * consumes them (WINDOW_BYTES).
  */
 #include "base/clock.h"
+#include "client/account.h"
 #include "client/order.h"
 #include "client/processes.h"
 #include "client/sent.h"
@@ -23,6 +24,10 @@ enum {
     /* Results that may wait for their turn, and arguments that may be remembered. */
     WINDOW_BYTES = 64 << 20,
     TICK_MS = 100,
+
+    /* The time to decode values is measured at one in so many, unless jobs are timed: two clock
+     * readings of 25 ns are then 2 ns a job. */
+    DECODE_SAMPLE = 32,
 };
 
 /* One batch. */
@@ -31,8 +36,9 @@ struct map {
     struct processes *p;
     const struct muster_batch *batch;
     struct muster_summary *summary;
-    uint64_t began_ns;
+    uint64_t began_ns, submitted_ns;
     struct stall stall;
+    struct account *account; /* owned */
 
     /* arguments */
     bool sealed, waiting; /* the source has ended; it must be waited for */
@@ -40,6 +46,7 @@ struct map {
     uint64_t granted_cost, sent_cost;
     struct sent sent;
     msgpack_sbuffer buffer; /* the block that is being filled */
+    uint64_t asked_ns;      /* since when */
     msgpack_zone zone;
 
     /* results */
@@ -105,7 +112,7 @@ static void send_block(struct map *m, uint32_t count)
     }
     msgpack_sbuffer_init(&m->buffer);
     message.payload = (struct slice){.blob = blob, .size = blob->size};
-    if (sent_add(&m->sent, blob, m->pulled + 1, count) != 0) {
+    if (sent_add(&m->sent, blob, m->pulled + 1, count, m->asked_ns) != 0) {
         note_error(m, MUSTER_ENOMEM, "out of memory for arguments");
         cancel(m, PROTO_CANCEL_NOW);
     } else if (say(m, &message) == 0) {
@@ -142,6 +149,7 @@ static void feed(struct map *m)
         uint32_t count = 0;
         int result = 0;
 
+        m->asked_ns = clock_now_ns();
         while (result == 0 && count < PROTO_BLOCK_JOBS_MAX && m->buffer.size < PROTO_BLOCK_BYTES) {
             result = pull(m);
             count += result == 0;
@@ -202,44 +210,114 @@ static void deliver_job(struct map *m, struct muster_result result, const struct
     }
 }
 
-/* Hands all outcomes of a message to the caller. */
-static void deliver_jobs(struct map *m, const struct wire_frame *frame)
+/* A message whose outcomes are handed over. */
+struct handover {
+    const struct wire_frame *frame;
+    struct moments moments;
+    uint64_t decode_ns; /* of all its values */
+};
+
+/* The way of the jobs in a message to their worker. */
+static struct moments moments_of(struct map *m, const struct wire_frame *frame)
 {
-    const struct proto_outcome *outcome = &frame->message.results.outcome;
-    const struct slice *payload = &frame->message.payload;
-    uint32_t failures = 0; /* handed over */
+    const struct proto_results *results = &frame->message.results;
+    const struct sent_block *block = sent_find(&m->sent, results->outcome.first);
+
+    return (struct moments){.asked_ns = block ? block->asked_ns : m->began_ns,
+                            .sent_ns = block ? block->sent_ns : m->submitted_ns,
+                            .queued_ns = results->queued_ns,
+                            .assigned_ns = results->assigned_ns,
+                            .arrived_ns = results->outcome.arrived_ns};
+}
+
+static struct work work_of(const struct proto_outcome *outcome)
+{
+    return (struct work){.began_ns = outcome->began_ns,
+                         .decode_ns = outcome->decode_ns,
+                         .execute_ns = outcome->execute_ns,
+                         .encode_ns = outcome->encode_ns,
+                         .split = outcome->split};
+}
+
+/* What one job of a timed batch took. */
+static struct work work_of_job(const struct proto_outcome *outcome, uint32_t place)
+{
+    const uint64_t *timing = &outcome->timings[PROTO_TIMINGS * (size_t)place];
+
+    return (struct work){.began_ns = outcome->began_ns ? outcome->began_ns + timing[0] : 0,
+                         .decode_ns = timing[1],
+                         .execute_ns = timing[2],
+                         .encode_ns = timing[3],
+                         .split = true};
+}
+
+/* Decodes the value of the job at `place`; *offset moves on, and *decode_ns is set where it is
+ * measured. */
+static int take_value(struct map *m, struct handover *handover, uint32_t place, size_t *offset,
+                      uint64_t *decode_ns, msgpack_object *ret_value)
+{
+    const struct proto_outcome *outcome = &handover->frame->message.results.outcome;
+    const struct slice *payload = &handover->frame->message.payload;
+    uint32_t left = outcome->count - place, weight = left < DECODE_SAMPLE ? left : DECODE_SAMPLE;
+    bool measured = outcome->timings || place % DECODE_SAMPLE == 0;
+    uint64_t began_ns = measured ? clock_now_ns() : 0;
+    int code = value_unpack(slice_bytes(payload), payload->size, offset, &m->zone, ret_value);
+
+    if (measured) {
+        *decode_ns = clock_now_ns() - began_ns;
+        handover->decode_ns += *decode_ns * (outcome->timings ? 1 : weight);
+    }
+    if (code != 0) {
+        note_error(m, MUSTER_ENOMEM, "out of memory for results");
+        m->muted = true;
+        cancel(m, PROTO_CANCEL_NOW);
+    }
+    return code;
+}
+
+/* Hands the outcome of the job at `place` to the caller. */
+static void deliver_place(struct map *m, struct handover *handover, uint32_t place,
+                          const struct proto_failure *failure, size_t *offset)
+{
+    const struct proto_results *results = &handover->frame->message.results;
+    const struct proto_outcome *outcome = &results->outcome;
+    struct muster_result result = {
+        .index = outcome->first + place, .attempts = outcome->attempt, .worker = results->worker};
+    struct delivery delivery = {.received_ns = handover->frame->received_ns};
+    struct muster_receipt receipt;
+    msgpack_object value;
+
+    if (!failure && take_value(m, handover, place, offset, &delivery.decode_ns, &value) != 0)
+        return;
+    result.value = failure ? NULL : &value;
+    if (outcome->timings) {
+        struct work work = work_of_job(outcome, place);
+
+        delivery.handed_ns = clock_now_ns();
+        receipt = account_job(&handover->moments, &work, &delivery);
+        result.began_ns = work.began_ns;
+        result.wall_ns = work.decode_ns + work.execute_ns + work.encode_ns;
+        result.cpu_ns = outcome->timings[PROTO_TIMINGS * (size_t)place + 4];
+        result.receipt = &receipt;
+    }
+    deliver_job(m, result, failure);
+    msgpack_zone_clear(&m->zone);
+}
+
+/* Hands all outcomes of a message to the caller. */
+static void deliver_jobs(struct map *m, struct handover *handover)
+{
+    const struct proto_outcome *outcome = &handover->frame->message.results.outcome;
+    const struct proto_failure *failure = outcome->failures, *end = failure + outcome->failure_count;
     size_t offset = 0;
 
     for (uint32_t i = 0; i < outcome->count && !m->muted; i++) {
-        const struct proto_failure *failure =
-            failures < outcome->failure_count ? &outcome->failures[failures] : NULL;
-        bool failed = failure && failure->index == outcome->first + i;
-        struct muster_result result = {.index = outcome->first + i,
-                                       .attempts = outcome->attempt,
-                                       .worker = frame->message.results.worker};
-        msgpack_object value;
+        bool failed = failure < end && failure->index == outcome->first + i;
 
         if (!failed && m->batch->failures_only)
             continue;
-        if (outcome->timings) {
-            const uint64_t *timing = &outcome->timings[PROTO_TIMINGS * (size_t)i];
-
-            result.began_ns = outcome->began_ns + timing[0];
-            result.wall_ns = timing[1] + timing[2] + timing[3];
-            result.cpu_ns = timing[4];
-        }
-        if (!failed) {
-            if (value_unpack(slice_bytes(payload), payload->size, &offset, &m->zone, &value) != 0) {
-                note_error(m, MUSTER_ENOMEM, "out of memory for results");
-                m->muted = true;
-                cancel(m, PROTO_CANCEL_NOW);
-                break;
-            }
-            result.value = &value;
-        }
-        failures += failed;
-        deliver_job(m, result, failed ? failure : NULL);
-        msgpack_zone_clear(&m->zone);
+        deliver_place(m, handover, i, failed ? failure : NULL, &offset);
+        failure += failed;
     }
 }
 
@@ -247,9 +325,13 @@ static void deliver_jobs(struct map *m, const struct wire_frame *frame)
 static void deliver(struct map *m, struct wire_frame *frame)
 {
     const struct proto_outcome *outcome = &frame->message.results.outcome;
+    struct handover handover = {.frame = frame, .moments = moments_of(m, frame)};
+    struct work work = work_of(outcome);
 
     if (!m->muted && (!m->batch->failures_only || outcome->failure_count > 0))
-        deliver_jobs(m, frame);
+        deliver_jobs(m, &handover);
+    account_delivery(m->account, &work,
+                     &(struct delivery){frame->received_ns, handover.decode_ns, clock_now_ns()});
     m->next = outcome->first + outcome->count;
     if (m->batch->source.kind == MUSTER_SOURCE_STREAM)
         sent_delivered(&m->sent, outcome->first, outcome->count);
@@ -266,7 +348,10 @@ static void deliver(struct map *m, struct wire_frame *frame)
 static void take_results(struct map *m, struct wire_frame *frame)
 {
     const struct proto_outcome *outcome = &frame->message.results.outcome;
+    struct moments moments = moments_of(m, frame);
+    struct work work = work_of(outcome);
 
+    account_work(m->account, frame->message.results.worker, &moments, &work, frame->received_ns);
     m->summary->failed += outcome->failure_count;
     m->summary->succeeded += outcome->count - outcome->failure_count;
     check_halt(m);
@@ -408,11 +493,13 @@ static void submit(struct map *m)
 
     m->sealed = range;
     say(m, &message);
+    m->submitted_ns = clock_now_ns();
 }
 
 /* Frees what it held. */
 static void finish(struct map *m)
 {
+    account_destroy(m->account);
     order_fini(&m->order);
     sent_fini(&m->sent);
     msgpack_sbuffer_destroy(&m->buffer);
@@ -430,13 +517,14 @@ int processes_map(struct model *model, const muster_function *function, const st
     if (!msgpack_zone_init(&m.zone, 8192))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     msgpack_sbuffer_init(&m.buffer);
-    if (mailbox_add(&p->mailbox, &m.route) != 0) {
-        finish(&m);
-        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    }
     m.began_ns = clock_now_ns();
     stall_begin(&m.stall, m.began_ns);
     summary->workers = p->workers;
+    m.account = account_create(p->workers, m.began_ns);
+    if (!m.account || mailbox_add(&p->mailbox, &m.route) != 0) {
+        finish(&m);
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    }
     processes_flush(p);
     submit(&m);
     while (!m.ended) {
@@ -450,6 +538,7 @@ int processes_map(struct model *model, const muster_function *function, const st
     processes_settle(p);
     stall_end(&m.stall, clock_now_ns());
     summary->stall_ns = m.stall.longest_ns;
+    summary->receipt = account_close(m.account, clock_now_ns(), summary->execute_ns);
     finish(&m);
     if (m.code != 0)
         return muster_error_set(ret_error, m.code, "%s", m.error.text);

@@ -4,6 +4,7 @@
  */
 #include "client/sent.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "proto/scan.h"
 #include "proto/value.h"
@@ -33,12 +34,17 @@ static int make_room(struct sent *sent)
     return 0;
 }
 
-int sent_add(struct sent *sent, struct blob *blob, uint64_t first, uint32_t count)
+int sent_add(struct sent *sent, struct blob *blob, uint64_t first, uint32_t count, uint64_t asked_ns)
 {
     if (make_room(sent) != 0)
         return MUSTER_ENOMEM;
-    sent->blocks[sent->tail++] = (struct sent_block){
-        .blob = blob_ref(blob), .first = first, .count = count, .undelivered = count, .cursor = first};
+    sent->blocks[sent->tail++] = (struct sent_block){.blob = blob_ref(blob),
+                                                     .first = first,
+                                                     .count = count,
+                                                     .undelivered = count,
+                                                     .asked_ns = asked_ns,
+                                                     .sent_ns = clock_now_ns(),
+                                                     .cursor = first};
     sent->bytes += blob->size;
     return 0;
 }
@@ -60,6 +66,11 @@ static struct sent_block *find(struct sent *sent, uint64_t index)
             return block->blob ? block : NULL;
     }
     return NULL;
+}
+
+const struct sent_block *sent_find(struct sent *sent, uint64_t index)
+{
+    return find(sent, index);
 }
 
 int sent_argument(struct sent *sent, uint64_t index, msgpack_zone *zone, msgpack_object *ret_argument)

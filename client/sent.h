@@ -15,7 +15,8 @@ struct sent_block {
     struct blob *blob; /* a reference; NULL once all its jobs were delivered */
     uint64_t first;
     uint32_t count, undelivered;
-    uint64_t cursor; /* the job whose argument starts at `offset` */
+    uint64_t asked_ns, sent_ns; /* when the first of them was asked for, and when they were sent */
+    uint64_t cursor;            /* the job whose argument starts at `offset` */
     size_t offset;
 };
 
@@ -25,8 +26,12 @@ struct sent {
     size_t bytes; /* of all blobs held */
 };
 
-/* Remembers a block of arguments; takes a reference. Blocks come in order. 0 or MUSTER_ENOMEM. */
-int sent_add(struct sent *sent, struct blob *blob, uint64_t first, uint32_t count);
+/* Remembers a block of arguments that is sent now; takes a reference. Blocks come in order. 0 or
+ * MUSTER_ENOMEM. */
+int sent_add(struct sent *sent, struct blob *blob, uint64_t first, uint32_t count, uint64_t asked_ns);
+
+/* The block of a job that was not delivered yet, until the next call; NULL when there is none. */
+const struct sent_block *sent_find(struct sent *sent, uint64_t index);
 
 /* The argument of a job that was not delivered yet, its containers in `zone`, its strings in
  * the block. 0, MUSTER_ENOTFOUND or MUSTER_ENOMEM. */
