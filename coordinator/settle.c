@@ -237,7 +237,8 @@ static void count_report(struct batch *batch, struct worker *worker, const struc
     account(&batch->totals.process_cpu_ns, &worker->process_cpu_ns, result->process_cpu_ns);
     account(&batch->totals.voluntary, &worker->voluntary, result->process_voluntary);
     account(&batch->totals.involuntary, &worker->involuntary, result->process_involuntary);
-    pacing_report_waits(&batch->pacing, outcome->count, outcome->execute_ns, outcome->cpu_ns);
+    pacing_report_waits(&batch->pacing, outcome->count,
+                        outcome->decode_ns + outcome->execute_ns + outcome->encode_ns, outcome->cpu_ns);
     if (outcome->count > 0)
         batch_note_results(batch, outcome->count, message->payload.size);
 }

@@ -256,7 +256,7 @@ static int call_function(struct runner *runner, struct fiber *fiber, const msgpa
     outcome->code = call_run(&runner->call, runner->lot->function, argument, ret_value);
     stop_touching(x);
     now_ns = clock_now_ns();
-    outcome->wall_ns = now_ns - outcome->began_ns;
+    outcome->execute_ns = now_ns - outcome->began_ns - outcome->decode_ns;
     outcome->held_ns = runner->held_ns + (now_ns - runner->since_ns);
     outcome->cpu_ns = timings ? fiber_cpu_ns(fiber) - began_cpu_ns : 0;
     if (outcome->code == MUSTER_ECANCELLED)
@@ -279,6 +279,7 @@ static int run_job(struct runner *runner, struct fiber *fiber)
         chunk->timeout_ms ? clock_after(outcome.began_ns, chunk->timeout_ms * CLOCK_NS_PER_MS) : CLOCK_NEVER;
     take_thread(runner, outcome.began_ns);
     outcome.code = take_argument(runner, &argument);
+    outcome.decode_ns = clock_now_ns() - outcome.began_ns;
     if (outcome.code != 0) {
         text = muster_error_name(outcome.code);
     } else if (!runner->lot->function) {
@@ -302,7 +303,7 @@ static int run_job(struct runner *runner, struct fiber *fiber)
 static int report_nothing(struct concurrent *x, const struct lot *lot)
 {
     const struct proto_chunk *chunk = lot->assignment->chunk;
-    int result = report_begin(&x->ended.report, chunk, chunk->first, clock_now_ns());
+    int result = report_begin(&x->ended.report, lot->assignment, chunk->first, clock_now_ns());
 
     return result == 0 ? report_post(&x->ended.report, chunk, true, x->link) : result;
 }

@@ -48,6 +48,12 @@ static int set_failure(struct ended *ended, struct outcome *outcome, int code, c
     return 0;
 }
 
+/* When its function had returned. */
+static uint64_t end_of(const struct outcome *outcome)
+{
+    return outcome->began_ns + outcome->decode_ns + outcome->execute_ns;
+}
+
 int ended_add(struct ended *ended, const struct outcome *outcome, const msgpack_object *value,
               const char *text)
 {
@@ -67,10 +73,14 @@ int ended_add(struct ended *ended, const struct outcome *outcome, const msgpack_
     added = &ended->list[ended->count];
     *added = *outcome;
     added->offset = ended->values.size;
+    added->encode_ns = 0;
     if (outcome->code != 0) {
         code = set_failure(ended, added, outcome->code, text);
     } else {
+        uint64_t began_ns = clock_now_ns();
+
         code = value_pack(value, &ended->values, &error);
+        added->encode_ns = clock_now_ns() - began_ns;
         added->size = ended->values.size - added->offset;
         if (code != 0) /* a job whose value there is no memory for fails alone */
             code = set_failure(ended, added, code, error.text);
@@ -79,7 +89,7 @@ int ended_add(struct ended *ended, const struct outcome *outcome, const msgpack_
         return code;
     ended->held_ns += outcome->held_ns;
     if (ended->count++ == 0)
-        ended->oldest_ns = outcome->began_ns + outcome->wall_ns;
+        ended->oldest_ns = end_of(outcome);
     return 0;
 }
 
@@ -144,13 +154,16 @@ static int put(struct ended *ended, const struct proto_chunk *chunk, const struc
     struct proto_text text;
 
     if (chunk->timings) {
-        timing[0] = outcome->wall_ns ? outcome->began_ns - report->outcome.began_ns : 0;
-        timing[1] = timing[3] = 0; /* decoding and encoding are in the middle one */
-        timing[2] = outcome->wall_ns;
+        timing[0] = outcome->execute_ns ? outcome->began_ns - report->outcome.began_ns : 0;
+        timing[1] = outcome->decode_ns;
+        timing[2] = outcome->execute_ns;
+        timing[3] = outcome->encode_ns;
         timing[4] = outcome->cpu_ns;
     }
     report->outcome.count++;
-    report->outcome.execute_ns += outcome->wall_ns;
+    report->outcome.decode_ns += outcome->decode_ns;
+    report->outcome.execute_ns += outcome->execute_ns;
+    report->outcome.encode_ns += outcome->encode_ns;
     report->outcome.cpu_ns +=
         outcome->cpu_ns ? outcome->cpu_ns : (uint64_t)(share * (double)outcome->held_ns);
     if (outcome->code != 0)
@@ -185,7 +198,9 @@ int ended_report(struct ended *ended, struct link *link)
         const struct proto_chunk *chunk = lot->assignment->chunk;
         size_t count = count_neighbours(run, end);
 
-        result = report_begin(&ended->report, chunk, chunk->first + run->place, earliest(run, count));
+        result =
+            report_begin(&ended->report, lot->assignment, chunk->first + run->place, earliest(run, count));
+        ended->report.outcome.split = true;
         for (size_t i = 0; i < count && result == 0; i++)
             result = put(ended, chunk, &run[i], share);
         run += count;

@@ -35,9 +35,10 @@ struct outcome {
     int code;               /* 0: a value */
     struct proto_text text; /* of `code` */
     size_t offset, size;    /* of its value */
-    uint64_t began_ns, wall_ns;
-    uint64_t held_ns; /* of that it had the thread */
-    uint64_t cpu_ns;  /* 0: not measured; its share of what the thread used is reported */
+    uint64_t began_ns, decode_ns, execute_ns;
+    uint64_t encode_ns; /* set by ended_add */
+    uint64_t held_ns;   /* of that it had the thread */
+    uint64_t cpu_ns;    /* 0: not measured; its share of what the thread used is reported */
 };
 
 struct ended {

@@ -3,9 +3,10 @@
  * The executor of chunks. See execute.h.
  *
  * The hot path is a job of some ten nanoseconds: it reads no clock, allocates nothing, and
- * writes two words of the flight recorder. Clocks are read around each job only where jobs
- * are long enough (TIMED_JOB_NS) that this costs under 1% of them, or when the batch asks;
- * elsewhere once in a while, when the link's thread says that time has passed.
+ * writes two words of the flight recorder. A clock is read behind each job (TIMED_JOB_NS), and
+ * behind each part of it (SPLIT_JOB_NS), only where jobs are so long that this costs under 1%
+ * of them, or when the batch asks; elsewhere once in a while, when the link's thread says that
+ * time has passed.
  *
  * Results that were gathered do not wait for a long job: while the function runs, the link's
  * thread may take them (executor_flush). The hot path pays two plain stores and a load for
@@ -24,11 +25,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A clock reading takes about 25 ns. */
+/* A clock reading takes about 25 ns; one a job, and three. */
 static const uint64_t TIMED_JOB_NS = 2500;
+static const uint64_t SPLIT_JOB_NS = 7500;
 
 /* Results of long jobs are not held back longer than this. */
 static const uint64_t REPORT_NS = 50 * CLOCK_NS_PER_MS;
+
+/* Where clocks are read. */
+enum timing { TIMING_CHUNKS, TIMING_JOBS, TIMING_PARTS };
+
+/* When a job had its argument, and its function had returned; 0: it was not called. */
+struct parts {
+    uint64_t decoded_ns, executed_ns;
+};
 
 struct executor {
     const struct registry *registry;
@@ -37,6 +47,8 @@ struct executor {
     msgpack_zone zone; /* of one call */
     struct report report;
     uint64_t began_ns, began_cpu_ns; /* what the report covers */
+    uint64_t job_cpu_ns;             /* of the thread when the job that runs began, if it is measured */
+    enum timing timing;              /* of the chunk that is being run */
     struct assignment *assignment;   /* that is being run */
     atomic_bool calling;             /* the function runs, and does not touch the report */
     atomic_bool flushing;            /* the report is not to be touched until `mutex` is free */
@@ -87,16 +99,28 @@ void executor_destroy(struct executor *executor)
 }
 
 /* Starts a new report with the job `first`. */
-static int begin_report(struct executor *x, const struct proto_chunk *chunk, uint64_t first, uint64_t now_ns)
+static int begin_report(struct executor *x, const struct assignment *assignment, uint64_t first,
+                        uint64_t now_ns)
 {
+    int result = report_begin(&x->report, assignment, first, now_ns);
+
     x->began_ns = now_ns;
-    x->began_cpu_ns = clock_thread_cpu_ns();
-    return report_begin(&x->report, chunk, first, now_ns);
+    x->began_cpu_ns = x->job_cpu_ns = clock_thread_cpu_ns();
+    x->report.outcome.split = x->timing == TIMING_PARTS;
+    return result;
+}
+
+/* What was neither decoding nor encoding was executing. */
+static void note_executed(struct executor *x, uint64_t until_ns)
+{
+    struct proto_outcome *outcome = &x->report.outcome;
+
+    outcome->execute_ns = until_ns - x->began_ns - outcome->decode_ns - outcome->encode_ns;
 }
 
 static int send_report(struct executor *x, const struct proto_chunk *chunk, bool final, uint64_t now_ns)
 {
-    x->report.outcome.execute_ns = now_ns - x->began_ns;
+    note_executed(x, now_ns);
     x->report.outcome.cpu_ns = clock_thread_cpu_ns() - x->began_cpu_ns;
     return report_post(&x->report, chunk, final, x->link);
 }
@@ -114,13 +138,13 @@ void executor_flush(struct executor *executor, uint64_t began_ns)
     atomic_store(&executor->flushing, true);
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     if (atomic_load(&executor->calling) && outcome->count > 0) {
+        if (executor->timing != TIMING_CHUNKS)
+            began_ns = atomic_load_explicit(&executor->flight->since_ns, memory_order_relaxed);
         began_ns = began_ns > executor->began_ns ? began_ns : executor->began_ns;
-        outcome->execute_ns = began_ns - executor->began_ns;
+        note_executed(executor, began_ns);
         outcome->cpu_ns = 0; /* told with the next report */
         executor->lost = report_post(report, executor->assignment->chunk, false, executor->link) != 0;
-        *outcome = (struct proto_outcome){
-            .first = outcome->first + outcome->count, .attempt = outcome->attempt, .began_ns = began_ns};
-        msgpack_zone_clear(&report->texts);
+        report_go_on(report, began_ns);
         executor->began_ns = began_ns;
     }
     atomic_store(&executor->flushing, false);
@@ -196,14 +220,16 @@ static int next_argument(struct executor *x, const struct assignment *assignment
     return 0;
 }
 
-/* Runs the function and notes what it returned. */
-static int call_function(struct executor *x, const muster_function *function, struct call *call,
-                         uint64_t index, const msgpack_object *argument)
+/* Runs the function and notes what it returned. `parts` may be NULL. */
+static inline int call_function(struct executor *x, const muster_function *function, struct call *call,
+                                uint64_t index, const msgpack_object *argument, struct parts *parts)
 {
     struct muster_error error;
     msgpack_object result;
     int code = call_flushable(x, call, function, argument, &result);
 
+    if (parts)
+        parts->executed_ns = clock_now_ns();
     if (x->lost)
         return MUSTER_ENOMEM;
     if (code != 0)
@@ -213,9 +239,11 @@ static int call_function(struct executor *x, const muster_function *function, st
 }
 
 /* One job: its argument is made, its function run, its outcome noted. What the function left
- * behind may crash the worker only when it is encoded or freed, so the job ends after that. */
-static int run_job(struct executor *x, struct assignment *assignment, const muster_function *function,
-                   struct call *call, uint64_t place, size_t *offset)
+ * behind may crash the worker only when it is encoded or freed, so the job ends after that. Inline,
+ * so that the hot path, which has no `parts`, does not look for them. */
+static inline __attribute__((always_inline)) int run_job(struct executor *x, struct assignment *assignment,
+                                                         const muster_function *function, struct call *call,
+                                                         uint64_t place, size_t *offset, struct parts *parts)
 {
     uint64_t index = assignment->chunk->first + place;
     msgpack_object argument;
@@ -223,8 +251,10 @@ static int run_job(struct executor *x, struct assignment *assignment, const must
 
     flight_begin_job(x->flight, index);
     code = next_argument(x, assignment, place, offset, &argument);
+    if (parts)
+        parts->decoded_ns = clock_now_ns();
     if (code == 0)
-        code = call_function(x, function, call, index, &argument);
+        code = call_function(x, function, call, index, &argument, parts);
     else
         code = note_failure(x, index, code, muster_error_name(code));
     x->report.outcome.count++;
@@ -233,30 +263,73 @@ static int run_job(struct executor *x, struct assignment *assignment, const must
     return code;
 }
 
-/* As run_job, with clocks around it. *now_ns moves on. */
-static int run_timed(struct executor *x, struct assignment *assignment, const muster_function *function,
-                     struct call *call, uint64_t place, size_t *offset, uint64_t *now_ns)
+/* What the flight recorder says of a job that is timed. */
+static void note_start(struct executor *x, uint64_t began_ns)
 {
-    const struct proto_chunk *chunk = assignment->chunk;
-    uint64_t began_ns = *now_ns, began_cpu_ns = chunk->timings ? clock_thread_cpu_ns() : 0;
-    int result;
-
     atomic_store_explicit(&x->flight->since_ns, began_ns, memory_order_relaxed);
     atomic_store_explicit(&x->flight->progress, 0, memory_order_relaxed);
-    result = run_job(x, assignment, function, call, place, offset);
-    *now_ns = clock_now_ns();
-    if (chunk->timings) {
-        struct proto_outcome *outcome = &x->report.outcome;
-        uint64_t *timing = &x->report.timings[PROTO_TIMINGS * (size_t)(outcome->count - 1)];
+}
 
-        if (outcome->count == 1)
-            outcome->began_ns = began_ns; /* executor_flush may have moved it on */
-        timing[0] = began_ns - outcome->began_ns;
-        timing[1] = timing[3] = 0; /* decoding and encoding are in the middle one */
-        timing[2] = *now_ns - began_ns;
-        timing[4] = clock_thread_cpu_ns() - began_cpu_ns;
-    }
+/* Adds a job that has ended to the times of its report; `timing` is its own, or NULL. */
+static void note_parts(struct executor *x, uint64_t began_ns, const struct parts *parts, uint64_t ended_ns,
+                       uint64_t *timing)
+{
+    uint64_t executed_ns = parts->executed_ns ? parts->executed_ns : parts->decoded_ns, cpu_ns;
+    struct proto_outcome *outcome = &x->report.outcome;
+
+    outcome->decode_ns += parts->decoded_ns - began_ns;
+    outcome->encode_ns += ended_ns - executed_ns;
+    if (!timing)
+        return;
+    cpu_ns = clock_thread_cpu_ns();
+    timing[0] = began_ns - outcome->began_ns;
+    timing[1] = parts->decoded_ns - began_ns;
+    timing[2] = executed_ns - parts->decoded_ns;
+    timing[3] = ended_ns - executed_ns;
+    timing[4] = cpu_ns - x->job_cpu_ns;
+    x->job_cpu_ns = cpu_ns;
+}
+
+/* As run_job, with a clock behind each of its parts. *now_ns moves on. */
+static int run_split(struct executor *x, struct assignment *assignment, const muster_function *function,
+                     struct call *call, uint64_t place, size_t *offset, uint64_t *now_ns)
+{
+    uint64_t began_ns = *now_ns, *timing = NULL;
+    struct parts parts = {0};
+    int result;
+
+    note_start(x, began_ns);
+    result = run_job(x, assignment, function, call, place, offset, &parts);
+    *now_ns = clock_now_ns();
+    if (assignment->chunk->timings)
+        timing = &x->report.timings[PROTO_TIMINGS * (size_t)(x->report.outcome.count - 1)];
+    note_parts(x, began_ns, &parts, *now_ns, timing);
+    if (timing)
+        *now_ns = clock_now_ns(); /* reading the CPU time is nobody's */
     return result;
+}
+
+/* As run_job, as the chunk is timed. *now_ns moves on where clocks are read. */
+static int run_next(struct executor *x, struct assignment *assignment, const muster_function *function,
+                    struct call *call, uint64_t place, size_t *offset, uint64_t *now_ns)
+{
+    int result;
+
+    if (x->timing == TIMING_CHUNKS)
+        return run_job(x, assignment, function, call, place, offset, NULL);
+    if (x->timing == TIMING_PARTS)
+        return run_split(x, assignment, function, call, place, offset, now_ns);
+    note_start(x, *now_ns);
+    result = run_job(x, assignment, function, call, place, offset, NULL);
+    *now_ns = clock_now_ns();
+    return result;
+}
+
+static enum timing choose_timing(const struct executor *x, const struct proto_chunk *chunk)
+{
+    if (chunk->timings || x->job_ns >= SPLIT_JOB_NS)
+        return TIMING_PARTS;
+    return chunk->timeout_ms || x->job_ns >= TIMED_JOB_NS ? TIMING_JOBS : TIMING_CHUNKS;
 }
 
 /* As the link asked: jobs that are not timed may have become slow ones. */
@@ -264,6 +337,14 @@ static uint64_t look_at_clock(struct assignment *assignment)
 {
     atomic_fetch_and_explicit(&assignment->asked, ~(unsigned)ASSIGNMENT_LOOK, memory_order_relaxed);
     return clock_now_ns();
+}
+
+/* The next job does not start. */
+static void clear_timing(struct executor *x, const struct proto_chunk *chunk)
+{
+    if (chunk->timings)
+        memset(&x->report.timings[PROTO_TIMINGS * (size_t)x->report.outcome.count], 0,
+               PROTO_TIMINGS * sizeof *x->report.timings);
 }
 
 /* A job that was cancelled by itself does not start. */
@@ -274,9 +355,7 @@ static int skip_job(struct executor *x, const struct assignment *assignment, uin
     int result = next_argument(x, assignment, place, offset, &argument);
 
     msgpack_zone_clear(&x->zone);
-    if (assignment->chunk->timings)
-        memset(&x->report.timings[PROTO_TIMINGS * (size_t)x->report.outcome.count], 0,
-               PROTO_TIMINGS * sizeof *x->report.timings);
+    clear_timing(x, assignment->chunk);
     x->report.outcome.count++;
     return result == 0 ? note_failure(x, index, MUSTER_ECANCELLED, muster_error_name(MUSTER_ECANCELLED))
                        : result;
@@ -285,16 +364,16 @@ static int skip_job(struct executor *x, const struct assignment *assignment, uin
 static int run_jobs(struct executor *x, struct assignment *assignment, const muster_function *function)
 {
     const struct proto_chunk *chunk = assignment->chunk;
-    bool timed = chunk->timings || chunk->timeout_ms || x->job_ns >= TIMED_JOB_NS;
     uint64_t now_ns = clock_now_ns(), began_ns = now_ns, place;
     size_t offset = 0;
     struct call call;
     int result;
 
     x->assignment = assignment;
+    x->timing = choose_timing(x, chunk);
     flight_begin_chunk(x->flight, chunk->chunk, chunk->attempt, now_ns);
     call_init(&call, &x->zone, &assignment->cancel, &x->flight->progress);
-    result = begin_report(x, chunk, chunk->first, now_ns);
+    result = begin_report(x, assignment, chunk->first, now_ns);
     for (place = 0; place < chunk->count && result == 0; place++) {
         unsigned asked = atomic_load_explicit(&assignment->asked, memory_order_relaxed);
 
@@ -305,14 +384,13 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
         if ((asked & ASSIGNMENT_SOME) && link_begin_some(x->link, assignment, chunk->first + place))
             result = skip_job(x, assignment, place, &offset);
         else
-            result = timed ? run_timed(x, assignment, function, &call, place, &offset, &now_ns)
-                           : run_job(x, assignment, function, &call, place, &offset);
+            result = run_next(x, assignment, function, &call, place, &offset, &now_ns);
         if (result != 0 || place + 1 == chunk->count || !report_due(x, now_ns))
             continue;
         now_ns = clock_now_ns();
         result = send_report(x, chunk, false, now_ns);
         if (result == 0)
-            result = begin_report(x, chunk, chunk->first + place + 1, now_ns);
+            result = begin_report(x, assignment, chunk->first + place + 1, now_ns);
     }
     now_ns = clock_now_ns();
     x->job_ns = place ? (now_ns - began_ns) / place : x->job_ns;
@@ -320,18 +398,22 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
 }
 
 /* A function that this worker lacks: all jobs of the chunk fail with the reason. */
-static int refuse(struct executor *x, const struct proto_chunk *chunk, const char *reason)
+static int refuse(struct executor *x, const struct assignment *assignment, const char *reason)
 {
+    const struct proto_chunk *chunk = assignment->chunk;
     uint64_t now_ns = clock_now_ns();
-    int result = begin_report(x, chunk, chunk->first, now_ns);
+    int result;
 
+    x->timing = TIMING_CHUNKS;
+    result = begin_report(x, assignment, chunk->first, now_ns);
     for (uint32_t i = 0; i < chunk->count && result == 0; i++) {
         result = note_failure(x, chunk->first + i, MUSTER_ENOTFOUND, reason);
+        clear_timing(x, chunk);
         x->report.outcome.count++;
         if (result == 0 && i + 1 < chunk->count && report_due(x, now_ns)) {
             result = send_report(x, chunk, false, now_ns);
             if (result == 0)
-                result = begin_report(x, chunk, chunk->first + i + 1, now_ns);
+                result = begin_report(x, assignment, chunk->first + i + 1, now_ns);
         }
     }
     return result == 0 ? send_report(x, chunk, true, now_ns) : result;
@@ -343,6 +425,6 @@ int executor_run(struct executor *executor, struct assignment *assignment)
     const muster_function *function = registry_find(executor->registry, name->bytes, name->size);
 
     if (!function)
-        return refuse(executor, assignment->chunk, "this worker does not have the function");
+        return refuse(executor, assignment, "this worker does not have the function");
     return run_jobs(executor, assignment, function);
 }

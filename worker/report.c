@@ -27,10 +27,31 @@ void report_fini(struct report *report)
     msgpack_zone_destroy(&report->texts);
 }
 
-int report_begin(struct report *report, const struct proto_chunk *chunk, uint64_t first, uint64_t began_ns)
+/* Of the same chunk. */
+static void begin(struct report *report, uint64_t first, uint64_t began_ns)
 {
     msgpack_zone_clear(&report->texts);
-    report->outcome = (struct proto_outcome){.first = first, .attempt = chunk->attempt, .began_ns = began_ns};
+    report->outcome = (struct proto_outcome){.first = first,
+                                             .attempt = report->outcome.attempt,
+                                             .arrived_ns = report->outcome.arrived_ns,
+                                             .began_ns = began_ns,
+                                             .split = report->outcome.split};
+}
+
+void report_go_on(struct report *report, uint64_t began_ns)
+{
+    begin(report, report->outcome.first + report->outcome.count, began_ns);
+}
+
+int report_begin(struct report *report, const struct assignment *assignment, uint64_t first,
+                 uint64_t began_ns)
+{
+    const struct proto_chunk *chunk = assignment->chunk;
+
+    report->outcome.attempt = chunk->attempt;
+    report->outcome.arrived_ns = assignment->frame->received_ns;
+    report->outcome.split = false;
+    begin(report, first, began_ns);
     if (!report->values.data && report->values_bytes) {
         report->values.data = malloc(report->values_bytes);
         report->values.alloc = report->values.data ? report->values_bytes : 0;
@@ -77,6 +98,7 @@ int report_post(struct report *report, const struct proto_chunk *chunk, bool fin
         return MUSTER_ENOMEM;
     report->values_bytes = report->values.alloc;
     msgpack_sbuffer_init(&report->values);
+    report->outcome.reported_ns = clock_now_ns();
     report->outcome.failures = report->failures;
     report->outcome.timings = chunk->timings && report->outcome.count > 0 ? report->timings : NULL;
     getrusage(RUSAGE_SELF, &usage);

@@ -24,7 +24,11 @@ int report_init(struct report *report);
 void report_fini(struct report *report);
 
 /* Starts a new report, which begins with the job `first`. 0 or MUSTER_ENOMEM. */
-int report_begin(struct report *report, const struct proto_chunk *chunk, uint64_t first, uint64_t began_ns);
+int report_begin(struct report *report, const struct assignment *assignment, uint64_t first,
+                 uint64_t began_ns);
+
+/* So does this, in the middle of a chunk: behind the jobs that were posted last. */
+void report_go_on(struct report *report, uint64_t began_ns);
 
 /* Notes that the job `index` failed; the caller counts it. 0 or MUSTER_ENOMEM. */
 int report_failure(struct report *report, uint64_t index, int code, const char *text, size_t size);

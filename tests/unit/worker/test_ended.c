@@ -38,6 +38,8 @@ static void setup(void)
     for (unsigned i = 0; i < 2; i++) {
         frames[i].message.chunk = (struct proto_chunk){
             .batch = 7, .chunk = 70 + i, .first = 1 + 100 * i, .count = 10, .attempt = 1, .timings = true};
+        frames[i].received_ns = 9000;
+        assignments[i].frame = &frames[i];
         assignments[i].chunk = &frames[i].message.chunk;
         lots[i] = (struct lot){.assignment = &assignments[i], .started = 10, .running = 10};
     }
@@ -60,7 +62,8 @@ static void end(struct lot *lot, uint32_t place, int code)
                               .place = place,
                               .code = code,
                               .began_ns = 1000 * (uint64_t)(20 - place),
-                              .wall_ns = 500,
+                              .decode_ns = 100,
+                              .execute_ns = 400,
                               .held_ns = 50,
                               .cpu_ns = 40};
     msgpack_object value = {.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = place};
@@ -99,6 +102,7 @@ Test(ended, neighbours_are_reported_together_in_order_whatever_order_they_ended_
     static const uint32_t places[] = {4, 2, 9, 3, 0};
     struct wire_frame *frame;
     msgpack_object value;
+    uint64_t encode_ns = 0;
     msgpack_zone zone;
     size_t offset = 0;
 
@@ -116,9 +120,14 @@ Test(ended, neighbours_are_reported_together_in_order_whatever_order_they_ended_
                      0);
         cr_assert_eq(value.via.u64, place, "the value of another");
         cr_assert_eq(frame->message.result.outcome.began_ns + timing[0], 1000 * (uint64_t)(20 - place));
-        cr_assert(timing[2] == 500 && timing[4] == 40);
+        cr_assert(timing[1] == 100 && timing[2] == 400 && timing[3] < CLOCK_NS_PER_S && timing[4] == 40);
+        encode_ns += timing[3];
     }
-    cr_assert_eq(frame->message.result.outcome.execute_ns, 1500);
+    cr_assert(frame->message.result.outcome.split);
+    cr_assert_eq(frame->message.result.outcome.arrived_ns, 9000);
+    cr_assert_eq(frame->message.result.outcome.decode_ns, 300);
+    cr_assert_eq(frame->message.result.outcome.execute_ns, 1200);
+    cr_assert_eq(frame->message.result.outcome.encode_ns, encode_ns);
     wire_frame_destroy(frame);
     wire_frame_destroy(expect(70, 10, 1, false));
     expect_nothing_more();

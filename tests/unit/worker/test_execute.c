@@ -147,7 +147,8 @@ static struct assignment *receive_chunk(const char *function, uint64_t first, ui
                                                       .attempt = 1,
                                                       .kind = payload.blob ? PROTO_LIST : PROTO_RANGE,
                                                       .argument = argument},
-                                            .payload = payload}};
+                                            .payload = payload},
+                                .received_ns = clock_now_ns()};
     memset(&held, 0, sizeof held);
     held.frame = &frame;
     held.chunk = &frame.message.chunk;
@@ -309,10 +310,10 @@ Test(execute, large_results_are_reported_in_parts_without_gaps)
     cr_assert_geq(parts, 3);
 }
 
-Test(execute, start_and_durations_of_every_job_are_measured_when_asked)
+Test(execute, start_and_parts_of_every_job_are_measured_when_asked)
 {
     struct assignment *assignment = receive_chunk("noop", 1, 5, 1, (struct slice){0});
-    uint64_t before_ns = clock_now_ns();
+    uint64_t before_ns = clock_now_ns(), decode_ns = 0, execute_ns = 0, encode_ns = 0;
     const struct proto_outcome *outcome;
     struct wire_frame *frame;
 
@@ -321,19 +322,68 @@ Test(execute, start_and_durations_of_every_job_are_measured_when_asked)
     frame = next_result();
     outcome = &frame->message.result.outcome;
     cr_assert_not_null(outcome->timings);
+    cr_assert(outcome->split);
+    cr_assert_gt(outcome->arrived_ns, 0);
+    cr_assert_leq(outcome->arrived_ns, before_ns);
     cr_assert_geq(outcome->began_ns, before_ns);
     cr_assert_eq(outcome->timings[0], 0);
     for (unsigned i = 0; i < 5; i++) {
         const uint64_t *timing = &outcome->timings[PROTO_TIMINGS * i];
         uint64_t end_ns = timing[0] + timing[1] + timing[2] + timing[3];
 
-        cr_assert_gt(timing[2], 0);
-        cr_assert_leq(outcome->began_ns + end_ns, clock_now_ns());
+        cr_assert_gt(timing[1] + timing[2] + timing[3], 0);
+        cr_assert_leq(outcome->began_ns + end_ns, outcome->reported_ns);
         if (i < 4)
             cr_assert_leq(end_ns, timing[PROTO_TIMINGS], "job %u began before the end of the one before",
                           i + 1);
+        decode_ns += timing[1];
+        execute_ns += timing[2];
+        encode_ns += timing[3];
     }
+    cr_assert_eq(decode_ns, outcome->decode_ns);
+    cr_assert_leq(execute_ns, outcome->execute_ns, "what is left over was not executing");
+    cr_assert_eq(encode_ns, outcome->encode_ns);
+    cr_assert_leq(outcome->reported_ns, clock_now_ns());
     wire_frame_destroy(frame);
+}
+
+/* From its beginning to its end, nothing of a report's time is left out. */
+static void check_split(const struct proto_outcome *outcome, bool split)
+{
+    cr_assert_eq(outcome->split, split);
+    cr_assert_eq(outcome->decode_ns > 0, split);
+    cr_assert_eq(outcome->encode_ns > 0, split);
+    cr_assert_gt(outcome->execute_ns, 0);
+    cr_assert_leq(outcome->began_ns + outcome->decode_ns + outcome->execute_ns + outcome->encode_ns,
+                  outcome->reported_ns);
+}
+
+Test(execute, clock_is_not_read_around_the_parts_of_jobs_that_take_less_than_that_would_be_worth)
+{
+    static const bool split[] = {true, false, false}; /* of the first one nothing is known */
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct wire_frame *frame;
+
+        cr_assert_eq(executor_run(executor, receive_chunk("noop", 1, 10000, 1, (struct slice){0})), 0);
+        frame = next_result();
+        check_split(&frame->message.result.outcome, split[i]);
+        wire_frame_destroy(frame);
+    }
+}
+
+Test(execute, long_jobs_are_split_though_nobody_asked_for_timings)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct wire_frame *frame;
+
+        cr_assert_eq(executor_run(executor, receive_chunk("test.slow", 1, 1, 1, (struct slice){0})), 0);
+        frame = next_result();
+        cr_assert_null(frame->message.result.outcome.timings);
+        check_split(&frame->message.result.outcome, true);
+        cr_assert_geq(frame->message.result.outcome.execute_ns, 60 * CLOCK_NS_PER_MS);
+        wire_frame_destroy(frame);
+    }
 }
 
 Test(execute, slow_jobs_behind_a_chunk_of_fast_ones_are_reported_as_they_end)
