@@ -143,12 +143,33 @@ static int write_name(const char *name, msgpack_sbuffer *buffer)
 }
 
 /* Nanoseconds as microseconds: 1234.567. */
-static int write_us(const char *name, uint64_t ns, msgpack_sbuffer *buffer)
+static int write_duration(uint64_t ns, msgpack_sbuffer *buffer)
 {
     char text[48];
     int size = snprintf(text, sizeof text, "%" PRIu64 ".%03u", ns / 1000, (unsigned)(ns % 1000));
 
-    return write_name(name, buffer) || json_write_raw(text, (size_t)size, buffer) ? MUSTER_ENOMEM : 0;
+    return json_write_raw(text, (size_t)size, buffer);
+}
+
+static int write_us(const char *name, uint64_t ns, msgpack_sbuffer *buffer)
+{
+    return write_name(name, buffer) || write_duration(ns, buffer) ? MUSTER_ENOMEM : 0;
+}
+
+/* ,"receipt":{"total_us":2.345,"encode_us":1.234,...}: a job is never idle. */
+static int write_receipt(const struct muster_receipt *receipt, msgpack_sbuffer *buffer)
+{
+    static const char opening[] = "{\"total_us\":";
+    int code = write_name("receipt", buffer) || json_write_raw(opening, sizeof opening - 1, buffer) ||
+               write_duration(receipt->total_ns, buffer);
+
+    for (int phase = 0; phase < MUSTER_PHASE_IDLE && !code; phase++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "%s_us", muster_phase_name((enum muster_phase)phase));
+        code = write_us(name, receipt->phase_ns[phase], buffer);
+    }
+    return code || json_write_raw("}", 1, buffer) ? MUSTER_ENOMEM : 0;
 }
 
 static int write_count(const char *name, uint64_t count, msgpack_sbuffer *buffer)
@@ -184,6 +205,8 @@ static int write_object(const struct muster_result *result, msgpack_sbuffer *buf
         (write_count("attempts", result->attempts, buffer) || write_count("worker", result->worker, buffer) ||
          write_us("wall_us", result->wall_ns, buffer) || write_us("cpu_us", result->cpu_ns, buffer)))
         code = MUSTER_ENOMEM;
+    if (!code && result->receipt)
+        code = write_receipt(result->receipt, buffer);
     return code ? code : json_write_raw("}\n", 2, buffer);
 }
 

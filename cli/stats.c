@@ -42,18 +42,33 @@ static json_int_t count(uint64_t number)
     return (json_int_t)number;
 }
 
+/* The phases of the workers' time in seconds, and what they add up to; NULL when out of memory. */
+static json_t *receipt(const struct muster_summary *s)
+{
+    json_t *phases =
+        json_pack("{s:f, s:b}", "total_s", seconds(s->receipt.total_ns), "split", s->receipt.split);
+    char name[32];
+
+    for (int phase = 0; phase < MUSTER_PHASES && phases; phase++) {
+        snprintf(name, sizeof name, "%s_s", muster_phase_name((enum muster_phase)phase));
+        json_object_set_new(phases, name, json_real(seconds(s->receipt.phase_ns[phase])));
+    }
+    if (phases)
+        json_object_set_new(phases, "execute_cpu_s", json_real(seconds(s->execute_cpu_ns)));
+    return phases;
+}
+
 static json_t *document(enum muster_model model, const struct muster_summary *s)
 {
     double wall_s = seconds(s->wall_ns);
 
-    return json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:{s:f, s:f}}", "model",
-        muster_model_name(model), "workers", count(s->workers), "jobs", count(s->jobs), "ok",
-        count(s->succeeded), "failed", count(s->failed), "cancelled", count(s->cancelled), "retried",
-        count(s->retried), "crashes", count(s->crashes), "chunks", count(s->chunks), "wall_s", wall_s,
-        "cpu_s", seconds(s->cpu_ns), "jobs_per_s", s->wall_ns ? (double)s->jobs / wall_s : 0.0, "execute_s",
-        seconds(s->execute_ns), "bytes_in", count(s->bytes_in), "bytes_out", count(s->bytes_out), "receipt",
-        "execute_s", seconds(s->execute_ns), "execute_cpu_s", seconds(s->execute_cpu_ns));
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:o}",
+                     "model", muster_model_name(model), "workers", count(s->workers), "jobs", count(s->jobs),
+                     "ok", count(s->succeeded), "failed", count(s->failed), "cancelled", count(s->cancelled),
+                     "retried", count(s->retried), "crashes", count(s->crashes), "chunks", count(s->chunks),
+                     "wall_s", wall_s, "cpu_s", seconds(s->cpu_ns), "jobs_per_s",
+                     s->wall_ns ? (double)s->jobs / wall_s : 0.0, "execute_s", seconds(s->execute_ns),
+                     "bytes_in", count(s->bytes_in), "bytes_out", count(s->bytes_out), "receipt", receipt(s));
 }
 
 /* What an earlier run left goes; pipes and terminals have nothing to cut. */

@@ -64,9 +64,10 @@ class Output(harness.Case):
         good, bad = map(json.loads, result.out.splitlines())
         self.assertEqual((good["job"], good["argument"], good["result"], good["attempts"]), ("1.1", 7, True, 1))
         self.assertEqual((bad["job"], bad["argument"], bad["error_kind"]), ("1.2", "x", "failed"))
-        self.assertEqual(set(good), {"job", "argument", "result", "attempts", "worker", "wall_us", "cpu_us"})
+        self.assertEqual(set(good), {"job", "argument", "result", "attempts", "worker", "wall_us", "cpu_us",
+                                     "receipt"})
         self.assertEqual(set(bad), {"job", "argument", "error", "error_kind", "attempts", "worker", "wall_us",
-                                    "cpu_us"})
+                                    "cpu_us", "receipt"})
 
     def test_unordered_loses_nothing(self):
         result = self.muster("map", "echo", "--unordered", "--chunk", "7", ":::", "1..1000")

@@ -30,6 +30,8 @@ static const struct muster_result good = {.index = 7,
                                           .worker = 2,
                                           .wall_ns = 1234567,
                                           .cpu_ns = 89};
+static const struct muster_receipt receipt = {
+    .phase_ns = {1, 20, 300, 4000, 50000, 600000, 7, 8000, 90, 1000}, .total_ns = 663418};
 static const struct muster_result bad = {.index = 8,
                                          .argument = &number,
                                          .code = MUSTER_ETIMEOUT,
@@ -61,6 +63,20 @@ Test(output, json_says_all_of_success_and_failure)
            "\"cpu_us\":0.089}\n"
            "{\"job\":\"1.8\",\"argument\":42,\"error\":\"took \\\"long\\\"\",\"error_kind\":\"timeout\","
            "\"attempts\":3,\"worker\":1,\"wall_us\":0.000,\"cpu_us\":0.000}\n");
+}
+
+Test(output, json_says_where_the_time_of_a_timed_job_went)
+{
+    struct muster_result timed = good;
+
+    timed.receipt = &receipt;
+    output_init(&output, -1, "nowhere", OUTPUT_JSON);
+    cr_assert_eq(output_result(&output, &timed, &error), 0);
+    expect("{\"job\":\"1.7\",\"argument\":42,\"result\":42,\"attempts\":1,\"worker\":2,\"wall_us\":1234.567,"
+           "\"cpu_us\":0.089,\"receipt\":{\"total_us\":663.418,\"encode_us\":0.001,\"queued_us\":0.020,"
+           "\"send_us\":0.300,\"wait_us\":4.000,\"decode_us\":50.000,\"execute_us\":600.000,"
+           "\"encode_result_us\":0.007,\"return_us\":8.000,\"decode_result_us\":0.090,"
+           "\"commit_us\":1.000}}\n");
 }
 
 Test(output, none_writes_nothing)

@@ -16,19 +16,25 @@ static struct stats stats;
 static struct muster_error error;
 static char folder[] = "/tmp/muster-stats-XXXXXX", path[64];
 
-static const struct muster_summary summary = {.jobs = 10,
-                                              .succeeded = 8,
-                                              .failed = 2,
-                                              .retried = 3,
-                                              .crashes = 1,
-                                              .chunks = 4,
-                                              .bytes_in = 100,
-                                              .bytes_out = 200,
-                                              .wall_ns = 2000000000,
-                                              .cpu_ns = 3500000000,
-                                              .execute_ns = 3000000000,
-                                              .execute_cpu_ns = 2900000000,
-                                              .workers = 2};
+static const struct muster_summary summary = {
+    .jobs = 10,
+    .succeeded = 8,
+    .failed = 2,
+    .retried = 3,
+    .crashes = 1,
+    .chunks = 4,
+    .bytes_in = 100,
+    .bytes_out = 200,
+    .wall_ns = 2000000000,
+    .cpu_ns = 3500000000,
+    .execute_ns = 3000000000,
+    .execute_cpu_ns = 2900000000,
+    .receipt = {.phase_ns = {[MUSTER_PHASE_EXECUTE] = 3000000000,
+                             [MUSTER_PHASE_ENCODE_RESULT] = 250000000,
+                             [MUSTER_PHASE_IDLE] = 750000000},
+                .total_ns = 4000000000,
+                .split = true},
+    .workers = 2};
 
 static void set_up(void)
 {
@@ -73,6 +79,11 @@ static void expect_file(void)
     receipt = json_object_get(object, "receipt");
     expect_number(receipt, "execute_s", 3);
     expect_number(receipt, "execute_cpu_s", 2.9);
+    expect_number(receipt, "encode_result_s", 0.25);
+    expect_number(receipt, "idle_s", 0.75);
+    expect_number(receipt, "queued_s", 0);
+    expect_number(receipt, "total_s", 4);
+    cr_assert(json_is_true(json_object_get(receipt, "split")));
     json_decref(object);
 }
 
