@@ -13,6 +13,11 @@
 #include <string.h>
 #include <utlist.h>
 
+/* A job that was taken back so often has a chunk of its own: its worker begins it, and cannot give it
+ * back. A chunk of the most jobs has been halved to single ones by then. */
+enum { RECALLS_MAX = 16 };
+_Static_assert(PROTO_CHUNK_JOBS_MAX >> RECALLS_MAX == 1, "a chunk is halved so often");
+
 struct batch *batch_create(uint64_t id, uint64_t now_ns, const char *client,
                            const struct proto_submit *submit, unsigned workers)
 {
@@ -134,6 +139,11 @@ void batch_note_results(struct batch *batch, uint32_t jobs, uint64_t bytes)
     batch->mean_result = batch->mean_result > 0 ? (batch->mean_result + mean) / 2 : mean;
 }
 
+bool batch_recalled(const struct batch *batch)
+{
+    return batch->requeued && batch->requeued->run.recalls > 0;
+}
+
 /* The bytes of `run`'s arguments, which start at or behind `offset` where job `from` starts. */
 static int find_arguments(const struct job_run *run, uint64_t from, size_t offset,
                           struct slice *ret_arguments)
@@ -172,6 +182,8 @@ static int take_requeued(struct batch *batch, uint32_t count, struct job_run *re
     struct job_run run = node->run;
     int result = 0;
 
+    if (run.recalls >= RECALLS_MAX)
+        take = 1;
     run.count = take;
     if (run.block)
         result = find_arguments(&run, run.block->first, 0, ret_arguments);
@@ -278,7 +290,8 @@ int batch_take(struct batch *batch, uint64_t now_ns, uint32_t count, struct job_
 static bool same_history(const struct job_run *before, const struct job_run *after)
 {
     return before->first + before->count == after->first && before->attempts == after->attempts &&
-           before->failures == after->failures && before->block == after->block &&
+           before->failures == after->failures && before->recalls == after->recalls &&
+           before->block == after->block &&
            before->crashes + after->crashes + before->orphaned + after->orphaned == 0;
 }
 

@@ -85,6 +85,9 @@ bool batch_ready(const struct batch *batch);
  * what is left of the window; at least 1. */
 uint32_t batch_room(const struct batch *batch);
 
+/* Whether the jobs that batch_take takes next were taken back from a worker. */
+bool batch_recalled(const struct batch *batch);
+
 /* `jobs` jobs, at least 1, have ended with so many bytes of results together. */
 void batch_note_results(struct batch *batch, uint32_t jobs, uint64_t bytes);
 

@@ -30,6 +30,7 @@ int core_create(const struct core_options *options, struct core **ret_core)
     if (!core)
         return MUSTER_ENOMEM;
     core->options = *options;
+    core->recall_ns = CLOCK_NEVER;
     core->workers = calloc(options->workers, sizeof *core->workers);
     if (!core->workers) {
         free(core);
@@ -158,6 +159,13 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
         welcome(core, client, outbox);
 }
 
+static void note_progress(uint64_t now_ns, struct worker *worker)
+{
+    worker->moved_ns = now_ns;
+    worker->asked_ns = 0;
+    worker->slow = false;
+}
+
 static void worker_message(struct core *core, uint64_t now_ns, struct worker *worker,
                            const struct proto_message *message, struct outbox *outbox)
 {
@@ -166,7 +174,12 @@ static void worker_message(struct core *core, uint64_t now_ns, struct worker *wo
     if (message->type == PROTO_HELLO)
         worker_hello(core, now_ns, worker, &message->hello, outbox);
     else if (message->type == PROTO_RESULT) {
+        if (message->result.outcome.count > 0)
+            note_progress(now_ns, worker);
         if (!settle_result(core, worker, message, outbox))
+            dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
+    } else if (message->type == PROTO_RETURNED) {
+        if (!settle_returned(worker, &message->returned, outbox))
             dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
     } else if (message->type != PROTO_PONG)
         dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
@@ -367,6 +380,8 @@ static void stranger_message(struct core *core, const char *peer, const struct p
         settle_late(core, &message->result);
         return;
     }
+    if (message->type == PROTO_RETURNED) /* likewise: its jobs were returned with it */
+        return;
     if (message->type == PROTO_HELLO && message->hello.version != PROTO_VERSION) {
         send_error(outbox, peer, 0, MUSTER_EVERSION, "this coordinator speaks another protocol version");
         return;
@@ -476,7 +491,7 @@ void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox)
 uint64_t core_deadline(const struct core *core)
 {
     const struct batch *batch;
-    uint64_t earliest = CLOCK_NEVER;
+    uint64_t earliest = core->recall_ns;
 
     for (unsigned i = 0; i < core->options.workers; i++) {
         uint64_t due = worker_deadline(core, &core->workers[i]);

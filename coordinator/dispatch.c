@@ -30,12 +30,21 @@ static uint64_t fill_places(const struct core *core, const struct batch *batch, 
     return jobs;
 }
 
+/* Whether the worker would begin the next jobs of the batch now. It matters for those that were taken
+ * back from another one, or from itself, because they had to wait there. */
+static bool takes_recalled(const struct batch *batch, const struct worker *worker)
+{
+    if (!batch_recalled(batch))
+        return true;
+    return worker->concurrency == 1 ? worker->holds == 0 : !worker->slow;
+}
+
 /* Jobs that the worker may be given in one chunk; 0: it has enough. */
 static uint32_t room_at(const struct core *core, const struct batch *batch, const struct worker *worker)
 {
     uint64_t jobs;
 
-    if (worker->state != WORKER_READY || worker->holds >= worker->credit)
+    if (worker->state != WORKER_READY || worker->holds >= worker->credit || !takes_recalled(batch, worker))
         return 0;
     if (worker->concurrency == 1) {
         uint32_t chunk = pacing_chunk(&batch->pacing, batch->queued, core->options.workers);
@@ -125,7 +134,7 @@ static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, stru
         return false;
     }
     if (worker->holds == 0) {
-        worker->heard_ns = now_ns;
+        worker->heard_ns = worker->moved_ns = now_ns;
         worker->pinged_ns = 0;
     }
     chunk = hold_add(worker, batch, ++core->last_chunk, &run);
@@ -171,7 +180,8 @@ static void spawn(struct core *core, uint64_t now_ns, struct worker *worker, str
     worker->process_cpu_ns = worker->voluntary = worker->involuntary = 0;
     worker->credit = worker->concurrency = 0;
     worker->heard_ns = now_ns;
-    worker->pinged_ns = 0;
+    worker->pinged_ns = worker->asked_ns = 0;
+    worker->slow = false;
     outbox_spawn(outbox, worker->slot, worker->name);
 }
 
@@ -199,6 +209,7 @@ void dispatch(struct core *core, uint64_t now_ns, struct outbox *outbox)
             progress |= assign(core, now_ns, batch, outbox);
     }
     staff(core, now_ns, outbox);
+    recall(core, now_ns, outbox);
 }
 
 void dispatch_doom(struct core *core, struct worker *worker, enum doom why, struct outbox *outbox)

@@ -13,12 +13,12 @@ enum { STATES = JOB_CANCELLED + 1, EVENTS = JOB_CANCEL + 1, NO = -1 };
 /* What each event makes of each state; NO: it cannot happen then. */
 static const signed char transitions[STATES][EVENTS] = {
     /* clang-format off */
-    /*                   ASSIGN        RETURN      ORPHAN      SUCCEED        RETRY       FAIL        CRASH       QUARANTINE  CANCEL */
-    [JOB_QUEUED]    = {  JOB_ASSIGNED, NO,         NO,         NO,            NO,         NO,         NO,         NO,         JOB_CANCELLED },
-    [JOB_ASSIGNED]  = {  NO,           JOB_QUEUED, JOB_QUEUED, JOB_SUCCEEDED, JOB_QUEUED, JOB_FAILED, JOB_QUEUED, JOB_FAILED, JOB_CANCELLED },
-    [JOB_SUCCEEDED] = {  NO,           NO,         NO,         NO,            NO,         NO,         NO,         NO,         NO },
-    [JOB_FAILED]    = {  NO,           NO,         NO,         NO,            NO,         NO,         NO,         NO,         NO },
-    [JOB_CANCELLED] = {  NO,           NO,         NO,         NO,            NO,         NO,         NO,         NO,         NO },
+    /*                   ASSIGN        RETURN      RECALL      ORPHAN      SUCCEED        RETRY       FAIL        CRASH       QUARANTINE  CANCEL */
+    [JOB_QUEUED]    = {  JOB_ASSIGNED, NO,         NO,         NO,         NO,            NO,         NO,         NO,         NO,         JOB_CANCELLED },
+    [JOB_ASSIGNED]  = {  NO,           JOB_QUEUED, JOB_QUEUED, JOB_QUEUED, JOB_SUCCEEDED, JOB_QUEUED, JOB_FAILED, JOB_QUEUED, JOB_FAILED, JOB_CANCELLED },
+    [JOB_SUCCEEDED] = {  NO,           NO,         NO,         NO,         NO,            NO,         NO,         NO,         NO,         NO },
+    [JOB_FAILED]    = {  NO,           NO,         NO,         NO,         NO,            NO,         NO,         NO,         NO,         NO },
+    [JOB_CANCELLED] = {  NO,           NO,         NO,         NO,         NO,            NO,         NO,         NO,         NO,         NO },
     /* clang-format on */
 };
 
@@ -33,6 +33,9 @@ int job_apply(struct job_run *run, enum job_event event)
     case JOB_ASSIGN:
     case JOB_RETURN:
     case JOB_CANCEL:
+        break;
+    case JOB_RECALL:
+        run->recalls++;
         break;
     case JOB_ORPHAN:
         run->orphaned++;

@@ -18,6 +18,7 @@ enum job_state { JOB_QUEUED, JOB_ASSIGNED, JOB_SUCCEEDED, JOB_FAILED, JOB_CANCEL
 enum job_event {
     JOB_ASSIGN,     /* handed to a worker */
     JOB_RETURN,     /* came back without having been started, or through no fault of its own */
+    JOB_RECALL,     /* as RETURN, because it was asked for */
     JOB_ORPHAN,     /* its worker died with it, but not while it executed it */
     JOB_SUCCEED,    /* its function returned a value */
     JOB_RETRY,      /* failed or timed out, and has retries left */
@@ -38,6 +39,7 @@ struct job_run {
     uint32_t failures;    /* of these, failed or timed out: what --retries counts */
     uint32_t crashes;     /* of these, killed the worker: what --crash-limit counts */
     uint32_t orphaned;    /* workers that died with it otherwise, see settle.c; no attempts */
+    uint32_t recalls;     /* how often it was taken back from a worker; no attempts */
     struct block *block;  /* that holds their arguments, borrowed; NULL: a range's */
     uint64_t queued_ns;   /* when these came; set, like the next, when they are assigned */
     uint64_t assigned_ns; /* the last time; 0: never yet */

@@ -30,6 +30,8 @@ static const double MEMORY_NS = 128e6;
 /* Below this a job computes: what it did not compute, it was kept from by others. */
 static const double WAITING_JOB = 1.25; /* of its time to its CPU time */
 
+static const double DIVISOR_MAX = 8;
+
 /* A first, cold measurement may be far off: chunks grow by no more than this at a time. */
 enum { GROWTH = 32 };
 
@@ -73,13 +75,14 @@ void pacing_report_waits(struct pacing *pacing, uint32_t jobs, uint64_t execute_
 }
 
 /* The factor x of factoring: the workers together get the x-th part of what is left, in chunks of
- * one size. 2 where all jobs take the same time. */
+ * one size. 2 where all jobs take the same time; where they differ so much that it would be more than
+ * DIVISOR_MAX, fewer chunks and taking jobs back from the slow ones cost less. */
 static double divisor(const struct pacing *pacing, uint64_t queued, unsigned workers)
 {
     double spread = sqrt(pacing->scattered / pacing->jobs) / pacing->mean_ns;
     double b = workers * spread / (2 * sqrt((double)queued));
 
-    return 2 + b * b + b * sqrt(b * b + 4);
+    return fmin(2 + b * b + b * sqrt(b * b + 4), DIVISOR_MAX);
 }
 
 static uint32_t least(uint64_t a, uint64_t b)
@@ -122,7 +125,7 @@ unsigned pacing_depth(const struct pacing *pacing, uint32_t jobs, unsigned credi
 
 /* Jobs that keep a thread busy together: twice as many as would if they waited in turns, since
  * they do not. */
-static uint64_t overlap(const struct pacing *pacing, unsigned concurrency)
+uint64_t pacing_overlap(const struct pacing *pacing, unsigned concurrency)
 {
     double jobs;
 
@@ -139,7 +142,7 @@ struct pacing_fill pacing_fill(const struct pacing *pacing, unsigned concurrency
 {
     uint64_t share = (queued + assigned + workers - 1) / workers;
     uint32_t chunk;
-    struct pacing_fill fill = {.running = overlap(pacing, concurrency)};
+    struct pacing_fill fill = {.running = pacing_overlap(pacing, concurrency)};
 
     if (fill.running == 1) {
         chunk = pacing_chunk(pacing, queued, workers);

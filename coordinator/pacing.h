@@ -36,6 +36,9 @@ uint32_t pacing_chunk(const struct pacing *pacing, uint64_t queued, unsigned wor
  * nothing. */
 unsigned pacing_depth(const struct pacing *pacing, uint32_t jobs, unsigned credit);
 
+/* How many jobs of those that a worker of `concurrency` has, at least 1, make progress at once. */
+uint64_t pacing_overlap(const struct pacing *pacing, unsigned concurrency);
+
 /* For a worker that runs up to `concurrency` jobs at once: how many jobs of the batch it should
  * hold, and how many of them are enough to keep it busy; the others are there so that it never
  * waits for more. `queued` and `assigned` are those of the batch. Jobs that wait fill all places;

@@ -204,15 +204,17 @@ void settle_return(struct batch *batch, const struct worker *worker, struct job_
     settle_jobs(batch, run, batch->cancel ? JOB_CANCEL : event, outbox);
 }
 
-/* What is left of a chunk that is over. */
+/* What is left of a chunk that is over: its worker stopped before these. */
 static void settle_rest(const struct worker *worker, const struct chunk *chunk, struct outbox *outbox)
 {
+    enum job_event event = chunk->recalled ? JOB_RECALL : JOB_RETURN;
+
     for (uint32_t i = 0; i < chunk->left.count; i++) {
         struct job_run run = chunk->run;
 
         run.first = spans_list(&chunk->left)[i].first;
         run.count = spans_list(&chunk->left)[i].count;
-        settle_return(chunk->batch, worker, run, JOB_RETURN, outbox);
+        settle_return(chunk->batch, worker, run, event, outbox);
     }
 }
 
@@ -282,6 +284,28 @@ bool settle_result(struct core *core, struct worker *worker, const struct proto_
         settle_rest(worker, chunk, outbox);
         hold_drop(worker, chunk);
     }
+    return true;
+}
+
+bool settle_returned(struct worker *worker, const struct proto_returned *returned, struct outbox *outbox)
+{
+    struct chunk *chunk = hold_find(worker, returned->chunk);
+    struct job_run run;
+    int taken;
+
+    worker->asked_ns = 0;
+    if (!chunk)
+        return true; /* its final report came first, and with it these jobs */
+    if (returned->batch != chunk->batch->id || chunk->recalled == 0 || returned->first < chunk->recalled)
+        return false;
+    taken = hold_take(worker, chunk, returned->first, returned->count, &run);
+    if (taken == MUSTER_ENOMEM)
+        outbox->failed = true;
+    if (taken != 0)
+        return outbox->failed;
+    settle_return(chunk->batch, worker, run, JOB_RECALL, outbox);
+    if (chunk->left.count == 0)
+        hold_drop(worker, chunk);
     return true;
 }
 

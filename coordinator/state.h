@@ -21,6 +21,7 @@ struct chunk {
     struct batch *batch;
     struct job_run run;        /* all of them, in state JOB_ASSIGNED, with the history they share */
     struct spans left;         /* what is not reported yet; never empty */
+    uint64_t recalled;         /* its worker was asked for jobs from this one on; 0: for none */
     struct chunk *prev, *next; /* of the worker's list, oldest first */
     UT_hash_handle hh;         /* by id */
 };
@@ -50,6 +51,9 @@ struct worker {
     struct holdings holdings; /* the same chunks, by their jobs */
     uint64_t heard_ns;        /* last sign of life, or when it was spawned or got work after having none */
     uint64_t pinged_ns;       /* 0: not since it was last heard */
+    uint64_t moved_ns;        /* when it last reported jobs, or got work after having none */
+    uint64_t asked_ns;        /* when it was asked for jobs; 0: it answered, or reported some */
+    bool slow;                /* it was asked for jobs, and has reported none since */
     uint64_t respawn_ns;      /* ABSENT: not before */
     uint64_t process_cpu_ns, voluntary, involuntary; /* as it last reported */
     UT_hash_handle hh;                               /* by name, while STARTING or READY or DOOMED */
@@ -68,6 +72,7 @@ struct core {
     struct client *clients; /* owned */
     struct batch *batches;  /* in order of submission; owned */
     uint64_t last_batch, last_chunk;
+    uint64_t recall_ns; /* when it may be time to take jobs back; CLOCK_NEVER */
     uint64_t late;
     unsigned failed_starts; /* workers that died or could not be spawned since one was ready */
     char start_error[MUSTER_ERROR_TEXT_BYTES]; /* of the last of them */
@@ -101,6 +106,12 @@ void dispatch_doom(struct core *core, struct worker *worker, enum doom why, stru
 /* Lets the client send more arguments, in steps that are worth a message. */
 void dispatch_grant(struct batch *batch, struct outbox *outbox);
 
+/* --- recall.c: taking jobs back that others could begin sooner */
+
+/* When nothing more can be assigned: asks workers for jobs that they have not begun, for those that
+ * have none. Sets core->recall_ns. */
+void recall(struct core *core, uint64_t now_ns, struct outbox *outbox);
+
 /* --- cancel.c: ending jobs early */
 
 /* Gives a batch up: what is queued is cancelled, workers are told; what they hold with NOW has a
@@ -122,6 +133,9 @@ void cancel_stubborn(struct core *core, uint64_t now_ns, struct batch *batch, st
  * cannot be trusted. */
 bool settle_result(struct core *core, struct worker *worker, const struct proto_message *message,
                    struct outbox *outbox);
+
+/* A worker gives jobs back that it was asked for. Returns as settle_result does. */
+bool settle_returned(struct worker *worker, const struct proto_returned *returned, struct outbox *outbox);
 
 /* A result of a chunk that nobody holds any more. */
 void settle_late(struct core *core, const struct proto_result *result);

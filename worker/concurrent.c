@@ -162,13 +162,30 @@ static void note_over(struct concurrent *x, struct lot *lot)
     DL_APPEND(x->over, lot);
 }
 
+/* No further job of the lot starts. */
+static void skip_rest(struct concurrent *x, struct lot *lot)
+{
+    if (!lot->skipped)
+        x->waiting -= lot->count - lot->started;
+    lot->skipped = true;
+    if (x->fresh == lot)
+        x->fresh = lot->next;
+    note_over(x, lot);
+}
+
+/* Whether the next job of the lot is still ours to begin. */
+static bool may_begin(struct lot *lot)
+{
+    return !lot->skipped && lot->started < lot->count && assignment_begin(lot->assignment, lot->started);
+}
+
 /* The next job, which the runner then has. */
 static bool begin_next(struct runner *runner)
 {
     struct concurrent *x = runner->x;
 
-    while (x->fresh && (x->fresh->skipped || x->fresh->started == x->fresh->assignment->chunk->count))
-        x->fresh = x->fresh->next;
+    while (x->fresh && !may_begin(x->fresh))
+        skip_rest(x, x->fresh);
     if (!x->fresh || x->result != 0)
         return false;
     runner->lot = x->fresh;
@@ -414,12 +431,14 @@ static void take_chunk(struct concurrent *x, struct assignment *assignment)
         return;
     }
     lot->assignment = assignment;
+    lot->count = assignment->chunk->count;
     lot->function = registry_find(x->registry, name->bytes, name->size);
     DL_APPEND(x->lots, lot);
     if (!x->fresh)
         x->fresh = lot;
-    x->waiting += assignment->chunk->count;
-    if (atomic_load(&assignment->asked)) /* of what comes later the link tells */
+    x->waiting += lot->count;
+    if (atomic_load(&assignment->asked) ||
+        atomic_load(&assignment->returned)) /* of what comes later the link tells */
         atomic_store(&x->cancelled, true);
 }
 
@@ -435,6 +454,17 @@ static void take_chunks(struct concurrent *x)
     x->stopping |= result == MUSTER_EEND;
 }
 
+/* Forgets jobs that were given back. What the link has not settled yet is left for the next time. */
+static void cut_lot(struct concurrent *x, struct lot *lot)
+{
+    uint32_t count = lot->assignment->chunk->count - atomic_load(&lot->assignment->returned);
+
+    if (count >= lot->count || count < lot->started)
+        return;
+    x->waiting -= lot->count - count;
+    lot->count = count;
+}
+
 /* Jobs of chunks that were cancelled do not start, and those that wait wake up. */
 static void take_cancels(struct concurrent *x)
 {
@@ -444,11 +474,13 @@ static void take_cancels(struct concurrent *x)
     if (!atomic_exchange(&x->cancelled, false))
         return;
     DL_FOREACH_SAFE(x->lots, lot, next) {
-        if (lot->skipped || !(atomic_load(&lot->assignment->asked) & ASSIGNMENT_SKIP))
+        if (lot->skipped)
             continue;
-        lot->skipped = true;
-        x->waiting -= lot->assignment->chunk->count - lot->started;
-        note_over(x, lot);
+        cut_lot(x, lot);
+        if (atomic_load(&lot->assignment->asked) & ASSIGNMENT_SKIP)
+            skip_rest(x, lot);
+        else
+            note_over(x, lot);
     }
     DL_FOREACH(x->busy, runner)
         if (is_cancelled(runner, LINK_END))

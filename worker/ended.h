@@ -16,6 +16,7 @@ struct lot {
     struct assignment *assignment;
     const muster_function *function; /* NULL: this worker does not have it */
     size_t offset;                   /* of the argument of the next job */
+    uint32_t count;                  /* jobs of it that were not given back */
     uint32_t started, running;       /* jobs */
     bool skipped;                    /* no further job of it starts */
     bool finished;                   /* its final report was posted */
@@ -25,7 +26,7 @@ struct lot {
 /* Whether all of its jobs that will ever run have ended. */
 static inline bool lot_over(const struct lot *lot)
 {
-    return lot->running == 0 && (lot->skipped || lot->started == lot->assignment->chunk->count);
+    return lot->running == 0 && (lot->skipped || lot->started == lot->count);
 }
 
 /* How one job ended. */

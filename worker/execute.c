@@ -377,7 +377,7 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
     for (place = 0; place < chunk->count && result == 0; place++) {
         unsigned asked = atomic_load_explicit(&assignment->asked, memory_order_relaxed);
 
-        if (asked & ASSIGNMENT_SKIP)
+        if ((asked & ASSIGNMENT_SKIP) || !assignment_begin(assignment, (uint32_t)place))
             break;
         if (asked & ASSIGNMENT_LOOK)
             now_ns = look_at_clock(assignment);

@@ -33,6 +33,7 @@ static struct assignment *take(struct link *link)
 
     DL_DELETE(link->queue, assignment);
     link->queued--;
+    assignment->taken = true;
     DL_APPEND(link->taken, assignment);
     if (assignment->chunk->timeout_ms)
         link_wake(link); /* it has a limit to watch from now on */
@@ -211,6 +212,16 @@ void inbox_cancel(struct link *link, const struct proto_cancel *cancel)
     if (result != 0)
         link_stop_taking(link);
     watch_tell_cancelled(link);
+}
+
+void inbox_drop(struct link *link, struct assignment *assignment)
+{
+    struct holding holding = holding_of(assignment);
+
+    holdings_remove(&link->holdings, &holding);
+    DL_DELETE(link->queue, assignment);
+    link->queued--;
+    destroy_assignment(assignment);
 }
 
 void inbox_fini(struct link *link)

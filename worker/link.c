@@ -69,8 +69,11 @@ static void handle(struct link *link, struct wire_frame **frame)
     }
     if (message->type == PROTO_CHUNK) {
         inbox_add(link, frame);
-    } else if (message->type == PROTO_CANCEL && message->cancel.mode != PROTO_CANCEL_RETURN) {
-        inbox_cancel(link, &message->cancel);
+    } else if (message->type == PROTO_CANCEL) {
+        if (message->cancel.mode == PROTO_CANCEL_RETURN)
+            recall_jobs(link, &message->cancel);
+        else
+            inbox_cancel(link, &message->cancel);
     } else if (message->type == PROTO_PING) {
         wire_send(link->wire, NULL, &(struct proto_message){.type = PROTO_PONG, .ping = message->ping});
     } else if (message->type == PROTO_ERROR) {

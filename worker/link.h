@@ -33,10 +33,24 @@ struct assignment {
     struct wire_frame *frame;        /* owned; frame->message is the CHUNK */
     const struct proto_chunk *chunk; /* in the frame */
     atomic_uint asked;               /* of the executor, before the next job: ASSIGNMENT_x or 0 */
+    atomic_uint begun;               /* the executor's: jobs of it that began; see assignment_begin */
+    atomic_uint returned;            /* the link's: so many of its last jobs are not ours any more */
+    bool taken;                      /* the link's: the executor has it */
     struct call_cancel cancel;       /* raised: end the running job */
     uint8_t *dropped;                /* the link's: an enum link_drop for each job; NULL: none is */
     struct assignment *prev, *next;  /* the link's: of `queue` or `taken` */
 };
+
+/* For the executor, before it begins the job at `place`, in order: whether it may. If not, it begins
+ * no other one of the assignment either. The link makes its side safe with membarrier(2), which keeps
+ * this cheap: see recall.c. */
+static inline bool assignment_begin(struct assignment *assignment, uint32_t place)
+{
+    atomic_store_explicit(&assignment->begun, place + 1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    return place + atomic_load_explicit(&assignment->returned, memory_order_relaxed) <
+           assignment->chunk->count;
+}
 
 /* What the link tells the executor, on the link's thread; each may be NULL. */
 struct link_watcher {
@@ -44,8 +58,8 @@ struct link_watcher {
      * seen. For an executor of several jobs again and again, every 50 ms at least, while any of
      * them has the thread. */
     void (*slow)(void *context, uint64_t seen_ns);
-    /* Jobs that were taken are cancelled. For an executor of one job at a time again every 50 ms
-     * while it has some that are cancelled by themselves. */
+    /* Jobs that were taken are cancelled, or given back (for an executor of several jobs). For an executor of
+     * one job at a time again every 50 ms while it has some that are cancelled by themselves. */
     void (*cancelled)(void *context);
     /* There is something to take. */
     void (*arrived)(void *context);

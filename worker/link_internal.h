@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The link from inside: what its three files share. link.c has the thread, its life and what it
- * sends; inbox.c the chunks that were assigned and what of them is cancelled; watch.c the time
- * that jobs take. Functions here are called on the link's thread, unless they say otherwise.
+ * The link from inside: what its four files share. link.c has the thread, its life and what it
+ * sends; inbox.c the chunks that were assigned and what of them is cancelled; recall.c
+ * what of them goes back; watch.c the time that jobs take. Functions here are called on the link's thread,
+ * unless they say otherwise.
  */
 #ifndef MUSTER_WORKER_LINK_INTERNAL_H
 #define MUSTER_WORKER_LINK_INTERNAL_H
@@ -56,11 +57,17 @@ void inbox_add(struct link *link, struct wire_frame **frame);
 /* What was asked of jobs, whether they are queued, taken or running. */
 void inbox_cancel(struct link *link, const struct proto_cancel *cancel);
 
+/* Takes an assignment out that was never taken, and destroys it. LOCKING: link->mutex is held. */
+void inbox_drop(struct link *link, struct assignment *assignment);
+
 /* What of the queue was never taken. When the thread has ended. */
 void inbox_fini(struct link *link);
 
 /* Whether, and to what, a job of an assignment is cancelled. LOCKING: link->mutex is held. */
 enum link_drop inbox_find_drop(const struct assignment *assignment, uint64_t index);
+
+/* Gives jobs back that the coordinator asks for, as far as they have not begun. */
+void recall_jobs(struct link *link, const struct proto_cancel *cancel);
 
 /* Looks after time limits and progress of the jobs that run; returns when to look again. */
 uint64_t watch_jobs(struct link *link);

@@ -385,6 +385,15 @@ void worker_reports(unsigned slot, const struct proto_chunk *chunk, const struct
     step_message(worker_name(slot), &message);
 }
 
+void worker_returns(unsigned slot, const struct proto_chunk *chunk, uint64_t first, uint32_t count)
+{
+    step_message(
+        worker_name(slot),
+        &(struct proto_message){
+            .type = PROTO_RETURNED,
+            .returned = {.batch = chunk->batch, .chunk = chunk->chunk, .first = first, .count = count}});
+}
+
 void worker_finishes(unsigned slot, const struct proto_chunk *chunk)
 {
     worker_reports(
@@ -485,6 +494,16 @@ struct proto_chunk expect_chunk(unsigned slot, uint64_t first, uint32_t count)
     else
         cr_assert_null(message->payload.blob);
     return *chunk;
+}
+
+void expect_recall(unsigned slot, uint64_t first, uint64_t count)
+{
+    const struct proto_cancel *cancel = &expect_sent(worker_name(slot), PROTO_CANCEL)->cancel;
+
+    cr_assert_eq(cancel->mode, PROTO_CANCEL_RETURN);
+    cr_assert_eq(cancel->id, 1);
+    cr_assert_eq(cancel->first, first, "from job %lu", (unsigned long)cancel->first);
+    cr_assert_eq(cancel->count, count, "%lu jobs", (unsigned long)cancel->count);
 }
 
 const struct proto_outcome *expect_results(uint64_t first, uint32_t count, const uint64_t *failed)

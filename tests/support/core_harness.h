@@ -97,6 +97,9 @@ struct proto_message result_message(const struct proto_chunk *chunk, const struc
 
 void worker_reports(unsigned slot, const struct proto_chunk *chunk, const struct report *report);
 
+/* Jobs of the chunk that were asked for and had not begun. */
+void worker_returns(unsigned slot, const struct proto_chunk *chunk, uint64_t first, uint32_t count);
+
 /* All jobs of the chunk succeeded. */
 void worker_finishes(unsigned slot, const struct proto_chunk *chunk);
 
@@ -115,6 +118,9 @@ const struct proto_message *expect_sent(const char *peer, enum proto_type type);
 
 /* The next CHUNK to a worker: its jobs, with the right arguments. */
 struct proto_chunk expect_chunk(unsigned slot, uint64_t first, uint32_t count);
+
+/* A worker is asked for these jobs of the batch 1. */
+void expect_recall(unsigned slot, uint64_t first, uint64_t count);
 
 /* The next RESULTS to CLIENT: exactly these jobs, those in `failed` (0-terminated, or NULL) as
  * failures, all others with the values that they returned. */

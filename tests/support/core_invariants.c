@@ -89,6 +89,9 @@ static const char *check_chunk(const struct core *core, const struct worker *wor
     if (spans_jobs(&chunk->left) !=
         jobs_in(&chunk->left, chunk->run.first, chunk->run.first + chunk->run.count))
         return complain("more is left of a chunk than was in it");
+    if (chunk->recalled &&
+        (chunk->recalled < chunk->run.first || chunk->recalled >= chunk->run.first + chunk->run.count))
+        return complain("jobs were asked for that are not in the chunk");
     if (hold_find(worker, chunk->id) != chunk)
         return complain("worker %u has a chunk that is not found by its number", worker->slot);
     return NULL;
@@ -129,6 +132,8 @@ static const char *check_state(const struct core *core, const struct worker *wor
         return complain("the dead worker %u is still known by name", worker->slot);
     if (worker->chunks && worker->state != WORKER_READY && worker->state != WORKER_DOOMED)
         return complain("worker %u has chunks in state %d", worker->slot, worker->state);
+    if ((worker->asked_ns != 0 || worker->slow) && worker->credit == 0)
+        return complain("worker %u was asked for jobs, and is not ready", worker->slot);
     if ((worker->state == WORKER_DOOMED) != (worker->doom != DOOM_NONE) && worker->state != WORKER_ABSENT)
         return complain("worker %u is doomed without a reason, or has a reason and is not", worker->slot);
     return NULL;

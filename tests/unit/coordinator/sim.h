@@ -72,15 +72,15 @@ struct sim_client {
 
 /* --- workers */
 
-/* TOLD: the coordinator knows. */
-enum sim_stage { SIM_WAITS, SIM_RUNS, SIM_ENDED, SIM_TOLD };
+/* TOLD: the coordinator knows. RETURNED: it got the job back. */
+enum sim_stage { SIM_WAITS, SIM_RUNS, SIM_ENDED, SIM_TOLD, SIM_RETURNED };
 
 struct sim_task {
     struct proto_chunk chunk; /* its function's text is `function` */
     char function[16];
     struct slice arguments; /* holds a reference */
     bool skip, cancelled;   /* all of it */
-    uint32_t started;       /* jobs */
+    uint32_t started;       /* jobs, those that were given back before included */
     struct {
         enum sim_stage stage;
         bool dropped, asked; /* by a CANCEL of this job: not to start, to end */

@@ -230,13 +230,21 @@ static void run_job(struct sim *sim, struct sim_worker *worker, struct sim_task 
         end_job(sim, worker, task, place);
 }
 
+/* Whether a job of the task is left to begin: at task->started. */
+static bool find_next(struct sim_task *task)
+{
+    while (task->started < task->chunk.count && task->jobs[task->started].stage == SIM_RETURNED)
+        task->started++;
+    return task->started < task->chunk.count && !task->skip;
+}
+
 static void run(struct sim *sim, struct sim_worker *worker)
 {
     struct sim_task *task = worker->tasks, *fresh = NULL, *other;
     uint64_t steps = worker->concurrency > 1 ? sim_below(sim, 3) : 0;
 
     DL_FOREACH(worker->tasks, other)
-        if (!fresh && other->started < other->chunk.count && !other->skip)
+        if (!fresh && find_next(other))
             fresh = other; /* they are begun in order */
     while (steps-- > 0 && task->next)
         task = task->next;
@@ -299,6 +307,47 @@ static void cancel_some(struct sim_task *task, const struct proto_cancel *cancel
     }
 }
 
+/* What did not begin goes back, unless the worker does not care, or lies. */
+static void give_back(struct sim *sim, struct sim_worker *worker, struct sim_task *task,
+                      const struct proto_cancel *cancel)
+{
+    const struct proto_chunk *chunk = &task->chunk;
+    bool lie = sim_fault(sim, 100);
+
+    for (uint32_t from = 0, until; from < chunk->count; from = until + 1) {
+        for (until = from;
+             until < chunk->count && task->jobs[until].stage == SIM_WAITS &&
+             chunk->first + until >= cancel->first && chunk->first + until < cancel->first + cancel->count;
+             until++) {
+        }
+        if (until == from || sim_once_in(sim, 4))
+            continue;
+        for (uint32_t i = from; i < until; i++)
+            task->jobs[i].stage = SIM_RETURNED;
+        sim_post(&worker->from, &(struct proto_message){.type = PROTO_RETURNED,
+                                                        .returned = {.batch = chunk->batch + lie,
+                                                                     .chunk = chunk->chunk,
+                                                                     .first = chunk->first + from,
+                                                                     .count = until - from}});
+        worker->lied |= lie;
+    }
+    if (count_in(task, SIM_TOLD) + count_in(task, SIM_RETURNED) < chunk->count)
+        return;
+    if (sim_once_in(sim, 2))
+        report(sim, worker, task, 0, 0, true); /* which is late, and does no harm */
+    else
+        end_task(worker, task);
+}
+
+static void give_all_back(struct sim *sim, struct sim_worker *worker, const struct proto_cancel *cancel)
+{
+    struct sim_task *task, *next;
+
+    DL_FOREACH_SAFE(worker->tasks, task, next)
+        if (task->chunk.batch == cancel->id && !sim_once_in(sim, 8))
+            give_back(sim, worker, task, cancel);
+}
+
 static void cancel(struct sim_worker *worker, const struct proto_cancel *cancel)
 {
     struct sim_task *task;
@@ -323,6 +372,8 @@ void sim_worker_receive(struct sim *sim, struct sim_worker *worker)
         return;
     if (opened.message.type == PROTO_CHUNK)
         add_task(sim, worker, &opened.message);
+    else if (opened.message.type == PROTO_CANCEL && opened.message.cancel.mode == PROTO_CANCEL_RETURN)
+        give_all_back(sim, worker, &opened.message.cancel);
     else if (opened.message.type == PROTO_CANCEL)
         cancel(worker, &opened.message.cancel);
     else if (opened.message.type == PROTO_PING)

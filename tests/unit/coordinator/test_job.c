@@ -14,27 +14,34 @@ enum { NEVER = -1 };
 struct transition {
     enum job_event event;
     int from_queued, from_assigned;
-    uint32_t attempts, failures, crashes, orphaned; /* that it adds */
+    uint32_t attempts, failures, crashes, orphaned, recalls; /* that it adds */
 };
 
 static const struct transition expected[] = {
-    {JOB_ASSIGN, JOB_ASSIGNED, NEVER, 0, 0, 0, 0},
-    {JOB_RETURN, NEVER, JOB_QUEUED, 0, 0, 0, 0},
-    {JOB_ORPHAN, NEVER, JOB_QUEUED, 0, 0, 0, 1},
-    {JOB_SUCCEED, NEVER, JOB_SUCCEEDED, 1, 0, 0, 0},
-    {JOB_RETRY, NEVER, JOB_QUEUED, 1, 1, 0, 0},
-    {JOB_FAIL, NEVER, JOB_FAILED, 1, 1, 0, 0},
-    {JOB_CRASH, NEVER, JOB_QUEUED, 1, 0, 1, 0},
-    {JOB_QUARANTINE, NEVER, JOB_FAILED, 1, 0, 1, 0},
-    {JOB_CANCEL, JOB_CANCELLED, JOB_CANCELLED, 0, 0, 0, 0},
+    {JOB_ASSIGN, JOB_ASSIGNED, NEVER, 0, 0, 0, 0, 0},
+    {JOB_RETURN, NEVER, JOB_QUEUED, 0, 0, 0, 0, 0},
+    {JOB_RECALL, NEVER, JOB_QUEUED, 0, 0, 0, 0, 1},
+    {JOB_ORPHAN, NEVER, JOB_QUEUED, 0, 0, 0, 1, 0},
+    {JOB_SUCCEED, NEVER, JOB_SUCCEEDED, 1, 0, 0, 0, 0},
+    {JOB_RETRY, NEVER, JOB_QUEUED, 1, 1, 0, 0, 0},
+    {JOB_FAIL, NEVER, JOB_FAILED, 1, 1, 0, 0, 0},
+    {JOB_CRASH, NEVER, JOB_QUEUED, 1, 0, 1, 0, 0},
+    {JOB_QUARANTINE, NEVER, JOB_FAILED, 1, 0, 1, 0, 0},
+    {JOB_CANCEL, JOB_CANCELLED, JOB_CANCELLED, 0, 0, 0, 0, 0},
 };
 
 enum { EVENTS = sizeof expected / sizeof *expected };
 
 static struct job_run run_in(enum job_state state)
 {
-    return (struct job_run){
-        .first = 11, .count = 5, .state = state, .attempts = 7, .failures = 3, .crashes = 2, .orphaned = 4};
+    return (struct job_run){.first = 11,
+                            .count = 5,
+                            .state = state,
+                            .attempts = 7,
+                            .failures = 3,
+                            .crashes = 2,
+                            .orphaned = 4,
+                            .recalls = 6};
 }
 
 static void check_unchanged(const struct job_run *run, enum job_state state)
@@ -44,6 +51,7 @@ static void check_unchanged(const struct job_run *run, enum job_state state)
     cr_assert_eq(run->failures, 3);
     cr_assert_eq(run->crashes, 2);
     cr_assert_eq(run->orphaned, 4);
+    cr_assert_eq(run->recalls, 6);
     cr_assert_eq(run->first, 11);
     cr_assert_eq(run->count, 5);
 }
@@ -64,6 +72,7 @@ static void check_transition(enum job_state from, const struct transition *trans
     cr_assert_eq(run.failures, 3 + transition->failures);
     cr_assert_eq(run.crashes, 2 + transition->crashes);
     cr_assert_eq(run.orphaned, 4 + transition->orphaned);
+    cr_assert_eq(run.recalls, 6 + transition->recalls);
     cr_assert_eq(run.first, 11);
     cr_assert_eq(run.count, 5);
 }

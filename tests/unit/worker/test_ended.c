@@ -41,7 +41,7 @@ static void setup(void)
         frames[i].received_ns = 9000;
         assignments[i].frame = &frames[i];
         assignments[i].chunk = &frames[i].message.chunk;
-        lots[i] = (struct lot){.assignment = &assignments[i], .started = 10, .running = 10};
+        lots[i] = (struct lot){.assignment = &assignments[i], .count = 10, .started = 10, .running = 10};
     }
 }
 
