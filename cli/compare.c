@@ -67,27 +67,6 @@ static int print_text(const struct compare *compare, const struct compare_report
     return code || !options->timeline ? code : draw_timelines(report, &style, output);
 }
 
-/* Writes the page. */
-static int save_page(const struct compare *compare, const struct compare_report *report,
-                     struct muster_error *ret_error)
-{
-    const struct options *options = &compare->options;
-    json_t *document = report_document(report, options->function, options->rounds);
-    msgpack_sbuffer page;
-    int code = MUSTER_ENOMEM;
-
-    msgpack_sbuffer_init(&page);
-    if (document && json_object_set_new(document, "run", page_facts(compare->command)) == 0)
-        code = page_write(document, &page);
-    if (code)
-        muster_error_set(ret_error, code, "out of memory for %s", options->html);
-    else
-        code = save_file(options->html, page.data, page.size, ret_error);
-    msgpack_sbuffer_destroy(&page);
-    json_decref(document);
-    return code;
-}
-
 /* Prints the report; returns the exit status. */
 static int print_report(const struct compare *compare, const struct compare_report *report)
 {
@@ -107,7 +86,8 @@ static int print_report(const struct compare *compare, const struct compare_repo
         code = output_flush(&output, &error);
     output_fini(&output);
     if (!code && options->html)
-        code = save_page(compare, report, &error);
+        code = page_save(PAGE_COMPARE, report_document(report, options->function, options->rounds),
+                         compare->command, options->html, &error);
     return code ? plain_error(&error) : conclude(report);
 }
 

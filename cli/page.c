@@ -4,19 +4,22 @@
  */
 #include "cli/page.h"
 
+#include "base/cores.h"
 #include "cli/json_write.h"
+#include "cli/save.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <time.h>
 
-/* page.html, made into C as muster is built. */
-extern const unsigned char page_html[];
-extern const size_t page_html_bytes;
+/* page.html with its scripts, made into C as muster is built. */
+extern const unsigned char page_compare[], page_bench[];
+extern const size_t page_compare_bytes, page_bench_bytes;
 
-/* Where in it the report goes. */
+/* Where in them the report goes. */
 static const char PLACE[] = "@REPORT@";
 
 enum { REAL_DIGITS = 9, LINE_BYTES = 256 };
@@ -85,16 +88,21 @@ json_t *page_facts(const char *command)
     char date[LINE_BYTES] = "", processor[LINE_BYTES], machine[2 * LINE_BYTES], kernel[2 * LINE_BYTES];
     time_t now = time(NULL);
     struct utsname names = {.sysname = ""};
+    struct sysinfo info = {.mem_unit = 1};
+    unsigned cores = 1;
     struct tm local;
 
     if (localtime_r(&now, &local))
         strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S %z", &local);
     uname(&names);
+    sysinfo(&info);
+    cores_count(&cores);
     read_processor(processor);
     snprintf(machine, sizeof machine, "%s%s%s", names.machine, processor[0] ? ", " : "", processor);
     snprintf(kernel, sizeof kernel, "%s %s", names.sysname, names.release);
-    return json_pack("{s:o, s:s, s:s, s:o, s:o}", "command", json_write_text(command), "date", date,
-                     "version", MUSTER_VERSION, "machine", json_write_text(machine), "kernel",
+    return json_pack("{s:o, s:s, s:s, s:o, s:I, s:I, s:o}", "command", json_write_text(command), "date", date,
+                     "version", MUSTER_VERSION, "machine", json_write_text(machine), "cores",
+                     (json_int_t)cores, "memory_bytes", (json_int_t)info.totalram * info.mem_unit, "kernel",
                      json_write_text(kernel));
 }
 
@@ -117,15 +125,34 @@ static int write_escaped(const char *bytes, size_t size, void *buffer)
     return code;
 }
 
-int page_write(const json_t *report, msgpack_sbuffer *buffer)
+int page_write(enum page page, const json_t *report, msgpack_sbuffer *buffer)
 {
     const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS);
-    const char *html = (const char *)page_html;
-    const char *place = memmem(html, page_html_bytes, PLACE, strlen(PLACE));
+    const char *html = (const char *)(page == PAGE_BENCH ? page_bench : page_compare);
+    size_t size = page == PAGE_BENCH ? page_bench_bytes : page_compare_bytes;
+    const char *place = memmem(html, size, PLACE, strlen(PLACE));
     size_t before = (size_t)(place - html), after = before + strlen(PLACE);
 
     if (json_write_raw(html, before, buffer) || json_dump_callback(report, write_escaped, buffer, flags) ||
-        json_write_raw(html + after, page_html_bytes - after, buffer))
+        json_write_raw(html + after, size - after, buffer))
         return MUSTER_ENOMEM;
     return 0;
+}
+
+int page_save(enum page page, json_t *report, const char *command, const char *path,
+              struct muster_error *ret_error)
+{
+    msgpack_sbuffer buffer;
+    int code = MUSTER_ENOMEM;
+
+    msgpack_sbuffer_init(&buffer);
+    if (report && json_object_set_new(report, "run", page_facts(command)) == 0)
+        code = page_write(page, report, &buffer);
+    if (code)
+        muster_error_set(ret_error, code, "out of memory for %s", path);
+    else
+        code = save_file(path, buffer.data, buffer.size, ret_error);
+    msgpack_sbuffer_destroy(&buffer);
+    json_decref(report);
+    return code;
 }

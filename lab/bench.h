@@ -41,6 +41,7 @@ struct bench_curve {
     char name[BENCH_NAME_BYTES];
     char x_axis[BENCH_NAME_BYTES], y_axis[BENCH_NAME_BYTES]; /* with their units */
     bool x_log, y_log;
+    bool computed;              /* from a model, not measured: drawn dashed */
     struct bench_point *points; /* owned */
     size_t count;
 };

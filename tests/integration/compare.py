@@ -124,7 +124,7 @@ class Page(harness.Case):
         self.assertEqual([row["name"] for row in report["rows"]], ["inline", "threads"])
         self.assertTrue(all(row["timeline"]["lanes"] for row in report["rows"]))
         self.assertIn("--models threads --html", report["run"]["command"])
-        self.assertEqual(set(report["run"]), {"command", "date", "version", "machine", "kernel"})
+        self.assertEqual(set(report["run"]), {"command", "date", "version", "machine", "cores", "memory_bytes", "kernel"})
         names = {name for name, _ in page.attributes}
         self.assertFalse(names & {"src", "href", "srcset", "data", "action", "onload", "onerror"}, names)
         self.assertFalse(set(page.tags) & {"link", "img", "iframe", "object", "embed", "base"}, page.tags)

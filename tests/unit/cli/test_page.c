@@ -39,12 +39,13 @@ static char *report_in_page(void)
     return found;
 }
 
-Test(page, text_that_ends_a_script_stays_inside_and_comes_back)
+static void check_stays_inside(enum page kind)
 {
     static const char nasty[] = "</script><!--<script>&lt;\"'\\u003c";
     json_t *report = json_pack("{s:s}", nasty, nasty), *back;
 
-    cr_assert_eq(page_write(report, &page), 0);
+    page.size = 0;
+    cr_assert_eq(page_write(kind, report, &page), 0);
     back = json_loads(report_in_page(), 0, NULL);
     cr_assert_not_null(back);
     cr_expect(json_equal(report, back));
@@ -52,16 +53,32 @@ Test(page, text_that_ends_a_script_stays_inside_and_comes_back)
     json_decref(back);
 }
 
-Test(page, place_for_the_report_is_filled_once)
+Test(page, text_that_ends_a_script_stays_inside_and_comes_back)
+{
+    check_stays_inside(PAGE_COMPARE);
+    check_stays_inside(PAGE_BENCH);
+}
+
+static void check_filled_once(enum page kind)
 {
     json_t *report = json_pack("{s:s}", "text", "@REPORT@");
     char *text;
 
-    cr_assert_eq(page_write(report, &page), 0);
+    page.size = 0;
+    cr_assert_eq(page_write(kind, report, &page), 0);
     text = report_in_page();
     cr_expect_str_eq(text, "{\"text\":\"@REPORT@\"}");
-    cr_expect_null(strstr(text + strlen(text) + 1, "@REPORT@"));
+    text += strlen(text) + 1;
+    cr_expect_null(strstr(text, "@REPORT@"));
+    cr_expect_null(strstr(page.data, "@STYLE@"));
+    cr_expect_null(strstr(text, "@SCRIPT@"));
     json_decref(report);
+}
+
+Test(page, every_place_is_filled_and_that_of_the_report_once)
+{
+    check_filled_once(PAGE_COMPARE);
+    check_filled_once(PAGE_BENCH);
 }
 
 Test(page, command_reads_as_a_shell_would_read_it)
