@@ -75,7 +75,7 @@ int muster_future_resolve(struct muster_future *future, const msgpack_object *va
 
     if (!is_open(future))
         return MUSTER_ESTATE;
-    if ((code = keep_value(&future->zone, value, &copy)) != 0)
+    if ((code = keep_value(&future->zone, NULL, value, &copy)) != 0)
         return code;
     future_succeed(future, copy);
     futures_refresh(future->owner);

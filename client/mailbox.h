@@ -7,6 +7,7 @@
 #ifndef MUSTER_CLIENT_MAILBOX_H
 #define MUSTER_CLIENT_MAILBOX_H
 
+#include "proto/shared.h"
 #include "proto/wire.h"
 
 /* Out of memory, an element is not added, and its hh.tbl is NULL; the default is to exit. */
@@ -16,7 +17,8 @@
 /* A batch; embedded in what it belongs to. */
 struct mail_route {
     uint64_t ticket;
-    /* Takes the frame, a well-formed message that is about the ticket. */
+    /* Takes the frame, a well-formed message that is about the ticket. What results refer to in
+     * shared memory is taken until mailbox_release. */
     void (*take)(struct mail_route *route, struct wire_frame *frame);
     UT_hash_handle hh;
 };
@@ -25,7 +27,8 @@ struct mailbox {
     struct wire *wire;         /* owned */
     struct mail_route *routes; /* by ticket; not owned */
     uint64_t last_ticket;
-    struct muster_error lost; /* why nothing is sent and heard any more; code 0: it is */
+    struct mappings *mappings; /* of what results refer to; borrowed; NULL: they do not */
+    struct muster_error lost;  /* why nothing is sent and heard any more; code 0: it is */
 };
 
 /* Gives the route, whose `take` is set, a ticket of its own. 0 or MUSTER_ENOMEM. */
@@ -36,6 +39,9 @@ void mailbox_remove(struct mailbox *mailbox, struct mail_route *route);
 
 /* Sends a message. 0, or the code with which the mailbox is lost. */
 int mailbox_send(struct mailbox *mailbox, const struct proto_message *message);
+
+/* Takes the frame of a RESULTS message, whose references were taken, and releases them. */
+void mailbox_release(const struct mailbox *mailbox, struct wire_frame *frame);
 
 /* Receives one message, if there is one, and hands it over. Returns whether there was one. */
 bool mailbox_receive(struct mailbox *mailbox);

@@ -11,6 +11,9 @@
 
 struct model {
     const struct model_ops *ops;
+    /* Where large bytes of arguments are put, once: memory that workers read, or, once something
+     * is shared, the process's own. Owned; NULL: there is none. */
+    struct heap *heap;
 };
 
 struct model_ops {

@@ -92,6 +92,19 @@ static int connect_guest(struct processes *p, const char *endpoint, struct muste
     return result;
 }
 
+/* Large values go through shared memory where workers can open this process's, and it theirs. */
+static int share_memory(struct processes *p, uint64_t host, struct muster_error *ret_error)
+{
+    if (host == 0 || host != heap_host())
+        return 0;
+    if (heap_create(HEAP_SHARED, 0, &p->model.heap) != 0 ||
+        mappings_create(p->model.heap, true, &p->mappings) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    p->mailbox.mappings = p->mappings;
+    p->tasks.outlet.heap = p->model.heap;
+    return 0;
+}
+
 /* The answer to HELLO, if it has come; else MUSTER_EAGAIN. */
 static int take_welcome(struct processes *p, struct muster_error *ret_error)
 {
@@ -112,6 +125,7 @@ static int take_welcome(struct processes *p, struct muster_error *ret_error)
     } else {
         p->workers = frame->message.welcome.workers;
         p->welcome = true;
+        result = share_memory(p, frame->message.welcome.host, ret_error);
     }
     wire_frame_destroy(frame);
     return result;
@@ -145,6 +159,8 @@ static void processes_close(struct model *model, struct task **ended)
     wire_close(p->mailbox.wire, !p->coordinator && p->welcome && !p->mailbox.lost.code ? LAST_WORDS_MS : 0);
     wire_context_destroy(p->context);
     forkserver_stop(p->forkserver);
+    mappings_destroy(p->mappings);
+    heap_destroy(p->model.heap);
     free(p);
 }
 

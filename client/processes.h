@@ -25,6 +25,7 @@ struct processes {
     struct wire_context *context;    /* owned */
     struct coordinator *coordinator; /* owned; NULL when it is another process's */
     struct forkserver *forkserver;   /* owned; NULL where workers are spawned */
+    struct mappings *mappings;       /* of the workers' heaps; owned; NULL: nothing is in shared memory */
     struct mailbox mailbox;          /* to the coordinator; the caller's thread's */
     struct tasks tasks;
     uint32_t crash_limit;

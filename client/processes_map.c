@@ -28,6 +28,9 @@ enum {
     /* The time to decode values is measured at one in so many, unless jobs are timed: two clock
      * readings of 25 ns are then 2 ns a job. */
     DECODE_SAMPLE = 32,
+    /* Arguments in shared memory that may be remembered: two of the largest, so that two workers have
+     * one each. */
+    SHARED_WINDOW_BYTES = 2 * PROTO_VALUE_BYTES_MAX,
 };
 
 /* One batch. */
@@ -45,13 +48,15 @@ struct map {
     uint64_t pulled;      /* arguments so far */
     uint64_t granted_cost, sent_cost;
     struct sent sent;
-    msgpack_sbuffer buffer; /* the block that is being filled */
-    uint64_t asked_ns;      /* since when */
+    struct shared_uses uses; /* of the block that is being filled */
+    msgpack_sbuffer buffer;  /* the block that is being filled */
+    uint64_t asked_ns;       /* since when */
     msgpack_zone zone;
 
     /* results */
     struct order order;
-    uint64_t next; /* index that is delivered next */
+    uint64_t next;   /* index that is delivered next */
+    uint64_t unread; /* results whose bytes could not be had: they count as failures */
     uint64_t consumed_cost, told_cost;
 
     bool ended;                       /* ENDED came, or never will */
@@ -101,7 +106,10 @@ static void send_block(struct map *m, uint32_t count)
     struct blob *blob = blob_take(m->buffer.data, m->buffer.size);
     struct proto_message message = {
         .type = PROTO_ARGUMENTS,
-        .arguments = {.ticket = m->route.ticket, .first = m->pulled + 1, .count = count},
+        .arguments = {.ticket = m->route.ticket,
+                      .first = m->pulled + 1,
+                      .count = count,
+                      .shared_bytes = m->uses.bytes},
     };
 
     if (!blob) {
@@ -112,7 +120,7 @@ static void send_block(struct map *m, uint32_t count)
     }
     msgpack_sbuffer_init(&m->buffer);
     message.payload = (struct slice){.blob = blob, .size = blob->size};
-    if (sent_add(&m->sent, blob, m->pulled + 1, count, m->asked_ns) != 0) {
+    if (sent_add(&m->sent, blob, &m->uses, m->pulled + 1, count, m->asked_ns) != 0) {
         note_error(m, MUSTER_ENOMEM, "out of memory for arguments");
         cancel(m, PROTO_CANCEL_NOW);
     } else if (say(m, &message) == 0) {
@@ -126,17 +134,28 @@ static void send_block(struct map *m, uint32_t count)
 static int pull(struct map *m)
 {
     const struct muster_source *source = &m->batch->source;
+    struct shared_packing packing = {.heap = m->sent.heap, .copies = true, .uses = &m->uses};
     struct muster_error error = {0};
     msgpack_object argument;
     int result;
 
     result = source->next(source->context, &m->zone, &argument, &error);
     if (result == 0)
-        result = value_pack(&argument, &m->buffer, &error);
+        result = value_pack_shared(&argument, packing.heap ? &packing : NULL, &m->buffer, &error);
     msgpack_zone_clear(&m->zone);
     if (result != 0 && result != MUSTER_EAGAIN && result != MUSTER_EEND)
         note_error(m, result, "%s", error.code ? error.text : muster_error_name(result));
     return result;
+}
+
+/* Whether there is room for more arguments. Shared ones are fetched ahead as far as workers need it
+ * for not waiting: memory that is used again soon is warm. */
+static bool has_room(const struct map *m)
+{
+    uint64_t in_flight = m->pulled - (m->summary->succeeded + m->summary->failed);
+
+    return m->sent.bytes < WINDOW_BYTES ||
+           (m->sent.heap && m->sent.bytes < SHARED_WINDOW_BYTES && in_flight <= m->summary->workers);
 }
 
 /* Fills and sends blocks as long as the source has arguments and the coordinator, and the
@@ -144,13 +163,13 @@ static int pull(struct map *m)
 static void feed(struct map *m)
 {
     m->waiting = false;
-    while (!m->sealed && !m->ended && !m->waiting && m->sent_cost < m->granted_cost &&
-           m->sent.bytes < WINDOW_BYTES) {
+    while (!m->sealed && !m->ended && !m->waiting && m->sent_cost < m->granted_cost && has_room(m)) {
         uint32_t count = 0;
         int result = 0;
 
         m->asked_ns = clock_now_ns();
-        while (result == 0 && count < PROTO_BLOCK_JOBS_MAX && m->buffer.size < PROTO_BLOCK_BYTES) {
+        while (result == 0 && count < PROTO_BLOCK_JOBS_MAX &&
+               m->buffer.size + m->uses.copied < PROTO_BLOCK_BYTES) {
             result = pull(m);
             count += result == 0;
         }
@@ -210,6 +229,18 @@ static void deliver_job(struct map *m, struct muster_result result, const struct
     }
 }
 
+/* The result of a job was in the memory of a worker that died before this process looked at it. */
+static struct proto_failure note_unread(struct map *m, uint64_t index, int code)
+{
+    m->unread++;
+    m->summary->succeeded--;
+    m->summary->failed++;
+    return (struct proto_failure){
+        .index = index,
+        .code = code,
+        .text = proto_text("its result in shared memory cannot be read: its worker died")};
+}
+
 /* A message whose outcomes are handed over. */
 struct handover {
     const struct wire_frame *frame;
@@ -252,9 +283,9 @@ static struct work work_of_job(const struct proto_outcome *outcome, uint32_t pla
 }
 
 /* Decodes the value of the job at `place`; *offset moves on, and *decode_ns is set where it is
- * measured. */
+ * measured. *ret_unread is why its bytes in shared memory cannot be had, or 0. */
 static int take_value(struct map *m, struct handover *handover, uint32_t place, size_t *offset,
-                      uint64_t *decode_ns, msgpack_object *ret_value)
+                      uint64_t *decode_ns, msgpack_object *ret_value, int *ret_unread)
 {
     const struct proto_outcome *outcome = &handover->frame->message.results.outcome;
     const struct slice *payload = &handover->frame->message.payload;
@@ -263,6 +294,9 @@ static int take_value(struct map *m, struct handover *handover, uint32_t place, 
     uint64_t began_ns = measured ? clock_now_ns() : 0;
     int code = value_unpack(slice_bytes(payload), payload->size, offset, &m->zone, ret_value);
 
+    *ret_unread = code == 0 && outcome->shared_bytes > 0 && m->p->mappings
+                      ? shared_resolve(m->p->mappings, ret_value)
+                      : 0;
     if (measured) {
         *decode_ns = clock_now_ns() - began_ns;
         handover->decode_ns += *decode_ns * (outcome->timings ? 1 : weight);
@@ -285,10 +319,16 @@ static void deliver_place(struct map *m, struct handover *handover, uint32_t pla
         .index = outcome->first + place, .attempts = outcome->attempt, .worker = results->worker};
     struct delivery delivery = {.received_ns = handover->frame->received_ns};
     struct muster_receipt receipt;
+    struct proto_failure lost;
     msgpack_object value;
+    int unread = 0;
 
-    if (!failure && take_value(m, handover, place, offset, &delivery.decode_ns, &value) != 0)
+    if (!failure && take_value(m, handover, place, offset, &delivery.decode_ns, &value, &unread) != 0)
         return;
+    if (unread) {
+        lost = note_unread(m, result.index, unread);
+        failure = &lost;
+    }
     result.value = failure ? NULL : &value;
     if (outcome->timings) {
         struct work work = work_of_job(outcome, place);
@@ -336,7 +376,7 @@ static void deliver(struct map *m, struct wire_frame *frame)
     if (m->batch->source.kind == MUSTER_SOURCE_STREAM)
         sent_delivered(&m->sent, outcome->first, outcome->count);
     m->consumed_cost += proto_cost(&frame->message);
-    wire_frame_destroy(frame);
+    mailbox_release(&m->p->mailbox, frame);
     if (m->consumed_cost - m->told_cost < WINDOW_BYTES / 4 || m->ended)
         return;
     m->told_cost = m->consumed_cost;
@@ -362,7 +402,7 @@ static void take_results(struct map *m, struct wire_frame *frame)
         return;
     }
     if (order_put(&m->order, &frame) != 0) {
-        wire_frame_destroy(frame);
+        mailbox_release(&m->p->mailbox, frame);
         note_error(m, MUSTER_ENOMEM, "out of memory for results");
         cancel(m, PROTO_CANCEL_NOW);
     }
@@ -374,8 +414,8 @@ static void take_ended(struct map *m, const struct proto_ended *ended)
 
     if (ended->code != 0)
         note_error(m, ended->code, "%.*s", (int)ended->text.size, ended->text.bytes);
-    summary->succeeded = ended->succeeded;
-    summary->failed = ended->failed;
+    summary->succeeded = ended->succeeded - m->unread;
+    summary->failed = ended->failed + m->unread;
     summary->cancelled = ended->cancelled;
     summary->jobs = ended->succeeded + ended->failed + ended->cancelled;
     summary->retried = ended->retried;
@@ -487,6 +527,7 @@ static void submit(struct map *m)
                 .retries = batch->retries,
                 .crash_limit = m->p->crash_limit,
                 .timings = batch->want_timings,
+                .shared = m->p->mappings != NULL,
                 .window_bytes = WINDOW_BYTES,
             },
     };
@@ -501,6 +542,9 @@ static void finish(struct map *m)
 {
     account_destroy(m->account);
     order_fini(&m->order);
+    if (m->sent.heap)
+        shared_drop(m->sent.heap, &m->uses, 0);
+    shared_uses_fini(&m->uses);
     sent_fini(&m->sent);
     msgpack_sbuffer_destroy(&m->buffer);
     msgpack_zone_destroy(&m->zone);
@@ -517,6 +561,8 @@ int processes_map(struct model *model, const muster_function *function, const st
     if (!msgpack_zone_init(&m.zone, 8192))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     msgpack_sbuffer_init(&m.buffer);
+    m.sent.heap = p->mappings ? model->heap : NULL;
+    m.sent.mappings = p->mappings;
     m.began_ns = clock_now_ns();
     stall_begin(&m.stall, m.began_ns);
     summary->workers = p->workers;

@@ -34,18 +34,33 @@ static int make_room(struct sent *sent)
     return 0;
 }
 
-int sent_add(struct sent *sent, struct blob *blob, uint64_t first, uint32_t count, uint64_t asked_ns)
+/* Nobody needs the arguments any more. */
+static void drop(struct sent *sent, struct sent_block *block)
+{
+    if (!block->blob)
+        return;
+    sent->bytes -= block->blob->size + block->uses.copied;
+    blob_unref(block->blob);
+    block->blob = NULL;
+    shared_drop(sent->heap, &block->uses, 0);
+    shared_uses_fini(&block->uses);
+}
+
+int sent_add(struct sent *sent, struct blob *blob, struct shared_uses *uses, uint64_t first, uint32_t count,
+             uint64_t asked_ns)
 {
     if (make_room(sent) != 0)
         return MUSTER_ENOMEM;
     sent->blocks[sent->tail++] = (struct sent_block){.blob = blob_ref(blob),
+                                                     .uses = *uses,
                                                      .first = first,
                                                      .count = count,
                                                      .undelivered = count,
                                                      .asked_ns = asked_ns,
                                                      .sent_ns = clock_now_ns(),
                                                      .cursor = first};
-    sent->bytes += blob->size;
+    sent->bytes += blob->size + uses->copied;
+    *uses = (struct shared_uses){0};
     return 0;
 }
 
@@ -91,7 +106,8 @@ int sent_argument(struct sent *sent, uint64_t index, msgpack_zone *zone, msgpack
         return result;
     block->offset += skipped;
     block->cursor = index + 1;
-    return value_unpack(block->blob->bytes, block->blob->size, &block->offset, zone, ret_argument);
+    result = value_unpack(block->blob->bytes, block->blob->size, &block->offset, zone, ret_argument);
+    return result == 0 && block->uses.count > 0 ? shared_resolve(sent->mappings, ret_argument) : result;
 }
 
 void sent_delivered(struct sent *sent, uint64_t first, uint32_t count)
@@ -103,9 +119,7 @@ void sent_delivered(struct sent *sent, uint64_t first, uint32_t count)
     block->undelivered -= count;
     if (block->undelivered > 0)
         return;
-    sent->bytes -= block->blob->size;
-    blob_unref(block->blob);
-    block->blob = NULL;
+    drop(sent, block);
     while (sent->head < sent->tail && !sent->blocks[sent->head].blob)
         sent->head++;
 }
@@ -113,6 +127,6 @@ void sent_delivered(struct sent *sent, uint64_t first, uint32_t count)
 void sent_fini(struct sent *sent)
 {
     for (size_t i = sent->head; i < sent->tail; i++)
-        blob_unref(sent->blocks[i].blob);
+        drop(sent, &sent->blocks[i]);
     free(sent->blocks);
 }

@@ -8,11 +8,13 @@
 #define MUSTER_CLIENT_SENT_H
 
 #include "base/blob.h"
+#include "proto/shared.h"
 
 #include <msgpack.h>
 
 struct sent_block {
-    struct blob *blob; /* a reference; NULL once all its jobs were delivered */
+    struct blob *blob;       /* a reference; NULL once all its jobs were delivered */
+    struct shared_uses uses; /* what it refers to in `heap`; owned */
     uint64_t first;
     uint32_t count, undelivered;
     uint64_t asked_ns, sent_ns; /* when the first of them was asked for, and when they were sent */
@@ -23,18 +25,21 @@ struct sent_block {
 struct sent {
     struct sent_block *blocks; /* ordered by `first`; the live ones are [head, tail) */
     size_t head, tail, capacity;
-    size_t bytes; /* of all blobs held */
+    size_t bytes;      /* of all blobs held, and of what was copied into the heap for them */
+    struct heap *heap; /* borrowed, as `mappings`, which leads to it; NULL: there is none */
+    struct mappings *mappings;
 };
 
-/* Remembers a block of arguments that is sent now; takes a reference. Blocks come in order. 0 or
- * MUSTER_ENOMEM. */
-int sent_add(struct sent *sent, struct blob *blob, uint64_t first, uint32_t count, uint64_t asked_ns);
+/* Remembers a block of arguments that is sent now; takes a reference, and *uses, which is empty then.
+ * Blocks come in order. 0 or MUSTER_ENOMEM. */
+int sent_add(struct sent *sent, struct blob *blob, struct shared_uses *uses, uint64_t first, uint32_t count,
+             uint64_t asked_ns);
 
 /* The block of a job that was not delivered yet, until the next call; NULL when there is none. */
 const struct sent_block *sent_find(struct sent *sent, uint64_t index);
 
 /* The argument of a job that was not delivered yet, its containers in `zone`, its strings in
- * the block. 0, MUSTER_ENOTFOUND or MUSTER_ENOMEM. */
+ * the block or the heap. 0, MUSTER_ENOTFOUND or MUSTER_ENOMEM. */
 int sent_argument(struct sent *sent, uint64_t index, msgpack_zone *zone, msgpack_object *ret_argument);
 
 /* Jobs first .. first + count - 1, of one block, need their arguments no longer. */

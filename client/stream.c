@@ -120,6 +120,8 @@ bool stream_wants_flush(const struct stream *stream)
  * ended with that. Returns whether it is in the block. */
 static bool pack_next(struct stream *stream, msgpack_sbuffer *block)
 {
+    /* The task has what is in the heap as long as it lives. */
+    struct shared_packing packing = {.heap = stream->outlet->heap, .uses = &stream->uses};
     struct task *task = stream->queue;
     struct muster_error error = {0};
     int code;
@@ -128,7 +130,9 @@ static bool pack_next(struct stream *stream, msgpack_sbuffer *block)
     stream->queued--;
     code = make_room(stream);
     if (code == 0)
-        code = value_pack(&task->argument, block, &error);
+        code = value_pack_shared(&task->argument, packing.heap ? &packing : NULL, block, &error);
+    if (packing.heap)
+        shared_drop(packing.heap, &stream->uses, 0);
     if (code != 0) {
         const char *text = error.code ? error.text : muster_error_name(code);
 
@@ -154,11 +158,13 @@ static void send_block(struct stream *stream)
     struct blob *blob;
 
     msgpack_sbuffer_init(&block);
+    stream->uses.bytes = 0;
     while (stream->queue && *count < PROTO_BLOCK_JOBS_MAX && block.size < PROTO_BLOCK_BYTES)
         *count += pack_next(stream, &block);
     blob = *count > 0 ? blob_take(block.data, block.size) : NULL;
     if (blob) {
         message.payload = (struct slice){.blob = blob, .size = blob->size};
+        message.arguments.shared_bytes = stream->uses.bytes;
         say(stream, &message);
         stream->sent_cost += proto_cost(&message);
         blob_unref(blob);
@@ -218,13 +224,18 @@ void stream_seal(struct stream *stream)
 /* --- from the coordinator */
 
 /* Ends the task of a job as the results say; `payload` moves on to the next value. */
-static void take_value(struct stream *stream, struct task *task, const struct slice *payload, size_t *offset)
+static void take_value(struct stream *stream, struct task *task, const struct slice *payload, bool shared,
+                       size_t *offset)
 {
-    static const char text[] = "no memory for its result";
+    static const char text[] = "no memory for its result",
+                      unread[] = "its result in shared memory cannot be read: its worker died";
+    struct mappings *mappings = shared ? stream->outlet->mailbox->mappings : NULL;
     int code = value_unpack_copy(slice_bytes(payload), payload->size, offset, task->zone, &task->value);
 
     if (code != 0)
         fail(stream->outlet, task, code, text, strlen(text));
+    else if (mappings && (code = shared_hold(mappings, &task->value, task->zone, true)) != 0)
+        fail(stream->outlet, task, code, unread, strlen(unread));
     else
         put_out(stream->outlet, task);
 }
@@ -248,7 +259,7 @@ static bool take_outcome(struct stream *stream, const struct proto_results *resu
             fail(stream->outlet, task, failure->code, failure->text.bytes, failure->text.size);
             failure++;
         } else {
-            take_value(stream, task, payload, &offset);
+            take_value(stream, task, payload, outcome->shared_bytes > 0, &offset);
         }
     }
     return true;
@@ -339,6 +350,7 @@ int stream_open(struct stream_outlet *outlet, const struct stream_kind *kind, st
                                                            .timeout_ms = kind->timeout_ms,
                                                            .retries = kind->retries,
                                                            .crash_limit = outlet->crash_limit,
+                                                           .shared = outlet->mailbox->mappings != NULL,
                                                            .window_bytes = WINDOW_BYTES}});
     if (code != 0) {
         stream_destroy(stream);
@@ -353,6 +365,7 @@ void stream_destroy(struct stream *stream)
     if (!stream)
         return;
     mailbox_remove(stream->outlet->mailbox, &stream->route);
+    shared_uses_fini(&stream->uses);
     free(stream->sent);
     free(stream);
 }

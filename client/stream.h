@@ -20,6 +20,7 @@ struct stream_kind {
 /* Where streams put what they are done with: the list of model_ops.dispatch. */
 struct stream_outlet {
     struct mailbox *mailbox; /* borrowed */
+    struct heap *heap;       /* what arguments may be in already; borrowed; NULL: nothing is shared */
     struct task *ended;      /* in the order in which they did */
     uint64_t ended_count;
     uint32_t crash_limit;
@@ -40,6 +41,7 @@ struct stream {
     uint64_t low, last; /* last: the index that was given last */
     uint64_t in_flight;
 
+    struct shared_uses uses;             /* of the block that is being filled */
     uint64_t granted_cost, sent_cost;    /* of arguments */
     uint64_t consumed_cost, told_cost;   /* of results */
     uint64_t cancel_first, cancel_count; /* jobs whose CANCEL is not sent yet */

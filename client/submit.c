@@ -27,7 +27,7 @@ static int check(const muster *m, const struct muster_job *job, const muster_fun
 static int keep_argument(struct muster_future *future, const msgpack_object *argument,
                          struct muster_error *ret_error)
 {
-    int code = keep_value(&future->zone, argument, &future->task.argument);
+    int code = keep_value(&future->zone, future->owner->model->heap, argument, &future->task.argument);
 
     if (code == MUSTER_ELIMIT)
         return muster_error_set(ret_error, code, "the argument is too large or nests too deeply");

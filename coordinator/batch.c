@@ -83,6 +83,7 @@ int batch_append(struct batch *batch, uint64_t now_ns, const struct proto_messag
     blob_ref(block->payload.blob);
     block->first = arguments->first;
     block->came_ns = now_ns;
+    block->shared_bytes = arguments->shared_bytes;
     block->count = block->unended = arguments->count;
     DL_APPEND(batch->blocks, block);
     if (batch->fresh.count == 0) {

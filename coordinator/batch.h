@@ -21,6 +21,7 @@ struct block {
     uint32_t count;
     uint32_t unended; /* jobs of it that are not over; freed with the last */
     uint64_t came_ns;
+    uint64_t shared_bytes; /* of the arguments, in shared memory */
     struct block *prev, *next;
 };
 
@@ -35,6 +36,7 @@ struct batch {
     char client[PROTO_PEER_NAME_MAX + 1]; /* whose it is; "": the client has left */
     char function[PROTO_FUNCTION_NAME_MAX + 1];
     struct proto_submit settings; /* settings.function is `function` */
+    uint64_t reader;              /* process that reads results in shared memory; 0: none does */
     uint64_t came_ns;
 
     bool sealed;                    /* `total` is final */

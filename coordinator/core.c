@@ -90,10 +90,11 @@ static void welcome(struct core *core, struct client *client, struct outbox *out
     if (client->welcomed || (core->options.warm && count_in(core, WORKER_READY) < core->options.workers))
         return;
     client->welcomed = true;
-    outbox_send(
-        outbox, client->name,
-        &(struct proto_message){.type = PROTO_WELCOME,
-                                .welcome = {.version = PROTO_VERSION, .workers = core->options.workers}});
+    outbox_send(outbox, client->name,
+                &(struct proto_message){.type = PROTO_WELCOME,
+                                        .welcome = {.version = PROTO_VERSION,
+                                                    .workers = core->options.workers,
+                                                    .host = core->options.host}});
 }
 
 /* Workers do not start, and none runs or may yet come up: whoever waits for them is told why. */
@@ -151,10 +152,11 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
     worker->concurrency = hello->concurrency < 1 ? 1 : hello->concurrency;
     worker->heard_ns = now_ns;
     core->failed_starts = 0;
-    outbox_send(
-        outbox, worker->name,
-        &(struct proto_message){.type = PROTO_WELCOME,
-                                .welcome = {.version = PROTO_VERSION, .workers = core->options.workers}});
+    outbox_send(outbox, worker->name,
+                &(struct proto_message){.type = PROTO_WELCOME,
+                                        .welcome = {.version = PROTO_VERSION,
+                                                    .workers = core->options.workers,
+                                                    .host = core->options.host}});
     HASH_ITER(hh, core->clients, client, next)
         welcome(core, client, outbox);
 }
@@ -262,6 +264,7 @@ static void client_submit(struct core *core, uint64_t now_ns, struct client *cli
         send_error(outbox, client->name, submit->ticket, MUSTER_ENOMEM, "the coordinator is out of memory");
         return;
     }
+    batch->reader = submit->shared && core->options.host ? client->pid : 0;
     core->last_batch++;
     DL_APPEND(core->batches, batch);
     outbox_send(outbox, client->name,
@@ -399,6 +402,7 @@ static void stranger_message(struct core *core, const char *peer, const struct p
         outbox->failed = true;
         return;
     }
+    client->pid = message->hello.pid;
     memcpy(client->name, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
     HASH_ADD_STR(core->clients, name, client);
     if (!client->hh.tbl) {

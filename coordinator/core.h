@@ -18,6 +18,7 @@ struct core;
 struct core_options {
     unsigned workers;      /* 1..PROTO_WORKERS_MAX */
     uint64_t heartbeat_ns; /* a busy worker that is silent for so long is killed */
+    uint64_t host;         /* heap_host(); 0: nothing is in shared memory */
     bool warm;             /* spawn all workers at once; clients are welcomed when all are ready */
     const char *owner;     /* the client whose STOP ends the coordinator; NULL: nobody's. Borrowed */
 };

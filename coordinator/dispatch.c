@@ -79,6 +79,14 @@ static struct worker *least_loaded(struct core *core, const struct batch *batch,
     return best;
 }
 
+/* Of the chunk's arguments; not 0 if any of them may be in shared memory. */
+static uint64_t shared_bytes(const struct job_run *run)
+{
+    const struct block *block = run->block;
+
+    return block ? (block->shared_bytes * run->count + block->count - 1) / block->count : 0;
+}
+
 static void send_chunk(const struct batch *batch, const struct worker *worker, const struct chunk *chunk,
                        const struct slice *arguments, int64_t first_argument, struct outbox *outbox)
 {
@@ -94,6 +102,8 @@ static void send_chunk(const struct batch *batch, const struct worker *worker, c
                 .attempt = chunk->run.attempts + 1,
                 .timeout_ms = batch->settings.timeout_ms,
                 .timings = batch->settings.timings,
+                .reader = batch->reader,
+                .shared_bytes = shared_bytes(&chunk->run),
                 .kind = batch->settings.kind,
                 .argument = batch->settings.kind == PROTO_RANGE ? first_argument : 0,
             },
@@ -143,7 +153,7 @@ static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, stru
         return false;
     }
     batch->totals.chunks++;
-    batch->totals.bytes_in += arguments.size;
+    batch->totals.bytes_in += arguments.size + shared_bytes(&run);
     send_chunk(batch, worker, chunk, &arguments, first_argument, outbox);
     dispatch_grant(batch, outbox);
     return true;

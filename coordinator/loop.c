@@ -9,6 +9,7 @@
 #include "coordinator/core.h"
 #include "coordinator/nest.h"
 #include "coordinator/supervisor.h"
+#include "proto/shared.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -28,11 +29,19 @@ struct coordinator {
     struct wire *router; /* owned by the thread once it runs */
     struct core *core;
     struct supervisor *supervisor;
-    struct outbox outbox; /* what the core decides */
-    struct outbox spare;  /* empty but while `carry_out` empties it */
+    struct outbox outbox;      /* what the core decides */
+    struct outbox spare;       /* empty but while `carry_out` empties it */
+    struct mappings *mappings; /* of workers whose results nobody took; owned */
     struct nest nest;
     pthread_t thread;
 };
+
+static void release(struct coordinator *c, const struct slice *payload)
+{
+    shared_take(c->mappings, slice_bytes(payload), payload->size);
+    shared_release(c->mappings, slice_bytes(payload), payload->size);
+    mappings_trim(c->mappings);
+}
 
 static void carry_out_item(struct coordinator *c, const struct outbox_item *item)
 {
@@ -50,6 +59,9 @@ static void carry_out_item(struct coordinator *c, const struct outbox_item *item
         return;
     case OUTBOX_KILL:
         supervisor_kill(c->supervisor, item->slot);
+        return;
+    case OUTBOX_RELEASE:
+        release(c, &item->message.payload);
         return;
     }
 }
@@ -172,6 +184,7 @@ static void *run(void *argument)
 static void destroy(struct coordinator *c)
 {
     core_destroy(c->core);
+    mappings_destroy(c->mappings);
     outbox_fini(&c->outbox);
     outbox_fini(&c->spare);
     nest_fini(&c->nest);
@@ -195,6 +208,7 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
     struct core_options core_options = {
         .workers = options->workers,
         .heartbeat_ns = options->heartbeat_ns,
+        .host = heap_host(),
         .warm = options->warm,
         .owner = COORDINATOR_OWNER,
     };
@@ -212,7 +226,7 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
     int result;
 
     if (outbox_init(&c->outbox) != 0 || outbox_init(&c->spare) != 0 ||
-        core_create(&core_options, &c->core) != 0)
+        mappings_create(NULL, true, &c->mappings) != 0 || core_create(&core_options, &c->core) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     result = open_router(c, context, ret_error);
     if (result == 0)

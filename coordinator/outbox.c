@@ -84,6 +84,16 @@ void outbox_kill(struct outbox *outbox, unsigned slot)
         item->slot = slot;
 }
 
+void outbox_release(struct outbox *outbox, const struct slice *payload)
+{
+    struct outbox_item *item = add(outbox, OUTBOX_RELEASE, "");
+
+    if (!item || !payload->blob)
+        return;
+    item->message.payload = *payload;
+    blob_ref(payload->blob);
+}
+
 void *outbox_alloc(struct outbox *outbox, size_t bytes)
 {
     void *memory = msgpack_zone_malloc(&outbox->zone, bytes);

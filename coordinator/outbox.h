@@ -16,6 +16,8 @@ enum outbox_kind {
     OUTBOX_SEND,  /* `message` to `peer` */
     OUTBOX_SPAWN, /* a worker for `slot`, under the name `peer` */
     OUTBOX_KILL,  /* the worker of `slot` and its process group, with SIGKILL */
+    /* What the values in the payload of `message` refer to in shared memory: nobody else will. */
+    OUTBOX_RELEASE,
 };
 
 struct outbox_item {
@@ -46,6 +48,9 @@ void outbox_clear(struct outbox *outbox);
 void outbox_send(struct outbox *outbox, const char *peer, const struct proto_message *message);
 void outbox_spawn(struct outbox *outbox, unsigned slot, const char *name);
 void outbox_kill(struct outbox *outbox, unsigned slot);
+
+/* Takes a reference on the payload. */
+void outbox_release(struct outbox *outbox, const struct slice *payload);
 
 /* Memory until the next outbox_clear; NULL (and `failed`) when there is none. */
 void *outbox_alloc(struct outbox *outbox, size_t bytes);

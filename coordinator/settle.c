@@ -48,6 +48,8 @@ static void send_results(struct batch *batch, unsigned slot, const struct job_ru
     };
 
     batch->sent_cost += proto_cost(&message);
+    if (!batch->client[0] && outcome->shared_bytes > 0)
+        outbox_release(outbox, payload);
     tell_client(batch, &message, outbox);
 }
 
@@ -232,8 +234,9 @@ static void count_report(struct batch *batch, struct worker *worker, const struc
 {
     const struct proto_result *result = &message->result;
     const struct proto_outcome *outcome = &result->outcome;
+    uint64_t bytes = message->payload.size + outcome->shared_bytes;
 
-    batch->totals.bytes_out += message->payload.size;
+    batch->totals.bytes_out += bytes;
     batch->totals.execute_ns += outcome->execute_ns;
     batch->totals.cpu_ns += outcome->cpu_ns;
     account(&batch->totals.process_cpu_ns, &worker->process_cpu_ns, result->process_cpu_ns);
@@ -242,7 +245,7 @@ static void count_report(struct batch *batch, struct worker *worker, const struc
     pacing_report_waits(&batch->pacing, outcome->count,
                         outcome->decode_ns + outcome->execute_ns + outcome->encode_ns, outcome->cpu_ns);
     if (outcome->count > 0)
-        batch_note_results(batch, outcome->count, message->payload.size);
+        batch_note_results(batch, outcome->count, bytes);
 }
 
 /* Whether the report can be about this chunk; that its jobs are left is seen when they are taken. */
@@ -267,6 +270,8 @@ bool settle_result(struct core *core, struct worker *worker, const struct proto_
 
     if (!chunk) {
         settle_late(core, result);
+        if (outcome->shared_bytes > 0)
+            outbox_release(outbox, &message->payload);
         return true;
     }
     batch = chunk->batch;

@@ -62,6 +62,7 @@ struct worker {
 struct client {
     char name[PROTO_PEER_NAME_MAX + 1];
     bool welcomed;
+    uint64_t pid;      /* as it said */
     UT_hash_handle hh; /* by name */
 };
 

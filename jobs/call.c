@@ -139,6 +139,13 @@ static int block(muster_call *base, void (*run)(void *context), void *context)
     return 0;
 }
 
+static void *alloc(muster_call *base, size_t bytes)
+{
+    struct call_memory *memory = ((struct call *)base)->memory;
+
+    return memory ? memory->alloc(memory, base->zone, bytes) : NULL;
+}
+
 void call_cancel_raise(struct call_cancel *cancel)
 {
     int saved = errno;
@@ -157,6 +164,7 @@ const struct muster_call_ops call_blocking_ops = {
     .wait_fd = wait_fd,
     .block = block,
     .fetch = fetch_blocking,
+    .alloc = alloc,
 };
 
 void call_init(struct call *call, msgpack_zone *zone, struct call_cancel *cancel, _Atomic uint32_t *progress)
@@ -165,6 +173,7 @@ void call_init(struct call *call, msgpack_zone *zone, struct call_cancel *cancel
     call->base.zone = zone;
     call->cancel = cancel;
     call->progress = progress;
+    call->memory = NULL;
     call->host = NULL;
     call->text[0] = '\0';
 }

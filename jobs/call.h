@@ -20,10 +20,17 @@ struct call_cancel {
 /* Raises the flag and wakes calls that sleep. Async-signal-safe. */
 void call_cancel_raise(struct call_cancel *cancel);
 
+/* Where large memory of calls comes from, other than their zones; embedded in whoever has it. */
+struct call_memory {
+    /* Memory that lives as long as what is in the zone; NULL: it comes from the zone. */
+    void *(*alloc)(struct call_memory *memory, msgpack_zone *zone, size_t bytes);
+};
+
 struct call {
     muster_call base;                   /* first: a muster_call * is a struct call * */
     struct call_cancel *cancel;         /* borrowed, never NULL */
     _Atomic uint32_t *progress;         /* where progress goes, in 1/1000; borrowed, may be NULL */
+    struct call_memory *memory;         /* borrowed; NULL: all is in the zone */
     void *host;                         /* of whoever runs the call, for ops other than those here; or NULL */
     char text[MUSTER_ERROR_TEXT_BYTES]; /* what muster_call_fail said; "" when it was not called */
 };

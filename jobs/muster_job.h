@@ -76,6 +76,7 @@ struct muster_call_ops {
     int (*wait_fd)(muster_call *call, int fd, short events, double seconds);
     int (*block)(muster_call *call, void (*run)(void *context), void *context);
     int (*fetch)(muster_call *call, struct muster_fetch *fetch);
+    void *(*alloc)(muster_call *call, size_t bytes); /* large memory; may be NULL, and return NULL */
 };
 
 /* The function: reads *argument (borrowed, immutable, valid during the call), writes
@@ -110,10 +111,20 @@ extern const muster_plugin muster_plugin_table __attribute__((visibility("defaul
         MUSTER_JOB_ABI, sizeof(muster_function), sizeof(table) / sizeof *(table), table \
     }
 
+/* From so many bytes on the host is asked: a string or binary of the result that is written into
+ * such memory may cross a process boundary without a copy. */
+enum { MUSTER_CALL_LARGE_BYTES = 16 << 10 };
+
 /* Memory from the call's zone, aligned for any scalar, or NULL. Free with the result. */
 static inline void *muster_call_alloc(muster_call *call, size_t bytes)
 {
-    return msgpack_zone_malloc(call->zone, bytes);
+    void *large = NULL;
+
+    if (bytes >= MUSTER_CALL_LARGE_BYTES &&
+        call->ops->size >= offsetof(struct muster_call_ops, alloc) + sizeof call->ops->alloc &&
+        call->ops->alloc)
+        large = call->ops->alloc(call, bytes);
+    return large ? large : msgpack_zone_malloc(call->zone, bytes);
 }
 
 /* Says why the job failed, for the user: one line, no newline, cut at 1000 bytes. Returns

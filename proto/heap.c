@@ -44,8 +44,10 @@ struct block {
 
 struct heap {
     enum heap_kind kind;
-    size_t bytes; /* of memory, at most */
-    bool failed;  /* it could not be made */
+    size_t bytes;   /* of memory, at most */
+    bool failed;    /* it could not be made */
+    bool destroyed; /* it goes with the last user of a block */
+    uint32_t users; /* of all blocks */
     int fd;
     uint8_t *base; /* NULL: not made yet */
     uint64_t id;
@@ -206,13 +208,20 @@ static bool ready(struct heap *heap)
     return !heap->failed;
 }
 
+static void end(struct heap *heap)
+{
+    if (!heap->failed)
+        unmake(heap);
+    free(heap);
+}
+
 void heap_destroy(struct heap *heap)
 {
     if (!heap)
         return;
-    if (!heap->failed)
-        unmake(heap);
-    free(heap);
+    heap->destroyed = true;
+    if (heap->users == 0)
+        end(heap);
 }
 
 size_t heap_threshold(struct heap *heap)
@@ -220,9 +229,11 @@ size_t heap_threshold(struct heap *heap)
     uint32_t block;
     void *memory;
 
+    if (heap->kind == HEAP_PRIVATE)
+        return SIZE_MAX;
     if (heap->threshold == 0) {
         heap->threshold = CALIBRATE_BYTES;
-        block = heap->kind == HEAP_SHARED ? heap_alloc(heap, CALIBRATE_BYTES, &memory) : 0;
+        block = heap_alloc(heap, CALIBRATE_BYTES, &memory);
         if (block) {
             heap->threshold = calibrate(memory, HEAP_UNIT_BYTES);
             heap_drop(heap, block);
@@ -374,6 +385,7 @@ static uint32_t make_block(struct heap *heap, uint32_t first, uint32_t units)
     block->first = first;
     block->units = units;
     block->users = 1;
+    heap->users++;
     block->sent = 0;
     for (uint32_t i = 0; i < units; i++)
         heap->holders[first + i] = (uint16_t)place;
@@ -420,6 +432,7 @@ uint32_t heap_find(const struct heap *heap, const void *bytes, size_t size)
 void heap_keep(struct heap *heap, uint32_t block)
 {
     block_of(heap, block)->users++;
+    heap->users++;
 }
 
 void heap_drop(struct heap *heap, uint32_t number)
@@ -427,8 +440,11 @@ void heap_drop(struct heap *heap, uint32_t number)
     struct block *block = block_of(heap, number);
 
     assert(block->users > 0);
+    heap->users--;
     if (--block->users == 0 && block->sent == 0)
         free_block(heap, block);
+    if (heap->destroyed && heap->users == 0)
+        end(heap);
 }
 
 /* --- references */

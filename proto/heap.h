@@ -36,11 +36,12 @@ enum heap_kind {
  * memory. 0 or MUSTER_ENOMEM. */
 int heap_create(enum heap_kind kind, size_t bytes, struct heap **ret_heap);
 
-/* Its memory is gone with the last mapping of it. Takes NULL. */
+/* Nothing is allocated or sent any more. Blocks stay as long as they have users, and others' mappings
+ * of them. Takes NULL. */
 void heap_destroy(struct heap *heap);
 
 /* Bytes that are at least so many are better off in a block than in a message: calibrated on this
- * machine by the first call, in a millisecond at most. */
+ * machine by the first call, in a millisecond at most. None are (SIZE_MAX) where memory is private. */
 size_t heap_threshold(struct heap *heap);
 
 /* A block of at least `size` bytes, aligned to a page, with one user, the caller; its contents are

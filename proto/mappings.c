@@ -324,7 +324,6 @@ int mappings_hold(struct mappings *mappings, const struct reference *reference, 
     *held = (struct held){.mapping = mapping, .reference = *reference};
     if (!msgpack_zone_push_finalizer(zone, let_go, held))
         return MUSTER_ENOMEM;
-    mapping->users++;
     *ret_bytes = mapping->base + reference->offset;
     return 0;
 }

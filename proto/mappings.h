@@ -35,7 +35,8 @@ void mappings_release(struct mappings *mappings, const struct reference *referen
 /* The bytes of a reference that is taken, or leads to one's own heap. Codes of mappings_take. */
 int mappings_find(struct mappings *mappings, const struct reference *reference, const void **ret_bytes);
 
-/* As mappings_take and _find: the reference is released when the zone is cleared or destroyed. */
+/* As mappings_find; from now on it is the zone that has taken the reference, and releases it when it
+ * is cleared or destroyed. */
 int mappings_hold(struct mappings *mappings, const struct reference *reference, msgpack_zone *zone,
                   const void **ret_bytes);
 

@@ -102,9 +102,24 @@ void shared_uses_fini(struct shared_uses *uses)
 
 struct resolving {
     struct mappings *mappings;
-    msgpack_zone *zone;
-    uint64_t left; /* bytes that may still be referred to */
+    msgpack_zone *zone; /* that is to have the references; NULL: they stay whose they are */
+    bool taken;         /* they are already */
+    uint64_t left;      /* bytes that may still be referred to */
 };
+
+static int find(const struct resolving *r, const struct reference *reference, const void **ret_bytes)
+{
+    int code = r->taken ? 0 : mappings_take(r->mappings, reference);
+
+    if (code != 0)
+        return code;
+    if (!r->zone)
+        return mappings_find(r->mappings, reference, ret_bytes);
+    code = mappings_hold(r->mappings, reference, r->zone, ret_bytes);
+    if (code != 0 && !r->taken)
+        mappings_release(r->mappings, reference);
+    return code;
+}
 
 static int resolve_one(struct resolving *r, msgpack_object *value)
 {
@@ -115,8 +130,7 @@ static int resolve_one(struct resolving *r, msgpack_object *value)
     if (code == 0 && reference.size > r->left)
         code = MUSTER_ELIMIT;
     if (code == 0)
-        code = r->zone ? mappings_hold(r->mappings, &reference, r->zone, &bytes)
-                       : mappings_find(r->mappings, &reference, &bytes);
+        code = find(r, &reference, &bytes);
     if (code != 0)
         return code;
     r->left -= reference.size;
@@ -151,9 +165,17 @@ static int resolve(struct resolving *r, msgpack_object *value)
     return code;
 }
 
-int shared_resolve(struct mappings *mappings, msgpack_object *value, msgpack_zone *zone)
+int shared_resolve(struct mappings *mappings, msgpack_object *value)
 {
-    struct resolving resolving = {.mappings = mappings, .zone = zone, .left = PROTO_VALUE_BYTES_MAX};
+    struct resolving resolving = {.mappings = mappings, .taken = true, .left = PROTO_VALUE_BYTES_MAX};
+
+    return resolve(&resolving, value);
+}
+
+int shared_hold(struct mappings *mappings, msgpack_object *value, msgpack_zone *zone, bool taken)
+{
+    struct resolving resolving = {
+        .mappings = mappings, .zone = zone, .taken = taken, .left = PROTO_VALUE_BYTES_MAX};
 
     return resolve(&resolving, value);
 }

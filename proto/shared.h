@@ -39,10 +39,13 @@ void shared_send(struct heap *heap, struct shared_uses *uses, uint32_t reader);
 
 void shared_uses_fini(struct shared_uses *uses);
 
-/* Replaces the references in an unpacked value. With a zone they are held by it; else they are taken
- * already, or the caller's own. 0; MUSTER_ELIMIT when the bytes together are larger than a value may
- * be; codes of mappings_take. */
-int shared_resolve(struct mappings *mappings, msgpack_object *value, msgpack_zone *zone);
+/* Replaces the references in an unpacked value, which are taken or lead to one's own heap. 0;
+ * MUSTER_ELIMIT when the bytes together are larger than a value may be; codes of mappings_take. */
+int shared_resolve(struct mappings *mappings, msgpack_object *value);
+
+/* The same; from then on it is the zone that has taken them (mappings_hold). `taken`: they are taken
+ * already; else this takes them. */
+int shared_hold(struct mappings *mappings, msgpack_object *value, msgpack_zone *zone, bool taken);
 
 /* Takes and releases all references in encoded values. Those that cannot be taken are passed over:
  * shared_resolve will say why. */

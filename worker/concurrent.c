@@ -68,6 +68,7 @@ struct concurrent {
     struct runner *busy;      /* that have a job; as fibers of the loop */
     struct runner *spare;     /* whose coroutine has ended; owned */
     struct timers timers;
+    struct lent lent;
     struct ended ended;
     uint64_t resumed_ns; /* when the running runner got the thread */
     bool stopping;
@@ -98,6 +99,7 @@ static void take_thread(struct runner *runner, uint64_t now_ns)
     runner->since_ns = now_ns;
     if (runner->deadline_ns == CLOCK_NEVER)
         job.kill_ns = CLOCK_NEVER;
+    lent_begin(&runner->x->lent, chunk);
     link_run(runner->x->link, &job);
     flight_begin_chunk(flight, chunk->chunk, chunk->attempt, now_ns);
     atomic_store_explicit(&flight->progress, runner->progress, memory_order_relaxed);
@@ -296,6 +298,8 @@ static int run_job(struct runner *runner, struct fiber *fiber)
         chunk->timeout_ms ? clock_after(outcome.began_ns, chunk->timeout_ms * CLOCK_NS_PER_MS) : CLOCK_NEVER;
     take_thread(runner, outcome.began_ns);
     outcome.code = take_argument(runner, &argument);
+    if (outcome.code == 0)
+        outcome.code = lent_argument(&x->lent, chunk, &runner->zone, &argument);
     outcome.decode_ns = clock_now_ns() - outcome.began_ns;
     if (outcome.code != 0) {
         text = muster_error_name(outcome.code);
@@ -349,6 +353,7 @@ static void run_jobs(struct fiber *fiber, void *context)
     struct concurrent *x = runner->x;
 
     loop_call_init(fiber, &runner->call, &runner->zone, &runner->cancel, &x->flight->progress);
+    runner->call.memory = &x->lent.memory;
     while (begin_next(runner)) {
         int result = run_job(runner, fiber);
         uint64_t now_ns = clock_now_ns(), held_ns = now_ns - x->resumed_ns;
@@ -529,6 +534,7 @@ static void serve(struct concurrent *x)
         take_chunks(x);
         take_cancels(x);
         end_late(x);
+        lent_settle(&x->lent);
         start_runners(x);
         ready = loop_ready(x->loop);
         if (x->over || (ready == 0 && loop_fibers(x->loop) == 0 && x->ended.count > 0) ||
@@ -586,18 +592,23 @@ static void destroy(struct concurrent *x)
     LL_FOREACH_SAFE(x->spare, runner, next)
         destroy_runner(runner);
     ended_fini(&x->ended);
+    lent_fini(&x->lent);
     sem_destroy(&x->untouched);
     timers_fini(&x->timers);
 }
 
-static int prepare(struct concurrent *x)
+static int prepare(struct concurrent *x, size_t lent_bytes)
 {
     static const struct loop_watcher watcher = {.resumed = resumed, .suspended = suspended};
     struct muster_error error;
-    int result = loop_create(&watcher, &x->loop, &error);
+    int result = lent_init(&x->lent, lent_bytes);
 
-    if (result == 0 && (result = ended_init(&x->ended)) != 0)
+    if (result == 0 && (result = loop_create(&watcher, &x->loop, &error)) != 0)
+        lent_fini(&x->lent);
+    if (result == 0 && (result = ended_init(&x->ended, &x->lent)) != 0) {
         loop_destroy(x->loop);
+        lent_fini(&x->lent);
+    }
     sem_init(&x->untouched, 0, 0);
     overflowed_flight = x->flight;
     if (result == 0 && coroutine_watch_overflow(note_overflow) != 0)
@@ -606,13 +617,13 @@ static int prepare(struct concurrent *x)
 }
 
 int concurrent_serve(struct link *link, const struct registry *registry, struct flight_page *flight,
-                     unsigned concurrency)
+                     unsigned concurrency, size_t lent_bytes)
 {
     static const struct link_watcher watcher = {
         .slow = report_held_back, .cancelled = jobs_cancelled, .arrived = chunk_arrived};
     struct concurrent x = {
         .link = link, .registry = registry, .flight = flight, .concurrency = concurrency, .arrived = true};
-    int result = prepare(&x);
+    int result = prepare(&x, lent_bytes);
 
     if (result != 0) {
         link_stop(link);

@@ -6,15 +6,14 @@
 
 #include "base/clock.h"
 #include "proto/codec.h"
-#include "proto/value.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-int ended_init(struct ended *ended)
+int ended_init(struct ended *ended, struct lent *lent)
 {
-    *ended = (struct ended){.count = 0};
+    *ended = (struct ended){.lent = lent};
     pthread_getcpuclockid(pthread_self(), &ended->cpu_clock);
     if (report_init(&ended->report) != 0)
         return MUSTER_ENOMEM;
@@ -79,7 +78,8 @@ int ended_add(struct ended *ended, const struct outcome *outcome, const msgpack_
     } else {
         uint64_t began_ns = clock_now_ns();
 
-        code = value_pack(value, &ended->values, &error);
+        code = lent_pack(ended->lent, outcome->lot->assignment->chunk, value, &ended->values,
+                         &added->shared_bytes, &error);
         added->encode_ns = clock_now_ns() - began_ns;
         added->size = ended->values.size - added->offset;
         if (code != 0) /* a job whose value there is no memory for fails alone */
@@ -88,6 +88,7 @@ int ended_add(struct ended *ended, const struct outcome *outcome, const msgpack_
     if (code != 0)
         return code;
     ended->held_ns += outcome->held_ns;
+    ended->shared_bytes += added->shared_bytes;
     if (ended->count++ == 0)
         ended->oldest_ns = end_of(outcome);
     return 0;
@@ -96,8 +97,8 @@ int ended_add(struct ended *ended, const struct outcome *outcome, const msgpack_
 bool ended_due(const struct ended *ended, uint64_t now_ns, uint64_t hold_ns)
 {
     return ended->count > 0 &&
-           (ended->values.size >= PROTO_BLOCK_BYTES || ended->failures >= PROTO_REPORT_FAILURES_MAX ||
-            now_ns >= clock_after(ended->oldest_ns, hold_ns));
+           (ended->values.size + ended->shared_bytes >= PROTO_BLOCK_BYTES ||
+            ended->failures >= PROTO_REPORT_FAILURES_MAX || now_ns >= clock_after(ended->oldest_ns, hold_ns));
 }
 
 static int compare(const void *a, const void *b)
@@ -123,12 +124,12 @@ static void sort(struct ended *ended)
 /* How many of the outcomes from `run` on are of neighbours, and fit one report. */
 static size_t count_neighbours(const struct outcome *run, const struct outcome *end)
 {
-    size_t count = 1, bytes = run->size;
+    size_t count = 1, bytes = run->size + run->shared_bytes;
     uint32_t failures = run->code != 0;
 
     while (run + count < end && run[count].lot == run->lot && run[count].place == run->place + count &&
            bytes < PROTO_BLOCK_BYTES && failures < PROTO_REPORT_FAILURES_MAX) {
-        bytes += run[count].size;
+        bytes += run[count].size + run[count].shared_bytes;
         failures += run[count].code != 0;
         count++;
     }
@@ -161,6 +162,7 @@ static int put(struct ended *ended, const struct proto_chunk *chunk, const struc
         timing[4] = outcome->cpu_ns;
     }
     report->outcome.count++;
+    report->outcome.shared_bytes += outcome->shared_bytes;
     report->outcome.decode_ns += outcome->decode_ns;
     report->outcome.execute_ns += outcome->execute_ns;
     report->outcome.encode_ns += outcome->encode_ns;
@@ -209,7 +211,7 @@ int ended_report(struct ended *ended, struct link *link)
             result = report_post(&ended->report, chunk, lot->finished, link);
     }
     ended->count = ended->failures = 0;
-    ended->held_ns = 0;
+    ended->held_ns = ended->shared_bytes = 0;
     msgpack_sbuffer_clear(&ended->values);
     if (ended->values.alloc > 4 * PROTO_BLOCK_BYTES) { /* one large value is not kept room for */
         msgpack_sbuffer_destroy(&ended->values);

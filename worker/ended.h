@@ -7,6 +7,7 @@
 #ifndef MUSTER_WORKER_ENDED_H
 #define MUSTER_WORKER_ENDED_H
 
+#include "worker/lent.h"
 #include "worker/report.h"
 
 #include <time.h>
@@ -36,6 +37,7 @@ struct outcome {
     int code;               /* 0: a value */
     struct proto_text text; /* of `code` */
     size_t offset, size;    /* of its value */
+    uint64_t shared_bytes;  /* of it, in shared memory */
     uint64_t began_ns, decode_ns, execute_ns;
     uint64_t encode_ns; /* set by ended_add */
     uint64_t held_ns;   /* of that it had the thread */
@@ -43,10 +45,12 @@ struct outcome {
 };
 
 struct ended {
+    struct lent *lent;    /* borrowed */
     struct outcome *list; /* owned */
     size_t count, capacity;
     msgpack_sbuffer values;
     msgpack_zone texts;
+    uint64_t shared_bytes;
     uint32_t failures;
     uint64_t held_ns;         /* of all of them */
     clockid_t cpu_clock;      /* of the thread that made it, which runs the jobs */
@@ -56,7 +60,7 @@ struct ended {
 };
 
 /* By the thread that runs the jobs. 0 or MUSTER_ENOMEM. */
-int ended_init(struct ended *ended);
+int ended_init(struct ended *ended, struct lent *lent);
 void ended_fini(struct ended *ended);
 
 /* A job returned `value`, or failed with `code` and `text`; a value that cannot be sent is a

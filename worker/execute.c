@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "proto/value.h"
+#include "worker/lent.h"
 #include "worker/report.h"
 
 #include <linux/membarrier.h>
@@ -45,6 +46,7 @@ struct executor {
     struct link *link;
     struct flight_page *flight;
     msgpack_zone zone; /* of one call */
+    struct lent lent;
     struct report report;
     uint64_t began_ns, began_cpu_ns; /* what the report covers */
     uint64_t job_cpu_ns;             /* of the thread when the job that runs began, if it is measured */
@@ -64,7 +66,7 @@ bool executor_prepare(void)
 }
 
 struct executor *executor_create(const struct registry *registry, struct link *link,
-                                 struct flight_page *flight)
+                                 struct flight_page *flight, size_t lent_bytes)
 {
     struct executor *x = calloc(1, sizeof *x);
 
@@ -80,7 +82,13 @@ struct executor *executor_create(const struct registry *registry, struct link *l
         free(x);
         return NULL;
     }
+    if (lent_init(&x->lent, lent_bytes) != 0) {
+        msgpack_zone_destroy(&x->zone);
+        free(x);
+        return NULL;
+    }
     if (report_init(&x->report) != 0) {
+        lent_fini(&x->lent);
         msgpack_zone_destroy(&x->zone);
         free(x);
         return NULL;
@@ -94,6 +102,7 @@ void executor_destroy(struct executor *executor)
         return;
     pthread_mutex_destroy(&executor->mutex);
     report_fini(&executor->report);
+    lent_fini(&executor->lent);
     msgpack_zone_destroy(&executor->zone);
     free(executor);
 }
@@ -201,7 +210,7 @@ static bool report_due(const struct executor *x, uint64_t now_ns)
 {
     const struct report *report = &x->report;
 
-    return report->values.size >= PROTO_BLOCK_BYTES ||
+    return report->values.size + report->outcome.shared_bytes >= PROTO_BLOCK_BYTES ||
            report->outcome.failure_count >= PROTO_REPORT_FAILURES_MAX || now_ns - x->began_ns >= REPORT_NS;
 }
 
@@ -234,7 +243,8 @@ static inline int call_function(struct executor *x, const muster_function *funct
         return MUSTER_ENOMEM;
     if (code != 0)
         return note_failure(x, index, code, call->text);
-    code = value_pack(&result, &x->report.values, &error);
+    code = lent_pack(&x->lent, x->assignment->chunk, &result, &x->report.values,
+                     &x->report.outcome.shared_bytes, &error);
     return code == 0 ? 0 : note_failure(x, index, code, error.text);
 }
 
@@ -251,6 +261,8 @@ static inline __attribute__((always_inline)) int run_job(struct executor *x, str
 
     flight_begin_job(x->flight, index);
     code = next_argument(x, assignment, place, offset, &argument);
+    if (code == 0)
+        code = lent_argument(&x->lent, assignment->chunk, &x->zone, &argument);
     if (parts)
         parts->decoded_ns = clock_now_ns();
     if (code == 0)
@@ -373,6 +385,9 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
     x->timing = choose_timing(x, chunk);
     flight_begin_chunk(x->flight, chunk->chunk, chunk->attempt, now_ns);
     call_init(&call, &x->zone, &assignment->cancel, &x->flight->progress);
+    call.memory = &x->lent.memory;
+    lent_begin(&x->lent, chunk);
+    lent_settle(&x->lent);
     result = begin_report(x, assignment, chunk->first, now_ns);
     for (place = 0; place < chunk->count && result == 0; place++) {
         unsigned asked = atomic_load_explicit(&assignment->asked, memory_order_relaxed);
@@ -391,6 +406,7 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
         result = send_report(x, chunk, false, now_ns);
         if (result == 0)
             result = begin_report(x, assignment, chunk->first + place + 1, now_ns);
+        lent_settle(&x->lent);
     }
     now_ns = clock_now_ns();
     x->job_ns = place ? (now_ns - began_ns) / place : x->job_ns;

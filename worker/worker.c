@@ -111,10 +111,11 @@ static void end_cancelled(void *executor)
 }
 
 /* One job at a time. */
-static int serve_one(struct link *link, const struct registry *registry, struct flight_page *flight)
+static int serve_one(struct link *link, const struct registry *registry, struct flight_page *flight,
+                     size_t lent_bytes)
 {
     static const struct link_watcher watcher = {.slow = flush, .cancelled = end_cancelled};
-    struct executor *executor = executor_create(registry, link, flight);
+    struct executor *executor = executor_create(registry, link, flight, lent_bytes);
     struct assignment *assignment;
     int result = executor ? 0 : MUSTER_ENOMEM;
 
@@ -141,8 +142,8 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
     result = link_start(options->endpoint, options->name, parent_fd, flight, concurrency, &link, ret_error);
     if (result != 0)
         return result;
-    result = concurrency > 1 ? concurrent_serve(link, registry, flight, concurrency)
-                             : serve_one(link, registry, flight);
+    result = concurrency > 1 ? concurrent_serve(link, registry, flight, concurrency, options->memory_bytes)
+                             : serve_one(link, registry, flight, options->memory_bytes);
     if (result != 0)
         muster_error_set(ret_error, result, "worker: %s", muster_error_name(result));
     return result;

@@ -434,6 +434,9 @@ static const char *item_name(const struct outbox_item *item)
     case OUTBOX_KILL:
         snprintf(name, sizeof name, "a kill of worker %u", item->slot);
         break;
+    case OUTBOX_RELEASE:
+        snprintf(name, sizeof name, "a release of %zu bytes of values", item->message.payload.size);
+        break;
     case OUTBOX_SEND:
         snprintf(name, sizeof name, "%s to %s", proto_type_name(item->message.type), item->peer);
         break;

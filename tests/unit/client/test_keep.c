@@ -16,9 +16,9 @@ Test(keep, number_takes_no_memory)
     msgpack_zone zone;
 
     keep_init(&zone);
-    cr_expect_eq(keep_value(&zone, &number, &copy), 0);
+    cr_expect_eq(keep_value(&zone, NULL, &number, &copy), 0);
     cr_expect_eq(copy.via.u64, 7);
-    cr_expect_eq(keep_value(&zone, NULL, &copy), 0);
+    cr_expect_eq(keep_value(&zone, NULL, NULL, &copy), 0);
     cr_expect_eq(copy.type, MSGPACK_OBJECT_NIL);
     cr_expect_eq(mallinfo2().uordblks, before);
     keep_fini(&zone);
@@ -73,7 +73,7 @@ Test(keep, copy_shares_nothing_with_what_it_was_made_of)
     msgpack_zone zone;
 
     keep_init(&zone);
-    cr_assert_eq(keep_value(&zone, &map, &copy), 0);
+    cr_assert_eq(keep_value(&zone, NULL, &map, &copy), 0);
     memset(bytes, 'x', 3);
     memset(strings, 0, sizeof strings);
     memset(pairs, 0, sizeof pairs);
@@ -92,8 +92,8 @@ Test(keep, what_is_no_value_or_too_deep_is_refused)
     for (int i = 98; i >= 0; i--)
         levels[i] = (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {1, &levels[i + 1]}};
     keep_init(&zone);
-    cr_expect_eq(keep_value(&zone, &garbage, &copy), MUSTER_EINVALID);
-    cr_expect_eq(keep_value(&zone, levels, &copy), MUSTER_ELIMIT);
+    cr_expect_eq(keep_value(&zone, NULL, &garbage, &copy), MUSTER_EINVALID);
+    cr_expect_eq(keep_value(&zone, NULL, levels, &copy), MUSTER_ELIMIT);
     cr_expect_eq(copy.type, MSGPACK_OBJECT_BOOLEAN, "it is written on success only");
     keep_fini(&zone);
 }

@@ -95,6 +95,8 @@ static unsigned carry_out(struct sim *sim, unsigned *ret_failed)
         case OUTBOX_KILL:
             kill_worker(sim, &sim->workers[item->slot - 1]);
             break;
+        case OUTBOX_RELEASE:
+            cr_assert_fail("nothing is in shared memory");
         }
     }
     outbox_clear(&sim->outbox);

@@ -100,7 +100,7 @@ static int unpack(msgpack_object *ret_value)
 
     cr_assert_eq(scan_value(&scan_value_limits, (const uint8_t *)buffer.data, buffer.size, &length), 0);
     cr_assert_eq(value_unpack(buffer.data, buffer.size, &offset, &zone, ret_value), 0);
-    return shared_resolve(mappings, ret_value, &zone);
+    return shared_hold(mappings, ret_value, &zone, false);
 }
 
 /* Runs `owner` in a process of its own, which lives until *ret_keep is closed; what it left in
@@ -175,7 +175,7 @@ Test(shared, what_is_taken_outlives_its_owner_and_is_unmapped_when_it_is_release
     mappings_trim(mappings);
     cr_assert_eq(mappings_count(mappings), 1);
     cr_assert_eq(value_unpack(buffer.data, buffer.size, &offset, &zone, &value), 0);
-    cr_assert_eq(shared_resolve(mappings, &value, NULL), 0);
+    cr_assert_eq(shared_resolve(mappings, &value), 0);
     check_nested(&value);
     shared_release(mappings, buffer.data, buffer.size);
     mappings_trim(mappings);
@@ -192,7 +192,7 @@ Test(shared, what_a_zone_holds_outlives_owner_and_mappings)
 
     cr_assert_eq(mappings_create(NULL, true, &other), 0);
     cr_assert_eq(value_unpack(buffer.data, buffer.size, &offset, &zone, &value), 0);
-    cr_assert_eq(shared_resolve(other, &value, &zone), 0);
+    cr_assert_eq(shared_hold(other, &value, &zone, false), 0);
     kill(pid, SIGKILL);
     finish(pid, keep);
     mappings_destroy(other);
@@ -230,7 +230,7 @@ Test(shared, bytes_that_lie_in_the_heap_are_referred_to_where_they_are)
     heap_drop(heap, block);
     cr_assert_eq(heap_stats(heap).blocks, 1);
     cr_assert_eq(value_unpack(buffer.data, buffer.size, &offset, &zone, &result), 0);
-    cr_assert_eq(shared_resolve(own, &result, NULL), 0);
+    cr_assert_eq(shared_resolve(own, &result), 0);
     cr_assert_eq(result.via.bin.ptr, (char *)bytes + 5);
     cr_assert_eq(mappings_count(own), 0);
     shared_drop(heap, &uses, 0);
@@ -249,7 +249,7 @@ Test(shared, equal_values_have_equal_digests_whichever_way_they_came)
     cr_assert_eq(mappings_create(heap, false, &own), 0);
     pack(&value);
     cr_assert_eq(value_unpack(buffer.data, buffer.size, &offset, &zone, &result), 0);
-    cr_assert_eq(shared_resolve(own, &result, NULL), 0);
+    cr_assert_eq(shared_resolve(own, &result), 0);
     cr_assert_eq(value_hash(&result), value_hash(&value));
     shared_drop(heap, &uses, 0);
     mappings_destroy(own);
@@ -328,7 +328,7 @@ static int follow(const struct reference *reference)
                             .via.ext = {.type = PROTO_SHARED_EXT, .size = sizeof body, .ptr = (char *)body}};
 
     reference_store(reference, body);
-    return shared_resolve(mappings, &value, &zone);
+    return shared_hold(mappings, &value, &zone, false);
 }
 
 Test(shared, a_reference_that_leads_elsewhere_is_refused)
@@ -374,7 +374,7 @@ Test(shared, a_body_of_another_length_is_refused)
         msgpack_object value = {.type = MSGPACK_OBJECT_EXT,
                                 .via.ext = {.type = PROTO_SHARED_EXT, .size = size, .ptr = body}};
 
-        cr_assert_eq(shared_resolve(mappings, &value, &zone), MUSTER_EPROTOCOL);
+        cr_assert_eq(shared_hold(mappings, &value, &zone, false), MUSTER_EPROTOCOL);
     }
 }
 
@@ -391,7 +391,7 @@ Test(shared, references_to_more_bytes_than_a_value_may_have_are_refused)
         items[i] =
             (msgpack_object){.type = MSGPACK_OBJECT_EXT,
                              .via.ext = {.type = PROTO_SHARED_EXT, .size = sizeof body, .ptr = (char *)body}};
-    cr_assert_eq(shared_resolve(mappings, &value, &zone), MUSTER_ELIMIT);
+    cr_assert_eq(shared_hold(mappings, &value, &zone, false), MUSTER_ELIMIT);
 }
 
 /* A file of this process that is none of its heaps. */

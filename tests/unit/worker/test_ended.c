@@ -12,6 +12,7 @@
 
 static struct wire_context *context;
 static struct wire *router, *dealer;
+static struct lent lent;
 static struct ended ended;
 static struct wire_frame frames[2];
 static struct assignment assignments[2];
@@ -34,7 +35,8 @@ static void setup(void)
     cr_assert_eq(wire_bind(router, "inproc://test", &error), 0);
     cr_assert_eq(wire_open_dealer(context, "worker", &dealer, &error), 0);
     cr_assert_eq(wire_connect(dealer, "inproc://test", &error), 0);
-    cr_assert_eq(ended_init(&ended), 0);
+    cr_assert_eq(lent_init(&lent, 0), 0);
+    cr_assert_eq(ended_init(&ended, &lent), 0);
     for (unsigned i = 0; i < 2; i++) {
         frames[i].message.chunk = (struct proto_chunk){
             .batch = 7, .chunk = 70 + i, .first = 1 + 100 * i, .count = 10, .attempt = 1, .timings = true};
@@ -48,6 +50,7 @@ static void setup(void)
 static void teardown(void)
 {
     ended_fini(&ended);
+    lent_fini(&lent);
     wire_close(dealer, 0);
     wire_close(router, 0);
     wire_context_destroy(context);
