@@ -1,27 +1,42 @@
 /* SPDX-License-Identifier: MIT
  *
- * muster bench: measurements of this machine. They are taken in lab/; this prints them. A further
- * one is a line in a table here.
+ * muster bench: measurements of this machine, and of muster on it. They are taken in lab/; this
+ * runs one of them, or all, and prints what they found.
  */
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/report.h"
 #include "cli/subject.h"
-#include "cli/table.h"
 #include "cli/verbs.h"
-#include "lab/ladder.h"
+#include "lab/bench_crew.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* muster bench memory */
+static const char MEMORY[] = "memory", ALL[] = "all";
 
-static void on_rung(void *context, enum ladder_rung rung)
+/* One run of the verb. */
+struct run {
+    const struct options *options;
+    struct output *output;
+    struct progress progress;
+    struct bench_spec spec;
+    json_t *documents; /* owned; of all measurements; NULL when the output is text */
+    bool any;          /* something was printed */
+};
+
+static void on_step(void *context, const char *what)
 {
     char text[PROGRESS_TEXT_BYTES];
 
-    snprintf(text, sizeof text, "measuring: %s", ladder_name(rung));
+    snprintf(text, sizeof text, "measuring: %s", what);
     progress_note(context, text);
+}
+
+static void on_rung(void *context, enum ladder_rung rung)
+{
+    on_step(context, ladder_name(rung));
 }
 
 /* Where files for measurements go. */
@@ -34,83 +49,140 @@ static const char *folder_of(const struct options *options)
     return folder && *folder ? folder : "/var/tmp";
 }
 
-static void add_figure(struct table *table, const struct ladder_figure *figure)
+/* What one measurement found: a table now, or a document for later. */
+static int tell(struct run *run, int printed, json_t *document, struct muster_error *ret_error)
 {
-    table_add(table, "%s", ladder_name(figure->rung));
-    if (figure->measured) {
-        table_add_time(table, figure->value_ns * 1e-9);
-        table_add_time(table, figure->low_ns * 1e-9);
-        table_add_time(table, figure->high_ns * 1e-9);
-        table_add(table, "%s%s", figure->scaled, figure->noisy ? " ?" : "");
-    } else {
-        for (int i = 0; i < 4; i++)
-            table_add(table, "-");
-    }
-    table_add(table, "%s", figure->note);
+    int code = printed;
+
+    if (run->documents)
+        code = json_array_append_new(run->documents, document) ? MUSTER_ENOMEM : 0;
+    if (code)
+        return muster_error_set(ret_error, code, "%s", muster_error_name(code));
+    run->any = true;
+    return run->documents ? 0 : output_flush(run->output, ret_error);
 }
 
-static int print_ladder(const struct ladder_report *report, struct output *output)
+/* An empty line between two tables. */
+static int separate(struct run *run)
 {
-    static const char *const headings[] = {"figure", "median", "from", "to", "a cycle = 1 s", "of"};
-    struct table table;
-    int code;
-
-    table_init(&table, headings, sizeof headings / sizeof *headings);
-    table.left |= 1U << 5;
-    for (size_t i = 0; i < LADDER_RUNGS; i++)
-        add_figure(&table, &report->figures[i]);
-    code = table_print(&table, output);
-    return code ? code : output_text(output, "\n%s\n", report->sentence);
+    return run->any && !run->documents ? output_text(run->output, "\n") : 0;
 }
 
-static json_t *figure_document(const struct ladder_figure *figure)
+static int run_memory(struct run *run, struct muster_error *ret_error)
 {
-    if (!figure->measured)
-        return json_pack("{s:s, s:n, s:s, s:n, s:s}", "figure", ladder_name(figure->rung), "value", "unit",
-                         "ns", "scaled", "note", figure->note);
-    return json_pack("{s:s, s:f, s:s, s:s, s:f, s:f, s:f, s:b, s:s}", "figure", ladder_name(figure->rung),
-                     "value", figure->value_ns, "unit", "ns", "scaled", figure->scaled, "scaled_s",
-                     figure->scaled_s, "low", figure->low_ns, "high", figure->high_ns, "noisy",
-                     (int)figure->noisy, "note", figure->note);
-}
-
-static json_t *ladder_document(const struct ladder_report *report)
-{
-    json_t *figures = json_array();
-
-    for (size_t i = 0; i < LADDER_RUNGS; i++)
-        if (json_array_append_new(figures, figure_document(&report->figures[i]))) {
-            json_decref(figures);
-            return NULL;
-        }
-    return json_pack("{s:s, s:f, s:o, s:s}", "name", "memory", "cycle_ns", report->cycle_ns, "figures",
-                     figures, "sentence", report->sentence);
-}
-
-static int run_memory(const struct options *options, struct output *output, struct muster_error *ret_error)
-{
-    struct ladder_spec spec = {.folder = folder_of(options), .on_rung = on_rung};
+    struct ladder_spec spec = {.folder = folder_of(run->options),
+                               .interrupt_fd = run->spec.interrupt_fd,
+                               .on_rung = on_rung,
+                               .context = &run->progress};
     struct ladder_report report;
-    struct progress progress;
-    int code;
+    int code = ladder_run(&spec, &report, ret_error);
 
-    if ((code = interrupt_start(&spec.interrupt_fd, ret_error)) != 0)
-        return code;
-    progress_init(&progress, STDERR_FILENO, PROGRESS_AUTOMATIC);
-    spec.context = &progress;
-    code = ladder_run(&spec, &report, ret_error);
-    progress_hide(&progress);
+    progress_hide(&run->progress);
     if (code)
         return code;
-    code = output->format == OUTPUT_JSON ? output_document(output, ladder_document(&report))
-                                         : print_ladder(&report, output);
+    if (run->documents)
+        return tell(run, 0, report_ladder_document(&report), ret_error);
+    code = separate(run);
+    return tell(run, code ? code : report_ladder_table(&report, run->output), NULL, ret_error);
+}
+
+static int run_measurement(struct run *run, const struct bench_subject *subject,
+                           struct muster_error *ret_error)
+{
+    struct bench_report report = {.figures = NULL};
+    int code;
+
+    snprintf(report.name, sizeof report.name, "%s", subject->name);
+    on_step(&run->progress, subject->name);
+    code = subject->run(&run->spec, &report, ret_error);
+    progress_hide(&run->progress);
+    if (!code && run->documents)
+        code = tell(run, 0, report_bench_document(&report), ret_error);
+    else if (!code)
+        code = tell(run, separate(run) || report_bench_table(&report, run->output) ? MUSTER_ENOMEM : 0, NULL,
+                    ret_error);
+    bench_report_fini(&report);
+    return code;
+}
+
+/* Those that the command line names, each in turn. */
+static int run_all(struct run *run, struct muster_error *ret_error)
+{
+    const char *wanted = run->options->function;
+    bool all = strcmp(wanted, ALL) == 0;
+    int code = 0;
+
+    for (size_t i = 0; i < bench_subject_count && !code; i++)
+        if (all || strcmp(wanted, bench_subjects[i].name) == 0)
+            code = run_measurement(run, &bench_subjects[i], ret_error);
+    if (!code && (all || strcmp(wanted, MEMORY) == 0))
+        code = run_memory(run, ret_error);
+    return code;
+}
+
+/* The documents of all, or the one there is. */
+static int print_documents(struct run *run, struct muster_error *ret_error)
+{
+    json_t *document = strcmp(run->options->function, ALL) == 0
+                           ? json_pack("{s:s, s:O}", "name", ALL, "reports", run->documents)
+                           : json_incref(json_array_get(run->documents, 0));
+    int code = output_document(run->output, document);
+
     return code ? muster_error_set(ret_error, code, "%s", muster_error_name(code)) : 0;
+}
+
+/* Processes of the lab's own, before there is any thread. What can go on without does. */
+static int open_crew(struct run *run, struct muster_error *why)
+{
+    int code;
+
+    if (strcmp(run->options->function, MEMORY) == 0)
+        return 0;
+    code = bench_crew_open(run->spec.workers, &run->spec.crew, why);
+    run->spec.without = code ? why->text : NULL;
+    return code == MUSTER_ESTATE ? 0 : code; /* somebody else's thread: LD_PRELOAD, a profiler */
+}
+
+static int bench(const struct options *options, struct output *output, struct muster_error *ret_error)
+{
+    struct run run = {.options = options,
+                      .output = output,
+                      .spec = {.workers = options->open.workers ? options->open.workers : muster_cores(),
+                               .rounds = options->rounds,
+                               .peers = options->peers,
+                               .worker_program = program_path(),
+                               .on_step = on_step}};
+    struct muster_error why;
+    int code;
+
+    interrupt_hold();
+    if ((code = open_crew(&run, &why)) != 0)
+        return muster_error_set(ret_error, code, "%s", why.text);
+    if ((code = interrupt_start(&run.spec.interrupt_fd, ret_error)) != 0)
+        goto out;
+    progress_init(&run.progress, STDERR_FILENO, PROGRESS_AUTOMATIC);
+    run.spec.context = &run.progress;
+    if (output->format == OUTPUT_JSON && !(run.documents = json_array())) {
+        code = muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+        goto out;
+    }
+    code = run_all(&run, ret_error);
+    if (!code && run.documents)
+        code = print_documents(&run, ret_error);
+out:
+    json_decref(run.documents);
+    muster_close(run.spec.crew);
+    return code;
 }
 
 int verb_bench(int argc, char **argv)
 {
-    static const struct subject subjects[] = {{"memory", run_memory}};
+    struct subject subjects[SUBJECTS_MAX];
+    size_t count = 0;
 
-    return subject_verb(VERB_BENCH, subjects, sizeof subjects / sizeof *subjects, "nothing was measured",
-                        argc, argv);
+    for (; count < bench_subject_count; count++)
+        subjects[count] = (struct subject){bench_subjects[count].name, bench};
+    subjects[count++] = (struct subject){MEMORY, bench};
+    subjects[count++] = (struct subject){ALL, bench};
+    return subject_verb(VERB_BENCH, subjects, count, "what is not shown was not measured", argc, argv);
 }

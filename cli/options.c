@@ -8,6 +8,7 @@
 
 #include "cli/quantity.h"
 #include "lab/race.h"
+#include "lab/sample.h"
 #include "proto/limits.h"
 
 #include <ctype.h>
@@ -38,6 +39,7 @@ enum option_id {
     OPTION_NAME,
     OPTION_NO_PROGRESS,
     OPTION_PARENT,
+    OPTION_PEERS,
     OPTION_PIN,
     OPTION_PLUGIN,
     OPTION_PROGRESS,
@@ -70,7 +72,7 @@ static const struct {
     unsigned verbs;
 } table[] = {
     {"help", OPTION_HELP, no_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS | WORKER | ADVISE},
-    {"workers", OPTION_WORKERS, required_argument, MAP | COMPARE | ADVISE},
+    {"workers", OPTION_WORKERS, required_argument, MAP | COMPARE | BENCH | ADVISE},
     {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS | ADVISE},
     {"check-plugin", OPTION_CHECK_PLUGIN, required_argument, WORKER},
     {"chunk", OPTION_CHUNK, required_argument, MAP | COMPARE},
@@ -90,11 +92,12 @@ static const struct {
     {"name", OPTION_NAME, required_argument, WORKER},
     {"no-progress", OPTION_NO_PROGRESS, no_argument, MAP | COMPARE | ADVISE},
     {"parent", OPTION_PARENT, required_argument, WORKER},
+    {"peers", OPTION_PEERS, no_argument, BENCH},
     {"pin", OPTION_PIN, no_argument, MAP | COMPARE},
     {"plugin", OPTION_PLUGIN, required_argument, MAP | COMPARE | FUNCTIONS | WORKER | ADVISE},
     {"progress", OPTION_PROGRESS, no_argument, MAP | COMPARE | ADVISE},
     {"retries", OPTION_RETRIES, required_argument, MAP},
-    {"rounds", OPTION_ROUNDS, required_argument, COMPARE | LAB},
+    {"rounds", OPTION_ROUNDS, required_argument, COMPARE | LAB | BENCH},
     {"run", OPTION_RUN, no_argument, ADVISE},
     {"stats", OPTION_STATS, required_argument, MAP},
     {"time", OPTION_TIME, required_argument, ADVISE},
@@ -199,6 +202,13 @@ static int take_chunk(const char *text, unsigned *ret_jobs, struct muster_error 
     return 0;
 }
 
+static unsigned rounds_max(enum verb verb)
+{
+    if (verb == VERB_BENCH)
+        return SAMPLE_MAX;
+    return verb == VERB_LAB ? RACE_ROUNDS_MAX : COMPARE_ROUNDS_MAX;
+}
+
 /* One option. On failure *ret_error says what was expected. */
 static int take(struct options *o, enum verb verb, enum option_id id, const char *text,
                 struct muster_error *ret_error)
@@ -255,6 +265,9 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return 0;
     case OPTION_PARENT:
         return take_int(text, 1, INT_MAX, &o->worker.parent_pid, ret_error);
+    case OPTION_PEERS:
+        o->peers = true;
+        return 0;
     case OPTION_PIN:
         o->open.pin = true;
         return 0;
@@ -266,8 +279,7 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
     case OPTION_RETRIES:
         return take_integer(text, 0, PROTO_RETRIES_MAX, &o->retries, ret_error);
     case OPTION_ROUNDS:
-        return take_integer(text, 1, verb == VERB_LAB ? RACE_ROUNDS_MAX : COMPARE_ROUNDS_MAX, &o->rounds,
-                            ret_error);
+        return take_integer(text, 1, rounds_max(verb), &o->rounds, ret_error);
     case OPTION_RUN:
         o->run = true;
         return 0;
@@ -463,7 +475,7 @@ static void set_defaults(struct options *options, enum verb verb)
     };
 
     *options = (struct options){.open.model = MUSTER_PROCESSES,
-                                .rounds = verb == VERB_LAB ? 0 : ROUNDS_DEFAULT,
+                                .rounds = verb == VERB_COMPARE ? ROUNDS_DEFAULT : 0,
                                 .worker = {.flight_fd = -1, .cpu = -1}};
     options->open.plugins = options->plugins;
     options->worker.plugins = options->plugins;

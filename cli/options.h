@@ -38,7 +38,8 @@ struct options {
 
     enum muster_model models[COMPARE_MODELS_MAX];
     size_t model_count;
-    unsigned rounds;  /* lab: 0 when none are given */
+    unsigned rounds;  /* lab and bench: 0 when none are given */
+    bool peers;       /* bench: other systems, too */
     bool timeline;    /* draw who worked and who waited */
     const char *html; /* write a page there; NULL: none */
 

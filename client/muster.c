@@ -102,6 +102,7 @@ static int check_connection(const struct muster_options *options, struct muster_
 {
     const char *what = options->workers        ? "workers"
                        : options->start        ? "a start method"
+                       : options->transport    ? "a transport"
                        : options->functions    ? "functions of this program"
                        : options->concurrency  ? "a concurrency"
                        : options->memory_bytes ? "a memory limit"

@@ -62,6 +62,14 @@ enum muster_start {
     MUSTER_FORK,
 };
 
+/* What messages of `processes` travel over. */
+enum muster_transport {
+    MUSTER_IPC, /* a socket in a folder that is closed to other users */
+    /* Loopback, plain, for measuring: any user of this host may connect, and run jobs as this
+     * user. Values and wake-ups travel over it alone, with no memory shared. */
+    MUSTER_TCP,
+};
+
 /* Jobs of `loop` at once, unless options say otherwise: 100 MB at most where they only wait. */
 enum { MUSTER_LOOP_CONCURRENCY = 10000 };
 
@@ -76,7 +84,8 @@ struct muster_options {
     unsigned plugin_count;
     /* Functions of the calling program; NULL: none. Under `processes` they need MUSTER_FORK. */
     const struct muster_plugin *functions;
-    enum muster_start start; /* processes */
+    enum muster_start start;         /* processes */
+    enum muster_transport transport; /* processes */
     /* processes: jobs that each worker runs at once, as coroutines; 0: 1. loop: at most so
      * many at once; 0: MUSTER_LOOP_CONCURRENCY. At most 20000. */
     unsigned concurrency;

@@ -176,6 +176,7 @@ static int open_own(struct processes *p, const struct muster_options *options,
         .heartbeat_ns = (uint64_t)(options->heartbeat_s * 1e9),
         .memory_bytes = options->memory_bytes,
         .concurrency = options->concurrency,
+        .tcp = options->transport == MUSTER_TCP,
         .pin = options->pin,
         .warm = options->warm,
     };

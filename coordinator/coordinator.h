@@ -29,6 +29,7 @@ struct coordinator_options {
     uint64_t heartbeat_ns; /* not 0 */
     uint64_t memory_bytes; /* of a worker; 0: no limit */
     unsigned concurrency;  /* jobs that each worker runs at once; 0: 1 */
+    bool tcp;              /* listen on loopback instead of ipc: any user of this host may connect */
     bool pin, warm;
 };
 
@@ -37,7 +38,7 @@ struct coordinator_options {
 int coordinator_start(const struct coordinator_options *options, struct wire_context *context,
                       struct coordinator **ret_coordinator, struct muster_error *ret_error);
 
-/* Where clients of other processes may connect, "ipc://..."; as long as it runs. */
+/* Where clients of other processes may connect, "ipc://..." or "tcp://..."; as long as it runs. */
 const char *coordinator_endpoint(const struct coordinator *coordinator);
 
 /* Waits for the thread, which ends once the owner has sent STOP. Takes NULL. */

@@ -33,6 +33,7 @@ struct coordinator {
     struct outbox spare;       /* empty but while `carry_out` empties it */
     struct mappings *mappings; /* of workers whose results nobody took; owned */
     struct nest nest;
+    char endpoint[WIRE_ENDPOINT_BYTES]; /* where workers connect */
     pthread_t thread;
 };
 
@@ -191,12 +192,15 @@ static void destroy(struct coordinator *c)
     free(c);
 }
 
-static int open_router(struct coordinator *c, struct wire_context *context, struct muster_error *ret_error)
+static int open_router(struct coordinator *c, bool tcp, struct wire_context *context,
+                       struct muster_error *ret_error)
 {
     int result = wire_open_router(context, &c->router, ret_error);
 
     if (result == 0)
-        result = wire_bind(c->router, c->nest.endpoint, ret_error);
+        result = wire_bind(c->router, tcp ? "tcp://127.0.0.1:*" : c->nest.endpoint, ret_error);
+    if (result == 0)
+        result = wire_endpoint(c->router, c->endpoint, ret_error);
     if (result == 0)
         result = wire_bind(c->router, COORDINATOR_INPROC, ret_error);
     return result;
@@ -215,7 +219,7 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
     struct supervisor_options supervisor_options = {
         .launcher = options->launcher,
         .program = options->program,
-        .endpoint = c->nest.endpoint,
+        .endpoint = c->endpoint,
         .workers = options->workers,
         .plugins = options->plugins,
         .plugin_count = options->plugin_count,
@@ -228,7 +232,7 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
     if (outbox_init(&c->outbox) != 0 || outbox_init(&c->spare) != 0 ||
         mappings_create(NULL, true, &c->mappings) != 0 || core_create(&core_options, &c->core) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
-    result = open_router(c, context, ret_error);
+    result = open_router(c, options->tcp, context, ret_error);
     if (result == 0)
         result = supervisor_create(&supervisor_options, &c->supervisor, ret_error);
     return result;
@@ -279,7 +283,7 @@ int coordinator_start(const struct coordinator_options *options, struct wire_con
 
 const char *coordinator_endpoint(const struct coordinator *coordinator)
 {
-    return coordinator->nest.endpoint;
+    return coordinator->endpoint;
 }
 
 void coordinator_stop(struct coordinator *coordinator)

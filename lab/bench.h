@@ -10,10 +10,12 @@
 #ifndef MUSTER_LAB_BENCH_H
 #define MUSTER_LAB_BENCH_H
 
-#include "base/error.h"
+#include "client/muster.h"
+#include "lab/sample.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { BENCH_NAME_BYTES = 64, BENCH_UNIT_BYTES = 16, BENCH_NOTE_BYTES = 256, BENCH_SENTENCE_BYTES = 1024 };
 
@@ -56,21 +58,64 @@ struct bench_report {
 };
 
 struct bench_spec {
-    unsigned workers;           /* 0: as many as cores */
-    unsigned rounds;            /* 0: each measurement's own default */
+    unsigned workers;           /* not 0 */
+    unsigned rounds;            /* 0: each measurement's own default; at most SAMPLE_MAX */
     bool peers;                 /* measure other systems that are installed here, too */
     const char *worker_program; /* NULL: muster_options' default */
-    const char *folder;         /* for files; of `memory` */
-    int interrupt_fd;           /* readable: end early, with MUSTER_ECANCELLED; -1: none */
+    muster *crew; /* of bench_crew_open (lab/bench_crew.h), borrowed; NULL: what needs it is left out, */
+    const char *without; /* for this reason */
+    int interrupt_fd;    /* readable: end early, with MUSTER_ECANCELLED; -1: none */
     void (*on_step)(void *context, const char *what); /* for progress; may be NULL */
     void *context;
 };
 
-/* One measurement: adds to the report, which has its name. 0, MUSTER_ECANCELLED, or an error. */
+/* One measurement: adds to the report, which has its name. 0, MUSTER_ECANCELLED, or an error; the
+ * report is whole, if not complete, whatever it returns. */
 typedef int bench_run(const struct bench_spec *spec, struct bench_report *report,
                       struct muster_error *ret_error);
 
-bench_run bench_throughput, bench_latency, bench_payload, bench_granularity, bench_scaling;
+bench_run bench_throughput;
+
+/* All of them, in the order in which they are told. */
+struct bench_subject {
+    const char *name;
+    bench_run *run;
+};
+
+extern const struct bench_subject bench_subjects[];
+extern const size_t bench_subject_count;
+
+/* --- for measurements */
+
+/* Does it `times` times and says how long that took. 0 or an error. */
+typedef int bench_block(void *context, uint64_t times, uint64_t *ret_ns, struct muster_error *ret_error);
+
+/* One of those that take turns. */
+struct bench_turn {
+    bench_block *block;
+    void *context;
+    uint64_t times;            /* of a round; 0: as many as fill a round, found in the warm-up */
+    struct sample sample;      /* nanoseconds a time; empty when it failed */
+    struct muster_error error; /* why it failed; code 0: it did not */
+};
+
+/* After a warm-up of each, so many rounds in which each has its turn. One that fails is left out
+ * from then on. 0 or MUSTER_ECANCELLED. */
+int bench_take_turns(const struct bench_spec *spec, unsigned rounds, struct bench_turn *turns, size_t count,
+                     struct muster_error *ret_error);
+
+/* How nanoseconds a time are told: as `factor` of the unit each, or, as a rate, as `factor` of it a
+ * second for what is done once a second. */
+struct bench_scale {
+    const char *unit;
+    bool rate;
+    double factor;
+};
+
+/* Adds a figure of a turn, beside that of another (NULL: none). 0 or MUSTER_ENOMEM. */
+int bench_add_turn(struct bench_report *report, const char *name, const struct bench_turn *turn,
+                   const char *baseline_name, const struct bench_turn *baseline,
+                   const struct bench_scale *scale);
 
 /* Adds a copy of a figure; its ratio is set from its values. 0 or MUSTER_ENOMEM. */
 int bench_add(struct bench_report *report, const struct bench_figure *figure);

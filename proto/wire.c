@@ -154,6 +154,17 @@ int wire_bind(struct wire *wire, const char *endpoint, struct muster_error *ret_
                             zmq_strerror(errno));
 }
 
+int wire_endpoint(const struct wire *wire, char ret_endpoint[WIRE_ENDPOINT_BYTES],
+                  struct muster_error *ret_error)
+{
+    size_t size = WIRE_ENDPOINT_BYTES;
+
+    if (zmq_getsockopt(wire->socket, ZMQ_LAST_ENDPOINT, ret_endpoint, &size) == 0)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot tell where a socket listens: %s",
+                            zmq_strerror(errno));
+}
+
 int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *ret_error)
 {
     if (zmq_connect(wire->socket, endpoint) == 0)

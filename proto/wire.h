@@ -35,6 +35,12 @@ int wire_open_dealer(struct wire_context *context, const char *name, struct wire
                      struct muster_error *ret_error);
 
 int wire_bind(struct wire *wire, const char *endpoint, struct muster_error *ret_error);
+
+/* Where it was bound last, with the port that was found for `*`. */
+enum { WIRE_ENDPOINT_BYTES = 256 };
+int wire_endpoint(const struct wire *wire, char ret_endpoint[WIRE_ENDPOINT_BYTES],
+                  struct muster_error *ret_error);
+
 int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *ret_error);
 
 /* Before wire_connect, on a dealer, not over inproc: its connection is made once, and the wire

@@ -79,9 +79,66 @@ class Memory(harness.Case):
         os.close(reader)
 
 
+class Throughput(harness.Case):
+    FIELDS = ["figure", "value", "unit", "low", "high", "baseline", "baseline_value", "ratio", "noisy", "note"]
+
+    def check_report(self, report, name):
+        self.assertEqual((list(report), report["name"]), (["name", "figures", "curves", "sentence"], name))
+        self.assertRegex(report["sentence"], r"\A[A-Z].+\.\Z")
+        self.assertTrue(report["figures"])
+        for figure in report["figures"]:
+            self.assertEqual(list(figure), self.FIELDS)
+            if figure["value"] is None:
+                self.assertTrue(figure["note"], figure)
+                continue
+            self.assertTrue(0 < figure["low"] <= figure["value"] <= figure["high"] < math.inf, figure)
+            if figure["ratio"] is not None:
+                self.assertAlmostEqual(figure["ratio"] * figure["baseline_value"] / figure["value"], 1, places=6)
+        for curve in report["curves"]:
+            self.assertTrue(curve["points"] and all(len(point) == 2 for point in curve["points"]), curve)
+
+    def report(self, name, *words, **options):
+        result = self.muster("bench", name, "--rounds", "1", "-o", "json", *words, **options)
+        self.assert_ok(result)
+        report = json.loads(result.out)
+        self.check_report(report, name)
+        return {figure["figure"]: figure for figure in report["figures"]}
+
+    def test_every_figure_is_there_beside_its_baseline(self):
+        for figure in self.report("throughput", "-j", "2").values():
+            self.assertGreater(figure["value"] or 0, 0, figure["note"])
+            self.assertGreater(figure["ratio"] or 0, 0, figure["note"])
+
+    def test_one_worker_on_one_core_is_enough(self):
+        all_cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(all_cores)})
+        self.addCleanup(os.sched_setaffinity, 0, all_cores)
+        figures = self.report("throughput")
+        for figure in figures.values():
+            self.assertGreater(figure["ratio"] or 0, 0, figure["note"])
+
+    def test_table_and_sentence(self):
+        result = self.muster("bench", "throughput", "--rounds", "1", "-j1")
+        self.assert_ok(result)
+        lines = result.out.splitlines()
+        self.assertRegex(lines[0], r"\Athroughput +median +from +to +ratio +against +of\Z")
+        self.assertRegex(lines[1], r"\Aa range, processes +[\d.]+ [GMk] jobs/s +")
+        self.assertRegex(lines[-1], r"\A[A-Z].+\.\Z")
+
+    def test_interrupt_leaves_nothing(self):
+        reader, terminal = os.openpty()
+        run = self.start("bench", "throughput", stderr=terminal)
+        os.close(terminal)
+        self.assertIn(b"measuring: throughput", os.read(reader, 4096))
+        run.interrupt()
+        result = run.end()
+        self.assertEqual((result.status, result.out), (130, ""), str(result))
+        os.close(reader)
+
+
 class Mistakes(harness.Case):
     def test_each_is_one_line_that_helps(self):
-        for words, said in (([], "there are: memory"), (["memroy"], "did you mean memory?"), (["x"], "there are: memory"),
+        for words, said in (([], "there are: throughput"), (["memroy"], "did you mean memory?"), (["x"], "there are: throughput"),
                             (["memory", "x"], "unexpected word 'x'"), (["memory", "--dir"], "--dir needs a value"),
                             (["memory", "-o", "none"], "text or json"), (["memory", ":::"], "takes no arguments")):
             self.assert_one_line_error(self.muster("bench", *words), said, "see 'muster bench --help'")

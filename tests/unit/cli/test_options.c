@@ -208,14 +208,17 @@ Test(options, lab_has_rounds_of_its_own)
     expect_refused(VERB_LAB, "lab race -o none", "-o none: text or json");
 }
 
-Test(options, bench_takes_a_folder)
+Test(options, bench_takes_a_folder_workers_and_rounds)
 {
     expect_ok(VERB_BENCH, "bench memory --dir /x -o json");
     cr_assert_str_eq(options.function, "memory");
     cr_assert_str_eq(options.folder, "/x");
     expect_ok(VERB_BENCH, "bench");
     cr_assert_null(options.folder);
-    expect_refused(VERB_BENCH, "bench memory --rounds 3", "--rounds");
+    cr_assert(options.rounds == 0 && options.open.workers == 0 && !options.peers);
+    expect_ok(VERB_BENCH, "bench all --rounds 32 -j 3 --peers");
+    cr_assert(options.rounds == 32 && options.open.workers == 3 && options.peers);
+    expect_refused(VERB_BENCH, "bench all --rounds 33", "--rounds 33");
     expect_refused(VERB_MAP, "map f --dir /x", "--dir");
 }
 
