@@ -62,6 +62,7 @@ static void pass(struct muster_receipt *receipt, enum muster_phase phase, uint64
 static void pass_moments(struct muster_receipt *receipt, const struct moments *moments, uint64_t *at_ns,
                          uint64_t end_ns)
 {
+    pass(receipt, MUSTER_PHASE_QUEUED, at_ns, moments->held_ns, end_ns);
     pass(receipt, MUSTER_PHASE_ENCODE, at_ns, moments->sent_ns, end_ns);
     pass(receipt, MUSTER_PHASE_SEND, at_ns, moments->queued_ns, end_ns);
     pass(receipt, MUSTER_PHASE_QUEUED, at_ns, moments->assigned_ns, end_ns);

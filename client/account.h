@@ -16,7 +16,8 @@
 
 /* Of neighbouring jobs on their way to a worker, in order of time; 0: not known. */
 struct moments {
-    uint64_t asked_ns;    /* for their arguments; of a range, the batch began */
+    uint64_t asked_ns;    /* for their arguments; of a range, the batch began; of a single job, submitted */
+    uint64_t held_ns;     /* by the caller, until others are sent with them */
     uint64_t sent_ns;     /* encoded, by the caller */
     uint64_t queued_ns;   /* at the coordinator */
     uint64_t assigned_ns; /* to a worker, and sent there */

@@ -2,6 +2,7 @@
  *
  * One future: made, counted, ended, asked. See futures.h.
  */
+#include "base/clock.h"
 #include "client/handle.h"
 #include "client/keep.h"
 
@@ -141,10 +142,50 @@ static struct muster_future *future_of(struct task *task)
     return (struct muster_future *)((char *)task - offsetof(struct muster_future, task));
 }
 
+/* Where jobs are short, one in 64 is timed, to see whether they still are. */
+void future_stamp(struct muster_future *future)
+{
+    struct futures *futures = future->owner;
+    struct task *task = &future->task;
+
+    task->alone = futures->job_count == future->has_job;
+    if (!task->alone && futures->job_ns < TASK_TIMED_NS && ++futures->untimed % 64 != 0)
+        return;
+    task->submitted_ns = clock_now_ns();
+}
+
+/* What the model noted of a job's time, which goes on until now. NULL: nothing. */
+static struct task_times *take_times(struct futures *futures, struct task *task)
+{
+    struct task_times *times = task->timed ? task->times : NULL;
+    struct muster_receipt *receipt;
+    uint64_t total_ns;
+
+    if (!times && task->submitted_ns && task->code == 0)
+        futures->job_ns = 0;
+    if (!times)
+        return NULL;
+    futures->job_ns = times->wall_ns;
+    receipt = &times->receipt;
+    total_ns = clock_now_ns() - times->submitted_ns;
+    receipt->phase_ns[times->last] += total_ns - receipt->total_ns;
+    receipt->total_ns = total_ns;
+    return times;
+}
+
+static void set_times(struct muster_result *result, const struct task_times *times)
+{
+    result->began_ns = times->began_ns;
+    result->wall_ns = times->wall_ns;
+    result->cpu_ns = times->cpu_ns;
+    result->receipt = &times->receipt;
+}
+
 /* The task lies where the end will: what is needed of it is read first. */
 void future_job_ended(struct task *task)
 {
     struct muster_future *future = future_of(task);
+    const struct task_times *times = take_times(future->owner, task);
     unsigned attempts = task->attempts, worker = task->worker;
     int code = task->code;
 
@@ -155,6 +196,8 @@ void future_job_ended(struct task *task)
     if (future->state != MUSTER_CANCELLED) {
         future->end.result.attempts = attempts;
         future->end.result.worker = worker;
+        if (times)
+            set_times(&future->end.result, times);
     }
     muster_future_drop(future);
 }

@@ -60,6 +60,7 @@ int futures_create(struct model *model, struct futures **ret_futures, struct mus
     futures->references = 1;
     futures->phase = FUTURES_CLOSED;
     futures->armed_ns = CLOCK_NEVER;
+    futures->job_ns = UINT64_MAX;
     futures->model = model;
     if ((code = make_descriptors(futures, ret_error)) != 0) {
         futures_drop(futures);

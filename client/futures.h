@@ -94,6 +94,8 @@ struct futures {
     int epoll_fd, timer_fd, due_fd;
     int model_fd;             /* borrowed */
     bool signalled;           /* due_fd is readable */
+    uint64_t job_ns;          /* of the job that was timed last; UINT64_MAX: none was */
+    unsigned untimed;         /* jobs in a row that were not worth it */
     uint64_t armed_ns;        /* what timer_fd is set to; CLOCK_NEVER: not */
     bool watch_hit;           /* a watched future has ended */
     struct muster_error lost; /* why the model was lost; else its code is 0 */
@@ -149,6 +151,9 @@ void future_share(struct muster_future *future, struct muster_future *other);
 
 /* The model handed it back, or never took it. */
 void future_job_ended(struct task *task);
+
+/* Its job is submitted now: says whether it is to be timed. */
+void future_stamp(struct muster_future *future);
 
 /* Appends a link; the future becomes due when it has ended. */
 void future_append(struct muster_future *future, struct link *link);

@@ -95,6 +95,7 @@ struct local_runner {
     struct fiber *fiber;       /* borrowed; that runs them, for the model loop; else NULL */
     msgpack_zone scratch;      /* results that nobody wants to see */
     unsigned worker;           /* from 1 */
+    uint64_t task_ns;          /* of the single job that was timed last; 0: none was */
 };
 
 /* 0 or MUSTER_ENOMEM. summary->workers is set. */

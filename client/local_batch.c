@@ -60,7 +60,11 @@ static struct moments moments_of(const struct local_batch *run, const struct loc
     uint64_t ready_ns = block ? block->ready_ns : run->started_ns;
     uint64_t taken_ns = chunk->taken_ns ? chunk->taken_ns : chunk->began_ns;
 
-    return (struct moments){asked_ns, ready_ns, ready_ns, taken_ns, taken_ns};
+    return (struct moments){.asked_ns = asked_ns,
+                            .sent_ns = ready_ns,
+                            .queued_ns = ready_ns,
+                            .assigned_ns = taken_ns,
+                            .arrived_ns = taken_ns};
 }
 
 static struct work work_of(const struct local_chunk *chunk)

@@ -219,6 +219,7 @@ static void run_chunk(struct fiber *fiber, void *context)
     runner.guard = NULL;
     runner.fiber = fiber;
     runner.worker = 1;
+    runner.task_ns = 0;
     rest = local_run(&runner, &map->run, own->chunk);
     msgpack_zone_destroy(&runner.scratch);
     if (local_is_stopped(&map->run))

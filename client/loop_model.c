@@ -126,6 +126,7 @@ static void run_errand(struct fiber *fiber, void *context)
     runner.guard = NULL;
     runner.fiber = fiber;
     runner.worker = 1;
+    runner.task_ns = UINT64_MAX; /* of other jobs nothing is known */
     local_run_task(&runner, errand->task);
     errand->strand.ended = true;
 }

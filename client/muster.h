@@ -154,9 +154,9 @@ struct muster_result {
     unsigned worker;                /* that ran the last one, from 1 */
     /* Of the last one; 0 unless want_timings: when it began (CLOCK_MONOTONIC), how long it
      * took, and the CPU time of its thread meanwhile, which under `loop` and `concurrency` is
-     * its own alone. */
+     * its own alone. Of single jobs see muster_future_result. */
     uint64_t began_ns, wall_ns, cpu_ns;
-    const struct muster_receipt *receipt; /* of the last attempt; NULL unless want_timings */
+    const struct muster_receipt *receipt; /* of the last attempt; NULL where times are 0 */
 };
 
 struct muster_progress {

@@ -4,6 +4,7 @@
  */
 #include "client/stream.h"
 
+#include "base/clock.h"
 #include "proto/value.h"
 
 #include <stdlib.h>
@@ -155,6 +156,7 @@ static void send_block(struct stream *stream)
     };
     uint32_t *count = &message.arguments.count;
     msgpack_sbuffer block;
+    uint64_t encoding_ns = clock_now_ns();
     struct blob *blob;
 
     msgpack_sbuffer_init(&block);
@@ -166,6 +168,8 @@ static void send_block(struct stream *stream)
         message.payload = (struct slice){.blob = blob, .size = blob->size};
         message.arguments.shared_bytes = stream->uses.bytes;
         say(stream, &message);
+        stream->stamps[stream->blocks++ % STREAM_STAMPS] = (struct stream_stamp){
+            .last = stream->last, .encoding_ns = encoding_ns, .sent_ns = clock_now_ns()};
         stream->sent_cost += proto_cost(&message);
         blob_unref(blob);
         return;
@@ -240,16 +244,77 @@ static void take_value(struct stream *stream, struct task *task, const struct sl
         put_out(stream->outlet, task);
 }
 
-/* Ends the tasks of a run of jobs. False when one of them is none of these. */
-static bool take_outcome(struct stream *stream, const struct proto_results *results,
-                         const struct slice *payload)
+/* What is known of the time of jobs that were reported together: the same of each. */
+struct reported {
+    struct moments moments;
+    struct work work;
+    uint64_t cpu_ns, received_ns;
+};
+
+/* When the block was sent that a job was in. */
+static struct stream_stamp find_stamp(const struct stream *stream, uint64_t index)
 {
+    struct stream_stamp found = {.last = 0};
+
+    for (uint64_t i = 0; i < STREAM_STAMPS && i < stream->blocks; i++) {
+        struct stream_stamp stamp = stream->stamps[(stream->blocks - 1 - i) % STREAM_STAMPS];
+
+        if (stamp.last < index)
+            break;
+        found = stamp;
+    }
+    return found;
+}
+
+static struct reported share_times(const struct stream *stream, const struct wire_frame *frame)
+{
+    const struct proto_results *results = &frame->message.results;
     const struct proto_outcome *outcome = &results->outcome;
+    struct stream_stamp stamp = find_stamp(stream, outcome->first);
+
+    return (struct reported){.moments = {.held_ns = stamp.encoding_ns,
+                                         .sent_ns = stamp.sent_ns,
+                                         .queued_ns = results->queued_ns,
+                                         .assigned_ns = results->assigned_ns,
+                                         .arrived_ns = outcome->arrived_ns},
+                             .work = {.began_ns = outcome->began_ns,
+                                      .decode_ns = outcome->decode_ns / outcome->count,
+                                      .execute_ns = outcome->execute_ns / outcome->count,
+                                      .encode_ns = outcome->encode_ns / outcome->count,
+                                      .split = outcome->split},
+                             .cpu_ns = outcome->cpu_ns / outcome->count,
+                             .received_ns = frame->received_ns};
+}
+
+/* The `place`th task of these has ended; its value was decoded since `decoding_ns`. */
+static void note_times(struct task *task, const struct reported *reported, uint32_t place,
+                       uint64_t decoding_ns)
+{
+    uint64_t now_ns = clock_now_ns();
+    struct delivery delivery = {
+        .received_ns = reported->received_ns, .decode_ns = now_ns - decoding_ns, .handed_ns = now_ns};
+    struct work work = reported->work;
+
+    if (work.began_ns)
+        work.began_ns += place * (work.decode_ns + work.execute_ns + work.encode_ns);
+    task_note_times(task, &reported->moments, &work, &delivery, reported->cpu_ns, MUSTER_PHASE_COMMIT);
+}
+
+/* Ends the tasks of a run of jobs. False when one of them is none of these. */
+static bool take_outcome(struct stream *stream, const struct wire_frame *frame)
+{
+    const struct proto_results *results = &frame->message.results;
+    const struct proto_outcome *outcome = &results->outcome;
+    const struct slice *payload = &frame->message.payload;
+    struct reported reported = share_times(stream, frame);
+    uint64_t job_ns = reported.work.decode_ns + reported.work.execute_ns + reported.work.encode_ns;
     const struct proto_failure *failure = outcome->failures, *end = failure + outcome->failure_count;
     size_t offset = 0;
 
     for (uint32_t i = 0; i < outcome->count; i++) {
         struct task *task = take_sent(stream, outcome->first + i);
+        bool timed = task && task_wants_times(task, job_ns);
+        uint64_t decoding_ns = timed ? clock_now_ns() : 0;
 
         if (!task)
             return false;
@@ -261,13 +326,17 @@ static bool take_outcome(struct stream *stream, const struct proto_results *resu
         } else {
             take_value(stream, task, payload, outcome->shared_bytes > 0, &offset);
         }
+        if (timed)
+            note_times(task, &reported, i, decoding_ns);
     }
     return true;
 }
 
-static void take_results(struct stream *stream, const struct proto_message *message)
+static void take_results(struct stream *stream, const struct wire_frame *frame)
 {
-    if (!take_outcome(stream, &message->results, &message->payload))
+    const struct proto_message *message = &frame->message;
+
+    if (!take_outcome(stream, frame))
         mailbox_lose(stream->outlet->mailbox, MUSTER_EPROTOCOL,
                      "the coordinator sent the result of a job that was not submitted or has ended");
     stream->consumed_cost += proto_cost(message);
@@ -296,7 +365,7 @@ static void take(struct mail_route *route, struct wire_frame *frame)
     const struct proto_message *message = &frame->message;
 
     if (message->type == PROTO_RESULTS) {
-        take_results(stream, message);
+        take_results(stream, frame);
     } else if (message->type == PROTO_GRANT) {
         stream->granted_cost = message->grant.bytes;
         stream_flush(stream);

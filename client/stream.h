@@ -26,6 +26,15 @@ struct stream_outlet {
     uint32_t crash_limit;
 };
 
+/* When a block of tasks was sent. */
+struct stream_stamp {
+    uint64_t last;                 /* index of the last of them; 0: none */
+    uint64_t encoding_ns, sent_ns; /* until, and when */
+};
+
+/* So many blocks are remembered: of tasks in older ones it is not known when they were encoded. */
+enum { STREAM_STAMPS = 64 };
+
 struct stream {
     struct mail_route route; /* first */
     struct stream_kind kind;
@@ -41,7 +50,10 @@ struct stream {
     uint64_t low, last; /* last: the index that was given last */
     uint64_t in_flight;
 
-    struct shared_uses uses;             /* of the block that is being filled */
+    struct shared_uses uses;                   /* of the block that is being filled */
+    struct stream_stamp stamps[STREAM_STAMPS]; /* of the blocks that were sent last: a ring */
+    uint64_t blocks;                           /* that were sent */
+
     uint64_t granted_cost, sent_cost;    /* of arguments */
     uint64_t consumed_cost, told_cost;   /* of results */
     uint64_t cancel_first, cancel_count; /* jobs whose CANCEL is not sent yet */

@@ -42,8 +42,10 @@ static void ring(struct futures *futures, struct alarm *alarm)
     struct muster_future *future =
         (struct muster_future *)((char *)alarm - offsetof(struct muster_future, delay));
     struct muster_error error;
-    int code = futures->model->ops->submit(futures->model, &future->task, &error);
+    int code;
 
+    future_stamp(future);
+    code = futures->model->ops->submit(futures->model, &future->task, &error);
     if (code == 0)
         return;
     future_fail(future, code, keep_text(&future->zone, error.text));
@@ -56,8 +58,10 @@ static int hand_on(struct muster_future *future, double delay_s, struct muster_e
     struct futures *futures = future->owner;
     int code;
 
-    if (!(delay_s > 0))
+    if (!(delay_s > 0)) {
+        future_stamp(future);
         return futures->model->ops->submit(futures->model, &future->task, ret_error);
+    }
     future->delay.ring = ring;
     code = timers_add(&futures->timers, &future->delay.timer, futures_deadline(delay_s));
     return code ? muster_error_set(ret_error, code, "out of memory") : 0;

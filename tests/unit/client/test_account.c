@@ -47,6 +47,17 @@ Test(account, phases_of_a_job_follow_each_other)
                  MUSTER_PHASE_COMMIT, 100, MUSTER_PHASES);
 }
 
+Test(account, job_that_waited_for_others_to_be_sent_with_it_was_queued)
+{
+    struct moments moments = usual;
+    struct muster_receipt receipt;
+
+    moments.held_ns = 1004;
+    receipt = account_job(&moments, &usual_work, &usual_delivery);
+    cr_assert_eq(receipt.phase_ns[MUSTER_PHASE_QUEUED], 4 + 30);
+    cr_assert_eq(receipt.phase_ns[MUSTER_PHASE_ENCODE], 6);
+}
+
 Test(account, moments_that_are_not_known_are_no_gap)
 {
     struct moments moments = {.asked_ns = 1000, .assigned_ns = 1060};
@@ -216,7 +227,8 @@ Test(account, phases_add_up_whatever_a_worker_says)
 
         srand(seed);
         for (unsigned i = 0; i < seed % 100; i++) {
-            struct moments moments = {any_moment(), any_moment(), any_moment(), any_moment(), any_moment()};
+            struct moments moments = {any_moment(), any_moment(), any_moment(),
+                                      any_moment(), any_moment(), any_moment()};
             struct work work = {any_moment(), any_duration(), any_duration(), any_duration(), rand() % 2};
             struct delivery delivery = {any_moment(), any_duration(), any_moment()};
 

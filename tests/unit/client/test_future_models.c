@@ -66,6 +66,80 @@ static void answers_are_those_of_every_model(void)
     muster_future_drop(bad);
 }
 
+/* The receipt of a job that ended, submitted and awaited between these. */
+static void check_receipt(muster_future *future, uint64_t before_ns, uint64_t after_ns)
+{
+    const struct muster_result *result = muster_future_result(future);
+    const struct muster_receipt *receipt = result->receipt;
+    uint64_t sum = 0;
+
+    CHECK(receipt);
+    for (int i = 0; i < MUSTER_PHASES; i++)
+        sum += receipt->phase_ns[i];
+    CHECK(sum == receipt->total_ns && receipt->total_ns <= after_ns - before_ns);
+    CHECK(result->began_ns >= before_ns && result->began_ns + result->wall_ns <= after_ns);
+    CHECK(receipt->phase_ns[MUSTER_PHASE_EXECUTE] <= result->wall_ns);
+    CHECK(receipt->phase_ns[MUSTER_PHASE_IDLE] == 0);
+}
+
+static void job_that_is_alone_has_a_receipt_however_short_it_is(void)
+{
+    for (int i = 0; i < 100; i++) {
+        uint64_t before_ns = clock_now_ns();
+        muster_future *future = submit(m, "noop", i);
+
+        CHECK(muster_await(future, NULL, NULL) == 0);
+        check_receipt(future, before_ns, clock_now_ns());
+        muster_future_drop(future);
+    }
+}
+
+/* After tiny ones: the first of the long ones may not be timed. */
+static void long_jobs_have_receipts_and_tiny_ones_among_others_have_none(void)
+{
+    enum { TINY = 2000, LONG = 100 };
+    static muster_future *futures[TINY];
+    unsigned receipts = 0;
+    uint64_t before_ns;
+
+    for (unsigned round = 0; round < 2; round++) { /* of the first one, nothing is known before */
+        receipts = 0;
+        for (unsigned i = 0; i < TINY; i++)
+            futures[i] = submit(m, "noop", i);
+        CHECK(muster_wait_all(futures, TINY, -1) == 0);
+        for (unsigned i = 0; i < TINY; i++) {
+            receipts += muster_future_result(futures[i])->receipt != NULL;
+            muster_future_drop(futures[i]);
+        }
+    }
+    CHECK(receipts < TINY / 2);
+    receipts = 0;
+    before_ns = clock_now_ns();
+    for (unsigned i = 0; i < LONG; i++)
+        futures[i] = request(i, 0.001);
+    CHECK(muster_wait_all(futures, LONG, -1) == 0);
+    for (unsigned i = 0; i < LONG; i++) {
+        if (muster_future_result(futures[i])->receipt)
+            check_receipt(futures[i], before_ns, clock_now_ns());
+        receipts += muster_future_result(futures[i])->receipt != NULL;
+        muster_future_drop(futures[i]);
+    }
+    CHECK(receipts > 0);
+}
+
+static void failed_job_has_a_receipt_and_a_cancelled_one_has_none(void)
+{
+    uint64_t before_ns = clock_now_ns();
+    muster_future *bad = submit(m, "fib", -1), *cancelled;
+
+    CHECK(muster_await(bad, NULL, NULL) == MUSTER_EFAILED);
+    check_receipt(bad, before_ns, clock_now_ns());
+    muster_future_drop(bad);
+    cancelled = request(1, 3600);
+    CHECK(muster_future_cancel(cancelled) && !muster_future_result(cancelled)->receipt);
+    muster_future_drop(cancelled);
+}
+
 static int submit_next(void *context, muster_future *ended, muster_future *next)
 {
     muster_future *job = submit(m, "echo", (int64_t)number_of(ended) + 1);
@@ -253,6 +327,9 @@ int main(void)
 {
     static void (*const tests[])(void) = {
         answers_are_those_of_every_model,
+        job_that_is_alone_has_a_receipt_however_short_it_is,
+        long_jobs_have_receipts_and_tiny_ones_among_others_have_none,
+        failed_job_has_a_receipt_and_a_cancelled_one_has_none,
         chain_of_jobs_that_each_submit_the_next,
         job_that_ends_first_is_completed_first,
         thousands_of_cancelled_jobs_hold_nobody_up,
