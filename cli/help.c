@@ -325,6 +325,8 @@ static const char help_worker[] =
     "      --name NAME         The routing id that the coordinator knows it by.\n"
     "      --parent PID        End when this process is no longer the parent.\n"
     "      --flight-fd N       The shared page that tells which job is running.\n"
+    "      --slots-fd N        Shared pages for messages beside ZeroMQ, and the\n"
+    "      --bell-fd N         eventfd that tells the coordinator of them.\n"
     "      --plugin FILE       Load functions from a shared object; may be repeated.\n"
     "      --memory BYTES      Data it may allocate.\n"
     "      --cpu N             The core to stay on.\n"

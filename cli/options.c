@@ -28,7 +28,9 @@ enum option_id {
     OPTION_CPU,
     OPTION_CRASH_LIMIT,
     OPTION_DIR,
+    OPTION_BELL_FD,
     OPTION_FLIGHT_FD,
+    OPTION_SLOTS_FD,
     OPTION_HALT,
     OPTION_HEARTBEAT,
     OPTION_HTML,
@@ -74,6 +76,7 @@ static const struct {
     {"help", OPTION_HELP, no_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS | WORKER | ADVISE},
     {"workers", OPTION_WORKERS, required_argument, MAP | COMPARE | BENCH | ADVISE},
     {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS | ADVISE},
+    {"bell-fd", OPTION_BELL_FD, required_argument, WORKER},
     {"check-plugin", OPTION_CHECK_PLUGIN, required_argument, WORKER},
     {"chunk", OPTION_CHUNK, required_argument, MAP | COMPARE},
     {"concurrency", OPTION_CONCURRENCY, required_argument, MAP | COMPARE | WORKER},
@@ -99,6 +102,7 @@ static const struct {
     {"retries", OPTION_RETRIES, required_argument, MAP},
     {"rounds", OPTION_ROUNDS, required_argument, COMPARE | LAB | BENCH},
     {"run", OPTION_RUN, no_argument, ADVISE},
+    {"slots-fd", OPTION_SLOTS_FD, required_argument, WORKER},
     {"stats", OPTION_STATS, required_argument, MAP},
     {"time", OPTION_TIME, required_argument, ADVISE},
     {"timeline", OPTION_TIMELINE, no_argument, COMPARE},
@@ -239,6 +243,10 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
     case OPTION_DIR:
         o->folder = text;
         return 0;
+    case OPTION_BELL_FD:
+        return take_int(text, 0, INT_MAX, &o->worker.bell_fd, ret_error);
+    case OPTION_SLOTS_FD:
+        return take_int(text, 0, INT_MAX, &o->worker.slots_fd, ret_error);
     case OPTION_FLIGHT_FD:
         return take_int(text, 0, INT_MAX, &o->worker.flight_fd, ret_error);
     case OPTION_HALT:
@@ -476,7 +484,7 @@ static void set_defaults(struct options *options, enum verb verb)
 
     *options = (struct options){.open.model = MUSTER_PROCESSES,
                                 .rounds = verb == VERB_COMPARE ? ROUNDS_DEFAULT : 0,
-                                .worker = {.flight_fd = -1, .cpu = -1}};
+                                .worker = {.flight_fd = -1, .slots_fd = -1, .bell_fd = -1, .cpu = -1}};
     options->open.plugins = options->plugins;
     options->worker.plugins = options->plugins;
     options->model_count = sizeof models / sizeof *models;

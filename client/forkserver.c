@@ -47,10 +47,13 @@ enum {
 
 enum request_kind { SPAWN, COLLECT };
 
+/* Descriptors that come with a SPAWN; the last two both or neither. */
+enum passed { FLIGHT, SLOTS, BELL, PASSED_MAX };
+
 struct request {
     enum request_kind kind;
     pid_t pid; /* COLLECT */
-    int cpu;   /* SPAWN, which brings the flight recorder's descriptor */
+    int cpu;   /* SPAWN, which brings the descriptors of enum passed */
     char endpoint[ENDPOINT_BYTES_MAX];
     char name[PROTO_PEER_NAME_MAX + 1];
 };
@@ -69,45 +72,55 @@ struct forkserver {
     pid_t pid;
 };
 
-/* --- one message, with a descriptor or without, over a socket of packets */
+/* --- one message, with descriptors or without, over a socket of packets */
 
-static bool send_packet(int socket, void *bytes, size_t size, int fd)
+/* `fds` ends with the first that is negative. */
+static bool send_packet(int socket, void *bytes, size_t size, const int fds[PASSED_MAX])
 {
-    char control[CMSG_SPACE(sizeof fd)] = {0};
+    char control[CMSG_SPACE(PASSED_MAX * sizeof(int))] = {0};
+    size_t count = 0;
     struct iovec part = {.iov_base = bytes, .iov_len = size};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     struct cmsghdr *header;
 
-    if (fd >= 0) {
+    while (count < PASSED_MAX && fds[count] >= 0)
+        count++;
+    if (count > 0) {
         message.msg_control = control;
-        message.msg_controllen = sizeof control;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
         header = CMSG_FIRSTHDR(&message);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(header), &fd, sizeof fd);
+        header->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(header), fds, count * sizeof(int));
     }
     return TEMP_FAILURE_RETRY(sendmsg(socket, &message, MSG_NOSIGNAL)) == (ssize_t)size;
 }
 
-/* *ret_fd is the descriptor that came along, or -1. False at the end, too. */
-static bool receive_packet(int socket, void *bytes, size_t size, int *ret_fd)
+static void close_all(const int fds[PASSED_MAX])
 {
-    char control[CMSG_SPACE(sizeof(int))];
+    for (size_t i = 0; i < PASSED_MAX; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+/* `ret_fds` are the descriptors that came along, -1 where none did. False at the end, too. */
+static bool receive_packet(int socket, void *bytes, size_t size, int ret_fds[PASSED_MAX])
+{
+    char control[CMSG_SPACE(PASSED_MAX * sizeof(int))];
     struct iovec part = {.iov_base = bytes, .iov_len = size};
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     ssize_t got = TEMP_FAILURE_RETRY(recvmsg(socket, &message, MSG_CMSG_CLOEXEC));
     struct cmsghdr *header = got >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
 
-    *ret_fd = -1;
+    for (size_t i = 0; i < PASSED_MAX; i++)
+        ret_fds[i] = -1;
     if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-        memcpy(ret_fd, CMSG_DATA(header), sizeof *ret_fd);
+        memcpy(ret_fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
     if (got == (ssize_t)size)
         return true;
-    if (*ret_fd >= 0)
-        close(*ret_fd);
-    *ret_fd = -1;
+    close_all(ret_fds);
     return false;
 }
 
@@ -144,13 +157,16 @@ static void become_plain(void)
 }
 
 /* The life of a worker. What the caller's program registered for its own end does not run. */
-static _Noreturn void be_worker(const struct server *server, const struct request *request, int flight_fd)
+static _Noreturn void be_worker(const struct server *server, const struct request *request,
+                                const int fds[PASSED_MAX])
 {
     struct worker_options options = {
         .endpoint = request->endpoint,
         .name = request->name,
         .parent_pid = server->pid,
-        .flight_fd = flight_fd,
+        .flight_fd = fds[FLIGHT],
+        .slots_fd = fds[SLOTS],
+        .bell_fd = fds[BELL],
         .registry = server->registry,
         .memory_bytes = server->memory_bytes,
         .concurrency = server->concurrency,
@@ -167,38 +183,40 @@ static _Noreturn void be_worker(const struct server *server, const struct reques
     _exit(status);
 }
 
-static void answer_spawn(const struct server *server, const struct request *request, int flight_fd)
+static void answer_spawn(const struct server *server, const struct request *request,
+                         const int fds[PASSED_MAX])
 {
     struct answer answer = {.error = 0};
-    int pidfd = -1;
+    int passed[PASSED_MAX] = {-1, -1, -1};
     pid_t pid = fork();
 
     if (pid == 0)
-        be_worker(server, request, flight_fd);
+        be_worker(server, request, fds);
     answer.pid = pid;
     if (pid < 0) {
         answer.error = errno;
     } else {
         setpgid(pid, pid); /* before the caller may kill the group */
-        pidfd = pidfd_open(pid, 0);
-        if (pidfd < 0) {
+        passed[0] = pidfd_open(pid, 0);
+        if (passed[0] < 0) {
             answer.error = errno;
             kill(-pid, SIGKILL);
             TEMP_FAILURE_RETRY(waitpid(pid, NULL, 0));
         }
     }
-    send_packet(server->socket, &answer, sizeof answer, pidfd);
-    if (pidfd >= 0)
-        close(pidfd);
+    send_packet(server->socket, &answer, sizeof answer, passed);
+    if (passed[0] >= 0)
+        close(passed[0]);
 }
 
 static void answer_collect(const struct server *server, pid_t pid)
 {
+    static const int none[PASSED_MAX] = {-1, -1, -1};
     struct answer answer = {.pid = pid};
 
     if (TEMP_FAILURE_RETRY(wait4(pid, &answer.status, 0, &answer.usage)) != pid)
         answer.error = errno;
-    send_packet(server->socket, &answer, sizeof answer, -1);
+    send_packet(server->socket, &answer, sizeof answer, none);
 }
 
 /* Until the caller closes its end or is dead, which its pidfd tells even where a process that
@@ -210,7 +228,7 @@ static _Noreturn void serve(const struct server *server)
 
     for (;;) {
         struct request request;
-        int fd;
+        int fds[PASSED_MAX];
 
         if (poll(items, 2, -1) < 0 && errno != EINTR)
             _exit(1);
@@ -218,18 +236,17 @@ static _Noreturn void serve(const struct server *server)
             _exit(0);
         if (!items[0].revents)
             continue;
-        if (!receive_packet(server->socket, &request, sizeof request, &fd))
+        if (!receive_packet(server->socket, &request, sizeof request, fds))
             _exit(0);
         switch (request.kind) {
         case SPAWN:
-            answer_spawn(server, &request, fd);
+            answer_spawn(server, &request, fds);
             break;
         case COLLECT:
             answer_collect(server, request.pid);
             break;
         }
-        if (fd >= 0)
-            close(fd);
+        close_all(fds);
     }
 }
 
@@ -294,13 +311,13 @@ static void lose(struct forkserver *server)
 }
 
 /* 0 with an answer; MUSTER_ELOST when there is none, and will be none any more. */
-static int ask(struct forkserver *server, struct request *request, int fd, struct answer *ret_answer,
-               int *ret_fd)
+static int ask(struct forkserver *server, struct request *request, const int fds[PASSED_MAX],
+               struct answer *ret_answer, int ret_fds[PASSED_MAX])
 {
     if (server->socket < 0)
         return MUSTER_ELOST;
-    if (send_packet(server->socket, request, sizeof *request, fd) &&
-        receive_packet(server->socket, ret_answer, sizeof *ret_answer, ret_fd))
+    if (send_packet(server->socket, request, sizeof *request, fds) &&
+        receive_packet(server->socket, ret_answer, sizeof *ret_answer, ret_fds))
         return 0;
     lose(server);
     return MUSTER_ELOST;
@@ -310,34 +327,37 @@ static int spawn(struct launcher *launcher, const struct launch *launch, pid_t *
                  struct muster_error *ret_error)
 {
     struct request request = {.kind = SPAWN, .cpu = launch->cpu};
+    const int passed[PASSED_MAX] = {
+        [FLIGHT] = launch->flight_fd, [SLOTS] = launch->slots_fd, [BELL] = launch->bell_fd};
+    int came[PASSED_MAX];
     struct answer answer;
-    int pidfd;
 
     if (strlen(launch->endpoint) >= sizeof request.endpoint || strlen(launch->name) >= sizeof request.name)
         return muster_error_set(ret_error, MUSTER_ELIMIT, "cannot fork a worker: its endpoint is too long");
     strcpy(request.endpoint, launch->endpoint);
     strcpy(request.name, launch->name);
-    if (ask((struct forkserver *)launcher, &request, launch->flight_fd, &answer, &pidfd) != 0)
+    if (ask((struct forkserver *)launcher, &request, passed, &answer, came) != 0)
         return muster_error_set(
             ret_error, MUSTER_ELOST,
             "cannot fork a worker: the process that forks them is dead; open muster anew");
     if (answer.error != 0)
         return muster_error_system(ret_error, answer.error, "cannot fork a worker");
-    if (pidfd < 0)
+    if (came[0] < 0)
         return muster_error_set(ret_error, MUSTER_ELIMIT,
                                 "cannot watch a worker: this process is out of file descriptors");
     *ret_pid = answer.pid;
-    *ret_pidfd = pidfd;
+    *ret_pidfd = came[0];
     return 0;
 }
 
 static int collect(struct launcher *launcher, pid_t pid, int *ret_status, struct rusage *ret_usage)
 {
     struct request request = {.kind = COLLECT, .pid = pid};
+    static const int none[PASSED_MAX] = {-1, -1, -1};
+    int came[PASSED_MAX];
     struct answer answer;
-    int none;
 
-    if (ask((struct forkserver *)launcher, &request, -1, &answer, &none) != 0 || answer.error != 0)
+    if (ask((struct forkserver *)launcher, &request, none, &answer, came) != 0 || answer.error != 0)
         return MUSTER_ELOST;
     *ret_status = answer.status;
     *ret_usage = answer.usage;

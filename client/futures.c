@@ -62,6 +62,7 @@ int futures_create(struct model *model, struct futures **ret_futures, struct mus
     futures->armed_ns = CLOCK_NEVER;
     futures->job_ns = UINT64_MAX;
     futures->model = model;
+    spin_init(&futures->spin);
     if ((code = make_descriptors(futures, ret_error)) != 0) {
         futures_drop(futures);
         return code;

@@ -13,6 +13,7 @@
 #ifndef MUSTER_CLIENT_FUTURES_H
 #define MUSTER_CLIENT_FUTURES_H
 
+#include "base/spin.h"
 #include "base/timers.h"
 #include "client/task.h"
 
@@ -91,6 +92,7 @@ struct futures {
     struct timers timers;     /* alarms: delays and calls */
     struct call_timer *calls; /* owned; by number */
     uint64_t last_call;       /* number given */
+    struct spin spin;         /* of whoever waits for futures */
     int epoll_fd, timer_fd, due_fd;
     int model_fd;             /* borrowed */
     bool signalled;           /* due_fd is readable */

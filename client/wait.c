@@ -14,10 +14,24 @@ static int refuse(const struct futures *futures, struct muster_error *ret_error)
                                                              : "a callback must not wait");
 }
 
+/* Until there is something to dispatch; a signal may end it early. */
+static void sleep_for(struct futures *futures, int timeout_ms)
+{
+    struct pollfd item = {.fd = futures->epoll_fd, .events = POLLIN};
+    int ready;
+
+    spin_begin(&futures->spin);
+    do
+        ready = poll(&item, 1, 0);
+    while (ready == 0 && spin_again(&futures->spin));
+    if (ready == 0)
+        poll(&item, 1, timeout_ms);
+    spin_end(&futures->spin);
+}
+
 int futures_wait(struct futures *futures, bool (*is_over)(void *context), void *context, double seconds,
                  struct muster_error *ret_error)
 {
-    struct pollfd item = {.fd = futures->epoll_fd, .events = POLLIN};
     uint64_t deadline_ns, now_ns;
 
     if (is_over(context))
@@ -38,7 +52,7 @@ int futures_wait(struct futures *futures, bool (*is_over)(void *context), void *
         if (now_ns >= deadline_ns)
             return muster_error_set(ret_error, MUSTER_ETIMEOUT, "it has not ended within %g seconds",
                                     seconds);
-        poll(&item, 1, clock_poll_ms(now_ns, deadline_ns));
+        sleep_for(futures, clock_poll_ms(now_ns, deadline_ns));
     }
 }
 

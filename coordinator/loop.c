@@ -5,9 +5,11 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/spin.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/core.h"
 #include "coordinator/nest.h"
+#include "coordinator/post.h"
 #include "coordinator/supervisor.h"
 #include "proto/shared.h"
 
@@ -15,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Messages handled before deaths and deadlines are looked at again. */
 enum { DRAIN_MAX = 64 };
@@ -25,8 +28,18 @@ enum { LAST_WORDS_MS = 100 };
 /* How long workers get to end by themselves at the end. */
 static const uint64_t STOP_GRACE_NS = 500 * CLOCK_NS_PER_MS;
 
+/* While messages keep coming, deaths are looked for so often. */
+static const uint64_t LOOK_NS = CLOCK_NS_PER_MS;
+
+/* What the loop waits for. */
+enum { MESSAGES, DEATHS, BELL, ITEMS };
+
 struct coordinator {
     struct wire *router; /* owned by the thread once it runs */
+    struct post *post;   /* over it */
+    struct spin spin;
+    struct wire_poll items[ITEMS];
+    uint64_t looked_ns; /* when they were last waited for */
     struct core *core;
     struct supervisor *supervisor;
     struct outbox outbox;      /* what the core decides */
@@ -44,6 +57,19 @@ static void release(struct coordinator *c, const struct slice *payload)
     mappings_trim(c->mappings);
 }
 
+static int spawn(struct coordinator *c, const struct outbox_item *item, struct muster_error *ret_error)
+{
+    int slots_fd = post_open(c->post, item->slot, item->peer);
+    int result =
+        supervisor_spawn(c->supervisor, item->slot, item->peer, slots_fd, post_bell(c->post), ret_error);
+
+    if (slots_fd >= 0)
+        close(slots_fd);
+    if (result != 0)
+        post_close(c->post, item->slot);
+    return result;
+}
+
 static void carry_out_item(struct coordinator *c, const struct outbox_item *item)
 {
     struct muster_error error;
@@ -51,11 +77,11 @@ static void carry_out_item(struct coordinator *c, const struct outbox_item *item
     switch (item->kind) {
     case OUTBOX_SEND:
         /* A peer that has gone is dealt with when its end is seen. */
-        if (wire_send(c->router, item->peer, &item->message) == MUSTER_ENOMEM)
+        if (post_send(c->post, item->peer, &item->message) == MUSTER_ENOMEM)
             c->outbox.failed = true;
         return;
     case OUTBOX_SPAWN:
-        if (supervisor_spawn(c->supervisor, item->slot, item->peer, &error) != 0)
+        if (spawn(c, item, &error) != 0)
             core_spawn_failed(c->core, clock_now_ns(), item->slot, &error, &c->outbox);
         return;
     case OUTBOX_KILL:
@@ -92,28 +118,42 @@ static void handle(struct coordinator *c, const struct wire_frame *frame)
     carry_out(c);
 }
 
-static void drain_messages(struct coordinator *c)
+/* Handles what post_receive, or post_receive_last, returned. Returns whether that was a message. */
+static bool handle_received(struct coordinator *c, int result, struct wire_frame *frame)
 {
-    for (int i = 0; i < DRAIN_MAX && !c->outbox.failed; i++) {
-        struct wire_frame *frame;
-        int result = wire_receive(c->router, &frame);
-
-        if (result == MUSTER_EAGAIN)
-            return;
-        if (result != 0) {
-            c->outbox.failed = true; /* MUSTER_ENOMEM: libzmq gives no other reason not to receive */
-            return;
-        }
-        handle(c, frame);
-        wire_frame_destroy(frame);
+    if (result == MUSTER_EAGAIN)
+        return false;
+    if (result != 0) {
+        c->outbox.failed = true; /* MUSTER_ENOMEM: libzmq gives no other reason not to receive */
+        return false;
     }
+    handle(c, frame);
+    wire_frame_destroy(frame);
+    return true;
+}
+
+/* Returns whether there were any. */
+static bool drain_messages(struct coordinator *c)
+{
+    struct wire_frame *frame = NULL;
+    int count = 0, result;
+
+    do
+        result = post_receive(c->post, &frame);
+    while (handle_received(c, result, frame) && ++count < DRAIN_MAX && !c->outbox.failed);
+    return count > 0;
 }
 
 static void drain_deaths(struct coordinator *c)
 {
     struct worker_exit exit;
+    struct wire_frame *frame = NULL;
+    int result;
 
     while (!c->outbox.failed && supervisor_reap(c->supervisor, &exit) == 0) {
+        result = post_receive_last(c->post, exit.slot, &frame);
+        handle_received(c, result, frame);
+        post_close(c->post, exit.slot);
         core_worker_exited(c->core, clock_now_ns(), &exit, &c->outbox);
         carry_out(c);
     }
@@ -154,21 +194,56 @@ static void fail(struct coordinator *c, int code, const char *reason)
     core_fail(c->core, code, reason, &c->outbox);
 }
 
+/* Sees what is there; `asleep`: waits for it. */
+static int look(struct coordinator *c, bool asleep)
+{
+    int timeout_ms = asleep ? clock_poll_ms(clock_now_ns(), core_deadline(c->core)) : 0;
+    struct wire_poll *items = c->items;
+    int result;
+
+    if (!post_sleep(c->post))
+        timeout_ms = 0;
+    result = wire_wait(items, ITEMS, timeout_ms);
+    post_wake(c->post, items[BELL].ready);
+    c->looked_ns = clock_now_ns();
+    return result < 0 ? result : 0;
+}
+
+/* Handles messages, and waits for them or for something else to see when there are none. */
+static int wait(struct coordinator *c)
+{
+    bool heard;
+    int result = 0;
+
+    spin_begin(&c->spin);
+    do
+        heard = drain_messages(c);
+    while (!heard && spin_again(&c->spin));
+    c->items[DEATHS].ready = false;
+    if (!heard || clock_now_ns() - c->looked_ns >= LOOK_NS)
+        result = look(c, !heard);
+    spin_end(&c->spin);
+    return result;
+}
+
 static void *run(void *argument)
 {
     struct coordinator *c = argument;
-    struct wire_poll items[] = {{.wire = c->router}, {.fd = supervisor_fd(c->supervisor)}};
 
+    c->items[MESSAGES].wire = c->router;
+    c->items[DEATHS].fd = supervisor_fd(c->supervisor);
+    c->items[BELL].fd = post_bell(c->post);
     pthread_setname_np(pthread_self(), "coordinator");
+    spin_init(&c->spin);
     core_start(c->core, clock_now_ns(), &c->outbox);
     carry_out(c);
     while (!core_stopped(c->core) && !c->outbox.failed) {
-        if (wire_wait(items, 2, clock_poll_ms(clock_now_ns(), core_deadline(c->core))) < 0) {
+        if (wait(c) < 0) {
             fail(c, MUSTER_ESYSTEM, "the coordinator cannot wait for messages");
             break;
         }
         drain_messages(c); /* first: what a dead worker still sent counts */
-        if (items[1].ready)
+        if (c->items[DEATHS].ready)
             drain_deaths(c);
         tick(c);
     }
@@ -178,6 +253,7 @@ static void *run(void *argument)
     carry_out(c);
     bury_workers(c);
     supervisor_destroy(c->supervisor);
+    post_destroy(c->post);
     wire_close(c->router, LAST_WORDS_MS);
     return NULL;
 }
@@ -234,6 +310,9 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     result = open_router(c, options->tcp, context, ret_error);
     if (result == 0)
+        result = post_create(c->router, options->workers, options->concurrency <= 1 && !options->tcp,
+                             &c->post, ret_error);
+    if (result == 0)
         result = supervisor_create(&supervisor_options, &c->supervisor, ret_error);
     return result;
 }
@@ -273,6 +352,7 @@ int coordinator_start(const struct coordinator_options *options, struct wire_con
     }
     if (result != 0) {
         supervisor_destroy(c->supervisor);
+        post_destroy(c->post);
         wire_close(c->router, 0);
         destroy(c);
         return result;

@@ -14,12 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The descriptor of a worker's flight recorder, in the worker. */
-enum { FLIGHT_FD = 3 };
-
 /* The arguments of a worker's command line, whose texts live in `text`. */
 struct command_line {
-    char parent[16], flight_fd[16], memory[32], cpu[16], concurrency[16];
+    char parent[16], flight_fd[16], slots_fd[16], bell_fd[16], memory[32], cpu[16], concurrency[16];
     char **words; /* owned; NULL-terminated */
 };
 
@@ -39,11 +36,11 @@ static int build_command_line(const struct spawner *spawner, const struct launch
 {
     size_t n = 0;
 
-    line->words = calloc(18 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
+    line->words = calloc(22 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
     if (!line->words)
         return MUSTER_ENOMEM;
     snprintf(line->parent, sizeof line->parent, "%d", (int)getpid());
-    snprintf(line->flight_fd, sizeof line->flight_fd, "%d", FLIGHT_FD);
+    snprintf(line->flight_fd, sizeof line->flight_fd, "%d", launch->flight_fd);
     line->words[n++] = word("muster");
     line->words[n++] = word("worker");
     line->words[n++] = word("--connect");
@@ -54,6 +51,14 @@ static int build_command_line(const struct spawner *spawner, const struct launch
     line->words[n++] = line->parent;
     line->words[n++] = word("--flight-fd");
     line->words[n++] = line->flight_fd;
+    if (launch->slots_fd >= 0) {
+        snprintf(line->slots_fd, sizeof line->slots_fd, "%d", launch->slots_fd);
+        snprintf(line->bell_fd, sizeof line->bell_fd, "%d", launch->bell_fd);
+        line->words[n++] = word("--slots-fd");
+        line->words[n++] = line->slots_fd;
+        line->words[n++] = word("--bell-fd");
+        line->words[n++] = line->bell_fd;
+    }
     for (unsigned i = 0; i < spawner->plugin_count; i++) {
         line->words[n++] = word("--plugin");
         line->words[n++] = word(spawner->plugins[i]);
@@ -76,9 +81,22 @@ static int build_command_line(const struct spawner *spawner, const struct launch
     return 0;
 }
 
-/* Nothing of ours is inherited but the flight recorder: standard input is empty, and what a
+/* The worker has a descriptor under the same number: to duplicate one to itself only makes it one
+ * that is inherited, and no other can be in its way. */
+static int inherit(posix_spawn_file_actions_t *actions, const struct launch *launch)
+{
+    int error = posix_spawn_file_actions_adddup2(actions, launch->flight_fd, launch->flight_fd);
+
+    if (error == 0 && launch->slots_fd >= 0)
+        error = posix_spawn_file_actions_adddup2(actions, launch->slots_fd, launch->slots_fd);
+    if (error == 0 && launch->slots_fd >= 0)
+        error = posix_spawn_file_actions_adddup2(actions, launch->bell_fd, launch->bell_fd);
+    return error;
+}
+
+/* Nothing of ours is inherited but the flight recorder and slots: standard input is empty, and what a
  * job prints goes to standard error, so that it does not mix with results. */
-static int start(const char *program, char **words, int flight_fd, pid_t *ret_pid)
+static int start(const char *program, char **words, const struct launch *launch, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -95,7 +113,7 @@ static int start(const char *program, char **words, int flight_fd, pid_t *ret_pi
     if (error == 0)
         error = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
     if (error == 0)
-        error = posix_spawn_file_actions_adddup2(&actions, flight_fd, FLIGHT_FD);
+        error = inherit(&actions, launch);
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
@@ -132,7 +150,7 @@ static int spawn(struct launcher *launcher, const struct launch *launch, pid_t *
 
     if (build_command_line(spawner, launch, &line) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "cannot start a worker: out of memory");
-    error = start(spawner->program, line.words, launch->flight_fd, &pid);
+    error = start(spawner->program, line.words, launch, &pid);
     free(line.words);
     if (error == 0)
         error = watch(pid, ret_pidfd);

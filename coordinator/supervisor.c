@@ -94,12 +94,13 @@ static int watch(struct supervisor *supervisor, struct child *child, unsigned sl
     return muster_error_system(ret_error, error, "cannot watch a worker");
 }
 
-int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *name,
-                     struct muster_error *ret_error)
+int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *name, int slots_fd,
+                     int bell_fd, struct muster_error *ret_error)
 {
     const struct supervisor_options *options = &supervisor->options;
     struct child *child = &supervisor->children[slot - 1];
-    struct launch launch = {.endpoint = options->endpoint, .name = name, .cpu = -1};
+    struct launch launch = {
+        .endpoint = options->endpoint, .name = name, .slots_fd = slots_fd, .bell_fd = bell_fd, .cpu = -1};
     int cpu, result = 0;
 
     assert(child->pid == 0);

@@ -36,9 +36,10 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
 /* Kills and reaps every worker. Takes NULL. */
 void supervisor_destroy(struct supervisor *supervisor);
 
-/* Starts the worker of a slot, 1..workers, that has none. */
-int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *name,
-                     struct muster_error *ret_error);
+/* Starts the worker of a slot, 1..workers, that has none. `slots_fd` and `bell_fd` are borrowed, and
+ * -1 when it is to have no slots for messages. */
+int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *name, int slots_fd,
+                     int bell_fd, struct muster_error *ret_error);
 
 /* SIGKILL to the worker of a slot and its process group, if there is one. */
 void supervisor_kill(struct supervisor *supervisor, unsigned slot);

@@ -330,6 +330,22 @@ void wire_parcel_destroy(struct wire_parcel *parcel)
     free(parcel);
 }
 
+bool wire_parcel_bytes(const struct wire_parcel *parcel, struct wire_bytes *ret_header,
+                       struct wire_bytes *ret_payload)
+{
+    /* zmq_msg_data and zmq_msg_size write nothing. */
+    union {
+        const struct wire_parcel *in;
+        struct wire_parcel *out;
+    } cast = {.in = parcel};
+    zmq_msg_t *header = &cast.out->header, *payload = &cast.out->payload;
+
+    *ret_header = (struct wire_bytes){.bytes = zmq_msg_data(header), .size = zmq_msg_size(header)};
+    if (parcel->has_payload)
+        *ret_payload = (struct wire_bytes){.bytes = zmq_msg_data(payload), .size = zmq_msg_size(payload)};
+    return parcel->has_payload;
+}
+
 static int send_error(int error)
 {
     switch (error) {
@@ -449,6 +465,37 @@ static bool take_name(zmq_msg_t *part, char *name)
     memcpy(name, zmq_msg_data(part), size);
     name[size] = '\0';
     return true;
+}
+
+static struct wire_frame *create_frame(const char *peer)
+{
+    struct wire_frame *frame = calloc(1, sizeof *frame);
+
+    if (!frame || !msgpack_zone_init(&frame->zone, 1024)) {
+        free(frame);
+        return NULL;
+    }
+    memcpy(frame->peer, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
+    return frame;
+}
+
+int wire_frame_create(const char *peer, const struct wire_bytes *header, const struct wire_bytes *payload,
+                      struct wire_frame **ret_frame)
+{
+    struct wire_frame *frame = create_frame(peer);
+
+    if (!frame)
+        return MUSTER_ENOMEM;
+    frame->bytes = header->size + (payload ? payload->size : 0);
+    frame->header = blob_copy(header->bytes, header->size);
+    frame->payload = payload ? blob_copy(payload->bytes, payload->size) : NULL;
+    if (!frame->header || (payload && !frame->payload)) {
+        wire_frame_destroy(frame);
+        return MUSTER_ENOMEM;
+    }
+    decode(frame, payload ? 2 : 1);
+    *ret_frame = frame;
+    return 0;
 }
 
 int wire_receive(struct wire *wire, struct wire_frame **ret_frame)

@@ -57,6 +57,15 @@ int wire_pack(const struct proto_message *message, struct wire_parcel **ret_parc
 /* Takes NULL. */
 void wire_parcel_destroy(struct wire_parcel *parcel);
 
+struct wire_bytes {
+    const void *bytes; /* borrowed */
+    size_t size;
+};
+
+/* What of a parcel would cross the wire. Returns whether it has a payload. */
+bool wire_parcel_bytes(const struct wire_parcel *parcel, struct wire_bytes *ret_header,
+                       struct wire_bytes *ret_payload);
+
 /* Sends *parcel and clears it; on failure it stays the caller's. `peer` is NULL on a dealer.
  * MUSTER_ELOST when the router knows no such peer. Never blocks. */
 int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel);
@@ -81,6 +90,11 @@ struct wire_frame {
  * is returned, too, with frame->error saying so. The caller destroys the frame. MUSTER_ENOMEM,
  * MUSTER_ESYSTEM. */
 int wire_receive(struct wire *wire, struct wire_frame **ret_frame);
+
+/* The same from a copy of bytes that came another way; `payload` is NULL when there is none. 0 or
+ * MUSTER_ENOMEM. */
+int wire_frame_create(const char *peer, const struct wire_bytes *header, const struct wire_bytes *payload,
+                      struct wire_frame **ret_frame);
 
 /* Takes NULL. */
 void wire_frame_destroy(struct wire_frame *frame);

@@ -3,6 +3,7 @@
  * The chunks that a worker was assigned: those that wait, those that its executor took, and
  * which of their jobs are cancelled. Filled by the link's thread, emptied by the executor's.
  */
+#include "base/log.h"
 #include "worker/link_internal.h"
 
 #include <stdlib.h>
@@ -35,24 +36,51 @@ static struct assignment *take(struct link *link)
     link->queued--;
     assignment->taken = true;
     DL_APPEND(link->taken, assignment);
-    if (assignment->chunk->timeout_ms)
-        link_wake(link); /* it has a limit to watch from now on */
+    if (assignment->chunk->timeout_ms || assignment->chunk->count > 1)
+        link_wake(link); /* it has a limit to watch from now on, or results that might wait */
     return assignment;
 }
 
-int link_take(struct link *link, struct assignment **ret_assignment)
+/* LOCKING: mutex is held. What was given more than once, or has no room, ends the worker. */
+static void add(struct link *link, struct wire_frame **frame)
 {
-    int result = MUSTER_EEND;
+    struct assignment *assignment = calloc(1, sizeof *assignment);
+    struct holding holding;
 
-    pthread_mutex_lock(&link->mutex);
-    while (!link->queue && !link->stopping)
-        pthread_cond_wait(&link->arrived, &link->mutex);
-    if (!link->stopping) {
-        *ret_assignment = take(link);
-        result = 0;
+    if (!assignment) {
+        link->stopping = true;
+        return;
     }
-    pthread_mutex_unlock(&link->mutex);
-    return result;
+    assignment->frame = *frame;
+    assignment->chunk = &(*frame)->message.chunk;
+    *frame = NULL;
+    holding = holding_of(assignment);
+    if (link->queued == link->credit || holdings_add(&link->holdings, &holding) != 0) {
+        link->stopping = true; /* more than this worker ever gave credit for, or has memory for */
+        destroy_assignment(assignment);
+        return;
+    }
+    DL_APPEND(link->queue, assignment);
+    link->queued++;
+}
+
+/* LOCKING: mutex is held. */
+static void add_slot(struct link *link)
+{
+    struct wire_frame *frame;
+    int result = slot_take(&link->slots->to_worker, link->handled, "", &frame);
+
+    if (result == MUSTER_EAGAIN)
+        return;
+    if (result == 0 && frame->error.code == 0 && frame->message.type == PROTO_CHUNK) {
+        add(link, &frame);
+    } else {
+        log_error("worker: the coordinator left %s",
+                  result == 0 && frame->error.code != 0 ? frame->error.text : "no chunk");
+        link->stopping = true;
+    }
+    if (result == 0)
+        wire_frame_destroy(frame);
 }
 
 int link_try_take(struct link *link, struct assignment **ret_assignment)
@@ -60,6 +88,8 @@ int link_try_take(struct link *link, struct assignment **ret_assignment)
     int result = 0;
 
     pthread_mutex_lock(&link->mutex);
+    if (!link->queue && !link->stopping)
+        add_slot(link);
     if (link->stopping)
         result = MUSTER_EEND;
     else if (!link->queue)
@@ -67,6 +97,26 @@ int link_try_take(struct link *link, struct assignment **ret_assignment)
     else
         *ret_assignment = take(link);
     pthread_mutex_unlock(&link->mutex);
+    return result;
+}
+
+/* What there may be to take is announced by the bell, from whichever process and thread. */
+int link_take(struct link *link, struct assignment **ret_assignment)
+{
+    int result;
+
+    spin_begin(&link->spin);
+    for (;;) {
+        uint32_t seen = atomic_load(&link->slots->bell);
+
+        result = link_try_take(link, ret_assignment);
+        if (result != MUSTER_EAGAIN)
+            break;
+        while (atomic_load(&link->slots->bell) == seen && spin_again(&link->spin)) {
+        }
+        slots_sleep(link->slots, seen);
+    }
+    spin_end(&link->spin);
     return result;
 }
 
@@ -117,28 +167,21 @@ bool link_begin_some(struct link *link, struct assignment *assignment, uint64_t 
 
 void inbox_add(struct link *link, struct wire_frame **frame)
 {
-    struct assignment *assignment = calloc(1, sizeof *assignment);
-    struct holding holding;
-
-    if (!assignment) {
-        link_stop_taking(link);
-        return;
-    }
-    assignment->frame = *frame;
-    assignment->chunk = &(*frame)->message.chunk;
-    *frame = NULL;
-    holding = holding_of(assignment);
     pthread_mutex_lock(&link->mutex);
-    if (link->queued == link->credit || holdings_add(&link->holdings, &holding) != 0) {
-        link->stopping = true; /* more than this worker ever gave credit for, or has memory for */
-        destroy_assignment(assignment);
-    } else {
-        DL_APPEND(link->queue, assignment);
-        link->queued++;
-    }
-    pthread_cond_signal(&link->arrived);
+    add(link, frame);
     pthread_mutex_unlock(&link->mutex);
+    slots_ring(link->slots);
     watch_tell_arrived(link);
+}
+
+void inbox_add_slot(struct link *link)
+{
+    if (!slot_is_full(&link->slots->to_worker))
+        return;
+    pthread_mutex_lock(&link->mutex);
+    add_slot(link);
+    pthread_mutex_unlock(&link->mutex);
+    slots_ring(link->slots);
 }
 
 /* LOCKING: mutex is held. Some jobs of the assignment, if it has any of them. */

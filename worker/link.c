@@ -7,7 +7,9 @@
 #include "worker/link_internal.h"
 
 #include <errno.h>
+#include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -20,30 +22,58 @@ enum { CREDIT = 16 };
  * worker is waited for. */
 enum { LINGER_MS = 5000 };
 
-void link_wake(const struct link *link)
+/* Makes an eventfd readable. */
+static void ring(int fd)
 {
     uint64_t one = 1;
 
-    if (write(link->wake_fd, &one, sizeof one) < 0)
-        return; /* the counter is full: the thread will wake */
+    if (write(fd, &one, sizeof one) < 0)
+        return; /* the counter is full: whoever waits for it will wake */
+}
+
+void link_wake(const struct link *link)
+{
+    ring(link->wake_fd);
+}
+
+/* LOCKING: mutex is held. Returns whether a message lies in the slot, all before it having been
+ * sent. */
+static bool post_to_slot(struct link *link, const struct wire_parcel *parcel)
+{
+    return link->bell_fd >= 0 && link->unsent == 0 &&
+           slot_put(&link->slots->to_coordinator, link->sent, parcel);
+}
+
+/* LOCKING: mutex is held. */
+static void post_to_thread(struct link *link, struct wire_parcel **parcel)
+{
+    struct outgoing *outgoing = malloc(sizeof *outgoing);
+
+    if (!outgoing) {
+        link->stopping = true; /* a result is lost: the coordinator will see the worker end */
+        return;
+    }
+    outgoing->parcel = *parcel;
+    *parcel = NULL;
+    DL_APPEND(link->outgoing, outgoing);
+    link->unsent++;
 }
 
 void link_post(struct link *link, struct wire_parcel **parcel)
 {
-    struct outgoing *outgoing = malloc(sizeof *outgoing);
+    bool in_slot;
 
     pthread_mutex_lock(&link->mutex);
-    if (outgoing) {
-        outgoing->parcel = *parcel;
-        *parcel = NULL;
-        DL_APPEND(link->outgoing, outgoing);
-    } else {
-        link->stopping = true; /* a result is lost: the coordinator will see the worker end */
-    }
+    in_slot = post_to_slot(link, *parcel);
+    if (!in_slot)
+        post_to_thread(link, parcel);
     pthread_mutex_unlock(&link->mutex);
     wire_parcel_destroy(*parcel);
     *parcel = NULL;
-    link_wake(link);
+    if (!in_slot)
+        link_wake(link);
+    else if (slots_must_wake(link->slots))
+        ring(link->bell_fd);
 }
 
 /* --- the thread */
@@ -52,9 +82,24 @@ void link_stop_taking(struct link *link)
 {
     pthread_mutex_lock(&link->mutex);
     link->stopping = true;
-    pthread_cond_signal(&link->arrived);
     pthread_mutex_unlock(&link->mutex);
+    slots_ring(link->slots);
     watch_tell_arrived(link);
+}
+
+/* LOCKING: takes the mutex. */
+static void count_sent(struct link *link, unsigned posted)
+{
+    pthread_mutex_lock(&link->mutex);
+    link->sent++;
+    link->unsent -= posted;
+    pthread_mutex_unlock(&link->mutex);
+}
+
+static void answer(struct link *link, const struct proto_ping *ping)
+{
+    if (wire_send(link->wire, NULL, &(struct proto_message){.type = PROTO_PONG, .ping = *ping}) == 0)
+        count_sent(link, 0);
 }
 
 /* Handles a message; takes *frame when it keeps it. */
@@ -75,7 +120,7 @@ static void handle(struct link *link, struct wire_frame **frame)
         else
             inbox_cancel(link, &message->cancel);
     } else if (message->type == PROTO_PING) {
-        wire_send(link->wire, NULL, &(struct proto_message){.type = PROTO_PONG, .ping = message->ping});
+        answer(link, &message->ping);
     } else if (message->type == PROTO_ERROR) {
         log_error("worker: refused by the coordinator: %.*s", (int)message->error.text.size,
                   message->error.text.bytes);
@@ -92,8 +137,14 @@ static void drain_incoming(struct link *link)
     int result;
 
     while ((result = wire_receive(link->wire, &frame)) == 0) {
+        inbox_add_slot(link); /* it was sent before this one, if it is its turn */
         handle(link, &frame);
         wire_frame_destroy(frame);
+        pthread_mutex_lock(&link->mutex);
+        link->handled++;
+        pthread_mutex_unlock(&link->mutex);
+        if (slot_is_full(&link->slots->to_worker))
+            slots_ring(link->slots); /* it may be its turn now */
     }
     if (result != MUSTER_EAGAIN)
         link_stop_taking(link);
@@ -111,7 +162,9 @@ static bool drain_outgoing(struct link *link)
     ending = link->ending;
     pthread_mutex_unlock(&link->mutex);
     DL_FOREACH_SAFE(list, node, next) {
-        if (wire_post(link->wire, NULL, &node->parcel) != 0)
+        if (wire_post(link->wire, NULL, &node->parcel) == 0)
+            count_sent(link, 1);
+        else
             link_stop_taking(link);
         wire_parcel_destroy(node->parcel);
         free(node);
@@ -160,7 +213,10 @@ static int say_hello(struct link *link)
             },
     };
 
-    return wire_send(link->wire, NULL, &hello);
+    int result = wire_send(link->wire, NULL, &hello);
+
+    link->sent += result == 0;
+    return result;
 }
 
 static void destroy(struct link *link)
@@ -169,34 +225,48 @@ static void destroy(struct link *link)
     wire_context_destroy(link->context);
     if (link->wake_fd >= 0)
         close(link->wake_fd);
-    pthread_cond_destroy(&link->arrived);
     pthread_mutex_destroy(&link->mutex);
+    if (link->bell_fd < 0)
+        free(link->slots);
     free(link);
 }
 
-int link_start(const char *endpoint, const char *name, int parent_fd, struct flight_page *flight,
-               unsigned concurrency, struct link **ret_link, struct muster_error *ret_error)
+/* Where there is nobody to share them with, the executor waits on slots of our own all the same. */
+static int init_slots(struct link *link, const struct link_options *options)
+{
+    link->slots = options->slots ? options->slots : aligned_alloc(alignof(struct slots), sizeof *link->slots);
+    if (!link->slots)
+        return MUSTER_ENOMEM;
+    if (!options->slots)
+        memset(link->slots, 0, sizeof *link->slots);
+    link->bell_fd = options->slots ? options->bell_fd : -1;
+    return 0;
+}
+
+int link_start(const struct link_options *options, struct link **ret_link, struct muster_error *ret_error)
 {
     struct link *link = calloc(1, sizeof *link);
     int result;
 
-    if (!link)
+    if (!link || init_slots(link, options) != 0) {
+        free(link);
         return muster_error_set(ret_error, MUSTER_ENOMEM, "worker: out of memory");
-    link->flight = flight;
-    link->concurrency = concurrency;
-    link->credit = concurrency > 1 ? concurrency + CREDIT : CREDIT;
-    link->parent_fd = parent_fd;
+    }
+    link->flight = options->flight;
+    link->concurrency = options->concurrency;
+    link->credit = options->concurrency > 1 ? options->concurrency + CREDIT : CREDIT;
+    link->parent_fd = options->parent_fd;
     pthread_mutex_init(&link->mutex, NULL);
-    pthread_cond_init(&link->arrived, NULL);
+    spin_init(&link->spin);
     link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     result = link->wake_fd < 0 ? muster_error_system(ret_error, errno, "worker: eventfd")
                                : wire_context_create(&link->context, ret_error);
     if (result == 0)
-        result = wire_open_dealer(link->context, name, &link->wire, ret_error);
+        result = wire_open_dealer(link->context, options->name, &link->wire, ret_error);
     if (result == 0)
-        result = wire_connect(link->wire, endpoint, ret_error);
+        result = wire_connect(link->wire, options->endpoint, ret_error);
     if (result == 0 && say_hello(link) != 0)
-        result = muster_error_set(ret_error, MUSTER_ESYSTEM, "worker: cannot send to %s", endpoint);
+        result = muster_error_set(ret_error, MUSTER_ESYSTEM, "worker: cannot send to %s", options->endpoint);
     if (result == 0 && pthread_create(&link->thread, NULL, run, link) != 0)
         result = muster_error_system(ret_error, EAGAIN, "worker: cannot start a thread");
     if (result != 0) {

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "jobs/call.h"
 #include "proto/flight.h"
+#include "proto/slots.h"
 #include "proto/wire.h"
 
 struct link;
@@ -74,10 +75,18 @@ struct link_job {
     struct call_cancel *cancel; /* its own */
 };
 
-/* Connects and says HELLO. `flight` and `parent_fd` are borrowed: a pidfd whose process must
- * live for this one to live, or -1. `concurrency`: jobs that the executor runs at once. */
-int link_start(const char *endpoint, const char *name, int parent_fd, struct flight_page *flight,
-               unsigned concurrency, struct link **ret_link, struct muster_error *ret_error);
+/* All borrowed for the link's life. */
+struct link_options {
+    const char *endpoint, *name;
+    int parent_fd; /* a pidfd whose process must live for this one to live; -1: none */
+    struct flight_page *flight;
+    struct slots *slots;  /* shared with the coordinator; NULL: all goes by the wire */
+    int bell_fd;          /* to be rung when the coordinator sleeps and there is something in them */
+    unsigned concurrency; /* jobs that the executor runs at once */
+};
+
+/* Connects and says HELLO. */
+int link_start(const struct link_options *options, struct link **ret_link, struct muster_error *ret_error);
 
 /* Ends this worker at once, with all that its jobs started: its whole process group, if it
  * leads one. Async-signal-safe. */

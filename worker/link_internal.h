@@ -8,6 +8,7 @@
 #ifndef MUSTER_WORKER_LINK_INTERNAL_H
 #define MUSTER_WORKER_LINK_INTERNAL_H
 
+#include "base/spin.h"
 #include "proto/holdings.h"
 #include "worker/link.h"
 
@@ -23,6 +24,8 @@ struct link {
     struct wire_context *context;
     struct wire *wire; /* the thread's */
     struct flight_page *flight;
+    struct slots *slots; /* the coordinator's too where there is a bell to ring; else our own */
+    int bell_fd;         /* borrowed; -1: messages go by the wire alone */
     unsigned concurrency, credit;
     pthread_t thread;
     uint64_t seen_position, seen_ns; /* the thread's: where the executor was when it last moved */
@@ -31,18 +34,21 @@ struct link {
     int parent_fd;                   /* pidfd; -1: none */
     int wake_fd;                     /* eventfd: there is something for the thread to see */
 
-    pthread_mutex_t mutex; /* guards all below */
-    pthread_cond_t arrived;
+    pthread_mutex_t mutex;    /* guards all below */
     struct assignment *queue; /* chunks not yet taken; owned */
     struct assignment *taken; /* and not yet released; the executor's */
     struct holdings holdings; /* both, by their jobs */
     struct link_job running;  /* where the executor runs several jobs */
     unsigned queued;
     struct outgoing *outgoing;          /* owned */
+    unsigned unsent;                    /* of them, with those that are being sent */
+    uint64_t sent, handled;             /* messages by the wire */
     const struct link_watcher *watcher; /* borrowed; NULL: nobody watches yet */
     void *watcher_context;
     bool stopping; /* no more chunks will be taken */
     bool ending;   /* the executor is done: send what is left and end */
+
+    struct spin spin; /* the executor's */
 };
 
 /* Makes the link's thread look at all that it watches. On any thread. */
@@ -53,6 +59,9 @@ void link_stop_taking(struct link *link);
 
 /* Takes in the CHUNK of a frame, and *frame. */
 void inbox_add(struct link *link, struct wire_frame **frame);
+
+/* Takes in what lies in the slot, if it is its turn: before a message of the wire is handled. */
+void inbox_add_slot(struct link *link);
 
 /* What was asked of jobs, whether they are queued, taken or running. */
 void inbox_cancel(struct link *link, const struct proto_cancel *cancel);

@@ -86,6 +86,17 @@ static int open_flight(int fd, struct flight_page **ret_flight, struct muster_er
     return result == 0 ? 0 : muster_error_system(ret_error, errno, "worker: no flight recorder");
 }
 
+/* Messages beside ZeroMQ, where the coordinator has them and one job runs at a time. */
+static int open_slots(const struct worker_options *options, unsigned concurrency, struct slots **ret_slots,
+                      struct muster_error *ret_error)
+{
+    if (options->slots_fd < 0 || options->bell_fd < 0 || concurrency > 1)
+        return 0;
+    if (slots_attach(options->slots_fd, ret_slots) == 0)
+        return 0;
+    return muster_error_system(ret_error, errno, "worker: no slots for messages");
+}
+
 static int load_plugins(struct registry *registry, const struct worker_options *options,
                         struct flight_page *flight, struct muster_error *ret_error)
 {
@@ -136,16 +147,30 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
                  struct flight_page *flight, struct muster_error *ret_error)
 {
     unsigned concurrency = options->concurrency > 1 ? options->concurrency : 1;
+    struct slots *slots = NULL;
     struct link *link;
     int result;
 
-    result = link_start(options->endpoint, options->name, parent_fd, flight, concurrency, &link, ret_error);
+    result = open_slots(options, concurrency, &slots, ret_error);
     if (result != 0)
         return result;
+    result = link_start(&(struct link_options){.endpoint = options->endpoint,
+                                               .name = options->name,
+                                               .parent_fd = parent_fd,
+                                               .flight = flight,
+                                               .slots = slots,
+                                               .bell_fd = options->bell_fd,
+                                               .concurrency = concurrency},
+                        &link, ret_error);
+    if (result != 0) {
+        slots_unmap(slots);
+        return result;
+    }
     result = concurrency > 1 ? concurrent_serve(link, registry, flight, concurrency, options->memory_bytes)
                              : serve_one(link, registry, flight, options->memory_bytes);
     if (result != 0)
         muster_error_set(ret_error, result, "worker: %s", muster_error_name(result));
+    slots_unmap(slots);
     return result;
 }
 

@@ -15,6 +15,8 @@ struct worker_options {
     const char *name;     /* the routing id it was given */
     int parent_pid;       /* the worker ends when this process does; 0: no such tie */
     int flight_fd;        /* flight recorder handed over by the supervisor; -1: none */
+    int slots_fd;         /* slots for messages, likewise, and */
+    int bell_fd;          /* what to ring when there is one for the coordinator; -1: none */
     /* Functions; borrowed. NULL: those that ship, and those of the plug-ins. */
     const struct registry *registry;
     const char *const *plugins;

@@ -5,6 +5,7 @@
  * are watched as the coordinator's thread watches them. A limit of time ends it if it hangs.
  */
 #include "coordinator/supervisor.h"
+#include "proto/slots.h"
 
 #include "tests/support/self.h"
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -45,7 +47,7 @@ static void spawn(unsigned slot, const char *name)
 {
     struct muster_error error = {0};
 
-    if (supervisor_spawn(supervisor, slot, name, &error) != 0)
+    if (supervisor_spawn(supervisor, slot, name, -1, -1, &error) != 0)
         fprintf(stderr, "%s\n", error.text);
     CHECK(error.code == 0);
 }
@@ -228,35 +230,72 @@ static void destroyed_supervisor_leaves_nobody(void)
 
 /* --- what is inherited, what leaks */
 
+/* What the worker `describe` says that it was given. */
+static void read_description(char *text, size_t size)
+{
+    int fd = open(fifo, O_RDONLY | O_CLOEXEC);
+
+    CHECK(fd >= 0);
+    read_fifo(fd, text, size);
+    reap();
+    close(fd);
+}
+
+static unsigned count_in(const char *text, const char *part)
+{
+    unsigned count = 0;
+
+    for (; (text = strstr(text, part)) != NULL; text++)
+        count++;
+    return count;
+}
+
 static void worker_gets_its_command_line_and_the_flight_recorder_alone(void)
 {
     char text[8192], parent[64];
-    int fd, open_here = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int open_here = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     sigset_t mask;
 
+    CHECK(open_here >= 0);
     sigemptyset(&mask);
     sigaddset(&mask, SIGUSR1);
     sigprocmask(SIG_BLOCK, &mask, NULL);
     signal(SIGUSR2, SIG_IGN);
     spawn(2, "describe");
     sigprocmask(SIG_UNBLOCK, &mask, NULL);
-    fd = open(fifo, O_RDONLY | O_CLOEXEC);
-    CHECK(fd >= 0 && open_here >= 0);
-    read_fifo(fd, text, sizeof text);
-    reap();
-    close(fd);
+    read_description(text, sizeof text);
     close(open_here);
     snprintf(parent, sizeof parent, "\n--parent\n%d\n", (int)getpid());
     CHECK(strstr(text, "muster\nworker\n--connect\n") == text);
     CHECK(strstr(text, "\n--name\ndescribe\n") && strstr(text, parent));
     CHECK(strstr(text, "\n--plugin\nfirst.so\n--plugin\nsecond.so\n"));
     CHECK(strstr(text, "\n--memory\n12345678\n") && strstr(text, "\n--cpu\n"));
-    CHECK(strstr(text, "\nfd 0 /dev/null\n") && strstr(text, "\nfd 3 /memfd:muster-flight"));
-    CHECK(!strstr(text, "\nfd 4 ") && !strstr(text, "\nfd 5 ") && !strstr(text, "\nfd 6 "));
+    CHECK(strstr(text, "\nfd 0 /dev/null\n") && count_in(text, " /memfd:muster-flight") == 1);
+    CHECK(count_in(text, "\nfd ") == 4 && !strstr(text, "\n--slots-fd\n"));
     CHECK(strstr(text, "\nown group\n") && strstr(text, "\nno signals\n"));
 }
 
-/* The supervisor's descriptor of the recorder is the very number that the worker expects. */
+static void worker_with_slots_gets_them_and_what_it_rings(void)
+{
+    char text[8192], words[64], slots_line[64], bell_line[64];
+    struct muster_error error;
+    struct slots *slots;
+    int slots_fd, bell_fd = eventfd(0, EFD_CLOEXEC);
+
+    CHECK(bell_fd >= 0 && slots_create(&slots_fd, &slots) == 0);
+    CHECK(supervisor_spawn(supervisor, 2, "describe", slots_fd, bell_fd, &error) == 0);
+    read_description(text, sizeof text);
+    snprintf(words, sizeof words, "\n--slots-fd\n%d\n--bell-fd\n%d\n", slots_fd, bell_fd);
+    snprintf(slots_line, sizeof slots_line, "\nfd %d /memfd:muster-slots", slots_fd);
+    snprintf(bell_line, sizeof bell_line, "\nfd %d anon_inode:[eventfd]", bell_fd);
+    CHECK(strstr(text, words) && strstr(text, slots_line) && strstr(text, bell_line));
+    CHECK(count_in(text, "\nfd ") == 6);
+    slots_unmap(slots);
+    close(slots_fd);
+    close(bell_fd);
+}
+
+/* The descriptor is a low number, which the worker would have for something of its own. */
 static void recorder_survives_the_exec_under_its_own_number(void)
 {
     supervisor_destroy(supervisor);
@@ -273,7 +312,7 @@ static void program_that_is_not_there_is_an_error_with_its_name(void)
 
     supervisor_destroy(supervisor);
     create("/nonexistent/muster");
-    CHECK(supervisor_spawn(supervisor, 1, "exit-0", &error) == MUSTER_ESYSTEM);
+    CHECK(supervisor_spawn(supervisor, 1, "exit-0", -1, -1, &error) == MUSTER_ESYSTEM);
     CHECK(strstr(error.text, "/nonexistent/muster"));
     CHECK(supervisor_alive(supervisor) == 0);
     CHECK(supervisor_reap(supervisor, &last) == MUSTER_EAGAIN);
@@ -294,7 +333,7 @@ static void spawn_that_runs_out_of_descriptors_leaves_nothing_behind(void)
 
         limit = (struct rlimit){.rlim_cur = most, .rlim_max = before.rlim_max};
         CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
-        result = supervisor_spawn(supervisor, 1, "exit-0", &error);
+        result = supervisor_spawn(supervisor, 1, "exit-0", -1, -1, &error);
         CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
         if (result == 0)
             reap();
@@ -329,6 +368,7 @@ int main(void)
     end_is_told_though_the_program_ignores_sigchld();
     destroyed_supervisor_leaves_nobody();
     worker_gets_its_command_line_and_the_flight_recorder_alone();
+    worker_with_slots_gets_them_and_what_it_rings();
     recorder_survives_the_exec_under_its_own_number();
     program_that_is_not_there_is_an_error_with_its_name();
     spawn_that_runs_out_of_descriptors_leaves_nothing_behind();

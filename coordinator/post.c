@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Messages by the wire and through slots. See post.h.
+ */
+#include "coordinator/post.h"
+
+#include "proto/slots.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <uthash.h>
+
+/* A worker with slots. */
+struct box {
+    char name[PROTO_PEER_NAME_MAX + 1];
+    struct slots *slots;     /* owned; NULL: this place has no such worker */
+    uint64_t sent, received; /* by the wire */
+    UT_hash_handle hh;
+};
+
+struct post {
+    struct wire *router; /* borrowed */
+    struct box *boxes;   /* owned; by place */
+    struct box *by_name;
+    unsigned places, next; /* where to look next, so that no worker is passed over for ever */
+    int bell_fd;
+    struct wire_frame *held; /* owned: came by the wire, and waits for its turn; or NULL */
+};
+
+int post_create(struct wire *router, unsigned workers, bool slots, struct post **ret_post,
+                struct muster_error *ret_error)
+{
+    struct post *post = calloc(1, sizeof *post);
+
+    if (!post || !(post->boxes = calloc(workers, sizeof *post->boxes))) {
+        free(post);
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
+    }
+    post->router = router;
+    post->places = workers;
+    post->bell_fd = slots ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    if (slots && post->bell_fd < 0) {
+        int error = errno;
+
+        post_destroy(post);
+        return muster_error_system(ret_error, error, "coordinator: eventfd");
+    }
+    *ret_post = post;
+    return 0;
+}
+
+void post_destroy(struct post *post)
+{
+    if (!post)
+        return;
+    for (unsigned place = 1; place <= post->places; place++)
+        post_close(post, place);
+    wire_frame_destroy(post->held);
+    if (post->bell_fd >= 0)
+        close(post->bell_fd);
+    free(post->boxes);
+    free(post);
+}
+
+int post_open(struct post *post, unsigned place, const char *name)
+{
+    struct box *box = &post->boxes[place - 1];
+    int fd;
+
+    post_close(post, place);
+    *box = (struct box){.slots = NULL};
+    if (post->bell_fd < 0 || slots_create(&fd, &box->slots) != 0)
+        return -1;
+    memcpy(box->name, name, strnlen(name, PROTO_PEER_NAME_MAX));
+    HASH_ADD_STR(post->by_name, name, box);
+    if (!box->hh.tbl) {
+        slots_unmap(box->slots);
+        box->slots = NULL;
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void post_close(struct post *post, unsigned place)
+{
+    struct box *box = &post->boxes[place - 1];
+
+    if (!box->slots)
+        return;
+    HASH_DEL(post->by_name, box);
+    slots_unmap(box->slots);
+    box->slots = NULL;
+}
+
+int post_bell(const struct post *post)
+{
+    return post->bell_fd;
+}
+
+/* Returns whether the message has been put into the slot. */
+static bool put(struct box *box, const struct wire_parcel *parcel)
+{
+    if (atomic_load_explicit(&box->slots->attached, memory_order_relaxed) != SLOTS_MAGIC ||
+        !slot_put(&box->slots->to_worker, box->sent, parcel))
+        return false;
+    slots_ring(box->slots);
+    return true;
+}
+
+int post_send(struct post *post, const char *peer, const struct proto_message *message)
+{
+    struct wire_parcel *parcel;
+    struct box *box;
+    int result = wire_pack(message, &parcel);
+
+    if (result != 0)
+        return result;
+    HASH_FIND_STR(post->by_name, peer, box);
+    if (!box || message->type != PROTO_CHUNK || !put(box, parcel)) {
+        result = wire_post(post->router, peer, &parcel);
+        if (box && result == 0)
+            box->sent++;
+    }
+    wire_parcel_destroy(parcel);
+    return result;
+}
+
+static int take(struct box *box, struct wire_frame **ret_frame)
+{
+    return box->slots ? slot_take(&box->slots->to_coordinator, box->received, box->name, ret_frame)
+                      : MUSTER_EAGAIN;
+}
+
+/* From the slots, each in its turn. */
+static int take_any(struct post *post, struct wire_frame **ret_frame)
+{
+    int result = MUSTER_EAGAIN;
+
+    for (unsigned i = 0; i < post->places && result == MUSTER_EAGAIN; i++) {
+        post->next = post->next + 1 < post->places ? post->next + 1 : 0;
+        result = take(&post->boxes[post->next], ret_frame);
+    }
+    return result;
+}
+
+/* What came by the wire comes behind what was put into the slot before. */
+static int release_held(struct post *post, struct wire_frame **ret_frame)
+{
+    struct box *box;
+    int result = MUSTER_EAGAIN;
+
+    HASH_FIND_STR(post->by_name, post->held->peer, box);
+    if (box)
+        result = take(box, ret_frame);
+    if (result != MUSTER_EAGAIN)
+        return result;
+    if (box)
+        box->received++;
+    *ret_frame = post->held;
+    post->held = NULL;
+    return 0;
+}
+
+int post_receive(struct post *post, struct wire_frame **ret_frame)
+{
+    int result;
+
+    if (!post->held) {
+        result = take_any(post, ret_frame);
+        if (result != MUSTER_EAGAIN)
+            return result;
+        result = wire_receive(post->router, &post->held);
+        if (result != 0)
+            return result;
+    }
+    return release_held(post, ret_frame);
+}
+
+int post_receive_last(struct post *post, unsigned place, struct wire_frame **ret_frame)
+{
+    return take(&post->boxes[place - 1], ret_frame);
+}
+
+bool post_sleep(struct post *post)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < post->places; i++)
+        if (post->boxes[i].slots)
+            atomic_store(&post->boxes[i].slots->coordinator_sleeps, 1);
+    for (unsigned i = 0; i < post->places; i++)
+        any |= post->boxes[i].slots && slot_is_full(&post->boxes[i].slots->to_coordinator);
+    return !any && !post->held;
+}
+
+void post_wake(struct post *post, bool rung)
+{
+    uint64_t count;
+
+    for (unsigned i = 0; i < post->places; i++)
+        if (post->boxes[i].slots)
+            atomic_store_explicit(&post->boxes[i].slots->coordinator_sleeps, 0, memory_order_relaxed);
+    if (rung && read(post->bell_fd, &count, sizeof count) < 0)
+        return; /* EAGAIN: a job of a worker has read it */
+}

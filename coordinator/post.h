@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Messages to and from the coordinator's peers, by the wire or, for a worker that was launched with
+ * one, through its slot (proto/slots.h): a CHUNK goes there when the worker has taken what was in it
+ * before, which an idle one has. To its user there is one stream of messages with each peer, in
+ * order. The coordinator's thread.
+ */
+#ifndef MUSTER_COORDINATOR_POST_H
+#define MUSTER_COORDINATOR_POST_H
+
+#include "proto/wire.h"
+
+struct post;
+
+/* Over `router`, which is borrowed. `slots`: whether workers get one. */
+int post_create(struct wire *router, unsigned workers, bool slots, struct post **ret_post,
+                struct muster_error *ret_error);
+
+/* Takes NULL. */
+void post_destroy(struct post *post);
+
+/* Makes a slot for the worker `name` that is about to be launched in the place 1..workers. Returns
+ * its descriptor, the caller's to close, or -1: it gets none. */
+int post_open(struct post *post, unsigned place, const char *name);
+
+/* The worker of that place is dead or was not launched, and all it left was received. */
+void post_close(struct post *post, unsigned place);
+
+/* What workers ring, and what is readable then; to be waited for between post_sleep and post_wake.
+ * -1: there are no slots. */
+int post_bell(const struct post *post);
+
+/* As wire_send. */
+int post_send(struct post *post, const char *peer, const struct proto_message *message);
+
+/* As wire_receive. */
+int post_receive(struct post *post, struct wire_frame **ret_frame);
+
+/* What the dead worker of a place left in its slot; MUSTER_EAGAIN when that is nothing. */
+int post_receive_last(struct post *post, unsigned place, struct wire_frame **ret_frame);
+
+/* From now on, workers ring. Returns whether the caller may sleep: nothing lies in a slot. */
+bool post_sleep(struct post *post);
+
+/* `rung`: the bell is readable. */
+void post_wake(struct post *post, bool rung);
+
+#endif

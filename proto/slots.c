@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Messages in shared memory. See slots.h. The memfd is sealed against resizing, as that of the
+ * flight recorder.
+ */
+#include "proto/slots.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const uint32_t NO_PAYLOAD = UINT32_MAX;
+
+static int map_slots(int fd, struct slots **ret_slots)
+{
+    void *memory = mmap(NULL, sizeof(struct slots), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (memory == MAP_FAILED)
+        return MUSTER_ESYSTEM;
+    *ret_slots = memory;
+    return 0;
+}
+
+int slots_create(int *ret_fd, struct slots **ret_slots)
+{
+    int fd = memfd_create("muster-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int saved_errno;
+
+    if (fd < 0)
+        return MUSTER_ESYSTEM;
+    if (ftruncate(fd, sizeof(struct slots)) != 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0 ||
+        map_slots(fd, ret_slots) != 0) {
+        saved_errno = errno;
+        close(fd);
+        errno = saved_errno;
+        return MUSTER_ESYSTEM;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int slots_attach(int fd, struct slots **ret_slots)
+{
+    struct slots *slots;
+    struct stat stat;
+    int code;
+
+    if (fstat(fd, &stat) != 0)
+        return MUSTER_ESYSTEM;
+    if (stat.st_size != sizeof(struct slots))
+        return MUSTER_EINVALID;
+    code = map_slots(fd, &slots);
+    if (code != 0)
+        return code;
+    atomic_store_explicit(&slots->attached, SLOTS_MAGIC, memory_order_release);
+    *ret_slots = slots;
+    return 0;
+}
+
+void slots_unmap(struct slots *slots)
+{
+    if (slots)
+        munmap(slots, sizeof *slots);
+}
+
+bool slot_put(struct slot *slot, uint64_t after, const struct wire_parcel *parcel)
+{
+    struct wire_bytes header, payload;
+    bool has_payload = wire_parcel_bytes(parcel, &header, &payload);
+
+    if (slot_is_full(slot) || header.size > sizeof slot->bytes ||
+        (has_payload && payload.size > sizeof slot->bytes - header.size))
+        return false;
+    memcpy(slot->bytes, header.bytes, header.size);
+    if (has_payload && payload.size > 0)
+        memcpy(slot->bytes + header.size, payload.bytes, payload.size);
+    atomic_store_explicit(&slot->header_bytes, (uint32_t)header.size, memory_order_relaxed);
+    atomic_store_explicit(&slot->payload_bytes, has_payload ? (uint32_t)payload.size : NO_PAYLOAD,
+                          memory_order_relaxed);
+    atomic_store_explicit(&slot->after, after, memory_order_relaxed);
+    atomic_store(&slot->full, 1); /* in one order with the flags of those who go to sleep */
+    return true;
+}
+
+int slot_take(struct slot *slot, uint64_t handled, const char *peer, struct wire_frame **ret_frame)
+{
+    struct wire_bytes header = {.bytes = slot->bytes}, payload;
+    uint32_t payload_bytes;
+    int result;
+
+    if (!slot_is_full(slot) || atomic_load_explicit(&slot->after, memory_order_relaxed) > handled)
+        return MUSTER_EAGAIN;
+    header.size = atomic_load_explicit(&slot->header_bytes, memory_order_relaxed);
+    payload_bytes = atomic_load_explicit(&slot->payload_bytes, memory_order_relaxed);
+    if (header.size > sizeof slot->bytes)
+        header.size = 0; /* which does not decode */
+    payload.bytes = slot->bytes + header.size;
+    payload.size = payload_bytes <= sizeof slot->bytes - header.size ? payload_bytes : 0;
+    result = wire_frame_create(peer, &header, payload_bytes != NO_PAYLOAD ? &payload : NULL, ret_frame);
+    atomic_store_explicit(&slot->full, 0, memory_order_release);
+    return result;
+}
+
+static void futex(_Atomic uint32_t *word, int operation, uint32_t value)
+{
+    syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
+}
+
+void slots_ring(struct slots *slots)
+{
+    atomic_fetch_add(&slots->bell, 1);
+    if (atomic_load(&slots->worker_sleeps) && atomic_exchange(&slots->worker_sleeps, 0))
+        futex(&slots->bell, FUTEX_WAKE, 1);
+}
+
+void slots_sleep(struct slots *slots, uint32_t seen)
+{
+    atomic_store(&slots->worker_sleeps, 1);
+    if (atomic_load(&slots->bell) == seen)
+        futex(&slots->bell, FUTEX_WAIT, seen);
+    atomic_store(&slots->worker_sleeps, 0);
+}
