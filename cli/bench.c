@@ -4,8 +4,10 @@
  * runs one of them, or all, and prints what they found.
  */
 #include "cli/interrupt.h"
+#include "cli/page.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/save.h"
 #include "cli/subject.h"
 #include "cli/verbs.h"
 #include "lab/bench_crew.h"
@@ -16,13 +18,15 @@
 
 static const char MEMORY[] = "memory", ALL[] = "all";
 
+static char command[PAGE_COMMAND_BYTES]; /* as it was given */
+
 /* One run of the verb. */
 struct run {
     const struct options *options;
     struct output *output;
     struct progress progress;
     struct bench_spec spec;
-    json_t *documents; /* owned; of all measurements; NULL when the output is text */
+    json_t *documents; /* owned; of all measurements; NULL when nobody wants them */
     bool any;          /* something was printed */
 };
 
@@ -49,23 +53,30 @@ static const char *folder_of(const struct options *options)
     return folder && *folder ? folder : "/var/tmp";
 }
 
-/* What one measurement found: a table now, or a document for later. */
+static bool is_text(const struct run *run)
+{
+    return run->output->format == OUTPUT_TEXT;
+}
+
+/* What one measurement found: a table that was printed, unless `printed` is an error, and a document
+ * for later, which is taken. */
 static int tell(struct run *run, int printed, json_t *document, struct muster_error *ret_error)
 {
     int code = printed;
 
-    if (run->documents)
-        code = json_array_append_new(run->documents, document) ? MUSTER_ENOMEM : 0;
+    if (!code && run->documents)
+        code = json_array_append(run->documents, document) ? MUSTER_ENOMEM : 0;
+    json_decref(document);
     if (code)
         return muster_error_set(ret_error, code, "%s", muster_error_name(code));
     run->any = true;
-    return run->documents ? 0 : output_flush(run->output, ret_error);
+    return output_flush(run->output, ret_error);
 }
 
 /* An empty line between two tables. */
 static int separate(struct run *run)
 {
-    return run->any && !run->documents ? output_text(run->output, "\n") : 0;
+    return run->any ? output_text(run->output, "\n") : 0;
 }
 
 static int run_memory(struct run *run, struct muster_error *ret_error)
@@ -80,10 +91,9 @@ static int run_memory(struct run *run, struct muster_error *ret_error)
     progress_hide(&run->progress);
     if (code)
         return code;
-    if (run->documents)
-        return tell(run, 0, report_ladder_document(&report), ret_error);
-    code = separate(run);
-    return tell(run, code ? code : report_ladder_table(&report, run->output), NULL, ret_error);
+    if (is_text(run) && (code = separate(run)) == 0)
+        code = report_ladder_table(&report, run->output);
+    return tell(run, code, run->documents ? report_ladder_document(&report) : NULL, ret_error);
 }
 
 static int run_measurement(struct run *run, const struct bench_subject *subject,
@@ -96,11 +106,11 @@ static int run_measurement(struct run *run, const struct bench_subject *subject,
     on_step(&run->progress, subject->name);
     code = subject->run(&run->spec, &report, ret_error);
     progress_hide(&run->progress);
-    if (!code && run->documents)
-        code = tell(run, 0, report_bench_document(&report), ret_error);
-    else if (!code)
-        code = tell(run, separate(run) || report_bench_table(&report, run->output) ? MUSTER_ENOMEM : 0, NULL,
-                    ret_error);
+    if (!code) {
+        if (is_text(run) && (code = separate(run)) == 0)
+            code = report_bench_table(&report, run->output);
+        code = tell(run, code, run->documents ? report_bench_document(&report) : NULL, ret_error);
+    }
     bench_report_fini(&report);
     return code;
 }
@@ -120,15 +130,22 @@ static int run_all(struct run *run, struct muster_error *ret_error)
     return code;
 }
 
-/* The documents of all, or the one there is. */
-static int print_documents(struct run *run, struct muster_error *ret_error)
+/* The documents of all, or the one there is; NULL when out of memory. */
+static json_t *whole_document(const struct run *run)
 {
-    json_t *document = strcmp(run->options->function, ALL) == 0
-                           ? json_pack("{s:s, s:O}", "name", ALL, "reports", run->documents)
-                           : json_incref(json_array_get(run->documents, 0));
-    int code = output_document(run->output, document);
+    return strcmp(run->options->function, ALL) == 0
+               ? json_pack("{s:s, s:O}", "name", ALL, "reports", run->documents)
+               : json_incref(json_array_get(run->documents, 0));
+}
 
-    return code ? muster_error_set(ret_error, code, "%s", muster_error_name(code)) : 0;
+static int conclude(struct run *run, struct muster_error *ret_error)
+{
+    const char *html = run->options->html;
+    int code = run->output->format == OUTPUT_JSON ? output_document(run->output, whole_document(run)) : 0;
+
+    if (code)
+        return muster_error_set(ret_error, code, "%s", muster_error_name(code));
+    return html ? page_save(PAGE_BENCH, whole_document(run), command, html, ret_error) : 0;
 }
 
 /* Processes of the lab's own, before there is any thread. What can go on without does. */
@@ -155,6 +172,8 @@ static int bench(const struct options *options, struct output *output, struct mu
     struct muster_error why;
     int code;
 
+    if (options->html && (code = save_check(options->html, ret_error)) != 0)
+        return code;
     interrupt_hold();
     if ((code = open_crew(&run, &why)) != 0)
         return muster_error_set(ret_error, code, "%s", why.text);
@@ -162,13 +181,13 @@ static int bench(const struct options *options, struct output *output, struct mu
         goto out;
     progress_init(&run.progress, STDERR_FILENO, PROGRESS_AUTOMATIC);
     run.spec.context = &run.progress;
-    if (output->format == OUTPUT_JSON && !(run.documents = json_array())) {
+    if ((output->format == OUTPUT_JSON || options->html) && !(run.documents = json_array())) {
         code = muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
         goto out;
     }
     code = run_all(&run, ret_error);
-    if (!code && run.documents)
-        code = print_documents(&run, ret_error);
+    if (!code)
+        code = conclude(&run, ret_error);
 out:
     json_decref(run.documents);
     muster_close(run.spec.crew);
@@ -180,6 +199,7 @@ int verb_bench(int argc, char **argv)
     struct subject subjects[SUBJECTS_MAX];
     size_t count = 0;
 
+    page_command(argc, argv, command);
     for (; count < bench_subject_count; count++)
         subjects[count] = (struct subject){bench_subjects[count].name, bench};
     subjects[count++] = (struct subject){MEMORY, bench};

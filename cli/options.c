@@ -87,7 +87,7 @@ static const struct {
     {"flight-fd", OPTION_FLIGHT_FD, required_argument, WORKER},
     {"halt", OPTION_HALT, required_argument, MAP},
     {"heartbeat", OPTION_HEARTBEAT, required_argument, MAP},
-    {"html", OPTION_HTML, required_argument, COMPARE},
+    {"html", OPTION_HTML, required_argument, COMPARE | BENCH},
     {"jobs", OPTION_JOBS, required_argument, ADVISE},
     {"memory", OPTION_MEMORY, required_argument, MAP | WORKER},
     {"model", OPTION_MODEL, required_argument, MAP},

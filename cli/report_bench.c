@@ -97,9 +97,9 @@ static json_t *curve_document(const struct bench_curve *curve)
             json_decref(points);
             return NULL;
         }
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:o}", "plot", curve->plot, "name", curve->name,
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "plot", curve->plot, "name", curve->name,
                      "x_axis", curve->x_axis, "y_axis", curve->y_axis, "x_log", (int)curve->x_log, "y_log",
-                     (int)curve->y_log, "points", points);
+                     (int)curve->y_log, "computed", (int)curve->computed, "points", points);
 }
 
 json_t *report_bench_document(const struct bench_report *report)

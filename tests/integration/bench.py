@@ -11,6 +11,7 @@ import resource
 import unittest
 
 import harness
+from page_reader import NASTY, PageReader, draw
 
 FIGURES = ["register", "L1 cache", "L2 cache", "L3 cache", "RAM", "RAM, 4 KiB pages", "context switch",
            "mutex hand-over", "pipe round trip", "ZeroMQ hop, inproc", "ZeroMQ hop, ipc", "disk read, 4 KiB", "fsync",
@@ -134,6 +135,62 @@ class Throughput(harness.Case):
         result = run.end()
         self.assertEqual((result.status, result.out), (130, ""), str(result))
         os.close(reader)
+
+
+def point_curve(plot, name, points, **axes):
+    return {"plot": plot, "name": name, "x_axis": "bytes", "y_axis": "GB/s", "x_log": True, "y_log": True, "computed": False,
+            "points": points, **axes}
+
+
+class Page(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.path = self.home / "page.html"
+
+    def page(self):
+        return PageReader(self.path.read_text(encoding="utf-8"))
+
+    def test_page_holds_the_report_and_refers_to_nothing_outside(self):
+        result = self.muster("bench", "throughput", "--rounds", "1", "-j1", "--html", self.path)
+        self.assert_ok(result)
+        self.assertRegex(result.out, r"\Athroughput +median ")
+        page = self.page()
+        report = json.loads(page.report)
+        self.assertEqual(report["name"], "throughput")
+        self.assertEqual([figure["figure"] for figure in report["figures"]],
+                         [line.split("  ")[0] for line in result.out.splitlines()[1:-2]])
+        self.assertIn("muster bench throughput --rounds 1 -j1 --html", report["run"]["command"])
+        page.assert_alone(self)
+
+    def test_words_that_are_markup_stay_text_and_the_document_is_printed_too(self):
+        result = self.muster("bench", "memory", "-o", "json", "--dir", NASTY, "--html", self.path)
+        self.assert_ok(result)
+        page = self.page()
+        report = json.loads(page.report)
+        self.assertEqual((page.tags.count("script"), page.tags.count("img")), (2, 0))
+        self.assertIn("</script><script>alert(1)</script>", report["run"]["command"])
+        del report["run"]
+        self.assertEqual([figure["note"] for figure in report["figures"]],
+                         [figure["note"] for figure in json.loads(result.out)["figures"]])
+        drawn = draw(self, self.path)
+        self.assertEqual((drawn.tags.count("tr"), drawn.tags.count("img")), (len(FIGURES) + 1, 0), drawn.text[-2000:])
+
+    def test_plots_of_any_curves_are_drawn(self):
+        self.assert_ok(self.muster("bench", "memory", "--html", self.path))
+        page = self.page()
+        curves = [point_curve("one", NASTY, [[64, 0.1], [2**28, 5]]), point_curve("one", "to nothing", [[64, 0], [128, 1]]),
+                  point_curve("two", "a point", [[1, 1]], x_log=False, y_log=False), point_curve("three", "nothing", [])]
+        report = {"name": "all", "run": json.loads(page.report)["run"],
+                  "reports": [{"name": NASTY, "figures": [], "curves": curves, "sentence": "None."}]}
+        text = json.dumps(report).replace("<", "\\u003c")
+        self.path.write_text(page.text.replace(page.report, text), encoding="utf-8")
+        drawn = draw(self, self.path)
+        self.assertEqual((drawn.tags.count("canvas"), drawn.tags.count("img")), (2, 0), drawn.text[-2000:])
+        widths = [value for name, value in drawn.attributes if name == "width"]
+        self.assertTrue(len(widths) == 2 and all(int(width) > 300 for width in widths), widths)
+
+    def test_place_that_cannot_be_written_is_refused_before_anything_runs(self):
+        self.assert_one_line_error(self.muster("bench", "all", "--html", self.home), "cannot write", "Is a directory")
 
 
 class Mistakes(harness.Case):

@@ -216,7 +216,8 @@ Test(options, bench_takes_a_folder_workers_and_rounds)
     expect_ok(VERB_BENCH, "bench");
     cr_assert_null(options.folder);
     cr_assert(options.rounds == 0 && options.open.workers == 0 && !options.peers);
-    expect_ok(VERB_BENCH, "bench all --rounds 32 -j 3 --peers");
+    expect_ok(VERB_BENCH, "bench all --rounds 32 -j 3 --peers --html p.html");
+    cr_assert_str_eq(options.html, "p.html");
     cr_assert(options.rounds == 32 && options.open.workers == 3 && options.peers);
     expect_refused(VERB_BENCH, "bench all --rounds 33", "--rounds 33");
     expect_refused(VERB_MAP, "map f --dir /x", "--dir");
