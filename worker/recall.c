@@ -39,6 +39,7 @@ static int give_back(struct link *link, struct assignment *assignment, const str
 {
     const struct proto_chunk *chunk = assignment->chunk;
     uint32_t end = chunk->count - atomic_load(&assignment->returned), place = 0;
+    int result;
 
     if (cancel->first >= chunk->first + end || cancel->first + cancel->count < chunk->first + end)
         return 0; /* only an end can be cut off */
@@ -51,12 +52,14 @@ static int give_back(struct link *link, struct assignment *assignment, const str
     if (place == end)
         return 0;
     *ret_cut = true;
-    return wire_send(link->wire, NULL,
-                     &(struct proto_message){.type = PROTO_RETURNED,
-                                             .returned = {.batch = chunk->batch,
-                                                          .chunk = chunk->chunk,
-                                                          .first = chunk->first + place,
-                                                          .count = end - place}});
+    result = wire_send(link->wire, NULL,
+                       &(struct proto_message){.type = PROTO_RETURNED,
+                                               .returned = {.batch = chunk->batch,
+                                                            .chunk = chunk->chunk,
+                                                            .first = chunk->first + place,
+                                                            .count = end - place}});
+    link->sent += result == 0;
+    return result;
 }
 
 void recall_jobs(struct link *link, const struct proto_cancel *cancel)

@@ -43,6 +43,7 @@ static const muster_function functions[] = {
            "the path of the file"),
     FAULTY(print, "prints a line to standard output", "a string"),
     FAULTY(wait_file, "returns true when the file exists", "the path of the file"),
+    FAULTY(wait_count, "counts, and keeps its thread until so many have", "[path of a counter file, count]"),
 };
 
 const muster_plugin muster_plugin_table = MUSTER_PLUGIN(functions);

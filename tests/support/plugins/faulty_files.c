@@ -9,6 +9,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool read_path(const msgpack_object *argument, char ret_path[PATH_MAX])
@@ -152,4 +154,36 @@ int faulty_wait_file(muster_call *call, const msgpack_object *argument, msgpack_
     ret_result->type = MSGPACK_OBJECT_BOOLEAN;
     ret_result->via.boolean = true;
     return 0;
+}
+
+/* Keeps its thread while it waits, as a job that computes does. */
+static int wait_until(muster_call *call, const char *path, uint64_t count)
+{
+    static const struct timespec pause = {.tv_nsec = 2000000};
+    struct stat status = {.st_size = 0};
+
+    for (int i = 0; i < 10000 && (uint64_t)status.st_size < count; i++) {
+        nanosleep(&pause, NULL);
+        if (stat(path, &status) != 0)
+            return muster_call_fail(call, "cannot look at \"%s\": %s", path, strerror(errno));
+    }
+    if ((uint64_t)status.st_size < count)
+        return muster_call_fail(call, "%llu of %llu jobs came in 20 s", (unsigned long long)status.st_size,
+                                (unsigned long long)count);
+    return 0;
+}
+
+int faulty_wait_count(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    char path[PATH_MAX];
+    uint64_t count;
+
+    if (argument->type != MSGPACK_OBJECT_ARRAY || argument->via.array.size != 2 ||
+        !read_path(&argument->via.array.ptr[0], path) ||
+        !faulty_integer(&argument->via.array.ptr[1], 1000000, &count))
+        return muster_call_fail(call, "takes [path of a counter file, count]");
+    if (next_attempt(path) == 0)
+        return muster_call_fail(call, "cannot count in \"%s\": %s", path, strerror(errno));
+    *ret_result = argument->via.array.ptr[1];
+    return wait_until(call, path, count);
 }

@@ -422,6 +422,21 @@ Test(execute, skipped_chunk_reports_that_nothing_was_started)
     wire_frame_destroy(frame);
 }
 
+Test(execute, jobs_that_were_given_back_are_not_run)
+{
+    struct assignment *assignment = receive_chunk("noop", 9, 5, 1, (struct slice){0});
+    struct wire_frame *frame;
+
+    atomic_store(&assignment->returned, 2);
+    cr_assert_eq(executor_run(executor, assignment), 0);
+    frame = next_result();
+    cr_assert(frame->message.result.final);
+    cr_assert_eq(frame->message.result.outcome.first, 9);
+    cr_assert_eq(frame->message.result.outcome.count, 3);
+    wire_frame_destroy(frame);
+    expect_nothing_more();
+}
+
 Test(execute, cancelled_job_says_so)
 {
     struct assignment *assignment = receive_chunk("request", 1, 1, 3, (struct slice){0});
