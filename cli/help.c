@@ -261,6 +261,13 @@ static const char help_bench[] =
     "  throughput   Jobs a second that do nothing: given as a range, as a list, one\n"
     "               by one; to processes, over ipc and tcp, and to threads. Beside a\n"
     "               bare loop of ZeroMQ and msgpack-c, and a bare pool of threads.\n"
+    "  granularity  How small jobs may be: METG(50%) and METG(95%), the time that a\n"
+    "               job takes of a worker when half of it, or 95%, is work (Slaughter\n"
+    "               et al., Task Bench, SC20). Threads and processes, beside OpenMP\n"
+    "               tasks where GCC's libgomp is installed. Half a minute.\n"
+    "  scaling      Jobs of 1 ms on 1 worker and more, in threads and processes: how\n"
+    "               many times as fast as one after another, and what Amdahl's law\n"
+    "               and the universal scalability law make of it.\n"
     "  memory       The latency ladder: an add, a load from each cache and from RAM,\n"
     "               a context switch, a mutex hand-over, a pipe, a ZeroMQ hop, a read\n"
     "               from disk, an fsync, a process; beside each the same at a scale\n"
@@ -276,7 +283,9 @@ static const char help_bench[] =
     "                        turns, 1 to 32. Default: what the measurement needs. The\n"
     "                        ladder has nine of its own.\n"
     "      --peers           Measure other systems beside it, where they are\n"
-    "                        installed.\n"
+    "                        installed: Python's pools, joblib, OpenMP tasks, Gearman,\n"
+    "                        xargs, GNU parallel. One that hangs or fails is ended,\n"
+    "                        with a word.\n"
     "      --html FILE       Write the figures, and plots of the curves, to FILE, too:\n"
     "                        a page that needs no network.\n"
     "      --dir DIR         Where the file of `memory` is made. Default: TMPDIR,\n"
@@ -306,6 +315,7 @@ static const char help_bench[] =
     "\n"
     "Examples\n"
     "  muster bench throughput\n"
+    "  muster bench scaling --rounds 3\n"
     "  muster bench memory\n";
 
 static const char help_functions[] =

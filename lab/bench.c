@@ -20,6 +20,8 @@ static const uint64_t ROUND_NS = 200 * CLOCK_NS_PER_MS;
 
 const struct bench_subject bench_subjects[] = {
     {"throughput", bench_throughput},
+    {"granularity", bench_granularity},
+    {"scaling", bench_scaling},
 };
 const size_t bench_subject_count = sizeof bench_subjects / sizeof *bench_subjects;
 

@@ -74,7 +74,7 @@ struct bench_spec {
 typedef int bench_run(const struct bench_spec *spec, struct bench_report *report,
                       struct muster_error *ret_error);
 
-bench_run bench_throughput;
+bench_run bench_throughput, bench_granularity, bench_scaling;
 
 /* All of them, in the order in which they are told. */
 struct bench_subject {

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "lab/bare.h"
+#include "lab/peers.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -229,7 +230,7 @@ static const struct {
     {"one by one, futures, threads", run_futures, THREADS, BARE_POOL_SINGLE},
     {"one by one, callbacks, threads", run_callbacks, THREADS, BARE_POOL_SINGLE},
 };
-enum { FIGURES = sizeof figures / sizeof *figures };
+enum { FIGURES = sizeof figures / sizeof *figures, AS_RANGE = 0, AS_SINGLE = 5 };
 
 static const char *const bare_names[BARES] = {
     [BARE_IPC] = "ZeroMQ loop, chunks of 1000",     [BARE_IPC_SINGLE] = "ZeroMQ loop, one by one",
@@ -239,7 +240,7 @@ static const char *const bare_names[BARES] = {
 
 static void judge(struct bench_report *report)
 {
-    const struct bench_figure *range = &report->figures[0], *single = &report->figures[5];
+    const struct bench_figure *range = &report->figures[AS_RANGE], *single = &report->figures[AS_SINGLE];
 
     if (!range->measured || !single->measured) {
         snprintf(report->sentence, sizeof report->sentence, "It could not be measured: %.*s.",
@@ -294,6 +295,12 @@ int bench_throughput(const struct bench_spec *spec, struct bench_report *report,
         if (bench_add_turn(report, figures[i].name, &turns[i], bare_names[figures[i].bare],
                            &turns[FIGURES + figures[i].bare], &jobs_a_second))
             code = muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    if (!code)
+        code = peers_compare(spec, PEER_BATCH, figures[AS_RANGE].name, &turns[AS_RANGE], &jobs_a_second,
+                             report, ret_error);
+    if (!code)
+        code = peers_compare(spec, PEER_SINGLE, figures[AS_SINGLE].name, &turns[AS_SINGLE], &jobs_a_second,
+                             report, ret_error);
     for (size_t i = 0; i < POOLS; i++)
         close_pool(&pools[i]);
     if (!code)

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import resource
+import subprocess
 import unittest
 
 import harness
@@ -80,7 +81,9 @@ class Memory(harness.Case):
         os.close(reader)
 
 
-class Throughput(harness.Case):
+class Reports(harness.Case):
+    """What all measurements have in common."""
+
     FIELDS = ["figure", "value", "unit", "low", "high", "baseline", "baseline_value", "ratio", "noisy", "note"]
 
     def check_report(self, report, name):
@@ -92,7 +95,8 @@ class Throughput(harness.Case):
             if figure["value"] is None:
                 self.assertTrue(figure["note"], figure)
                 continue
-            self.assertTrue(0 < figure["low"] <= figure["value"] <= figure["high"] < math.inf, figure)
+            least = -math.inf if figure["unit"] == "%" else 0  # what is fitted may be less than nothing
+            self.assertTrue(least < figure["low"] <= figure["value"] <= figure["high"] < math.inf, figure)
             if figure["ratio"] is not None:
                 self.assertAlmostEqual(figure["ratio"] * figure["baseline_value"] / figure["value"], 1, places=6)
         for curve in report["curves"]:
@@ -105,15 +109,21 @@ class Throughput(harness.Case):
         self.check_report(report, name)
         return {figure["figure"]: figure for figure in report["figures"]}
 
+    def on_one_core(self):
+        """From now on this test, and what it starts, has one core."""
+        all_cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(all_cores)})
+        self.addCleanup(os.sched_setaffinity, 0, all_cores)
+
+
+class Throughput(Reports):
     def test_every_figure_is_there_beside_its_baseline(self):
         for figure in self.report("throughput", "-j", "2").values():
             self.assertGreater(figure["value"] or 0, 0, figure["note"])
             self.assertGreater(figure["ratio"] or 0, 0, figure["note"])
 
     def test_one_worker_on_one_core_is_enough(self):
-        all_cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {min(all_cores)})
-        self.addCleanup(os.sched_setaffinity, 0, all_cores)
+        self.on_one_core()
         figures = self.report("throughput")
         for figure in figures.values():
             self.assertGreater(figure["ratio"] or 0, 0, figure["note"])
@@ -191,6 +201,77 @@ class Page(harness.Case):
 
     def test_place_that_cannot_be_written_is_refused_before_anything_runs(self):
         self.assert_one_line_error(self.muster("bench", "all", "--html", self.home), "cannot write", "Is a directory")
+
+
+class Granularity(Reports):
+    FIGURES = [f"METG({share}%), {way}" for share in (50, 95) for way in ("threads", "processes", "OpenMP tasks")]
+
+    def test_figures_and_curves_are_there_or_say_why_not(self):
+        result = self.muster("bench", "granularity", "--rounds", "1", "-j2", "-o", "json")
+        self.assert_ok(result)
+        report = json.loads(result.out)
+        self.check_report(report, "granularity")
+        self.assertEqual([figure["figure"] for figure in report["figures"]], self.FIGURES)
+        curves = {curve["name"]: curve["points"] for curve in report["curves"]}
+        for way in ("threads", "processes"):
+            self.assertEqual(len(curves[way]), 15)
+            # However busy the machine, long jobs lose less of their time than the shortest.
+            self.assertGreater(curves[way][-1][1], curves[way][0][1])
+            self.assertGreater(curves[way][-1][0], curves[way][0][0])
+
+    def test_interrupt_leaves_nothing(self):
+        run = self.start("bench", "granularity", stderr=subprocess.PIPE)
+        self.until(run.children, "workers")
+        run.interrupt()
+        result = run.end()
+        self.assertEqual((result.status, result.out), (130, ""), str(result))
+
+
+class Scaling(Reports):
+    def test_two_numbers_of_workers_fit_one_law_and_say_what_they_cannot_tell(self):
+        result = self.muster("bench", "scaling", "--rounds", "2", "-j2", "-o", "json")
+        self.assert_ok(result)
+        report = json.loads(result.out)
+        self.check_report(report, "scaling")
+        figures = {figure["figure"]: figure for figure in report["figures"]}
+        for model in ("threads", "processes"):
+            for workers in ("1 worker", "2 workers"):
+                self.assertGreater(figures[f"speedup, {model}, {workers}"]["value"], 0)
+            serial = figures[f"serial fraction (Amdahl), {model}"]
+            self.assertEqual(serial["value"] is None, len(os.sched_getaffinity(0)) < 2, serial)
+            self.assertIsNone(figures[f"coherence (scalability), {model}"]["value"])
+            self.assertIn("needs 3 numbers of workers", figures[f"coherence (scalability), {model}"]["note"])
+        self.assertLessEqual({"ideal", "threads", "processes"}, {curve["name"] for curve in report["curves"]})
+
+    def test_more_workers_than_the_one_core_are_no_scaling(self):
+        self.on_one_core()
+        figures = self.report("scaling", "-j3")
+        self.assertEqual(figures["speedup, processes, 3 workers"]["baseline_value"], 1)
+        self.assertIn("more workers than cores", figures["speedup, processes, 3 workers"]["note"])
+        self.assertIn("needs 2 numbers of workers", figures["serial fraction (Amdahl), processes"]["note"])
+
+    def test_one_worker_is_enough(self):
+        figures = self.report("scaling", "-j1")
+        self.assertGreater(figures["speedup, processes, 1 worker"]["ratio"], 0)
+        self.assertIsNone(figures["serial fraction (Amdahl), threads"]["value"])
+
+
+class Peers(Reports):
+    """tests/unit/lab/test_peers.c has all that they may do wrong; this is one of them, through the command."""
+
+    def test_peers_that_are_missing_or_fail_cost_their_figures_alone(self):
+        folder = self.home / "bin"
+        folder.mkdir()
+        for name, script in (("python3", "echo I am no snake >&2; exit 7"), ("xargs", "kill -9 $$")):
+            (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+            (folder / name).chmod(0o700)
+        figures = self.report("throughput", "-j2", "--peers", env={"PATH": str(folder)})
+        self.assertGreater(figures["a range, processes"]["value"], 0)
+        for name, said in (("Pool.map", "python3 ended with status 7: I am no snake"),
+                           ("xargs", "xargs was ended by signal 9"),
+                           ("GNU parallel", "parallel is not installed"), ("Gearman", "I am no snake")):
+            self.assertIsNone(figures[name]["value"], name)
+            self.assertIn(said, figures[name]["note"])
 
 
 class Mistakes(harness.Case):
