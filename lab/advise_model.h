@@ -50,7 +50,7 @@ struct advise_way {
     double start_s; /* until its workers are ready */
     double null_s;  /* wall time of a job that only takes these arguments and returns such results */
     /* The trial: wall time a job, CPU time of all processes a job, at so many jobs under way in each
-     * worker; between low_s and high_s lies the middle half of the rounds. */
+     * worker. Of the rounds it is the lower quartile, and the least and the median beside it. */
     bool tried, noisy;
     unsigned tried_concurrency;
     double tried_s, tried_low_s, tried_high_s, tried_cpu_s;

@@ -257,9 +257,10 @@ static void note_rounds(struct attempt *attempt)
         return;
     walls = sample_summarize(&attempt->walls);
     way->tried = true;
-    way->tried_s = walls.median;
-    way->tried_low_s = walls.low;
-    way->tried_high_s = walls.high;
+    /* What else the machine does only ever adds, but the very best round may have been lucky. */
+    way->tried_s = walls.low;
+    way->tried_low_s = attempt->walls.values[0]; /* they are sorted now */
+    way->tried_high_s = walls.median;
     way->noisy = walls.noisy;
     way->tried_cpu_s = sample_summarize(&attempt->cpus).median;
 }
