@@ -48,7 +48,7 @@ static const char help_muster[] =
 
 #define HELP_CHUNK                                                                    \
     "      --chunk N|auto    Jobs that travel together. auto, the default, aims at\n" \
-    "                        16 ms of work.\n"
+    "                        20 ms of work.\n"
 
 #define HELP_MODELS                                                                     \
     "Models\n"                                                                          \

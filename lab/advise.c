@@ -39,7 +39,7 @@ static const double MUCH_COMPUTING = 0.5;
 static const double TIMING_S = 1e-6, TIMED_S = 5e-6;
 
 /* What the coordinator sizes chunks for. */
-static const double CHUNK_S = 16e-3;
+static const double CHUNK_S = 20e-3;
 
 enum { GROWTH = 8, JOBS_MAX = 1 << 22 };
 

@@ -7,6 +7,7 @@
 
 #include "lab/sample.h"
 
+#include <math.h>
 #include <stdio.h>
 
 /* Rounds of each way; fewer where jobs are long. */
@@ -24,6 +25,9 @@ static const double LEAST = 0.25;
 
 /* Smaller results cost nothing that could be seen beside the job's own cost. */
 static const double SMALL_RESULT_BYTES = 64;
+
+/* Reading clocks, 1 us, is nothing beside such a job. */
+static const double LONG_JOB_S = 1e-3;
 
 enum { GROWTH = 8 };
 
@@ -70,14 +74,14 @@ static bool is_sound(const struct advise *advise, size_t place)
     return advise->report.ways[place].fault == ADVISE_SOUND;
 }
 
-/* The least wall time of a job that does nothing, of several runs. */
+/* The least wall time of a job that does nothing, of several runs that are long enough. */
 static int measure_null(struct advise *advise, size_t place, enum crew_function function, bool on_results,
                         double *ret_job_s, struct muster_error *ret_error)
 {
     struct crew_order order = {
         .function = function, .on_results = on_results, .mask = advise->good, .jobs = 1};
     struct crew_answer answer;
-    double least_s = 0;
+    double least_s = INFINITY;
     int code;
 
     for (int round = 0; round < NULL_ROUNDS;) {
@@ -85,10 +89,13 @@ static int measure_null(struct advise *advise, size_t place, enum crew_function 
             return code;
         if (answer.wall_s < NULL_RUN_S && order.jobs < NULL_JOBS_MAX) {
             order.jobs *= GROWTH;
+            least_s = INFINITY; /* shorter runs that were held up are forgotten */
+            round = 0;
             continue;
         }
-        if (round++ == 0 || answer.wall_s / (double)order.jobs < least_s)
+        if (answer.wall_s / (double)order.jobs < least_s)
             least_s = answer.wall_s / (double)order.jobs;
+        round++;
     }
     *ret_job_s = least_s;
     return 0;
@@ -110,6 +117,21 @@ static int measure_values(struct advise *advise, size_t place, struct muster_err
         code = measure_null(advise, place, CREW_ECHO, true, &returned_s, ret_error);
     way->null_s = in_s + (returned_s > taken_s ? returned_s - taken_s : 0);
     return code;
+}
+
+/* Whether another way tells what values cost this one: that of the same model, with other workers;
+ * for the loop inline, which runs on one thread, too. */
+static bool takes_null_of(const struct advise *advise, size_t place, double *ret_null_s)
+{
+    const struct advise_way *ways = advise->report.ways;
+
+    for (size_t i = 0; i < place; i++)
+        if (ways[i].fault == ADVISE_SOUND && (ways[i].model == ways[place].model ||
+                                              (ways[place].model == MUSTER_LOOP && i == MEMBER_INLINE))) {
+            *ret_null_s = ways[i].null_s;
+            return true;
+        }
+    return false;
 }
 
 /* How long a single job takes, there and back. */
@@ -152,6 +174,8 @@ static int prepare(struct advise *advise, size_t place, struct muster_error *ret
             return code;
         way->start_s = answer.wall_s;
     }
+    if (takes_null_of(advise, place, &way->null_s))
+        return 0;
     code = measure_values(advise, place, ret_error);
     return code || place != MEMBER_PROCESSES ? code : measure_round_trip(advise, ret_error);
 }
@@ -179,7 +203,19 @@ static void note_crashes(struct advise *advise, const struct crew_answer *answer
     }
 }
 
-/* The first round of a way: whether it comes to the same results. */
+/* Enters what a round came to. */
+static void note_round(struct advise *advise, struct attempt *attempt, const struct crew_answer *answer)
+{
+    double expected_s = advise_sum_s(advise, attempt->jobs), time_s = advise->report.job.time_s;
+    /* By what these samples take, since a round need not have whole turns of them. */
+    double part = time_s / (expected_s > 0 ? expected_s : time_s);
+
+    sample_add(&attempt->walls, answer->wall_s * part);
+    sample_add(&attempt->cpus, answer->cpu_s * part);
+}
+
+/* A round in which each job is timed: whether the way comes to the same results. Where jobs are long
+ * beside a clock, it counts like the others. */
 static int check(struct advise *advise, struct attempt *attempt, size_t place, struct muster_error *ret_error)
 {
     const struct crew_order order = {
@@ -192,6 +228,8 @@ static int check(struct advise *advise, struct attempt *attempt, size_t place, s
     note_crashes(advise, &answer);
     if (advise->report.repeatable && !agrees(advise, &answer))
         note_fault(advise, place, ADVISE_DISAGREED, "gives other results than inline");
+    else if (advise->report.job.time_s >= LONG_JOB_S)
+        note_round(advise, attempt, &answer);
     return 0;
 }
 
@@ -234,17 +272,12 @@ static int take_turn(struct advise *advise, struct attempt *attempt, size_t plac
                      struct muster_error *ret_error)
 {
     const struct crew_order order = {.function = CREW_SELF, .mask = advise->good, .jobs = attempt->jobs};
-    double expected_s = advise_sum_s(advise, attempt->jobs), part;
     struct crew_answer answer;
-    int code = ask(advise, place, &order, expected_s, &answer, ret_error);
+    int code = ask(advise, place, &order, advise_sum_s(advise, attempt->jobs), &answer, ret_error);
 
-    if (code || !is_sound(advise, place))
-        return code;
-    /* By what these samples take, since a round need not have whole turns of them. */
-    part = advise->report.job.time_s / (expected_s > 0 ? expected_s : advise->report.job.time_s);
-    sample_add(&attempt->walls, answer.wall_s * part);
-    sample_add(&attempt->cpus, answer.cpu_s * part);
-    return 0;
+    if (code == 0 && is_sound(advise, place))
+        note_round(advise, attempt, &answer);
+    return code;
 }
 
 /* Enters what the rounds of a way came to. */
@@ -278,7 +311,7 @@ static int run_rounds(struct advise *advise, struct attempts *attempts, struct m
         if (round > 0 && advise_elapsed_s(advise) + round_s(advise, attempts) > end_s)
             break;
         for (size_t i = 0; i < report->way_count && !code; i++)
-            if (is_sound(advise, i))
+            if (is_sound(advise, i) && (round > 0 || attempts->items[i].walls.count == 0))
                 code = take_turn(advise, &attempts->items[i], i, ret_error);
     }
     for (size_t i = 0; i < report->way_count && !code; i++)
@@ -306,7 +339,7 @@ int advise_try(struct advise *advise, struct muster_error *ret_error)
     for (size_t i = 0; i < report->way_count; i++)
         size_round(advise, &attempts.items[i], left_s / (double)((ROUNDS + 1) * report->way_count));
     /* Jobs that are too long to be tried are predicted: what a way costs is little beside them. */
-    if (code || 2 * round_s(advise, &attempts) > FITS * left_s)
+    if (code || (report->job.time_s >= LONG_JOB_S ? 1 : 2) * round_s(advise, &attempts) > FITS * left_s)
         return code;
     return run_rounds(advise, &attempts, ret_error);
 }

@@ -96,6 +96,12 @@ static void say_reason(struct words *words, const struct advise_report *report)
     }
 }
 
+/* Behind the point: three digits are more than is known. */
+static int digits_of(double speedup)
+{
+    return speedup < 10 ? 2 : speedup < 100 ? 1 : 0;
+}
+
 static void say_advice(struct words *words, const struct advise_report *report)
 {
     const struct advise_way *advised = advised_way(report);
@@ -110,11 +116,39 @@ static void say_advice(struct words *words, const struct advise_report *report)
     words_say(words, ".");
     if (advised->model == MUSTER_INLINE)
         return;
-    words_say(words, " Expect %.2fx the speed of inline (%.2f to %.2f)", report->speedup, report->speedup_low,
-              report->speedup_high);
+    words_say(words, " Expect %.*fx the speed of inline", digits_of(report->speedup), report->speedup);
+    if (advised->tried)
+        words_say(words, " (%.*f to %.*f)", digits_of(report->speedup_low), report->speedup_low,
+                  digits_of(report->speedup_high), report->speedup_high);
     if (advised->concurrency == 1)
         words_say(words, ", in automatic chunks of about %" PRIu64, report->chunk_jobs);
     words_say(words, ".");
+}
+
+/* How much of it is predicted. */
+static void say_places(struct words *words, const struct advise_report *report)
+{
+    const struct advise_way *advised = advised_way(report);
+
+    if (advised->tried && advised->concurrency > advised->tried_concurrency)
+        words_say(
+            words,
+            " That many at once are predicted from %u, which were tried: what the jobs wait for may bear "
+            "fewer.",
+            advised->workers * advised->tried_concurrency);
+}
+
+/* "jobs of 20 us on" */
+static void say_length(struct words *words, double length_s)
+{
+    char time[WORDS_BYTES];
+
+    if (length_s < NOTHING_S) {
+        words_say(words, "the shortest jobs on");
+        return;
+    }
+    words_time(length_s, time);
+    words_say(words, "jobs of %s on", time);
 }
 
 /* From which length of jobs on, and how many of them, processes pay. */
@@ -128,12 +162,12 @@ static void say_breaks(struct words *words, const struct advise_report *report)
                              ? " On one core processes are never faster than inline; they isolate."
                              : " Processes are not faster than inline at any length.");
     } else {
-        words_time(breaks->beats_inline_s > NOTHING_S ? breaks->beats_inline_s : 0, time);
-        words_say(words, " With such values processes are faster than inline from jobs of %s on", time);
+        words_say(words, " With such values processes are faster than inline from ");
+        say_length(words, breaks->beats_inline_s);
     }
     if (!isnan(breaks->beats_inline_s) && !isnan(breaks->near_threads_s)) {
-        words_time(breaks->near_threads_s > NOTHING_S ? breaks->near_threads_s : 0, time);
-        words_say(words, ", and within 5%% of threads from %s on", time);
+        words_say(words, ", and within 5%% of threads from ");
+        say_length(words, breaks->near_threads_s);
     }
     if (!isnan(breaks->beats_inline_s))
         words_say(words, ".");
@@ -207,6 +241,7 @@ void advise_explain(struct advise_report *report)
     write_options(report);
     say_jobs(&words, report);
     say_advice(&words, report);
+    say_places(&words, report);
     say_breaks(&words, report);
     say_samples(&words, report);
     say_faults(&words, report);

@@ -57,8 +57,8 @@ Test(advise_words, advice_is_given_without_its_reasons)
     expect("The jobs are CPU-bound: 1.0 ms each.");
     expect("Advised: processes, 2 workers: threads would be 2.0% faster, but a crash would end all jobs");
     expect("Expect 1.96x the speed of inline (1.90 to 2.00), in automatic chunks of about 16.");
-    expect(
-        "processes are faster than inline from jobs of 2.0 us on, and within 5% of threads from 20 us on.");
+    expect("processes are faster than inline from jobs of 2.0 us on, and within 5% of threads from jobs of "
+           "20 us on.");
     expect("Their start-up takes 8.0 ms: 16 jobs like these pay for it.");
     cr_expect_str_eq(report.options, "--model processes -j2");
     cr_expect_not(report.uncertain);
@@ -69,7 +69,9 @@ Test(advise_words, options_are_not_those_of_the_way)
     report.job.computing = 0.01;
     report.ways[2] = way(MUSTER_LOOP, 1, 200, 5e-6);
     report.choice = (struct advise_choice){.fastest = 2, .advised = 2};
+    report.ways[2].tried_concurrency = 64;
     expect("The jobs are I/O-bound: 1.0 ms each, computing for 1.0% of it.");
+    expect("predicted from 64, which were tried");
     cr_expect_str_eq(report.options, "--model loop --concurrency 200");
     report.choice = (struct advise_choice){.advised = 0, .fastest = 0};
     expect("Advised: inline: nothing is faster than one after another.");
@@ -108,6 +110,13 @@ Test(advise_words, uncertain_advice_is_given_as_certain)
     report.ways[2].noisy = true;
     expect("the figures are rough");
     cr_expect(report.uncertain);
+}
+
+Test(advise_words, break_even_that_noise_hides_is_a_number)
+{
+    report.breaks.beats_inline_s = 0;
+    expect("processes are faster than inline from the shortest jobs on, and within 5% of threads from jobs "
+           "of 20 us");
 }
 
 Test(advise_words, break_even_is_promised_on_one_core)
