@@ -286,7 +286,7 @@ static const char help_bench[] =
     "                        installed: Python's pools, joblib, OpenMP tasks, Gearman,\n"
     "                        xargs, GNU parallel. One that hangs or fails is ended,\n"
     "                        with a word.\n"
-    "      --html FILE       Write the figures, and plots of the curves, to FILE, too:\n"
+    "      --html FILE       Write the figures to FILE, too, and plots of the curves:\n"
     "                        a page that needs no network.\n"
     "      --dir DIR         Where the file of `memory` is made. Default: TMPDIR,\n"
     "                        else /var/tmp.\n"

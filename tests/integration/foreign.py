@@ -136,6 +136,23 @@ class Worker(Foreign):
         run.end()
 
 
+def check_references(case, client):
+    """What a client lends is echoed; what it does not have fails its job and no other."""
+    heap = protocol.Heap(1 << 21)
+    case.addCleanup(heap.close)
+    values = [b"\xff" * (1 << 20), "é" * 1000, [1, {"deep": b"x"}]]
+    lent = [heap.lend(values[0]), heap.lend(values[1]), [1, {"deep": heap.lend(b"x")}]]
+    numbers = list(protocol.SHARED_REFERENCE.unpack(lent[0].data))
+    for place, wrong in ((0, 3), (2, 0), (3, 1), (5, 1 << 21), (5, 0), (6, 1 << 21), (6, 0)):
+        changed = protocol.SHARED_REFERENCE.pack(*numbers[:place], wrong, *numbers[place + 1:])
+        lent.append(protocol.msgpack.ExtType(protocol.SHARED_EXT, changed))
+    lent.append(protocol.msgpack.ExtType(protocol.SHARED_EXT, b"short"))
+    batch = client.submit("echo", arguments=lent, chunk_jobs=1, shared_bytes=(1 << 20) + 2001)
+    ended = client.finish(batch)
+    case.assertEqual(batch.values, {index: value for index, value in enumerate(values, 1)})
+    case.assertEqual((ended.succeeded, ended.failed, ended.crashes), (3, len(lent) - 3, 0))
+
+
 class Coordinator(Foreign):
     """A coordinator in Python with one of muster's workers."""
 
@@ -214,6 +231,9 @@ class ClientOfMuster(Foreign):
         self.assertFalse(batch.sealed, "all of it was granted at once")
         self.assertEqual(client.finish(batch).succeeded, len(values))
         self.assertEqual([batch.values[index] for index in range(1, len(values) + 1)], values)
+
+    def test_arguments_in_shared_memory_are_read_in_place(self):
+        check_references(self, self.welcome())
 
     def test_empty_list_ends_at_once(self):
         client = self.welcome()
@@ -347,6 +367,9 @@ class ClientOfWorker(Foreign):
         self.assertEqual((ended.succeeded, ended.failed), (500, 500))
         self.assertEqual(batch.failures[501], (-protocol.FAILED, "501 is odd"))
         self.assertEqual(len(batch.measured), 1000)
+
+    def test_arguments_in_shared_memory_are_followed(self):
+        check_references(self, self.client)
 
     def test_results_of_a_chunk_come_before_its_end(self):
         batch = self.client.submit("slow", first=1, last=12, chunk_jobs=12)

@@ -43,6 +43,7 @@ class Batch:
         self.messages = 0  # RESULTS
         self.error = None  # ERROR about it
         self.ended = None  # ENDED
+        self.shared_bytes = 0  # of its arguments, in a heap of the caller's
 
 
 class Client:
@@ -70,11 +71,12 @@ class Client:
         return self.peer.receive()
 
     def submit(self, function, first=0, last=0, arguments=None, chunk_jobs=0, timeout_ms=0, retries=0,
-               timings=False, window_bytes=1 << 20):
+               timings=False, window_bytes=1 << 20, shared_bytes=0):
         """Submits the range first..last, or the list of arguments. Returns the batch at once."""
         self.tickets += 1
         batch = self.batches[self.tickets] = Batch(self.tickets, arguments or (), window_bytes)
         batch.sealed = arguments is None
+        batch.shared_bytes = shared_bytes
         self.peer.send("SUBMIT", ticket=batch.ticket, function=function, first=first, last=last,
                        kind=protocol.RANGE if arguments is None else protocol.LIST, chunk_jobs=chunk_jobs,
                        timeout_ms=timeout_ms, retries=retries, crash_limit=3, timings=timings, shared=False,
@@ -132,7 +134,7 @@ class Client:
                     break
             if values:
                 self.peer.send("ARGUMENTS", values, ticket=batch.ticket, first=batch.sent + 1, count=len(values),
-                               shared_bytes=0)
+                               shared_bytes=batch.shared_bytes)
                 batch.sent += len(values)
                 batch.sent_cost += protocol.cost(size)
             else:

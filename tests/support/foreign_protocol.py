@@ -6,6 +6,9 @@ Nothing here comes from muster's code, so that what the page forgets to say fail
 Every message is checked by the tables on its way out as on its way in. Values stay encoded
 (`bytes`) until somebody looks at them: what passes through is passed through byte by byte.
 """
+import fcntl
+import os
+import struct
 import types
 
 import msgpack
@@ -31,6 +34,14 @@ TEXT_MAX = 1000
 WORKERS_MAX = 1024
 CONCURRENCY_MAX = 20000
 TIMEOUT_MS_MAX = 2147483647
+SHARED_REFERENCE = struct.Struct(">BIIQIQQ")  # kind, pid, fd, heap, block, offset, size
+STR, BIN = 1, 2
+HEAP_NAME = "muster-heap"
+HEAP_HEAD = struct.Struct("=QQQ")  # magic, heap, bytes
+HEAP_MAGIC = 0x7061656872747375
+HEAP_DATA_OFFSET = 65536
+F_ADD_SEALS, F_GET_SEALS = 1033, 1034
+HEAP_SEALS = 1 | 2 | 4  # seal, shrink, grow
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -164,9 +175,56 @@ def pack(value):
     return msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape")
 
 
-def unpack(encoded):
+def unpack(encoded, ext_hook=msgpack.ExtType):
     """The value of these bytes."""
-    return msgpack.unpackb(encoded, raw=False, strict_map_key=False, unicode_errors="surrogateescape")
+    return msgpack.unpackb(encoded, raw=False, strict_map_key=False, unicode_errors="surrogateescape",
+                           ext_hook=ext_hook)
+
+
+def follow(kind, data):
+    """What stands in the place of an ext: a reference is replaced by the bytes that it leads to."""
+    if kind != SHARED_EXT:
+        return msgpack.ExtType(kind, data)
+    check(len(data) == SHARED_REFERENCE.size, "a reference of another length")
+    what, pid, fd, heap, _, offset, size = SHARED_REFERENCE.unpack(data)
+    path = f"/proc/{pid}/fd/{fd}"
+    check(os.readlink(path).startswith(f"/memfd:{HEAP_NAME}"), "a reference to another file")
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        total = os.fstat(file).st_size
+        check(fcntl.fcntl(file, F_GET_SEALS) & HEAP_SEALS == HEAP_SEALS, "a heap that may shrink")
+        check(HEAP_HEAD.unpack(os.pread(file, HEAP_HEAD.size, 0)) == (HEAP_MAGIC, heap, total), "another heap")
+        check(what in (STR, BIN) and heap and 0 < size <= total and HEAP_DATA_OFFSET <= offset <= total - size,
+              "a reference out of range")
+        found = os.pread(file, size, offset)
+    finally:
+        os.close(file)
+    return found.decode(errors="surrogateescape") if what == STR else found
+
+
+class Heap:
+    """Memory that this process lends. Nothing in it is ever freed or used again."""
+    NUMBER = 0x1234567812345678
+
+    def __init__(self, size):
+        self.file = os.memfd_create(HEAP_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.file, size)
+        fcntl.fcntl(self.file, F_ADD_SEALS, HEAP_SEALS)
+        os.pwrite(self.file, HEAP_HEAD.pack(HEAP_MAGIC, self.NUMBER, size), 0)
+        self.blocks, self.used = 0, HEAP_DATA_OFFSET
+
+    def lend(self, value):
+        """A reference to the bytes of a str or a bin."""
+        data = value.encode() if isinstance(value, str) else value
+        os.pwrite(self.file, data, self.used)
+        self.blocks += 1
+        reference = SHARED_REFERENCE.pack(STR if isinstance(value, str) else BIN, os.getpid(), self.file, self.NUMBER,
+                                          self.blocks, self.used, len(data))
+        self.used += len(data)
+        return msgpack.ExtType(SHARED_EXT, reference)
+
+    def close(self):
+        os.close(self.file)
 
 
 def split(payload, count):

@@ -227,7 +227,10 @@ class Executor:
     def job(self, chunk, index, call):
         """The encoded result of a job, or code and text of its failure; and when its argument was
         decoded, its function was over, and its result was encoded."""
-        argument = self.argument(chunk, index - chunk.first)
+        try:
+            argument = self.argument(chunk, index - chunk.first)
+        except (protocol.Malformed, OSError) as error:
+            return (-protocol.INVALID, f"the argument cannot be read: {error}"), *[time.monotonic_ns()] * 3
         decoded_ns = time.monotonic_ns()
         try:
             result = self.call_function(chunk.function, argument, call)
@@ -244,7 +247,7 @@ class Executor:
     def argument(chunk, position):
         if chunk.kind == protocol.RANGE:
             return chunk.argument + position
-        return protocol.unpack(chunk.values[position])
+        return protocol.unpack(chunk.values[position], protocol.follow if chunk.shared_bytes else protocol.msgpack.ExtType)
 
     @staticmethod
     def call_function(name, argument, call):
