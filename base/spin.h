@@ -20,7 +20,7 @@ struct spin {
 
 void spin_init(struct spin *spin);
 
-/* A wait begins. */
+/* A wait begins: a first look found nothing. */
 void spin_begin(struct spin *spin);
 
 /* Whether to look once more, rather than to sleep; gives the core away meanwhile. */

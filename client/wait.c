@@ -18,12 +18,13 @@ static int refuse(const struct futures *futures, struct muster_error *ret_error)
 static void sleep_for(struct futures *futures, int timeout_ms)
 {
     struct pollfd item = {.fd = futures->epoll_fd, .events = POLLIN};
-    int ready;
+    int ready = poll(&item, 1, 0);
 
+    if (ready != 0)
+        return;
     spin_begin(&futures->spin);
-    do
+    while (ready == 0 && spin_again(&futures->spin))
         ready = poll(&item, 1, 0);
-    while (ready == 0 && spin_again(&futures->spin));
     if (ready == 0)
         poll(&item, 1, timeout_ms);
     spin_end(&futures->spin);

@@ -212,16 +212,16 @@ static int look(struct coordinator *c, bool asleep)
 /* Handles messages, and waits for them or for something else to see when there are none. */
 static int wait(struct coordinator *c)
 {
-    bool heard;
-    int result = 0;
+    bool heard = drain_messages(c);
+    int result;
 
-    spin_begin(&c->spin);
-    do
-        heard = drain_messages(c);
-    while (!heard && spin_again(&c->spin));
     c->items[DEATHS].ready = false;
-    if (!heard || clock_now_ns() - c->looked_ns >= LOOK_NS)
-        result = look(c, !heard);
+    if (heard)
+        return clock_now_ns() - c->looked_ns >= LOOK_NS ? look(c, false) : 0;
+    spin_begin(&c->spin);
+    while (!heard && spin_again(&c->spin))
+        heard = drain_messages(c);
+    result = heard ? 0 : look(c, true);
     spin_end(&c->spin);
     return result;
 }
@@ -242,9 +242,10 @@ static void *run(void *argument)
             fail(c, MUSTER_ESYSTEM, "the coordinator cannot wait for messages");
             break;
         }
-        drain_messages(c); /* first: what a dead worker still sent counts */
-        if (c->items[DEATHS].ready)
+        if (c->items[DEATHS].ready) {
+            drain_messages(c); /* first: what a dead worker still sent counts */
             drain_deaths(c);
+        }
         tick(c);
     }
     if (c->outbox.failed)

@@ -103,18 +103,18 @@ int link_try_take(struct link *link, struct assignment **ret_assignment)
 /* What there may be to take is announced by the bell, from whichever process and thread. */
 int link_take(struct link *link, struct assignment **ret_assignment)
 {
-    int result;
+    uint32_t seen = atomic_load(&link->slots->bell);
+    int result = link_try_take(link, ret_assignment);
 
+    if (result != MUSTER_EAGAIN)
+        return result;
     spin_begin(&link->spin);
-    for (;;) {
-        uint32_t seen = atomic_load(&link->slots->bell);
-
-        result = link_try_take(link, ret_assignment);
-        if (result != MUSTER_EAGAIN)
-            break;
+    while (result == MUSTER_EAGAIN) {
         while (atomic_load(&link->slots->bell) == seen && spin_again(&link->spin)) {
         }
         slots_sleep(link->slots, seen);
+        seen = atomic_load(&link->slots->bell);
+        result = link_try_take(link, ret_assignment);
     }
     spin_end(&link->spin);
     return result;
