@@ -236,7 +236,7 @@ void futures_close(struct futures *futures)
     futures->phase = FUTURES_CLOSING;
     calls_clear(futures);
     end_delayed(futures, MUSTER_ECANCELLED, NULL);
-    futures->model->ops->close(futures->model, &ended);
+    model_close(futures->model, &ended);
     futures->model = NULL;
     hand_back(ended);
     run_all(futures);

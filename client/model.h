@@ -8,11 +8,12 @@
 
 #include "client/task.h"
 #include "jobs/registry.h"
+#include "proto/heap.h"
 
 struct model {
     const struct model_ops *ops;
     /* Where large bytes of arguments are put, once: memory that workers read, or, once something
-     * is shared, the process's own. Owned; NULL: there is none. */
+     * is shared, the process's own. Owned by whoever closes the model; NULL: there is none. */
     struct heap *heap;
 };
 
@@ -45,6 +46,9 @@ struct model_ops {
     /* Readable, level-triggered, when dispatch has something to do. Owned by the model. */
     int (*fd)(const struct model *model);
 };
+
+/* Closes the model, and lets go of its heap. */
+void model_close(struct model *model, struct task **ended);
 
 extern const struct model_ops model_inline;
 extern const struct model_ops model_threads;

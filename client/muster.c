@@ -248,6 +248,14 @@ out:
     return code;
 }
 
+void model_close(struct model *model, struct task **ended)
+{
+    struct heap *heap = model->heap;
+
+    model->ops->close(model, ended);
+    heap_destroy(heap);
+}
+
 void muster_close(struct muster *m)
 {
     struct task *ended = NULL;
@@ -257,7 +265,7 @@ void muster_close(struct muster *m)
     if (m->futures)
         futures_close(m->futures);
     else if (m->model)
-        m->model->ops->close(m->model, &ended);
+        model_close(m->model, &ended);
     registry_destroy(m->registry);
     free(m);
 }

@@ -114,6 +114,30 @@ int muster_open(const struct muster_options *options, muster **ret_muster, struc
 /* Ends the workers. Takes NULL. */
 void muster_close(muster *m);
 
+/* --- values that many jobs use
+ *
+ * An argument, or a part of one, that is shared once and used by any number of jobs: its large
+ * strings and binaries (16 KiB and more) are in memory that all workers read, so that no job copies
+ * or sends them. Numbers and containers around them are sent with each job: bytes are what is worth
+ * sharing. Under the models without processes jobs get the same bytes, too. Where there is no room
+ * (a gigabyte, or an eighth of memory if that is less), it is a value as any other. */
+
+typedef struct muster_shared muster_shared;
+
+/* Copies `value`. 0; MUSTER_EINVALID or MUSTER_ELIMIT when it cannot be an argument;
+ * MUSTER_ESTATE; MUSTER_ENOMEM. */
+int muster_share(muster *m, const msgpack_object *value, muster_shared **ret_shared,
+                 struct muster_error *ret_error);
+
+/* The copy: to be given as an argument of a job, or put into arguments. Valid until it is dropped;
+ * jobs that were submitted before, and arguments that were taken from a source, keep what they
+ * need. A source whose arguments hold it outlives its batch. */
+const msgpack_object *muster_shared_value(const muster_shared *shared);
+
+/* Its memory is free when the last job that uses it has ended, and its future was dropped. May be
+ * called after muster_close. Takes NULL. */
+void muster_shared_drop(muster_shared *shared);
+
 /* Where arguments come from. */
 enum muster_source_kind { MUSTER_SOURCE_RANGE, MUSTER_SOURCE_STREAM };
 

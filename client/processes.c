@@ -160,7 +160,6 @@ static void processes_close(struct model *model, struct task **ended)
     wire_context_destroy(p->context);
     forkserver_stop(p->forkserver);
     mappings_destroy(p->mappings);
-    heap_destroy(p->model.heap);
     free(p);
 }
 
@@ -243,7 +242,7 @@ static int processes_open(const struct muster_options *options, const struct reg
     if (result == 0)
         result = wire_open_fd(p->mailbox.wire, ret_error);
     if (result != 0) {
-        processes_close(&p->model, &none);
+        model_close(&p->model, &none);
         return result;
     }
     *ret_model = &p->model;

@@ -33,6 +33,8 @@ static const muster_function functions[] = {
     FAULTY(deep, "returns arrays nested so deep", "an integer from 0 to 1000000"),
     FAULTY(wide, "returns an array of so many nulls", "an integer from 0 to 100000000"),
     FAULTY(big, "returns so many zero bytes", "an integer from 0 to 4294967295"),
+    FAULTY(spill, "returns so many bytes, and crashes instead where the number is odd",
+           "an integer from 0 to 4294967295"),
     FAULTY(leak, "keeps so many bytes for good and returns their number", "an integer from 0 to 17179869184"),
     FAULTY(fail, "fails with this message", "a string"),
     FAULTY(fail_silently, "fails with code 1 and no message", "anything; false is returned unharmed"),

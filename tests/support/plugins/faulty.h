@@ -15,7 +15,7 @@ muster_function_run faulty_crash, faulty_unlucky, faulty_overflow, faulty_abort,
 
 /* faulty_values.c: results that are no values, or too large ones; failures. */
 muster_function_run faulty_garbage_type, faulty_garbage_pointer, faulty_garbage_wild, faulty_pid, faulty_deep,
-    faulty_wide, faulty_big, faulty_leak, faulty_fail, faulty_fail_silently;
+    faulty_wide, faulty_big, faulty_spill, faulty_leak, faulty_fail, faulty_fail_silently;
 
 /* faulty_files.c: calls that leave traces in files, or wait for them. */
 muster_function_run faulty_fail_times, faulty_crash_times, faulty_crash_once, faulty_fork_child, faulty_print,

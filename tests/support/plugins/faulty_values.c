@@ -4,6 +4,7 @@
  */
 #include "faulty.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,6 +99,20 @@ int faulty_big(muster_call *call, const msgpack_object *argument, msgpack_object
     ret_result->type = MSGPACK_OBJECT_BIN;
     ret_result->via.bin.ptr = memory;
     ret_result->via.bin.size = (uint32_t)bytes;
+    return 0;
+}
+
+int faulty_spill(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    uint64_t bytes;
+
+    if (!faulty_integer(argument, UINT32_MAX, &bytes))
+        return muster_call_fail(call, "spill takes an integer from 0 to 4294967295");
+    if (bytes % 2)
+        raise(SIGKILL);
+    if (faulty_big(call, argument, ret_result) != 0)
+        return MUSTER_JOB_FAILED;
+    memset((void *)(uintptr_t)ret_result->via.bin.ptr, 's', bytes);
     return 0;
 }
 

@@ -137,7 +137,7 @@ static void bench_close(struct bench *bench)
 {
     struct task *task, *next;
 
-    ops->close(bench->model, &bench->handed);
+    model_close(bench->model, &bench->handed);
     DL_FOREACH_SAFE(bench->handed, task, next) {
         count(bench, task);
         release(task);
