@@ -32,6 +32,9 @@ enum {
 
 static const double JOB_NS = 1e6;
 
+/* Of a coefficient: an error by which nothing is told of it. */
+static const double NOISY = 0.05;
+
 /* What a turn is. */
 struct way {
     const struct bench_spec *spec;
@@ -188,7 +191,7 @@ static size_t points_of(const struct scaling *s, unsigned model,
 static int add_coefficient(struct bench_report *report, const char *what, unsigned model,
                            const struct fit_value *value, const char *remark)
 {
-    static const double MIDDLE_HALF = 0.6745 / 1.96, NOISY = 0.05;
+    static const double MIDDLE_HALF = 0.6745 / 1.96;
     struct bench_figure figure = {.unit = "%", .measured = value != NULL, .less_is_better = true};
 
     snprintf(figure.figure, sizeof figure.figure, "%s, %s", what, names[model]);
@@ -301,6 +304,11 @@ static void judge(const struct scaling *s, const struct fit *fit, struct bench_r
         100 * summary.median / ideal);
     if (!fit)
         snprintf(text + used, size - used, " That says nothing of how it goes on.");
+    else if (summary.noisy || fit->contention.error > NOISY)
+        snprintf(
+            text + used, size - used,
+            " The rounds are too far apart to tell how it goes on: run it again when the machine has less "
+            "to do.");
     else if (fit->contention.value > fit->contention.error)
         snprintf(text + used, size - used,
                  " %.2g%% (+- %.2g%%) of it does not get faster with workers: by Amdahl's law no number of "
