@@ -16,8 +16,8 @@ static void add_value(struct table *table, double value, const char *unit)
         const char *prefix;
     } prefixes[] = {{1e9, "G "}, {1e6, "M "}, {1e3, "k "}};
 
-    if (strcmp(unit, "us") == 0) {
-        table_add_time(table, value * 1e-6);
+    if (strcmp(unit, "us") == 0 || strcmp(unit, "ns") == 0) {
+        table_add_time(table, value * (*unit == 'u' ? 1e-6 : 1e-9));
         return;
     }
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && strstr(unit, "/s"); i++)
@@ -25,7 +25,10 @@ static void add_value(struct table *table, double value, const char *unit)
             table_add(table, "%.2f %s%s", value / prefixes[i].least, prefixes[i].prefix, unit);
             return;
         }
-    table_add(table, "%.*f%s%s", value < 0.1 ? 3 : 2, value, *unit ? " " : "", unit);
+    if (value < 0.1)
+        table_add(table, "%.2g%s%s", value, *unit ? " " : "", unit);
+    else
+        table_add(table, "%.2f%s%s", value, *unit ? " " : "", unit);
 }
 
 static void add_figure(struct table *table, const struct bench_figure *figure)
@@ -40,7 +43,7 @@ static void add_figure(struct table *table, const struct bench_figure *figure)
             table_add(table, "-");
     }
     if (figure->ratio > 0) {
-        table_add(table, "%.2f%s", figure->ratio, figure->noisy ? " ?" : "");
+        table_add(table, figure->ratio < 0.1 ? "%.2g%s" : "%.2f%s", figure->ratio, figure->noisy ? " ?" : "");
         add_value(table, figure->baseline_value, figure->unit);
     } else {
         table_add(table, "%s", figure->noisy ? "?" : "-");

@@ -65,8 +65,11 @@ enum muster_start {
 /* What messages of `processes` travel over. */
 enum muster_transport {
     MUSTER_IPC, /* a socket in a folder that is closed to other users */
-    /* Loopback, plain, for measuring: any user of this host may connect, and run jobs as this
-     * user. Values and wake-ups travel over it alone, with no memory shared. */
+    /* The others are for measuring. The same, with large values in messages, not in shared memory; */
+    MUSTER_IPC_INLINE,
+    MUSTER_IPC_ALONE, /* and without the shared memory in which single messages overtake ZeroMQ; */
+    /* over loopback, plain and alone: any user of this host may connect, and run jobs as this
+     * user. */
     MUSTER_TCP,
 };
 

@@ -176,6 +176,8 @@ static int open_own(struct processes *p, const struct muster_options *options,
         .memory_bytes = options->memory_bytes,
         .concurrency = options->concurrency,
         .tcp = options->transport == MUSTER_TCP,
+        .values_inline = options->transport != MUSTER_IPC,
+        .messages_alone = options->transport == MUSTER_IPC_ALONE || options->transport == MUSTER_TCP,
         .pin = options->pin,
         .warm = options->warm,
     };

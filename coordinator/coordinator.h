@@ -30,6 +30,7 @@ struct coordinator_options {
     uint64_t memory_bytes; /* of a worker; 0: no limit */
     unsigned concurrency;  /* jobs that each worker runs at once; 0: 1 */
     bool tcp;              /* listen on loopback instead of ipc: any user of this host may connect */
+    bool values_inline, messages_alone; /* no shared memory for large values; for single messages */
     bool pin, warm;
 };
 

@@ -289,7 +289,7 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
     struct core_options core_options = {
         .workers = options->workers,
         .heartbeat_ns = options->heartbeat_ns,
-        .host = heap_host(),
+        .host = options->values_inline ? 0 : heap_host(),
         .warm = options->warm,
         .owner = COORDINATOR_OWNER,
     };
@@ -311,8 +311,8 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     result = open_router(c, options->tcp, context, ret_error);
     if (result == 0)
-        result = post_create(c->router, options->workers, options->concurrency <= 1 && !options->tcp,
-                             &c->post, ret_error);
+        result = post_create(c->router, options->workers,
+                             options->concurrency <= 1 && !options->messages_alone, &c->post, ret_error);
     if (result == 0)
         result = supervisor_create(&supervisor_options, &c->supervisor, ret_error);
     return result;

@@ -82,6 +82,8 @@ int bare_listen(struct bare_end *end, int type, enum muster_transport transport,
         snprintf(end->endpoint, sizeof end->endpoint, "tcp://127.0.0.1:*");
         break;
     case MUSTER_IPC:
+    case MUSTER_IPC_INLINE:
+    case MUSTER_IPC_ALONE:
         if ((code = nest_init(&end->nest, ret_error)) != 0)
             return code;
         end->has_nest = true;

@@ -19,9 +19,8 @@ enum { TIMES_MAX = 1 << 30 }; /* of what takes no time */
 static const uint64_t ROUND_NS = 200 * CLOCK_NS_PER_MS;
 
 const struct bench_subject bench_subjects[] = {
-    {"throughput", bench_throughput},
-    {"granularity", bench_granularity},
-    {"scaling", bench_scaling},
+    {"throughput", bench_throughput},   {"latency", bench_latency}, {"payload", bench_payload},
+    {"granularity", bench_granularity}, {"scaling", bench_scaling},
 };
 const size_t bench_subject_count = sizeof bench_subjects / sizeof *bench_subjects;
 
@@ -121,6 +120,21 @@ int bench_add_turn(struct bench_report *report, const char *name, const struct b
 }
 
 /* --- turns */
+
+muster *bench_open(const struct bench_spec *spec, enum muster_model model, enum muster_transport transport,
+                   unsigned workers, struct muster_error *ret_error)
+{
+    struct muster_options options = {.model = model,
+                                     .workers = workers,
+                                     .transport = transport,
+                                     .warm = true,
+                                     .worker_program = spec->worker_program};
+    muster *m = NULL;
+
+    *ret_error = (struct muster_error){.code = 0};
+    ret_error->code = muster_open(&options, &m, ret_error);
+    return m;
+}
 
 bool bench_interrupted(const struct bench_spec *spec)
 {

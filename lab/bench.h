@@ -74,7 +74,7 @@ struct bench_spec {
 typedef int bench_run(const struct bench_spec *spec, struct bench_report *report,
                       struct muster_error *ret_error);
 
-bench_run bench_throughput, bench_granularity, bench_scaling;
+bench_run bench_throughput, bench_latency, bench_payload, bench_granularity, bench_scaling;
 
 /* All of them, in the order in which they are told. */
 struct bench_subject {
@@ -86,6 +86,11 @@ extern const struct bench_subject bench_subjects[];
 extern const size_t bench_subject_count;
 
 /* --- for measurements */
+
+/* Opens a model, its workers ready. NULL when that fails: then *ret_error says why, and else its code is
+ * 0. The caller closes it. */
+muster *bench_open(const struct bench_spec *spec, enum muster_model model, enum muster_transport transport,
+                   unsigned workers, struct muster_error *ret_error);
 
 /* Does it `times` times and says how long that took. 0 or an error. */
 typedef int bench_block(void *context, uint64_t times, uint64_t *ret_ns, struct muster_error *ret_error);

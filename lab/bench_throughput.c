@@ -189,20 +189,12 @@ static int run_callbacks(void *context, uint64_t jobs, uint64_t *ret_ns, struct 
 static void open_pool(const struct bench_spec *spec, enum muster_model model, enum muster_transport transport,
                       struct pool *pool)
 {
-    struct muster_options options = {.model = model,
-                                     .workers = spec->workers,
-                                     .transport = transport,
-                                     .warm = true,
-                                     .worker_program = spec->worker_program};
-    int code;
-
     *pool = (struct pool){.ring = calloc(AHEAD, sizeof *pool->ring)};
     if (!pool->ring) {
         muster_error_set(&pool->error, MUSTER_ENOMEM, "out of memory");
         return;
     }
-    code = muster_open(&options, &pool->m, &pool->error);
-    pool->error.code = code;
+    pool->m = bench_open(spec, model, transport, spec->workers, &pool->error);
 }
 
 static void close_pool(struct pool *pool)

@@ -7,6 +7,7 @@ No figure is compared with a number: how long things take is the machine's affai
 import json
 import math
 import os
+import re
 import resource
 import subprocess
 import unittest
@@ -145,6 +146,28 @@ class Throughput(Reports):
         result = run.end()
         self.assertEqual((result.status, result.out), (130, ""), str(result))
         os.close(reader)
+
+
+class Latency(Reports):
+    def test_phases_of_the_median_job_are_part_of_it(self):
+        figures = self.report("latency", "-j", "1")
+        for name in ("p50", "p90", "p99", "p99.9", "p50, tcp", "p50, threads"):
+            self.assertGreater(figures[name]["ratio"] or 0, 0, figures[name]["note"])
+        self.assertLessEqual(figures["p50"]["value"], figures["p99.9"]["value"])
+        phases = {name.strip(): figure for name, figure in figures.items() if name.startswith("  ")}
+        self.assertTrue({"send", "execute", "return"} <= set(phases), phases)
+        shares = [int(re.match(r"(\d+)% of the median job", phase["note"]).group(1)) for phase in phases.values()]
+        self.assertTrue(90 <= sum(shares) <= 110, shares)
+
+
+class Payload(Reports):
+    def test_every_size_passes_both_ways(self):
+        figures = self.report("payload")
+        for size in ("64 B", "1 KiB", "64 KiB", "1 MiB", "16 MiB"):
+            for way in ("shared memory", "inline"):
+                figure = figures[f"{size}, {way}"]
+                self.assertGreater(figure["ratio"] or 0, 0, figure["note"])
+            self.assertRegex(figures[f"{size}, shared memory"]["note"], r"\A\w+ \d+%")
 
 
 def point_curve(plot, name, points, **axes):
