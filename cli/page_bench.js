@@ -20,8 +20,8 @@ function value(number, unit) {
   if (unit === "us") return time(number * 1e-6);
   if (unit === "ns") return time(number * 1e-9);
   const [size, letter] = unit.endsWith("/s") && LARGE.find(([least]) => number >= least) || [1, ""];
-  const gap = unit === "" || unit === "%" ? "" : " ";
-  return (number / size).toFixed(number < 0.1 ? 3 : 2) + letter + gap + unit;
+  const gap = unit === "" || unit === "%" || unit === "x" ? "" : " ";
+  return (number / size).toFixed(number < 0.1 ? 3 : 2) + letter + gap + (unit === "x" ? "\u00d7" : unit);
 }
 
 /* The unit once, where it is that of both. */
@@ -92,7 +92,7 @@ function line(curve, place) {
   return {
     label: curve.name, data: pointsOf(curve), showLine: true, borderColor: shade, backgroundColor: shade, borderWidth: 2,
     borderDash: curve.computed ? [6, 4] : [], pointRadius: curve.computed ? 0 : 3.5, pointHoverRadius: 6,
-    pointStyle: MARKERS[place % MARKERS.length],
+    pointStyle: curve.computed ? "line" : MARKERS[place % MARKERS.length],
   };
 }
 
