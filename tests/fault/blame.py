@@ -177,9 +177,14 @@ class Values(Fault):
 
 class BetweenJobs(Fault):
     def test_worker_that_dies_after_its_job_does_not_run_it_for_ever(self):
-        result = self.map("no_files", "-j", "1", ":::", "1")
-        self.assert_fails(result, 1, "job 1.1 (argument 1): ", "workers died just before or after they ran it",
+        # A result of a few bytes is with the coordinator before its worker dies of anything.
+        result = self.map("no_files", "-j", "1", ":::", "x" * 5000)
+        self.assert_fails(result, 1, "job 1.1 (argument ", "workers died just before or after they ran it",
                           "quarantined")
+
+    def test_result_that_a_worker_left_behind_as_it_died_counts(self):
+        result = self.map("no_files", "-j", "1", ":::", "1")
+        self.assertEqual((result.status, result.out), (0, "1\n"), str(result))
 
     def test_children_that_jobs_leave_behind_end_with_their_worker(self):
         paths = [self.home / f"child-{number}" for number in range(4)]
