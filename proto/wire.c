@@ -475,6 +475,7 @@ static struct wire_frame *create_frame(const char *peer)
         free(frame);
         return NULL;
     }
+    frame->received_ns = clock_now_ns();
     memcpy(frame->peer, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
     return frame;
 }
@@ -524,15 +525,11 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
         result = MUSTER_EAGAIN; /* a stranger: nothing can be answered or blamed */
         goto out;
     }
-    frame = calloc(1, sizeof *frame);
-    if (!frame || !msgpack_zone_init(&frame->zone, 1024)) {
-        free(frame);
-        frame = NULL;
+    frame = create_frame(name);
+    if (!frame) {
         result = MUSTER_ENOMEM;
         goto out;
     }
-    frame->received_ns = clock_now_ns();
-    memcpy(frame->peer, name, sizeof name);
     frame->bytes = zmq_msg_size(&parts[front]) + (count - front > 1 ? zmq_msg_size(&parts[front + 1]) : 0);
     frame->header = wrap(&parts[front]);
     if (count - front > 1)

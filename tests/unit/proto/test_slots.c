@@ -5,6 +5,8 @@
  */
 #include "proto/slots.h"
 
+#include "base/clock.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -65,6 +67,7 @@ static void expect_result(uint64_t handled, size_t bytes)
     cr_assert_eq(slot_take(&slots->to_coordinator, handled, "worker", &frame), 0);
     cr_assert_eq(frame->error.code, 0, "%s", frame->error.text);
     cr_assert_str_eq(frame->peer, "worker");
+    cr_assert(frame->received_ns > 0 && frame->received_ns <= clock_now_ns(), "receipts need to know when");
     cr_assert_eq(frame->message.type, PROTO_RESULT);
     cr_assert_eq(frame->message.result.outcome.first, 3);
     cr_assert_eq(frame->message.payload.size, bytes + 5);
