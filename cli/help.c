@@ -97,7 +97,8 @@ static const char help_map[] =
     "      --halt WHEN       never (the default); soon,fail=N: after N failed jobs\n"
     "                        start no more; now,fail=N: end those that run, too.\n"
     "      --memory SIZE     Data a worker may allocate: bytes, or with k, M, G; at\n"
-    "                        least 64M.\n"
+    "                        least 64M. Large results may take as much again in\n"
+    "                        shared memory.\n"
     "      --heartbeat SECONDS\n"
     "                        Kill a worker that is silent for so long. Default 5.\n" HELP_PIN HELP_PLUGIN
     "\n" HELP_MODELS "\n"
@@ -350,7 +351,7 @@ static const char help_worker[] =
     "      --slots-fd N        Shared pages for messages beside ZeroMQ, and the\n"
     "      --bell-fd N         eventfd that tells the coordinator of them.\n"
     "      --plugin FILE       Load functions from a shared object; may be repeated.\n"
-    "      --memory BYTES      Data it may allocate.\n"
+    "      --memory BYTES      Data it may allocate, and shared memory of results.\n"
     "      --cpu N             The core to stay on.\n"
     "      --concurrency K     Jobs it runs at once, as coroutines. Default 1.\n"
     "      --check-plugin FILE Load the plug-in, and say whether that went well.\n";

@@ -96,7 +96,8 @@ struct muster_options {
     /* processes: a worker silent for so long is killed, and a `coordinator` that takes so long to
      * answer when it is connected to is none; 0: 5 s */
     double heartbeat_s;
-    uint64_t memory_bytes; /* processes: data of a worker (RLIMIT_DATA), 64 MiB at least; 0: no limit */
+    uint64_t memory_bytes; /* processes: data of a worker (RLIMIT_DATA), and its results in shared memory;
+                            * each 64 MiB at least; 0: no limit */
     bool pin;              /* threads, gil, processes: worker k on the k-th core, round robin */
     bool warm;             /* muster_open returns when all workers are ready */
     /* processes: the endpoint ("ipc://...") of a coordinator that runs; NULL: one of its own. Its

@@ -4,6 +4,7 @@
 its stack or takes too long is named, and those that waited beside it do not notice."""
 import json
 import os
+import resource
 import signal
 import unittest
 
@@ -88,11 +89,21 @@ class Blame(Concurrency):
 
     @unittest.skipIf(harness.SANITIZE, "sanitizers allocate beyond any limit of data")
     def test_results_that_there_is_no_memory_for_fail_without_their_worker(self):
+        no_shared_memory = {resource.RLIMIT_FSIZE: 512 << 10}  # of its own, beside the limit of data
         result = self.muster("map", "big", *FAULTY, "-j", "1", "--concurrency", "4", "--memory", "128M", "-o", "json",
-                             "--stats", self.home / "stats", ":::", *["50000000"] * 4, "3")
+                             "--stats", self.home / "stats", ":::", *["50000000"] * 4, "3", limits=no_shared_memory)
         *large, small = [json.loads(line) for line in result.out.splitlines()]
         self.assertEqual([entry["error"][:13] for entry in large], ["no memory to "] * 4, str(result))
         self.assertEqual(small["result"], "AAAA")
+        self.assertEqual(json.loads((self.home / "stats").read_text())["crashes"], 0)
+
+    @unittest.skipIf(harness.SANITIZE, "sanitizers allocate beyond any limit of data")
+    def test_result_that_fits_neither_data_nor_shared_memory_fails_without_its_worker(self):
+        result = self.muster("map", "big", *FAULTY, "-j", "1", "--concurrency", "4", "--memory", "64M", "-o", "json",
+                             "--stats", self.home / "stats", ":::", "3", "80000000", "3")
+        before, large, after = [json.loads(line) for line in result.out.splitlines()]
+        self.assertEqual(large["error"], "out of memory", str(result))
+        self.assertEqual([before["result"], after["result"]], ["AAAA"] * 2)
         self.assertEqual(json.loads((self.home / "stats").read_text())["crashes"], 0)
 
     def test_job_that_computes_beyond_its_limit_times_out_alone(self):
