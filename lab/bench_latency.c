@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "lab/bare.h"
+#include "lab/peers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -294,6 +295,9 @@ int bench_latency(const struct bench_spec *spec, struct bench_report *report, st
         code = bench_take_turns(spec, ROUNDS, turns, TURNS, ret_error);
     if (!code && (code = add_figures(report, turns)) != 0)
         muster_error_set(ret_error, code, "out of memory");
+    if (!code)
+        code =
+            peers_compare(spec, PEER_TRIP, "mean of muster", &turns[JOBS], &microseconds, report, ret_error);
     for (size_t i = 0; i < ROADS; i++) {
         if (!ways[i].bare)
             muster_close(roads[i].m);
