@@ -9,6 +9,7 @@
 #include "cli/advise_report.h"
 #include "cli/arguments.h"
 #include "cli/interrupt.h"
+#include "cli/json_read.h"
 #include "cli/json_write.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -28,6 +29,8 @@ struct advise_verb {
     struct options options;
     struct arguments arguments;
     struct samples samples;
+    msgpack_sbuffer texts[SAMPLES_MAX]; /* of the samples, as JSON */
+    msgpack_sbuffer written;            /* of a result; in a trial */
     struct progress progress;
     int output_fd;
 };
@@ -38,6 +41,37 @@ static void on_step(void *context, const char *what)
 
     snprintf(text, sizeof text, "measuring: %s", what);
     progress_note(context, text);
+}
+
+/* Reads a sample's text once more, as map would. */
+static int produce(void *context, size_t sample, msgpack_zone *zone, msgpack_object *ret_argument)
+{
+    const struct advise_verb *verb = context;
+    const msgpack_sbuffer *text = &verb->texts[sample];
+
+    return json_read(text->data, text->size, zone, ret_argument, NULL);
+}
+
+/* Writes a result, as map would. */
+static void consume(void *context, const struct muster_result *result)
+{
+    struct advise_verb *verb = context;
+
+    verb->written.size = 0;
+    if (result->value)
+        json_write(result->value, &verb->written);
+}
+
+/* The samples as text. 0, or the error. */
+static int write_texts(struct advise_verb *verb, struct muster_error *ret_error)
+{
+    for (size_t i = 0; i < verb->samples.count; i++) {
+        int code = json_write(&verb->samples.values[i], &verb->texts[i]);
+
+        if (code)
+            return muster_error_set(ret_error, code, "sample %zu: %s", i + 1, muster_error_name(code));
+    }
+    return 0;
 }
 
 /* A command line that is put together word by word; numbers are kept beside it. */
@@ -193,7 +227,7 @@ static int take_samples(struct advise_verb *verb, struct muster_error *ret_error
         return code;
     if (verb->samples.count == 0)
         return muster_error_set(ret_error, MUSTER_EINVALID, "no samples: there is nothing to measure");
-    return 0;
+    return write_texts(verb, ret_error);
 }
 
 static struct advise_spec make_spec(struct advise_verb *verb)
@@ -203,6 +237,7 @@ static struct advise_spec make_spec(struct advise_verb *verb)
         .function = options->function,
         .samples = verb->samples.values,
         .sample_count = verb->samples.count,
+        .around = {.produce = produce, .context = verb},
         .options = options->open,
         .jobs = options->jobs  ? options->jobs
                 : options->run ? verb->samples.total
@@ -213,6 +248,8 @@ static struct advise_spec make_spec(struct advise_verb *verb)
         .context = &verb->progress,
     };
 
+    if (options->format != OUTPUT_NONE)
+        spec.around.consume = consume;
     spec.options.worker_program = program_path();
     return spec;
 }
@@ -269,6 +306,8 @@ int verb_advise(int argc, char **argv)
         return help_print(argv[0]);
     status = run(&verb);
     samples_fini(&verb.samples);
+    for (size_t i = 0; i < SAMPLES_MAX; i++)
+        msgpack_sbuffer_destroy(&verb.texts[i]);
     arguments_fini(&verb.arguments);
     return status;
 }

@@ -133,11 +133,11 @@ static json_t *job_document(const struct advise_report *report)
 {
     const struct advise_job *job = &report->job;
 
-    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:b}", "kind",
+    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:b}", "kind",
                      advise_kind_name(advise_kind(job)), "time_s", job->time_s, "longest_s", job->longest_s,
                      "computing", job->computing, "spread_between_samples", job->between,
-                     "spread_of_a_sample", job->within, "bytes_in", job->bytes_in, "bytes_out",
-                     job->bytes_out, "repeatable", (int)report->repeatable);
+                     "spread_of_a_sample", job->within, "disturbed", report->disturbed, "bytes_in",
+                     job->bytes_in, "bytes_out", job->bytes_out, "repeatable", (int)report->repeatable);
 }
 
 static json_t *samples_document(const struct advise_report *report)

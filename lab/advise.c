@@ -282,6 +282,7 @@ static int measure_alone(struct advise *advise, struct muster_error *ret_error)
         (code = find_length(advise, &alone, ret_error)) != 0)
         return code;
     job->computing = computing_of(&alone);
+    advise->report.disturbed = alone.wall_s > 0 ? alone.delay_s / alone.wall_s : 0;
     order.jobs = advise_jobs_for(advise, ALONE * advise->spec.time_s, job->time_s + TIMING_S, 1);
     if ((code = advise_ask(advise, MEMBER_INLINE, &order, ALONE * advise->spec.time_s, &timed, ret_error)) !=
         0)
@@ -394,6 +395,7 @@ int advise_open(const struct advise_spec *spec, struct advise **ret_advise, stru
     crew = (struct crew_spec){.function = spec->function,
                               .samples = spec->samples,
                               .sample_count = spec->sample_count,
+                              .around = spec->around,
                               .options = spec->options};
     if ((code = crew_open(&advise->crew, &crew, ret_error)) != 0) {
         free(advise);

@@ -24,12 +24,13 @@ enum {
 
 struct advise_spec {
     const char *function;
-    const msgpack_object *samples; /* borrowed, as are all strings; until advise_close */
-    size_t sample_count;           /* 1 to CREW_SAMPLES_MAX */
-    struct muster_options options; /* workers: at most so many that compute; plug-ins; worker_program */
-    uint64_t jobs;                 /* that are to be run; 0: many */
-    double time_s;                 /* to measure for, about; 0: ADVISE_TIME_S */
-    double timeout_s;              /* of a sample; 0: ADVISE_TIMEOUT_S */
+    const msgpack_object *samples;   /* borrowed, as are all strings; until advise_close */
+    size_t sample_count;             /* 1 to CREW_SAMPLES_MAX */
+    struct crew_surroundings around; /* zeroed: arguments are there, results are let go */
+    struct muster_options options;   /* workers: at most so many that compute; plug-ins; worker_program */
+    uint64_t jobs;                   /* that are to be run; 0: many */
+    double time_s;                   /* to measure for, about; 0: ADVISE_TIME_S */
+    double timeout_s;                /* of a sample; 0: ADVISE_TIMEOUT_S */
     void (*on_step)(void *context, const char *what); /* for progress; may be NULL */
     void *context;
 };
@@ -43,9 +44,10 @@ struct advise_report {
     char failure[ADVISE_FAULT_BYTES];                       /* why */
 
     struct advise_job job;
-    bool in_process; /* job was measured inline, else in a worker */
-    bool repeatable; /* a sample gives the same result each time */
-    uint64_t runs;   /* of the samples, all together */
+    bool in_process;  /* job was measured inline, else in a worker */
+    bool repeatable;  /* a sample gives the same result each time */
+    double disturbed; /* the part of the time in which inline was ready and others had the core */
+    uint64_t runs;    /* of the samples, all together */
 
     struct advise_way ways[ADVISE_WAYS_MAX]; /* inline is the first */
     char faults[ADVISE_WAYS_MAX][ADVISE_FAULT_BYTES];

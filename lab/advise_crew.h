@@ -20,10 +20,20 @@ enum {
     CREW_ERROR_BYTES = 256,
 };
 
+/* What goes on around jobs on the caller's thread, which is a part of what they cost: arguments are
+ * read, results are written. Called in the members of the crew. */
+struct crew_surroundings {
+    /* Makes the argument of a sample once more, in the zone. 0, or an error. NULL: it is there. */
+    int (*produce)(void *context, size_t sample, msgpack_zone *zone, msgpack_object *ret_argument);
+    void (*consume)(void *context, const struct muster_result *result); /* may be NULL */
+    void *context;
+};
+
 struct crew_spec {
     const char *function;
     const msgpack_object *samples; /* borrowed */
     size_t sample_count;           /* 1 to CREW_SAMPLES_MAX */
+    struct crew_surroundings around;
     struct muster_options options; /* model, workers and concurrency are set by orders; strings borrowed */
 };
 

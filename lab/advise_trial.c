@@ -48,13 +48,16 @@ static int next_argument(void *context, msgpack_zone *zone, msgpack_object *ret_
                          struct muster_error *ret_error)
 {
     struct trial *trial = context;
+    const struct crew_surroundings *around = &trial->spec->around;
     size_t place = trial->places[trial->given % trial->place_count];
 
-    (void)zone;
-    (void)ret_error;
     if (trial->given == trial->end)
         return MUSTER_EEND;
     trial->given++;
+    if (!trial->order->on_results && around->produce)
+        return around->produce(around->context, place, zone, ret_argument) == 0
+                   ? 0
+                   : muster_error_set(ret_error, MUSTER_ENOMEM, "an argument cannot be read again");
     *ret_argument = trial->order->on_results ? trial->results[place] : trial->spec->samples[place];
     return 0;
 }
@@ -99,6 +102,8 @@ static int on_result(void *context, const struct muster_result *result)
         note_sample(&trial->answer->samples[place], result);
     if (trial->order->keep && result->code == 0)
         keep(trial, place, result->value);
+    if (trial->order->function == CREW_SELF && trial->spec->around.consume)
+        trial->spec->around.consume(trial->spec->around.context, result);
     return 0;
 }
 

@@ -12,8 +12,11 @@
 #include <stdio.h>
 
 /* Samples that differ by more from each other (standard deviation / mean) may not be like the jobs
- * that they stand for; runs of the same sample that do were disturbed. */
-static const double DIFFERENT = 0.5, DISTURBED = 0.25;
+ * that they stand for; runs of the same sample that do were held up. */
+static const double DIFFERENT = 0.5, SCATTERED = 0.25;
+
+/* A share of inline's time that other programs took, and that is worth a word. */
+static const double DISTURBED = 0.1;
 
 /* What is faster by less is as fast. */
 static const double AS_FAST = 0.005;
@@ -207,7 +210,24 @@ static bool is_noisy(const struct advise_report *report)
     for (size_t i = 0; i < report->way_count; i++)
         if (report->ways[i].fault == ADVISE_SOUND && report->ways[i].tried && report->ways[i].noisy)
             return true;
-    return report->job.within > DISTURBED;
+    return report->job.within > SCATTERED;
+}
+
+/* How far the machine, or the jobs, may have led the figures astray. */
+static void say_noise(struct words *words, struct advise_report *report)
+{
+    bool noisy = is_noisy(report), disturbed = report->disturbed > DISTURBED;
+
+    report->uncertain = report->uncertain || noisy || disturbed;
+    if (disturbed)
+        words_say(words,
+                  " Other programs had the core for %.0f%% of inline's time: ask again when the machine is "
+                  "quiet.",
+                  100 * report->disturbed);
+    else if (noisy)
+        words_say(words,
+                  " Something else uses the machine, or the same job takes different times: the figures "
+                  "are rough.");
 }
 
 static void say_doubts(struct words *words, struct advise_report *report)
@@ -215,7 +235,7 @@ static void say_doubts(struct words *words, struct advise_report *report)
     size_t good = report->samples - report->failed - report->unfinished;
     bool tried = advised_way(report)->tried, different = report->job.between > DIFFERENT;
 
-    report->uncertain = is_noisy(report) || !tried || different || good == 1;
+    report->uncertain = !tried || different || good == 1;
     if (good == 1)
         words_say(words, " One sample says nothing about how jobs differ: give several.");
     if (different)
@@ -227,10 +247,7 @@ static void say_doubts(struct words *words, struct advise_report *report)
     if (!tried)
         words_say(words, " The jobs are too long to be tried in this time (--time): what is said of speed is "
                          "predicted from one run of each.");
-    if (is_noisy(report))
-        words_say(words,
-                  " Something else uses the machine, or the same job takes different times: the figures "
-                  "are rough.");
+    say_noise(words, report);
 }
 
 void advise_explain(struct advise_report *report)

@@ -110,6 +110,10 @@ Test(advise_words, uncertain_advice_is_given_as_certain)
     report.ways[2].noisy = true;
     expect("the figures are rough");
     cr_expect(report.uncertain);
+    init();
+    report.disturbed = 0.3;
+    expect("Other programs had the core for 30% of inline's time");
+    cr_expect(report.uncertain);
 }
 
 Test(advise_words, break_even_that_noise_hides_is_a_number)
