@@ -113,17 +113,20 @@ static void futex(_Atomic uint32_t *word, int operation, uint32_t value)
     syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
 }
 
+/* The kernel looks at the word that a ringer takes down. Were it the bell, one who rang before, and
+ * only now finds somebody asleep, could take it down just before the sleeper waits: nobody would wake
+ * him then. */
 void slots_ring(struct slots *slots)
 {
     atomic_fetch_add(&slots->bell, 1);
     if (atomic_load(&slots->worker_sleeps) && atomic_exchange(&slots->worker_sleeps, 0))
-        futex(&slots->bell, FUTEX_WAKE, 1);
+        futex(&slots->worker_sleeps, FUTEX_WAKE, 1);
 }
 
 void slots_sleep(struct slots *slots, uint32_t seen)
 {
     atomic_store(&slots->worker_sleeps, 1);
     if (atomic_load(&slots->bell) == seen)
-        futex(&slots->bell, FUTEX_WAIT, seen);
+        futex(&slots->worker_sleeps, FUTEX_WAIT, 1);
     atomic_store(&slots->worker_sleeps, 0);
 }

@@ -38,8 +38,8 @@ struct slot {
 
 struct slots {
     _Atomic uint32_t attached; /* SLOTS_MAGIC once the worker has mapped it */
-    /* What the worker's executor waits on: a number that moves on whenever there may be something
-     * for it, and whether somebody has to wake it. */
+    /* A number that moves on whenever there may be something for the worker's executor; and whether
+     * somebody has to wake it, which is the futex that it waits on. */
     _Atomic uint32_t bell, worker_sleeps;
     _Atomic uint32_t coordinator_sleeps; /* and has to be woken by its descriptor */
     _Alignas(64) struct slot to_worker;
