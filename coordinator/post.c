@@ -193,7 +193,8 @@ bool post_sleep(struct post *post)
         if (post->boxes[i].slots)
             atomic_store(&post->boxes[i].slots->coordinator_sleeps, 1);
     for (unsigned i = 0; i < post->places; i++)
-        any |= post->boxes[i].slots && slot_is_full(&post->boxes[i].slots->to_coordinator);
+        any |= post->boxes[i].slots &&
+               slot_is_due(&post->boxes[i].slots->to_coordinator, post->boxes[i].received);
     return !any && !post->held;
 }
 

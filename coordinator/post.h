@@ -39,7 +39,8 @@ int post_receive(struct post *post, struct wire_frame **ret_frame);
 /* What the dead worker of a place left in its slot; MUSTER_EAGAIN when that is nothing. */
 int post_receive_last(struct post *post, unsigned place, struct wire_frame **ret_frame);
 
-/* From now on, workers ring. Returns whether the caller may sleep: nothing lies in a slot. */
+/* From now on, workers ring. Returns whether the caller may sleep: nothing lies in a slot, unless it
+ * comes behind something that will come by the wire. */
 bool post_sleep(struct post *post);
 
 /* `rung`: the bell is readable. */

@@ -95,7 +95,7 @@ int slot_take(struct slot *slot, uint64_t handled, const char *peer, struct wire
     uint32_t payload_bytes;
     int result;
 
-    if (!slot_is_full(slot) || atomic_load_explicit(&slot->after, memory_order_relaxed) > handled)
+    if (!slot_is_due(slot, handled))
         return MUSTER_EAGAIN;
     header.size = atomic_load_explicit(&slot->header_bytes, memory_order_relaxed);
     payload_bytes = atomic_load_explicit(&slot->payload_bytes, memory_order_relaxed);

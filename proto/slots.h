@@ -65,6 +65,13 @@ static inline bool slot_is_full(const struct slot *slot)
     return atomic_load_explicit(&slot->full, memory_order_acquire) != 0;
 }
 
+/* Whether slot_take has something to take; in one order with the flags of those who go to sleep. */
+static inline bool slot_is_due(const struct slot *slot, uint64_t handled)
+{
+    return atomic_load(&slot->full) != 0 &&
+           atomic_load_explicit(&slot->after, memory_order_relaxed) <= handled;
+}
+
 /* Takes the message whose turn it is when `handled` came by the wire, and empties the slot. As
  * wire_receive: MUSTER_EAGAIN when there is none, or its turn has not come; what does not decode is
  * returned with frame->error. `peer` is "" where it is the only one. */

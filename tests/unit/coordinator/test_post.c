@@ -219,6 +219,16 @@ static void coordinator_does_not_sleep_over_a_full_slot(void)
     close_both();
 }
 
+/* What is in the slot comes behind a message of the wire that may never come. */
+static void message_whose_turn_does_not_come_does_not_keep_the_coordinator_awake(void)
+{
+    open_both(true);
+    CHECK(send_by_slot(5, UINT64_MAX));
+    CHECK(post_sleep(post));
+    post_wake(post, false);
+    close_both();
+}
+
 int main(void)
 {
     static const struct check checks[] = {
@@ -232,6 +242,8 @@ int main(void)
         {"last_words_of_a_dead_worker_are_heard_and_not_given_to_the_next",
          last_words_of_a_dead_worker_are_heard_and_not_given_to_the_next},
         {"coordinator_does_not_sleep_over_a_full_slot", coordinator_does_not_sleep_over_a_full_slot},
+        {"message_whose_turn_does_not_come_does_not_keep_the_coordinator_awake",
+         message_whose_turn_does_not_come_does_not_keep_the_coordinator_awake},
     };
 
     return check_all(checks, sizeof checks / sizeof *checks);
