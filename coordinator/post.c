@@ -13,6 +13,10 @@
 #include <unistd.h>
 #include <uthash.h>
 
+/* Messages taken from slots until the wire has its turn: what comes by it, heartbeats and cancels
+ * among them, does not wait for workers to fall silent. To look there costs some 100 ns. */
+enum { SLOTS_IN_TURN = 16 };
+
 /* A worker with slots. */
 struct box {
     char name[PROTO_PEER_NAME_MAX + 1];
@@ -26,6 +30,7 @@ struct post {
     struct box *boxes;   /* owned; by place */
     struct box *by_name;
     unsigned places, next; /* where to look next, so that no worker is passed over for ever */
+    unsigned in_turn;      /* messages taken from slots since the wire had its turn */
     int bell_fd;
     struct wire_frame *held; /* owned: came by the wire, and waits for its turn; or NULL */
 };
@@ -167,14 +172,20 @@ static int release_held(struct post *post, struct wire_frame **ret_frame)
 
 int post_receive(struct post *post, struct wire_frame **ret_frame)
 {
-    int result;
+    int result = MUSTER_EAGAIN;
 
-    if (!post->held) {
+    if (!post->held && post->in_turn < SLOTS_IN_TURN) {
         result = take_any(post, ret_frame);
+        post->in_turn += result == 0;
         if (result != MUSTER_EAGAIN)
             return result;
+    }
+    if (!post->held) {
         result = wire_receive(post->router, &post->held);
-        if (result != 0)
+        if (result == MUSTER_EAGAIN && post->in_turn == SLOTS_IN_TURN)
+            result = take_any(post, ret_frame);
+        post->in_turn = 0;
+        if (!post->held)
             return result;
     }
     return release_held(post, ret_frame);

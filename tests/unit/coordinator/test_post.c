@@ -219,6 +219,33 @@ static void coordinator_does_not_sleep_over_a_full_slot(void)
     close_both();
 }
 
+/* A worker that never falls silent does not keep what others send away. */
+static void stream_through_a_slot_does_not_hold_back_the_wire(void)
+{
+    struct proto_message message = pong(2);
+    struct wire_poll item;
+    struct wire_frame *frame;
+    struct muster_error error;
+    struct wire *client;
+    bool came = false;
+
+    open_both(true);
+    item = (struct wire_poll){.wire = router};
+    CHECK(wire_open_dealer(context, "client", &client, &error) == 0);
+    CHECK(wire_connect(client, "inproc://post", &error) == 0);
+    CHECK(wire_send(client, NULL, &message) == 0);
+    CHECK(wire_wait(&item, 1, 10000) == 1);
+    for (int received = 0; !came; received++) {
+        CHECK(received < 100);
+        send_by_slot(1, 0);
+        CHECK(post_receive(post, &frame) == 0);
+        came = strcmp(frame->peer, "client") == 0;
+        wire_frame_destroy(frame);
+    }
+    wire_close(client, 0);
+    close_both();
+}
+
 /* What is in the slot comes behind a message of the wire that may never come. */
 static void message_whose_turn_does_not_come_does_not_keep_the_coordinator_awake(void)
 {
@@ -242,6 +269,8 @@ int main(void)
         {"last_words_of_a_dead_worker_are_heard_and_not_given_to_the_next",
          last_words_of_a_dead_worker_are_heard_and_not_given_to_the_next},
         {"coordinator_does_not_sleep_over_a_full_slot", coordinator_does_not_sleep_over_a_full_slot},
+        {"stream_through_a_slot_does_not_hold_back_the_wire",
+         stream_through_a_slot_does_not_hold_back_the_wire},
         {"message_whose_turn_does_not_come_does_not_keep_the_coordinator_awake",
          message_whose_turn_does_not_come_does_not_keep_the_coordinator_awake},
     };
