@@ -22,8 +22,10 @@ static const double CHUNKS = 0.01;
 /* Processes and threads for jobs that wait, one in each: of more, coroutines are the better. */
 enum { THREADS_MAX = 64, PROCESSES_MAX = 16 };
 
-/* Coroutines are told to be twice as many as keep a core busy, since they do not wait in turns. */
-static const double PLACES = 2;
+/* Jobs under way are four times as many as would keep a core busy if they waited in turns and
+ * computed for as long as inline: they do not, and many that wait together compute for less. Fewer
+ * coroutines than so many save nothing. */
+static const double PLACES = 4, COROUTINES_MIN = 100;
 
 enum { LARGE_MACHINE = 4 }; /* from so many workers on, half of them are tried, too */
 
@@ -47,6 +49,11 @@ const char *advise_kind_name(enum advise_kind kind)
     return "unknown";
 }
 
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 static unsigned least(double wanted, unsigned most)
 {
     return wanted < most ? (unsigned)wanted : most;
@@ -65,6 +72,7 @@ size_t advise_plan(const struct advise_job *job, unsigned workers,
                    struct advise_way ret_ways[ADVISE_WAYS_MAX])
 {
     double busy = ceil(PLACES / job->computing); /* jobs under way that keep a core busy */
+    unsigned many = least(larger(busy, COROUTINES_MIN), MUSTER_LOOP_CONCURRENCY);
     size_t count = 0;
 
     add(ret_ways, &count, MUSTER_INLINE, 1, 1);
@@ -76,8 +84,8 @@ size_t advise_plan(const struct advise_job *job, unsigned workers,
     }
     if (advise_kind(job) == ADVISE_CPU_BOUND)
         return count;
-    add(ret_ways, &count, MUSTER_LOOP, 1, least(busy, MUSTER_LOOP_CONCURRENCY));
-    add(ret_ways, &count, MUSTER_PROCESSES, workers, least(busy, MUSTER_LOOP_CONCURRENCY));
+    add(ret_ways, &count, MUSTER_LOOP, 1, many);
+    add(ret_ways, &count, MUSTER_PROCESSES, workers, many);
     add(ret_ways, &count, MUSTER_THREADS, least(busy * workers, THREADS_MAX), 1);
     if (count < ADVISE_WAYS_MAX)
         add(ret_ways, &count, MUSTER_PROCESSES, least(busy * workers, PROCESSES_MAX), 1);
@@ -88,11 +96,6 @@ size_t advise_plan(const struct advise_job *job, unsigned workers,
 static double cores_of(const struct advise_way *way, unsigned cores)
 {
     return way->workers < cores ? way->workers : cores;
-}
-
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
 }
 
 double advise_predict(const struct advise_job *job, const struct advise_way *way, unsigned concurrency,

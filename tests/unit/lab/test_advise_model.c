@@ -96,8 +96,12 @@ Test(advise_model, waits_are_not_overlapped)
 
     cr_assert_leq(count, ADVISE_WAYS_MAX);
     cr_assert(find(ways, count, MUSTER_LOOP, true));
-    cr_expect_eq(find(ways, count, MUSTER_LOOP, true)->concurrency, 200, "twice as many as keep a core busy");
+    cr_expect_eq(find(ways, count, MUSTER_LOOP, true)->concurrency, 400,
+                 "four times as many as keep a core busy");
     cr_assert(find(ways, count, MUSTER_PROCESSES, true));
+    job.computing = 0.5;
+    count = advise_plan(&job, 2, ways);
+    cr_expect_eq(find(ways, count, MUSTER_PROCESSES, true)->concurrency, 100);
     job.computing = 1e-6;
     count = advise_plan(&job, 1024, ways);
     cr_assert_leq(count, ADVISE_WAYS_MAX);
