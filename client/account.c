@@ -202,15 +202,31 @@ static uint64_t share(uint64_t busy_ns, uint64_t part_ns, uint64_t whole_ns)
     return (uint64_t)((double)busy_ns * ((double)part_ns / (double)whole_ns));
 }
 
+/* A worker died of the job, or was ended for it: it ran since it was assigned, as account_job has it. */
+static void execute_until_death(struct account *account, struct ledger *ledger, const struct moments *moments,
+                                uint64_t now_ns)
+{
+    uint64_t from_ns = most(most(moments->assigned_ns, moments->arrived_ns), account->began_ns);
+
+    if (moments->assigned_ns == 0 || from_ns >= now_ns)
+        return;
+    account->receipt.phase_ns[MUSTER_PHASE_EXECUTE] += advance(account, ledger, moments, from_ns, now_ns);
+    account->last_ns = most(account->last_ns, now_ns);
+}
+
 void account_work(struct account *account, unsigned worker, const struct moments *moments,
                   const struct work *work, uint64_t now_ns)
 {
     uint64_t *phases = account->receipt.phase_ns;
     uint64_t whole_ns = work_ns(work), from_ns, until_ns, busy_ns, decode_ns, encode_ns;
 
-    if (worker == 0 || worker > account->workers || work->began_ns == 0 || whole_ns == 0)
+    if (worker == 0 || worker > account->workers)
         return;
     now_ns = most(now_ns, account->began_ns);
+    if (work->began_ns == 0)
+        execute_until_death(account, &account->ledgers[worker - 1], moments, now_ns);
+    if (work->began_ns == 0 || whole_ns == 0)
+        return;
     from_ns = least(most(work->began_ns, account->began_ns), now_ns);
     until_ns = from_ns + least(whole_ns, now_ns - from_ns);
     busy_ns = advance(account, &account->ledgers[worker - 1], moments, from_ns, until_ns);

@@ -48,8 +48,8 @@ struct account *account_create(unsigned workers, uint64_t began_ns);
 /* Takes NULL. */
 void account_destroy(struct account *account);
 
-/* A worker, from 1, did that until `now_ns` at the latest. Workers that there are not are passed
- * over. */
+/* A worker, from 1, did that until `now_ns` at the latest; if it died of the jobs, it executed them
+ * until then. Workers that there are not are passed over. */
 void account_work(struct account *account, unsigned worker, const struct moments *moments,
                   const struct work *work, uint64_t now_ns);
 

@@ -109,6 +109,7 @@ class Receipts(harness.Case):
                 self.check(jobs, stats)
                 self.assertEqual(jobs[2]["error_kind"], "timeout")
                 self.assertGreater(jobs[2]["receipt"]["execute_us"], 900e3, jobs)
+                self.assertGreater(stats["receipt"]["execute_s"], 0.9, stats)
 
     def test_job_that_crashes_its_worker(self):
         jobs, stats = self.run_jobs("abort", "-j", "2", "--crash-limit", "2", *FAULTY, ":::", "1", "2", "3",

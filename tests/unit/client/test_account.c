@@ -97,6 +97,36 @@ Test(account, gap_of_a_worker_is_what_its_next_job_was_held_up_by)
     account_destroy(account);
 }
 
+/* That time is no commit of the result before it. */
+Test(account, worker_that_died_of_a_job_was_executing_it)
+{
+    struct account *account = account_create(1, 1000);
+    struct moments moments = {.asked_ns = 1000, .queued_ns = 1010, .assigned_ns = 1600};
+    struct work dead = {.began_ns = 0};
+    struct muster_receipt receipt;
+
+    account_work(account, 1, &usual, &usual_work, 1500);
+    account_delivery(account, &usual_work, &usual_delivery);
+    account_work(account, 1, &moments, &dead, 2000);
+    receipt = account_close(account, 2000, 0);
+    check_phases(&receipt, MUSTER_PHASE_ENCODE, 10, MUSTER_PHASE_SEND, 20 + 40, MUSTER_PHASE_QUEUED, 30 + 240,
+                 MUSTER_PHASE_WAIT, 50, MUSTER_PHASE_DECODE, 60, MUSTER_PHASE_EXECUTE, 70 + 400,
+                 MUSTER_PHASE_ENCODE_RESULT, 80, MUSTER_PHASES);
+    account_destroy(account);
+}
+
+Test(account, job_that_no_worker_was_assigned_did_not_run)
+{
+    struct account *account = account_create(1, 1000);
+    struct work dead = {.began_ns = 0};
+    struct muster_receipt receipt;
+
+    account_work(account, 1, &(struct moments){.asked_ns = 1000, .queued_ns = 1010}, &dead, 2000);
+    receipt = account_close(account, 2000, 0);
+    check_phases(&receipt, MUSTER_PHASE_IDLE, 1000, MUSTER_PHASES);
+    account_destroy(account);
+}
+
 /* The second job was encoded, sent and queued while the first one ran. */
 Test(account, what_is_hidden_behind_other_work_costs_nothing)
 {
