@@ -23,6 +23,7 @@ struct bare_loop {
     unsigned workers;
     enum muster_transport transport;
     unsigned chunk;
+    unsigned ahead; /* chunks that a worker has been sent and has not answered */
 };
 
 /* A bench_block: so many jobs. */

@@ -12,10 +12,7 @@
 #include <string.h>
 #include <zmq.h>
 
-enum {
-    AHEAD = 4,      /* chunks that a worker has been sent and has not answered */
-    NAME_BYTES = 8, /* ZeroMQ makes names of 5 bytes up */
-};
+enum { NAME_BYTES = 8 /* ZeroMQ makes names of 5 bytes up */ };
 
 /* What both sides write and read messages with. */
 struct codec {
@@ -210,7 +207,7 @@ static int dispatch(struct dispatcher *d, struct muster_error *ret_error)
     unsigned worker;
     int code = 0;
 
-    for (unsigned i = 0; i < d->loop->workers * AHEAD && !code; i++)
+    for (unsigned i = 0; i < d->loop->workers * d->loop->ahead && !code; i++)
         code = send_chunk(d, i % d->loop->workers, ret_error);
     while (!code && d->done < d->jobs) {
         code = receive_result(d, &worker, ret_error);

@@ -17,6 +17,7 @@ enum {
     ROUNDS = 5,
     AHEAD = 10000, /* jobs under way at once, where they are given one by one */
     BARE_CHUNK = 1000,
+    BARE_AHEAD = 4, /* chunks of a bare loop's worker: with 16 or 64 it was as fast */
     TICK_MS = 100,
 };
 
@@ -204,7 +205,7 @@ static void close_pool(struct pool *pool)
 }
 
 enum { IPC, TCP, THREADS, POOLS };
-enum { BARE_IPC, BARE_IPC_SINGLE, BARE_TCP, BARE_POOL, BARE_POOL_SINGLE, BARES };
+enum { BARE_IPC, BARE_IPC_SINGLE, BARE_TCP, BARE_TCP_SINGLE, BARE_POOL, BARE_POOL_SINGLE, BARES };
 
 static const struct {
     const char *name;
@@ -218,16 +219,16 @@ static const struct {
     {"a list, threads", run_list, THREADS, BARE_POOL},
     {"one by one, futures, processes", run_futures, IPC, BARE_IPC_SINGLE},
     {"one by one, callbacks, processes", run_callbacks, IPC, BARE_IPC_SINGLE},
-    {"one by one, futures, processes, tcp", run_futures, TCP, BARE_IPC_SINGLE},
+    {"one by one, futures, processes, tcp", run_futures, TCP, BARE_TCP_SINGLE},
     {"one by one, futures, threads", run_futures, THREADS, BARE_POOL_SINGLE},
     {"one by one, callbacks, threads", run_callbacks, THREADS, BARE_POOL_SINGLE},
 };
 enum { FIGURES = sizeof figures / sizeof *figures, AS_RANGE = 0, AS_SINGLE = 5 };
 
 static const char *const bare_names[BARES] = {
-    [BARE_IPC] = "ZeroMQ loop, chunks of 1000",     [BARE_IPC_SINGLE] = "ZeroMQ loop, one by one",
-    [BARE_TCP] = "ZeroMQ loop, 1000, tcp",          [BARE_POOL] = "thread pool, runs of 1000",
-    [BARE_POOL_SINGLE] = "thread pool, one by one",
+    [BARE_IPC] = "ZeroMQ loop, chunks of 1000", [BARE_IPC_SINGLE] = "ZeroMQ loop, one by one",
+    [BARE_TCP] = "ZeroMQ loop, 1000, tcp",      [BARE_TCP_SINGLE] = "ZeroMQ loop, one by one, tcp",
+    [BARE_POOL] = "thread pool, runs of 1000",  [BARE_POOL_SINGLE] = "thread pool, one by one",
 };
 
 static void judge(struct bench_report *report)
@@ -255,10 +256,13 @@ int bench_throughput(const struct bench_spec *spec, struct bench_report *report,
                      struct muster_error *ret_error)
 {
     static const struct bench_scale jobs_a_second = {"jobs/s", true, 1};
+    /* One by one, as many are under way as of muster's. */
+    unsigned singles = AHEAD / spec->workers > 0 ? AHEAD / spec->workers : 1;
     struct bare_loop loops[] = {
-        {spec->crew, spec->workers, MUSTER_IPC, BARE_CHUNK},
-        {spec->crew, spec->workers, MUSTER_IPC, 1},
-        {spec->crew, spec->workers, MUSTER_TCP, BARE_CHUNK},
+        {spec->crew, spec->workers, MUSTER_IPC, BARE_CHUNK, BARE_AHEAD},
+        {spec->crew, spec->workers, MUSTER_IPC, 1, singles},
+        {spec->crew, spec->workers, MUSTER_TCP, BARE_CHUNK, BARE_AHEAD},
+        {spec->crew, spec->workers, MUSTER_TCP, 1, singles},
     };
     struct bare_pool bare_pools[] = {{spec->workers, BARE_CHUNK}, {spec->workers, 1}};
     struct bench_turn turns[FIGURES + BARES] = {{.block = NULL}};

@@ -122,6 +122,7 @@ class Throughput(Reports):
         for figure in self.report("throughput", "-j", "2").values():
             self.assertGreater(figure["value"] or 0, 0, figure["note"])
             self.assertGreater(figure["ratio"] or 0, 0, figure["note"])
+            self.assertEqual("tcp" in figure["figure"], "tcp" in figure["baseline"], figure)
 
     def test_one_worker_on_one_core_is_enough(self):
         self.on_one_core()

@@ -17,13 +17,14 @@ static struct muster_error error;
 static void loop_loses_jobs(void)
 {
     const struct {
-        unsigned workers, chunk;
+        unsigned workers, chunk, ahead;
         uint64_t jobs;
-    } loops[] = {{WORKERS, 1000, 100000}, {1, 1, 1000}, {WORKERS, 7, 100}, {2, 1000, 1}, {WORKERS, 10, 10}};
+    } loops[] = {{WORKERS, 1000, 4, 100000}, {1, 1, 1, 1000}, {WORKERS, 1, 2000, 10000},
+                 {WORKERS, 7, 4, 100},       {2, 1000, 4, 1}, {WORKERS, 10, 4, 10}};
 
     for (size_t i = 0; i < 2 * sizeof loops / sizeof *loops; i++) {
         struct bare_loop loop = {crew, loops[i / 2].workers, i % 2 ? MUSTER_TCP : MUSTER_IPC,
-                                 loops[i / 2].chunk};
+                                 loops[i / 2].chunk, loops[i / 2].ahead};
         uint64_t ns = 0;
 
         CHECK_SAYING(bare_loop_run(&loop, loops[i / 2].jobs, &ns, &error) == 0, error.text);
