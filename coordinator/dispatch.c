@@ -31,12 +31,15 @@ static uint64_t fill_places(const struct core *core, const struct batch *batch, 
 }
 
 /* Whether the worker would begin the next jobs of the batch now. It matters for those that were taken
- * back from another one, or from itself, because they had to wait there. */
-static bool takes_recalled(const struct batch *batch, const struct worker *worker)
+ * back from another one, or from itself, because they had to wait there. While any wait, workers are
+ * not supplied ahead with others: one is to have nothing soon. */
+static bool takes_recalled(const struct core *core, const struct batch *batch, const struct worker *worker)
 {
-    if (!batch_recalled(batch))
-        return true;
-    return worker->concurrency == 1 ? worker->holds == 0 : !worker->slow;
+    bool recalled = batch_recalled(batch);
+
+    if (worker->concurrency == 1)
+        return worker->holds == 0 || !(recalled || core->recalled_wait);
+    return !recalled || !worker->slow;
 }
 
 /* Jobs that the worker may be given in one chunk; 0: it has enough. */
@@ -44,7 +47,8 @@ static uint32_t room_at(const struct core *core, const struct batch *batch, cons
 {
     uint64_t jobs;
 
-    if (worker->state != WORKER_READY || worker->holds >= worker->credit || !takes_recalled(batch, worker))
+    if (worker->state != WORKER_READY || worker->holds >= worker->credit ||
+        !takes_recalled(core, batch, worker))
         return 0;
     if (worker->concurrency == 1) {
         uint32_t chunk = pacing_chunk(&batch->pacing, batch->queued, core->options.workers);
@@ -208,11 +212,25 @@ static void staff(struct core *core, uint64_t now_ns, struct outbox *outbox)
         }
 }
 
+/* Jobs that came back go first. */
+static void assign_recalled(struct core *core, uint64_t now_ns, struct outbox *outbox)
+{
+    struct batch *batch;
+
+    core->recalled_wait = false;
+    DL_FOREACH(core->batches, batch) {
+        while (batch_recalled(batch) && !outbox->failed && assign(core, now_ns, batch, outbox)) {
+        }
+        core->recalled_wait |= batch_recalled(batch);
+    }
+}
+
 void dispatch(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
     struct batch *batch;
     bool progress = true;
 
+    assign_recalled(core, now_ns, outbox);
     while (progress && !outbox->failed) {
         progress = false;
         DL_FOREACH(core->batches, batch)

@@ -74,6 +74,7 @@ struct core {
     struct batch *batches;  /* in order of submission; owned */
     uint64_t last_batch, last_chunk;
     uint64_t recall_ns; /* when it may be time to take jobs back; CLOCK_NEVER */
+    bool recalled_wait; /* jobs that came back wait for a worker that has nothing */
     uint64_t late;
     unsigned failed_starts; /* workers that died or could not be spawned since one was ready */
     char start_error[MUSTER_ERROR_TEXT_BYTES]; /* of the last of them */

@@ -300,6 +300,43 @@ Test(core_recall, job_does_not_travel_for_ever)
 
 /* --- what crosses it */
 
+/* Another batch keeps all workers supplied; none of them would ever have nothing. */
+Test(core_recall, jobs_that_come_back_do_not_wait_until_another_batch_is_over)
+{
+    struct proto_submit settings = range_of(1, 10, 10), other = range_of(1, 1000, 1);
+    struct proto_chunk chunk, first, second;
+
+    begin_ready(2, 2);
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 10);
+    measure();
+    step_tick();
+    step_deadline(11 * MS);
+    expect_recall(1, 2, 9);
+    other.ticket = 2;
+    submit(CLIENT, &other);
+    first = expect_chunk(2, 1, 1);
+    pacing_report(&core->batches->next->pacing, 100, 10 * MS);
+    step_tick();
+    expect_chunk(1, 2, 1);
+    second = expect_chunk(2, 3, 1);
+    worker_returns(1, &chunk, 2, 9);
+    expect_nothing();
+    worker_reports(2, &first, &(struct report){.first = 1, .count = 1, .final = true, .execute_ns = MS});
+    expect_sent(CLIENT, PROTO_RESULTS);
+    expect_nothing(); /* it is let run dry */
+    worker_reports(2, &second, &(struct report){.first = 3, .count = 1, .final = true, .execute_ns = MS});
+    expect_sent(CLIENT, PROTO_RESULTS);
+    cr_assert_eq(expect_chunk(2, 2, 9).batch, chunk.batch);
+    expect_chunk(2, 4, 1); /* and goes on */
+    stop_client(CLIENT);
+    expect_sent(worker_name(1), PROTO_CANCEL);
+    expect_sent(worker_name(2), PROTO_CANCEL);
+    expect_sent(worker_name(1), PROTO_CANCEL);
+    expect_sent(worker_name(2), PROTO_CANCEL);
+    end_core();
+}
+
 Test(core_recall, crash_of_a_worker_that_was_asked_is_blamed_on_the_job_that_ran)
 {
     struct proto_chunk chunk = ask_for_nine(0);
