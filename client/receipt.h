@@ -29,20 +29,20 @@ extern "C" {
 #endif
 
 /* X(name, word in JSON), in order of time. */
-#define MUSTER_PHASE_MAP(X)                                                                               \
-    X(ENCODE, "encode")               /* its argument, by the caller, and asking for it */                \
-    X(QUEUED, "queued")               /* for a worker to be assigned; a single job also for others to be  \
-                                         sent with it */                                                  \
-    X(SEND, "send")                   /* on its way to the coordinator, and from there to the worker */   \
-    X(WAIT, "wait")                   /* at the worker, behind other jobs */                              \
-    X(DECODE, "decode")               /* its argument, by the worker */                                   \
-    X(EXECUTE, "execute")             /* the function; of a job that ended its worker, until that was     \
-                                         known */                                                         \
-    X(ENCODE_RESULT, "encode_result") /* by the worker */                                                 \
-    X(RETURN, "return")               /* until the caller has it, with waiting for jobs that are reported \
-                                         together with it */                                              \
-    X(DECODE_RESULT, "decode_result") /* by the caller */                                                 \
-    X(COMMIT, "commit") /* waiting for results that come before it in order, and handing over */          \
+#define MUSTER_PHASE_MAP(X)                                                                                \
+    X(ENCODE, "encode")               /* its argument, by the caller, and asking for it */                 \
+    X(QUEUED, "queued")               /* for a worker to be assigned, attempts before the last included; a \
+                                         single job also for others to be sent with it */                  \
+    X(SEND, "send")                   /* on its way to the coordinator, and from there to the worker */    \
+    X(WAIT, "wait")                   /* at the worker, behind other jobs */                               \
+    X(DECODE, "decode")               /* its argument, by the worker */                                    \
+    X(EXECUTE, "execute")             /* the function; of a job that ended its worker, until that was      \
+                                         known */                                                          \
+    X(ENCODE_RESULT, "encode_result") /* by the worker */                                                  \
+    X(RETURN, "return")               /* until the caller has it, with waiting for jobs that are reported  \
+                                         together with it */                                               \
+    X(DECODE_RESULT, "decode_result") /* by the caller */                                                  \
+    X(COMMIT, "commit") /* waiting for results that come before it in order, and handing over */           \
     X(IDLE, "idle")     /* of a batch: there was no job */
 
 enum muster_phase {
