@@ -351,8 +351,9 @@ static const char help_worker[] =
     "      --flight-fd N       The shared page that tells which job is running.\n"
     "      --slots-fd N        Shared pages for messages beside ZeroMQ, and the\n"
     "      --bell-fd N         eventfd that tells the coordinator of them.\n"
+    "      --heap-fd N         The shared memory that large results are put into.\n"
     "      --plugin FILE       Load functions from a shared object; may be repeated.\n"
-    "      --memory BYTES      Data it may allocate, and shared memory of results.\n"
+    "      --memory BYTES      Data it may allocate.\n"
     "      --cpu N             The core to stay on.\n"
     "      --concurrency K     Jobs it runs at once, as coroutines. Default 1.\n"
     "      --check-plugin FILE Load the plug-in, and say whether that went well.\n";

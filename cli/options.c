@@ -31,6 +31,7 @@ enum option_id {
     OPTION_BELL_FD,
     OPTION_FLIGHT_FD,
     OPTION_SLOTS_FD,
+    OPTION_HEAP_FD,
     OPTION_HALT,
     OPTION_HEARTBEAT,
     OPTION_HTML,
@@ -102,6 +103,7 @@ static const struct {
     {"retries", OPTION_RETRIES, required_argument, MAP},
     {"rounds", OPTION_ROUNDS, required_argument, COMPARE | LAB | BENCH},
     {"run", OPTION_RUN, no_argument, ADVISE},
+    {"heap-fd", OPTION_HEAP_FD, required_argument, WORKER},
     {"slots-fd", OPTION_SLOTS_FD, required_argument, WORKER},
     {"stats", OPTION_STATS, required_argument, MAP},
     {"time", OPTION_TIME, required_argument, ADVISE},
@@ -247,6 +249,8 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return take_int(text, 0, INT_MAX, &o->worker.bell_fd, ret_error);
     case OPTION_SLOTS_FD:
         return take_int(text, 0, INT_MAX, &o->worker.slots_fd, ret_error);
+    case OPTION_HEAP_FD:
+        return take_int(text, 0, INT_MAX, &o->worker.heap_fd, ret_error);
     case OPTION_FLIGHT_FD:
         return take_int(text, 0, INT_MAX, &o->worker.flight_fd, ret_error);
     case OPTION_HALT:
@@ -482,9 +486,10 @@ static void set_defaults(struct options *options, enum verb verb)
 #undef X
     };
 
-    *options = (struct options){.open.model = MUSTER_PROCESSES,
-                                .rounds = verb == VERB_COMPARE ? ROUNDS_DEFAULT : 0,
-                                .worker = {.flight_fd = -1, .slots_fd = -1, .bell_fd = -1, .cpu = -1}};
+    *options = (struct options){
+        .open.model = MUSTER_PROCESSES,
+        .rounds = verb == VERB_COMPARE ? ROUNDS_DEFAULT : 0,
+        .worker = {.flight_fd = -1, .heap_fd = -1, .slots_fd = -1, .bell_fd = -1, .cpu = -1}};
     options->open.plugins = options->plugins;
     options->worker.plugins = options->plugins;
     options->model_count = sizeof models / sizeof *models;

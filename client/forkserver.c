@@ -47,13 +47,16 @@ enum {
 
 enum request_kind { SPAWN, COLLECT };
 
-/* Descriptors that come with a SPAWN; the last two both or neither. */
-enum passed { FLIGHT, SLOTS, BELL, PASSED_MAX };
+/* Descriptors that come with a SPAWN; all but the first may be missing. */
+enum passed { FLIGHT, HEAP, SLOTS, BELL, PASSED_MAX };
+
+static const int no_fds[PASSED_MAX] = {-1, -1, -1, -1};
 
 struct request {
     enum request_kind kind;
-    pid_t pid; /* COLLECT */
-    int cpu;   /* SPAWN, which brings the descriptors of enum passed */
+    pid_t pid;               /* COLLECT */
+    int cpu;                 /* SPAWN */
+    bool brings[PASSED_MAX]; /* SPAWN: these descriptors, in this order */
     char endpoint[ENDPOINT_BYTES_MAX];
     char name[PROTO_PEER_NAME_MAX + 1];
 };
@@ -165,6 +168,7 @@ static _Noreturn void be_worker(const struct server *server, const struct reques
         .name = request->name,
         .parent_pid = server->pid,
         .flight_fd = fds[FLIGHT],
+        .heap_fd = fds[HEAP],
         .slots_fd = fds[SLOTS],
         .bell_fd = fds[BELL],
         .registry = server->registry,
@@ -184,12 +188,17 @@ static _Noreturn void be_worker(const struct server *server, const struct reques
 }
 
 static void answer_spawn(const struct server *server, const struct request *request,
-                         const int fds[PASSED_MAX])
+                         const int came[PASSED_MAX])
 {
     struct answer answer = {.error = 0};
-    int passed[PASSED_MAX] = {-1, -1, -1};
-    pid_t pid = fork();
+    int passed[PASSED_MAX] = {-1, -1, -1, -1};
+    int fds[PASSED_MAX];
+    unsigned count = 0;
+    pid_t pid;
 
+    for (unsigned i = 0; i < PASSED_MAX; i++)
+        fds[i] = request->brings[i] ? came[count++] : -1;
+    pid = fork();
     if (pid == 0)
         be_worker(server, request, fds);
     answer.pid = pid;
@@ -211,12 +220,11 @@ static void answer_spawn(const struct server *server, const struct request *requ
 
 static void answer_collect(const struct server *server, pid_t pid)
 {
-    static const int none[PASSED_MAX] = {-1, -1, -1};
     struct answer answer = {.pid = pid};
 
     if (TEMP_FAILURE_RETRY(wait4(pid, &answer.status, 0, &answer.usage)) != pid)
         answer.error = errno;
-    send_packet(server->socket, &answer, sizeof answer, none);
+    send_packet(server->socket, &answer, sizeof answer, no_fds);
 }
 
 /* Until the caller closes its end or is dead, which its pidfd tells even where a process that
@@ -327,15 +335,23 @@ static int spawn(struct launcher *launcher, const struct launch *launch, pid_t *
                  struct muster_error *ret_error)
 {
     struct request request = {.kind = SPAWN, .cpu = launch->cpu};
-    const int passed[PASSED_MAX] = {
-        [FLIGHT] = launch->flight_fd, [SLOTS] = launch->slots_fd, [BELL] = launch->bell_fd};
-    int came[PASSED_MAX];
+    const int fds[PASSED_MAX] = {[FLIGHT] = launch->flight_fd,
+                                 [HEAP] = launch->heap_fd,
+                                 [SLOTS] = launch->slots_fd,
+                                 [BELL] = launch->bell_fd};
+    int passed[PASSED_MAX] = {-1, -1, -1, -1}, came[PASSED_MAX];
+    unsigned count = 0;
     struct answer answer;
 
     if (strlen(launch->endpoint) >= sizeof request.endpoint || strlen(launch->name) >= sizeof request.name)
         return muster_error_set(ret_error, MUSTER_ELIMIT, "cannot fork a worker: its endpoint is too long");
     strcpy(request.endpoint, launch->endpoint);
     strcpy(request.name, launch->name);
+    for (unsigned i = 0; i < PASSED_MAX; i++) {
+        request.brings[i] = fds[i] >= 0;
+        if (request.brings[i])
+            passed[count++] = fds[i];
+    }
     if (ask((struct forkserver *)launcher, &request, passed, &answer, came) != 0)
         return muster_error_set(
             ret_error, MUSTER_ELOST,
@@ -353,11 +369,10 @@ static int spawn(struct launcher *launcher, const struct launch *launch, pid_t *
 static int collect(struct launcher *launcher, pid_t pid, int *ret_status, struct rusage *ret_usage)
 {
     struct request request = {.kind = COLLECT, .pid = pid};
-    static const int none[PASSED_MAX] = {-1, -1, -1};
     int came[PASSED_MAX];
     struct answer answer;
 
-    if (ask((struct forkserver *)launcher, &request, none, &answer, came) != 0 || answer.error != 0)
+    if (ask((struct forkserver *)launcher, &request, no_fds, &answer, came) != 0 || answer.error != 0)
         return MUSTER_ELOST;
     *ret_status = answer.status;
     *ret_usage = answer.usage;

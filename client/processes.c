@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 enum {
-    /* Descriptors of one worker: pidfd, flight recorder, connection; one more while it is
+    /* Descriptors of one worker: pidfd, flight recorder, heap, connection; one more while it is
      * replaced. And of all else: sockets, wake-ups, the lock, epoll. */
-    WORKER_DESCRIPTORS = 4,
+    WORKER_DESCRIPTORS = 5,
     OTHER_DESCRIPTORS = 32,
 
     /* How long a coordinator of another process gets to hear that this client leaves. */

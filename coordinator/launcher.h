@@ -19,7 +19,8 @@ struct launcher {
 struct launch {
     const char *endpoint; /* to connect to */
     const char *name;
-    int flight_fd; /* its flight recorder; all three stay the caller's */
+    int flight_fd; /* its flight recorder; all four stay the caller's */
+    int heap_fd;   /* the file that it lends results from; -1: it lends none */
     int slots_fd;  /* its slots for messages, and */
     int bell_fd;   /* what it rings when it has put one there; -1: it has none */
     int cpu;       /* to run on; -1: any */

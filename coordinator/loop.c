@@ -246,6 +246,7 @@ static void *run(void *argument)
             drain_messages(c); /* first: what a dead worker still sent counts */
             drain_deaths(c);
         }
+        supervisor_settle(c->supervisor);
         tick(c);
     }
     if (c->outbox.failed)
@@ -302,6 +303,7 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
         .plugin_count = options->plugin_count,
         .memory_bytes = options->memory_bytes,
         .concurrency = options->concurrency,
+        .lends = core_options.host != 0,
         .pin = options->pin,
     };
     int result;

@@ -16,7 +16,8 @@
 
 /* The arguments of a worker's command line, whose texts live in `text`. */
 struct command_line {
-    char parent[16], flight_fd[16], slots_fd[16], bell_fd[16], memory[32], cpu[16], concurrency[16];
+    char parent[16], flight_fd[16], heap_fd[16], slots_fd[16], bell_fd[16], memory[32], cpu[16],
+        concurrency[16];
     char **words; /* owned; NULL-terminated */
 };
 
@@ -36,7 +37,7 @@ static int build_command_line(const struct spawner *spawner, const struct launch
 {
     size_t n = 0;
 
-    line->words = calloc(22 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
+    line->words = calloc(24 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
     if (!line->words)
         return MUSTER_ENOMEM;
     snprintf(line->parent, sizeof line->parent, "%d", (int)getpid());
@@ -51,6 +52,11 @@ static int build_command_line(const struct spawner *spawner, const struct launch
     line->words[n++] = line->parent;
     line->words[n++] = word("--flight-fd");
     line->words[n++] = line->flight_fd;
+    if (launch->heap_fd >= 0) {
+        snprintf(line->heap_fd, sizeof line->heap_fd, "%d", launch->heap_fd);
+        line->words[n++] = word("--heap-fd");
+        line->words[n++] = line->heap_fd;
+    }
     if (launch->slots_fd >= 0) {
         snprintf(line->slots_fd, sizeof line->slots_fd, "%d", launch->slots_fd);
         snprintf(line->bell_fd, sizeof line->bell_fd, "%d", launch->bell_fd);
@@ -87,6 +93,8 @@ static int inherit(posix_spawn_file_actions_t *actions, const struct launch *lau
 {
     int error = posix_spawn_file_actions_adddup2(actions, launch->flight_fd, launch->flight_fd);
 
+    if (error == 0 && launch->heap_fd >= 0)
+        error = posix_spawn_file_actions_adddup2(actions, launch->heap_fd, launch->heap_fd);
     if (error == 0 && launch->slots_fd >= 0)
         error = posix_spawn_file_actions_adddup2(actions, launch->slots_fd, launch->slots_fd);
     if (error == 0 && launch->slots_fd >= 0)
@@ -94,7 +102,7 @@ static int inherit(posix_spawn_file_actions_t *actions, const struct launch *lau
     return error;
 }
 
-/* Nothing of ours is inherited but the flight recorder and slots: standard input is empty, and what a
+/* Nothing of ours is inherited but the flight recorder, heap and slots: standard input is empty, and what a
  * job prints goes to standard error, so that it does not mix with results. */
 static int start(const char *program, char **words, const struct launch *launch, pid_t *ret_pid)
 {

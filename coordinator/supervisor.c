@@ -7,6 +7,7 @@
 #include "base/cores.h"
 #include "coordinator/spawner.h"
 #include "proto/flight.h"
+#include "proto/heapfile.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,19 +20,26 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Dead workers whose results are kept for somebody to take them, which takes a message's way; more,
+ * or more memory, is given up: a client that does not come back must not cost all memory. */
+enum { LEGACIES_MAX = 64, LEGACY_BYTES_MAX = 1 << 30 };
+
 struct child {
     pid_t pid; /* 0: none */
     int pidfd;
     int flight_fd;
     struct flight_page *flight; /* owned */
+    int heap_fd;                /* of its results; -1: none */
 };
 
 struct supervisor {
     struct supervisor_options options;
-    struct spawner spawner;    /* where the options bring no launcher */
-    struct launcher *launcher; /* borrowed */
-    struct child *children;    /* options.workers of them */
-    int epoll_fd;              /* over the pidfds */
+    struct spawner spawner;     /* where the options bring no launcher */
+    struct launcher *launcher;  /* borrowed */
+    struct child *children;     /* options.workers of them */
+    int epoll_fd;               /* over the pidfds */
+    int legacies[LEGACIES_MAX]; /* files of dead workers' results, oldest first */
+    unsigned legacy_count;
     unsigned alive;
 };
 
@@ -64,6 +72,45 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
     return muster_error_system(ret_error, error, "cannot watch worker processes");
 }
 
+/* --- what dead workers leave */
+
+static void give_up(struct supervisor *supervisor, unsigned i)
+{
+    heapfile_close(supervisor->legacies[i]);
+    supervisor->legacy_count--;
+    memmove(&supervisor->legacies[i], &supervisor->legacies[i + 1],
+            (supervisor->legacy_count - i) * sizeof *supervisor->legacies);
+}
+
+void supervisor_settle(struct supervisor *supervisor)
+{
+    unsigned i = 0;
+
+    while (i < supervisor->legacy_count)
+        if (heapfile_is_taken(supervisor->legacies[i]))
+            give_up(supervisor, i);
+        else
+            i++;
+}
+
+/* Keeps the file while there is something in it that was sent and not taken. */
+static void leave(struct supervisor *supervisor, int heap_fd)
+{
+    size_t bytes = 0;
+
+    if (supervisor->legacy_count == LEGACIES_MAX)
+        give_up(supervisor, 0);
+    supervisor->legacies[supervisor->legacy_count++] = heap_fd;
+    supervisor_settle(supervisor);
+    for (unsigned i = supervisor->legacy_count; i > 0; i--) {
+        bytes += heapfile_memory(supervisor->legacies[i - 1]);
+        if (bytes > LEGACY_BYTES_MAX && i < supervisor->legacy_count)
+            give_up(supervisor, i - 1);
+    }
+}
+
+/* --- workers */
+
 /* Closing a descriptor takes it out of the epoll set only when no copy of it is left, and a
  * worker that is being spawned has copies of all of them until its exec is over. */
 static void release(struct supervisor *supervisor, struct child *child)
@@ -74,6 +121,8 @@ static void release(struct supervisor *supervisor, struct child *child)
     }
     if (child->flight_fd >= 0)
         close(child->flight_fd);
+    if (child->heap_fd >= 0)
+        leave(supervisor, child->heap_fd);
     flight_unmap(child->flight);
     *child = (struct child){.pid = 0};
 }
@@ -99,15 +148,21 @@ int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *n
 {
     const struct supervisor_options *options = &supervisor->options;
     struct child *child = &supervisor->children[slot - 1];
-    struct launch launch = {
-        .endpoint = options->endpoint, .name = name, .slots_fd = slots_fd, .bell_fd = bell_fd, .cpu = -1};
+    struct launch launch = {.endpoint = options->endpoint,
+                            .name = name,
+                            .slots_fd = slots_fd,
+                            .bell_fd = bell_fd,
+                            .heap_fd = -1,
+                            .cpu = -1};
     int cpu, result = 0;
 
     assert(child->pid == 0);
-    *child = (struct child){.pidfd = -1, .flight_fd = -1};
+    *child = (struct child){.pidfd = -1, .flight_fd = -1, .heap_fd = -1};
     if (flight_create(&child->flight_fd, &child->flight) != 0)
         result = muster_error_system(ret_error, errno, "cannot start a worker: no flight recorder");
     launch.flight_fd = child->flight_fd;
+    if (options->lends && heapfile_create(heapfile_fit(options->memory_bytes), &child->heap_fd) == 0)
+        launch.heap_fd = child->heap_fd; /* where it cannot be had, results go in messages */
     if (options->pin && cores_nth(slot - 1, &cpu) == 0)
         launch.cpu = cpu;
     if (result == 0)
@@ -219,6 +274,8 @@ void supervisor_destroy(struct supervisor *supervisor)
         (void)supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage);
         release(supervisor, child);
     }
+    while (supervisor->legacy_count > 0)
+        give_up(supervisor, supervisor->legacy_count - 1);
     if (supervisor->epoll_fd >= 0)
         close(supervisor->epoll_fd);
     free(supervisor->children);

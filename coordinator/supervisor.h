@@ -3,7 +3,7 @@
  * Launches, watches and buries the worker processes of this host. Each is made by a launcher
  * in a process group of its own, watched through a pidfd, and its flight recorder is read when
  * it is dead. Whatever is left of its group is killed before it is
- * reaped. One thread uses a supervisor.
+ * reaped. The shared memory of its results is kept until they were taken. One thread uses a supervisor.
  */
 #ifndef MUSTER_COORDINATOR_SUPERVISOR_H
 #define MUSTER_COORDINATOR_SUPERVISOR_H
@@ -27,6 +27,7 @@ struct supervisor_options {
     unsigned plugin_count;
     uint64_t memory_bytes; /* 0: no limit */
     unsigned concurrency;  /* jobs that each worker runs at once; 0: 1 */
+    bool lends;            /* workers get shared memory for results */
     bool pin;              /* slot k on the k-th core of this process, round robin */
 };
 
@@ -49,6 +50,9 @@ int supervisor_fd(const struct supervisor *supervisor);
 
 /* Buries one dead worker and says how it died; MUSTER_EAGAIN when there is none. */
 int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit);
+
+/* Lets go of results of dead workers that their reader has taken meanwhile. */
+void supervisor_settle(struct supervisor *supervisor);
 
 unsigned supervisor_alive(const struct supervisor *supervisor);
 

@@ -6,30 +6,20 @@
  */
 #include "proto/heap.h"
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "proto/calibrate.h"
 #include "proto/extents.h"
+#include "proto/heapfile.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-/* A heap that is smaller holds next to nothing. */
-enum { BYTES_MIN = 1 << 20 };
-
-/* Where nobody says how large: an eighth of memory, for a client and some workers. */
-enum { MEMORY_SHARE = 8 };
 
 struct block {
     uint32_t number;     /* as it is known outside; 0: not in use */
@@ -49,13 +39,14 @@ struct heap {
     bool destroyed; /* it goes with the last user of a block */
     uint32_t users; /* of all blocks */
     int fd;
-    uint8_t *base; /* NULL: not made yet */
-    uint64_t id;
-    size_t threshold;     /* 0: not known yet */
-    struct block *blocks; /* HEAP_BLOCKS_MAX; owned */
-    uint16_t *holders;    /* of each unit: the place + 1 of its block; owned */
-    uint8_t *warm;        /* of each unit: it has pages; owned */
-    struct extents free;  /* units */
+    uint8_t *base;                  /* NULL: not made yet */
+    uint64_t id;                    /* of a shared one, as below */
+    uint32_t keeper_pid, keeper_fd; /* as the file's head has them */
+    size_t threshold;               /* 0: not known yet */
+    struct block *blocks;           /* HEAP_BLOCKS_MAX; owned */
+    uint16_t *holders;              /* of each unit: the place + 1 of its block; owned */
+    uint8_t *warm;                  /* of each unit: it has pages; owned */
+    struct extents free;            /* units */
     uint32_t units;
     uint32_t free_places; /* place + 1; 0: none */
     uint32_t first_sent;  /* place + 1 */
@@ -63,7 +54,7 @@ struct heap {
     uint32_t quiet; /* blocks that may be allocated until the table is looked at again */
     uint32_t used_count;
     size_t used_units, warm_units; /* of `warm`, in use or not */
-    uint32_t reader, attached;     /* who was sent something last; who is known to have mapped it */
+    uint64_t sent;                 /* references, ever */
 };
 
 static struct heap_table *table(const struct heap *heap)
@@ -78,15 +69,6 @@ static uint8_t *unit_bytes(const struct heap *heap, uint32_t unit)
 
 /* --- making it */
 
-static size_t fit_bytes(size_t wanted)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    size_t share = pages > 0 && page > 0 ? (size_t)pages / MEMORY_SHARE * (size_t)page : 0;
-    size_t bytes = wanted ? wanted : share;
-
-    return bytes < HEAP_BYTES_MAX ? bytes : HEAP_BYTES_MAX;
-}
-
 int heap_create(enum heap_kind kind, size_t bytes, struct heap **ret_heap)
 {
     struct heap *heap = calloc(1, sizeof *heap);
@@ -94,31 +76,34 @@ int heap_create(enum heap_kind kind, size_t bytes, struct heap **ret_heap)
     if (!heap)
         return MUSTER_ENOMEM;
     heap->kind = kind;
-    heap->bytes = fit_bytes(bytes);
+    heap->bytes = heapfile_fit(bytes);
     heap->fd = -1;
     *ret_heap = heap;
     return 0;
 }
 
-/* A file that grows past the limit of file sizes would be a signal. */
-static size_t file_bytes(size_t bytes)
+int heap_adopt(int fd, struct heap **ret_heap)
 {
-    struct rlimit limit;
+    int code = heap_create(HEAP_SHARED, 0, ret_heap);
 
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
-        bytes = (size_t)limit.rlim_cur;
-    return bytes / HEAP_UNIT_BYTES * HEAP_UNIT_BYTES;
+    if (code == 0)
+        (*ret_heap)->fd = fd;
+    return code;
 }
 
 static int open_file(struct heap *heap)
 {
-    heap->bytes = file_bytes(heap->bytes);
-    if (heap->bytes < BYTES_MIN)
-        return MUSTER_ELIMIT;
-    heap->fd = memfd_create(HEAP_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (heap->fd < 0 || ftruncate(heap->fd, (off_t)heap->bytes) != 0 ||
-        fcntl(heap->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-        return MUSTER_ESYSTEM;
+    struct heap_head head;
+    int code = heap->fd >= 0 ? 0 : heapfile_create(heap->bytes, &heap->fd);
+
+    if (code == 0)
+        code = heapfile_load(heap->fd, &head);
+    if (code != 0)
+        return code;
+    heap->bytes = head.bytes;
+    heap->id = head.heap;
+    heap->keeper_pid = head.keeper_pid;
+    heap->keeper_fd = head.keeper_fd;
     return 0;
 }
 
@@ -144,21 +129,10 @@ static bool populate(const struct heap *heap, size_t offset, size_t size)
            (heap->kind == HEAP_PRIVATE || fallocate(heap->fd, 0, (off_t)offset, (off_t)size) == 0);
 }
 
-static int write_head(struct heap *heap)
-{
-    struct heap_head *head = (struct heap_head *)heap->base;
-
-    while (heap->id == 0)
-        if (getrandom(&heap->id, sizeof heap->id, 0) != sizeof heap->id)
-            return MUSTER_ESYSTEM;
-    if (!populate(heap, 0, HEAP_DATA_OFFSET))
-        return MUSTER_ENOMEM;
-    *head = (struct heap_head){.magic = HEAP_MAGIC, .heap = heap->id, .bytes = heap->bytes};
-    return 0;
-}
-
 static int make_places(struct heap *heap)
 {
+    if (!populate(heap, 0, HEAP_DATA_OFFSET))
+        return MUSTER_ENOMEM;
     heap->units = (uint32_t)((heap->bytes - HEAP_DATA_OFFSET) / HEAP_UNIT_BYTES);
     heap->blocks = calloc(HEAP_BLOCKS_MAX, sizeof *heap->blocks);
     heap->holders = calloc(heap->units, sizeof *heap->holders);
@@ -198,8 +172,6 @@ static bool ready(struct heap *heap)
         code = open_file(heap);
     if (code == 0)
         code = map_memory(heap);
-    if (code == 0)
-        code = write_head(heap);
     if (code == 0)
         code = make_places(heap);
     heap->failed = code != 0;
@@ -453,8 +425,8 @@ struct reference heap_refer(const struct heap *heap, uint32_t block, uint8_t kin
                             size_t size)
 {
     return (struct reference){.kind = kind,
-                              .pid = (uint32_t)getpid(),
-                              .fd = (uint32_t)heap->fd,
+                              .pid = heap->keeper_pid,
+                              .fd = heap->keeper_fd,
                               .heap = heap->id,
                               .block = block,
                               .offset = (uint64_t)((const uint8_t *)bytes - heap->base),
@@ -474,7 +446,7 @@ void heap_send(struct heap *heap, uint32_t number, uint32_t reader)
     uint32_t place = reference_place(number) + 1;
 
     assert(heap_may_send(heap, number, reader));
-    heap->reader = reader;
+    heap->sent++;
     if (block->sent++ > 0)
         return;
     atomic_store_explicit(&table(heap)->released[place - 1], (uint64_t)number << 32, memory_order_release);
@@ -487,41 +459,10 @@ void heap_send(struct heap *heap, uint32_t number, uint32_t reader)
     heap->sent_count++;
 }
 
-/* Whether it is entered; where there is no room to, nobody waits for it. */
-static bool has_attached(const struct heap *heap, uint32_t reader)
+void heap_publish(struct heap *heap)
 {
-    const struct heap_table *entries = table(heap);
-    bool full = true;
-
-    for (unsigned i = 0; i < HEAP_READERS_MAX; i++) {
-        uint32_t entry = atomic_load(&entries->readers[i]);
-
-        if (entry == reader)
-            return true;
-        full &= entry != 0;
-    }
-    return full;
-}
-
-void heap_wait_attached(struct heap *heap, uint64_t timeout_ns)
-{
-    uint64_t deadline_ns;
-
-    if (heap->reader == heap->attached)
-        return;
-    deadline_ns = clock_after(clock_now_ns(), timeout_ns);
-    for (;;) {
-        uint32_t seen = atomic_load(&table(heap)->attached);
-        uint64_t now_ns = clock_now_ns();
-        struct timespec left;
-
-        if (has_attached(heap, heap->reader) || is_gone(heap->reader) || now_ns >= deadline_ns)
-            break;
-        left = (struct timespec){.tv_sec = (time_t)((deadline_ns - now_ns) / CLOCK_NS_PER_S),
-                                 .tv_nsec = (long)((deadline_ns - now_ns) % CLOCK_NS_PER_S)};
-        syscall(SYS_futex, &table(heap)->attached, FUTEX_WAIT, seen, &left, NULL, 0);
-    }
-    heap->attached = heap->reader; /* who did not come in time is not waited for again */
+    if (heap->sent > 0)
+        atomic_store_explicit(&table(heap)->sent, heap->sent, memory_order_relaxed);
 }
 
 struct heap_stats heap_stats(struct heap *heap)

@@ -36,6 +36,10 @@ enum heap_kind {
  * memory. 0 or MUSTER_ENOMEM. */
 int heap_create(enum heap_kind kind, size_t bytes, struct heap **ret_heap);
 
+/* A shared one in a file that its keeper made (heapfile.h) and handed over; `fd` is the heap's from
+ * then on. */
+int heap_adopt(int fd, struct heap **ret_heap);
+
 /* Nothing is allocated or sent any more. Blocks stay as long as they have users, and others' mappings
  * of them. Takes NULL. */
 void heap_destroy(struct heap *heap);
@@ -65,9 +69,9 @@ void heap_send(struct heap *heap, uint32_t block, uint32_t reader);
 /* Whether the block may be sent to this reader. */
 bool heap_may_send(const struct heap *heap, uint32_t block, uint32_t reader);
 
-/* Waits until the reader that got a block last has mapped the heap, or is gone: from then on what it
- * was sent can be read whatever becomes of this process. For timeout_ns at most. */
-void heap_wait_attached(struct heap *heap, uint64_t timeout_ns);
+/* Counts what was sent since the last time, for the keeper of the file: to be called before the
+ * messages leave. On any thread, while the owner's does not call heap_send. */
+void heap_publish(struct heap *heap);
 
 /* What it holds now, once what readers released is free. */
 struct heap_stats {

@@ -9,15 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -82,12 +79,21 @@ void mappings_destroy(struct mappings *mappings)
     free(mappings);
 }
 
+/* Whether nothing comes from it any more. */
+static bool is_over(const struct mapping *mapping)
+{
+    const struct heap_table *table = (const struct heap_table *)(mapping->base + HEAP_TABLE_OFFSET);
+
+    return atomic_load_explicit(&table->closed, memory_order_acquire) ||
+           (kill((pid_t)mapping->pid, 0) != 0 && errno == ESRCH);
+}
+
 void mappings_trim(struct mappings *mappings)
 {
     struct mapping *mapping, *next;
 
     DL_FOREACH_SAFE(mappings->list, mapping, next)
-        if (mapping->users == 1 && kill((pid_t)mapping->pid, 0) != 0 && errno == ESRCH)
+        if (mapping->users == 1 && is_over(mapping))
             forget(mappings, mapping);
 }
 
@@ -160,21 +166,6 @@ static bool is_heap(const struct mapping *mapping)
     return head->magic == HEAP_MAGIC && head->heap == mapping->heap && head->bytes == mapping->bytes;
 }
 
-/* Tells the owner, who may wait for it, that what it sends will be seen. */
-static void attach(struct heap_table *table)
-{
-    uint32_t self = (uint32_t)getpid();
-
-    for (unsigned i = 0; i < HEAP_READERS_MAX; i++) {
-        uint32_t entry = 0;
-
-        if (atomic_compare_exchange_strong(&table->readers[i], &entry, self) || entry == self)
-            break;
-    }
-    atomic_fetch_add(&table->attached, 1);
-    syscall(SYS_futex, &table->attached, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
-
 static int map(struct mappings *mappings, const struct reference *reference, struct mapping *mapping)
 {
     int fd, code = open_heap(reference, mappings->releases, &fd);
@@ -195,8 +186,6 @@ static int map(struct mappings *mappings, const struct reference *reference, str
             munmap(mapping->table, sizeof *mapping->table);
         return MUSTER_EPROTOCOL;
     }
-    if (mapping->table)
-        attach(mapping->table);
     return 0;
 }
 
@@ -264,9 +253,12 @@ int mappings_take(struct mappings *mappings, const struct reference *reference)
     if (find_own(mappings, reference))
         return 0;
     code = find(mappings, reference, &mapping);
-    if (code == 0)
-        mapping->users++;
-    return code;
+    if (code != 0)
+        return code;
+    mapping->users++;
+    if (mapping->table)
+        atomic_fetch_add_explicit(&mapping->table->taken, 1, memory_order_relaxed);
+    return 0;
 }
 
 static void release(struct mapping *mapping, const struct reference *reference)

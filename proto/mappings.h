@@ -2,8 +2,8 @@
  *
  * Other processes' heaps (heap.h), mapped to read what references name in place. A heap is opened
  * and mapped once, read-only but for its table, when the first reference to it comes; what is wrong
- * with a reference or a heap is an error, never a fault. A heap stays readable when its owner dies;
- * those of dead owners are unmapped when nothing of them is held any more.
+ * with a reference or a heap is an error, never a fault. A heap stays readable when its owner
+ * dies; it is unmapped when nothing of it is held, and nothing comes from it, any more.
  *
  * One thread.
  */
@@ -40,7 +40,8 @@ int mappings_find(struct mappings *mappings, const struct reference *reference, 
 int mappings_hold(struct mappings *mappings, const struct reference *reference, msgpack_zone *zone,
                   const void **ret_bytes);
 
-/* Unmaps heaps whose owner is dead and of which nothing is taken. */
+/* Unmaps heaps of which nothing is taken, and nothing comes any more: they are closed (heapfile.h),
+ * or their keeper is dead. */
 void mappings_trim(struct mappings *mappings);
 
 /* How many heaps are mapped. */

@@ -4,7 +4,7 @@
  * reference that stands in a message in place of bytes, and the first pages of the heap.
  *
  * A heap is a memfd, sealed against any change of its size, so that a reader cannot be made to
- * fault. It begins with struct heap_head, which its owner writes once; then comes struct
+ * fault. It begins with struct heap_head, which its keeper writes once; then comes struct
  * heap_table, all that a reader ever writes; then blocks. Only bytes of strings and binaries are in
  * blocks, never anything that is parsed: whoever changes them changes a result, and no length.
  */
@@ -45,18 +45,20 @@ struct heap_head {
     uint64_t magic; /* HEAP_MAGIC */
     uint64_t heap;  /* the random number */
     uint64_t bytes; /* of the memfd */
+    /* Who made it, and keeps it open: what references name. */
+    uint32_t keeper_pid, keeper_fd;
 };
 
 #define HEAP_MAGIC UINT64_C(0x7061656872747375) /* "ustrheap" as it stands in memory */
 
-enum { HEAP_READERS_MAX = 62 };
-
 /* The second page and those behind it. */
 struct heap_table {
-    /* Processes that have mapped the heap; each puts its id where there is 0, and then adds 1 to
-     * `attached`, a futex: a heap that somebody has mapped outlives its owner. */
-    _Atomic uint32_t attached, spare;
-    _Atomic uint32_t readers[HEAP_READERS_MAX];
+    /* References that were sent, counted by the owner ahead of the message; and those of them that
+     * readers took, who have the heap mapped from then on. When the owner is dead the keeper closes
+     * the file once they are equal, and says so: until then no reader forgets it. */
+    _Atomic uint64_t sent, spare[7];
+    _Atomic uint64_t taken, more[7];
+    _Atomic uint32_t closed, rest[31];
     /* For each place: the block's number in the high half, and in the low half how many references
      * to it were released. A reader adds 1 if the high half is the number that it has. */
     _Atomic uint64_t released[HEAP_BLOCKS_MAX];

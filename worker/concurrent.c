@@ -534,7 +534,6 @@ static void serve(struct concurrent *x)
         take_chunks(x);
         take_cancels(x);
         end_late(x);
-        lent_settle(&x->lent);
         start_runners(x);
         ready = loop_ready(x->loop);
         if (x->over || (ready == 0 && loop_fibers(x->loop) == 0 && x->ended.count > 0) ||
@@ -597,11 +596,11 @@ static void destroy(struct concurrent *x)
     timers_fini(&x->timers);
 }
 
-static int prepare(struct concurrent *x, size_t lent_bytes)
+static int prepare(struct concurrent *x, int heap_fd)
 {
     static const struct loop_watcher watcher = {.resumed = resumed, .suspended = suspended};
     struct muster_error error;
-    int result = lent_init(&x->lent, lent_bytes);
+    int result = lent_init(&x->lent, heap_fd);
 
     if (result == 0 && (result = loop_create(&watcher, &x->loop, &error)) != 0)
         lent_fini(&x->lent);
@@ -617,13 +616,13 @@ static int prepare(struct concurrent *x, size_t lent_bytes)
 }
 
 int concurrent_serve(struct link *link, const struct registry *registry, struct flight_page *flight,
-                     unsigned concurrency, size_t lent_bytes)
+                     unsigned concurrency, int heap_fd)
 {
     static const struct link_watcher watcher = {
         .slow = report_held_back, .cancelled = jobs_cancelled, .arrived = chunk_arrived};
     struct concurrent x = {
         .link = link, .registry = registry, .flight = flight, .concurrency = concurrency, .arrived = true};
-    int result = prepare(&x, lent_bytes);
+    int result = prepare(&x, heap_fd);
 
     if (result != 0) {
         link_stop(link);

@@ -10,9 +10,9 @@
 #include "jobs/registry.h"
 #include "worker/link.h"
 
-/* Runs what the link brings until that ends, and stops the link. At most `lent_bytes` of results are
- * in shared memory; 0: what fits this machine. 0, or why the worker must end. */
+/* Runs what the link brings until that ends, and stops the link. `heap_fd`: for results, as in
+ * lent_init. 0, or why the worker must end. */
 int concurrent_serve(struct link *link, const struct registry *registry, struct flight_page *flight,
-                     unsigned concurrency, size_t lent_bytes);
+                     unsigned concurrency, int heap_fd);
 
 #endif

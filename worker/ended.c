@@ -194,6 +194,7 @@ int ended_report(struct ended *ended, struct link *link)
     double share = take_share(ended);
     int result = 0;
 
+    lent_publish(ended->lent);
     sort(ended);
     while (run < end && result == 0) {
         struct lot *lot = run->lot;

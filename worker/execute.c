@@ -66,7 +66,7 @@ bool executor_prepare(void)
 }
 
 struct executor *executor_create(const struct registry *registry, struct link *link,
-                                 struct flight_page *flight, size_t lent_bytes)
+                                 struct flight_page *flight, int heap_fd)
 {
     struct executor *x = calloc(1, sizeof *x);
 
@@ -82,7 +82,7 @@ struct executor *executor_create(const struct registry *registry, struct link *l
         free(x);
         return NULL;
     }
-    if (lent_init(&x->lent, lent_bytes) != 0) {
+    if (lent_init(&x->lent, heap_fd) != 0) {
         msgpack_zone_destroy(&x->zone);
         free(x);
         return NULL;
@@ -130,6 +130,7 @@ static void note_executed(struct executor *x, uint64_t until_ns)
 static int send_report(struct executor *x, const struct proto_chunk *chunk, bool final, uint64_t now_ns)
 {
     note_executed(x, now_ns);
+    lent_publish(&x->lent);
     x->report.outcome.cpu_ns = clock_thread_cpu_ns() - x->began_cpu_ns;
     return report_post(&x->report, chunk, final, x->link);
 }
@@ -152,6 +153,7 @@ void executor_flush(struct executor *executor, uint64_t began_ns)
         began_ns = began_ns > executor->began_ns ? began_ns : executor->began_ns;
         note_executed(executor, began_ns);
         outcome->cpu_ns = 0; /* told with the next report */
+        lent_publish(&executor->lent);
         executor->lost = report_post(report, executor->assignment->chunk, false, executor->link) != 0;
         report_go_on(report, began_ns);
         executor->began_ns = began_ns;
@@ -387,7 +389,6 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
     call_init(&call, &x->zone, &assignment->cancel, &x->flight->progress);
     call.memory = &x->lent.memory;
     lent_begin(&x->lent, chunk);
-    lent_settle(&x->lent);
     result = begin_report(x, assignment, chunk->first, now_ns);
     for (place = 0; place < chunk->count && result == 0; place++) {
         unsigned asked = atomic_load_explicit(&assignment->asked, memory_order_relaxed);
@@ -406,7 +407,6 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
         result = send_report(x, chunk, false, now_ns);
         if (result == 0)
             result = begin_report(x, assignment, chunk->first + place + 1, now_ns);
-        lent_settle(&x->lent);
     }
     now_ns = clock_now_ns();
     x->job_ns = place ? (now_ns - began_ns) / place : x->job_ns;

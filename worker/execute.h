@@ -15,10 +15,9 @@ struct executor;
  * executor_flush can work at all (membarrier(2)). */
 bool executor_prepare(void);
 
-/* All borrowed. At most `lent_bytes` of results are in shared memory; 0: what fits this machine. NULL
- * when out of memory. */
+/* All borrowed. `heap_fd`: for results, as in lent_init. NULL when out of memory. */
 struct executor *executor_create(const struct registry *registry, struct link *link,
-                                 struct flight_page *flight, size_t lent_bytes);
+                                 struct flight_page *flight, int heap_fd);
 void executor_destroy(struct executor *executor);
 
 /* Reports the jobs that ended, when the one behind them runs and has for long: `began_ns` is

@@ -4,12 +4,7 @@
  */
 #include "worker/lent.h"
 
-#include "base/clock.h"
 #include "proto/value.h"
-
-/* A client maps a worker's heap when the first result comes from it, within some 100 us. One that
- * is busy, in a callback for example, is not waited for longer. */
-static const uint64_t SETTLE_NS = 250 * CLOCK_NS_PER_MS;
 
 /* A block that a function writes its result into. */
 struct written {
@@ -31,7 +26,7 @@ static void *alloc(struct call_memory *memory, msgpack_zone *zone, size_t bytes)
     void *block_bytes;
     uint32_t block;
 
-    if (!lent->reader || bytes < heap_threshold(lent->heap))
+    if (!lent->reader || !lent->heap || bytes < heap_threshold(lent->heap))
         return NULL;
     block = heap_alloc(lent->heap, bytes, &block_bytes);
     if (!block)
@@ -45,10 +40,10 @@ static void *alloc(struct call_memory *memory, msgpack_zone *zone, size_t bytes)
     return NULL;
 }
 
-int lent_init(struct lent *lent, size_t bytes)
+int lent_init(struct lent *lent, int heap_fd)
 {
     *lent = (struct lent){.memory.alloc = alloc};
-    if (heap_create(HEAP_SHARED, bytes, &lent->heap) != 0)
+    if (heap_fd >= 0 && heap_adopt(heap_fd, &lent->heap) != 0)
         return MUSTER_ENOMEM;
     if (mappings_create(NULL, false, &lent->mappings) != 0) {
         heap_destroy(lent->heap);
@@ -75,7 +70,7 @@ int lent_pack(struct lent *lent, const struct proto_chunk *chunk, const msgpack_
 {
     struct shared_packing packing = {
         .heap = lent->heap, .copies = true, .reader = (uint32_t)chunk->reader, .uses = &lent->uses};
-    int code = value_pack_shared(value, chunk->reader ? &packing : NULL, buffer, ret_error);
+    int code = value_pack_shared(value, lent->heap && chunk->reader ? &packing : NULL, buffer, ret_error);
 
     if (code != 0 || lent->uses.count == 0)
         return code;
@@ -83,9 +78,4 @@ int lent_pack(struct lent *lent, const struct proto_chunk *chunk, const msgpack_
     shared_send(lent->heap, &lent->uses, packing.reader);
     lent->uses.bytes = lent->uses.copied = 0;
     return 0;
-}
-
-void lent_settle(struct lent *lent)
-{
-    heap_wait_attached(lent->heap, SETTLE_NS);
 }

@@ -13,14 +13,15 @@
 
 struct lent {
     struct call_memory memory; /* first; of the calls whose chunk `reader` was set for */
-    struct heap *heap;         /* owned */
+    struct heap *heap;         /* owned; NULL: nothing is lent */
     struct mappings *mappings; /* owned */
     struct shared_uses uses;   /* of the result that is being packed */
     uint32_t reader;           /* of the results of calls from now on; 0: they are not shared */
 };
 
-/* `bytes` at most are lent; 0: as many as fit this machine. 0 or MUSTER_ENOMEM. */
-int lent_init(struct lent *lent, size_t bytes);
+/* Lends from the heap's file that the coordinator keeps (proto/heapfile.h), which is the lent's from
+ * then on; -1: lends nothing. 0 or MUSTER_ENOMEM. */
+int lent_init(struct lent *lent, int heap_fd);
 void lent_fini(struct lent *lent);
 
 /* The chunk's jobs are called from now on. */
@@ -38,8 +39,12 @@ int lent_argument(struct lent *lent, const struct proto_chunk *chunk, msgpack_zo
 int lent_pack(struct lent *lent, const struct proto_chunk *chunk, const msgpack_object *value,
               msgpack_sbuffer *buffer, uint64_t *shared_bytes, struct muster_error *ret_error);
 
-/* Before a job runs that may end this process: makes sure that the results of jobs before it can be
- * read without it. Waits only where the reader has not mapped the heap yet. */
-void lent_settle(struct lent *lent);
+/* Before a report leaves that has lent results: tells the coordinator of them, who keeps them when this
+ * process dies. On any thread, while nothing is packed. */
+static inline void lent_publish(struct lent *lent)
+{
+    if (lent->heap)
+        heap_publish(lent->heap);
+}
 
 #endif

@@ -123,10 +123,10 @@ static void end_cancelled(void *executor)
 
 /* One job at a time. */
 static int serve_one(struct link *link, const struct registry *registry, struct flight_page *flight,
-                     size_t lent_bytes)
+                     int heap_fd)
 {
     static const struct link_watcher watcher = {.slow = flush, .cancelled = end_cancelled};
-    struct executor *executor = executor_create(registry, link, flight, lent_bytes);
+    struct executor *executor = executor_create(registry, link, flight, heap_fd);
     struct assignment *assignment;
     int result = executor ? 0 : MUSTER_ENOMEM;
 
@@ -166,8 +166,8 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
         slots_unmap(slots);
         return result;
     }
-    result = concurrency > 1 ? concurrent_serve(link, registry, flight, concurrency, options->memory_bytes)
-                             : serve_one(link, registry, flight, options->memory_bytes);
+    result = concurrency > 1 ? concurrent_serve(link, registry, flight, concurrency, options->heap_fd)
+                             : serve_one(link, registry, flight, options->heap_fd);
     if (result != 0)
         muster_error_set(ret_error, result, "worker: %s", muster_error_name(result));
     slots_unmap(slots);

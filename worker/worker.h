@@ -17,6 +17,7 @@ struct worker_options {
     int flight_fd;        /* flight recorder handed over by the supervisor; -1: none */
     int slots_fd;         /* slots for messages, likewise, and */
     int bell_fd;          /* what to ring when there is one for the coordinator; -1: none */
+    int heap_fd;          /* file of the heap that results are lent from, likewise; -1: none */
     /* Functions; borrowed. NULL: those that ship, and those of the plug-ins. */
     const struct registry *registry;
     const char *const *plugins;

@@ -230,18 +230,20 @@ Test(options, worker_options_arrive_and_default_to_none)
     cr_assert_str_eq(options.worker.name, "w1");
     cr_assert_eq(options.worker.parent_pid, 0);
     cr_assert_eq(options.worker.flight_fd, -1);
+    cr_assert_eq(options.worker.heap_fd, -1);
     cr_assert_eq(options.worker.slots_fd, -1);
     cr_assert_eq(options.worker.bell_fd, -1);
     cr_assert_eq(options.worker.cpu, -1);
     cr_assert_eq(options.worker.memory_bytes, 0);
     cr_assert_eq(options.worker.plugin_count, 0);
     expect_ok(VERB_WORKER, "worker --connect e --name n --parent 12 --flight-fd 5 --slots-fd 6 --bell-fd 7 "
-                           "--plugin p.so --memory 4096 --cpu 0 "
+                           "--heap-fd 8 --plugin p.so --memory 4096 --cpu 0 "
                            "--concurrency 20000");
     cr_assert_eq(options.worker.parent_pid, 12);
     cr_assert_eq(options.worker.flight_fd, 5);
     cr_assert_eq(options.worker.slots_fd, 6);
     cr_assert_eq(options.worker.bell_fd, 7);
+    cr_assert_eq(options.worker.heap_fd, 8);
     cr_assert_eq(options.worker.cpu, 0);
     cr_assert_eq(options.worker.memory_bytes, 4096);
     cr_assert_eq(options.worker.concurrency, 20000);

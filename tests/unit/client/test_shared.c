@@ -4,33 +4,43 @@
  * where there is none; workers that die; values that many jobs use.
  */
 #include "client/handle.h"
+#include "proto/heapfile.h"
 #include "tests/support/check.h"
 #include "tests/support/self.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { KIB = 1 << 10, MIB = 1 << 20, BYTES_MAX = 24 * MIB };
+
+/* Of a millisecond at least. */
+enum { LOOKS_MAX = 20000 };
 
 static struct muster *m;
 static struct muster_error error;
 static struct muster_summary summary;
 static char *bytes; /* BYTES_MAX of no particular pattern */
 
-static void open_model(enum muster_model model)
+static void open_workers(enum muster_model model, unsigned workers)
 {
     static const char *const plugins[] = {MUSTER_TEST_PLUGINS "/faulty.so"};
     struct muster_options options = {
         .model = model,
-        .workers = model == MUSTER_INLINE || model == MUSTER_LOOP ? 0 : 2,
+        .workers = workers,
         .plugins = plugins,
         .plugin_count = 1,
         .worker_program = getenv("MUSTER"),
     };
 
     CHECK_SAYING(muster_open(&options, &m, &error) == 0, error.text);
+}
+
+static void open_model(enum muster_model model)
+{
+    open_workers(model, model == MUSTER_INLINE || model == MUSTER_LOOP ? 0 : 2);
 }
 
 static void open_processes(void)
@@ -63,11 +73,12 @@ static unsigned mapped_heaps(void)
     return count;
 }
 
-/* Kills the children of all threads: workers are the coordinator's. */
-static void kill_workers(void)
+/* Sends it to the children of all threads: workers are the coordinator's. Returns the last one. */
+static pid_t signal_workers(int signal_number)
 {
+    pid_t last = 0;
     DIR *tasks = opendir("/proc/self/task");
-    unsigned killed = 0;
+    unsigned told = 0;
     struct dirent *task;
 
     CHECK(tasks);
@@ -81,11 +92,12 @@ static void kill_workers(void)
         if (!children)
             continue; /* "." and ".." */
         while (fscanf(children, "%ld", &pid) == 1)
-            killed += kill((pid_t)pid, SIGKILL) == 0;
+            told += kill(last = (pid_t)pid, signal_number) == 0;
         fclose(children);
     }
     closedir(tasks);
-    CHECK(killed > 0);
+    CHECK(told > 0);
+    return last;
 }
 
 /* --- batches */
@@ -119,7 +131,7 @@ static int take_echo(void *context, const struct muster_result *result)
 
     CHECK_SAYING(result->code == 0, result->text);
     if (echoes->kills && mapped_heaps() == 5) { /* this process's, and of both workers theirs and a table */
-        kill_workers();
+        signal_workers(SIGKILL);
         echoes->kills = false;
     }
     CHECK(is(result->value, bytes, size));
@@ -298,6 +310,64 @@ static void results_of_futures_outlive_their_workers_and_their_muster(void)
     CHECK(mapped_heaps() == 0);
 }
 
+/* Files of heaps that this process keeps open; and whether one has what was sent and not taken. */
+static unsigned kept_heaps(bool *ret_waiting)
+{
+    DIR *fds = opendir("/proc/self/fd");
+    struct dirent *entry;
+    unsigned count = 0;
+
+    CHECK(fds);
+    *ret_waiting = false;
+    while ((entry = readdir(fds)) != NULL) {
+        char target[64] = "";
+
+        if (readlinkat(dirfd(fds), entry->d_name, target, sizeof target - 1) < 0 ||
+            !strstr(target, "memfd:" HEAP_NAME))
+            continue;
+        *ret_waiting |= !heapfile_is_taken(atoi(entry->d_name));
+        count++;
+    }
+    closedir(fds);
+    return count;
+}
+
+static void result_that_was_not_received_outlives_its_worker(void)
+{
+    static const struct timespec moment = {.tv_nsec = 1000000};
+    msgpack_object argument = bin_of(bytes, MIB);
+    struct muster_future *future;
+    bool waiting = false;
+    pid_t worker;
+
+    open_workers(MUSTER_PROCESSES, 1);
+    CHECK(is(await(future = submit("echo", &argument)), bytes, MIB));
+    muster_future_drop(future);
+    worker = signal_workers(SIGSTOP);
+    future = submit("echo", &argument);
+    for (int i = 0; i < LOOKS_MAX && heap_stats(m->model->heap).blocks == 0; i++) {
+        CHECK_SAYING(muster_dispatch(m, &error) == 0, error.text);
+        nanosleep(&moment, NULL);
+    }
+    kill(worker, SIGCONT);
+    for (int i = 0; i < LOOKS_MAX && !waiting; i++) {
+        nanosleep(&moment, NULL);
+        kept_heaps(&waiting);
+    }
+    CHECK(waiting);
+    kill(worker, SIGKILL);
+    for (int i = 0; i < LOOKS_MAX && kill(worker, 0) == 0; i++)
+        nanosleep(&moment, NULL);
+    CHECK(kill(worker, 0) != 0);
+    CHECK(is(await(future), bytes, MIB));
+    muster_future_drop(future);
+    CHECK(is(await(future = submit("echo", &argument)), bytes, MIB));
+    muster_future_drop(future);
+    CHECK(kept_heaps(&waiting) == 2 && !waiting); /* this process's, and the worker's that lives */
+    muster_close(m);
+    CHECK(kept_heaps(&waiting) == 0 && mapped_heaps() == 0);
+}
+
 /* Here and in workers no heap is larger than 64 MiB. */
 static void hold_more_than_heaps_have(void)
 {
@@ -444,6 +514,8 @@ int main(void)
          results_outlive_a_worker_that_dies_of_the_next_job},
         {"results_of_futures_outlive_their_workers_and_their_muster",
          results_of_futures_outlive_their_workers_and_their_muster},
+        {"result_that_was_not_received_outlives_its_worker",
+         result_that_was_not_received_outlives_its_worker},
         {"jobs_that_are_cancelled_leave_no_block", jobs_that_are_cancelled_leave_no_block},
         {"shared_argument_is_stored_once_however_many_jobs_use_it",
          shared_argument_is_stored_once_however_many_jobs_use_it},

@@ -37,6 +37,7 @@ static void create(const char *program)
                                          .plugins = plugins,
                                          .plugin_count = 2,
                                          .memory_bytes = 12345678,
+                                         .lends = true,
                                          .pin = true};
     struct muster_error error;
 
@@ -270,8 +271,9 @@ static void worker_gets_its_command_line_and_the_flight_recorder_alone(void)
     CHECK(strstr(text, "\n--name\ndescribe\n") && strstr(text, parent));
     CHECK(strstr(text, "\n--plugin\nfirst.so\n--plugin\nsecond.so\n"));
     CHECK(strstr(text, "\n--memory\n12345678\n") && strstr(text, "\n--cpu\n"));
+    CHECK(strstr(text, "\n--heap-fd\n") && count_in(text, " /memfd:muster-heap") == 1);
     CHECK(strstr(text, "\nfd 0 /dev/null\n") && count_in(text, " /memfd:muster-flight") == 1);
-    CHECK(count_in(text, "\nfd ") == 4 && !strstr(text, "\n--slots-fd\n"));
+    CHECK(count_in(text, "\nfd ") == 5 && !strstr(text, "\n--slots-fd\n"));
     CHECK(strstr(text, "\nown group\n") && strstr(text, "\nno signals\n"));
 }
 
@@ -289,7 +291,7 @@ static void worker_with_slots_gets_them_and_what_it_rings(void)
     snprintf(slots_line, sizeof slots_line, "\nfd %d /memfd:muster-slots", slots_fd);
     snprintf(bell_line, sizeof bell_line, "\nfd %d anon_inode:[eventfd]", bell_fd);
     CHECK(strstr(text, words) && strstr(text, slots_line) && strstr(text, bell_line));
-    CHECK(count_in(text, "\nfd ") == 6);
+    CHECK(count_in(text, "\nfd ") == 7);
     slots_unmap(slots);
     close(slots_fd);
     close(bell_fd);

@@ -2,9 +2,9 @@
  *
  * The owner's heap: reuse, limits, what readers release or die with, and memory that cannot be had.
  */
-#include "base/clock.h"
 #include "base/error.h"
 #include "proto/heap.h"
+#include "proto/heapfile.h"
 #include "proto/mappings.h"
 
 #include <criterion/criterion.h>
@@ -184,23 +184,49 @@ Test(heap, a_reader_of_a_block_that_another_one_has_gets_none)
     cr_assert_not(heap_may_send(heap, block, (uint32_t)getppid()));
 }
 
-Test(heap, waits_for_no_reader_that_is_dead_or_late)
+Test(heap, its_file_is_taken_when_a_reader_has_each_reference_that_was_published)
 {
-    pid_t reader = fork();
-    uint64_t began_ns = clock_now_ns();
+    int fd = -1;
+    struct heap *adopted;
+    struct heap_table *table;
+    struct reference reference;
     void *bytes;
     uint32_t block;
 
-    if (reader == 0)
-        _exit(0);
-    cr_assert_eq(waitpid(reader, NULL, 0), reader);
-    block = alloc(MIB, &bytes);
-    heap_send(heap, block, (uint32_t)reader);
-    heap_wait_attached(heap, 100 * CLOCK_NS_PER_S);
-    cr_assert_lt(clock_now_ns() - began_ns, 50 * CLOCK_NS_PER_S);
-    block = alloc(MIB, &bytes);
-    heap_send(heap, block, (uint32_t)getppid()); /* lives, and never maps it */
-    heap_wait_attached(heap, CLOCK_NS_PER_MS);
+    cr_assert_eq(heapfile_create(8 * MIB, &fd), 0);
+    cr_assert_eq(heap_adopt(dup(fd), &adopted), 0);
+    block = heap_alloc(adopted, MIB, &bytes);
+    cr_assert_neq(block, 0);
+    reference = heap_refer(adopted, block, REFERENCE_BIN, bytes, MIB);
+    cr_assert_eq(reference.pid, (uint32_t)getpid());
+    cr_assert_eq(reference.fd, (uint32_t)fd);
+    table = map_table(&reference);
+    for (int i = 0; i < 2; i++)
+        heap_send(adopted, block, (uint32_t)getpid());
+    cr_assert(heapfile_is_taken(fd)); /* what was not published has not left */
+    heap_publish(adopted);
+    cr_assert_not(heapfile_is_taken(fd));
+    table->taken = 1;
+    cr_assert_not(heapfile_is_taken(fd));
+    table->taken = 2;
+    cr_assert(heapfile_is_taken(fd));
+    heap_drop(adopted, block);
+    heap_destroy(adopted);
+    heapfile_close(fd);
+    cr_assert_eq(table->closed, 1);
+}
+
+Test(heap, a_file_that_is_no_heap_has_no_blocks)
+{
+    int fd = memfd_create(HEAP_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct heap *adopted;
+    void *bytes;
+
+    cr_assert_eq(ftruncate(fd, 8 * MIB), 0);
+    cr_assert_eq(heap_adopt(fd, &adopted), 0);
+    cr_assert_eq(heap_alloc(adopted, MIB, &bytes), 0);
+    cr_assert_eq(fcntl(fd, F_GETFD), -1);
+    heap_destroy(adopted);
 }
 
 Test(heap, idle_memory_beyond_one_value_is_given_back)

@@ -35,7 +35,7 @@ static void setup(void)
     cr_assert_eq(wire_bind(router, "inproc://test", &error), 0);
     cr_assert_eq(wire_open_dealer(context, "worker", &dealer, &error), 0);
     cr_assert_eq(wire_connect(dealer, "inproc://test", &error), 0);
-    cr_assert_eq(lent_init(&lent, 0), 0);
+    cr_assert_eq(lent_init(&lent, -1), 0);
     cr_assert_eq(ended_init(&ended, &lent), 0);
     for (unsigned i = 0; i < 2; i++) {
         frames[i].message.chunk = (struct proto_chunk){

@@ -116,7 +116,7 @@ static void setup(void)
     registry = registry_create();
     cr_assert_not_null(registry);
     cr_assert_eq(registry_add(registry, &table, "test", &error), 0, "%s", error.text);
-    executor = executor_create(registry, NULL, flight, 0);
+    executor = executor_create(registry, NULL, flight, -1);
     cr_assert_not_null(executor);
 }
 
