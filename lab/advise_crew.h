@@ -21,7 +21,7 @@ enum {
 };
 
 /* What goes on around jobs on the caller's thread, which is a part of what they cost: arguments are
- * read, results are written. Called in the members of the crew. */
+ * read, results are written. Called in the members of the crew, for the function's own jobs. */
 struct crew_surroundings {
     /* Makes the argument of a sample once more, in the zone. 0, or an error. NULL: it is there. */
     int (*produce)(void *context, size_t sample, msgpack_zone *zone, msgpack_object *ret_argument);

@@ -54,7 +54,7 @@ static int next_argument(void *context, msgpack_zone *zone, msgpack_object *ret_
     if (trial->given == trial->end)
         return MUSTER_EEND;
     trial->given++;
-    if (!trial->order->on_results && around->produce)
+    if (trial->order->function == CREW_SELF && around->produce)
         return around->produce(around->context, place, zone, ret_argument) == 0
                    ? 0
                    : muster_error_set(ret_error, MUSTER_ENOMEM, "an argument cannot be read again");
