@@ -533,6 +533,7 @@ static void submit(struct map *m)
     };
 
     m->sealed = range;
+    m->granted_cost = PROTO_GRANT_BYTES;
     say(m, &message);
     m->submitted_ns = clock_now_ns();
 }

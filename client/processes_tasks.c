@@ -3,9 +3,10 @@
  * Single jobs under the model `processes`: each kind of them (function, time limit, retries) is
  * a batch that stays open, so that what one costs is its share of a message, not a batch.
  *
- * A task is sent at once when no other of its kind is under way. Else it waits for those that
- * follow it, until there are FLUSH_TASKS of them or the caller dispatches; the descriptor is
- * readable meanwhile, so a caller that has nothing else to do dispatches at once.
+ * A task is sent at once while so few of its kind are under way that a worker may have nothing to
+ * do. Else it waits for those that follow it, until there are FLUSH_TASKS of them or the caller
+ * dispatches; the descriptor is readable meanwhile, so a caller that has nothing else to do
+ * dispatches at once.
  */
 #include "client/processes.h"
 
@@ -23,6 +24,9 @@ enum {
 
     /* Kinds without a task that are kept open. */
     IDLE_STREAMS_MAX = 16,
+
+    /* For each worker, so many keep it busy: one runs, one is there when that has ended. */
+    BUSY_TASKS = 2,
 };
 
 static bool is_idle(const struct stream *stream)
@@ -137,7 +141,7 @@ int processes_submit(struct model *model, struct task *task, struct muster_error
         return muster_error_set(ret_error, code, "%s",
                                 mailbox->lost.code ? mailbox->lost.text : muster_error_name(code));
     stream_add(stream, task);
-    if (stream->in_flight == 0 || stream->queued % FLUSH_TASKS == 0) {
+    if (stream->in_flight < BUSY_TASKS * (uint64_t)p->workers || stream->queued % FLUSH_TASKS == 0) {
         if (!stream_wants_flush(stream)) /* what was granted is used up: there may be more by now */
             mailbox_receive(mailbox);
         stream_flush(stream);

@@ -406,6 +406,7 @@ int stream_open(struct stream_outlet *outlet, const struct stream_kind *kind, st
     stream->kind = *kind;
     stream->outlet = outlet;
     stream->low = 1;
+    stream->granted_cost = PROTO_GRANT_BYTES;
     code = mailbox_add(outlet->mailbox, &stream->route);
     if (code != 0) {
         free(stream);

@@ -70,10 +70,20 @@ static int run_plain(muster_call *call, const msgpack_object *argument, msgpack_
                                   !sigismember(&blocked, SIGUSR2) && getpgrp() == getpid());
 }
 
+static int arrivals[2]; /* a pipe */
+
+static int run_arrive(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    (void)argument;
+    (void)ret_result;
+    return write(arrivals[1], "", 1) == 1 ? 0 : muster_call_fail(call, "cannot write");
+}
+
 static const muster_function functions[] = {
     {.name = "secret", .summary = "what this program knows", .run = run_secret},
     {.name = "crash", .summary = "kills its worker at 7", .run = run_crash},
     {.name = "process", .summary = "process numbers", .run = run_process},
+    {.name = "arrive", .summary = "says that it runs", .run = run_arrive},
     {.name = "plain", .summary = "whether signals are default", .run = run_plain},
 };
 static const muster_plugin table = MUSTER_PLUGIN(functions);
@@ -320,8 +330,36 @@ static void functions_of_this_program_need_workers_that_are_forked(void)
     CHECK(muster_open(&options, &m, &error) == MUSTER_EINVALID && strstr(error.text, "MUSTER_FORK"));
 }
 
+/* They waited for the coordinator's first grant, and for each other. */
+static void jobs_run_while_their_caller_does_not_look(void)
+{
+    enum { JOBS = 3 };
+    muster_future *futures[JOBS];
+    muster *m;
+
+    CHECK(pipe(arrivals) == 0);
+    must_open(m = open_fork((struct muster_options){.workers = 2}));
+    for (size_t i = 0; i < JOBS; i++)
+        CHECK(muster_submit(m, &(struct muster_job){.function = "arrive"}, &futures[i], &error) == 0);
+    for (size_t i = 0; i < JOBS; i++) {
+        struct pollfd item = {.fd = arrivals[0], .events = POLLIN};
+        char byte;
+
+        CHECK(poll(&item, 1, LIMIT_MS) == 1);
+        CHECK(read(arrivals[0], &byte, 1) == 1);
+    }
+    for (size_t i = 0; i < JOBS; i++) {
+        CHECK(muster_await(futures[i], NULL, &error) == 0);
+        muster_future_drop(futures[i]);
+    }
+    muster_close(m);
+    close(arrivals[0]);
+    close(arrivals[1]);
+}
+
 int main(void)
 {
+    jobs_run_while_their_caller_does_not_look();
     workers_have_the_functions_and_the_memory_of_this_program();
     workers_have_limits_cores_and_plugins_like_others();
     a_crash_costs_its_job_and_the_worker_is_forked_anew();
