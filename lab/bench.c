@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TIMES_MAX = 1 << 30 }; /* of what takes no time */
+enum {
+    TIMES_MAX = 1 << 30, /* of what takes no time */
+    ROUNDS_TO_TELL = 3,
+};
 
 /* Some fifty time slices of the scheduler, so that one which another program takes is 2%. */
 static const uint64_t ROUND_NS = 200 * CLOCK_NS_PER_MS;
@@ -77,15 +80,19 @@ static double scaled(double ns, const struct bench_scale *scale)
     return scale->rate ? scale->factor * (double)CLOCK_NS_PER_S / ns : scale->factor * ns;
 }
 
-/* Short rounds make a time of 0 of what is too fast for the clock; no figure is infinite. */
+/* Short rounds make a time of 0 of what is too fast for the clock; no figure is infinite. Of fewer
+ * rounds than three nobody can tell how far apart they would be. */
 static struct sample_summary summarize(const struct bench_turn *turn)
 {
     struct sample sample = turn->sample;
+    struct sample_summary summary;
 
     for (size_t i = 0; i < sample.count; i++)
         if (sample.values[i] <= 0)
             sample.values[i] = 1e-3;
-    return sample_summarize(&sample);
+    summary = sample_summarize(&sample);
+    summary.noisy = summary.noisy || sample.count < ROUNDS_TO_TELL;
+    return summary;
 }
 
 int bench_add_turn(struct bench_report *report, const char *name, const struct bench_turn *turn,

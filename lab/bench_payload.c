@@ -182,12 +182,14 @@ static int add_curves(struct bench_report *report, const struct findings *findin
     return code;
 }
 
-/* The place from which on shared memory is faster, by what noise is not; the count when it is not. */
+/* The place from which on shared memory is faster, by what noise is not; the count when it is not, or
+ * when nothing is known of the other. */
 static size_t crossover(const struct findings *findings)
 {
     size_t place = findings->count;
 
-    while (place > 0 && findings->rates[SHARED][place - 1] > 1.1 * findings->rates[INLINE][place - 1])
+    while (place > 0 && findings->rates[INLINE][place - 1] > 0 &&
+           findings->rates[SHARED][place - 1] > 1.1 * findings->rates[INLINE][place - 1])
         place--;
     return place;
 }
@@ -231,6 +233,15 @@ static bool has_memory(size_t size)
     return pages < 0 || size < (size_t)64 << 20 || (size_t)pages * (size_t)page / COPIES > size;
 }
 
+/* A size for which there is no memory, whatever the system had free: there are limits of a process. */
+static int leave_out(struct bench_report *report, size_t nominal, struct muster_error *ret_error)
+{
+    struct bench_figure figure = {.unit = "GB/s", .note = "no memory for a block of that size"};
+
+    write_size(nominal, figure.figure);
+    return bench_add(report, &figure) ? muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory") : 0;
+}
+
 static int run_size(const struct bench_spec *spec, struct bench_report *report, size_t nominal,
                     muster **pools, const struct muster_error *errors, struct findings *findings,
                     struct muster_error *ret_error)
@@ -243,7 +254,7 @@ static int run_size(const struct bench_spec *spec, struct bench_report *report, 
     int code;
 
     if (!bytes)
-        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+        return leave_out(report, nominal, ret_error);
     memset(bytes, 7, size);
     times = times < 1 ? 1 : times > TIMES_MAX ? TIMES_MAX : times;
     for (size_t i = 0; i < WAYS; i++) {

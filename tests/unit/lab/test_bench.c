@@ -71,6 +71,14 @@ Test(bench, noise_of_the_baseline_is_not_that_of_the_ratio)
     cr_assert_not(add(&turn, NULL, &jobs_a_second)->noisy);
 }
 
+Test(bench, two_rounds_say_how_far_apart_rounds_are)
+{
+    struct bench_turn two = TURN(100, 100), three = TURN(100, 100, 100);
+
+    cr_assert(add(&two, NULL, &jobs_a_second)->noisy);
+    cr_assert_not(add(&three, NULL, &jobs_a_second)->noisy);
+}
+
 Test(bench, what_failed_has_a_figure)
 {
     struct bench_turn turn = {.sample = {.count = 0}}, other = TURN(100);
