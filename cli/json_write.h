@@ -29,7 +29,7 @@ json_t *json_write_text(const char *text);
 /* Appends bytes as they are. 0 or MUSTER_ENOMEM. */
 static inline int json_write_raw(const char *bytes, size_t size, msgpack_sbuffer *buffer)
 {
-    return msgpack_sbuffer_write(buffer, bytes, size) == 0 ? 0 : MUSTER_ENOMEM;
+    return size == 0 || msgpack_sbuffer_write(buffer, bytes, size) == 0 ? 0 : MUSTER_ENOMEM;
 }
 
 /* Appends an integer. 0 or MUSTER_ENOMEM. */

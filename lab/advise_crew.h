@@ -92,7 +92,7 @@ void crew_close(struct crew *crew);
 /* Has one member do something. 0, whatever answer->code is; MUSTER_ECRASHED when the member died
  * of it, MUSTER_ETIMEOUT when it took longer than limit_s, both with the reason, the member then
  * being of no more use; MUSTER_ECANCELLED when interrupt_fd became readable. */
-int crew_ask(struct crew *crew, size_t member, const struct crew_order *order, double limit_s,
+int crew_ask(struct crew *crew, size_t place, const struct crew_order *order, double limit_s,
              int interrupt_fd, struct crew_answer *ret_answer, struct muster_error *ret_error);
 
 #endif

@@ -333,13 +333,15 @@ int advise_try(struct advise *advise, struct muster_error *ret_error)
         if (is_sound(advise, i))
             code = prepare(advise, i, ret_error);
     }
+    if (code)
+        return code;
     left_s = OVER * advise->spec.time_s - advise_elapsed_s(advise);
     if (left_s < LEAST * advise->spec.time_s)
         left_s = LEAST * advise->spec.time_s;
     for (size_t i = 0; i < report->way_count; i++)
         size_round(advise, &attempts.items[i], left_s / (double)((ROUNDS + 1) * report->way_count));
     /* Jobs that are too long to be tried are predicted: what a way costs is little beside them. */
-    if (code || (report->job.time_s >= LONG_JOB_S ? 1 : 2) * round_s(advise, &attempts) > FITS * left_s)
-        return code;
+    if ((report->job.time_s >= LONG_JOB_S ? 1 : 2) * round_s(advise, &attempts) > FITS * left_s)
+        return 0;
     return run_rounds(advise, &attempts, ret_error);
 }

@@ -27,7 +27,7 @@ struct bare_loop {
 };
 
 /* A bench_block: so many jobs. */
-int bare_loop_run(void *loop, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error);
+int bare_loop_run(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error);
 
 /* A message of so many bytes there and back between two processes, and how long each of `count` of
  * them took. */
@@ -45,7 +45,7 @@ struct bare_pool {
 };
 
 /* A bench_block: so many jobs; making the threads is not counted. */
-int bare_pool_run(void *pool, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error);
+int bare_pool_run(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error);
 
 /* The other ends. */
 #define BARE_WORKER "bare_worker"

@@ -204,7 +204,7 @@ out:
 
 static int dispatch(struct dispatcher *d, struct muster_error *ret_error)
 {
-    unsigned worker;
+    unsigned worker = 0;
     int code = 0;
 
     for (unsigned i = 0; i < d->loop->workers * d->loop->ahead && !code; i++)
@@ -230,7 +230,7 @@ int bare_loop_run(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_
 {
     const struct bare_loop *loop = context;
     struct dispatcher d = {.loop = loop, .jobs = jobs};
-    muster_future **calls = calloc(loop->workers, sizeof *calls);
+    muster_future **calls = calloc(loop->workers, sizeof(muster_future *));
     uint64_t began_ns = 0, ended_ns = 0;
     int code, ended;
 

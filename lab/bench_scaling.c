@@ -249,7 +249,7 @@ static int add_curve(const struct scaling *s, const char *name, const struct fit
     struct sample_summary first, summary;
 
     snprintf(curve.name, sizeof curve.name, "%s", name);
-    if (!(curve.points = calloc(s->count, sizeof *curve.points)))
+    if (!(curve.points = calloc(s->count + 1, sizeof *curve.points)))
         return MUSTER_ENOMEM;
     for (size_t place = 0; place < s->count; place++) {
         struct bench_point *point = &curve.points[curve.count];

@@ -190,7 +190,7 @@ static int run_callbacks(void *context, uint64_t jobs, uint64_t *ret_ns, struct 
 static void open_pool(const struct bench_spec *spec, enum muster_model model, enum muster_transport transport,
                       struct pool *pool)
 {
-    *pool = (struct pool){.ring = calloc(AHEAD, sizeof *pool->ring)};
+    *pool = (struct pool){.ring = calloc(AHEAD, sizeof(muster_future *))};
     if (!pool->ring) {
         muster_error_set(&pool->error, MUSTER_ENOMEM, "out of memory");
         return;

@@ -198,20 +198,19 @@ void heap_destroy(struct heap *heap)
 
 size_t heap_threshold(struct heap *heap)
 {
+    size_t threshold = heap->threshold;
     uint32_t block;
     void *memory;
 
     if (heap->kind == HEAP_PRIVATE)
         return SIZE_MAX;
-    if (heap->threshold == 0) {
-        heap->threshold = CALIBRATE_BYTES;
+    if (threshold == 0) {
         block = heap_alloc(heap, CALIBRATE_BYTES, &memory);
-        if (block) {
-            heap->threshold = calibrate(memory, HEAP_UNIT_BYTES);
+        heap->threshold = threshold = block ? calibrate(memory, HEAP_UNIT_BYTES) : CALIBRATE_BYTES;
+        if (block)
             heap_drop(heap, block);
-        }
     }
-    return heap->threshold;
+    return threshold;
 }
 
 /* --- memory that idles */

@@ -56,7 +56,7 @@ uint32_t heap_alloc(struct heap *heap, size_t size, void **ret_bytes);
 uint32_t heap_find(const struct heap *heap, const void *bytes, size_t size);
 
 void heap_keep(struct heap *heap, uint32_t block);
-void heap_drop(struct heap *heap, uint32_t block);
+void heap_drop(struct heap *heap, uint32_t number);
 
 /* A reference to bytes in one of its blocks. */
 struct reference heap_refer(const struct heap *heap, uint32_t block, uint8_t kind, const void *bytes,
@@ -64,7 +64,7 @@ struct reference heap_refer(const struct heap *heap, uint32_t block, uint8_t kin
 
 /* One reference to the block goes to the process `reader`, which will release it, or die. A block
  * has one reader at a time. */
-void heap_send(struct heap *heap, uint32_t block, uint32_t reader);
+void heap_send(struct heap *heap, uint32_t number, uint32_t reader);
 
 /* Whether the block may be sent to this reader. */
 bool heap_may_send(const struct heap *heap, uint32_t block, uint32_t reader);

@@ -144,7 +144,8 @@ class Ends(Concurrency):
         result = run.end()
         self.assert_ok(result, "2\n" * (2 * WAITS - 1))
         stats = json.loads((self.home / "stats").read_text())
-        self.assertEqual((stats["ok"], stats["failed"], stats["crashes"]), (2 * WAITS, 0, 1))
+        self.assertEqual((stats["ok"], stats["failed"]), (2 * WAITS, 0))
+        self.assertLessEqual(stats["crashes"], 1)  # none where it was only about to get its jobs
 
     def test_halt_ends_those_that_wait(self):
         jobs = [[30, None]] * WAITS
