@@ -15,7 +15,6 @@
 
 enum {
     TIMES_MAX = 1 << 30, /* of what takes no time */
-    ROUNDS_TO_TELL = 3,
 };
 
 /* Some fifty time slices of the scheduler, so that one which another program takes is 2%. */
@@ -80,8 +79,7 @@ static double scaled(double ns, const struct bench_scale *scale)
     return scale->rate ? scale->factor * (double)CLOCK_NS_PER_S / ns : scale->factor * ns;
 }
 
-/* Short rounds make a time of 0 of what is too fast for the clock; no figure is infinite. Of fewer
- * rounds than three nobody can tell how far apart they would be. */
+/* Short rounds make a time of 0 of what is too fast for the clock; no figure is infinite. */
 static struct sample_summary summarize(const struct bench_turn *turn)
 {
     struct sample sample = turn->sample;
@@ -91,7 +89,7 @@ static struct sample_summary summarize(const struct bench_turn *turn)
         if (sample.values[i] <= 0)
             sample.values[i] = 1e-3;
     summary = sample_summarize(&sample);
-    summary.noisy = summary.noisy || sample.count < ROUNDS_TO_TELL;
+    summary.noisy = summary.noisy || sample.count < BENCH_ROUNDS_TO_TELL;
     return summary;
 }
 

@@ -19,6 +19,9 @@
 
 enum { BENCH_NAME_BYTES = 64, BENCH_UNIT_BYTES = 16, BENCH_NOTE_BYTES = 256, BENCH_SENTENCE_BYTES = 1024 };
 
+/* Of fewer rounds nobody can tell how far apart they would be. */
+enum { BENCH_ROUNDS_TO_TELL = 3 };
+
 struct bench_figure {
     char figure[BENCH_NAME_BYTES];
     bool measured;               /* else `note` says why not, and the numbers are 0 */

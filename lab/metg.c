@@ -9,11 +9,11 @@
 
 bool metg_find(const struct metg_point *points, size_t count, double share, double *ret_granularity_s)
 {
-    size_t i = 0;
+    size_t i = count;
     double below, above, part;
 
-    while (i < count && points[i].efficiency < share)
-        i++;
+    while (i > 0 && points[i - 1].efficiency >= share)
+        i--;
     if (i == count)
         return false;
     if (i == 0) {

@@ -15,10 +15,11 @@ struct metg_point {
     double efficiency;    /* the work of a job, alone on a core, / granularity */
 };
 
-/* The granularity at which `share` is first reached, by points in order of their work; between
- * two of them the overhead of a job is taken to change evenly, so where it is the same for all
- * lengths the answer is exact. False when no point reaches it. When the first one does, the answer
- * is that one's: what is below was not looked at. */
+/* The granularity from which on `share` is reached and kept, by points in order of their work: where
+ * a curve passes it more than once, the last time counts. Between two points the overhead of a job is
+ * taken to change evenly, so where it is the same for all lengths the answer is exact. False when the
+ * last point does not reach it. When all do, the answer is the first one's: what is below was not
+ * looked at. */
 bool metg_find(const struct metg_point *points, size_t count, double share, double *ret_granularity_s);
 
 #endif

@@ -58,10 +58,11 @@ Test(metg, first_length_that_reaches_it_is_extrapolated)
     cr_assert_eq(find(points, 2, 0.5), 3e-6);
 }
 
-Test(metg, later_dip_hides_the_smallest_granularity)
+Test(metg, early_peak_counts_though_longer_jobs_fall_below)
 {
     const struct metg_point points[] = {{1e-6, 0.2}, {2e-6, 0.8}, {4e-6, 0.4}, {8e-6, 0.9}};
     double found = find(points, 4, 0.5);
 
-    cr_assert(found > 1e-6 && found < 2e-6);
+    cr_assert(found > 4e-6 && found < 8e-6);
+    cr_assert_not(metg_find(points, 3, 0.5, &found));
 }
