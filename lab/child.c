@@ -19,6 +19,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* joblib's tracker of resources takes a third of a second for its files on a busy machine; an interrupted
+ * bench has two seconds in all. */
+static const uint64_t TIDY_NS = CLOCK_NS_PER_S;
+
 /* posix_spawn takes char *const[], and does not write to it. */
 static char *const *words(const char *const *argv)
 {
@@ -237,6 +241,19 @@ int child_wait(struct child *child, uint64_t limit_ns, int interrupt_fd, struct 
     return info.si_code == CLD_EXITED && info.si_status == 0 ? 0 : tell_end(child, ret_error);
 }
 
+/* Throws away what it says on standard error until all that could say something have ended. */
+static void await_silence(struct child *child, uint64_t limit_ns)
+{
+    uint64_t deadline_ns = clock_after(clock_now_ns(), limit_ns), now_ns;
+
+    while (child->err >= 0 && (now_ns = clock_now_ns()) < deadline_ns) {
+        struct pollfd item = {.fd = child->err, .events = POLLIN};
+
+        if (poll(&item, 1, clock_poll_ms(now_ns, deadline_ns)) > 0)
+            hear(child);
+    }
+}
+
 void child_end(struct child *child, uint64_t limit_ns)
 {
     uint64_t deadline_ns = clock_after(clock_now_ns(), limit_ns);
@@ -245,10 +262,12 @@ void child_end(struct child *child, uint64_t limit_ns)
 
     close_fd(&child->in);
     close_fd(&child->out);
-    close_fd(&child->err);
     do {
         ms = clock_poll_ms(clock_now_ns(), deadline_ns);
     } while (poll(&item, 1, ms) < 0 && errno == EINTR);
+    kill(-child->pid, SIGTERM);
+    await_silence(child, TIDY_NS);
+    close_fd(&child->err);
     bury(child);
     close_fd(&child->pidfd);
 }

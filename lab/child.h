@@ -3,7 +3,7 @@
  * Another program that is measured here: started in a process group of its own, asked in lines,
  * and never waited for without a limit. What it writes is not trusted: lines are bounded, and what
  * is no answer is an error with a word to say. It ends when its standard input is closed, and is
- * killed with its group where it does not.
+ * ended with its group where it does not.
  */
 #ifndef MUSTER_LAB_CHILD_H
 #define MUSTER_LAB_CHILD_H
@@ -41,7 +41,9 @@ int child_ask(struct child *child, const char *question, uint64_t limit_ns, int 
 /* Waits for its end. 0 when its status is 0; else as child_ask, which knows the reasons. */
 int child_wait(struct child *child, uint64_t limit_ns, int interrupt_fd, struct muster_error *ret_error);
 
-/* Closes its standard input, gives it so long to end (0: none), and kills what is left of its group. */
+/* Closes its standard input, gives it so long to end (0: none), and asks what is left of its group to
+ * end by SIGTERM. Who ignores that may tidy up (joblib: files in /dev/shm) for a second at most, or until
+ * nobody has its standard error open; then the group is killed. */
 void child_end(struct child *child, uint64_t limit_ns);
 
 #endif

@@ -139,8 +139,37 @@ static void processes_of_the_program_live_on(void)
     orphan = (pid_t)atoi(line);
     child_end(&child, 0);
     CHECK(waitpid(orphan, &status, 0) == orphan);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
     CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+}
+
+/* The program ends at once; another of its group ignores SIGTERM, as joblib's tracker of resources, and
+ * removes its file once the program is gone. */
+static void what_the_group_tidies_up_is_left_behind(void)
+{
+    char path[] = "/tmp/muster-child-XXXXXX", script[256];
+    struct child child;
+    int fd;
+
+    CHECK((fd = mkstemp(path)) >= 0);
+    close(fd);
+    snprintf(script, sizeof script,
+             "(trap '' TERM; echo ready; while [ -e /proc/$$/exe ]; do :; done; rm %s) & wait", path);
+    child = start(script);
+    CHECK(child_ask(&child, NULL, LONG_NS, -1, line, &error) == 0);
+    child_end(&child, 0);
+    CHECK(access(path, F_OK) != 0);
+}
+
+static void group_that_ignores_every_request_lives_on(void)
+{
+    struct child child = start("trap '' TERM; sleep 1000 & echo $!; while :; do echo no >&2; done");
+    pid_t orphan;
+
+    CHECK(child_ask(&child, NULL, LONG_NS, -1, line, &error) == 0);
+    orphan = (pid_t)atoi(line);
+    child_end(&child, 0);
+    CHECK(waitpid(orphan, NULL, 0) == orphan);
 }
 
 int main(void)
@@ -153,5 +182,7 @@ int main(void)
     end_without_newline_is_an_answer();
     interrupt_has_to_wait();
     processes_of_the_program_live_on();
+    what_the_group_tidies_up_is_left_behind();
+    group_that_ignores_every_request_lives_on();
     return 0;
 }
