@@ -169,12 +169,12 @@ json_t *advise_report_document(const struct advise_report *report, const char *f
 {
     const struct advise_breaks *breaks = &report->breaks;
 
-    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:{s:o, s:o, s:o}, s:f, s:s}", "function",
+    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:{s:o, s:o, s:o}, s:f, s:o}", "function",
                      function, "cores", (json_int_t)report->cores, "workers", (json_int_t)report->workers,
                      "jobs", (json_int_t)report->jobs, "samples", samples_document(report), "job",
                      job_document(report), "ways", ways_document(report), "fastest",
                      (json_int_t)report->choice.fastest, "advice", advice_document(report), "break_even",
                      "beats_inline_s", number(breaks->beats_inline_s), "near_threads_s",
                      number(breaks->near_threads_s), "pays_start_jobs", number(breaks->pays_start_jobs),
-                     "round_trip_s", report->round_trip_s, "sentence", report->sentence);
+                     "round_trip_s", report->round_trip_s, "sentence", json_write_text(report->sentence));
 }

@@ -3,6 +3,7 @@
  * What muster bench shows of a measurement: its figures beside what they are held against. See
  * report.h.
  */
+#include "cli/json_write.h"
 #include "cli/report.h"
 #include "cli/table.h"
 
@@ -81,14 +82,14 @@ static int append(json_t *array, json_t *item)
 static json_t *figure_document(const struct bench_figure *f)
 {
     if (!f->measured)
-        return json_pack("{s:s, s:n, s:s, s:n, s:n, s:s, s:n, s:n, s:b, s:s}", "figure", f->figure, "value",
+        return json_pack("{s:s, s:n, s:s, s:n, s:n, s:s, s:n, s:n, s:b, s:o}", "figure", f->figure, "value",
                          "unit", f->unit, "low", "high", "baseline", f->baseline, "baseline_value", "ratio",
-                         "noisy", 0, "note", f->note);
-    return json_pack("{s:s, s:f, s:s, s:f, s:f, s:s, s:o, s:o, s:b, s:s}", "figure", f->figure, "value",
+                         "noisy", 0, "note", json_write_text(f->note));
+    return json_pack("{s:s, s:f, s:s, s:f, s:f, s:s, s:o, s:o, s:b, s:o}", "figure", f->figure, "value",
                      f->value, "unit", f->unit, "low", f->low, "high", f->high, "baseline", f->baseline,
                      "baseline_value", f->ratio > 0 ? json_real(f->baseline_value) : json_null(), "ratio",
                      f->ratio > 0 ? json_real(f->ratio) : json_null(), "noisy", (int)f->noisy, "note",
-                     f->note);
+                     json_write_text(f->note));
 }
 
 static json_t *curve_document(const struct bench_curve *curve)
@@ -119,6 +120,6 @@ json_t *report_bench_document(const struct bench_report *report)
         json_decref(curves);
         return NULL;
     }
-    return json_pack("{s:s, s:o, s:o, s:s}", "name", report->name, "figures", figures, "curves", curves,
-                     "sentence", report->sentence);
+    return json_pack("{s:s, s:o, s:o, s:o}", "name", report->name, "figures", figures, "curves", curves,
+                     "sentence", json_write_text(report->sentence));
 }

@@ -2,6 +2,7 @@
  *
  * What muster bench memory shows: the latency ladder. See report.h.
  */
+#include "cli/json_write.h"
 #include "cli/report.h"
 #include "cli/table.h"
 
@@ -37,12 +38,12 @@ int report_ladder_table(const struct ladder_report *report, struct output *outpu
 static json_t *rung_document(const struct ladder_figure *figure)
 {
     if (!figure->measured)
-        return json_pack("{s:s, s:n, s:s, s:n, s:s}", "figure", ladder_name(figure->rung), "value", "unit",
-                         "ns", "scaled", "note", figure->note);
-    return json_pack("{s:s, s:f, s:s, s:s, s:f, s:f, s:f, s:b, s:s}", "figure", ladder_name(figure->rung),
+        return json_pack("{s:s, s:n, s:s, s:n, s:o}", "figure", ladder_name(figure->rung), "value", "unit",
+                         "ns", "scaled", "note", json_write_text(figure->note));
+    return json_pack("{s:s, s:f, s:s, s:s, s:f, s:f, s:f, s:b, s:o}", "figure", ladder_name(figure->rung),
                      "value", figure->value_ns, "unit", "ns", "scaled", figure->scaled, "scaled_s",
                      figure->scaled_s, "low", figure->low_ns, "high", figure->high_ns, "noisy",
-                     (int)figure->noisy, "note", figure->note);
+                     (int)figure->noisy, "note", json_write_text(figure->note));
 }
 
 json_t *report_ladder_document(const struct ladder_report *report)

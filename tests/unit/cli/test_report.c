@@ -2,6 +2,7 @@
  *
  * Reports as a table and as a document.
  */
+#include "cli/advise_report.h"
 #include "cli/report.h"
 
 #include <criterion/criterion.h>
@@ -116,5 +117,56 @@ Test(report, error_that_is_no_text_leaves_the_document_whole)
     failure = json_array_get(json_object_get(document, "failures"), 0);
     cr_expect_str_eq(json_string_value(json_object_get(failure, "error")),
                      "bytes \xef\xbf\xbd and \xef\xbf\xbd");
+    json_decref(document);
+}
+
+static const char mended[] = "bytes \xef\xbf\xbd and \xef\xbf\xbd";
+
+Test(report, what_a_peer_says_leaves_the_document_of_bench_whole)
+{
+    struct bench_figure figures[2] = {{.figure = "a"}, {.figure = "b", .measured = true, .value = 1}};
+    struct bench_report bench = {.figures = figures, .figure_count = 2};
+    json_t *document;
+
+    strcpy(figures[0].note, "bytes \xff and \xc3");
+    strcpy(figures[1].note, figures[0].note);
+    strcpy(bench.sentence, figures[0].note);
+    document = report_bench_document(&bench);
+    cr_assert_not_null(document);
+    for (size_t i = 0; i < 2; i++)
+        cr_expect_str_eq(json_string_value(json_object_get(
+                             json_array_get(json_object_get(document, "figures"), i), "note")),
+                         mended);
+    cr_expect_str_eq(json_string_value(json_object_get(document, "sentence")), mended);
+    json_decref(document);
+}
+
+Test(report, folder_whose_name_is_no_text_leaves_the_document_of_the_ladder_whole)
+{
+    static struct ladder_report ladder;
+    json_t *document;
+
+    strcpy(ladder.figures[0].note, "bytes \xff and \xc3");
+    ladder.figures[1].measured = true;
+    strcpy(ladder.figures[1].note, ladder.figures[0].note);
+    document = report_ladder_document(&ladder);
+    cr_assert_not_null(document);
+    for (size_t i = 0; i < 2; i++)
+        cr_expect_str_eq(json_string_value(json_object_get(
+                             json_array_get(json_object_get(document, "figures"), i), "note")),
+                         mended);
+    json_decref(document);
+}
+
+Test(report, fault_of_a_model_that_is_no_text_leaves_the_document_of_advice_whole)
+{
+    static struct advise_report advice;
+    json_t *document;
+
+    advice.way_count = 1;
+    strcpy(advice.sentence, "bytes \xff and \xc3");
+    document = advise_report_document(&advice, "fib");
+    cr_assert_not_null(document);
+    cr_expect_str_eq(json_string_value(json_object_get(document, "sentence")), mended);
     json_decref(document);
 }
