@@ -11,6 +11,7 @@
 #include "proto/limits.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 enum { SCAN_DEPTH_MAX = 32 /* what msgpack-c nests, whatever the limits say */ };
 
@@ -136,6 +137,19 @@ int scan_value(const struct scan_limits *limits, const uint8_t *bytes, size_t si
     return 0;
 }
 
+/* Eight values at once: what most functions return, and what makes most bytes of a report, are small
+ * numbers, and nil. */
+enum { RUN_VALUES = sizeof(uint64_t) };
+
+/* Whether the next RUN_VALUES bytes are small numbers, or are all alike. */
+static bool is_run(const uint8_t *bytes)
+{
+    uint64_t word;
+
+    memcpy(&word, bytes, sizeof word);
+    return !(word & UINT64_C(0x8080808080808080)) || word == bytes[0] * UINT64_C(0x0101010101010101);
+}
+
 int scan_values(const struct scan_limits *limits, const uint8_t *bytes, size_t size, uint64_t count,
                 size_t *ret_length)
 {
@@ -145,7 +159,7 @@ int scan_values(const struct scan_limits *limits, const uint8_t *bytes, size_t s
 
     if (count > size)
         return MUSTER_EPROTOCOL;
-    for (; count; count--) {
+    while (count) {
         if (at == size)
             return MUSTER_EPROTOCOL;
         /* Neighbours are mostly alike, so these branches are predicted; the table alone would
@@ -156,12 +170,18 @@ int scan_values(const struct scan_limits *limits, const uint8_t *bytes, size_t s
             last_length = whole_length[tag];
         }
         length = tag > 0x7f ? last_length : 1;
+        if (length == 1 && count >= RUN_VALUES && size - at >= RUN_VALUES && is_run(bytes + at)) {
+            at += RUN_VALUES;
+            count -= RUN_VALUES;
+            continue;
+        }
         if (length == 0 || length > size - at || length > limits->value_bytes) {
             code = scan_value(limits, bytes + at, size - at, &length);
             if (code)
                 return code;
         }
         at += length;
+        count--;
     }
     *ret_length = at;
     return 0;

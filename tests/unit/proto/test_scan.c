@@ -232,6 +232,31 @@ Test(scan, reserved_byte_among_values_is_refused)
     cr_assert_eq(scan_values(&wide, BYTES(1, 0xc1, 0xc1, 1), 4, &length), MUSTER_EPROTOCOL);
 }
 
+/* Behind a run of values of a byte each, and in front of it, values have their own lengths. */
+Test(scan, run_of_equal_bytes_ends_where_the_count_or_the_bytes_do)
+{
+    static const uint8_t fills[] = {0x00, 0x7f, 0xc0, 0xc3, 0xe0, 0xff};
+    uint8_t bytes[32];
+    size_t length;
+
+    for (size_t i = 0; i < sizeof fills; i++)
+        for (size_t run = 0; run < 20; run++) {
+            memset(bytes, fills[i], sizeof bytes);
+            memcpy(bytes + run, (uint8_t[]){0xcd, 1, 2}, 3);
+            cr_assert_eq(scan_values(&wide, bytes, run + 3, run, &length), 0);
+            cr_assert_eq(length, run);
+            cr_assert_eq(scan_values(&wide, bytes, run + 3, run + 1, &length), 0);
+            cr_assert_eq(length, run + 3);
+            cr_assert_eq(scan_values(&wide, bytes, run + 3, run + 2, &length), MUSTER_EPROTOCOL);
+            cr_assert_eq(scan_values(&wide, bytes, run + 2, run + 1, &length), MUSTER_EPROTOCOL);
+        }
+    memset(bytes, 0xc1, sizeof bytes);
+    cr_assert_eq(scan_values(&wide, bytes, sizeof bytes, sizeof bytes, &length), MUSTER_EPROTOCOL);
+    memset(bytes, 0xcc, sizeof bytes);
+    cr_assert_eq(scan_values(&wide, bytes, sizeof bytes, sizeof bytes / 2, &length), 0);
+    cr_assert_eq(length, sizeof bytes);
+}
+
 static uint64_t random_state;
 
 static uint32_t random_below(uint32_t bound)
