@@ -47,6 +47,15 @@ static size_t store_uint(uint8_t *at, uint64_t number)
     return store(at, 0xcf, number, 8);
 }
 
+/* A function may have left any byte where a bool belongs. */
+static bool is_true(const msgpack_object *value)
+{
+    unsigned char byte;
+
+    memcpy(&byte, &value->via.boolean, sizeof byte);
+    return byte != 0;
+}
+
 /* The short way for the commonest values, without msgpack-c's call for every piece. Returns
  * the bytes written, 0 for all other values. */
 static size_t pack_scalar(const msgpack_object *value, uint8_t *at)
@@ -59,10 +68,24 @@ static size_t pack_scalar(const msgpack_object *value, uint8_t *at)
         memcpy(&word, &value->via.f64, sizeof word);
         return store(at, 0xcb, word, 8);
     }
-    if (value->type != MSGPACK_OBJECT_NIL)
+    if (value->type == MSGPACK_OBJECT_BOOLEAN)
+        at[0] = is_true(value) ? 0xc3 : 0xc2;
+    else if (value->type == MSGPACK_OBJECT_NIL)
+        at[0] = 0xc0;
+    else
         return 0;
-    at[0] = 0xc0;
     return 1;
+}
+
+bool value_pack_short(const msgpack_object *value, msgpack_sbuffer *buffer)
+{
+    size_t size;
+
+    if (buffer->alloc - buffer->size < SCALAR_BYTES_MAX)
+        return false;
+    size = pack_scalar(value, (uint8_t *)buffer->data + buffer->size);
+    buffer->size += size;
+    return size > 0;
 }
 
 /* The same the other way round. Returns the bytes read, 0 for all other values and for those
@@ -205,15 +228,6 @@ static int pack_map(struct packing *p, const msgpack_object_map *map, unsigned d
     return code;
 }
 
-/* A function may have left any byte where a bool belongs. */
-static bool is_true(const msgpack_object *value)
-{
-    unsigned char byte;
-
-    memcpy(&byte, &value->via.boolean, sizeof byte);
-    return byte != 0;
-}
-
 static int pack(struct packing *p, const msgpack_object *value, unsigned depth)
 {
     switch (value->type) {
@@ -244,23 +258,29 @@ static int pack(struct packing *p, const msgpack_object *value, unsigned depth)
     return muster_error_set(p->error, MUSTER_EINVALID, "a value has the unknown type %d", (int)value->type);
 }
 
-static int pack_any(struct packing *p, const msgpack_object *value)
+static int pack_any(const msgpack_object *value, const struct shared_packing *packing,
+                    msgpack_sbuffer *buffer, struct muster_error *ret_error)
 {
-    struct shared_uses before = p->sharing ? *p->sharing->uses : (struct shared_uses){0};
+    struct packing p = {.buffer = buffer,
+                        .start = buffer->size,
+                        .elements = PROTO_ELEMENTS_MAX - 1,
+                        .sharing = packing,
+                        .error = ret_error};
+    struct shared_uses before = packing ? *packing->uses : (struct shared_uses){0};
     int code;
 
-    msgpack_packer_init(&p->packer, p->buffer, msgpack_sbuffer_write);
-    code = pack(p, value, 0);
-    if (!code && p->buffer->size - p->start + p->shared_bytes > PROTO_VALUE_BYTES_MAX)
-        code = muster_error_set(p->error, MUSTER_ELIMIT, "a value is larger than %d bytes",
+    msgpack_packer_init(&p.packer, buffer, msgpack_sbuffer_write);
+    code = pack(&p, value, 0);
+    if (!code && buffer->size - p.start + p.shared_bytes > PROTO_VALUE_BYTES_MAX)
+        code = muster_error_set(ret_error, MUSTER_ELIMIT, "a value is larger than %d bytes",
                                 PROTO_VALUE_BYTES_MAX);
     if (code == 0)
         return 0;
-    p->buffer->size = p->start;
-    if (p->sharing) {
-        shared_drop(p->sharing->heap, p->sharing->uses, before.count);
-        p->sharing->uses->bytes = before.bytes;
-        p->sharing->uses->copied = before.copied;
+    buffer->size = p.start;
+    if (packing) {
+        shared_drop(packing->heap, packing->uses, before.count);
+        packing->uses->bytes = before.bytes;
+        packing->uses->copied = before.copied;
     }
     return code;
 }
@@ -268,18 +288,7 @@ static int pack_any(struct packing *p, const msgpack_object *value)
 int value_pack_shared(const msgpack_object *value, const struct shared_packing *packing,
                       msgpack_sbuffer *buffer, struct muster_error *ret_error)
 {
-    struct packing p = {.buffer = buffer,
-                        .start = buffer->size,
-                        .elements = PROTO_ELEMENTS_MAX - 1,
-                        .sharing = packing,
-                        .error = ret_error};
-
-    if (buffer->alloc - buffer->size >= SCALAR_BYTES_MAX) {
-        buffer->size += pack_scalar(value, (uint8_t *)buffer->data + buffer->size);
-        if (buffer->size > p.start)
-            return 0;
-    }
-    return pack_any(&p, value);
+    return value_pack_short(value, buffer) ? 0 : pack_any(value, packing, buffer, ret_error);
 }
 
 int value_pack(const msgpack_object *value, msgpack_sbuffer *buffer, struct muster_error *ret_error)

@@ -19,7 +19,11 @@
  * take a few nanoseconds. */
 int value_pack(const msgpack_object *value, msgpack_sbuffer *buffer, struct muster_error *ret_error);
 
-/* The same, with large bytes in shared memory, which count in PROTO_VALUE_BYTES_MAX too. `packing`
+/* The short way for the commonest values (nil, bools, positive integers, doubles). False where the value
+ * is another, or the buffer has no room for it: then nothing was done. */
+bool value_pack_short(const msgpack_object *value, msgpack_sbuffer *buffer);
+
+/* As value_pack, with large bytes in shared memory, which count in PROTO_VALUE_BYTES_MAX too. `packing`
  * may be NULL. After a failure its list of uses has as many as before. */
 int value_pack_shared(const msgpack_object *value, const struct shared_packing *packing,
                       msgpack_sbuffer *buffer, struct muster_error *ret_error);
@@ -33,6 +37,13 @@ int value_unpack(const void *bytes, size_t size, size_t *offset, msgpack_zone *z
  * the zone first. *offset moves also when this returns MUSTER_ENOMEM. */
 int value_unpack_copy(const void *bytes, size_t size, size_t *offset, msgpack_zone *zone,
                       msgpack_object *ret_value);
+
+/* As msgpack_zone_clear; where nothing was allocated, as by most small jobs, it writes nothing. */
+static inline void value_zone_clear(msgpack_zone *zone)
+{
+    if (!msgpack_zone_is_empty(zone))
+        msgpack_zone_clear(zone);
+}
 
 /* A digest of a value that is equal for equal values, whatever made them: by structure, not
  * by encoding. For comparing results, not for security (FNV-1a over a canonical walk). */

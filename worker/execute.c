@@ -231,11 +231,20 @@ static int next_argument(struct executor *x, const struct assignment *assignment
     return 0;
 }
 
+/* Notes what the function returned, as the values may be that take the long way. */
+static int note_result(struct executor *x, uint64_t index, const msgpack_object *result)
+{
+    struct muster_error error;
+    int code = lent_pack(&x->lent, x->assignment->chunk, result, &x->report.values,
+                         &x->report.outcome.shared_bytes, &error);
+
+    return code == 0 ? 0 : note_failure(x, index, code, error.text);
+}
+
 /* Runs the function and notes what it returned. `parts` may be NULL. */
 static inline int call_function(struct executor *x, const muster_function *function, struct call *call,
                                 uint64_t index, const msgpack_object *argument, struct parts *parts)
 {
-    struct muster_error error;
     msgpack_object result;
     int code = call_flushable(x, call, function, argument, &result);
 
@@ -245,9 +254,7 @@ static inline int call_function(struct executor *x, const muster_function *funct
         return MUSTER_ENOMEM;
     if (code != 0)
         return note_failure(x, index, code, call->text);
-    code = lent_pack(&x->lent, x->assignment->chunk, &result, &x->report.values,
-                     &x->report.outcome.shared_bytes, &error);
-    return code == 0 ? 0 : note_failure(x, index, code, error.text);
+    return value_pack_short(&result, &x->report.values) ? 0 : note_result(x, index, &result);
 }
 
 /* One job: its argument is made, its function run, its outcome noted. What the function left
@@ -272,7 +279,7 @@ static inline __attribute__((always_inline)) int run_job(struct executor *x, str
     else
         code = note_failure(x, index, code, muster_error_name(code));
     x->report.outcome.count++;
-    msgpack_zone_clear(&x->zone);
+    value_zone_clear(&x->zone);
     flight_end_job(x->flight, index);
     return code;
 }
@@ -368,7 +375,7 @@ static int skip_job(struct executor *x, const struct assignment *assignment, uin
     msgpack_object argument;
     int result = next_argument(x, assignment, place, offset, &argument);
 
-    msgpack_zone_clear(&x->zone);
+    value_zone_clear(&x->zone);
     clear_timing(x, assignment->chunk);
     x->report.outcome.count++;
     return result == 0 ? note_failure(x, index, MUSTER_ECANCELLED, muster_error_name(MUSTER_ECANCELLED))
