@@ -135,14 +135,16 @@ static int pull(struct map *m)
 {
     const struct muster_source *source = &m->batch->source;
     struct shared_packing packing = {.heap = m->sent.heap, .copies = true, .uses = &m->uses};
-    struct muster_error error = {0};
+    struct muster_error error;
     msgpack_object argument;
     int result;
 
+    error.code = 0; /* all of it is a kilobyte, which would be cleared for each argument */
+    error.text[0] = '\0';
     result = source->next(source->context, &m->zone, &argument, &error);
     if (result == 0)
         result = value_pack_shared(&argument, packing.heap ? &packing : NULL, &m->buffer, &error);
-    msgpack_zone_clear(&m->zone);
+    value_zone_clear(&m->zone);
     if (result != 0 && result != MUSTER_EAGAIN && result != MUSTER_EEND)
         note_error(m, result, "%s", error.code ? error.text : muster_error_name(result));
     return result;
@@ -341,7 +343,7 @@ static void deliver_place(struct map *m, struct handover *handover, uint32_t pla
         result.receipt = &receipt;
     }
     deliver_job(m, result, failure);
-    msgpack_zone_clear(&m->zone);
+    value_zone_clear(&m->zone);
 }
 
 /* Hands all outcomes of a message to the caller. */
