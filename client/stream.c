@@ -124,9 +124,10 @@ static bool pack_next(struct stream *stream, msgpack_sbuffer *block)
     /* The task has what is in the heap as long as it lives. */
     struct shared_packing packing = {.heap = stream->outlet->heap, .uses = &stream->uses};
     struct task *task = stream->queue;
-    struct muster_error error = {0};
+    struct muster_error error;
     int code;
 
+    error.code = 0; /* without its text, a kilobyte */
     DL_DELETE(stream->queue, task);
     stream->queued--;
     code = make_room(stream);

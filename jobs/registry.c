@@ -255,19 +255,12 @@ static size_t suggest(const struct registry *registry, const char *name,
     return count;
 }
 
-int registry_require(const struct registry *registry, const char *name, const muster_function **ret_function,
-                     struct muster_error *ret_error)
+static int refuse(const struct registry *registry, const char *name, struct muster_error *ret_error)
 {
-    const muster_function *function = registry_find(registry, name, strlen(name));
     struct suggestion near[SUGGESTIONS_MAX];
     char text[SUGGESTIONS_MAX * (REGISTRY_NAME_MAX + 4) + 32] = "";
-    size_t count, i, used;
+    size_t count = suggest(registry, name, near), i, used;
 
-    if (function) {
-        *ret_function = function;
-        return 0;
-    }
-    count = suggest(registry, name, near);
     if (count > 0)
         strcpy(text, "; did you mean ");
     for (i = 0; i < count; i++) {
@@ -281,6 +274,17 @@ int registry_require(const struct registry *registry, const char *name, const mu
     return muster_error_set(ret_error, MUSTER_ENOTFOUND,
                             "there is no function \"%.80s\"%s%s (muster functions lists them)", name, text,
                             count > 0 ? "?" : "");
+}
+
+int registry_require(const struct registry *registry, const char *name, const muster_function **ret_function,
+                     struct muster_error *ret_error)
+{
+    const muster_function *function = registry_find(registry, name, strlen(name));
+
+    if (!function)
+        return refuse(registry, name, ret_error);
+    *ret_function = function;
+    return 0;
 }
 
 size_t registry_count(const struct registry *registry)
