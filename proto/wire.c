@@ -29,10 +29,10 @@ struct wire {
     void *socket; /* owned */
     bool router;
     struct wire_context *context; /* borrowed */
-    void *monitor;                /* owned: what happens to the connection of a watched wire; else NULL */
-    bool lost;                    /* that connection is gone */
-    int poll_fd, ready_fd;        /* owned, or -1: an epoll of all that may become readable, and */
-    bool ready;                   /* an eventfd that is, as long as this is set */
+    void *monitor;         /* owned: what happens to the connection of a watched wire, until it is lost */
+    bool lost;             /* that connection is gone */
+    int poll_fd, ready_fd; /* owned, or -1: an epoll of all that may become readable, and */
+    bool ready;            /* an eventfd that is, as long as this is set */
 };
 
 struct wire_parcel {
@@ -194,33 +194,43 @@ int wire_watch(struct wire *wire, struct muster_error *ret_error)
     return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot watch a connection: %s", zmq_strerror(errno));
 }
 
-/* Whether the connection of a watched wire broke since this was asked last. */
+/* Whether the connection of a watched wire broke. */
 static bool broke(struct wire *wire)
 {
     zmq_msg_t part;
-    bool any = false;
+    bool any;
 
     if (!wire->monitor)
         return false;
     zmq_msg_init(&part);
-    while (zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT) >= 0)
-        any = true;
+    any = zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT) >= 0;
     zmq_msg_close(&part);
     return any;
+}
+
+/* A loss has several events, one after another: behind the first, nobody is to wake up for them. */
+static void unwatch(struct wire *wire)
+{
+    size_t size = sizeof(int);
+    int fd;
+
+    if (wire->poll_fd >= 0 && zmq_getsockopt(wire->monitor, ZMQ_FD, &fd, &size) == 0)
+        epoll_ctl(wire->poll_fd, EPOLL_CTL_DEL, fd, NULL);
+    zmq_socket_monitor(wire->socket, NULL, 0);
+    zmq_close(wire->monitor);
+    wire->monitor = NULL;
 }
 
 void wire_close(struct wire *wire, int linger_ms)
 {
     if (!wire)
         return;
+    if (wire->monitor)
+        unwatch(wire);
     if (wire->poll_fd >= 0)
         close(wire->poll_fd);
     if (wire->ready_fd >= 0)
         close(wire->ready_fd);
-    if (wire->monitor) {
-        zmq_socket_monitor(wire->socket, NULL, 0);
-        zmq_close(wire->monitor);
-    }
     zmq_setsockopt(wire->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     zmq_close(wire->socket);
     free(wire);
@@ -513,6 +523,7 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
     if (count == MUSTER_EAGAIN && wire->lost)
         count = MUSTER_ELOST;
     if (count == MUSTER_EAGAIN && broke(wire)) {
+        unwatch(wire);
         wire->lost = true; /* and what came before is there by now */
         count = receive_parts(wire, parts, PARTS);
         count = count == MUSTER_EAGAIN ? MUSTER_ELOST : count;
