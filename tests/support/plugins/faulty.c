@@ -45,6 +45,7 @@ static const muster_function functions[] = {
            "the path of the file"),
     FAULTY(print, "prints a line to standard output", "a string"),
     FAULTY(wait_file, "returns true when the file exists", "the path of the file"),
+    FAULTY(note_pid, "adds the number of its process to the file, then waits", "[path of a file, seconds]"),
     FAULTY(wait_count, "counts, and keeps its thread until so many have", "[path of a counter file, count]"),
 };
 

@@ -19,7 +19,7 @@ muster_function_run faulty_garbage_type, faulty_garbage_pointer, faulty_garbage_
 
 /* faulty_files.c: calls that leave traces in files, or wait for them. */
 muster_function_run faulty_fail_times, faulty_crash_times, faulty_crash_once, faulty_fork_child, faulty_print,
-    faulty_wait_file, faulty_wait_count;
+    faulty_wait_file, faulty_note_pid, faulty_wait_count;
 
 /* Does not return. */
 void faulty_segfault(void) __attribute__((noreturn));

@@ -156,6 +156,34 @@ int faulty_wait_file(muster_call *call, const msgpack_object *argument, msgpack_
     return 0;
 }
 
+/* Adds a line to the file, at once. */
+static int add_pid(const char *path)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int size;
+
+    if (file < 0)
+        return -1;
+    size = dprintf(file, "%d\n", (int)getpid());
+    close(file);
+    return size > 0 ? 0 : -1;
+}
+
+int faulty_note_pid(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    const msgpack_object *parts = argument->via.array.ptr;
+    char path[PATH_MAX];
+    uint64_t seconds;
+
+    if (argument->type != MSGPACK_OBJECT_ARRAY || argument->via.array.size != 2 ||
+        !read_path(&parts[0], path) || !faulty_integer(&parts[1], 1000000, &seconds))
+        return muster_call_fail(call, "takes [path of a file, seconds]");
+    if (add_pid(path) != 0)
+        return muster_call_fail(call, "cannot write \"%s\": %s", path, strerror(errno));
+    *ret_result = parts[1];
+    return muster_call_sleep(call, (double)seconds);
+}
+
 /* Keeps its thread while it waits, as a job that computes does. */
 static int wait_until(muster_call *call, const char *path, uint64_t count)
 {

@@ -310,6 +310,22 @@ static void results_of_futures_outlive_their_workers_and_their_muster(void)
     CHECK(mapped_heaps() == 0);
 }
 
+/* Whether an open file is a heap's. Opened anew, since its thread may close it at any time. */
+static bool look_at_file(int folder, const char *name, bool *ret_waiting)
+{
+    char target[64] = "";
+    int fd;
+
+    if (readlinkat(folder, name, target, sizeof target - 1) < 0 || !strstr(target, "memfd:" HEAP_NAME))
+        return false;
+    fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    *ret_waiting |= !heapfile_is_taken(fd);
+    close(fd);
+    return true;
+}
+
 /* Files of heaps that this process keeps open; and whether one has what was sent and not taken. */
 static unsigned kept_heaps(bool *ret_waiting)
 {
@@ -319,15 +335,8 @@ static unsigned kept_heaps(bool *ret_waiting)
 
     CHECK(fds);
     *ret_waiting = false;
-    while ((entry = readdir(fds)) != NULL) {
-        char target[64] = "";
-
-        if (readlinkat(dirfd(fds), entry->d_name, target, sizeof target - 1) < 0 ||
-            !strstr(target, "memfd:" HEAP_NAME))
-            continue;
-        *ret_waiting |= !heapfile_is_taken(atoi(entry->d_name));
-        count++;
-    }
+    while ((entry = readdir(fds)) != NULL)
+        count += look_at_file(dirfd(fds), entry->d_name, ret_waiting);
     closedir(fds);
     return count;
 }
