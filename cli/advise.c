@@ -107,11 +107,13 @@ static const char *quote(const char *word)
 }
 
 /* The words of the muster map that is advised. 0 or MUSTER_ENOMEM. */
-static int make_command(const struct advise_verb *verb, const struct advise_way *way, struct command *command)
+static int make_command(const struct advise_verb *verb, const struct advise_report *report,
+                        struct command *command)
 {
     enum { WORDS = 24 }; /* besides those that the user may repeat */
     static const char *const formats[] = {
         [OUTPUT_TEXT] = "text", [OUTPUT_JSON] = "json", [OUTPUT_NONE] = "none"};
+    const struct advise_way *way = &report->ways[report->choice.advised];
     const struct options *options = &verb->options;
     size_t room = WORDS + 2 * (size_t)options->open.plugin_count + options->item_count;
 
@@ -119,7 +121,7 @@ static int make_command(const struct advise_verb *verb, const struct advise_way 
         return MUSTER_ENOMEM;
     snprintf(command->workers, sizeof command->workers, "%u", way->workers);
     snprintf(command->concurrency, sizeof command->concurrency, "%u", way->concurrency);
-    snprintf(command->timeout, sizeof command->timeout, "%.3f", options->timeout_s);
+    snprintf(command->timeout, sizeof command->timeout, "%.9g", report->timeout_s);
     add_option(command, "muster", "map");
     add(command, options->function);
     add_option(command, "--model", muster_model_name(way->model));
@@ -127,7 +129,7 @@ static int make_command(const struct advise_verb *verb, const struct advise_way 
         add_option(command, "--workers", command->workers);
     if (way->concurrency > 1)
         add_option(command, "--concurrency", command->concurrency);
-    if (options->timeout_s > 0 && way->model == MUSTER_PROCESSES)
+    if (report->timeout_s > 0 && way->model == MUSTER_PROCESSES)
         add_option(command, "--timeout", command->timeout);
     add_option(command, "--output", formats[options->format]);
     for (unsigned i = 0; i < options->open.plugin_count; i++)
@@ -168,7 +170,8 @@ static int give_lines_back(const struct arguments *arguments, struct muster_erro
 }
 
 /* Becomes the muster map that is advised. Returns only when it cannot. */
-static int become(struct advise_verb *verb, const struct advise_way *way, struct muster_error *ret_error)
+static int become(struct advise_verb *verb, const struct advise_report *report,
+                  struct muster_error *ret_error)
 {
     struct command command = {.count = 0};
     sigset_t none;
@@ -176,7 +179,7 @@ static int become(struct advise_verb *verb, const struct advise_way *way, struct
 
     if (verb->options.family != ARGUMENTS_WORDS && (code = give_lines_back(&verb->arguments, ret_error)) != 0)
         return code;
-    if (make_command(verb, way, &command) != 0)
+    if (make_command(verb, report, &command) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory for a command line");
     dup2(verb->output_fd, STDOUT_FILENO);
     sigemptyset(&none);
@@ -285,7 +288,7 @@ static int run(struct advise_verb *verb)
     if (!code)
         code = show(verb, &report, &error);
     if (!code && verb->options.run)
-        code = become(verb, &report.ways[report.choice.advised], &error);
+        code = become(verb, &report, &error);
     if (!code)
         return 0;
     if (code != MUSTER_ECANCELLED || !interrupt_signal())

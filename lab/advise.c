@@ -126,8 +126,6 @@ static void note_sample(struct advise *advise, size_t place, const struct crew_a
     report->failed++;
     report->crashed += sample->code == MUSTER_ECRASHED || sample->code == MUSTER_EQUARANTINED;
     report->timed_out += sample->code == MUSTER_ETIMEOUT;
-    if (report->first_failed == 0 || place + 1 < report->first_failed)
-        report->first_failed = place + 1;
 }
 
 /* What the jobs take, as far as workers that ran each sample once can tell. */
@@ -172,6 +170,10 @@ static int examine(struct advise *advise, struct muster_error *ret_error)
         return code;
     for (size_t i = 0; i < advise->spec.sample_count; i++)
         note_sample(advise, i, &answer);
+    if (report->failed > 0)
+        report->first_failed = answer.error_sample + 1;
+    if (report->timed_out > 0)
+        report->timeout_s = advise->spec.timeout_s;
     snprintf(report->failure, sizeof report->failure, "%.*s", ADVISE_FAULT_BYTES - 1, answer.error);
     advise->kept = answer.kept;
     if (advise->good_count > 0)
@@ -388,6 +390,7 @@ int advise_open(const struct advise_spec *spec, struct advise **ret_advise, stru
     if (!(advise = calloc(1, sizeof *advise)))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     advise->spec = *spec;
+    advise->report.timeout_s = spec->timeout_s;
     if (advise->spec.time_s <= 0)
         advise->spec.time_s = ADVISE_TIME_S;
     if (advise->spec.timeout_s <= 0)

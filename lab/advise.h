@@ -40,8 +40,10 @@ struct advise_report {
     uint64_t jobs; /* as in the spec */
 
     size_t samples, failed, crashed, timed_out, unfinished; /* of the samples; the last is a lack of time */
-    size_t first_failed;                                    /* from 1; 0: none */
+    size_t first_failed;                                    /* from 1, of those that ended; 0: none */
     char failure[ADVISE_FAULT_BYTES];                       /* why */
+    double timeout_s; /* that map is to have: the spec's, or the default where samples had to be ended; 0:
+                         none */
 
     struct advise_job job;
     bool in_process;  /* job was measured inline, else in a worker */
@@ -59,7 +61,7 @@ struct advise_report {
     double speedup, speedup_low, speedup_high; /* of the advised way over inline */
     uint64_t chunk_jobs;                       /* that a chunk of the advised way will have, about */
     bool uncertain;                            /* the sentence says why */
-    char options[ADVISE_COMMAND_BYTES];        /* "--model processes -j2", for muster map */
+    char options[ADVISE_COMMAND_BYTES];        /* "--model processes -j2 --timeout 10", for muster map */
     char sentence[ADVISE_SENTENCE_BYTES];      /* what was found and what to do, in plain words */
 };
 

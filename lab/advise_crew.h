@@ -72,6 +72,7 @@ struct crew_answer {
     bool kept;                  /* all results that were to be kept */
     struct crew_sample samples[CREW_SAMPLES_MAX];
     char error[CREW_ERROR_BYTES]; /* of the run, else of the first job that failed; "" */
+    size_t error_sample;          /* of that job */
 };
 
 struct crew_member {

@@ -14,12 +14,7 @@
 
 #include <stddef.h>
 
-enum {
-    ADVISE_WAYS_MAX = 8,
-    /* Jobs under way at once in a trial: enough to see whether waits overlap, and no attack on a
-     * service that the jobs ask. More are predicted. */
-    ADVISE_TRIAL_PLACES = 64,
-};
+enum { ADVISE_WAYS_MAX = 8 };
 
 enum advise_kind { ADVISE_CPU_BOUND, ADVISE_MIXED, ADVISE_IO_BOUND };
 
@@ -91,7 +86,11 @@ size_t advise_plan(const struct advise_job *job, unsigned workers,
 double advise_predict(const struct advise_job *job, const struct advise_way *way, unsigned concurrency,
                       unsigned cores);
 
-/* Fills job_s, low_s and high_s in, from the trial where there was one. */
+/* Jobs under way in each worker while the way is tried. More are predicted. */
+unsigned advise_trial_concurrency(const struct advise_job *job, const struct advise_way *way);
+
+/* Fills job_s, low_s and high_s in, from the trial where there was one. Where that found jobs that
+ * wait together to compute for less than one by itself, it raises the concurrency. */
 void advise_settle(const struct advise_job *job, struct advise_way *way, unsigned cores);
 
 /* Wall time of so many jobs, with start-up; `jobs` 0: many, then it is that of one. */

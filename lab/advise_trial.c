@@ -96,8 +96,10 @@ static int on_result(void *context, const struct muster_result *result)
     struct trial *trial = context;
     size_t place = trial->places[(trial->base + result->index - 1) % trial->place_count];
 
-    if (result->code && !trial->answer->error[0])
+    if (result->code && !trial->answer->error[0]) {
         snprintf(trial->answer->error, sizeof trial->answer->error, "%s", result->text);
+        trial->answer->error_sample = place;
+    }
     if (trial->order->timed)
         note_sample(&trial->answer->samples[place], result);
     if (trial->order->keep && result->code == 0)

@@ -10,8 +10,10 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Rounds of each way; fewer where jobs are long. */
-enum { ROUNDS = 7 };
+/* Rounds that time is shared out for; fewer where jobs are long. Ways that after the first of them are
+ * slower than the best by more than this leave their turns to the others. */
+enum { ROUNDS = 7, ROUNDS_OF_ALL = 3 };
+static const double BEHIND = 1.5;
 
 /* Jobs that do nothing are run for so long, so often; single ones so often. */
 static const double NULL_RUN_S = 8e-3;
@@ -36,6 +38,7 @@ struct attempt {
     struct advise_way *way;
     uint64_t jobs;             /* of a round */
     struct sample walls, cpus; /* of a job */
+    bool behind;               /* it is not tried any more */
 };
 
 struct attempts {
@@ -147,16 +150,6 @@ static int measure_round_trip(struct advise *advise, struct muster_error *ret_er
     return code;
 }
 
-/* Jobs under way in each worker, in trials. */
-static unsigned concurrency_of(const struct advise_way *way)
-{
-    unsigned most = ADVISE_TRIAL_PLACES / way->workers;
-
-    if (most == 0)
-        return 1;
-    return way->concurrency < most ? way->concurrency : most;
-}
-
 /* Opens the way, unless looking at the jobs did that already, and measures what it costs by itself. */
 static int prepare(struct advise *advise, size_t place, struct muster_error *ret_error)
 {
@@ -253,14 +246,14 @@ static void size_round(const struct advise *advise, struct attempt *attempt, dou
         attempt->jobs -= attempt->jobs % least;
 }
 
-/* How long a round of all ways takes. */
+/* How long a round takes of all ways that are still tried. */
 static double round_s(const struct advise *advise, const struct attempts *attempts)
 {
     const struct advise_report *report = &advise->report;
     double sum_s = 0;
 
     for (size_t i = 0; i < report->way_count; i++)
-        if (is_sound(advise, i))
+        if (is_sound(advise, i) && !attempts->items[i].behind)
             sum_s += (double)attempts->items[i].jobs * advise_predict(&report->job, &report->ways[i],
                                                                       report->ways[i].tried_concurrency,
                                                                       report->cores);
@@ -298,6 +291,30 @@ static void note_rounds(struct attempt *attempt)
     way->tried_cpu_s = sample_summarize(&attempt->cpus).median;
 }
 
+/* Wall time a job of the way in the long run, by the rounds so far. */
+static double settled_s(const struct advise *advise, struct attempt *attempt)
+{
+    struct advise_way way;
+
+    note_rounds(attempt);
+    way = *attempt->way;
+    advise_settle(&advise->report.job, &way, advise->report.cores);
+    return way.job_s;
+}
+
+/* Finds the ways that cannot be advised any more. */
+static void leave_behind(const struct advise *advise, struct attempts *attempts)
+{
+    double best_s = INFINITY;
+
+    for (size_t i = 0; i < advise->report.way_count; i++)
+        if (is_sound(advise, i))
+            best_s = fmin(best_s, settled_s(advise, &attempts->items[i]));
+    for (size_t i = 0; i < advise->report.way_count; i++)
+        attempts->items[i].behind =
+            is_sound(advise, i) && settled_s(advise, &attempts->items[i]) > BEHIND * best_s;
+}
+
 static int run_rounds(struct advise *advise, struct attempts *attempts, struct muster_error *ret_error)
 {
     struct advise_report *report = &advise->report;
@@ -307,11 +324,14 @@ static int run_rounds(struct advise *advise, struct attempts *attempts, struct m
     for (size_t i = 0; i < report->way_count && !code; i++)
         if (i != MEMBER_INLINE && is_sound(advise, i))
             code = check(advise, &attempts->items[i], i, ret_error);
-    for (int round = 0; round < ROUNDS && !code; round++) {
+    for (int round = 0; round < SAMPLE_MAX && !code; round++) {
+        if (round == ROUNDS_OF_ALL)
+            leave_behind(advise, attempts);
         if (round > 0 && advise_elapsed_s(advise) + round_s(advise, attempts) > end_s)
             break;
         for (size_t i = 0; i < report->way_count && !code; i++)
-            if (is_sound(advise, i) && (round > 0 || attempts->items[i].walls.count == 0))
+            if (is_sound(advise, i) && !attempts->items[i].behind &&
+                (round > 0 || attempts->items[i].walls.count == 0))
                 code = take_turn(advise, &attempts->items[i], i, ret_error);
     }
     for (size_t i = 0; i < report->way_count && !code; i++)
@@ -329,7 +349,7 @@ int advise_try(struct advise *advise, struct muster_error *ret_error)
 
     for (size_t i = 0; i < report->way_count && !code; i++) {
         attempts.items[i].way = &report->ways[i];
-        report->ways[i].tried_concurrency = concurrency_of(&report->ways[i]);
+        report->ways[i].tried_concurrency = advise_trial_concurrency(&report->job, &report->ways[i]);
         if (is_sound(advise, i))
             code = prepare(advise, i, ret_error);
     }

@@ -54,6 +54,8 @@ static void write_options(struct advise_report *report)
         words_say(&words, " -j%u", way->workers);
     if (way->concurrency > 1)
         words_say(&words, " --concurrency %u", way->concurrency);
+    if (way->model == MUSTER_PROCESSES && report->timeout_s > 0)
+        words_say(&words, " --timeout %.9g", report->timeout_s);
 }
 
 static void say_jobs(struct words *words, const struct advise_report *report)
@@ -183,15 +185,18 @@ static void say_breaks(struct words *words, const struct advise_report *report)
 
 static void say_samples(struct words *words, const struct advise_report *report)
 {
+    char limit[WORDS_BYTES];
+
+    words_time(report->timeout_s, limit);
+    if (report->failed > 0)
+        words_say(words, " %zu of %zu samples failed", report->failed, report->samples);
     if (report->crashed > 0)
-        words_say(words, " %zu of %zu samples crashed the worker that ran them (sample %zu: %s).",
-                  report->crashed, report->samples, report->first_failed, report->failure);
+        words_say(words, ", %zu by crashing the worker", report->crashed);
     if (report->timed_out > 0)
-        words_say(words, " %zu of %zu samples had to be ended: give map a --timeout.", report->timed_out,
-                  report->samples);
-    if (report->failed > report->crashed + report->timed_out)
-        words_say(words, " %zu of %zu samples failed (sample %zu: %s); the advice is for the others.",
-                  report->failed, report->samples, report->first_failed, report->failure);
+        words_say(words, ", %zu by not ending within %s", report->timed_out, limit);
+    if (report->failed > 0)
+        words_say(words, " (sample %zu: %s); the advice is for the others.", report->first_failed,
+                  report->failure);
     if (report->unfinished > 0)
         words_say(words, " There was no time for %zu of the samples.", report->unfinished);
 }

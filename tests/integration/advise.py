@@ -112,7 +112,13 @@ class BadSamples(harness.Case):
     def test_hang_is_reported_and_processes_are_advised(self):
         document = self.advise("hang", ":::", "1", "false")
         self.assertEqual((document["samples"]["timed_out"], document["advice"]["reason"]), (1, "safe"))
-        self.assertIn("--timeout", document["sentence"])
+        self.assertRegex(document["advice"]["options"], r"^--model processes -j\d+ --timeout 0\.5$")
+
+    def test_failed_samples_are_counted_once_and_the_reason_is_that_of_the_one_named(self):
+        document = self.advise("-j", "3", "after", ":::", '[0, "busy"]', '[0.1, "crash"]', "[0, null]")
+        self.assertIn("2 of 3 samples failed, 1 by crashing the worker, 1 by not ending within 500 ms (sample 2: ",
+                      document["sentence"])
+        self.assertEqual(document["sentence"].count("of 3 samples"), 1)
 
     def test_failures_are_left_out(self):
         document = self.advise("fail_silently", ":::", "1", "false", "false")

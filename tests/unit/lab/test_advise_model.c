@@ -149,6 +149,37 @@ Test(advise_model, waits_that_were_found_not_to_overlap_are_predicted_to)
     cr_expect_gt(way.job_s, 0.3e-3);
 }
 
+Test(advise_model, waits_are_advised_too_few_places_by_what_one_alone_computes)
+{
+    struct advise_job job = waiting_job(1e-3, 0.02); /* 4 / 0.02: 200 places */
+    struct advise_way way = tried(MUSTER_PROCESSES, 2, 4e-6);
+
+    way.concurrency = 200;
+    way.tried_concurrency = 128;
+    way.tried_cpu_s = 5e-6;
+    advise_settle(&job, &way, CORES);
+    cr_expect_eq(way.concurrency, 400, "twice the 200 that keep a core busy with 5 us of each ms");
+    EXPECT_NEAR(way.job_s, 2.5e-6);
+    way.concurrency = 1;
+    way.tried_concurrency = 1;
+    advise_settle(&job, &way, CORES);
+    cr_expect_eq(way.concurrency, 1, "one at a time is another way");
+}
+
+Test(advise_model, trial_asks_more_of_a_service_than_is_decent_or_too_much_time)
+{
+    struct advise_job waits = waiting_job(1e-3, 0.001), mixed = waiting_job(10e-3, 0.5);
+    struct advise_way way = {.model = MUSTER_PROCESSES, .workers = 2, .concurrency = 4000};
+
+    cr_expect_eq(advise_trial_concurrency(&waits, &way), 128);
+    cr_expect_eq(advise_trial_concurrency(&mixed, &way), 32, "64 jobs of 10 ms, of which each computes 5");
+    way.workers = 1000;
+    cr_expect_eq(advise_trial_concurrency(&waits, &way), 1);
+    way.concurrency = 1;
+    way.workers = 16;
+    cr_expect_eq(advise_trial_concurrency(&waits, &way), 1);
+}
+
 Test(advise_model, few_jobs_fill_all_places)
 {
     struct advise_job job = computing_job(1);

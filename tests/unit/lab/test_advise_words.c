@@ -82,14 +82,44 @@ Test(advise_words, crashes_and_hangs_go_unsaid)
 {
     report.failed = report.first_failed = 2;
     report.crashed = report.timed_out = 1;
+    report.timeout_s = 10;
     snprintf(report.failure, sizeof report.failure, "killed by SIGSEGV");
     report.choice.reason = ADVISE_SAFE;
     report.ways[2].fault = ADVISE_HUNG;
     snprintf(report.faults[2], sizeof report.faults[2], "did not come to an end within 10 s");
     expect("only there does a job that crashes, or never ends, cost nothing but itself");
-    expect("1 of 3 samples crashed the worker that ran them (sample 2: killed by SIGSEGV).");
-    expect("1 of 3 samples had to be ended: give map a --timeout.");
+    expect("1 by crashing the worker, 1 by not ending within 10 s (sample 2: killed by SIGSEGV)");
     expect("Do not use threads: it did not come to an end within 10 s.");
+}
+
+Test(advise_words, samples_that_crashed_or_hung_are_counted_twice)
+{
+    const char *counted;
+
+    report.samples = 4;
+    report.failed = 3;
+    report.first_failed = 2;
+    report.crashed = report.timed_out = 1;
+    report.timeout_s = 10;
+    snprintf(report.failure, sizeof report.failure, "killed by SIGSEGV");
+    expect(" 3 of 4 samples failed, 1 by crashing the worker, 1 by not ending within 10 s (sample 2: killed "
+           "by SIGSEGV); the advice is for the others.");
+    counted = strstr(report.sentence, " of 4 samples");
+    cr_assert(counted);
+    cr_expect_null(strstr(counted + 1, " of 4 samples"));
+}
+
+Test(advise_words, command_lacks_the_timeout_that_samples_were_found_to_need)
+{
+    report.timeout_s = 0.25;
+    advise_explain(&report);
+    cr_expect_str_eq(report.options, "--model processes -j2 --timeout 0.25");
+    report.timeout_s = 86400;
+    advise_explain(&report);
+    cr_expect_str_eq(report.options, "--model processes -j2 --timeout 86400");
+    report.choice.advised = 2;
+    advise_explain(&report);
+    cr_expect_str_eq(report.options, "--model threads -j2", "only processes can end a job");
 }
 
 Test(advise_words, uncertain_advice_is_given_as_certain)
