@@ -91,13 +91,25 @@ double advise_sum_s(const struct advise *advise, uint64_t jobs)
     return sum_s;
 }
 
+/* The least part of a turn of the samples that takes so long. */
+static uint64_t part_of_turn(const struct advise *advise, double seconds)
+{
+    uint64_t jobs = 1;
+
+    while (jobs < advise->good_count && advise_sum_s(advise, jobs) < seconds)
+        jobs++;
+    return jobs;
+}
+
 uint64_t advise_jobs_for(const struct advise *advise, double seconds, double job_s, uint64_t least)
 {
-    double wanted = job_s > 0 ? seconds / job_s : JOBS_MAX;
-    uint64_t jobs = wanted < JOBS_MAX ? (uint64_t)wanted : JOBS_MAX;
+    uint64_t most = JOBS_MAX / advise->good_count, jobs;
+    double turns = job_s > 0 ? seconds / (job_s * (double)advise->good_count) : (double)most;
 
-    if (jobs > advise->good_count)
-        jobs -= jobs % advise->good_count;
+    if (turns >= 1)
+        jobs = advise->good_count * (turns < (double)most ? (uint64_t)turns : most);
+    else
+        jobs = part_of_turn(advise, turns * advise_sum_s(advise, advise->good_count));
     return jobs > least ? jobs : least;
 }
 
@@ -244,6 +256,15 @@ static void note_differences(struct advise *advise)
     job->longest_s = job->time_s * most_s / mean_s;
 }
 
+/* How long a job takes, by a run that need not have whole turns of the samples. */
+static double mean_of(const struct advise *advise, uint64_t jobs, double wall_s)
+{
+    double expected_s = advise_sum_s(advise, jobs), mean_s;
+
+    mean_s = advise_sum_s(advise, advise->good_count) / (double)advise->good_count;
+    return expected_s > 0 ? wall_s / expected_s * mean_s : wall_s / (double)jobs;
+}
+
 /* Runs jobs inline, more and more, until it can be said how long one takes. */
 static int find_length(struct advise *advise, struct crew_answer *ret_answer, struct muster_error *ret_error)
 {
@@ -257,7 +278,7 @@ static int find_length(struct advise *advise, struct crew_answer *ret_answer, st
         code = advise_ask(advise, MEMBER_INLINE, &order, wanted_s, ret_answer, ret_error);
         if (code)
             return code;
-        job->time_s = ret_answer->wall_s / (double)order.jobs;
+        job->time_s = mean_of(advise, order.jobs, ret_answer->wall_s);
         if (ret_answer->wall_s >= SHORT_RUN_S || order.jobs >= JOBS_MAX)
             break;
         order.jobs *= GROWTH;
@@ -265,7 +286,7 @@ static int find_length(struct advise *advise, struct crew_answer *ret_answer, st
     order.jobs = advise_jobs_for(advise, wanted_s, job->time_s, 1);
     code = advise_ask(advise, MEMBER_INLINE, &order, wanted_s, ret_answer, ret_error);
     if (code == 0)
-        job->time_s = ret_answer->wall_s / (double)order.jobs;
+        job->time_s = mean_of(advise, order.jobs, ret_answer->wall_s);
     return code;
 }
 

@@ -36,8 +36,8 @@ int advise_open_way(struct advise *advise, size_t member, const struct advise_wa
 /* How long so many jobs take one after another, by sample_s. */
 double advise_sum_s(const struct advise *advise, uint64_t jobs);
 
-/* So many jobs as take about `seconds` at job_s each: whole turns of the samples where these are
- * short, at least `least`. */
+/* So many jobs as take about `seconds` at job_s each on average: whole turns of the samples, or as much
+ * of one turn as takes so long; at least `least`. */
 uint64_t advise_jobs_for(const struct advise *advise, double seconds, double job_s, uint64_t least);
 
 /* Seconds since advise_run began. */

@@ -78,6 +78,12 @@ class Advice(harness.Case):
         self.assertIn("too long to be tried", document["sentence"])
 
     @unittest.skipUnless(hasattr(os, "sched_setaffinity"), "no affinity here")
+    def test_short_sample_before_a_long_one_does_not_pass_for_all_jobs(self):
+        document = self.advise("--time", "2", "work", ":::", '{"wait":0.000001}', '{"wait":0.2}')
+        self.assertEqual(document["job"]["kind"], "I/O-bound")
+        self.assertGreater(document["job"]["time_s"], 0.05)
+        self.assertLess(document["samples"]["runs"], 20, "as many as if all were short")
+
     def test_one_core_gains_nothing(self):
         core = min(os.sched_getaffinity(0))
         result = self.muster("-c", str(core), harness.MUSTER, "advise", *QUICK, "-o", "json", "spin", ":::", "0.001",
