@@ -110,16 +110,21 @@ static void close_all(const int fds[PASSED_MAX])
 /* `ret_fds` are the descriptors that came along, -1 where none did. False at the end, too. */
 static bool receive_packet(int socket, void *bytes, size_t size, int ret_fds[PASSED_MAX])
 {
-    char control[CMSG_SPACE(PASSED_MAX * sizeof(int))];
+    enum { FDS_BYTES = PASSED_MAX * sizeof(int) };
+    char control[CMSG_SPACE(FDS_BYTES)];
     struct iovec part = {.iov_base = bytes, .iov_len = size};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {/* not CMSG_SPACE, whose padding could take one more */
+                             .msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = CMSG_LEN(FDS_BYTES)};
     ssize_t got = TEMP_FAILURE_RETRY(recvmsg(socket, &message, MSG_CMSG_CLOEXEC));
     struct cmsghdr *header = got >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
 
     for (size_t i = 0; i < PASSED_MAX; i++)
         ret_fds[i] = -1;
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len >= CMSG_LEN(0) && header->cmsg_len <= CMSG_LEN(FDS_BYTES))
         memcpy(ret_fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
     if (got == (ssize_t)size)
         return true;
@@ -187,18 +192,29 @@ static _Noreturn void be_worker(const struct server *server, const struct reques
     _exit(status);
 }
 
+/* Those that came, each in its place. False when the system had no room for some of them. */
+static bool place_descriptors(const struct request *request, const int came[PASSED_MAX],
+                              int ret_fds[PASSED_MAX])
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < PASSED_MAX; i++)
+        ret_fds[i] = request->brings[i] ? came[count++] : -1;
+    return count == 0 || came[count - 1] >= 0;
+}
+
 static void answer_spawn(const struct server *server, const struct request *request,
                          const int came[PASSED_MAX])
 {
     struct answer answer = {.error = 0};
     int passed[PASSED_MAX] = {-1, -1, -1, -1};
     int fds[PASSED_MAX];
-    unsigned count = 0;
-    pid_t pid;
+    pid_t pid = -1;
 
-    for (unsigned i = 0; i < PASSED_MAX; i++)
-        fds[i] = request->brings[i] ? came[count++] : -1;
-    pid = fork();
+    if (place_descriptors(request, came, fds))
+        pid = fork();
+    else
+        errno = EMFILE;
     if (pid == 0)
         be_worker(server, request, fds);
     answer.pid = pid;

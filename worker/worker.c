@@ -13,6 +13,7 @@
 #include "worker/link.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -25,6 +26,16 @@ enum { EXIT_TROUBLE = 255 };
 
 /* For the signal handler alone: who must live for this worker to live. */
 static volatile sig_atomic_t parent_pid;
+
+/* What was handed over is for this process alone, not for programs that plug-ins and jobs start. */
+static void keep_descriptors(const struct worker_options *options)
+{
+    const int fds[] = {options->flight_fd, options->slots_fd, options->bell_fd, options->heap_fd};
+
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0)
+            fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+}
 
 /* The kernel sends SIGCONT when the parent dies, which also wakes a worker that is stopped.
  * The whole process group ends, so that nothing a job started is left. */
@@ -182,6 +193,7 @@ int worker_main(const struct worker_options *options)
     struct muster_error error;
     int parent_fd = -1, result = 0;
 
+    keep_descriptors(options);
     executor_prepare();
     if (options->parent_pid > 0)
         result = tie_to_parent(options->parent_pid, &parent_fd, &error);

@@ -15,6 +15,14 @@ from harness import as_root, plugin
 FAULTY = ("--plugin", plugin("faulty"))
 
 
+def runs(pid, program):
+    """Whether the process runs this program."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="utf-8") == f"{program}\n"
+    except OSError:
+        return False
+
+
 class Descriptors(harness.Case):
     @unittest.skipIf(harness.SANITIZE, "sanitizers need descriptors of their own")
     def test_any_limit_of_descriptors_is_survived_or_refused(self):
@@ -138,6 +146,13 @@ class Parents(harness.Case):
         open_files = [os.readlink(path) for path in pathlib.Path(f"/proc/{worker}/fd").iterdir()]
         self.assertEqual([name for name in open_files if name.startswith("pipe:")], [])
         self.assertEqual(run.end().status, 0)
+
+    def test_program_that_a_job_becomes_has_no_descriptor_of_its_worker(self):
+        run = self.start("map", "exec", *FAULTY, "-j", "1", ":::", "true")
+        program = self.until(lambda: next((pid for pid in run.children() if runs(pid, "sleep")), None), "the program")
+        self.assertEqual(sorted(os.listdir(f"/proc/{program}/fd")), ["0", "1", "2"])
+        run.interrupt()
+        self.assertEqual(run.end().status, 130)
 
     def test_environment_that_is_empty(self):
         result = subprocess.run([harness.MUSTER, "map", "echo", ":::", "1"], env={"TMPDIR": str(self.temporary)},
