@@ -380,7 +380,7 @@ static void stranger_message(struct core *core, const char *peer, const struct p
     struct client *client;
 
     if (message->type == PROTO_RESULT) { /* of a worker that is buried */
-        settle_late(core, &message->result);
+        settle_late(core, message, outbox);
         return;
     }
     if (message->type == PROTO_RETURNED) /* likewise: its jobs were returned with it */

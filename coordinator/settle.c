@@ -123,10 +123,13 @@ static bool settle_outcome(struct batch *batch, const struct worker *worker, str
     return forward(batch, worker, &run, part, outcome->first + outcome->count, &payload, outbox);
 }
 
-void settle_late(struct core *core, const struct proto_result *result)
+void settle_late(struct core *core, const struct proto_message *message, struct outbox *outbox)
 {
+    const struct proto_result *result = &message->result;
     struct batch *batch;
 
+    if (result->outcome.shared_bytes > 0)
+        outbox_release(outbox, &message->payload);
     core->late += result->outcome.count;
     DL_SEARCH_SCALAR(core->batches, batch, id, result->batch);
     if (batch)
@@ -269,9 +272,7 @@ bool settle_result(struct core *core, struct worker *worker, const struct proto_
     int taken;
 
     if (!chunk) {
-        settle_late(core, result);
-        if (outcome->shared_bytes > 0)
-            outbox_release(outbox, &message->payload);
+        settle_late(core, message, outbox);
         return true;
     }
     batch = chunk->batch;

@@ -139,8 +139,8 @@ bool settle_result(struct core *core, struct worker *worker, const struct proto_
 /* A worker gives jobs back that it was asked for. Returns as settle_result does. */
 bool settle_returned(struct worker *worker, const struct proto_returned *returned, struct outbox *outbox);
 
-/* A result of a chunk that nobody holds any more. */
-void settle_late(struct core *core, const struct proto_result *result);
+/* A result of a chunk that nobody holds any more: counted, and what it has in shared memory released. */
+void settle_late(struct core *core, const struct proto_message *message, struct outbox *outbox);
 
 /* Applies an event to jobs that were assigned. Running out of memory ends the coordinator rather
  * than a promise. */

@@ -549,6 +549,17 @@ void expect_failure(uint64_t index, int code, const char *text)
     cr_assert_eq(message->payload.size, 0);
 }
 
+void expect_release(uint64_t first, uint32_t count)
+{
+    for (size_t i = 0; i < outbox.count; i++)
+        if (!taken[i] && outbox.items[i].kind == OUTBOX_RELEASE) {
+            check_values(&outbox.items[i].message.payload, value_of, first, count, NULL);
+            taken[i] = true;
+            return;
+        }
+    cr_assert_fail("no release of the values from job %lu on", (unsigned long)first);
+}
+
 void expect_error(const char *peer, uint64_t ticket, int code, const char *text)
 {
     const struct proto_message *message = expect_sent(peer, PROTO_ERROR);

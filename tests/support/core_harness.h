@@ -129,6 +129,9 @@ const struct proto_outcome *expect_results(uint64_t first, uint32_t count, const
 /* The next RESULTS to CLIENT: this job alone, failed so; `text` is part of its text. */
 void expect_failure(uint64_t index, int code, const char *text);
 
+/* What the values of these jobs refer to in shared memory is released. */
+void expect_release(uint64_t first, uint32_t count);
+
 /* ERROR to the peer about the ticket; `text` is part of its text. */
 void expect_error(const char *peer, uint64_t ticket, int code, const char *text);
 
