@@ -54,7 +54,6 @@ static void release(struct coordinator *c, const struct slice *payload)
 {
     shared_take(c->mappings, slice_bytes(payload), payload->size);
     shared_release(c->mappings, slice_bytes(payload), payload->size);
-    mappings_trim(c->mappings);
 }
 
 static int spawn(struct coordinator *c, const struct outbox_item *item, struct muster_error *ret_error)
@@ -246,7 +245,8 @@ static void *run(void *argument)
             drain_messages(c); /* first: what a dead worker still sent counts */
             drain_deaths(c);
         }
-        supervisor_settle(c->supervisor);
+        if (supervisor_settle(c->supervisor))
+            mappings_trim(c->mappings);
         tick(c);
     }
     if (c->outbox.failed)

@@ -40,6 +40,7 @@ struct supervisor {
     int epoll_fd;               /* over the pidfds */
     int legacies[LEGACIES_MAX]; /* files of dead workers' results, oldest first */
     unsigned legacy_count;
+    bool gave_up; /* some of them since supervisor_settle was called */
     unsigned alive;
 };
 
@@ -80,9 +81,10 @@ static void give_up(struct supervisor *supervisor, unsigned i)
     supervisor->legacy_count--;
     memmove(&supervisor->legacies[i], &supervisor->legacies[i + 1],
             (supervisor->legacy_count - i) * sizeof *supervisor->legacies);
+    supervisor->gave_up = true;
 }
 
-void supervisor_settle(struct supervisor *supervisor)
+static void give_up_taken(struct supervisor *supervisor)
 {
     unsigned i = 0;
 
@@ -93,6 +95,16 @@ void supervisor_settle(struct supervisor *supervisor)
             i++;
 }
 
+bool supervisor_settle(struct supervisor *supervisor)
+{
+    bool gave_up;
+
+    give_up_taken(supervisor);
+    gave_up = supervisor->gave_up;
+    supervisor->gave_up = false;
+    return gave_up;
+}
+
 /* Keeps the file while there is something in it that was sent and not taken. */
 static void leave(struct supervisor *supervisor, int heap_fd)
 {
@@ -101,7 +113,7 @@ static void leave(struct supervisor *supervisor, int heap_fd)
     if (supervisor->legacy_count == LEGACIES_MAX)
         give_up(supervisor, 0);
     supervisor->legacies[supervisor->legacy_count++] = heap_fd;
-    supervisor_settle(supervisor);
+    give_up_taken(supervisor);
     for (unsigned i = supervisor->legacy_count; i > 0; i--) {
         bytes += heapfile_memory(supervisor->legacies[i - 1]);
         if (bytes > LEGACY_BYTES_MAX && i < supervisor->legacy_count)

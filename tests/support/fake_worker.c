@@ -6,6 +6,7 @@
  * open for writing is alive.
  */
 #include "proto/flight.h"
+#include "proto/reference.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -124,6 +125,23 @@ static void found_family(char **argv)
     close(fd);
 }
 
+/* Sends a reference from its heap, of so many MiB, that nobody takes, or that was taken. */
+static void lend(char **argv, const char *what)
+{
+    static const uint64_t one = 1;
+    int fd = atoi(option(argv, "--heap-fd"));
+    off_t bytes = (off_t)atoi(what) << 20, table = HEAP_TABLE_OFFSET;
+
+    if (bytes > 0 && fallocate(fd, 0, HEAP_DATA_OFFSET, bytes) != 0)
+        exit(95);
+    if (pwrite(fd, &one, sizeof one, table + (off_t)offsetof(struct heap_table, sent)) != sizeof one)
+        exit(96);
+    if (strcmp(what, "taken") == 0 &&
+        pwrite(fd, &one, sizeof one, table + (off_t)offsetof(struct heap_table, taken)) != sizeof one)
+        exit(97);
+    exit(0);
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 2 && strcmp(argv[1], "worker") == 0 ? option(argv, "--name") : "";
@@ -134,6 +152,8 @@ int main(int argc, char **argv)
         raise(atoi(name + 7));
     } else if (strncmp(name, "job-", 4) == 0) {
         crash_as(name + 4, map_flight(argv));
+    } else if (strncmp(name, "lend-", 5) == 0) {
+        lend(argv, name + 5);
     } else if (strcmp(name, "loading") == 0) {
         struct flight_page *page = map_flight(argv);
 

@@ -5,6 +5,8 @@
  * are watched as the coordinator's thread watches them. A limit of time ends it if it hangs.
  */
 #include "coordinator/supervisor.h"
+#include "proto/heapfile.h"
+#include "proto/reference.h"
 #include "proto/slots.h"
 
 #include "tests/support/self.h"
@@ -346,6 +348,83 @@ static void spawn_that_runs_out_of_descriptors_leaves_nothing_behind(void)
     CHECK(failed > 1);
 }
 
+/* --- results that dead workers left */
+
+/* A supervisor of workers with large heaps. */
+static void create_lending(void)
+{
+    struct supervisor_options options = {.program = FAKE_WORKER,
+                                         .endpoint = fifo,
+                                         .workers = 1,
+                                         .memory_bytes = HEAP_BYTES_MAX,
+                                         .lends = true};
+    struct muster_error error;
+
+    supervisor_destroy(supervisor);
+    CHECK(supervisor_create(&options, &supervisor, &error) == 0);
+}
+
+/* Lets a worker die of which so many MiB of results were sent; returns how many files are kept. */
+static unsigned bequeath(unsigned mib, unsigned without)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "lend-%u", mib);
+    spawn(1, name);
+    reap();
+    CHECK(strcmp(last.reason, "ended with exit status 0") == 0);
+    return self_descriptors() - without;
+}
+
+static void results_that_nobody_takes_are_kept_of_the_last_64_dead_workers_alone(void)
+{
+    unsigned without;
+
+    create_lending();
+    without = self_descriptors();
+    for (unsigned dead = 1; dead <= 70; dead++)
+        CHECK(bequeath(0, without) == (dead < 64 ? dead : 64));
+    CHECK(supervisor_settle(supervisor)); /* six were given up */
+    CHECK(!supervisor_settle(supervisor));
+    supervisor_destroy(supervisor);
+    create(FAKE_WORKER);
+    CHECK(self_descriptors() == without);
+}
+
+/* Three times 400 MiB are beyond 1 GiB. */
+static void results_that_nobody_takes_are_kept_up_to_a_gibibyte(void)
+{
+    unsigned without;
+
+    if (heapfile_fit(0) < (size_t)512 << 20) {
+        puts("skipped: less than 4 GiB of memory");
+        return;
+    }
+    create_lending();
+    without = self_descriptors();
+    CHECK(bequeath(400, without) == 1);
+    CHECK(bequeath(400, without) == 2);
+    CHECK(bequeath(400, without) == 2);
+    CHECK(bequeath(0, without) == 3);
+    supervisor_destroy(supervisor);
+    create(FAKE_WORKER);
+    CHECK(self_descriptors() == without);
+}
+
+static void result_that_was_taken_is_kept_no_longer(void)
+{
+    unsigned without;
+
+    create_lending();
+    without = self_descriptors();
+    CHECK(bequeath(0, without) == 1);
+    spawn(1, "lend-taken");
+    reap();
+    CHECK(self_descriptors() - without == 1);
+    supervisor_destroy(supervisor);
+    create(FAKE_WORKER);
+}
+
 int main(void)
 {
     unsigned before;
@@ -374,6 +453,9 @@ int main(void)
     recorder_survives_the_exec_under_its_own_number();
     program_that_is_not_there_is_an_error_with_its_name();
     spawn_that_runs_out_of_descriptors_leaves_nothing_behind();
+    results_that_nobody_takes_are_kept_of_the_last_64_dead_workers_alone();
+    results_that_nobody_takes_are_kept_up_to_a_gibibyte();
+    result_that_was_taken_is_kept_no_longer();
     supervisor_destroy(supervisor);
     supervisor_destroy(NULL);
     CHECK(self_descriptors() == before);
