@@ -215,12 +215,16 @@ size_t heap_threshold(struct heap *heap)
 
 /* --- memory that idles */
 
-/* Gives the pages of a run of units back. */
+/* Gives pages of a run of units back. Returns whether it could. */
+static bool give_back(const struct heap *heap, uint32_t first, uint32_t end)
+{
+    return madvise(unit_bytes(heap, first), (size_t)(end - first) * HEAP_UNIT_BYTES,
+                   heap->kind == HEAP_SHARED ? MADV_REMOVE : MADV_DONTNEED) == 0;
+}
+
 static void cool(struct heap *heap, uint32_t first, uint32_t end)
 {
-    size_t size = (size_t)(end - first) * HEAP_UNIT_BYTES;
-
-    if (madvise(unit_bytes(heap, first), size, heap->kind == HEAP_SHARED ? MADV_REMOVE : MADV_DONTNEED) != 0)
+    if (!give_back(heap, first, end))
         return;
     memset(heap->warm + first, 0, end - first);
     heap->warm_units -= end - first;
@@ -255,8 +259,10 @@ static bool heat(struct heap *heap, uint32_t first, uint32_t end)
             run++;
         if (!heap->warm[first]) {
             if (!populate(heap, (size_t)(unit_bytes(heap, first) - heap->base),
-                          (size_t)(run - first) * HEAP_UNIT_BYTES))
+                          (size_t)(run - first) * HEAP_UNIT_BYTES)) {
+                give_back(heap, first, run); /* the pages that there were */
                 return false;
+            }
             memset(heap->warm + first, 1, run - first);
             heap->warm_units += run - first;
         }

@@ -5,8 +5,7 @@
  */
 #include "client/handle.h"
 #include "proto/heapfile.h"
-#include "tests/support/check.h"
-#include "tests/support/self.h"
+#include "shared_fixture.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -14,150 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KIB = 1 << 10, MIB = 1 << 20, BYTES_MAX = 24 * MIB };
+enum { BYTES_MAX = 24 * MIB };
 
 /* Of a millisecond at least. */
 enum { LOOKS_MAX = 20000 };
 
-static struct muster *m;
-static struct muster_error error;
-static struct muster_summary summary;
-static char *bytes; /* BYTES_MAX of no particular pattern */
-
-static void open_workers(enum muster_model model, unsigned workers)
-{
-    static const char *const plugins[] = {MUSTER_TEST_PLUGINS "/faulty.so"};
-    struct muster_options options = {
-        .model = model,
-        .workers = workers,
-        .plugins = plugins,
-        .plugin_count = 1,
-        .worker_program = getenv("MUSTER"),
-    };
-
-    CHECK_SAYING(muster_open(&options, &m, &error) == 0, error.text);
-}
-
-static void open_model(enum muster_model model)
-{
-    open_workers(model, model == MUSTER_INLINE || model == MUSTER_LOOP ? 0 : 2);
-}
-
-static void open_processes(void)
-{
-    open_model(MUSTER_PROCESSES);
-}
-
-static msgpack_object bin_of(const void *at, size_t size)
-{
-    return (msgpack_object){.type = MSGPACK_OBJECT_BIN, .via.bin = {.ptr = at, .size = (uint32_t)size}};
-}
-
-static bool is(const msgpack_object *value, const void *at, size_t size)
-{
-    return value && value->type == MSGPACK_OBJECT_BIN && value->via.bin.size == size &&
-           memcmp(value->via.bin.ptr, at, size) == 0;
-}
-
-/* Heaps of workers, and of this process, that are mapped here. */
-static unsigned mapped_heaps(void)
-{
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char line[4096];
-    unsigned count = 0;
-
-    CHECK(maps);
-    while (fgets(line, sizeof line, maps))
-        count += strstr(line, "memfd:" HEAP_NAME) != NULL;
-    fclose(maps);
-    return count;
-}
-
-/* Sends it to the children of all threads: workers are the coordinator's. Returns the last one. */
-static pid_t signal_workers(int signal_number)
-{
-    pid_t last = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    unsigned told = 0;
-    struct dirent *task;
-
-    CHECK(tasks);
-    while ((task = readdir(tasks)) != NULL) {
-        char path[sizeof "/proc/self/task//children" + sizeof task->d_name];
-        FILE *children;
-        long pid;
-
-        snprintf(path, sizeof path, "/proc/self/task/%s/children", task->d_name);
-        children = fopen(path, "re");
-        if (!children)
-            continue; /* "." and ".." */
-        while (fscanf(children, "%ld", &pid) == 1)
-            told += kill(last = (pid_t)pid, signal_number) == 0;
-        fclose(children);
-    }
-    closedir(tasks);
-    CHECK(told > 0);
-    return last;
-}
-
 /* --- batches */
-
-struct echoes {
-    size_t sizes[64];
-    unsigned count, given, taken;
-    bool kills;
-    const muster_shared *shared;
-};
-
-static int next_echo(void *context, msgpack_zone *zone, msgpack_object *ret_argument,
-                     struct muster_error *ret_error)
-{
-    struct echoes *echoes = context;
-
-    (void)zone, (void)ret_error;
-    if (echoes->given == echoes->count)
-        return MUSTER_EEND;
-    *ret_argument =
-        echoes->shared ? *muster_shared_value(echoes->shared) : bin_of(bytes, echoes->sizes[echoes->given]);
-    echoes->given++;
-    return 0;
-}
-
-static int take_echo(void *context, const struct muster_result *result)
-{
-    struct echoes *echoes = context;
-    size_t size =
-        echoes->shared ? muster_shared_value(echoes->shared)->via.bin.size : echoes->sizes[result->index - 1];
-
-    CHECK_SAYING(result->code == 0, result->text);
-    if (echoes->kills && mapped_heaps() == 5) { /* this process's, and of both workers theirs and a table */
-        signal_workers(SIGKILL);
-        echoes->kills = false;
-    }
-    CHECK(is(result->value, bytes, size));
-    CHECK(is(result->argument, bytes, size));
-    echoes->taken++;
-    return 0;
-}
-
-static void map_echoes(struct echoes *echoes, bool unordered)
-{
-    struct muster_batch batch = {
-        .function = "echo",
-        .source = {.kind = MUSTER_SOURCE_STREAM, .next = next_echo, .context = echoes, .fd = -1},
-        .unordered = unordered,
-        .want_arguments = true,
-        .on_result = take_echo,
-        .context = echoes,
-        .interrupt_fd = -1,
-        .retries = 3,
-    };
-
-    echoes->given = echoes->taken = 0;
-    CHECK_SAYING(muster_map(m, &batch, &summary, &error) == 0, error.text);
-    CHECK(echoes->taken == echoes->count);
-    CHECK(summary.succeeded == echoes->count);
-}
 
 static void fill(struct echoes *echoes)
 {
@@ -349,7 +210,7 @@ static void result_that_was_not_received_outlives_its_worker(void)
     bool waiting = false;
     pid_t worker;
 
-    open_workers(MUSTER_PROCESSES, 1);
+    open_with((struct muster_options){.model = MUSTER_PROCESSES, .workers = 1});
     CHECK(is(await(future = submit("echo", &argument)), bytes, MIB));
     muster_future_drop(future);
     worker = signal_workers(SIGSTOP);
@@ -536,9 +397,6 @@ int main(void)
         {"what_is_no_value_is_not_shared", what_is_no_value_is_not_shared},
     };
 
-    bytes = malloc(BYTES_MAX);
-    CHECK(bytes);
-    for (size_t i = 0; i < BYTES_MAX; i++)
-        bytes[i] = (char)(i * 2654435761u >> 13);
+    fill_bytes(BYTES_MAX);
     return check_all(checks, sizeof checks / sizeof *checks);
 }

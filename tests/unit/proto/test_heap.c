@@ -8,6 +8,7 @@
 #include "proto/mappings.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -28,6 +29,20 @@ static void set_up(void)
 static void tear_down(void)
 {
     heap_destroy(heap);
+}
+
+/* Memory that is full: half of what is asked for can still be had. The linker leads madvise here. */
+static bool full;
+int __real_madvise(void *memory, size_t size, int advice);
+int __wrap_madvise(void *memory, size_t size, int advice);
+
+int __wrap_madvise(void *memory, size_t size, int advice)
+{
+    if (!full || advice != MADV_POPULATE_WRITE)
+        return __real_madvise(memory, size, advice);
+    cr_assert_eq(__real_madvise(memory, size / 2, advice), 0);
+    errno = ENOMEM;
+    return -1;
 }
 
 TestSuite(heap, .init = set_up, .fini = tear_down);
@@ -267,6 +282,36 @@ Test(heap, with_room_for_a_part_of_its_file_there_are_blocks_in_that_part)
     alloc(MIB, &bytes);
     memset(bytes, 1, MIB);
     cr_assert_eq(heap_alloc(heap, MIB, &bytes), 0);
+}
+
+Test(heap, while_memory_is_full_there_are_blocks_where_pages_are_and_none_is_taken)
+{
+    void *first, *bytes;
+    uint32_t block = alloc(MIB, &first);
+    int fd = (int)heap_refer(heap, block, REFERENCE_BIN, first, MIB).fd;
+    size_t had = heapfile_memory(fd);
+
+    full = true;
+    cr_assert_eq(heap_alloc(heap, 2 * MIB, &bytes), 0);
+    cr_assert_eq(heapfile_memory(fd), had);
+    cr_assert_eq(heap_stats(heap).used_bytes, MIB);
+    heap_drop(heap, block);
+    alloc(MIB, &bytes);
+    cr_assert_eq(bytes, first);
+    full = false;
+    alloc(2 * MIB, &bytes);
+    cr_assert_eq(heap_stats(heap).used_bytes, 3 * MIB);
+}
+
+Test(heap, while_memory_is_full_no_heap_is_made)
+{
+    void *bytes;
+
+    full = true;
+    cr_assert_eq(heap_alloc(heap, MIB, &bytes), 0);
+    cr_assert_eq(heap_threshold(heap), 256 << 10);
+    full = false;
+    cr_assert_eq(heap_alloc(heap, MIB, &bytes), 0); /* it is tried once */
 }
 
 Test(heap, without_a_descriptor_there_are_no_blocks)
