@@ -290,6 +290,24 @@ static int find_length(struct advise *advise, struct crew_answer *ret_answer, st
     return code;
 }
 
+/* Makes what is known of each sample fit to what they took together, where what goes on around jobs
+ * is a part of it, and to what jobs take that are too short to be timed. */
+static void fit_samples(struct advise *advise, const struct crew_answer *alone)
+{
+    struct advise_job *job = &advise->report.job;
+    double sum_s = advise_sum_s(advise, alone->jobs);
+    double around_s = (alone->wall_s - sum_s) / (double)alone->jobs;
+
+    for (size_t i = 0; i < advise->spec.sample_count; i++)
+        if (job->time_s < TIMED_S)
+            advise->sample_s[i] = job->time_s;
+        else if (around_s > 0)
+            advise->sample_s[i] += around_s;
+        else
+            advise->sample_s[i] *= alone->wall_s / sum_s;
+    job->time_s = advise_sum_s(advise, advise->good_count) / (double)advise->good_count;
+}
+
 /* The jobs one after another, in one process: how long they take and what of that is waiting. */
 static int measure_alone(struct advise *advise, struct muster_error *ret_error)
 {
@@ -297,7 +315,6 @@ static int measure_alone(struct advise *advise, struct muster_error *ret_error)
     struct advise_job *job = &advise->report.job;
     struct crew_order order = {.function = CREW_SELF, .mask = advise->good, .timed = true};
     struct crew_answer alone, timed;
-    double ratio;
     int code;
 
     step(advise, "one after another");
@@ -311,13 +328,7 @@ static int measure_alone(struct advise *advise, struct muster_error *ret_error)
         0)
         return code;
     note_spread(advise, &timed);
-    if (job->time_s >= TIMED_S) { /* the samples need not all have had as many turns */
-        ratio = alone.wall_s / advise_sum_s(advise, alone.jobs);
-        job->time_s = ratio * advise_sum_s(advise, advise->good_count) / (double)advise->good_count;
-    } else {
-        for (size_t i = 0; i < advise->spec.sample_count; i++)
-            advise->sample_s[i] = job->time_s;
-    }
+    fit_samples(advise, &alone);
     advise->report.in_process = true;
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct muster_error error;
@@ -129,6 +130,38 @@ static void interrupt_is_not_heard(void)
     close(fd);
 }
 
+/* Takes far longer than the jobs themselves. */
+static int produce_slowly(void *context, size_t sample, msgpack_zone *zone, msgpack_object *ret_argument)
+{
+    const struct timespec pause = {.tv_nsec = 300 * 1000};
+
+    (void)context;
+    (void)zone;
+    nanosleep(&pause, NULL);
+    *ret_argument = samples[sample];
+    return 0;
+}
+
+static void what_goes_on_around_jobs_is_counted_many_times(void)
+{
+    struct advise_spec spec = {
+        .function = "noop",
+        .samples = samples,
+        .sample_count = 2,
+        .around.produce = produce_slowly,
+        .options = {.workers = 2, .start = MUSTER_FORK},
+        .time_s = 0.3,
+    };
+    struct advise_report report;
+    struct advise *advise;
+
+    CHECK(advise_open(&spec, &advise, &error) == 0);
+    CHECK(advise_run(advise, -1, &report, &error) == 0);
+    CHECK(report.ways[0].tried && report.job.time_s >= 300e-6);
+    CHECK(report.ways[0].job_s < 10 * report.job.time_s);
+    advise_close(advise);
+}
+
 static void *wait_for_end(void *fd)
 {
     uint64_t one;
@@ -173,6 +206,7 @@ int main(void)
         {"results_that_depend_on_the_thread_go_unnoticed", results_that_depend_on_the_thread_go_unnoticed},
         {"advice_is_given_about_jobs_of_which_none_succeeded",
          advice_is_given_about_jobs_of_which_none_succeeded},
+        {"what_goes_on_around_jobs_is_counted_many_times", what_goes_on_around_jobs_is_counted_many_times},
         {"interrupt_is_not_heard", interrupt_is_not_heard},
         {"crew_is_forked_beside_a_thread", crew_is_forked_beside_a_thread},
     };
