@@ -176,7 +176,7 @@ static const char help_advise[] =
     "\n"
     "Runs samples of your jobs for a few seconds, and says which model they should be\n"
     "run with, how many workers, what speedup to expect, and from which job length on\n"
-    "processes pay. Samples are run many times, up to 64 of them at once. A crash, a\n"
+    "processes pay. Samples are run many times, up to 256 of them at once. A crash, a\n"
     "hang, or results that depend on the model are found out and reported: each\n"
     "sample is run in a worker process first, and each model in a process of its own.\n"
     "\n" HELP_ARGUMENTS "  Without either, each line of standard input is a sample. Of more than 64\n"
@@ -188,7 +188,7 @@ static const char help_advise[] =
     "                        arguments. The advice goes to standard error.\n"
     "      --time SECONDS    Measure for about so long, from 0.1 on. Default 4.\n"
     "      --timeout SECONDS End a sample that takes longer. Default 10. Where it is\n"
-    "                        given with --run, jobs in processes have it, too.\n" HELP_PLUGIN
+    "                        given, or was needed, jobs in processes have it, too.\n" HELP_PLUGIN
     "  -o, --output FORMAT   text (the default): a table, what follows from it, and a\n"
     "                        command; json: an object with all of it: function, jobs,\n"
     "                        samples, job, ways, advice, break_even, sentence, ...\n"
