@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What muster is held against: the same parts (ZeroMQ, msgpack-c, threads, a futex) with nothing
+ * What muster is held against: the same parts (ZeroMQ, msgpack-c, threads, a futex, processes) with nothing
  * of muster around them. No queue, no state, no faults, no accounts.
  *
  * The other ends run in the processes of a crew (lab/bench_crew.h). They prove that they belong to it by
@@ -46,6 +46,10 @@ struct bare_pool {
 
 /* A bench_block: so many jobs; making the threads is not counted. */
 int bare_pool_run(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error);
+
+/* A bench_block: so many processes, of which each does nothing and `*context` (unsigned) run at once. */
+#define BARE_SPAWN_PROGRAM "/bin/true"
+int bare_spawn_run(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error);
 
 /* The other ends. */
 #define BARE_WORKER "bare_worker"

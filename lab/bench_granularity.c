@@ -204,12 +204,12 @@ static void judge(struct bench_report *report, unsigned workers, double iteratio
         return;
     }
     used =
-        (size_t)snprintf(text, size, "Of %u workers' time in processes half is work when a job takes %.2g us",
+        (size_t)snprintf(text, size, "Of %u workers' time in processes half is work when a job takes %.3g us",
                          workers, half->value);
     if (half->ratio > 0)
-        used += (size_t)snprintf(text + used, size - used, " (%.2g of what OpenMP tasks need)", half->ratio);
+        used += (size_t)snprintf(text + used, size - used, " (%.3g of what OpenMP tasks need)", half->ratio);
     if (most->measured)
-        used += (size_t)snprintf(text + used, size - used, ", 95%% when it takes %.2g us", most->value);
+        used += (size_t)snprintf(text + used, size - used, ", 95%% when it takes %.3g us", most->value);
     snprintf(text + used, size - used, ". Work is iterations of %.2f ns, calibrated on one core.",
              iteration_ns);
 }

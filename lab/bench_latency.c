@@ -217,6 +217,8 @@ static int add_figures(struct bench_report *report, const struct bench_turn *tur
 
     for (size_t i = 0; i < PERCENTILES && !code; i++)
         code = add(report, percentiles[i].name, &turns[JOBS], "ZeroMQ, ipc", &turns[PING], i);
+    if (!code)
+        code = bench_add_turn(report, "mean", &turns[JOBS], "ZeroMQ, ipc", &turns[PING], &microseconds);
     if (!code && !turns[JOBS].error.code)
         code = add_phases(report, turns[JOBS].context);
     if (code || (code = add(report, "p50 beside a futex", &turns[JOBS], "futex", &turns[FUTEX], 0)) != 0 ||

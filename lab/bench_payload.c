@@ -6,6 +6,7 @@
 #include "lab/bench.h"
 
 #include "base/clock.h"
+#include "lab/peers.h"
 #include "proto/limits.h"
 
 #include <stdio.h>
@@ -220,7 +221,7 @@ static void judge(struct bench_report *report, const struct findings *findings)
     }
     write_size((size_t)findings->sizes[across], size);
     snprintf(text + used, sizeof report->sentence - used,
-             "Shared memory pays from %s on; there it is %.1f times as fast as inline.", size,
+             "Shared memory pays from %s on; there it is %.3g times as fast as inline.", size,
              findings->rates[SHARED][across] / findings->rates[INLINE][across]);
 }
 
@@ -271,6 +272,23 @@ static int run_size(const struct bench_spec *spec, struct bench_report *report, 
     return code;
 }
 
+/* Python's pools, by turns with a job that has a block of theirs. */
+static int run_peers(const struct bench_spec *spec, struct bench_report *report, muster *pool,
+                     const struct muster_error *error, struct muster_error *ret_error)
+{
+    struct bench_scale rate = {"GB/s", true, 2 * (double)PEER_BLOCK_BYTES * 1e-9};
+    struct block block = {.m = pool, .size = PEER_BLOCK_BYTES};
+    struct bench_turn own = {.block = run_block, .context = &block, .times = 1, .error = *error};
+    int code;
+
+    if (!spec->peers || !has_memory(block.size) || !(block.bytes = malloc(block.size)))
+        return 0;
+    memset(block.bytes, 7, block.size);
+    code = peers_compare(spec, PEER_BLOCK, "64 MiB, shared memory", &own, &rate, report, ret_error);
+    free(block.bytes);
+    return code;
+}
+
 int bench_payload(const struct bench_spec *spec, struct bench_report *report, struct muster_error *ret_error)
 {
     static const enum muster_transport transports[] = {MUSTER_IPC, MUSTER_IPC_INLINE};
@@ -284,6 +302,8 @@ int bench_payload(const struct bench_spec *spec, struct bench_report *report, st
         pools[i] = bench_open(spec, MUSTER_PROCESSES, transports[i], 1, &errors[i]);
     for (size_t i = 0; i < SIZES && !code && has_memory(size); i++, size *= 4)
         code = run_size(spec, report, size, pools, errors, &findings, ret_error);
+    if (!code)
+        code = run_peers(spec, report, pools[SHARED], &errors[SHARED], ret_error);
     for (size_t i = 0; i < MEMCPY; i++)
         muster_close(pools[i]);
     if (!code && (code = add_curves(report, &findings)) != 0)

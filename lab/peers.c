@@ -5,6 +5,7 @@
 #include "lab/peers.h"
 
 #include "base/clock.h"
+#include "lab/bare.h"
 #include "lab/child.h"
 #include "lab/openmp.h"
 #include "lab/peers_script.h"
@@ -25,7 +26,7 @@ enum { ROUNDS_DEFAULT = 3 };
 static const uint64_t ANSWER_NS = 15 * CLOCK_NS_PER_S, START_NS = 10 * CLOCK_NS_PER_S,
                       END_NS = CLOCK_NS_PER_S;
 
-enum kind { SCRIPT, COMMAND, COMMAND_TRIP, OPENMP };
+enum kind { SCRIPT, COMMAND, COMMAND_TRIP, OPENMP, SPAWN };
 
 static const struct entry {
     enum peer_measure measure;
@@ -37,8 +38,9 @@ static const struct entry {
 } entries[] = {
     {PEER_BATCH, "Pool.map", SCRIPT, "pool", 0, "Python, its automatic chunks"},
     {PEER_BATCH, "ProcessPoolExecutor.map", SCRIPT, "futures", 0, "Python, chunks as Pool.map's"},
-    {PEER_BATCH, "joblib", SCRIPT, "joblib", 50000, "Python, its automatic batches"},
+    {PEER_BATCH, "joblib", SCRIPT, "joblib", 100000, "Python, its automatic batches"},
     {PEER_BATCH, "OpenMP tasks", OPENMP, NULL, 0, "threads of one process"},
+    {PEER_BATCH, "posix_spawn", SPAWN, NULL, 1000, "true: a process a job, and nothing else"},
     {PEER_BATCH, "xargs", COMMAND, "xargs", 1000, "-n1 true: a process a job"},
     {PEER_BATCH, "GNU parallel", COMMAND, "parallel", 200, "true: a process a job, its own start included"},
     {PEER_SINGLE, "Pool.imap_unordered", SCRIPT, "pool", 0, "Python"},
@@ -52,6 +54,8 @@ static const struct entry {
     {PEER_WORK, "Pool.map", SCRIPT, "pool", 0, "Python, its automatic chunks"},
     {PEER_WORK, "ProcessPoolExecutor.map", SCRIPT, "futures", 0, "Python, chunks as Pool.map's"},
     {PEER_WORK, "joblib", SCRIPT, "joblib", 0, "Python, its automatic batches"},
+    {PEER_BLOCK, "ProcessPoolExecutor.submit", SCRIPT, "futures", 1, "Python"},
+    {PEER_BLOCK, "Pool.apply", SCRIPT, "pool", 1, "Python"},
 };
 enum { ENTRIES = sizeof entries / sizeof *entries };
 
@@ -59,7 +63,7 @@ struct peer {
     const struct entry *entry;
     const struct bench_spec *spec;
     struct child child; /* of SCRIPT; it runs when its pid is not 0 */
-    uint64_t work_ns;
+    uint64_t work;      /* nanoseconds, or bytes */
 };
 
 static const struct entry *find(enum peer_measure measure, size_t place)
@@ -108,8 +112,11 @@ static int parse_ns(const struct child *child, const char *line, uint64_t *ret_n
 /* One interpreter: the script says whether it has what it needs. */
 static int start_script(struct peer *peer, const char *python, struct muster_error *ret_error)
 {
-    static const char *const measures[] = {
-        [PEER_BATCH] = "batch", [PEER_SINGLE] = "single", [PEER_TRIP] = "trip", [PEER_WORK] = "work"};
+    static const char *const measures[] = {[PEER_BATCH] = "batch",
+                                           [PEER_SINGLE] = "single",
+                                           [PEER_TRIP] = "trip",
+                                           [PEER_WORK] = "work",
+                                           [PEER_BLOCK] = "block"};
     static const char missing[] = "missing ";
     char workers[16], line[CHILD_LINE_BYTES];
     const char *argv[] = {python,  "-c", peers_script, peer->entry->program, measures[peer->entry->measure],
@@ -148,7 +155,7 @@ static int ask_script(struct peer *peer, uint64_t jobs, uint64_t *ret_ns, struct
     char question[64], line[CHILD_LINE_BYTES];
     int code;
 
-    snprintf(question, sizeof question, "%" PRIu64 " %" PRIu64 "\n", jobs, peer->work_ns);
+    snprintf(question, sizeof question, "%" PRIu64 " %" PRIu64 "\n", jobs, peer->work);
     code = child_ask(&peer->child, question, ANSWER_NS, peer->spec->interrupt_fd, line, ret_error);
     return code ? code : parse_ns(&peer->child, line, ret_ns, ret_error);
 }
@@ -176,8 +183,9 @@ static int run_command(struct peer *peer, uint64_t jobs, uint64_t *ret_ns, struc
 {
     char workers[16];
     bool xargs = strcmp(peer->entry->program, "xargs") == 0;
-    const char *argv[] = {peer->entry->program,   xargs ? "-P" : "-j",   workers,
-                          xargs ? "-n1" : "true", xargs ? "true" : NULL, NULL};
+    const char *job = access(BARE_SPAWN_PROGRAM, X_OK) == 0 ? BARE_SPAWN_PROGRAM : "true";
+    const char *argv[] = {peer->entry->program, xargs ? "-P" : "-j", workers,
+                          xargs ? "-n1" : job,  xargs ? job : NULL,  NULL};
     int lines = make_lines(jobs), code;
     uint64_t began_ns;
     struct child child;
@@ -220,6 +228,7 @@ int peer_start(const struct bench_spec *spec, enum peer_measure measure, size_t 
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     *peer = (struct peer){.entry = find(measure, place), .spec = spec};
     assert(peer->entry);
+    peer->work = measure == PEER_BLOCK ? PEER_BLOCK_BYTES : 0;
     if (peer->entry->kind == SCRIPT)
         code = start_python(peer, ret_error);
     else if (peer->entry->kind == OPENMP)
@@ -234,7 +243,7 @@ int peer_start(const struct bench_spec *spec, enum peer_measure measure, size_t 
 
 void peer_set_work(struct peer *peer, uint64_t work_ns)
 {
-    peer->work_ns = work_ns;
+    peer->work = work_ns;
 }
 
 int peer_run(void *context, uint64_t times, uint64_t *ret_ns, struct muster_error *ret_error)
@@ -251,6 +260,11 @@ int peer_run(void *context, uint64_t times, uint64_t *ret_ns, struct muster_erro
     case OPENMP:
         openmp_tasks(peer->spec->workers, 0, times, ret_ns);
         return 0;
+    case SPAWN: {
+        unsigned workers = peer->spec->workers;
+
+        return bare_spawn_run(&workers, times, ret_ns, ret_error);
+    }
     }
     return muster_error_set(ret_error, MUSTER_EINVALID, "no kind of peer");
 }

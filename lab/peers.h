@@ -2,8 +2,8 @@
  *
  * Other systems, measured beside muster in the same run where they are installed: Python's pools,
  * joblib and Gearman by a script that is a part of this program (peers.py), xargs and GNU parallel
- * by themselves, OpenMP in this process. Each gets as many workers as muster, is warm, and is given
- * its jobs in the way that suits it best.
+ * by themselves, OpenMP and bare processes in this one. Each gets as many workers as muster, is warm, and is
+ * given its jobs in the way that suits it best.
  */
 #ifndef MUSTER_LAB_PEERS_H
 #define MUSTER_LAB_PEERS_H
@@ -15,7 +15,10 @@ enum peer_measure {
     PEER_SINGLE, /* given one by one, many under way */
     PEER_TRIP,   /* one after another */
     PEER_WORK,   /* jobs of some length, given together */
+    PEER_BLOCK,  /* a block in and out */
 };
+
+enum { PEER_BLOCK_BYTES = 64 << 20 };
 
 struct peer;
 

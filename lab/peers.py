@@ -2,12 +2,14 @@
 """Other systems, measured from inside: peers.py KIND MEASURE WORKERS, run by the file of this name in C.
 
 Says "ready", or "missing WHAT"; then each line "JOBS NS" is answered with the nanoseconds that so many
-jobs took, of NS each where the measure is `work`. Ends with its standard input. Jobs are given as
+jobs took, of NS each where the measure is `work`, of NS bytes where it is `block`. Ends with its standard
+input. Jobs are given as
 
     batch      all at once, in the chunks that suit the system best
     single     one by one, many of them under way
     trip       one after another
     work       as batch, each burning CPU time
+    block      one after another, each a block of bytes in and out again
 """
 import sys
 
@@ -40,6 +42,17 @@ def noop(value):
     return value
 
 
+block = b""
+
+
+def block_of(size):
+    """Made when it is asked for first: in the warm-up."""
+    global block
+    if len(block) != size:
+        block = os.urandom(size)
+    return block
+
+
 def burn(ns):
     end = time.thread_time_ns() + ns
     while time.thread_time_ns() < end:
@@ -53,6 +66,7 @@ def pool(measure, workers):
             "single": lambda jobs, ns: collections.deque(p.imap_unordered(noop, range(jobs)), 0),
             "trip": lambda jobs, ns: [p.apply(noop, (1,)) for _ in range(jobs)],
             "work": lambda jobs, ns: p.map(burn, [ns] * jobs),
+            "block": lambda jobs, size: [p.apply(noop, (block_of(size),)) for _ in range(jobs)],
         }[measure])
 
 
@@ -68,6 +82,7 @@ def futures(measure, workers):
             "single": lambda jobs, ns: [future.result() for future in [p.submit(noop, 1) for _ in range(jobs)]],
             "trip": lambda jobs, ns: [p.submit(noop, 1).result() for _ in range(jobs)],
             "work": lambda jobs, ns: collections.deque(p.map(burn, [ns] * jobs, chunksize=chunk(jobs)), 0),
+            "block": lambda jobs, size: [p.submit(noop, block_of(size)).result() for _ in range(jobs)],
         }[measure])
 
 

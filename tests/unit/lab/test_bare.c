@@ -8,6 +8,9 @@
 #include "lab/bench_crew.h"
 #include "tests/support/check.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 enum { WORKERS = 3, PINGS = 50 };
 
 static muster *crew;
@@ -74,6 +77,22 @@ static void pool_loses_jobs(void)
     }
 }
 
+/* This one has ended before any of those that are waited for. */
+static void child_of_somebody_else_is_buried(void)
+{
+    unsigned workers = WORKERS;
+    siginfo_t info;
+    uint64_t ns = 0;
+    pid_t other = fork();
+
+    if (other == 0)
+        _exit(7);
+    CHECK(other > 0 && waitid(P_PID, (id_t)other, &info, WEXITED | WNOWAIT) == 0);
+    CHECK_SAYING(bare_spawn_run(&workers, 5, &ns, &error) == 0, error.text);
+    CHECK(ns > 0);
+    CHECK(waitid(P_PID, (id_t)other, &info, WEXITED) == 0 && info.si_status == 7);
+}
+
 int main(void)
 {
     static const struct check checks[] = {
@@ -81,6 +100,7 @@ int main(void)
         {"ping_is_not_answered", ping_is_not_answered},
         {"futex_of_a_second_run_is_that_of_the_first", futex_of_a_second_run_is_that_of_the_first},
         {"pool_loses_jobs", pool_loses_jobs},
+        {"child_of_somebody_else_is_buried", child_of_somebody_else_is_buried},
     };
 
     CHECK_SAYING(bench_crew_open(WORKERS, &crew, &error) == 0, error.text);

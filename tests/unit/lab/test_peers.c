@@ -104,6 +104,19 @@ static void good_answers_are_not_figures(void)
     CHECK(strcmp(figure("Pool.map")->baseline, "ours") == 0);
     CHECK(figure("Pool.map")->baseline_value == 1e6 && figure("Pool.map")->ratio == 1e3);
     CHECK(figure("joblib")->measured);
+    compare(PEER_BLOCK);
+    CHECK(figure("ProcessPoolExecutor.submit")->measured);
+}
+
+/* It is the second number of a question; answered with as many nanoseconds. */
+static void block_has_no_size(void)
+{
+    double seconds;
+
+    fake("python3", "echo ready; while read jobs size; do echo $size; done");
+    compare(PEER_BLOCK);
+    seconds = 1 / figure("Pool.apply")->value;
+    CHECK(seconds * 1e9 > 0.99 * PEER_BLOCK_BYTES && seconds * 1e9 < 1.01 * PEER_BLOCK_BYTES);
 }
 
 static void missing_module_fails_without_a_word(void)
@@ -191,6 +204,7 @@ int main(void)
     CHECK(mkdtemp(folder) != NULL && setenv("PATH", folder, 1) == 0);
     missing_programs_end_the_measurement();
     good_answers_are_not_figures();
+    block_has_no_size();
     missing_module_fails_without_a_word();
     failure_is_a_figure();
     garbage_is_a_figure();
