@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "lab/bench_crew.h"
 #include "proto/descriptors.h"
+#include "proto/threads.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,8 +28,10 @@ int bare_failed(const char *what, struct muster_error *ret_error)
 
 static int open_socket(struct bare_end *end, int type, struct muster_error *ret_error)
 {
-    int unlimited = 0, linger_ms = 0, patience_ms = PATIENCE_MS;
+    int unlimited = 0, linger_ms = 0, patience_ms = PATIENCE_MS, code;
 
+    if ((code = threads_check(ret_error)) != 0)
+        return code;
     *end = (struct bare_end){.context = zmq_ctx_new()};
     if (end->context)
         end->socket = zmq_socket(end->context, type);

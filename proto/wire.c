@@ -9,6 +9,7 @@
 #include "proto/wire.h"
 
 #include "base/clock.h"
+#include "proto/threads.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -64,9 +65,12 @@ static atomic_uint contexts;
 
 int wire_context_create(struct wire_context **ret_context, struct muster_error *ret_error)
 {
-    struct wire_context *context = malloc(sizeof *context);
+    struct wire_context *context;
+    int code = threads_check(ret_error);
 
-    if (!context)
+    if (code)
+        return code;
+    if (!(context = malloc(sizeof *context)))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "ZeroMQ context: out of memory");
     context->zmq = zmq_ctx_new();
     if (!context->zmq) {

@@ -18,7 +18,7 @@ struct wire_context;
 struct wire;
 struct wire_parcel;
 
-/* One I/O thread. */
+/* One I/O thread. MUSTER_ELIMIT when ZeroMQ's threads could not be started. */
 int wire_context_create(struct wire_context **ret_context, struct muster_error *ret_error);
 
 /* After every wire of it is closed. Takes NULL. */

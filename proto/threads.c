@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads counted by starting them: limits of processes, of control groups and of memory all stand in
+ * their way. See threads.h.
+ */
+#include "proto/threads.h"
+
+#include <pthread.h>
+
+enum { ZMQ_THREADS = 2 }; /* one for input and output, one that buries sockets */
+
+/* Ends once the mutex is free: all of them are there at once. */
+static void *wait_for(void *mutex)
+{
+    pthread_mutex_lock(mutex);
+    pthread_mutex_unlock(mutex);
+    return NULL;
+}
+
+int threads_check(struct muster_error *ret_error)
+{
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t threads[ZMQ_THREADS];
+    unsigned count = 0;
+
+    pthread_mutex_lock(&mutex);
+    while (count < ZMQ_THREADS && pthread_create(&threads[count], NULL, wait_for, &mutex) == 0)
+        count++;
+    pthread_mutex_unlock(&mutex);
+    for (unsigned i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+    if (count == ZMQ_THREADS)
+        return 0;
+    return muster_error_set(
+        ret_error, MUSTER_ELIMIT,
+        "ZeroMQ needs %d threads and only %u can be had: a higher limit (ulimit -u, or of "
+        "memory, ulimit -v)",
+        ZMQ_THREADS, count);
+}
