@@ -241,7 +241,7 @@ class ClientOfMuster(Foreign):
 
     def test_nothing_new_starts_behind_a_window_that_is_not_consumed(self):
         client = self.welcome()
-        stalled = client.submit("echo", first=1, last=100000, window_bytes=1, chunk_jobs=100)
+        stalled = client.submit("echo", first=1, last=10000, window_bytes=1, chunk_jobs=100)
         stalled.consumes = False
         other = client.submit("echo", first=1, last=1000)
         client.finish(other)
@@ -249,7 +249,7 @@ class ClientOfMuster(Foreign):
         stalled.consumes = True
         client.until(lambda: stalled.messages)
         client.consume(stalled)
-        self.assertEqual(client.finish(stalled).succeeded, 100000)
+        self.assertEqual(client.finish(stalled).succeeded, 10000)
 
     def test_failures_name_jobs_and_reasons(self):
         client = self.welcome()
