@@ -190,6 +190,34 @@ static int become(struct advise_verb *verb, const struct advise_report *report,
     return MUSTER_ESYSTEM;
 }
 
+/* A word as a shell must be told it. */
+static int print_word(const char *word, struct output *output)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+,:@%=";
+    int code;
+
+    if (word[strspn(word, plain)] == '\0')
+        return output_text(output, "%s", word);
+    code = output_text(output, "'");
+    for (; *word && !code; word++)
+        code = *word == '\'' ? output_text(output, "'\\''") : output_text(output, "%c", *word);
+    return code ? code : output_text(output, "'");
+}
+
+/* The command that is advised, which lacks the arguments. */
+static int print_command(const struct options *options, const struct advise_report *report,
+                         struct output *output)
+{
+    int code = output_text(output, "\n  muster map %s %s", options->function, report->options);
+
+    for (unsigned i = 0; i < options->open.plugin_count && !code; i++) {
+        code = output_text(output, " --plugin ");
+        if (!code)
+            code = print_word(options->plugins[i], output);
+    }
+    return code ? code : output_text(output, "\n");
+}
+
 /* Shows the advice: where the results of jobs follow, on standard error. */
 static int show(const struct advise_verb *verb, const struct advise_report *report,
                 struct muster_error *ret_error)
@@ -205,6 +233,8 @@ static int show(const struct advise_verb *verb, const struct advise_report *repo
     code = output.format == OUTPUT_JSON
                ? output_document(&output, advise_report_document(report, options->function))
                : advise_report_text(report, options->function, &output);
+    if (!code && output.format != OUTPUT_JSON)
+        code = print_command(options, report, &output);
     code = code ? muster_error_set(ret_error, code, "%s", muster_error_name(code))
                 : output_flush(&output, ret_error);
     output_fini(&output);

@@ -94,7 +94,7 @@ int advise_report_text(const struct advise_report *report, const char *function,
         code = output_text(output, "\n");
     if (!code)
         code = print_wrapped(report->sentence, output);
-    return code ? code : output_text(output, "\n  muster map %s %s\n", function, report->options);
+    return code;
 }
 
 /* null for what is not known, or never. */

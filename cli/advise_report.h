@@ -8,7 +8,7 @@
 #include "cli/output.h"
 #include "lab/advise.h"
 
-/* What was measured, what to do and why; ends with the command. 0 or MUSTER_ENOMEM. */
+/* What was measured, what to do and why. 0 or MUSTER_ENOMEM. */
 int advise_report_text(const struct advise_report *report, const char *function, struct output *output);
 
 /* Everything; the caller owns the reference. NULL: out of memory. */

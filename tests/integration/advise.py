@@ -7,6 +7,7 @@ what was measured and can be run does not.
 """
 import json
 import os
+import shlex
 import unittest
 
 import harness
@@ -125,6 +126,17 @@ class BadSamples(harness.Case):
         self.assertIn("2 of 3 samples failed, 1 by crashing the worker, 1 by not ending within 500 ms (sample 2: ",
                       document["sentence"])
         self.assertEqual(document["sentence"].count("of 3 samples"), 1)
+
+    def test_command_lacks_the_plugin_and_the_time_limit_that_its_jobs_need(self):
+        path = str(self.home / "it's faulty.so")
+        os.symlink(plugin("faulty"), path)
+        result = self.muster("advise", *QUICK, "--plugin", path, "--timeout", "0.5", "hang", ":::", "1", "false",
+                             limit=LIMIT_S, env=self.QUIET)
+        self.assert_ok(result)
+        words = shlex.split(result.out.splitlines()[-1])
+        self.assertEqual((words[:3], words[-4:]), (["muster", "map", "hang"], ["--timeout", "0.5", "--plugin", path]))
+        again = self.muster(*words[1:], ":::", "1", "false", limit=LIMIT_S, env=self.QUIET)
+        self.assertEqual((again.status, again.out), (1, "false\n"), str(again))
 
     def test_failures_are_left_out(self):
         document = self.advise("fail_silently", ":::", "1", "false", "false")
