@@ -1,40 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * Messages over ZeroMQ. See wire.h.
+ * Messages over ZeroMQ. See wire.h. How they are waited for is in wire_wait.c.
  *
  * A message is one or two frames, [header] or [header][payload]; a ROUTER sees the peer's
  * name in front. Large payloads are neither copied out of what ZeroMQ received nor into what
  * it sends: a blob wraps the received frame, and a sent frame holds a reference on its blob.
  */
-#include "proto/wire.h"
+#include "proto/wire_internal.h"
 
 #include "base/clock.h"
 #include "proto/threads.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 #include <zmq.h>
-
-struct wire_context {
-    void *zmq; /* owned */
-};
-
-struct wire {
-    void *socket; /* owned */
-    bool router;
-    struct wire_context *context; /* borrowed */
-    void *monitor;         /* owned: what happens to the connection of a watched wire, until it is lost */
-    bool lost;             /* that connection is gone */
-    int poll_fd, ready_fd; /* owned, or -1: an epoll of all that may become readable, and */
-    bool ready;            /* an eventfd that is, as long as this is set */
-};
 
 struct wire_parcel {
     zmq_msg_t header, payload;
@@ -47,7 +31,7 @@ struct frame_blob {
     zmq_msg_t frame;
 };
 
-enum { COPY_BYTES_MAX = 1024, POLL_ITEMS_MAX = 8 };
+enum { COPY_BYTES_MAX = 1024 };
 
 /* What was written into bytes before they were sent is there for the thread that receives or
  * frees them (over inproc these are the same bytes): libzmq sees to that, but it is not built
@@ -117,6 +101,7 @@ static int open_socket(struct wire_context *context, int type, struct wire **ret
         free(wire);
         return muster_error_system(ret_error, error, "ZeroMQ socket");
     }
+    wire->socket_fd = wire_socket_fd(wire->socket);
     zmq_setsockopt(wire->socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited);
     zmq_setsockopt(wire->socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited);
     zmq_setsockopt(wire->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
@@ -152,6 +137,7 @@ int wire_open_dealer(struct wire_context *context, const char *name, struct wire
 
 int wire_bind(struct wire *wire, const char *endpoint, struct muster_error *ret_error)
 {
+    wire->drained = false;
     if (zmq_bind(wire->socket, endpoint) == 0)
         return 0;
     return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot listen on %s: %s", endpoint,
@@ -171,6 +157,7 @@ int wire_endpoint(const struct wire *wire, char ret_endpoint[WIRE_ENDPOINT_BYTES
 
 int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *ret_error)
 {
+    wire->drained = false;
     if (zmq_connect(wire->socket, endpoint) == 0)
         return 0;
     return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot connect to %s: %s", endpoint,
@@ -193,8 +180,10 @@ int wire_watch(struct wire *wire, struct muster_error *ret_error)
     zmq_setsockopt(wire->socket, ZMQ_RECONNECT_IVL, &later_ms, sizeof later_ms);
     wire->monitor = zmq_socket(wire->context->zmq, ZMQ_PAIR);
     if (wire->monitor && zmq_socket_monitor(wire->socket, name, LOSSES) == 0 &&
-        zmq_connect(wire->monitor, name) == 0)
+        zmq_connect(wire->monitor, name) == 0) {
+        wire->monitor_fd = wire_socket_fd(wire->monitor);
         return 0;
+    }
     return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot watch a connection: %s", zmq_strerror(errno));
 }
 
@@ -215,11 +204,8 @@ static bool broke(struct wire *wire)
 /* A loss has several events, one after another: behind the first, nobody is to wake up for them. */
 static void unwatch(struct wire *wire)
 {
-    size_t size = sizeof(int);
-    int fd;
-
-    if (wire->poll_fd >= 0 && zmq_getsockopt(wire->monitor, ZMQ_FD, &fd, &size) == 0)
-        epoll_ctl(wire->poll_fd, EPOLL_CTL_DEL, fd, NULL);
+    if (wire->poll_fd >= 0)
+        epoll_ctl(wire->poll_fd, EPOLL_CTL_DEL, wire->monitor_fd, NULL);
     zmq_socket_monitor(wire->socket, NULL, 0);
     zmq_close(wire->monitor);
     wire->monitor = NULL;
@@ -376,6 +362,7 @@ int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel)
 {
     struct wire_parcel *p = *parcel;
 
+    wire->drained = false;
     if (peer && zmq_send(wire->socket, peer, strlen(peer), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return send_error(errno);
     /* Once ZeroMQ took the first part it takes the rest; what it took is empty here. */
@@ -429,6 +416,7 @@ static int receive_parts(struct wire *wire, zmq_msg_t *parts, int max)
 {
     int count = 0, more = 1;
 
+    wire->drained = false;
     while (more) {
         zmq_msg_t extra, *part = count < max ? &parts[count] : &extra;
 
@@ -437,6 +425,7 @@ static int receive_parts(struct wire *wire, zmq_msg_t *parts, int max)
         if (zmq_msg_recv(part, wire->socket, ZMQ_DONTWAIT) < 0) {
             if (part == &extra)
                 zmq_msg_close(&extra);
+            wire->drained = errno == EAGAIN;
             return errno == EAGAIN || errno == EINTR ? MUSTER_EAGAIN : MUSTER_ESYSTEM;
         }
         more = zmq_msg_more(part);
@@ -571,92 +560,4 @@ void wire_frame_destroy(struct wire_frame *frame)
     blob_unref(frame->header);
     msgpack_zone_destroy(&frame->zone);
     free(frame);
-}
-
-/* Adds what tells that an item is ready. Returns how many that are. */
-static size_t poll_item(const struct wire_poll *item, zmq_pollitem_t *polled)
-{
-    polled[0] = (zmq_pollitem_t){.fd = item->fd, .events = ZMQ_POLLIN};
-    if (!item->wire)
-        return item->fd >= 0;
-    polled[0].socket = item->wire->socket;
-    polled[1] = (zmq_pollitem_t){.socket = item->wire->monitor, .events = ZMQ_POLLIN};
-    return item->wire->monitor ? 2 : 1;
-}
-
-int wire_wait(struct wire_poll *items, size_t count, int timeout_ms)
-{
-    zmq_pollitem_t polled[2 * POLL_ITEMS_MAX] = {0};
-    size_t place[2 * POLL_ITEMS_MAX], used = 0;
-    int result, ready = 0;
-
-    for (size_t i = 0; i < count && i < POLL_ITEMS_MAX; i++) {
-        items[i].ready = false;
-        for (size_t added = poll_item(&items[i], &polled[used]); added > 0; added--)
-            place[used++] = i;
-    }
-    result = zmq_poll(polled, (int)used, timeout_ms);
-    if (result < 0)
-        return errno == EINTR ? 0 : MUSTER_ESYSTEM;
-    for (size_t i = 0; i < used; i++)
-        if (polled[i].revents & (ZMQ_POLLIN | ZMQ_POLLERR))
-            items[place[i]].ready = true;
-    for (size_t i = 0; i < count; i++)
-        ready += items[i].ready;
-    return ready;
-}
-
-/* Watches a descriptor of a ZeroMQ socket. */
-static int watch_socket(int poll_fd, void *socket)
-{
-    struct epoll_event event = {.events = EPOLLIN};
-    size_t size = sizeof(int);
-    int fd;
-
-    if (zmq_getsockopt(socket, ZMQ_FD, &fd, &size) != 0)
-        return -1;
-    return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event);
-}
-
-int wire_open_fd(struct wire *wire, struct muster_error *ret_error)
-{
-    struct epoll_event event = {.events = EPOLLIN};
-
-    wire->poll_fd = epoll_create1(EPOLL_CLOEXEC);
-    wire->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (wire->poll_fd < 0 || wire->ready_fd < 0 ||
-        epoll_ctl(wire->poll_fd, EPOLL_CTL_ADD, wire->ready_fd, &event) != 0 ||
-        watch_socket(wire->poll_fd, wire->socket) != 0 ||
-        (wire->monitor && watch_socket(wire->poll_fd, wire->monitor) != 0))
-        return muster_error_system(ret_error, errno, "cannot make a socket's descriptor");
-    wire_settle(wire, false);
-    return 0;
-}
-
-static bool readable(void *socket)
-{
-    int events = 0;
-    size_t size = sizeof events;
-
-    zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size);
-    return events & ZMQ_POLLIN;
-}
-
-void wire_settle(struct wire *wire, bool ready)
-{
-    bool incoming = readable(wire->socket), news = wire->monitor && readable(wire->monitor);
-    uint64_t count = 1;
-    ssize_t size;
-
-    ready = ready || incoming || news;
-    if (ready == wire->ready)
-        return;
-    size = ready ? write(wire->ready_fd, &count, sizeof count) : read(wire->ready_fd, &count, sizeof count);
-    assert(size == sizeof count); /* it counts to 1 and back */
-    wire->ready = ready;
-}
-
-int wire_fd(const struct wire *wire)
-{
-    return wire->poll_fd;
 }

@@ -278,6 +278,32 @@ Test(wire, descriptor_tells_of_messages_that_a_send_took_notice_of)
     cr_assert_not(is_readable(router, 0));
 }
 
+/* A wire that was found empty is waited for by its descriptor alone. */
+Test(wire, wait_tells_of_messages_that_a_send_took_notice_of)
+{
+    static const uint8_t header[] = {0x92, PROTO_PONG, 0x2a};
+    struct wire_poll item = {.wire = router};
+    struct proto_message message = ping(1);
+    struct muster_error error;
+    struct wire_frame *frame;
+
+    cr_assert_eq(wire_open_fd(router, &error), 0, "%s", error.text);
+    expect_alive(); /* and the stranger is known by its name */
+    cr_assert_eq(wire_receive(router, &frame), MUSTER_EAGAIN);
+    cr_assert_eq(wire_wait(&item, 1, 0), 0);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_gt(zmq_send(foreign, header, sizeof header, 0), 0);
+        cr_assert(is_readable(router, 10000));
+        for (int k = 0; k < 1000; k++)
+            cr_assert_eq(wire_send(router, "stranger", &message), 0);
+        cr_assert_eq(wire_wait(&item, 1, 10000), 1, "what the send took notice of was forgotten");
+        cr_assert_eq(wire_receive(router, &frame), 0);
+        wire_frame_destroy(frame);
+        cr_assert_eq(wire_receive(router, &frame), MUSTER_EAGAIN);
+        cr_assert_eq(wire_wait(&item, 1, 0), 0);
+    }
+}
+
 /* Until it says that it is lost, and then nothing more. */
 static void expect_lost(struct wire *wire)
 {

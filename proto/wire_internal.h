@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A wire from inside: what wire.c, which sends and receives, and wire_wait.c, which waits, share.
+ */
+#ifndef MUSTER_PROTO_WIRE_INTERNAL_H
+#define MUSTER_PROTO_WIRE_INTERNAL_H
+
+#include "proto/wire.h"
+
+struct wire_context {
+    void *zmq; /* owned */
+};
+
+struct wire {
+    void *socket; /* owned */
+    bool router;
+    struct wire_context *context; /* borrowed */
+    void *monitor;             /* owned: what happens to the connection of a watched wire, until it is lost */
+    bool lost;                 /* that connection is gone */
+    int socket_fd, monitor_fd; /* theirs: readable when something is new to them */
+    /* A receive, or a look, has just found nothing: what comes from now on shows on socket_fd. Not so
+     * after any other call, since ZeroMQ takes notice of what has come in each. */
+    bool drained;
+    int poll_fd, ready_fd; /* owned, or -1: an epoll of all that may become readable, and */
+    bool ready;            /* an eventfd that is, as long as this is set */
+};
+
+/* The descriptor of a ZeroMQ socket. */
+int wire_socket_fd(void *socket);
+
+#endif
