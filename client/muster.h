@@ -121,7 +121,7 @@ void muster_close(muster *m);
 /* --- values that many jobs use
  *
  * An argument, or a part of one, that is shared once and used by any number of jobs: its large
- * strings and binaries (16 KiB and more) are in memory that all workers read, so that no job copies
+ * strings and binaries (4 KiB and more) are in memory that all workers read, so that no job copies
  * or sends them. Numbers and containers around them are sent with each job: bytes are what is worth
  * sharing. Under the models without processes jobs get the same bytes, too. Where there is no room
  * (a gigabyte, or an eighth of memory if that is less), it is a value as any other. */

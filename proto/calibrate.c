@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 /* What a reference costs beside the copy: packed, resolved, released, and the lines of the table
- * that two processes share. Some 2 us were measured. */
-static const uint64_t REFERENCE_NS = 2 * CLOCK_NS_PER_US;
+ * that two processes share. More than it does: jobs with references to 1 KiB in and out were measured
+ * to be as fast as jobs with the bytes in their messages. */
+static const uint64_t REFERENCE_NS = CLOCK_NS_PER_US / 2;
 
 static const uint64_t LIMIT_NS = CLOCK_NS_PER_MS;
 

@@ -19,8 +19,9 @@
 struct heap;
 
 enum {
-    /* Smaller bytes are never worth a block: the least unit of blocks, too. */
-    HEAP_UNIT_BYTES = 16 << 10,
+    /* The least unit of blocks, a page. Smaller bytes are not worth a block: in a message that fits a
+     * slot (slots.h) they cost little more than a reference. */
+    HEAP_UNIT_BYTES = 4 << 10,
 
     /* Idle memory that is kept, since to give it back and get it again costs more than the bytes'
      * copy: one value of the largest size. */

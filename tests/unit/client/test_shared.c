@@ -23,8 +23,8 @@ enum { LOOKS_MAX = 20000 };
 static void fill(struct echoes *echoes)
 {
     static const size_t sizes[] = {
-        0,   1,       100,     16 * KIB - 1, 16 * KIB, 64 * KIB, 256 * KIB, 256 * KIB + 1,
-        MIB, 3 * MIB, 8 * MIB, 24 * MIB,     5,        MIB};
+        0,   1,       100,     4 * KIB - 1, 4 * KIB, 64 * KIB, 256 * KIB, 256 * KIB + 1,
+        MIB, 3 * MIB, 8 * MIB, 24 * MIB,    5,       MIB};
 
     *echoes = (struct echoes){.count = 42};
     for (unsigned i = 0; i < echoes->count; i++)

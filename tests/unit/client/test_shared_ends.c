@@ -75,7 +75,7 @@ static void open_concurrent(void)
 
 static void fill(struct echoes *echoes)
 {
-    static const size_t sizes[] = {100, 64 * KIB, 3 * MIB, 256 * KIB, 0, 8 * MIB, 16 * KIB - 1, MIB};
+    static const size_t sizes[] = {100, 64 * KIB, 3 * MIB, 256 * KIB, 0, 8 * MIB, 4 * KIB, MIB};
 
     *echoes = (struct echoes){.count = 40};
     for (unsigned i = 0; i < echoes->count; i++)
