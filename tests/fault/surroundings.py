@@ -96,6 +96,14 @@ class Folders(harness.Case):
             result = self.start(*command[1:], command=command[0], env={"TMPDIR": str(full)}).end()
             self.assert_one_line_error(result, str(full), "No space left on device")
 
+    def test_output_beyond_the_limit_of_file_sizes_is_an_error(self):
+        for limit, words in ((0, ()), (1 << 20, ("standard output", "File too large"))):
+            with open(self.home / "out", "wb") as out:
+                result = self.muster("map", "echo", "-j", "1", ":::", "1..300000", stdout=out,
+                                     limits={resource.RLIMIT_FSIZE: limit})
+            self.assert_fails(result, 255, *words)
+            self.assertRegex(result.err, r"\Amuster: [^\n]+\n\Z", f"limit {limit}")
+
     def test_output_on_a_full_file_system_is_an_error(self):
         full = self.home / "full"
         full.mkdir()
