@@ -350,7 +350,8 @@ static void deliver_place(struct map *m, struct handover *handover, uint32_t pla
 static void deliver_jobs(struct map *m, struct handover *handover)
 {
     const struct proto_outcome *outcome = &handover->frame->message.results.outcome;
-    const struct proto_failure *failure = outcome->failures, *end = failure + outcome->failure_count;
+    const struct proto_failure *failure = outcome->failures;
+    const struct proto_failure *end = failure ? failure + outcome->failure_count : NULL;
     size_t offset = 0;
 
     for (uint32_t i = 0; i < outcome->count && !m->muted; i++) {
