@@ -350,17 +350,17 @@ static void deliver_place(struct map *m, struct handover *handover, uint32_t pla
 static void deliver_jobs(struct map *m, struct handover *handover)
 {
     const struct proto_outcome *outcome = &handover->frame->message.results.outcome;
-    const struct proto_failure *failure = outcome->failures;
-    const struct proto_failure *end = failure ? failure + outcome->failure_count : NULL;
+    uint32_t failures = 0; /* handed over */
     size_t offset = 0;
 
     for (uint32_t i = 0; i < outcome->count && !m->muted; i++) {
-        bool failed = failure < end && failure->index == outcome->first + i;
+        const struct proto_failure *failure = NULL;
 
-        if (!failed && m->batch->failures_only)
+        if (failures < outcome->failure_count && outcome->failures[failures].index == outcome->first + i)
+            failure = &outcome->failures[failures++];
+        if (!failure && m->batch->failures_only)
             continue;
-        deliver_place(m, handover, i, failed ? failure : NULL, &offset);
-        failure += failed;
+        deliver_place(m, handover, i, failure, &offset);
     }
 }
 

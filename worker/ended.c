@@ -151,10 +151,11 @@ static int put(struct ended *ended, const struct proto_chunk *chunk, const struc
                double share)
 {
     struct report *report = &ended->report;
-    uint64_t *timing = report->timings + PROTO_TIMINGS * (size_t)report->outcome.count;
     struct proto_text text;
 
     if (chunk->timings) {
+        uint64_t *timing = report->timings + PROTO_TIMINGS * (size_t)report->outcome.count;
+
         timing[0] = outcome->execute_ns ? outcome->began_ns - report->outcome.began_ns : 0;
         timing[1] = outcome->decode_ns;
         timing[2] = outcome->execute_ns;
