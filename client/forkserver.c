@@ -150,8 +150,10 @@ static void become_plain(void)
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t none;
 
-    for (int signal_number = 1; signal_number < NSIG; signal_number++)
+    for (int signal_number = 1; signal_number < NSIG; signal_number++) {
+        signal(signal_number, SIG_IGN); /* what is pending was meant for the caller's group */
         signal(signal_number, SIG_DFL); /* refused for SIGKILL and SIGSTOP */
+    }
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (null < 0)
@@ -276,8 +278,8 @@ static _Noreturn void serve(const struct server *server)
 
 static _Noreturn void be_server(struct server *server, pid_t caller)
 {
-    become_plain();
     setpgid(0, 0); /* signals of the terminal are the caller's */
+    become_plain();
     prctl(PR_SET_NAME, "muster-fork");
     prctl(PR_SET_PDEATHSIG, SIGCONT);
     server->pid = getpid();

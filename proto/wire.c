@@ -73,8 +73,7 @@ void wire_context_destroy(struct wire_context *context)
 {
     if (!context)
         return;
-    while (zmq_ctx_term(context->zmq) != 0 && errno == EINTR) {
-    }
+    TEMP_FAILURE_RETRY(zmq_ctx_term(context->zmq));
     free(context);
     atomic_fetch_sub(&contexts, 1);
 }
@@ -138,7 +137,7 @@ int wire_open_dealer(struct wire_context *context, const char *name, struct wire
 int wire_bind(struct wire *wire, const char *endpoint, struct muster_error *ret_error)
 {
     wire->drained = false;
-    if (zmq_bind(wire->socket, endpoint) == 0)
+    if (TEMP_FAILURE_RETRY(zmq_bind(wire->socket, endpoint)) == 0)
         return 0;
     return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot listen on %s: %s", endpoint,
                             zmq_strerror(errno));
@@ -158,7 +157,7 @@ int wire_endpoint(const struct wire *wire, char ret_endpoint[WIRE_ENDPOINT_BYTES
 int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *ret_error)
 {
     wire->drained = false;
-    if (zmq_connect(wire->socket, endpoint) == 0)
+    if (TEMP_FAILURE_RETRY(zmq_connect(wire->socket, endpoint)) == 0)
         return 0;
     return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot connect to %s: %s", endpoint,
                             zmq_strerror(errno));
@@ -180,7 +179,7 @@ int wire_watch(struct wire *wire, struct muster_error *ret_error)
     zmq_setsockopt(wire->socket, ZMQ_RECONNECT_IVL, &later_ms, sizeof later_ms);
     wire->monitor = zmq_socket(wire->context->zmq, ZMQ_PAIR);
     if (wire->monitor && zmq_socket_monitor(wire->socket, name, LOSSES) == 0 &&
-        zmq_connect(wire->monitor, name) == 0) {
+        TEMP_FAILURE_RETRY(zmq_connect(wire->monitor, name)) == 0) {
         wire->monitor_fd = wire_socket_fd(wire->monitor);
         return 0;
     }
@@ -196,7 +195,7 @@ static bool broke(struct wire *wire)
     if (!wire->monitor)
         return false;
     zmq_msg_init(&part);
-    any = zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT) >= 0;
+    any = TEMP_FAILURE_RETRY(zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT)) >= 0;
     zmq_msg_close(&part);
     return any;
 }
@@ -358,17 +357,25 @@ static int send_error(int error)
     }
 }
 
+/* ZeroMQ looks for what its threads tell it at each call, by poll(2), which signals interrupt though
+ * it does not wait: every part is tried again, lest half a message is lost. */
+static int send_part(struct wire *wire, zmq_msg_t *part, int flags)
+{
+    return (int)TEMP_FAILURE_RETRY(zmq_msg_send(part, wire->socket, ZMQ_DONTWAIT | flags));
+}
+
 int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel)
 {
     struct wire_parcel *p = *parcel;
 
     wire->drained = false;
-    if (peer && zmq_send(wire->socket, peer, strlen(peer), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+    if (peer &&
+        TEMP_FAILURE_RETRY(zmq_send(wire->socket, peer, strlen(peer), ZMQ_SNDMORE | ZMQ_DONTWAIT)) < 0)
         return send_error(errno);
     /* Once ZeroMQ took the first part it takes the rest; what it took is empty here. */
-    if (zmq_msg_send(&p->header, wire->socket, ZMQ_DONTWAIT | (p->has_payload ? ZMQ_SNDMORE : 0)) < 0)
+    if (send_part(wire, &p->header, p->has_payload ? ZMQ_SNDMORE : 0) < 0)
         return send_error(errno);
-    if (p->has_payload && zmq_msg_send(&p->payload, wire->socket, ZMQ_DONTWAIT) < 0)
+    if (p->has_payload && send_part(wire, &p->payload, 0) < 0)
         return send_error(errno);
     wire_parcel_destroy(p);
     *parcel = NULL;
@@ -422,11 +429,11 @@ static int receive_parts(struct wire *wire, zmq_msg_t *parts, int max)
 
         if (part == &extra)
             zmq_msg_init(&extra);
-        if (zmq_msg_recv(part, wire->socket, ZMQ_DONTWAIT) < 0) {
+        if (TEMP_FAILURE_RETRY(zmq_msg_recv(part, wire->socket, ZMQ_DONTWAIT)) < 0) {
             if (part == &extra)
                 zmq_msg_close(&extra);
             wire->drained = errno == EAGAIN;
-            return errno == EAGAIN || errno == EINTR ? MUSTER_EAGAIN : MUSTER_ESYSTEM;
+            return wire->drained ? MUSTER_EAGAIN : MUSTER_ESYSTEM;
         }
         more = zmq_msg_more(part);
         if (part == &extra)

@@ -33,7 +33,7 @@ static bool readable(void *socket)
     int events = 0;
     size_t size = sizeof events;
 
-    zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size);
+    TEMP_FAILURE_RETRY(zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size));
     return events & ZMQ_POLLIN;
 }
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,6 +217,39 @@ static void workers_start_with_default_signals_in_a_group_of_their_own(void)
     CHECK(sigaction(SIGCHLD, &action, NULL) == 0);
 }
 
+/* Interrupts this process's group until it is killed. */
+static pid_t interrupt_for_ever(void)
+{
+    pid_t caller = getpid(), pid = fork();
+
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (setpgid(0, 0) == 0 && kill(-caller, SIGINT) == 0)
+        continue;
+    _exit(1);
+}
+
+/* It was pending from before the server left the caller's group, and killed it. */
+static void an_interrupt_while_the_server_is_forked_is_the_callers_alone(void)
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    pid_t pid;
+
+    CHECK((getpgrp() == getpid() || setpgid(0, 0) == 0) && sigaction(SIGINT, &action, NULL) == 0);
+    CHECK((pid = interrupt_for_ever()) > 0);
+    for (int round = 0; round < 20; round++) {
+        muster *m;
+
+        must_open(m = open_fork((struct muster_options){.workers = 1}));
+        CHECK_SAYING(map(m, "secret", 1, NULL) == 0, error.text);
+        muster_close(m);
+    }
+    CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+    action.sa_handler = SIG_DFL;
+    CHECK(sigaction(SIGINT, &action, NULL) == 0);
+}
+
 static void *stay(void *gate)
 {
     char byte;
@@ -364,6 +398,7 @@ int main(void)
     workers_have_limits_cores_and_plugins_like_others();
     a_crash_costs_its_job_and_the_worker_is_forked_anew();
     workers_start_with_default_signals_in_a_group_of_their_own();
+    an_interrupt_while_the_server_is_forked_is_the_callers_alone();
     a_program_with_threads_is_refused_until_they_have_ended();
     a_program_with_a_zeromq_context_is_refused_until_it_is_closed();
     closing_leaves_no_process_and_no_descriptor();

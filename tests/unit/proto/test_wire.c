@@ -6,10 +6,13 @@
 #include "proto/wire.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -137,6 +140,45 @@ Test(wire, large_payload_is_shared_not_lost)
     cr_assert_eq(frame->message.payload.size, SIZE);
     cr_assert_eq(slice_bytes(&frame->message.payload)[SIZE - 1], 0x01);
     wire_frame_destroy(frame);
+    wire_close(dealer, 0);
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+}
+
+/* The other half of an interrupted message was the next message; or it failed. */
+Test(wire, signals_interrupt_no_message)
+{
+    enum { MESSAGES = 20000, ALARM_US = 20, LOOKS_MAX = 1000000 };
+    static const uint8_t values[] = {0x01};
+    struct itimerval often = {.it_interval.tv_usec = ALARM_US, .it_value.tv_usec = ALARM_US}, never = {0};
+    struct sigaction action = {.sa_handler = on_alarm};
+    struct blob *blob = blob_copy(values, sizeof values);
+    struct muster_error error;
+    struct wire *dealer;
+
+    cr_assert_eq(wire_open_dealer(context, "peer", &dealer, &error), 0);
+    cr_assert_eq(wire_connect(dealer, endpoint, &error), 0);
+    cr_assert(sigaction(SIGALRM, &action, NULL) == 0 && setitimer(ITIMER_REAL, &often, NULL) == 0);
+    for (uint64_t i = 1; i <= MESSAGES; i++) {
+        struct proto_message message = {.type = PROTO_ARGUMENTS,
+                                        .arguments = {.ticket = i, .first = 1, .count = 1},
+                                        .payload = {.blob = blob, .size = sizeof values}};
+        struct wire_poll item = {.wire = router};
+        struct wire_frame *frame;
+
+        cr_assert_eq(wire_send(dealer, NULL, &message), 0, "message %" PRIu64, i);
+        for (int look = 0; look < LOOKS_MAX && wire_wait(&item, 1, 10000) == 0; look++)
+            continue; /* woken by the alarm */
+        cr_assert_eq(wire_receive(router, &frame), 0, "message %" PRIu64, i);
+        cr_assert_eq(frame->error.code, 0, "message %" PRIu64 ": %s", i, frame->error.text);
+        cr_assert_eq(frame->message.arguments.ticket, i);
+        wire_frame_destroy(frame);
+    }
+    cr_assert_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+    blob_unref(blob);
     wire_close(dealer, 0);
 }
 
