@@ -124,7 +124,7 @@ int grain_add_figure(struct bench_report *report, const struct grain *grain, dou
                      const char *baseline_name, const struct grain *baseline)
 {
     struct bench_figure figure = {.less_is_better = true, .unit = "us"};
-    struct sample_summary summary;
+    struct sample_summary summary = {.noisy = true};
 
     snprintf(figure.figure, sizeof figure.figure, "METG(%.0f%%), %s", share * 100, grain->name);
     figure.measured = !grain->error.code && grain_metg(grain, share, &summary);

@@ -49,7 +49,7 @@ static int serve(void)
     fflush(stdout);
     while (getchar() != EOF) {
     }
-    model_processes.close(model, &none);
+    model_close(model, &none);
     return 0;
 }
 

@@ -79,6 +79,14 @@ static void start(struct waiter *waiter)
     CHECK(loop_start(loop, run_waiter, waiter) == 0);
 }
 
+/* A turn ends after 10 ms, whoever could still go on. */
+static void run_ready(void)
+{
+    do
+        loop_turn(loop, 0);
+    while (loop_ready(loop) > 0);
+}
+
 /* Turns until no fiber is left. */
 static void finish(void)
 {
@@ -162,7 +170,7 @@ static void a_descriptor_that_is_ready_ends_the_wait_for_it(void)
     start(&reader);
     start(&second);
     start(&writer);
-    loop_turn(loop, 0);
+    run_ready();
     loop_turn(loop, clock_now_ns() + LONG_NS);
     CHECK(strcmp(trace, "w") == 0 && loop_fibers(loop) == 2 && !is_readable(loop_fd(loop), 0));
     CHECK(write(fds[1], "x", 1) == 1 && is_readable(loop_fd(loop), 0));
@@ -277,12 +285,12 @@ static void waits_end_when_they_are_cancelled(void)
     start(&asleep);
     start(&watching);
     start(&spared);
-    loop_turn(loop, 0);
+    run_ready();
     CHECK(loop_fibers(loop) == 3);
     call_cancel_raise(&cancel);
     loop_cancelled(loop);
     CHECK(is_readable(loop_fd(loop), 0));
-    loop_turn(loop, 0);
+    run_ready();
     CHECK(asleep.code == MUSTER_ECANCELLED && watching.code == MUSTER_ECANCELLED && !spared.over);
     start(&late);
     finish();
@@ -363,14 +371,12 @@ static void a_cancelled_block_is_waited_for_only_while_it_runs(void)
         blocked[i] = (struct waiter){.wait = wait_at_reached_gate, .cancel = &cancel};
         start(&blocked[i]);
     }
-    loop_turn(loop, 0);
+    run_ready();
     while (atomic_load(&gates_reached) < 4)
         sched_yield();
     call_cancel_raise(&cancel);
     loop_cancelled(loop);
-    do
-        loop_turn(loop, 0);
-    while (loop_ready(loop) > 0);
+    run_ready();
     begun = atomic_load(&gates_reached);
     CHECK((int)loop_fibers(loop) == begun && begun < 20);
     for (int i = 0; i < begun; i++)
