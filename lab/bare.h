@@ -47,6 +47,16 @@ struct bare_pool {
 /* A bench_block: so many jobs; making the threads is not counted. */
 int bare_pool_run(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error);
 
+/* The work of so many jobs of the kernel, in as few parts as there are threads, each on a core of its own:
+ * what the cores can do together. */
+struct bare_kernel {
+    unsigned workers;
+    uint64_t iterations; /* of a job */
+};
+
+/* A bench_block: so many jobs. */
+int bare_kernel_run(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error);
+
 /* A bench_block: so many processes, of which each does nothing and `*context` (unsigned) run at once. */
 #define BARE_SPAWN_PROGRAM "/bin/true"
 int bare_spawn_run(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error);

@@ -3,10 +3,12 @@
  * How small jobs may be: METG(50%) and METG(95%) (lab/metg.h) of the models threads and processes,
  * with automatic chunks, beside OpenMP tasks of the same kernel.
  *
- * The kernel is calibrated alone on a core. Then its length doubles, from what no way of
+ * The kernel is calibrated alone on a core, and in turns with the ways on all cores at once: where cores
+ * are slower together, no way reaches 95% of the former. Its length doubles, from what no way of
  * running jobs is efficient with to 0.1 ms; at each length the ways take turns, and each turn
  * has as many jobs as fill it. With peers, Python's pools take turns with processes afterwards.
  */
+#include "lab/bare.h"
 #include "lab/bench.h"
 #include "lab/grain.h"
 #include "lab/kernel.h"
@@ -20,6 +22,9 @@
 
 /* In the order of the table. */
 enum { THREADS, PROCESSES, OPENMP, WAYS };
+
+/* A row of the table for each way: half of the time, most of it, and most of what the cores do together. */
+enum { HALF, MOST, MOST_TOGETHER };
 
 enum {
     ROUNDS_DEFAULT = 5,
@@ -40,6 +45,8 @@ struct granularity {
     double iteration_ns;
     struct runner runners[WAYS];
     struct grain grains[WAYS];
+    struct bare_kernel kernel;
+    struct grain together; /* the kernel on all cores, with nothing handed out */
 };
 
 static int run_muster(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error)
@@ -76,6 +83,13 @@ static void set_iterations(void *context, unsigned length)
     runner->iterations = (uint64_t)ITERATIONS_FIRST << length;
 }
 
+static void set_kernel(void *context, unsigned length)
+{
+    struct bare_kernel *kernel = context;
+
+    kernel->iterations = (uint64_t)ITERATIONS_FIRST << length;
+}
+
 /* --- ways */
 
 static void open_ways(const struct bench_spec *spec, struct granularity *g)
@@ -90,6 +104,13 @@ static void open_ways(const struct bench_spec *spec, struct granularity *g)
         [OPENMP] = {"OpenMP tasks", run_openmp, MUSTER_THREADS},
     };
 
+    g->kernel.workers = spec->workers;
+    g->together = (struct grain){.name = "the cores",
+                                 .block = bare_kernel_run,
+                                 .context = &g->kernel,
+                                 .set_length = set_kernel,
+                                 .first_ns = ITERATIONS_FIRST * g->iteration_ns,
+                                 .workers = spec->workers};
     for (size_t i = 0; i < WAYS; i++) {
         struct grain *grain = &g->grains[i];
 
@@ -109,7 +130,7 @@ static void open_ways(const struct bench_spec *spec, struct granularity *g)
 
 static int measure_ways(const struct bench_spec *spec, struct granularity *g, struct muster_error *ret_error)
 {
-    struct grain *grains[] = {&g->grains[THREADS], &g->grains[PROCESSES], &g->grains[OPENMP]};
+    struct grain *grains[] = {&g->grains[THREADS], &g->grains[PROCESSES], &g->grains[OPENMP], &g->together};
     int code = 0;
 
     for (unsigned length = 0; length < GRAIN_LENGTHS && !code; length++) {
@@ -118,7 +139,7 @@ static int measure_ways(const struct bench_spec *spec, struct granularity *g, st
         snprintf(text, sizeof text, "jobs of %.2f us", (ITERATIONS_FIRST << length) * g->iteration_ns / 1e3);
         if (spec->on_step)
             spec->on_step(spec->context, text);
-        code = grain_measure(spec, ROUNDS_DEFAULT, grains, WAYS, ret_error);
+        code = grain_measure(spec, ROUNDS_DEFAULT, grains, WAYS + 1, ret_error);
     }
     return code;
 }
@@ -177,16 +198,31 @@ static int add_peer(const struct bench_spec *spec, size_t place, const struct gr
 
 /* --- all of it */
 
-static int report_ways(const struct granularity *g, struct bench_report *report)
+/* METG of each way, beside that of OpenMP tasks. `peak` as in struct grain. */
+static int report_share(const struct granularity *g, double share, const struct grain *peak,
+                        struct bench_report *report)
 {
-    static const double shares[] = {0.5, 0.95};
-    const struct grain *openmp = &g->grains[OPENMP];
+    struct grain grains[WAYS];
     int code = 0;
 
-    for (size_t s = 0; s < sizeof shares / sizeof *shares && !code; s++)
-        for (size_t i = 0; i < WAYS && !code; i++)
-            code =
-                grain_add_figure(report, &g->grains[i], shares[s], openmp->name, i == OPENMP ? NULL : openmp);
+    for (size_t i = 0; i < WAYS; i++) {
+        grains[i] = g->grains[i];
+        grains[i].peak = peak;
+    }
+    for (size_t i = 0; i < WAYS && !code; i++)
+        code = grain_add_figure(report, &grains[i], share, grains[OPENMP].name,
+                                i == OPENMP ? NULL : &grains[OPENMP]);
+    return code;
+}
+
+static int report_ways(const struct granularity *g, struct bench_report *report)
+{
+    int code;
+
+    if ((code = report_share(g, 0.5, NULL, report)) != 0 ||
+        (code = report_share(g, 0.95, NULL, report)) != 0 ||
+        (code = report_share(g, 0.95, &g->together, report)) != 0)
+        return code;
     for (size_t i = 0; i < WAYS && !code; i++)
         code = grain_add_curve(report, &g->grains[i]);
     return code;
@@ -194,7 +230,8 @@ static int report_ways(const struct granularity *g, struct bench_report *report)
 
 static void judge(struct bench_report *report, unsigned workers, double iteration_ns)
 {
-    const struct bench_figure *half = &report->figures[PROCESSES], *most = &report->figures[WAYS + PROCESSES];
+    const struct bench_figure *half = &report->figures[HALF * WAYS + PROCESSES],
+                              *most = &report->figures[MOST_TOGETHER * WAYS + PROCESSES];
     char *text = report->sentence;
     size_t size = sizeof report->sentence, used;
 
@@ -209,7 +246,8 @@ static void judge(struct bench_report *report, unsigned workers, double iteratio
     if (half->ratio > 0)
         used += (size_t)snprintf(text + used, size - used, " (%.3g of what OpenMP tasks need)", half->ratio);
     if (most->measured)
-        used += (size_t)snprintf(text + used, size - used, ", 95%% when it takes %.3g us", most->value);
+        used += (size_t)snprintf(text + used, size - used,
+                                 ", 95%% of what the cores do together when it takes %.3g us", most->value);
     snprintf(text + used, size - used, ". Work is iterations of %.2f ns, calibrated on one core.",
              iteration_ns);
 }

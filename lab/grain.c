@@ -77,8 +77,9 @@ static struct metg_point point_of(const struct grain *grain, size_t length, enum
     const struct sample_summary *took = &grain->lengths[length];
     const double ns[CURVES] = {[FAST] = took->low, [MIDDLE] = took->median, [SLOW] = took->high};
 
-    return (struct metg_point){ns[curve] / (double)CLOCK_NS_PER_S,
-                               ldexp(grain->first_ns, (int)length) / ns[curve]};
+    double work_ns = grain->peak ? grain->peak->lengths[length].median : ldexp(grain->first_ns, (int)length);
+
+    return (struct metg_point){ns[curve] / (double)CLOCK_NS_PER_S, work_ns / ns[curve]};
 }
 
 bool grain_metg(const struct grain *grain, double share, struct sample_summary *ret_summary)
@@ -87,6 +88,8 @@ bool grain_metg(const struct grain *grain, double share, struct sample_summary *
     struct sample sample = {.count = 0};
     double found_s, middle_s = 0;
 
+    if (grain->peak && grain->peak->count < grain->count)
+        return false;
     for (enum curve curve = FAST; curve < CURVES; curve++) {
         for (size_t i = 0; i < grain->count; i++)
             points[i] = point_of(grain, i, curve);
@@ -126,7 +129,8 @@ int grain_add_figure(struct bench_report *report, const struct grain *grain, dou
     struct bench_figure figure = {.less_is_better = true, .unit = "us"};
     struct sample_summary summary = {.noisy = true};
 
-    snprintf(figure.figure, sizeof figure.figure, "METG(%.0f%%), %s", share * 100, grain->name);
+    snprintf(figure.figure, sizeof figure.figure, "METG(%.0f%%%s), %s", share * 100,
+             grain->peak ? " of the cores together" : "", grain->name);
     figure.measured = !grain->error.code && grain_metg(grain, share, &summary);
     write_note(grain, share, figure.measured, &figure);
     if (figure.measured) {

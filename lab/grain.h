@@ -20,6 +20,8 @@ struct grain {
     void *context;
     void (*set_length)(void *context, unsigned length); /* jobs have 2^length times the shortest's work now */
     double first_ns;                                    /* work of the shortest, alone on a core */
+    const struct grain
+        *peak; /* the work alone, measured in the same turns; NULL: work is what first_ns says */
     unsigned workers;
     struct muster_error error; /* why it cannot be measured; code 0: it can */
 

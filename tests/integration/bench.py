@@ -219,7 +219,8 @@ class Page(harness.Case):
 
 
 class Granularity(Reports):
-    FIGURES = [f"METG({share}%), {way}" for share in (50, 95) for way in ("threads", "processes", "OpenMP tasks")]
+    FIGURES = [f"METG({share}), {way}" for share in ("50%", "95%", "95% of the cores together")
+               for way in ("threads", "processes", "OpenMP tasks")]
 
     def test_figures_and_curves_are_there_or_say_why_not(self):
         result = self.muster("bench", "granularity", "--rounds", "1", "-j2", "-o", "json", limit=LIMIT_S)

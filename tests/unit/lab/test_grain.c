@@ -17,6 +17,7 @@ struct machine {
     unsigned turns, disturbed; /* 0: none */
     unsigned fails;            /* from this length on; 0: never */
     unsigned length;
+    double slower; /* so many times, for whatever it does; 0: once */
 };
 
 static struct bench_spec spec = {.workers = WORKERS, .interrupt_fd = -1};
@@ -30,6 +31,8 @@ static int run(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_err
 
     if (machine->fails && machine->length >= machine->fails)
         return muster_error_set(ret_error, MUSTER_EFAILED, "it broke");
+    if (machine->slower > 0)
+        ns *= machine->slower;
     if (++machine->turns == machine->disturbed)
         ns *= 10;
     *ret_ns = (uint64_t)ns;
@@ -101,6 +104,29 @@ Test(grain, disturbed_turn_bends_the_curve)
     figure = add(&grain, 0.95, NULL);
     cr_assert_float_eq(figure->value, 20 * 0.030, 0.001);
     cr_assert_not(figure->noisy);
+}
+
+Test(grain, cores_that_are_slower_together_hide_what_most_of_the_time_is)
+{
+    struct machine machine = {.overhead_ns = 30, .slower = 1.25}, cores = {.slower = 1.25};
+    struct grain grain = grain_of(&machine), peak = grain_of(&cores);
+
+    measure(&grain, ROUNDS);
+    measure(&peak, ROUNDS);
+    cr_assert_not(add(&grain, 0.95, NULL)->measured);
+    grain.peak = &peak;
+    cr_assert_float_eq(add(&grain, 0.95, NULL)->value, 20 * 0.030 * 1.25, 0.001);
+}
+
+Test(grain, peak_that_could_not_be_measured_makes_a_figure)
+{
+    struct machine machine = {.overhead_ns = 30}, cores = {.fails = 3};
+    struct grain grain = grain_of(&machine), peak = grain_of(&cores);
+
+    measure(&grain, ROUNDS);
+    measure(&peak, ROUNDS);
+    grain.peak = &peak;
+    cr_assert_not(add(&grain, 0.5, NULL)->measured);
 }
 
 Test(grain, share_that_no_length_reaches_has_a_figure)
