@@ -17,14 +17,12 @@ enum { NAME_BYTES = 8 /* ZeroMQ makes names of 5 bytes up */ };
 /* What both sides write and read messages with. */
 struct codec {
     msgpack_sbuffer buffer;
-    msgpack_packer packer;
     msgpack_unpacked unpacked;
 };
 
 static void codec_init(struct codec *codec)
 {
     msgpack_sbuffer_init(&codec->buffer);
-    msgpack_packer_init(&codec->packer, &codec->buffer, msgpack_sbuffer_write);
     msgpack_unpacked_init(&codec->unpacked);
 }
 
@@ -34,13 +32,15 @@ static void codec_fini(struct codec *codec)
     msgpack_sbuffer_destroy(&codec->buffer);
 }
 
-/* [first, [integer, ...]] */
-static void pack_start(struct codec *codec, uint64_t first, uint32_t count)
+/* [first, [integer, ...]]. The packer is a variable of the caller's, so that the compiler sees what it
+ * writes with, and calls nothing through a pointer for each integer. */
+static inline void pack_start(struct codec *codec, msgpack_packer *packer, uint64_t first, uint32_t count)
 {
     msgpack_sbuffer_clear(&codec->buffer);
-    msgpack_pack_array(&codec->packer, 2);
-    msgpack_pack_uint64(&codec->packer, first);
-    msgpack_pack_array(&codec->packer, count);
+    msgpack_packer_init(packer, &codec->buffer, msgpack_sbuffer_write);
+    msgpack_pack_array(packer, 2);
+    msgpack_pack_uint64(packer, first);
+    msgpack_pack_array(packer, count);
 }
 
 /* The integers of a message, valid until the next; NULL when it is something else. */
@@ -63,6 +63,7 @@ static const msgpack_object_array *unpack(struct codec *codec, zmq_msg_t *messag
 static int work(const struct bare_end *end, struct codec *codec, struct muster_error *ret_error)
 {
     const msgpack_object_array *jobs;
+    msgpack_packer packer;
     zmq_msg_t message;
     int code = 0;
 
@@ -78,9 +79,9 @@ static int work(const struct bare_end *end, struct codec *codec, struct muster_e
             code = muster_error_set(ret_error, MUSTER_EPROTOCOL, "the bare loop got what is no chunk");
             break;
         }
-        pack_start(codec, codec->unpacked.data.via.array.ptr[0].via.u64, jobs->size);
+        pack_start(codec, &packer, codec->unpacked.data.via.array.ptr[0].via.u64, jobs->size);
         for (uint32_t i = 0; i < jobs->size; i++)
-            msgpack_pack_uint64(&codec->packer, jobs->ptr[i].via.u64 * 2 + 1);
+            msgpack_pack_uint64(&packer, jobs->ptr[i].via.u64 * 2 + 1);
         if (zmq_send(end->socket, codec->buffer.data, codec->buffer.size, 0) < 0)
             code = bare_failed("answer", ret_error);
     }
@@ -156,12 +157,13 @@ static int send_chunk(struct dispatcher *d, unsigned worker, struct muster_error
     uint64_t left = d->jobs - d->sent;
     uint32_t count = left < d->loop->chunk ? (uint32_t)left : d->loop->chunk;
     const struct name *name = &d->names[worker];
+    msgpack_packer packer;
 
     if (count == 0)
         return 0;
-    pack_start(&d->codec, d->sent, count);
+    pack_start(&d->codec, &packer, d->sent, count);
     for (uint32_t i = 0; i < count; i++)
-        msgpack_pack_uint64(&d->codec.packer, d->sent + i);
+        msgpack_pack_uint64(&packer, d->sent + i);
     d->sent += count;
     if (zmq_send(d->end.socket, name->bytes, (size_t)name->size, ZMQ_SNDMORE) < 0 ||
         zmq_send(d->end.socket, d->codec.buffer.data, d->codec.buffer.size, 0) < 0)
