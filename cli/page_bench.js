@@ -30,8 +30,10 @@ function range(low, high, unit) {
   return (from.endsWith(measure) ? from.slice(0, from.length - measure.length) : from) + " .. " + to;
 }
 
-/* Figures of a measurement; the memory ladder has times of an operation, and what they would be
-   if a cycle took a second. */
+function ratio(number) { return number < 0.1 ? number.toPrecision(2) : number.toFixed(2); }
+
+/* Figures of a measurement, and what is to be noted of each: beside it, or, where much else is, below.
+   The memory ladder has times of an operation, and what they would be if a cycle took a second. */
 function figures(parent, found) {
   const held = found.figures.some(figure => figure.baseline);
   const scaled = found.figures.some(figure => "scaled" in figure);
@@ -42,17 +44,25 @@ function figures(parent, found) {
       "half of the rounds lie between these"],
   ];
   if (held) columns.push(
-    ["ratio", figure => figure.ratio ? figure.ratio.toFixed(2) + "\u00d7" : "\u2013", "median / what it is held against"],
+    ["ratio", figure => figure.ratio ? ratio(figure.ratio) + "\u00d7" : "\u2013", "median / what it is held against"],
     ["against", figure => figure.ratio ? value(figure.baseline_value, figure.unit) : "\u2013", "measured in the same run"],
     ["of", figure => figure.baseline || "", "what that is", "name"]);
   if (scaled) columns.push(["a cycle = 1 s", figure => figure.scaled || "\u2013", "if a cycle of the processor took a second"]);
   const notes = found.figures.map(figure => [figure.noisy ? "noisy: the rounds are too far apart to tell" : "", figure.note]
     .filter(text => text).join("; "));
-  if (notes.some(note => note)) columns.push(["", (figure, i) => notes[i], "", "words"]);
+  if (!held && notes.some(note => note)) columns.push(["", (figure, i) => notes[i], "", "words"]);
   const lines = table(parent, columns, found.figures).querySelectorAll("tr");
   found.figures.forEach((figure, i) => {
     if (figure.noisy) lines[i + 1].children[2].className = "noisy";
+    if (held && notes[i]) noteBelow(lines[i + 1], notes[i]);
   });
+}
+
+function noteBelow(line, note) {
+  const below = document.createElement("tr");
+  line.className = "noted";
+  line.after(below);
+  add(below, "td", note, "words").colSpan = line.children.length;
 }
 
 function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }

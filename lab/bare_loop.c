@@ -32,8 +32,13 @@ static void codec_fini(struct codec *codec)
     msgpack_sbuffer_destroy(&codec->buffer);
 }
 
-/* [first, [integer, ...]]. The packer is a variable of the caller's, so that the compiler sees what it
- * writes with, and calls nothing through a pointer for each integer. */
+/* Functions that pack an integer for each job: all that they call becomes part of them, so that an integer
+ * costs its few stores and no call with a length that only the callee's caller knows. It is worth a quarter
+ * of the loop's speed. */
+#define PACKS_INTEGERS __attribute__((flatten))
+
+/* [first, [integer, ...]], of which the integers are still to come. The packer is a variable of the
+ * caller's, so that the compiler sees what it writes with. */
 static inline void pack_start(struct codec *codec, msgpack_packer *packer, uint64_t first, uint32_t count)
 {
     msgpack_sbuffer_clear(&codec->buffer);
@@ -60,6 +65,7 @@ static const msgpack_object_array *unpack(struct codec *codec, zmq_msg_t *messag
 /* --- a worker */
 
 /* Answers chunks until an empty message. */
+PACKS_INTEGERS
 static int work(const struct bare_end *end, struct codec *codec, struct muster_error *ret_error)
 {
     const msgpack_object_array *jobs;
@@ -152,6 +158,7 @@ static int call_workers(struct dispatcher *d, muster_future **calls, struct must
 }
 
 /* The next chunk, if there is one, to a worker. */
+PACKS_INTEGERS
 static int send_chunk(struct dispatcher *d, unsigned worker, struct muster_error *ret_error)
 {
     uint64_t left = d->jobs - d->sent;

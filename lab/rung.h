@@ -28,9 +28,9 @@ typedef int rung_run(const struct ladder_spec *spec, struct ladder_figure *figur
                      struct muster_error *ret_error);
 
 rung_run rung_register, rung_l1, rung_l2, rung_l3, rung_ram, rung_ram_pages; /* rung_loads.c */
-rung_run rung_switch, rung_mutex, rung_pipe;                                 /* rung_threads.c */
+rung_run rung_switch, rung_mutex;                                            /* rung_threads.c */
 rung_run rung_hop_inproc, rung_hop_ipc;                                      /* rung_wire.c */
 rung_run rung_disk_read, rung_fsync;                                         /* rung_disk.c */
-rung_run rung_spawn;                                                         /* rung_spawn.c */
+rung_run rung_pipe, rung_spawn;                                              /* rung_processes.c */
 
 #endif

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * What it costs to hand something to another thread: on the same core, where that is a context
- * switch; through a mutex and a condition; through pipes.
+ * switch; through a mutex and a condition.
  */
 #include "lab/rung.h"
 
 #include "base/clock.h"
 #include "lab/pinned.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -162,76 +160,5 @@ int rung_mutex(const struct ladder_spec *spec, struct ladder_figure *figure, str
     for (int i = 0; i < PARTIES; i++)
         pthread_cond_destroy(&h.changed[i]);
     pthread_mutex_destroy(&h.mutex);
-    return code;
-}
-
-/* Pipes. */
-
-struct pipes {
-    int there[2], back[2];
-};
-
-/* Whether one byte went from here to there. */
-static bool pass_byte(int from, int to)
-{
-    char byte = 0;
-
-    return read(from, &byte, 1) == 1 && write(to, &byte, 1) == 1;
-}
-
-static void *echo_bytes(void *context)
-{
-    const struct pipes *pipes = context;
-
-    while (pass_byte(pipes->there[0], pipes->back[1]))
-        ;
-    return NULL;
-}
-
-static int send_bytes(void *context, uint64_t times, uint64_t *ret_ns, struct muster_error *ret_error)
-{
-    const struct pipes *pipes = context;
-    uint64_t began_ns = clock_now_ns();
-    char byte = 0;
-
-    for (uint64_t i = 0; i < times; i++)
-        if (write(pipes->there[1], &byte, 1) != 1 || read(pipes->back[0], &byte, 1) != 1)
-            return muster_error_system(ret_error, errno, "a pipe broke");
-    *ret_ns = clock_now_ns() - began_ns;
-    return 0;
-}
-
-static int measure_pipes(const struct ladder_spec *spec, struct pipes *pipes, struct sample *sample,
-                         struct muster_error *ret_error)
-{
-    pthread_t thread;
-    int code, error;
-
-    if ((error = pthread_create(&thread, NULL, echo_bytes, pipes)) != 0)
-        return muster_error_system(ret_error, error, "cannot start a thread");
-    code = rung_measure(spec, send_bytes, pipes, RUNG_BY_TIME, sample, ret_error);
-    close(pipes->there[1]); /* the other thread reads the end */
-    pipes->there[1] = -1;
-    pthread_join(thread, NULL);
-    return code;
-}
-
-int rung_pipe(const struct ladder_spec *spec, struct ladder_figure *figure, struct sample *sample,
-              struct muster_error *ret_error)
-{
-    struct pipes pipes = {{-1, -1}, {-1, -1}};
-    int code;
-
-    snprintf(figure->note, sizeof figure->note, "a byte to another thread and back");
-    if (pipe2(pipes.there, O_CLOEXEC) != 0 || pipe2(pipes.back, O_CLOEXEC) != 0)
-        code = muster_error_system(ret_error, errno, "cannot make a pipe");
-    else
-        code = measure_pipes(spec, &pipes, sample, ret_error);
-    for (int i = 0; i < 2; i++) {
-        if (pipes.there[i] >= 0)
-            close(pipes.there[i]);
-        if (pipes.back[i] >= 0)
-            close(pipes.back[i]);
-    }
     return code;
 }
