@@ -15,7 +15,14 @@ enum { FIRST_BYTES = 256 << 10 }; /* four pipes' worth: a read(2) costs little p
 
 void lines_init(struct lines *lines, int fd, size_t limit_bytes)
 {
-    *lines = (struct lines){.fd = fd, .limit = limit_bytes};
+    *lines = (struct lines){.fd = fd, .limit = limit_bytes, .delimiter = "\n", .delimiter_size = 1};
+}
+
+void lines_delimit(struct lines *lines, const char *delimiter, size_t size)
+{
+    lines->delimiter = delimiter;
+    lines->delimiter_size = size;
+    lines->searched = lines->start;
 }
 
 void lines_fini(struct lines *lines)
@@ -68,33 +75,47 @@ static int fill(struct lines *lines, struct muster_error *ret_error)
     return 0;
 }
 
+/* The next delimiter in what was read, or NULL. */
+static const char *find_delimiter(struct lines *lines)
+{
+    size_t size = lines->delimiter_size, left = lines->end - lines->searched;
+    const char *found;
+
+    if (left < size)
+        return NULL;
+    if (size == 1)
+        found = memchr(lines->buffer + lines->searched, lines->delimiter[0], left);
+    else
+        found = memmem(lines->buffer + lines->searched, left, lines->delimiter, size);
+    if (!found)
+        lines->searched = lines->end - size + 1;
+    return found;
+}
+
 int lines_next(struct lines *lines, const char **ret_line, size_t *ret_size, struct muster_error *ret_error)
 {
-    char *newline = NULL;
+    const char *delimiter;
     size_t length;
     int code;
 
     for (;;) {
-        if (lines->searched < lines->end)
-            newline = memchr(lines->buffer + lines->searched, '\n', lines->end - lines->searched);
-        if (!newline)
-            lines->searched = lines->end;
-        length = newline ? (size_t)(newline - lines->buffer) - lines->start : lines->end - lines->start;
-        if (length > lines->limit) {
+        delimiter = find_delimiter(lines);
+        length = delimiter ? (size_t)(delimiter - lines->buffer) - lines->start : lines->end - lines->start;
+        if (length > lines->limit + (delimiter || lines->ended ? 0 : lines->delimiter_size - 1)) {
             lines->number++;
             return muster_error_set(ret_error, MUSTER_ELIMIT, "longer than %zu bytes", lines->limit);
         }
-        if (newline || lines->ended)
+        if (delimiter || lines->ended)
             break;
         code = fill(lines, ret_error);
         if (code)
             return code;
     }
-    if (!newline && length == 0)
+    if (!delimiter && length == 0)
         return MUSTER_EEND;
     *ret_line = lines->buffer + lines->start;
     *ret_size = length;
-    lines->start += length + (newline != NULL);
+    lines->start += length + (delimiter ? lines->delimiter_size : 0);
     lines->searched = lines->start;
     lines->number++;
     return 0;
