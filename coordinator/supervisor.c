@@ -5,6 +5,7 @@
 #include "coordinator/supervisor.h"
 
 #include "base/cores.h"
+#include "base/tree.h"
 #include "coordinator/spawner.h"
 #include "proto/flight.h"
 #include "proto/heapfile.h"
@@ -190,12 +191,23 @@ int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *n
     return 0;
 }
 
+/* Kills the worker with its group, and before that all that descends from a command that it runs, which
+ * is in groups of its own: it is stopped, so that no more comes, and what dies leaves its children to it. */
+static void kill_child(const struct child *child)
+{
+    if (atomic_load(&child->flight->command) != 0) {
+        kill(child->pid, SIGSTOP);
+        tree_kill(child->pid, NULL, 0);
+    }
+    kill(-child->pid, SIGKILL);
+}
+
 void supervisor_kill(struct supervisor *supervisor, unsigned slot)
 {
     const struct child *child = &supervisor->children[slot - 1];
 
     if (child->pid)
-        kill(-child->pid, SIGKILL);
+        kill_child(child);
 }
 
 int supervisor_fd(const struct supervisor *supervisor)
@@ -240,6 +252,16 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
                  supervisor->options.plugins[atomic_load(&page->detail)]);
 }
 
+/* The group of the command that a dead worker ran; the command itself died with it. The number is what a
+ * worker wrote. */
+static void kill_command(const struct child *child)
+{
+    pid_t command = (pid_t)atomic_load(&child->flight->command);
+
+    if (command > 1 && command != getpgrp())
+        kill(-command, SIGKILL);
+}
+
 int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)
 {
     struct epoll_event event;
@@ -253,6 +275,7 @@ int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)
     child = &supervisor->children[event.data.u32 - 1];
     assert(child->pid > 0);     /* 0 would be this process's own group */
     kill(-child->pid, SIGKILL); /* what it left running; the group outlives it until it is reaped */
+    kill_command(child);
     exit.slot = event.data.u32;
     if (supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage) == 0)
         describe_status(status, &usage, exit.reason, sizeof exit.reason);
@@ -282,7 +305,7 @@ void supervisor_destroy(struct supervisor *supervisor)
 
         if (child->pid == 0)
             continue;
-        kill(-child->pid, SIGKILL);
+        kill_child(child);
         (void)supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage);
         release(supervisor, child);
     }

@@ -41,6 +41,9 @@ enum {
 
 extern const muster_function *const builtin_functions[BUILTIN_COUNT];
 
+/* Not on the list: what `muster exec` submits. */
+extern const muster_function function_command;
+
 /* What `kernel` does, for whoever runs it by other means than muster, to compare: about a
  * nanosecond and a half an iteration. Its argument has the iterations above so many bits. */
 enum { KERNEL_SHIFT = 32 };

@@ -83,6 +83,11 @@ static int check_unique(const struct entry *index, size_t count, const struct ta
     const struct table *holder;
     size_t i;
 
+    for (i = 0; i < added->count; i++)
+        if (strcmp(added->functions[i].name, function_command.name) == 0)
+            return muster_error_set(ret_error, MUSTER_EINVALID,
+                                    "plug-in \"%s\": the name %s is taken by a function of muster",
+                                    added->origin, function_command.name);
     for (i = 1; i < count; i++) {
         if (by_name(&index[i - 1], &index[i]) != 0)
             continue;
@@ -215,6 +220,8 @@ const muster_function *registry_find(const struct registry *registry, const char
     size_t low = 0, high = registry->count, middle;
     int order;
 
+    if (compare_name(name, size, function_command.name) == 0)
+        return &function_command;
     while (low < high) {
         middle = low + (high - low) / 2;
         order = compare_name(name, size, registry->index[middle].function->name);

@@ -36,8 +36,8 @@ int registry_load(struct registry *registry, const char *path, struct muster_err
 int registry_add(struct registry *registry, const muster_plugin *plugin, const char *origin,
                  struct muster_error *ret_error);
 
-/* NULL when there is none of that name; the name need not be NUL-terminated. What is
- * returned lives as long as the registry; none of its strings is NULL. */
+/* NULL when there is none of that name (function_command is found, but not counted or listed below); the name
+ * need not be NUL-terminated. What is returned lives as long as the registry; none of its strings is NULL. */
 const muster_function *registry_find(const struct registry *registry, const char *name, size_t size);
 
 /* As registry_find; when there is none, fills *ret_error with the nearest names. */

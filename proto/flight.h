@@ -43,6 +43,7 @@ struct flight_page {
     _Atomic uint64_t position; /* index << 1 | executing; index is 0 before the first job */
     _Atomic uint64_t since_ns; /* monotonic, when the chunk, or a job known to be long, began */
     _Atomic uint64_t verdict_chunk, verdict_index; /* valid once there is a verdict */
+    _Atomic uint32_t command; /* process, and process group, of the command that runs; 0: none */
 };
 
 enum { FLIGHT_MAGIC = 0x4d464c54 /* "MFLT" */, FLIGHT_PAGE_BYTES = 4096 };

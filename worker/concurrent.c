@@ -14,6 +14,7 @@
 #include "jobs/coroutine.h"
 #include "jobs/loop.h"
 #include "proto/value.h"
+#include "worker/command.h"
 #include "worker/ended.h"
 
 #include <assert.h>
@@ -437,7 +438,7 @@ static void take_chunk(struct concurrent *x, struct assignment *assignment)
     }
     lot->assignment = assignment;
     lot->count = assignment->chunk->count;
-    lot->function = registry_find(x->registry, name->bytes, name->size);
+    lot->function = command_find(x->registry, name->bytes, name->size);
     DL_APPEND(x->lots, lot);
     if (!x->fresh)
         x->fresh = lot;

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "proto/value.h"
+#include "worker/command.h"
 #include "worker/lent.h"
 #include "worker/report.h"
 
@@ -445,7 +446,7 @@ static int refuse(struct executor *x, const struct assignment *assignment, const
 int executor_run(struct executor *executor, struct assignment *assignment)
 {
     const struct proto_text *name = &assignment->chunk->function;
-    const muster_function *function = registry_find(executor->registry, name->bytes, name->size);
+    const muster_function *function = command_find(executor->registry, name->bytes, name->size);
 
     if (!function)
         return refuse(executor, assignment, "this worker does not have the function");

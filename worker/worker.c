@@ -8,14 +8,17 @@
 #include "base/cores.h"
 #include "base/log.h"
 #include "jobs/registry.h"
+#include "worker/command.h"
 #include "worker/concurrent.h"
 #include "worker/execute.h"
 #include "worker/link.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -154,6 +157,15 @@ static int serve_one(struct link *link, const struct registry *registry, struct 
     return result;
 }
 
+/* The number of the slot, from the name that the coordinator gave: "worker-SLOT.INCARNATION". */
+static unsigned slot_of(const char *name)
+{
+    const char *number = strchr(name, '-');
+    unsigned long slot = number ? strtoul(number + 1, NULL, 10) : 0;
+
+    return slot > 0 && slot <= UINT_MAX ? (unsigned)slot : 1;
+}
+
 static int serve(const struct worker_options *options, int parent_fd, const struct registry *registry,
                  struct flight_page *flight, struct muster_error *ret_error)
 {
@@ -206,8 +218,11 @@ int worker_main(const struct worker_options *options)
         result = own ? load_plugins(own, options, flight, &error)
                      : muster_error_set(&error, MUSTER_ENOMEM, "worker: out of memory");
     }
-    if (result == 0)
+    if (result == 0) {
+        command_init(slot_of(options->name), flight);
         result = serve(options, parent_fd, registry, flight, &error);
+        command_fini();
+    }
     if (result != 0)
         log_error("%s", error.text);
     registry_destroy(own);

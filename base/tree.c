@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The processes that descend from one. See tree.h.
+ */
+#include "base/tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    NUMBER_BYTES = 24, /* of a 64-bit number in decimal, with a NUL */
+    KILL_ROUNDS = 2000,
+    ROUND_NS = 1000000,
+};
+
+/* As the kernel fills it: see getdents64(2). */
+struct entry {
+    uint64_t inode;
+    int64_t offset;
+    unsigned short size;
+    unsigned char type;
+    char name[];
+};
+
+/* Appends `number` in decimal; snprintf is not for signal handlers. */
+static char *append_number(char *end, pid_t number)
+{
+    char digits[NUMBER_BYTES];
+    size_t count = 0;
+
+    do {
+        digits[count++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    while (count > 0)
+        *end++ = digits[--count];
+    *end = '\0';
+    return end;
+}
+
+static int open_of(pid_t pid, const char *what, int flags)
+{
+    char path[64] = "/proc/";
+    char *end = append_number(path + strlen(path), pid);
+
+    strcpy(end, what);
+    return open(path, flags | O_RDONLY | O_CLOEXEC);
+}
+
+/* Reads numbers that are separated by spaces from a file. */
+static size_t read_numbers(int fd, pid_t *ret_pids, size_t size)
+{
+    char bytes[4096];
+    size_t count = 0;
+    ssize_t had;
+    pid_t number = 0;
+
+    while ((had = TEMP_FAILURE_RETRY(read(fd, bytes, sizeof bytes))) > 0) {
+        for (ssize_t i = 0; i < had; i++) {
+            if (bytes[i] >= '0' && bytes[i] <= '9') {
+                number = number * 10 + (bytes[i] - '0');
+                continue;
+            }
+            if (number > 0 && count < size)
+                ret_pids[count++] = number;
+            number = 0;
+        }
+    }
+    return count;
+}
+
+/* Of one thread, whose name is that of its folder in `tasks_fd`. */
+static size_t thread_children(int tasks_fd, const char *thread, pid_t *ret_pids, size_t size)
+{
+    char path[NUMBER_BYTES + sizeof "/children"];
+    size_t count;
+    int fd;
+
+    if (strlen(thread) >= NUMBER_BYTES)
+        return 0;
+    strcpy(path, thread);
+    strcat(path, "/children");
+    fd = openat(tasks_fd, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    count = read_numbers(fd, ret_pids, size);
+    close(fd);
+    return count;
+}
+
+size_t tree_children(pid_t pid, pid_t *ret_pids, size_t size)
+{
+    _Alignas(struct entry) char bytes[4096];
+    int tasks_fd = open_of(pid, "/task", O_DIRECTORY);
+    size_t count = 0;
+    long had;
+
+    if (tasks_fd < 0)
+        return 0;
+    while ((had = syscall(SYS_getdents64, tasks_fd, bytes, sizeof bytes)) > 0) {
+        for (long at = 0; at < had;) {
+            const struct entry *entry = (const struct entry *)(const void *)(bytes + at);
+
+            if (entry->name[0] != '.')
+                count += thread_children(tasks_fd, entry->name, ret_pids + count, size - count);
+            at += entry->size;
+        }
+    }
+    close(tasks_fd);
+    return count;
+}
+
+/* Neither dead nor gone. The state stands behind the last ')' of what names the process. */
+static bool is_living(pid_t pid)
+{
+    char bytes[256]; /* "PID (NAME) S ...", the name at most 64 bytes long */
+    int fd = open_of(pid, "/stat", 0);
+    ssize_t had;
+    char state;
+
+    if (fd < 0)
+        return false;
+    had = TEMP_FAILURE_RETRY(read(fd, bytes, sizeof bytes - 1));
+    close(fd);
+    while (had > 0 && bytes[had - 1] != ')')
+        had--;
+    if (had <= 0)
+        return false;
+    state = bytes[had + 1];
+    return state != 'Z' && state != 'X';
+}
+
+static bool is_among(pid_t pid, const pid_t *pids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
+size_t tree_signal(pid_t root, const pid_t *spared, size_t spared_count, int signal)
+{
+    pid_t found[TREE_MAX];
+    size_t count = tree_children(root, found, TREE_MAX), living = 0;
+    int saved = errno;
+
+    for (size_t i = 0; i < count; i++) {
+        if (is_among(found[i], spared, spared_count))
+            continue;
+        count += tree_children(found[i], found + count, TREE_MAX - count);
+        if (!is_living(found[i]))
+            continue;
+        living++;
+        if (signal)
+            kill(found[i], signal);
+    }
+    errno = saved;
+    return living;
+}
+
+void tree_kill(pid_t root, const pid_t *spared, size_t spared_count)
+{
+    int saved = errno;
+
+    for (int i = 0; i < KILL_ROUNDS && tree_signal(root, spared, spared_count, SIGKILL) > 0; i++)
+        nanosleep(&(struct timespec){.tv_nsec = ROUND_NS}, NULL);
+    errno = saved;
+}

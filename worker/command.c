@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Runs commands, one at a time. See command.h.
+ *
+ * The worker is a child subreaper, so whatever descends from a command is the worker's descendant, in
+ * whatever group or session: all of it can be found when a command has to end, and whether anything is
+ * left of a command that ended can be told. What is left is left alone, but what it writes goes nowhere.
+ */
+#include "worker/command_internal.h"
+
+#include "base/clock.h"
+#include "base/tree.h"
+#include "jobs/builtin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Left by earlier commands and living on; more of them are taken for the next command's when that
+ * has to be ended. */
+enum { STRAYS_MAX = 256 };
+
+/* How often is looked whether the last process of a command that has to end is gone. */
+enum { LOOK_MS = 5 };
+
+/* It failed and had so much of its memory limit: seven eighths. */
+static const uint64_t NEAR_PARTS = 7, NEAR_OF = 8;
+
+/* Of this process; of the thread that executes but for `used`. */
+static struct {
+    unsigned slot;
+    struct flight_page *flight; /* borrowed; may be NULL */
+    volatile sig_atomic_t used; /* some command was run */
+    bool running;
+    int null_fd;
+    char **environment; /* owned; the worker's, with the slot */
+    char slot_variable[sizeof "PARALLEL_JOBSLOT=" + 16];
+    struct command_output outputs[2]; /* standard output and error */
+    pid_t strays[STRAYS_MAX];
+    size_t stray_count;
+} self = {.slot = 1, .null_fd = -1};
+
+/* How a command ended. */
+struct ended {
+    double start_s;
+    uint64_t wall_ns;
+    int status; /* as of waitpid */
+    struct rusage usage;
+    unsigned flags;
+};
+
+void command_init(unsigned slot, struct flight_page *flight)
+{
+    self.slot = slot;
+    self.flight = flight;
+}
+
+void command_fini(void)
+{
+    for (int i = 0; i < 2; i++)
+        command_output_close(&self.outputs[i]);
+    if (self.null_fd >= 0)
+        close(self.null_fd);
+    self.null_fd = -1;
+    free(self.environment);
+    self.environment = NULL;
+    self.flight = NULL;
+}
+
+void command_kill_all(void)
+{
+    if (self.used)
+        tree_kill(getpid(), NULL, 0);
+}
+
+const muster_function *command_find(const struct registry *registry, const char *name, size_t size)
+{
+    static const muster_function command = {.name = "command", .run = command_run};
+    const muster_function *function = registry_find(registry, name, size);
+
+    return function == &function_command ? &command : function;
+}
+
+static char **make_environment(void)
+{
+    size_t count = 0, kept = 1;
+    char **environment;
+
+    while (environ[count])
+        count++;
+    environment = calloc(count + 2, sizeof *environment);
+    if (!environment)
+        return NULL;
+    snprintf(self.slot_variable, sizeof self.slot_variable, "PARALLEL_JOBSLOT=%u", self.slot);
+    environment[0] = self.slot_variable;
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(environ[i], "PARALLEL_JOBSLOT=", strlen("PARALLEL_JOBSLOT=")) != 0)
+            environment[kept++] = environ[i];
+    return environment;
+}
+
+/* Before the first command, and none later. 0, or fails the call. */
+static int prepare(muster_call *call)
+{
+    if (!self.environment && !(self.environment = make_environment()))
+        return muster_call_fail(call, "command: out of memory");
+    if (self.null_fd < 0) {
+        self.null_fd = command_above_standard(open("/dev/null", O_RDWR | O_CLOEXEC));
+        if (self.null_fd < 0)
+            return muster_call_fail(call, "command: cannot open /dev/null: %s", strerror(errno));
+    }
+    if (!self.used && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+        return muster_call_fail(call, "command: cannot keep hold of processes: %s", strerror(errno));
+    self.used = 1;
+    return 0;
+}
+
+/* --- its files */
+
+static int write_all(int fd, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t more = TEMP_FAILURE_RETRY(write(fd, bytes, size));
+
+        if (more < 0)
+            return -1;
+        bytes += more;
+        size -= (size_t)more;
+    }
+    return 0;
+}
+
+/* Standard input in memory: no command waits for the worker, or the worker for it. */
+static int open_input(muster_call *call, const struct command_spec *spec, int *ret_fd)
+{
+    int fd;
+
+    if (!spec->has_input) {
+        *ret_fd = self.null_fd;
+        return 0;
+    }
+    fd = command_above_standard(memfd_create("stdin", MFD_CLOEXEC));
+    if (fd >= 0 && write_all(fd, spec->input, spec->input_bytes) == 0 && lseek(fd, 0, SEEK_SET) == 0) {
+        *ret_fd = fd;
+        return 0;
+    }
+    muster_call_fail(call, "command: cannot keep %zu bytes of standard input: %s", spec->input_bytes,
+                     strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return MUSTER_JOB_FAILED;
+}
+
+static int open_outputs(muster_call *call, const struct command_spec *spec)
+{
+    for (int i = 0; i < 2; i++) {
+        int error = command_output_open(&self.outputs[i], spec->tmpdir);
+
+        if (error)
+            return muster_call_fail(call, "command: cannot make a file for output in %s: %s", spec->tmpdir,
+                                    strerror(error));
+    }
+    return 0;
+}
+
+static void close_outputs(void)
+{
+    for (int i = 0; i < 2; i++)
+        command_output_close(&self.outputs[i]);
+}
+
+/* --- its processes */
+
+/* What descends from the command that runs, or ran last. */
+static size_t signal_command(pid_t pid, int signal)
+{
+    if (signal)
+        kill(-pid, signal); /* where children cannot be listed */
+    return tree_signal(getpid(), self.strays, self.stray_count, signal);
+}
+
+/* Ends all that descends from the command: by request, which one that is stopped sees too, and at the end
+ * of the grace by force. */
+static void end_command(const struct command_child *child)
+{
+    uint64_t until_ns = clock_after(clock_now_ns(), COMMAND_GRACE_MS * CLOCK_NS_PER_MS), now_ns;
+    struct pollfd item = {.fd = child->pidfd, .events = POLLIN};
+
+    signal_command(child->pid, SIGTERM);
+    signal_command(child->pid, SIGCONT);
+    while ((now_ns = clock_now_ns()) < until_ns && signal_command(child->pid, 0) > 0)
+        if (poll(&item, 1, LOOK_MS) > 0)
+            item.fd = -1; /* dead; others may be alive */
+    kill(-child->pid, SIGKILL);
+    tree_kill(getpid(), self.strays, self.stray_count);
+}
+
+/* Takes the dead that were left to this process. Returns whether any of its children live; they are
+ * strays from now on. */
+static bool reap(void)
+{
+    pid_t pid;
+
+    do
+        pid = waitpid(-1, NULL, WNOHANG);
+    while (pid > 0);
+    self.stray_count = pid == 0 ? tree_children(getpid(), self.strays, STRAYS_MAX) : 0;
+    return pid == 0;
+}
+
+static void note_command(pid_t pid)
+{
+    if (self.flight)
+        atomic_store_explicit(&self.flight->command, (uint32_t)pid, memory_order_release);
+}
+
+/* Waits for the end of a command that was started. 0, or MUSTER_ECANCELLED. */
+static int wait_for(muster_call *call, const struct command_spec *spec, const struct command_child *child,
+                    struct ended *ended)
+{
+    int code = 0;
+
+    if (child->error == 0) {
+        int result = muster_call_wait_fd(call, child->pidfd, POLLIN, spec->timeout_s);
+
+        if (result != 0)
+            end_command(child);
+        if (result > 0)
+            ended->flags |= COMMAND_TIMED_OUT;
+        if (result < 0)
+            code = MUSTER_ECANCELLED;
+    }
+    if (TEMP_FAILURE_RETRY(wait4(child->pid, &ended->status, 0, &ended->usage)) != child->pid)
+        ended->status = 255 << 8; /* somebody else has taken it */
+    close(child->pidfd);
+    return code;
+}
+
+/* What a shell says. */
+static void say_not_started(const struct command_spec *spec, const struct command_child *child,
+                            struct ended *ended)
+{
+    bool missing = !child->stage && (child->error == ENOENT || child->error == ENOTDIR);
+    const char *reason = strerror(child->error);
+    char *text = NULL;
+    int size;
+
+    if (child->stage)
+        size = asprintf(&text, "%s: cannot %s%s%s: %s", spec->words[0], child->stage, spec->dir ? " " : "",
+                        spec->dir ? spec->dir : "", reason);
+    else
+        size = asprintf(&text, "%s: %s", spec->words[0],
+                        missing && !strchr(spec->words[0], '/') ? "command not found" : reason);
+    command_output_say(&self.outputs[1], size < 0 ? reason : text);
+    if (size >= 0)
+        free(text);
+    ended->flags |= COMMAND_NOT_STARTED;
+    ended->status = (missing ? 127 : 126) << 8;
+}
+
+static uint64_t micros(const struct timeval *time)
+{
+    return (uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_usec;
+}
+
+static void note_limits(const struct command_spec *spec, struct ended *ended)
+{
+    uint64_t cpu_us = micros(&ended->usage.ru_utime) + micros(&ended->usage.ru_stime);
+    int signal = WIFSIGNALED(ended->status) ? WTERMSIG(ended->status) : 0;
+
+    if (spec->cpu_time_s != UINT64_MAX &&
+        (signal == SIGXCPU || (signal == SIGKILL && cpu_us / 1000000 >= spec->cpu_time_s)))
+        ended->flags |= COMMAND_CPU_LIMIT;
+    if (spec->memory_bytes != UINT64_MAX && ended->status != 0 &&
+        (uint64_t)ended->usage.ru_maxrss * 1024 >= spec->memory_bytes / NEAR_OF * NEAR_PARTS)
+        ended->flags |= COMMAND_MEMORY_LIMIT;
+}
+
+/* Runs it, from its files on. */
+static int run(muster_call *call, const struct command_spec *spec, int input_fd, struct ended *ret_ended)
+{
+    const int fds[3] = {input_fd, self.outputs[0].fd, self.outputs[1].fd};
+    struct ended ended = {.start_s = (double)clock_read_ns(CLOCK_REALTIME) / (double)CLOCK_NS_PER_S};
+    uint64_t began_ns = clock_now_ns();
+    struct command_child child;
+    int error = command_start(spec, fds, &child), code;
+
+    if (error)
+        return muster_call_fail(call, "command: cannot make a process: %s", strerror(error));
+    note_command(child.pid);
+    code = wait_for(call, spec, &child, &ended);
+    note_command(0);
+    ended.wall_ns = clock_now_ns() - began_ns;
+    if (child.error)
+        say_not_started(spec, &child, &ended);
+    else
+        note_limits(spec, &ended);
+    *ret_ended = ended;
+    return code;
+}
+
+/* --- its result */
+
+static msgpack_object integer(int64_t number)
+{
+    msgpack_object object = {.type = number < 0 ? MSGPACK_OBJECT_NEGATIVE_INTEGER
+                                                : MSGPACK_OBJECT_POSITIVE_INTEGER};
+
+    object.via.i64 = number;
+    return object;
+}
+
+static int take_result(muster_call *call, const struct command_spec *spec, const struct ended *ended,
+                       msgpack_object *ret_result)
+{
+    int signal = WIFSIGNALED(ended->status) ? WTERMSIG(ended->status) : 0, code = 0;
+    msgpack_object *places = msgpack_zone_malloc(call->zone, COMMAND_PLACES * sizeof *places);
+
+    if (!places)
+        return muster_call_fail(call, "command: out of memory");
+    for (int i = 0; i < 2 && code == 0; i++)
+        code = command_output_take(call, &self.outputs[i], spec->spill_bytes, &places[COMMAND_OUT + i]);
+    if (code != 0)
+        return code;
+    places[COMMAND_EXIT] = integer(signal ? -1 : WEXITSTATUS(ended->status));
+    places[COMMAND_SIGNAL] = integer(signal);
+    places[COMMAND_START].type = MSGPACK_OBJECT_FLOAT64;
+    places[COMMAND_START].via.f64 = ended->start_s;
+    places[COMMAND_WALL] = integer((int64_t)ended->wall_ns);
+    places[COMMAND_USER] = integer((int64_t)micros(&ended->usage.ru_utime));
+    places[COMMAND_SYSTEM] = integer((int64_t)micros(&ended->usage.ru_stime));
+    places[COMMAND_MEMORY] = integer(ended->usage.ru_maxrss);
+    places[COMMAND_FLAGS] = integer(ended->flags);
+    ret_result->type = MSGPACK_OBJECT_ARRAY;
+    ret_result->via.array.ptr = places;
+    ret_result->via.array.size = COMMAND_PLACES;
+    return 0;
+}
+
+/* Ensures: its files are empty, or closed, for the next command. */
+static int run_with_files(muster_call *call, const struct command_spec *spec, msgpack_object *ret_result)
+{
+    struct ended ended;
+    int input_fd, code;
+
+    code = open_input(call, spec, &input_fd);
+    if (code != 0)
+        return code;
+    code = open_outputs(call, spec);
+    if (code == 0)
+        code = run(call, spec, input_fd, &ended);
+    if (input_fd != self.null_fd)
+        close(input_fd);
+    if (code == 0)
+        code = take_result(call, spec, &ended, ret_result);
+    if (reap() || code != 0)
+        close_outputs();
+    return code;
+}
+
+int command_run(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    struct command_spec spec;
+    int code;
+
+    if (self.running)
+        return muster_call_fail(call, "a worker runs one command at a time: use more workers instead of "
+                                      "--concurrency");
+    code = prepare(call);
+    if (code == 0)
+        code = command_spec_read(call, argument, self.slot, self.environment, &spec);
+    if (code != 0)
+        return code;
+    self.running = true;
+    code = run_with_files(call, &spec, ret_result);
+    self.running = false;
+    return code;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Commands: the function `command`, which runs a program as a child of the worker and returns how it
+ * ended, what it used and what it wrote. jobs/fn_command.c lists it for those who submit; only workers
+ * run it, one command at a time in each.
+ *
+ * Its argument is a map:
+ *   "argv"        [str...]: a program, found in PATH, and its arguments, without a shell; or
+ *   "shell", "line"   str, str: SHELL -c LINE
+ *   "stdin"       bin or str: its standard input; without it, /dev/null
+ *   "env"         [str...]: "NAME=VALUE", added to the worker's environment
+ *   "dir"         str: its working directory
+ *   "nice"        int: added to its niceness
+ *   "timeout"     seconds: SIGTERM to all that descends from it, SIGKILL after COMMAND_GRACE_MS
+ *   "memory", "file_size"   bytes; "cpu_time" seconds; "open_files": limits of each of its processes
+ *   "privileges"  bool, default false: it may gain some, by set-user-ID programs
+ *   "tmpdir"      str: where files with its output are made; default $TMPDIR, or /tmp
+ *   "spill"       output above so many bytes is left in a file
+ * In "argv", "line" and "env" the three bytes COMMAND_SLOT stand for the number of the worker, which the
+ * command also has as PARALLEL_JOBSLOT.
+ *
+ * Its result is an array, whose places are enum command_place: exit status (-1: ended by a signal), signal
+ * (0: none), start (CLOCK_REALTIME, seconds), wall time (ns), user and system CPU time (us), peak memory
+ * (KiB), flags, standard output, standard error; these are bin, or a str: the path of a file, which is
+ * the taker's to remove. Whatever became of the command, the job succeeds: it fails only when muster
+ * could not run any.
+ */
+#ifndef MUSTER_WORKER_COMMAND_H
+#define MUSTER_WORKER_COMMAND_H
+
+#include "jobs/muster_job.h"
+#include "jobs/registry.h"
+#include "proto/flight.h"
+
+#define COMMAND_SLOT "\1%\2"
+
+enum {
+    COMMAND_GRACE_MS = 200,
+    COMMAND_SPILL_BYTES = 1 << 20, /* where the job says nothing */
+};
+
+enum command_place {
+    COMMAND_EXIT,
+    COMMAND_SIGNAL,
+    COMMAND_START,
+    COMMAND_WALL,
+    COMMAND_USER,
+    COMMAND_SYSTEM,
+    COMMAND_MEMORY,
+    COMMAND_FLAGS,
+    COMMAND_OUT,
+    COMMAND_ERR,
+    COMMAND_PLACES,
+};
+
+enum command_flag {
+    COMMAND_TIMED_OUT = 1,
+    COMMAND_NOT_STARTED = 2,  /* exit status 127: not found, 126: any other reason; standard error has it */
+    COMMAND_MEMORY_LIMIT = 4, /* it failed, and had come near its limit */
+    COMMAND_CPU_LIMIT = 8,    /* it was ended by it */
+};
+
+/* Which worker this is, from 1 on, and where the supervisor looks for the command that runs; borrowed,
+ * may be NULL. Before the first command. */
+void command_init(unsigned slot, struct flight_page *flight);
+
+/* Removes what is left of files for output. */
+void command_fini(void);
+
+muster_function_run command_run;
+
+/* As registry_find; `command` is the one that runs commands. */
+const muster_function *command_find(const struct registry *registry, const char *name, size_t size);
+
+/* Kills all that descends from this process, if it has run commands. Async-signal-safe. */
+void command_kill_all(void);
+
+#endif

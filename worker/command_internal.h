@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Commands from inside: what the files of worker/command.h share. command.c has the life of one;
+ * command_spec.c reads what is asked for; command_start.c starts the program; command_output.c keeps what
+ * it writes.
+ */
+#ifndef MUSTER_WORKER_COMMAND_INTERNAL_H
+#define MUSTER_WORKER_COMMAND_INTERNAL_H
+
+#include "worker/command.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What is to be run. All is borrowed from the argument, the call's zone or the environment. */
+struct command_spec {
+    char **words; /* NULL-terminated; there is room for one more word in front */
+    char **environment;
+    const char *dir; /* NULL: the worker's */
+    const void *input;
+    size_t input_bytes;
+    bool has_input;
+    int64_t nice;
+    double timeout_s;                                          /* negative: none */
+    uint64_t memory_bytes, cpu_time_s, open_files, file_bytes; /* UINT64_MAX: no limit */
+    bool privileges;
+    const char *tmpdir;
+    uint64_t spill_bytes;
+};
+
+/* Reads a job's argument. `environment` is the worker's, NULL-terminated. 0, or fails the call. */
+int command_spec_read(muster_call *call, const msgpack_object *argument, unsigned slot, char **environment,
+                      struct command_spec *ret_spec);
+
+/* A program that was started, or not. */
+struct command_child {
+    pid_t pid;
+    int pidfd;         /* close-on-exec; the caller's */
+    int error;         /* errno: it could not be started, and has ended */
+    const char *stage; /* what failed then; NULL: to execute it */
+};
+
+/* Starts it as the leader of a session of its own, with these as its standard input, output and error, no
+ * other descriptor of the worker's, default signals, and SIGKILL when the calling thread ends. 0, or an
+ * errno when there could be no process at all. Child and caller are apart when it returns. */
+int command_start(const struct command_spec *spec, const int fds[3], struct command_child *ret_child);
+
+/* A file that a command writes to. Zeroed: there is none. */
+struct command_output {
+    int fd; /* above 2, open when `made`; appended to */
+    bool made;
+    char folder[PATH_MAX]; /* where it is */
+    char name[PATH_MAX];   /* "": it has none, as is usual */
+};
+
+/* Makes it, if it is not there or elsewhere. 0, or an errno. */
+int command_output_open(struct command_output *output, const char *folder);
+
+/* Appends a line of muster's own. */
+void command_output_say(struct command_output *output, const char *text);
+
+/* Gets what was written, as a bin or a str, and empties the file, or gives it away. 0, or fails the call. */
+int command_output_take(muster_call *call, struct command_output *output, uint64_t spill_bytes,
+                        msgpack_object *ret_value);
+
+/* Lets go of it. */
+void command_output_close(struct command_output *output);
+
+/* A copy of the descriptor that is close-on-exec and above 2, instead of it; takes -1. */
+int command_above_standard(int fd);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What commands write: a file without a name, that is emptied and used again for the next command
+ * as long as nobody else can write to it. Only one that is given away gets a name. See
+ * command_internal.h.
+ *
+ * Files, not pipes: nobody has to read while the command runs, output of any size is in order, and
+ * what a daemon writes later is not in the way of anybody.
+ */
+#include "worker/command_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Names that are taken already are passed over; so many in a row are no accident. */
+enum { NAME_TRIES = 1000 };
+
+int command_above_standard(int fd)
+{
+    int above, error;
+
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    error = errno;
+    close(fd);
+    errno = error;
+    return above;
+}
+
+/* Where there are no files without names, it has one from the start. */
+static int make_named(struct command_output *output)
+{
+    if (snprintf(output->name, sizeof output->name, "%s/muster-XXXXXX", output->folder) >=
+        (int)sizeof output->name) {
+        output->name[0] = '\0';
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    output->fd = mkostemp(output->name, O_APPEND | O_CLOEXEC);
+    if (output->fd < 0)
+        output->name[0] = '\0';
+    return output->fd;
+}
+
+int command_output_open(struct command_output *output, const char *folder)
+{
+    if (output->made && strcmp(output->folder, folder) == 0)
+        return 0;
+    command_output_close(output);
+    if (strlen(folder) >= sizeof output->folder)
+        return ENAMETOOLONG;
+    strcpy(output->folder, folder);
+    output->fd = open(folder, O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
+    if (output->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
+        make_named(output);
+    output->fd = command_above_standard(output->fd);
+    if (output->fd < 0)
+        return errno;
+    output->made = true;
+    return 0;
+}
+
+void command_output_close(struct command_output *output)
+{
+    if (!output->made)
+        return;
+    if (output->name[0])
+        unlink(output->name);
+    close(output->fd);
+    output->name[0] = '\0';
+    output->made = false;
+}
+
+void command_output_say(struct command_output *output, const char *text)
+{
+    dprintf(output->fd, "muster: %s\n", text);
+}
+
+/* Gives a file its name. 0, or an errno. */
+static int name_file(struct command_output *output)
+{
+    static unsigned long long count;
+    char file[64];
+
+    snprintf(file, sizeof file, "/proc/self/fd/%d", output->fd);
+    for (int i = 0; i < NAME_TRIES; i++) {
+        if (snprintf(output->name, sizeof output->name, "%s/muster-%d-%llu", output->folder, (int)getpid(),
+                     count++) >= (int)sizeof output->name)
+            errno = ENAMETOOLONG;
+        else if (linkat(AT_FDCWD, file, AT_FDCWD, output->name, AT_SYMLINK_FOLLOW) == 0)
+            return 0;
+        if (errno != EEXIST)
+            break;
+    }
+    output->name[0] = '\0';
+    return errno;
+}
+
+/* The file becomes the taker's, under its name. */
+static int give_away(muster_call *call, struct command_output *output, msgpack_object *ret_value)
+{
+    int error = output->name[0] ? 0 : name_file(output);
+    size_t size = strlen(output->name);
+    char *path;
+
+    if (error)
+        return muster_call_fail(call, "cannot name a file with output in %s: %s", output->folder,
+                                strerror(error));
+    path = msgpack_zone_malloc(call->zone, size + 1);
+    if (!path)
+        return muster_call_fail(call, "out of memory");
+    memcpy(path, output->name, size + 1);
+    output->name[0] = '\0';
+    command_output_close(output);
+    ret_value->type = MSGPACK_OBJECT_STR;
+    ret_value->via.str.ptr = path;
+    ret_value->via.str.size = (uint32_t)size;
+    return 0;
+}
+
+/* Reads `size` bytes, fewer only if the file became shorter. Negative when it cannot be read. */
+static ssize_t read_all(int fd, char *bytes, size_t size)
+{
+    size_t had = 0;
+
+    while (had < size) {
+        ssize_t more = TEMP_FAILURE_RETRY(pread(fd, bytes + had, size - had, (off_t)had));
+
+        if (more < 0)
+            return -1;
+        if (more == 0)
+            break;
+        had += (size_t)more;
+    }
+    return (ssize_t)had;
+}
+
+int command_output_take(muster_call *call, struct command_output *output, uint64_t spill_bytes,
+                        msgpack_object *ret_value)
+{
+    struct stat status;
+    char *bytes = NULL;
+    ssize_t had = 0;
+
+    if (fstat(output->fd, &status) != 0)
+        return muster_call_fail(call, "cannot look at output: %s", strerror(errno));
+    if ((uint64_t)status.st_size > spill_bytes || status.st_size > UINT32_MAX)
+        return give_away(call, output, ret_value);
+    if (status.st_size > 0) {
+        bytes = muster_call_alloc(call, (size_t)status.st_size);
+        if (!bytes)
+            return muster_call_fail(call, "out of memory for %lld bytes of output",
+                                    (long long)status.st_size);
+        had = read_all(output->fd, bytes, (size_t)status.st_size);
+        if (had < 0 || ftruncate(output->fd, 0) != 0)
+            return muster_call_fail(call, "cannot read output: %s", strerror(errno));
+    }
+    ret_value->type = MSGPACK_OBJECT_BIN;
+    ret_value->via.bin.ptr = bytes;
+    ret_value->via.bin.size = (uint32_t)had;
+    return 0;
+}

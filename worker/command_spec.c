@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads what a command is: from a map of bytes from outside to words, environment and limits. See
+ * command.h for the members.
+ */
+#include "jobs/argument.h"
+#include "worker/command_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NICE_MAX = 40, SLOT_BYTES = 16, SLOT_MARK_BYTES = sizeof COMMAND_SLOT - 1 };
+
+enum member {
+    ARGV,
+    SHELL,
+    LINE,
+    STDIN,
+    ENV,
+    FOLDER,
+    NICE,
+    TIMEOUT,
+    MEMORY,
+    FILE_SIZE,
+    CPU_TIME,
+    OPEN_FILES,
+    PRIVILEGES,
+    TMPDIR,
+    SPILL,
+    MEMBERS
+};
+
+static const char *const names[MEMBERS] = {
+    [ARGV] = "argv",
+    [SHELL] = "shell",
+    [LINE] = "line",
+    [STDIN] = "stdin",
+    [ENV] = "env",
+    [FOLDER] = "dir",
+    [NICE] = "nice",
+    [TIMEOUT] = "timeout",
+    [MEMORY] = "memory",
+    [FILE_SIZE] = "file_size",
+    [CPU_TIME] = "cpu_time",
+    [OPEN_FILES] = "open_files",
+    [PRIVILEGES] = "privileges",
+    [TMPDIR] = "tmpdir",
+    [SPILL] = "spill",
+};
+
+struct reader {
+    muster_call *call;
+    const msgpack_object *members[MEMBERS];
+    char slot[SLOT_BYTES];
+    size_t slot_size;
+};
+
+static int refuse(const struct reader *reader, enum member member, const char *what)
+{
+    return muster_call_fail(reader->call, "command: %s must be %s", names[member], what);
+}
+
+static void *alloc(const struct reader *reader, size_t count, size_t size)
+{
+    void *memory = count < SIZE_MAX / size ? msgpack_zone_malloc(reader->call->zone, count * size) : NULL;
+
+    if (!memory)
+        muster_call_fail(reader->call, "command: out of memory");
+    return memory;
+}
+
+/* Text or bytes: words of a command need not be UTF-8. */
+static bool get_bytes(const msgpack_object *value, const char **ret_bytes, size_t *ret_size)
+{
+    if (value->type == MSGPACK_OBJECT_STR) {
+        *ret_bytes = value->via.str.ptr;
+        *ret_size = value->via.str.size;
+        return true;
+    }
+    if (value->type == MSGPACK_OBJECT_BIN) {
+        *ret_bytes = value->via.bin.ptr;
+        *ret_size = value->via.bin.size;
+        return true;
+    }
+    return false;
+}
+
+/* The next mark of the slot in the bytes; NULL: none. */
+static const char *find_mark(const char *bytes, size_t size)
+{
+    return size ? memmem(bytes, size, COMMAND_SLOT, SLOT_MARK_BYTES) : NULL;
+}
+
+/* A copy with the slot in its places, NUL-terminated. 0, or fails the call. */
+static int copy_word(const struct reader *reader, enum member member, const msgpack_object *value,
+                     char **ret_word)
+{
+    const char *bytes, *mark;
+    size_t size, marks = 0;
+    char *word, *end;
+
+    if (!get_bytes(value, &bytes, &size))
+        return refuse(reader, member, "made of texts");
+    if (size && memchr(bytes, '\0', size))
+        return muster_call_fail(reader->call, "command: %s holds a NUL byte, which no program can be given",
+                                names[member]);
+    for (const char *at = bytes; (mark = find_mark(at, size - (size_t)(at - bytes))); marks++)
+        at = mark + SLOT_MARK_BYTES;
+    word = end = alloc(reader, size + marks * reader->slot_size + 1, 1);
+    if (!word)
+        return MUSTER_JOB_FAILED;
+    while ((mark = find_mark(bytes, size))) {
+        end = mempcpy(end, bytes, (size_t)(mark - bytes));
+        end = mempcpy(end, reader->slot, reader->slot_size);
+        size -= (size_t)(mark - bytes) + SLOT_MARK_BYTES;
+        bytes = mark + SLOT_MARK_BYTES;
+    }
+    if (size)
+        end = mempcpy(end, bytes, size);
+    *end = '\0';
+    *ret_word = word;
+    return 0;
+}
+
+/* Words with room for one in front. */
+static char **alloc_words(const struct reader *reader, size_t count)
+{
+    char **words = alloc(reader, count + 2, sizeof *words);
+
+    if (!words)
+        return NULL;
+    words[0] = NULL;
+    words[count + 1] = NULL;
+    return words + 1;
+}
+
+static int read_argv(const struct reader *reader, char ***ret_words)
+{
+    const msgpack_object *argv = reader->members[ARGV];
+    char **words;
+    int code = 0;
+
+    if (argv->type != MSGPACK_OBJECT_ARRAY || argv->via.array.size == 0)
+        return refuse(reader, ARGV, "an array of a program and its arguments");
+    words = alloc_words(reader, argv->via.array.size);
+    if (!words)
+        return MUSTER_JOB_FAILED;
+    for (uint32_t i = 0; i < argv->via.array.size && code == 0; i++)
+        code = copy_word(reader, ARGV, &argv->via.array.ptr[i], &words[i]);
+    *ret_words = words;
+    return code;
+}
+
+static int read_words(const struct reader *reader, char ***ret_words)
+{
+    static char option[] = "-c";
+    const msgpack_object *shell = reader->members[SHELL], *line = reader->members[LINE];
+    char **words;
+    int code;
+
+    if (reader->members[ARGV] && !shell && !line)
+        return read_argv(reader, ret_words);
+    if (reader->members[ARGV] || !shell || !line)
+        return muster_call_fail(reader->call, "command: either argv, or shell and line");
+    words = alloc_words(reader, 3);
+    if (!words)
+        return MUSTER_JOB_FAILED;
+    words[1] = option;
+    code = copy_word(reader, SHELL, shell, &words[0]);
+    if (code == 0)
+        code = copy_word(reader, LINE, line, &words[2]);
+    *ret_words = words;
+    return code;
+}
+
+/* Whether one of the variables has the name of `variable`. */
+static bool is_set(const char *variable, char *const *variables, size_t count)
+{
+    size_t size = (size_t)(strchrnul(variable, '=') - variable) + 1;
+
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(variables[i], variable, size) == 0)
+            return true;
+    return false;
+}
+
+/* The job's variables, and those of `base` that it does not set. */
+static int read_environment(const struct reader *reader, char **base, char ***ret_environment)
+{
+    const msgpack_object *env = reader->members[ENV];
+    size_t count = 0, own = 0;
+    char **environment;
+
+    if (!env || (env->type == MSGPACK_OBJECT_ARRAY && env->via.array.size == 0)) {
+        *ret_environment = base;
+        return 0;
+    }
+    if (env->type != MSGPACK_OBJECT_ARRAY)
+        return refuse(reader, ENV, "an array of NAME=VALUE");
+    while (base[count])
+        count++;
+    environment = alloc(reader, count + env->via.array.size + 1, sizeof *environment);
+    if (!environment)
+        return MUSTER_JOB_FAILED;
+    for (; own < env->via.array.size; own++) {
+        int code = copy_word(reader, ENV, &env->via.array.ptr[own], &environment[own]);
+
+        if (code != 0)
+            return code;
+        if (!strchr(environment[own], '=') || environment[own][0] == '=')
+            return refuse(reader, ENV, "an array of NAME=VALUE");
+    }
+    count = own;
+    for (; *base; base++)
+        if (!is_set(*base, environment, own))
+            environment[count++] = *base;
+    environment[count] = NULL;
+    *ret_environment = environment;
+    return 0;
+}
+
+static int read_limit(const struct reader *reader, enum member member, uint64_t *ret_limit)
+{
+    int64_t integer;
+
+    if (!reader->members[member])
+        return 0;
+    if (!argument_integer(reader->members[member], 0, INT64_MAX, &integer))
+        return refuse(reader, member, "an integer >= 0");
+    *ret_limit = (uint64_t)integer;
+    return 0;
+}
+
+static int read_limits(const struct reader *reader, struct command_spec *spec)
+{
+    const msgpack_object *const *members = reader->members;
+    int code;
+
+    if (members[NICE] && !argument_integer(members[NICE], -NICE_MAX, NICE_MAX, &spec->nice))
+        return refuse(reader, NICE, "an integer from -40 to 40");
+    if (members[TIMEOUT] && !argument_number(members[TIMEOUT], 0, HUGE_VAL, &spec->timeout_s))
+        return refuse(reader, TIMEOUT, "seconds, at least 0");
+    if (members[PRIVILEGES] && members[PRIVILEGES]->type != MSGPACK_OBJECT_BOOLEAN)
+        return refuse(reader, PRIVILEGES, "true or false");
+    spec->privileges = members[PRIVILEGES] && members[PRIVILEGES]->via.boolean;
+    if ((code = read_limit(reader, MEMORY, &spec->memory_bytes)) != 0 ||
+        (code = read_limit(reader, FILE_SIZE, &spec->file_bytes)) != 0 ||
+        (code = read_limit(reader, CPU_TIME, &spec->cpu_time_s)) != 0 ||
+        (code = read_limit(reader, OPEN_FILES, &spec->open_files)) != 0 ||
+        (code = read_limit(reader, SPILL, &spec->spill_bytes)) != 0)
+        return code;
+    return 0;
+}
+
+/* A path; "" counts as none. */
+static int read_path(const struct reader *reader, enum member member, const char **ret_path)
+{
+    char *path;
+    int code;
+
+    if (!reader->members[member])
+        return 0;
+    code = copy_word(reader, member, reader->members[member], &path);
+    if (code == 0 && path[0])
+        *ret_path = path;
+    return code;
+}
+
+static const char *default_folder(void)
+{
+    const char *folder = getenv("TMPDIR");
+
+    return folder && *folder ? folder : "/tmp";
+}
+
+int command_spec_read(muster_call *call, const msgpack_object *argument, unsigned slot, char **environment,
+                      struct command_spec *ret_spec)
+{
+    struct command_spec spec = {.timeout_s = -1,
+                                .memory_bytes = UINT64_MAX,
+                                .cpu_time_s = UINT64_MAX,
+                                .open_files = UINT64_MAX,
+                                .file_bytes = UINT64_MAX,
+                                .spill_bytes = COMMAND_SPILL_BYTES,
+                                .tmpdir = default_folder()};
+    struct reader reader = {.call = call};
+    const msgpack_object **members = reader.members;
+    const char *input = NULL;
+    int code;
+
+    if (!argument_members(argument, MEMBERS, names, members))
+        return muster_call_fail(call, "command takes a map of its program and how to run it");
+    reader.slot_size = (size_t)snprintf(reader.slot, sizeof reader.slot, "%u", slot);
+    if ((code = read_words(&reader, &spec.words)) != 0 ||
+        (code = read_environment(&reader, environment, &spec.environment)) != 0 ||
+        (code = read_path(&reader, FOLDER, &spec.dir)) != 0 ||
+        (code = read_path(&reader, TMPDIR, &spec.tmpdir)) != 0 || (code = read_limits(&reader, &spec)) != 0)
+        return code;
+    spec.has_input = members[STDIN] != NULL;
+    if (spec.has_input && !get_bytes(members[STDIN], &input, &spec.input_bytes))
+        return refuse(&reader, STDIN, "bytes or a text");
+    spec.input = input;
+    *ret_spec = spec;
+    return 0;
+}
