@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -18,6 +19,8 @@
 enum {
     NUMBER_BYTES = 24, /* of a 64-bit number in decimal, with a NUL */
     KILL_ROUNDS = 2000,
+    MARKED_ROUNDS = 100,
+    VARIABLE_MAX = 256, /* bytes of a mark */
     ROUND_NS = 1000000,
 };
 
@@ -173,4 +176,54 @@ void tree_kill(pid_t root, const pid_t *spared, size_t spared_count)
     for (int i = 0; i < KILL_ROUNDS && tree_signal(root, spared, spared_count, SIGKILL) > 0; i++)
         nanosleep(&(struct timespec){.tv_nsec = ROUND_NS}, NULL);
     errno = saved;
+}
+
+/* Whether the file, of texts that end with NUL, has this one. */
+static bool has_text(int fd, const char *text, size_t size)
+{
+    char bytes[VARIABLE_MAX + 8192];
+    size_t kept = 0;
+    ssize_t more;
+
+    while ((more = TEMP_FAILURE_RETRY(read(fd, bytes + kept, sizeof bytes - kept))) > 0) {
+        size_t had = kept + (size_t)more;
+
+        if (memmem(bytes, had, text, size + 1))
+            return true;
+        kept = had < size ? had : size; /* it may have begun there */
+        memmove(bytes, bytes + had - kept, kept);
+    }
+    return false;
+}
+
+/* One round. Returns how many were killed. */
+static size_t kill_marked(DIR *list, const char *variable)
+{
+    const struct dirent *entry;
+    size_t count = 0;
+
+    while ((entry = readdir(list))) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        int fd = pid > 1 && pid != getpid() ? open_of(pid, "/environ", 0) : -1;
+
+        if (fd < 0)
+            continue;
+        if (has_text(fd, variable, strlen(variable)) && kill(pid, SIGKILL) == 0)
+            count++;
+        close(fd);
+    }
+    return count;
+}
+
+void tree_kill_marked(const char *variable)
+{
+    DIR *list;
+
+    if (strlen(variable) >= VARIABLE_MAX || !(list = opendir("/proc")))
+        return;
+    for (int i = 0; i < MARKED_ROUNDS && kill_marked(list, variable) > 0; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = ROUND_NS}, NULL);
+        rewinddir(list);
+    }
+    closedir(list);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The processes that descend from one, found in /proc: to end all that a command started, whatever
- * groups and sessions they are in. Nothing here allocates, so a signal handler may use it. Where the
+ * groups and sessions they are in. What says nothing else may be used by signal handlers. Where the
  * kernel does not list children (CONFIG_PROC_CHILDREN), a process seems to have none.
  */
 #ifndef MUSTER_BASE_TREE_H
@@ -25,5 +25,9 @@ size_t tree_signal(pid_t root, const pid_t *spared, size_t spared_count, int sig
  * they are found there. Returns when it was done, or after two seconds: what is stuck in the kernel dies
  * when it leaves it. */
 void tree_kill(pid_t root, const pid_t *spared, size_t spared_count);
+
+/* SIGKILL to every process whose environment has `variable`, "NAME=VALUE", until none lives, in a hundred
+ * rounds at most: for what descended from a process that is gone. Not for signal handlers. */
+void tree_kill_marked(const char *variable);
 
 #endif

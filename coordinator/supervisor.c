@@ -252,14 +252,15 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
                  supervisor->options.plugins[atomic_load(&page->detail)]);
 }
 
-/* The group of the command that a dead worker ran; the command itself died with it. The number is what a
- * worker wrote. */
+/* What is left of the command that a dead worker ran; the command itself died with it. */
 static void kill_command(const struct child *child)
 {
-    pid_t command = (pid_t)atomic_load(&child->flight->command);
+    char variable[FLIGHT_MARK_BYTES];
 
-    if (command > 1 && command != getpgrp())
-        kill(-command, SIGKILL);
+    if (atomic_load(&child->flight->command) == 0)
+        return;
+    flight_mark(child->pid, atomic_load(&child->flight->command_mark), variable);
+    tree_kill_marked(variable);
 }
 
 int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)

@@ -10,6 +10,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,7 +25,9 @@ static_assert(offsetof(struct flight_page, phase) == 4 && offsetof(struct flight
                   offsetof(struct flight_page, position) == 32 &&
                   offsetof(struct flight_page, since_ns) == 40 &&
                   offsetof(struct flight_page, verdict_chunk) == 48 &&
-                  offsetof(struct flight_page, verdict_index) == 56,
+                  offsetof(struct flight_page, verdict_index) == 56 &&
+                  offsetof(struct flight_page, command) == 64 &&
+                  offsetof(struct flight_page, command_mark) == 72,
               "fields stand where other programs write them");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "stores are whole whenever the writer dies");
 
@@ -78,4 +82,9 @@ void flight_unmap(struct flight_page *page)
 {
     if (page)
         munmap(page, FLIGHT_PAGE_BYTES);
+}
+
+void flight_mark(pid_t worker, uint64_t mark, char ret_variable[FLIGHT_MARK_BYTES])
+{
+    snprintf(ret_variable, FLIGHT_MARK_BYTES, "MUSTER_WORKER=%d.%" PRIx64, (int)worker, mark);
 }

@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Where a worker is in its life; FLIGHT_STARTING until it is ready for chunks. */
 enum flight_phase {
@@ -43,7 +44,8 @@ struct flight_page {
     _Atomic uint64_t position; /* index << 1 | executing; index is 0 before the first job */
     _Atomic uint64_t since_ns; /* monotonic, when the chunk, or a job known to be long, began */
     _Atomic uint64_t verdict_chunk, verdict_index; /* valid once there is a verdict */
-    _Atomic uint32_t command; /* process, and process group, of the command that runs; 0: none */
+    _Atomic uint32_t command;      /* process, and process group, of the command that runs; 0: none */
+    _Atomic uint64_t command_mark; /* of the worker's commands: see flight_mark; 0: it has run none */
 };
 
 enum { FLIGHT_MAGIC = 0x4d464c54 /* "MFLT" */, FLIGHT_PAGE_BYTES = 4096 };
@@ -94,5 +96,11 @@ static inline void flight_overflow(struct flight_page *page, size_t stack_bytes)
     atomic_store_explicit(&page->detail, (uint32_t)(stack_bytes >> 10), memory_order_relaxed);
     atomic_store_explicit(&page->verdict, FLIGHT_OVERFLOW, memory_order_release);
 }
+
+enum { FLIGHT_MARK_BYTES = 64 };
+
+/* The variable that is in the environment of all that the commands of a worker started: by it they are
+ * found when the worker has been killed, whatever they descend from by then. */
+void flight_mark(pid_t worker, uint64_t mark, char ret_variable[FLIGHT_MARK_BYTES]);
 
 #endif

@@ -35,15 +35,17 @@ enum { LOOK_MS = 5 };
 /* It failed and had so much of its memory limit: seven eighths. */
 static const uint64_t NEAR_PARTS = 7, NEAR_OF = 8;
 
-/* Of this process; of the thread that executes but for `used`. */
+/* Of this process; of the thread that executes but for `used` and `ending`. */
 static struct {
     unsigned slot;
-    struct flight_page *flight; /* borrowed; may be NULL */
-    volatile sig_atomic_t used; /* some command was run */
+    struct flight_page *flight;   /* borrowed; may be NULL */
+    volatile sig_atomic_t used;   /* some command was run */
+    volatile sig_atomic_t ending; /* this process is about to be killed */
     bool running;
     int null_fd;
     char **environment; /* owned; the worker's, with the slot */
     char slot_variable[sizeof "PARALLEL_JOBSLOT=" + 16];
+    char mark[FLIGHT_MARK_BYTES];
     struct command_output outputs[2]; /* standard output and error */
     pid_t strays[STRAYS_MAX];
     size_t stray_count;
@@ -78,6 +80,7 @@ void command_fini(void)
 
 void command_kill_all(void)
 {
+    self.ending = 1;
     if (self.used)
         tree_kill(getpid(), NULL, 0);
 }
@@ -90,20 +93,34 @@ const muster_function *command_find(const struct registry *registry, const char 
     return function == &function_command ? &command : function;
 }
 
+/* Marks all that descends from commands of this worker. */
+static void make_mark(void)
+{
+    uint64_t mark = clock_read_ns(CLOCK_REALTIME);
+
+    flight_mark(getpid(), mark, self.mark);
+    if (self.flight)
+        atomic_store(&self.flight->command_mark, mark);
+}
+
 static char **make_environment(void)
 {
-    size_t count = 0, kept = 1;
+    static const char *const own[] = {"PARALLEL_JOBSLOT=", "MUSTER_WORKER="};
+    size_t count = 0, kept = 2;
     char **environment;
 
     while (environ[count])
         count++;
-    environment = calloc(count + 2, sizeof *environment);
+    environment = calloc(count + 3, sizeof *environment);
     if (!environment)
         return NULL;
+    make_mark();
     snprintf(self.slot_variable, sizeof self.slot_variable, "PARALLEL_JOBSLOT=%u", self.slot);
     environment[0] = self.slot_variable;
+    environment[1] = self.mark;
     for (size_t i = 0; i < count; i++)
-        if (strncmp(environ[i], "PARALLEL_JOBSLOT=", strlen("PARALLEL_JOBSLOT=")) != 0)
+        if (strncmp(environ[i], own[0], strlen(own[0])) != 0 &&
+            strncmp(environ[i], own[1], strlen(own[1])) != 0)
             environment[kept++] = environ[i];
     return environment;
 }
@@ -241,6 +258,8 @@ static int wait_for(muster_call *call, const struct command_spec *spec, const st
     }
     if (TEMP_FAILURE_RETRY(wait4(child->pid, &ended->status, 0, &ended->usage)) != child->pid)
         ended->status = 255 << 8; /* somebody else has taken it */
+    while (self.ending)
+        pause(); /* no outcome: it did not end by itself, but was killed with this process */
     close(child->pidfd);
     return code;
 }

@@ -72,7 +72,8 @@ muster_function_run command_run;
 /* As registry_find; `command` is the one that runs commands. */
 const muster_function *command_find(const struct registry *registry, const char *name, size_t size);
 
-/* Kills all that descends from this process, if it has run commands. Async-signal-safe. */
+/* Before this process is killed: kills all that descends from it, if it has run commands, and keeps the
+ * command that runs from having an outcome. Async-signal-safe. */
 void command_kill_all(void);
 
 #endif

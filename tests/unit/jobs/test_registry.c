@@ -207,6 +207,16 @@ Test(registry, name_that_is_taken_refuses_the_table)
                     "the name noop is taken by a function of muster");
     refuse_function((muster_function){.name = "good", .summary = "-", .run = give_nil},
                     "has two functions named good");
+    refuse_function((muster_function){.name = "command", .summary = "-", .run = give_nil},
+                    "the name command is taken by a function of muster");
+}
+
+Test(registry, command_is_found_but_on_no_list_and_runs_in_workers_only)
+{
+    cr_assert_eq(registry_find(rig.registry, "command", 7), &function_command);
+    for (size_t i = 0; i < registry_count(rig.registry); i++)
+        cr_assert_str_neq(registry_at(rig.registry, i, NULL)->name, "command");
+    refuse("command", NIL, "commands run in worker processes only");
 }
 
 Test(registry, table_of_another_version_is_not_read)
