@@ -189,7 +189,9 @@ static int rewrite_escape(struct rewriting *rewriting, struct muster_error *ret_
             put(rewriting, sets[i].set);
             return 0;
         }
-    if (byte < 0 && (*rewriting->at == '\0' || isalnum((unsigned char)*rewriting->at)))
+    if (byte < 0 && *rewriting->at == '\0')
+        return refuse("a backslash at its end", ret_error);
+    if (byte < 0 && isalnum((unsigned char)*rewriting->at))
         return muster_error_set(ret_error, MUSTER_EINVALID, "--colsep: the escape \\%.1s is not supported",
                                 rewriting->at);
     put_byte(rewriting, (char)(byte >= 0 ? byte : *rewriting->at++));
@@ -325,30 +327,37 @@ void columns_fini(struct columns *columns)
 
 /* Splitting. */
 
-/* The next match that ends behind `from`; match[0] is all of it. */
-static bool find(const struct columns *columns, struct word value, size_t from, regmatch_t *match)
+static int find_literal(const struct columns *columns, struct word value, size_t from, regmatch_t *ret_match)
 {
-    const char *found;
+    size_t start = from + (columns->literal_size == 0);
+    const char *found =
+        memmem(value.bytes + start, value.size - start, columns->literal, columns->literal_size);
 
-    if (columns->literal) {
-        if (columns->literal_size == 0)
-            from++;
-        found = memmem(value.bytes + from, value.size - from, columns->literal, columns->literal_size);
-        if (found) {
-            match[0].rm_so = (regoff_t)(found - value.bytes);
-            match[0].rm_eo = match[0].rm_so + (regoff_t)columns->literal_size;
-        }
-        return found != NULL;
-    }
+    if (!found)
+        return MUSTER_EEND;
+    ret_match->rm_so = (regoff_t)(found - value.bytes);
+    ret_match->rm_eo = ret_match->rm_so + (regoff_t)columns->literal_size;
+    return 0;
+}
+
+/* The next match that ends behind `from`, which is before the end; match[0] is all of it. 0;
+ * MUSTER_EEND when there is none; MUSTER_ENOMEM. */
+static int find(const struct columns *columns, struct word value, size_t from, regmatch_t *match)
+{
+    int code;
+
+    if (columns->literal)
+        return find_literal(columns, value, from, match);
     for (size_t start = from; start <= value.size; start++) {
         match[0].rm_so = (regoff_t)start;
         match[0].rm_eo = (regoff_t)value.size;
-        if (regexec(&columns->regex, value.bytes, columns->groups + 1, match, REG_STARTEND))
-            return false;
+        code = regexec(&columns->regex, value.bytes, columns->groups + 1, match, REG_STARTEND);
+        if (code)
+            return code == REG_NOMATCH ? MUSTER_EEND : MUSTER_ENOMEM;
         if ((size_t)match[0].rm_eo > from)
-            return true;
+            return 0;
     }
-    return false;
+    return MUSTER_EEND;
 }
 
 static int add_groups(const struct columns *columns, struct word value, const regmatch_t *match,
@@ -370,8 +379,14 @@ int columns_split(const struct columns *columns, struct word value, struct texts
 {
     regmatch_t match[COLUMNS_GROUPS_MAX + 1];
     size_t from = 0;
+    int code;
 
-    while (from < value.size && find(columns, value, from, match)) {
+    while (from < value.size) {
+        code = find(columns, value, from, match);
+        if (code == MUSTER_EEND)
+            break;
+        if (code)
+            return code;
         if (texts_add(fields, value.bytes + from, (size_t)match[0].rm_so - from) ||
             add_groups(columns, value, match, fields))
             return MUSTER_ENOMEM;

@@ -139,7 +139,6 @@ void sources_fini(struct sources *s)
 {
     for (size_t i = 0; i < s->records.count; i++)
         source_fini(&s->sources[i]);
-    free(s->sources);
     lines_fini(&s->standard_input);
     columns_fini(&s->columns);
     texts_fini(&s->header);
@@ -147,8 +146,9 @@ void sources_fini(struct sources *s)
     texts_fini(&s->row);
     free(s->names);
     free(s->words);
-    if (s->fd >= 0)
+    if (s->sources && s->fd >= 0)
         close(s->fd);
+    free(s->sources);
     *s = (struct sources){.fd = -1};
 }
 

@@ -5,6 +5,7 @@ same options, words, files and standard input. What differs on purpose has tests
 import concurrent.futures
 import os
 import re
+import resource
 import shlex
 import shutil
 import subprocess
@@ -239,6 +240,17 @@ class BesideParallel(harness.Case):
                 with self.subTest(line):
                     self.assertEqual(rows, expected)
                     self.assertEqual(read_first, expected, "with --read-all")
+
+
+class Rows(harness.Case):
+    @unittest.skipIf(harness.SANITIZE, "a sanitizer's shadow memory counts")
+    def test_million_arguments_do_not_fill_memory(self):
+        """100 MB of arguments within 64 MB of addresses: alone, crossed and linked with fewer words."""
+        for words in ([], [":::", "a", "::::", "-"], ["::::", "-", ":::", "a"], ["--link", "::::", "-", ":::", "a", "b"]):
+            run = self.start(*words, command=ROWS, limits={resource.RLIMIT_AS: 64 << 20}, stdout=subprocess.DEVNULL)
+            for _ in range(1000):
+                run.process.stdin.write((b"x" * 99 + b"\n") * 1000)
+            self.assert_ok(run.end())
 
 
 if __name__ == "__main__":

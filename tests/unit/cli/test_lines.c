@@ -164,3 +164,43 @@ Test(lines, flags_of_a_shared_descriptor_are_left_alone)
     expect_code(MUSTER_EAGAIN);
     cr_assert_eq(fcntl(ends[0], F_GETFL), before);
 }
+
+Test(lines, delimiter_in_two_halves_ends_a_line)
+{
+    lines_delimit(&lines, "\r\n", 2);
+    feed("a\r");
+    expect_code(MUSTER_EAGAIN);
+    feed("\nb\r\r");
+    expect_line("a");
+    expect_code(MUSTER_EAGAIN);
+    feed("\n\n\r\n\r");
+    end();
+    expect_line("b\r");
+    expect_line("\n");
+    expect_line("\r");
+    expect_code(MUSTER_EEND);
+}
+
+Test(lines, longest_line_with_a_long_delimiter_is_within_the_limit)
+{
+    lines.limit = 4;
+    lines_delimit(&lines, "END", 3);
+    feed("1234EN");
+    expect_code(MUSTER_EAGAIN);
+    feed("D12345");
+    expect_line("1234");
+    expect_code(MUSTER_EAGAIN);
+    feed("67");
+    expect_code(MUSTER_ELIMIT);
+}
+
+Test(lines, nul_delimits)
+{
+    lines_delimit(&lines, "", 1);
+    cr_assert_eq(write(ends[1], "a\nb\0\0c", 6), 6);
+    end();
+    expect_line("a\nb");
+    expect_line("");
+    expect_line("c");
+    expect_code(MUSTER_EEND);
+}
