@@ -321,13 +321,20 @@ void columns_fini(struct columns *columns)
 {
     if (columns->compiled)
         regfree(&columns->regex);
+    free(columns->registers.start);
+    free(columns->registers.end);
     free(columns->literal);
     *columns = (struct columns){0};
 }
 
 /* Splitting. */
 
-static int find_literal(const struct columns *columns, struct word value, size_t from, regmatch_t *ret_match)
+struct match {
+    size_t start, end;
+};
+
+static int find_literal(const struct columns *columns, struct word value, size_t from,
+                        struct match *ret_match)
 {
     size_t start = from + (columns->literal_size == 0);
     const char *found =
@@ -335,62 +342,64 @@ static int find_literal(const struct columns *columns, struct word value, size_t
 
     if (!found)
         return MUSTER_EEND;
-    ret_match->rm_so = (regoff_t)(found - value.bytes);
-    ret_match->rm_eo = ret_match->rm_so + (regoff_t)columns->literal_size;
+    ret_match->start = (size_t)(found - value.bytes);
+    ret_match->end = ret_match->start + columns->literal_size;
     return 0;
 }
 
-/* The next match that ends behind `from`, which is before the end; match[0] is all of it. 0;
- * MUSTER_EEND when there is none; MUSTER_ENOMEM. */
-static int find(const struct columns *columns, struct word value, size_t from, regmatch_t *match)
+/* The next match that ends behind `from`, which is before the end. 0; MUSTER_EEND when there
+ * is none; MUSTER_ENOMEM. re_search(3) and not regexec(3): values hold NUL, and end without. */
+static int find(struct columns *columns, struct word value, size_t from, struct match *ret_match)
 {
-    int code;
+    regoff_t size = (regoff_t)value.size, start = (regoff_t)from, end;
 
     if (columns->literal)
-        return find_literal(columns, value, from, match);
-    for (size_t start = from; start <= value.size; start++) {
-        match[0].rm_so = (regoff_t)start;
-        match[0].rm_eo = (regoff_t)value.size;
-        code = regexec(&columns->regex, value.bytes, columns->groups + 1, match, REG_STARTEND);
-        if (code)
-            return code == REG_NOMATCH ? MUSTER_EEND : MUSTER_ENOMEM;
-        if ((size_t)match[0].rm_eo > from)
+        return find_literal(columns, value, from, ret_match);
+    for (; start <= size; start++) {
+        start = re_search(&columns->regex, value.bytes, size, start, size - start, &columns->registers);
+        if (start < 0)
+            return start == -1 ? MUSTER_EEND : MUSTER_ENOMEM;
+        end = columns->registers.end[0];
+        if ((size_t)end > from) {
+            *ret_match = (struct match){.start = (size_t)start, .end = (size_t)end};
             return 0;
+        }
     }
     return MUSTER_EEND;
 }
 
-static int add_groups(const struct columns *columns, struct word value, const regmatch_t *match,
-                      struct texts *fields)
+/* What groups matched; nothing where one had no part in the match. */
+static int add_groups(const struct columns *columns, struct word value, struct texts *fields)
 {
-    size_t size;
+    regoff_t start, end;
 
     for (unsigned i = 1; i <= columns->groups; i++) {
         if (!(columns->columns & 1U << i))
             continue;
-        size = match[i].rm_so >= 0 ? (size_t)(match[i].rm_eo - match[i].rm_so) : 0;
-        if (texts_add(fields, size > 0 ? value.bytes + match[i].rm_so : "", size))
+        start = columns->registers.start[i];
+        end = columns->registers.end[i];
+        if (start < 0 ? texts_add(fields, "", 0)
+                      : texts_add(fields, value.bytes + start, (size_t)(end - start)))
             return MUSTER_ENOMEM;
     }
     return 0;
 }
 
-int columns_split(const struct columns *columns, struct word value, struct texts *fields)
+int columns_split(struct columns *columns, struct word value, struct texts *fields)
 {
-    regmatch_t match[COLUMNS_GROUPS_MAX + 1];
+    struct match match;
     size_t from = 0;
     int code;
 
     while (from < value.size) {
-        code = find(columns, value, from, match);
+        code = find(columns, value, from, &match);
         if (code == MUSTER_EEND)
             break;
         if (code)
             return code;
-        if (texts_add(fields, value.bytes + from, (size_t)match[0].rm_so - from) ||
-            add_groups(columns, value, match, fields))
+        if (texts_add(fields, value.bytes + from, match.start - from) || add_groups(columns, value, fields))
             return MUSTER_ENOMEM;
-        from = (size_t)match[0].rm_eo;
+        from = match.end;
     }
     return texts_add(fields, value.bytes + from, value.size - from);
 }

@@ -22,8 +22,9 @@ struct columns {
     size_t literal_size;
     regex_t regex; /* owned, when `compiled` */
     bool compiled;
-    unsigned groups;  /* of the pattern */
-    unsigned columns; /* bit mask of those that become columns: not (?: ) */
+    struct re_registers registers; /* what its groups matched last; their arrays are owned */
+    unsigned groups;               /* of the pattern */
+    unsigned columns;              /* bit mask of those that become columns: not (?: ) */
 };
 
 /* 0, or MUSTER_EINVALID with what is wrong with the pattern. */
@@ -33,6 +34,6 @@ int columns_init(struct columns *columns, const char *pattern, struct muster_err
 void columns_fini(struct columns *columns);
 
 /* Adds the columns of a value to a list: at least one. 0 or MUSTER_ENOMEM. */
-int columns_split(const struct columns *columns, struct word value, struct texts *fields);
+int columns_split(struct columns *columns, struct word value, struct texts *fields);
 
 #endif

@@ -5,6 +5,7 @@
 #include "cli/columns.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct muster_error error;
@@ -139,4 +140,14 @@ Test(columns, sets_of_nearly_all_bytes_fit)
 {
     expect_columns("[\\x01-\\xff][\\x01-\\xff][\\x01-\\xff]", "abcd", 4, "/d/");
     expect_columns("[!-~][!-~][!-~][!-~]", "abcde", 5, "/e/");
+}
+
+Test(columns, values_are_not_read_beyond_their_end)
+{
+    char *value = malloc(3); /* the sanitizers know where it ends */
+
+    memcpy(value, "a,b", 3);
+    expect_columns(",+", value, 3, "a/b/");
+    expect_columns("b+", value, 3, "a,//");
+    free(value);
 }
