@@ -19,6 +19,7 @@
 enum {
     NUMBER_BYTES = 24, /* of a 64-bit number in decimal, with a NUL */
     KILL_ROUNDS = 2000,
+    QUIET_ROUNDS = 3, /* one may miss what goes from a dying parent to `root` meanwhile */
     MARKED_ROUNDS = 100,
     VARIABLE_MAX = 256, /* bytes of a mark */
     ROUND_NS = 1000000,
@@ -159,11 +160,9 @@ size_t tree_signal(pid_t root, const pid_t *spared, size_t spared_count, int sig
         if (is_among(found[i], spared, spared_count))
             continue;
         count += tree_children(found[i], found + count, TREE_MAX - count);
-        if (!is_living(found[i]))
-            continue;
-        living++;
         if (signal)
-            kill(found[i], signal);
+            kill(found[i], signal); /* one whose first thread has ended, too, which looks dead */
+        living += is_living(found[i]);
     }
     errno = saved;
     return living;
@@ -173,8 +172,11 @@ void tree_kill(pid_t root, const pid_t *spared, size_t spared_count)
 {
     int saved = errno;
 
-    for (int i = 0; i < KILL_ROUNDS && tree_signal(root, spared, spared_count, SIGKILL) > 0; i++)
-        nanosleep(&(struct timespec){.tv_nsec = ROUND_NS}, NULL);
+    for (int i = 0, quiet = 0; i < KILL_ROUNDS && quiet < QUIET_ROUNDS; i++) {
+        quiet = tree_signal(root, spared, spared_count, SIGKILL) == 0 ? quiet + 1 : 0;
+        if (quiet == 0)
+            nanosleep(&(struct timespec){.tv_nsec = ROUND_NS}, NULL);
+    }
     errno = saved;
 }
 

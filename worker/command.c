@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,9 +39,9 @@ static const uint64_t NEAR_PARTS = 7, NEAR_OF = 8;
 /* Of this process; of the thread that executes but for `used` and `ending`. */
 static struct {
     unsigned slot;
-    struct flight_page *flight;   /* borrowed; may be NULL */
-    volatile sig_atomic_t used;   /* some command was run */
-    volatile sig_atomic_t ending; /* this process is about to be killed */
+    struct flight_page *flight; /* borrowed; may be NULL */
+    atomic_bool used;           /* some command was run */
+    atomic_bool ending;         /* this process is about to be killed */
     bool running;
     int null_fd;
     char **environment; /* owned; the worker's, with the slot */
@@ -80,7 +81,7 @@ void command_fini(void)
 
 void command_kill_all(void)
 {
-    self.ending = 1;
+    self.ending = true;
     if (self.used)
         tree_kill(getpid(), NULL, 0);
 }
@@ -137,7 +138,7 @@ static int prepare(muster_call *call)
     }
     if (!self.used && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
         return muster_call_fail(call, "command: cannot keep hold of processes: %s", strerror(errno));
-    self.used = 1;
+    self.used = true;
     return 0;
 }
 
