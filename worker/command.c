@@ -347,10 +347,14 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
 
     if (!places)
         return muster_call_fail(call, "command: out of memory");
+    places[COMMAND_OUT].type = MSGPACK_OBJECT_NIL;
     for (int i = 0; i < 2 && code == 0; i++)
         code = command_output_take(call, &self.outputs[i], spec->spill_bytes, &places[COMMAND_OUT + i]);
-    if (code != 0)
+    if (code != 0) {
+        if (places[COMMAND_OUT].type == MSGPACK_OBJECT_STR)
+            unlink(places[COMMAND_OUT].via.str.ptr); /* nobody will */
         return code;
+    }
     places[COMMAND_EXIT] = integer(signal ? -1 : WEXITSTATUS(ended->status));
     places[COMMAND_SIGNAL] = integer(signal);
     places[COMMAND_START].type = MSGPACK_OBJECT_FLOAT64;
