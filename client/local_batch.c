@@ -139,7 +139,10 @@ void local_deliver(struct local_batch *run, const struct local_chunk *chunk)
             result.value = &kept->value;
         if (kept->code != 0 || batch->want_arguments)
             result.argument = feed_argument(&chunk->jobs, kept->position, &number);
-        if ((code = batch->on_result(batch->context, &result)) != 0) {
+        code = batch->on_result(batch->context, &result);
+        if (code == MUSTER_EEND) {
+            local_stop(run, false);
+        } else if (code != 0) {
             run->muted = true;
             local_give_up(run, code, "the taker of results gave up");
         }

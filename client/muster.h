@@ -206,7 +206,8 @@ struct muster_batch {
     bool want_arguments;    /* fill muster_result.argument for jobs that succeeded, too */
     bool want_timings;      /* measure every job (four clock readings a job) */
     /* Called once for every job that succeeded (not with failures_only) or failed, for none
-     * that was cancelled. Not 0 ends the batch early; muster_map returns that value. */
+     * that was cancelled. MUSTER_EEND: no further job begins, and those that run go on to their end.
+     * Any other value but 0 ends the batch at once; muster_map returns it. */
     int (*on_result)(void *context, const struct muster_result *result);
     /* Before the model waits, and every 100 ms at least while it does: flush, show progress. */
     int (*on_tick)(void *context, const struct muster_progress *progress);

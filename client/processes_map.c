@@ -224,7 +224,9 @@ static void deliver_job(struct map *m, struct muster_result result, const struct
     if ((failure || m->batch->want_arguments) && find_argument(m, result.index, &argument) == 0)
         result.argument = &argument;
     code = m->batch->on_result(m->batch->context, &result);
-    if (code != 0) {
+    if (code == MUSTER_EEND) {
+        cancel(m, PROTO_CANCEL_SOON);
+    } else if (code != 0) {
         note_error(m, code, "%s", muster_error_name(code));
         m->muted = true;
         cancel(m, PROTO_CANCEL_NOW);

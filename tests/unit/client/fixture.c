@@ -66,7 +66,9 @@ static int take(void *context, const struct muster_result *result)
             outcome->argument = result->argument->via.u64;
         snprintf(outcome->text, sizeof outcome->text, "%s", result->text ? result->text : "");
     }
-    return fixture->give_up_at && fixture->delivered >= fixture->give_up_at ? 77 : 0;
+    if (!fixture->give_up_at || fixture->delivered < fixture->give_up_at)
+        return 0;
+    return fixture->give_up_with ? fixture->give_up_with : 77;
 }
 
 static int tick(void *context, const struct muster_progress *progress)

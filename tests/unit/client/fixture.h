@@ -35,7 +35,8 @@ struct fixture {
     struct outcome *outcomes; /* FIXTURE_JOBS_MAX + 1 */
     uint64_t delivered, last; /* results so far; the index of the latest */
     bool disordered;          /* an index was not above the one before */
-    uint64_t give_up_at;      /* on_result fails with 77 at this delivery; 0: never */
+    uint64_t give_up_at;      /* on_result fails at this delivery, and from it on; 0: never */
+    int give_up_with;         /* 0: 77 */
     unsigned ticks;
     unsigned give_up_at_tick; /* on_tick fails with 78; 0: never */
     void (*each)(struct fixture *fixture, const struct muster_result *result); /* may be NULL */

@@ -272,6 +272,19 @@ static void a_taker_that_gives_up_ends_the_batch_with_its_code(const struct sett
     fixture_close(&f);
 }
 
+static void a_taker_that_has_enough_gets_what_ran_and_no_error(const struct setting *s)
+{
+    struct fixture f;
+
+    fixture_open(&f, s->ops, s->workers, INT64_C(1) << 40);
+    f.give_up_at = 1000;
+    f.give_up_with = MUSTER_EEND;
+    CHECK(fixture_map(&f, job_twice) == 0);
+    CHECK(f.delivered >= 1000 && f.delivered == f.summary.succeeded && !f.disordered);
+    CHECK(f.summary.cancelled > 0 && fixture_adds_up(&f, UINT64_C(1) << 40));
+    fixture_close(&f);
+}
+
 static void a_watcher_that_gives_up_ends_the_batch_with_its_code(const struct setting *s)
 {
     struct fixture f;
@@ -397,6 +410,7 @@ static const struct {
     TEST(a_job_that_always_fails_is_tried_as_often_as_was_said),
     TEST(a_result_that_is_no_value_fails_its_job),
     TEST(a_taker_that_gives_up_ends_the_batch_with_its_code),
+    TEST(a_taker_that_has_enough_gets_what_ran_and_no_error),
     TEST(a_watcher_that_gives_up_ends_the_batch_with_its_code),
     TEST(a_halt_starts_no_further_job),
     TEST(an_interrupt_ends_running_jobs_and_keeps_finished_results),
