@@ -15,6 +15,7 @@ static const char help_muster[] =
     "taking anything with them, and tells what the process boundary costs.\n"
     "\n"
     "  muster map FUNCTION ::: ARG...      a function over arguments, in parallel\n"
+    "  muster exec COMMAND {} ::: ARG...   a command over arguments, as GNU parallel\n"
     "  muster compare FUNCTION ::: ARG...  the same jobs inline, in threads and in\n"
     "                                      processes: speedup and overhead\n"
     "  muster advise FUNCTION ::: ARG...   which model, how many workers, what speedup\n"
@@ -31,6 +32,7 @@ static const char help_muster[] =
     "  muster map is_prime ::: 1..1000\n"
     "  muster map sha256 ::: *.iso\n"
     "  find . -name '*.c' | muster map sha256 -o json\n"
+    "  muster exec gzip -9 {} ::: *.log\n"
     "  muster compare fib ::: 30 30 30 30\n";
 
 #define HELP_ARGUMENTS                                                                \
@@ -327,6 +329,71 @@ static const char help_bench[] =
     "  muster bench scaling --rounds 3\n"
     "  muster bench memory\n";
 
+static const char help_exec[] =
+    "usage: muster exec [option...] [COMMAND...] [::: ARG... | :::: FILE...]...\n"
+    "\n"
+    "Runs a command for each argument, several at once, and writes what each of them\n"
+    "wrote together. Options, sources and replacement strings are those of GNU\n"
+    "parallel; options end where the command begins. Without a source arguments are\n"
+    "the lines of standard input, and without a command each of them is one.\n"
+    "\n"
+    "Sources; of several, every combination is run\n"
+    "  ::: ARG...   :::: FILE...       Words; lines of files, - being standard input.\n"
+    "  :::+ ARG...  ::::+ FILE...      The same, one by one with the source before.\n"
+    "  -a, --arg-file FILE             As ::::, before the others.\n"
+    "  -0, --null                      Arguments end with NUL bytes, not newlines.\n"
+    "  -d, --delimiter BYTES           Or with these; escapes such as \\t are known.\n"
+    "  -C, --colsep REGEX              Columns of a line are arguments: {1}, {2}.\n"
+    "      --header : | REGEX          The first line names the columns: {name}.\n"
+    "  -n, -N, --max-args N            So many arguments to a command.\n"
+    "  -L, --max-lines N               The same; a trailing blank joins lines.\n"
+    "      --link                      One by one, not every combination.\n"
+    "      --trim n|l|r|lr             Blanks at the ends of arguments go.\n"
+    "  -E STRING                       The argument that ends a source.\n"
+    "  -r, --no-run-if-empty           Blank lines are no arguments.\n"
+    "      --shuf                      In an order of chance.\n"
+    "      --skip-first-line           Of the first source.\n"
+    "\n"
+    "The command\n"
+    "  {} {.} {/} {//} {/.}            The argument; without extension; its file\n"
+    "                                  name; directory; name without extension.\n"
+    "  {1} {2.} {-1/}                  The same of one of several.\n"
+    "  {#} {%}                         The number of the job; of the worker.\n"
+    "  -I STRING                       Instead of {}; --extensionreplace,\n"
+    "                                  --basenamereplace, --dirnamereplace,\n"
+    "                                  --basenameextensionreplace, --seqreplace and\n"
+    "                                  --slotreplace for the others.\n"
+    "      --plus                      More of them: {..} {/..} {+.} and their like.\n"
+    "  -q, --quote                     Its words are no shell's.\n"
+    "      --wd, --workdir DIR         Where it runs.\n"
+    "      --nice N                    How nice it is, 0 to 19.\n"
+    "      --timeout DURATION          Ends it after so long, and all it started.\n"
+    "      --tmpdir DIR                For files with what it writes.\n"
+    "\n"
+    "The run\n"
+    "  -j, --jobs N                    At once: 4; 50%; cores +1 or -1; 0: many.\n"
+    "  -k, --keep-order                Output in the order of arguments.\n"
+    "      --group                     Output of a job at once, which is the default.\n"
+    "      --tag                       The arguments before each line of output;\n"
+    "      --tagstring TEMPLATE        or this.\n"
+    "  -v, --verbose                   Each command before its output.\n"
+    "      --dry-run                   The commands, and nothing is run.\n"
+    "      --joblog FILE               A line for each job that ended.\n"
+    "      --halt WHEN,WHY=N           soon or now; fail, success or done; N or N%.\n"
+    "      --stats FILE                Figures of the run as JSON; -: standard error.\n"
+    "      --progress, --bar, --eta    How far it is, where it is no terminal, too.\n"
+    "      --no-progress               Not even there.\n"
+    "\n"
+    "Exit status\n"
+    "  0 when all jobs succeeded; 1 to 100: so many failed; 101: more; 255: another\n"
+    "  error; with --halt now,fail=1 or soon,fail=1 that of the job that failed.\n"
+    "\n"
+    "Examples\n"
+    "  muster exec gzip -9 ::: *.log\n"
+    "  find . -name '*.wav' | muster exec lame {} -o {.}.mp3\n"
+    "  muster exec -k --tag 'wc -l < {}' ::: *.c\n"
+    "  muster exec convert {1} -resize {2} {1.}_{2}.png ::: *.jpg ::: 100 200\n";
+
 static const char help_functions[] =
     "usage: muster functions [NAME] [option...]\n"
     "\n"
@@ -361,8 +428,8 @@ static const char help_worker[] =
 static const struct {
     const char *verb, *text;
 } texts[] = {
-    {"map", help_map},     {"compare", help_compare},     {"advise", help_advise}, {"lab", help_lab},
-    {"bench", help_bench}, {"functions", help_functions}, {"worker", help_worker},
+    {"map", help_map}, {"exec", help_exec},   {"compare", help_compare},     {"advise", help_advise},
+    {"lab", help_lab}, {"bench", help_bench}, {"functions", help_functions}, {"worker", help_worker},
 };
 
 int help_print(const char *verb)

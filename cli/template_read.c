@@ -151,7 +151,7 @@ static int copy_words(struct template *t, const char *const *words, size_t count
         *to++ = ' ';
     }
     *to = '\0';
-    open = strstr(t->text, "{=");
+    open = memmem(t->text, size - 1, "{=", 2);
     if (open)
         shut = strstr(open + 2, "=}");
     if (shut)
@@ -188,7 +188,7 @@ int template_init(struct template *t, const char *const *words, size_t count,
         template_fini(t);
         return code;
     }
-    t->raw = !t->quote && begins_with_argument(t);
-    t->plain = !rules->always_shell && plain_environment(shell_name());
+    t->raw = rules->text || (!t->quote && begins_with_argument(t));
+    t->plain = !rules->always_shell && !rules->text && plain_environment(shell_name());
     return 0;
 }

@@ -18,6 +18,7 @@ enum {
 };
 
 int verb_map(int argc, char **argv);
+int verb_exec(int argc, char **argv);
 int verb_compare(int argc, char **argv);
 int verb_advise(int argc, char **argv);
 int verb_lab(int argc, char **argv);

@@ -16,6 +16,7 @@
  *   "privileges"  bool, default false: it may gain some, by set-user-ID programs
  *   "tmpdir"      str: where files with its output are made; default $TMPDIR, or /tmp
  *   "spill"       output above so many bytes is left in a file
+ *   "note"        anything that who submits it wants to find there again
  * In "argv", "line" and "env" the three bytes COMMAND_SLOT stand for the number of the worker, which the
  * command also has as PARALLEL_JOBSLOT.
  *

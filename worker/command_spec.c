@@ -29,6 +29,7 @@ enum member {
     PRIVILEGES,
     TMPDIR,
     SPILL,
+    NOTE,
     MEMBERS
 };
 
@@ -48,6 +49,7 @@ static const char *const names[MEMBERS] = {
     [PRIVILEGES] = "privileges",
     [TMPDIR] = "tmpdir",
     [SPILL] = "spill",
+    [NOTE] = "note",
 };
 
 struct reader {

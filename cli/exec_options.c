@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From the words of `muster exec` to options, a command and its sources. See exec_options.h.
+ */
+#include "cli/exec_options.h"
+
+#include "cli/escapes.h"
+#include "cli/quantity.h"
+#include "proto/limits.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum option_id {
+    OPTION_HELP = 'h',
+    OPTION_NULL = '0',
+    OPTION_FILE = 'a',
+    OPTION_COLSEP = 'C',
+    OPTION_DELIMITER = 'd',
+    OPTION_END = 'E',
+    OPTION_REPLACE = 'I',
+    OPTION_JOBS = 'j',
+    OPTION_JOBS_TOO = 'P',
+    OPTION_KEEP_ORDER = 'k',
+    OPTION_MAX_LINES = 'L',
+    OPTION_MAX_ARGS = 'n',
+    OPTION_MAX_REPLACE_ARGS = 'N',
+    OPTION_QUOTE = 'q',
+    OPTION_NO_RUN_IF_EMPTY = 'r',
+    OPTION_VERBOSE = 'v',
+    OPTION_LOGIN = 'S',
+    OPTION_BASENAME = 256, /* from here on there is no letter */
+    OPTION_BASENAME_BARE,
+    OPTION_BAR,
+    OPTION_DIRNAME,
+    OPTION_DRY_RUN,
+    OPTION_ETA,
+    OPTION_EXTENSION,
+    OPTION_GROUP,
+    OPTION_HALT,
+    OPTION_HEADER,
+    OPTION_JOBLOG,
+    OPTION_LINK,
+    OPTION_NICE,
+    OPTION_NO_KEEP_ORDER,
+    OPTION_NO_PROGRESS,
+    OPTION_PERL,
+    OPTION_PLUS,
+    OPTION_PROGRESS,
+    OPTION_REMOTE,
+    OPTION_SEQUENCE,
+    OPTION_SHUF,
+    OPTION_SKIP_FIRST,
+    OPTION_SLOT,
+    OPTION_STATS,
+    OPTION_TAG,
+    OPTION_TAG_STRING,
+    OPTION_TEMPORARY,
+    OPTION_TIMEOUT,
+    OPTION_TRIM,
+    OPTION_WORK_FOLDER,
+};
+
+/* With GNU parallel's other spellings. */
+static const struct option names[] = {
+    {"arg-file", required_argument, NULL, OPTION_FILE},
+    {"bar", no_argument, NULL, OPTION_BAR},
+    {"basenameextensionreplace", required_argument, NULL, OPTION_BASENAME_BARE},
+    {"basenamereplace", required_argument, NULL, OPTION_BASENAME},
+    {"bner", required_argument, NULL, OPTION_BASENAME_BARE},
+    {"bnr", required_argument, NULL, OPTION_BASENAME},
+    {"colsep", required_argument, NULL, OPTION_COLSEP},
+    {"delimiter", required_argument, NULL, OPTION_DELIMITER},
+    {"dirnamereplace", required_argument, NULL, OPTION_DIRNAME},
+    {"dnr", required_argument, NULL, OPTION_DIRNAME},
+    {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+    {"dryrun", no_argument, NULL, OPTION_DRY_RUN},
+    {"er", required_argument, NULL, OPTION_EXTENSION},
+    {"eta", no_argument, NULL, OPTION_ETA},
+    {"extensionreplace", required_argument, NULL, OPTION_EXTENSION},
+    {"group", no_argument, NULL, OPTION_GROUP},
+    {"halt", required_argument, NULL, OPTION_HALT},
+    {"halt-on-error", required_argument, NULL, OPTION_HALT},
+    {"header", required_argument, NULL, OPTION_HEADER},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"jl", required_argument, NULL, OPTION_JOBLOG},
+    {"joblog", required_argument, NULL, OPTION_JOBLOG},
+    {"jobs", required_argument, NULL, OPTION_JOBS},
+    {"keep-order", no_argument, NULL, OPTION_KEEP_ORDER},
+    {"keeporder", no_argument, NULL, OPTION_KEEP_ORDER},
+    {"link", no_argument, NULL, OPTION_LINK},
+    {"max-args", required_argument, NULL, OPTION_MAX_ARGS},
+    {"max-lines", required_argument, NULL, OPTION_MAX_LINES},
+    {"max-procs", required_argument, NULL, OPTION_JOBS},
+    {"max-replace-args", required_argument, NULL, OPTION_MAX_REPLACE_ARGS},
+    {"nice", required_argument, NULL, OPTION_NICE},
+    {"no-keep-order", no_argument, NULL, OPTION_NO_KEEP_ORDER},
+    {"no-progress", no_argument, NULL, OPTION_NO_PROGRESS},
+    {"no-run-if-empty", no_argument, NULL, OPTION_NO_RUN_IF_EMPTY},
+    {"null", no_argument, NULL, OPTION_NULL},
+    {"plus", no_argument, NULL, OPTION_PLUS},
+    {"progress", no_argument, NULL, OPTION_PROGRESS},
+    {"quote", no_argument, NULL, OPTION_QUOTE},
+    {"rpl", required_argument, NULL, OPTION_PERL},
+    {"seqreplace", required_argument, NULL, OPTION_SEQUENCE},
+    {"shuf", no_argument, NULL, OPTION_SHUF},
+    {"skip-first-line", no_argument, NULL, OPTION_SKIP_FIRST},
+    {"slotreplace", required_argument, NULL, OPTION_SLOT},
+    {"sshlogin", required_argument, NULL, OPTION_REMOTE},
+    {"sshloginfile", required_argument, NULL, OPTION_REMOTE},
+    {"stats", required_argument, NULL, OPTION_STATS},
+    {"tag", no_argument, NULL, OPTION_TAG},
+    {"tagstring", required_argument, NULL, OPTION_TAG_STRING},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"tmpdir", required_argument, NULL, OPTION_TEMPORARY},
+    {"transferfile", required_argument, NULL, OPTION_REMOTE},
+    {"trim", required_argument, NULL, OPTION_TRIM},
+    {"verbose", no_argument, NULL, OPTION_VERBOSE},
+    {"wd", required_argument, NULL, OPTION_WORK_FOLDER},
+    {"workdir", required_argument, NULL, OPTION_WORK_FOLDER},
+    {"workers", required_argument, NULL, OPTION_JOBS},
+    {"xapply", no_argument, NULL, OPTION_LINK},
+    {NULL, 0, NULL, 0},
+};
+
+/* GNU parallel wants options before the command, hence '+'; and tells a missing value, hence ':'. */
+static const char letters[] = "+:h0a:C:d:E:I:j:P:kL:n:N:qrvS:";
+
+enum { MANY_JOBS = 252 /* -j 0: as many as GNU parallel finds room for, by default limits */ };
+
+/* --- values */
+
+/* "4", "+1", "-1", "150%", or 0 for many; at least one. */
+static int take_jobs(const char *text, unsigned *ret_jobs, struct muster_error *ret_error)
+{
+    unsigned cores = muster_cores(), most = PROTO_WORKERS_MAX;
+    uint64_t number;
+
+    if (text[0] == '+' || text[0] == '-') {
+        if (quantity_integer(text + 1, 0, most, &number, ret_error))
+            return MUSTER_EINVALID;
+        number = text[0] == '+' ? cores + number : number < cores ? cores - number : 1;
+        *ret_jobs = number < most ? (unsigned)number : most;
+        return 0;
+    }
+    if (strcmp(text, "0") == 0) {
+        *ret_jobs = MANY_JOBS;
+        return 0;
+    }
+    return quantity_workers(text, cores, most, ret_jobs, ret_error);
+}
+
+static const struct {
+    char letter;
+    double seconds;
+} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+
+/* Seconds, or "1d2h3.5m4s": fractions allowed. */
+static int take_duration(const char *text, double *ret_seconds, struct muster_error *ret_error)
+{
+    double total = 0, number;
+    const char *rest = text;
+    char piece[32];
+
+    if (strchr(text, '%'))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a share of the median run time is not supported");
+    while (*rest) {
+        size_t size = strspn(rest, "0123456789.");
+        double factor = rest[size] == '\0' ? 1 : 0;
+
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+            factor = rest[size] == units[i].letter ? units[i].seconds : factor;
+        if (factor == 0 || size >= sizeof piece)
+            return muster_error_set(ret_error, MUSTER_EINVALID, "a duration is expected: 2, 0.5, 1m30s, 2h");
+        snprintf(piece, sizeof piece, "%.*s", (int)size, rest);
+        if (quantity_seconds(piece, 0, PROTO_TIMEOUT_MS_MAX / 1000.0, &number, ret_error))
+            return MUSTER_EINVALID;
+        total += number * factor;
+        rest += size + (rest[size] != '\0');
+    }
+    if (total <= 0 || total > PROTO_TIMEOUT_MS_MAX / 1000.0)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a duration above 0 is expected: 2, 0.5, 1m30s, 2h");
+    *ret_seconds = total;
+    return 0;
+}
+
+static int take_count(const char *text, size_t *ret_count, struct muster_error *ret_error)
+{
+    uint64_t number;
+
+    if (quantity_integer(text, 1, PROTO_ELEMENTS_MAX, &number, ret_error))
+        return MUSTER_EINVALID;
+    *ret_count = (size_t)number;
+    return 0;
+}
+
+static int take_nice(const char *text, int *ret_nice, struct muster_error *ret_error)
+{
+    uint64_t number;
+
+    if (quantity_integer(text, 0, 19, &number, ret_error))
+        return MUSTER_EINVALID;
+    *ret_nice = (int)number;
+    return 0;
+}
+
+/* Escapes stand in a copy, which the options own. */
+static int take_delimiter(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    char *bytes = malloc(strlen(text) + 1);
+
+    if (!bytes)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    free(o->delimiter);
+    o->delimiter = bytes;
+    o->sources.delimiter = (struct word){bytes, escapes_read(text, bytes)};
+    if (o->sources.delimiter.size == 0)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a delimiter is expected, of a byte at least");
+    return 0;
+}
+
+static int take_file(struct exec_options *o, const char *path)
+{
+    o->source_list[o->sources.source_count++] = (struct source_spec){.path = path};
+    return 0;
+}
+
+/* --- options */
+
+static int take_count_of_args(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    if (strcmp(text, "0") == 0) {
+        o->sources.no_args = true;
+        return 0;
+    }
+    return take_count(text, &o->sources.max_args, ret_error);
+}
+
+/* One option. On failure *ret_error says what was expected. */
+static int take(struct exec_options *o, enum option_id id, const char *text, struct muster_error *ret_error)
+{
+    switch (id) {
+    case OPTION_HELP:
+        o->help = true;
+        return 0;
+    case OPTION_NULL:
+        o->sources.delimiter = (struct word){"", 1};
+        return 0;
+    case OPTION_FILE:
+        return take_file(o, text);
+    case OPTION_COLSEP:
+        o->sources.colsep = text;
+        return 0;
+    case OPTION_DELIMITER:
+        return take_delimiter(o, text, ret_error);
+    case OPTION_END:
+        o->sources.end = text;
+        return 0;
+    case OPTION_REPLACE:
+        o->rules.all = text;
+        return 0;
+    case OPTION_JOBS:
+    case OPTION_JOBS_TOO:
+        return take_jobs(text, &o->open.workers, ret_error);
+    case OPTION_KEEP_ORDER:
+    case OPTION_NO_KEEP_ORDER:
+        o->keep_order = id == OPTION_KEEP_ORDER;
+        return 0;
+    case OPTION_MAX_LINES:
+        o->sources.continued = o->rules.context = true;
+        return take_count(text, &o->sources.max_args, ret_error);
+    case OPTION_MAX_ARGS:
+    case OPTION_MAX_REPLACE_ARGS:
+        o->rules.context |= id == OPTION_MAX_REPLACE_ARGS;
+        return take_count_of_args(o, text, ret_error);
+    case OPTION_QUOTE:
+        o->rules.quote = true;
+        return 0;
+    case OPTION_NO_RUN_IF_EMPTY:
+        o->sources.skip_blank = true;
+        return 0;
+    case OPTION_VERBOSE:
+        o->verbose = true;
+        return 0;
+    case OPTION_BASENAME:
+        o->rules.basename = text;
+        return 0;
+    case OPTION_BASENAME_BARE:
+        o->rules.basename_no_extension = text;
+        return 0;
+    case OPTION_DIRNAME:
+        o->rules.dirname = text;
+        return 0;
+    case OPTION_EXTENSION:
+        o->rules.no_extension = text;
+        return 0;
+    case OPTION_SEQUENCE:
+        o->rules.sequence = text;
+        return 0;
+    case OPTION_SLOT:
+        o->rules.slot = text;
+        return 0;
+    case OPTION_PLUS:
+        o->rules.plus = true;
+        return 0;
+    case OPTION_BAR:
+    case OPTION_ETA:
+    case OPTION_PROGRESS:
+        o->sources.read_all |= id != OPTION_PROGRESS;
+        o->progress = PROGRESS_ALWAYS;
+        return 0;
+    case OPTION_NO_PROGRESS:
+        o->progress = PROGRESS_NEVER;
+        return 0;
+    case OPTION_DRY_RUN:
+        o->dry_run = true;
+        return 0;
+    case OPTION_GROUP:
+        return 0; /* as it is done anyway */
+    case OPTION_HALT:
+        return exec_halt_parse(text, &o->halt, ret_error);
+    case OPTION_HEADER:
+        o->sources.header = text;
+        return 0;
+    case OPTION_JOBLOG:
+        o->joblog = text;
+        return 0;
+    case OPTION_LINK:
+        o->sources.link = true;
+        return 0;
+    case OPTION_NICE:
+        return take_nice(text, &o->nice, ret_error);
+    case OPTION_PERL:
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "replacement strings of Perl code are not supported");
+    case OPTION_LOGIN:
+    case OPTION_REMOTE:
+        return muster_error_set(ret_error, MUSTER_EINVALID, "commands run on this host alone");
+    case OPTION_SHUF:
+        o->sources.shuffle = true;
+        return 0;
+    case OPTION_SKIP_FIRST:
+        o->sources.skip_first = true;
+        return 0;
+    case OPTION_STATS:
+        o->stats = text;
+        return 0;
+    case OPTION_TAG:
+        o->tag = "{}";
+        return 0;
+    case OPTION_TAG_STRING:
+        o->tag = text;
+        return 0;
+    case OPTION_TEMPORARY:
+        o->temporary_folder = text;
+        return 0;
+    case OPTION_TIMEOUT:
+        return take_duration(text, &o->timeout_s, ret_error);
+    case OPTION_TRIM:
+        return sources_trim_read(text, &o->sources.trim, ret_error);
+    case OPTION_WORK_FOLDER:
+        o->folder = text;
+        return 0;
+    }
+    return muster_error_set(ret_error, MUSTER_EINVALID, "unknown option");
+}
+
+/* How an option is spelled in errors: -j or --halt. */
+static void spell(int id, char *text, size_t size)
+{
+    snprintf(text, size, "-%c", id);
+    for (size_t i = 0; names[i].name && id >= OPTION_BASENAME; i++)
+        if (names[i].val == id) {
+            snprintf(text, size, "--%s", names[i].name);
+            return;
+        }
+}
+
+/* What getopt_long refused. */
+static int refuse(int verdict, char *const *argv, struct muster_error *ret_error)
+{
+    char spelled[64];
+
+    if (verdict == ':')
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%s needs a value", argv[optind - 1]);
+    if (optopt >= OPTION_BASENAME) {
+        spell(optopt, spelled, sizeof spelled);
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%s takes no value", spelled);
+    }
+    if (optopt > 0)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "unknown option -%c", optopt);
+    return muster_error_set(ret_error, MUSTER_EINVALID, "unknown or ambiguous option %s", argv[optind - 1]);
+}
+
+/* Options, up to the command, whose place is *ret_rest. */
+static int take_all(struct exec_options *o, int argc, char **argv, int *ret_rest,
+                    struct muster_error *ret_error)
+{
+    struct muster_error why;
+    char spelled[64];
+    int id;
+
+    opterr = 0;
+    optind = 0; /* glibc: start over, with nothing remembered */
+    while ((id = getopt_long(argc, argv, letters, names, NULL)) != -1) {
+        if (id == '?' || id == ':')
+            return refuse(id, argv, ret_error);
+        if (take(o, (enum option_id)id, optarg, &why)) {
+            spell(id, spelled, sizeof spelled);
+            return muster_error_set(ret_error, MUSTER_EINVALID, "%s %s: %s", spelled, optarg ? optarg : "",
+                                    why.text);
+        }
+        if (o->help)
+            break;
+    }
+    *ret_rest = optind;
+    return 0;
+}
+
+/* --- sources */
+
+/* The colons of a separator: 3 for words, 4 for files; 0 when the word is none. */
+static size_t separator(const char *word, bool *ret_linked)
+{
+    size_t colons = strspn(word, ":");
+
+    *ret_linked = word[colons] == '+';
+    return (colons == 3 || colons == 4) && strlen(word) == colons + *ret_linked ? colons : 0;
+}
+
+/* What stands behind the command: each separator begins a source, of all its words, or of each file. */
+static void take_sources(struct exec_options *o, int argc, char *const *argv, int at)
+{
+    struct source_spec *source = NULL;
+    bool linked = false, links;
+    size_t colons = 0, found;
+
+    for (; at < argc; at++) {
+        if ((found = separator(argv[at], &links)) != 0) {
+            colons = found;
+            linked = links;
+            if (colons == 3) {
+                source = &o->source_list[o->sources.source_count++];
+                *source = (struct source_spec){.words = (const char *const *)&argv[at + 1], .linked = linked};
+            }
+        } else if (colons == 3) {
+            source->count++;
+        } else {
+            o->source_list[o->sources.source_count++] =
+                (struct source_spec){.path = argv[at], .linked = linked};
+        }
+    }
+}
+
+int exec_options_parse(struct exec_options *options, int argc, char **argv, struct muster_error *ret_error)
+{
+    int code, rest, at;
+    bool linked;
+
+    *options = (struct exec_options){.open = {.model = MUSTER_PROCESSES, .workers = muster_cores()}};
+    options->source_list = calloc((size_t)argc, sizeof *options->source_list);
+    if (!options->source_list)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    options->sources.sources = options->source_list;
+    code = take_all(options, argc, argv, &rest, ret_error);
+    if (code || options->help)
+        return code;
+    for (at = rest; at < argc && !separator(argv[at], &linked); at++)
+        ;
+    options->command = (const char *const *)&argv[rest];
+    options->command_count = (size_t)(at - rest);
+    take_sources(options, argc, argv, at);
+    return 0;
+}
+
+void exec_options_fini(struct exec_options *options)
+{
+    free(options->delimiter);
+    free(options->source_list);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The options of `muster exec`, GNU parallel 20221122's by name and meaning, and behind them the
+ * command and its input sources. Options end where the command begins.
+ */
+#ifndef MUSTER_CLI_EXEC_OPTIONS_H
+#define MUSTER_CLI_EXEC_OPTIONS_H
+
+#include "cli/exec_halt.h"
+#include "cli/progress.h"
+#include "cli/sources.h"
+#include "cli/template.h"
+#include "client/muster.h"
+
+struct exec_options {
+    bool help; /* asked for; nothing else is checked then */
+
+    const char *const *command; /* words; command_count may be 0: each row is a command of its own */
+    size_t command_count;
+
+    struct source_spec *source_list; /* owned */
+    char *delimiter;                 /* owned: of -d */
+    struct sources_spec sources;     /* its `sources` are these */
+    struct template_rules rules;
+
+    struct muster_options open;
+    bool keep_order;
+    bool dry_run;
+    bool verbose;    /* -v: each command before what it wrote */
+    const char *tag; /* a template; NULL: none */
+    const char *joblog;
+    const char *stats;
+    const char *folder; /* --wd */
+    const char *temporary_folder;
+    double timeout_s;
+    int nice;
+    struct exec_halt halt;
+    enum progress_wish progress;
+};
+
+/* Reads a command line whose argv[0] is the verb; argv must outlive the options. 0, MUSTER_EINVALID, or
+ * MUSTER_ENOMEM; the options are to be given to exec_options_fini in any case. */
+int exec_options_parse(struct exec_options *options, int argc, char **argv, struct muster_error *ret_error);
+void exec_options_fini(struct exec_options *options);
+
+#endif

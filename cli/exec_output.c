@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What commands wrote, written again. See exec_output.h.
+ */
+#include "cli/exec_output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+enum {
+    BLOCK_BYTES = 64 << 10,
+    SEND_BYTES = 1 << 30, /* at a time: the kernel sends no more */
+};
+
+static int cannot_write(const char *name, struct muster_error *ret_error)
+{
+    return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", name, strerror(errno));
+}
+
+/* Whether it is worth trying again what did not work: after waiting, where `fd` takes nothing now. */
+static bool try_again(int fd)
+{
+    struct pollfd item = {.fd = fd, .events = POLLOUT};
+
+    if (errno == EAGAIN)
+        return poll(&item, 1, -1) >= 0 || errno == EINTR;
+    return errno == EINTR;
+}
+
+int exec_output_bytes(int fd, const char *name, const char *bytes, size_t size,
+                      struct muster_error *ret_error)
+{
+    while (size > 0) {
+        ssize_t wrote = write(fd, bytes, size);
+
+        if (wrote < 0 && !try_again(fd))
+            return cannot_write(name, ret_error);
+        if (wrote > 0) {
+            bytes += wrote;
+            size -= (size_t)wrote;
+        }
+    }
+    return 0;
+}
+
+/* Lines behind tags, gathered; a line that goes on from block to block has its tag once. */
+struct tagger {
+    struct word tag;
+    msgpack_sbuffer lines;
+    bool in_line;
+};
+
+static int tag_lines(struct tagger *tagger, const char *bytes, size_t size)
+{
+    msgpack_sbuffer_clear(&tagger->lines);
+    while (size > 0) {
+        const char *newline = memchr(bytes, '\n', size);
+        size_t length = newline ? (size_t)(newline - bytes) + 1 : size;
+
+        if ((!tagger->in_line &&
+             (msgpack_sbuffer_write(&tagger->lines, tagger->tag.bytes, tagger->tag.size) ||
+              msgpack_sbuffer_write(&tagger->lines, "\t", 1))) ||
+            msgpack_sbuffer_write(&tagger->lines, bytes, length))
+            return MUSTER_ENOMEM;
+        tagger->in_line = !newline;
+        bytes += length;
+        size -= length;
+    }
+    return 0;
+}
+
+static int write_tagged(int fd, const char *name, struct tagger *tagger, const char *bytes, size_t size,
+                        struct muster_error *ret_error)
+{
+    if (tag_lines(tagger, bytes, size))
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    return exec_output_bytes(fd, name, tagger->lines.data, tagger->lines.size, ret_error);
+}
+
+static int write_file_tagged(int fd, const char *name, struct tagger *tagger, int from, const char *path,
+                             struct muster_error *ret_error)
+{
+    char block[BLOCK_BYTES];
+    int code = 0;
+    ssize_t got;
+
+    while (!code && (got = read(from, block, sizeof block)) != 0) {
+        if (got > 0)
+            code = write_tagged(fd, name, tagger, block, (size_t)got, ret_error);
+        else if (errno != EINTR)
+            return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", path, strerror(errno));
+    }
+    return code;
+}
+
+/* Without a copy through this process where the kernel can do it: sendfile does not write to files that
+ * are appended to. */
+static int write_file(int fd, const char *name, int from, const char *path, struct muster_error *ret_error)
+{
+    char block[BLOCK_BYTES];
+    ssize_t got;
+
+    for (;;) {
+        got = sendfile(fd, from, NULL, SEND_BYTES);
+        if (got == 0)
+            return 0;
+        if (got < 0 && errno == EINVAL)
+            break;
+        if (got < 0 && !try_again(fd))
+            return cannot_write(name, ret_error);
+    }
+    while ((got = read(from, block, sizeof block)) != 0) {
+        if (got < 0 && errno != EINTR)
+            return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", path, strerror(errno));
+        if (got > 0 && exec_output_bytes(fd, name, block, (size_t)got, ret_error))
+            return ret_error->code;
+    }
+    return 0;
+}
+
+int exec_output_write(int fd, const char *name, const struct exec_written *written, struct word tag,
+                      struct muster_error *ret_error)
+{
+    struct tagger tagger = {.tag = tag};
+    int from, code;
+
+    if (written->bytes && !tag.bytes)
+        return exec_output_bytes(fd, name, written->bytes, written->size, ret_error);
+    msgpack_sbuffer_init(&tagger.lines);
+    if (written->bytes) {
+        code = write_tagged(fd, name, &tagger, written->bytes, written->size, ret_error);
+    } else if ((from = open(written->path, O_RDONLY | O_CLOEXEC)) < 0) {
+        code = muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", written->path, strerror(errno));
+    } else {
+        code = tag.bytes ? write_file_tagged(fd, name, &tagger, from, written->path, ret_error)
+                         : write_file(fd, name, from, written->path, ret_error);
+        close(from);
+    }
+    msgpack_sbuffer_destroy(&tagger.lines);
+    return code;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads what became of a command. See exec_result.h.
+ */
+#include "cli/exec_result.h"
+
+#include "worker/command.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int read_count(const msgpack_object *item, uint64_t *ret_count)
+{
+    if (item->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+        return MUSTER_EPROTOCOL;
+    *ret_count = item->via.u64;
+    return 0;
+}
+
+static int read_int(const msgpack_object *item, int *ret_number)
+{
+    if (item->type != MSGPACK_OBJECT_POSITIVE_INTEGER && item->type != MSGPACK_OBJECT_NEGATIVE_INTEGER)
+        return MUSTER_EPROTOCOL;
+    if (item->via.i64 < -1 || item->via.i64 > 255)
+        return MUSTER_EPROTOCOL;
+    *ret_number = (int)item->via.i64;
+    return 0;
+}
+
+static int read_written(const msgpack_object *item, struct exec_written *ret_written)
+{
+    struct stat status;
+
+    *ret_written = (struct exec_written){.bytes = NULL};
+    if (item->type == MSGPACK_OBJECT_BIN) {
+        ret_written->bytes = item->via.bin.ptr;
+        ret_written->size = item->via.bin.size;
+        return 0;
+    }
+    if (item->type != MSGPACK_OBJECT_STR || item->via.str.size >= sizeof ret_written->path ||
+        memchr(item->via.str.ptr, '\0', item->via.str.size))
+        return MUSTER_EPROTOCOL;
+    memcpy(ret_written->path, item->via.str.ptr, item->via.str.size);
+    ret_written->path[item->via.str.size] = '\0';
+    if (stat(ret_written->path, &status) == 0)
+        ret_written->size = (size_t)status.st_size;
+    return 0;
+}
+
+int exec_result_read(const msgpack_object *value, struct exec_result *ret_result)
+{
+    const msgpack_object *items = value->via.array.ptr;
+    struct exec_result result;
+    uint64_t flags;
+
+    if (value->type != MSGPACK_OBJECT_ARRAY || value->via.array.size != COMMAND_PLACES)
+        return MUSTER_EPROTOCOL;
+    if (items[COMMAND_START].type != MSGPACK_OBJECT_FLOAT64 || read_int(&items[COMMAND_EXIT], &result.exit) ||
+        read_int(&items[COMMAND_SIGNAL], &result.signal) ||
+        read_count(&items[COMMAND_WALL], &result.wall_ns) ||
+        read_count(&items[COMMAND_USER], &result.user_us) ||
+        read_count(&items[COMMAND_SYSTEM], &result.system_us) ||
+        read_count(&items[COMMAND_MEMORY], &result.memory_kib) || read_count(&items[COMMAND_FLAGS], &flags) ||
+        read_written(&items[COMMAND_OUT], &result.out) || read_written(&items[COMMAND_ERR], &result.err))
+        return MUSTER_EPROTOCOL;
+    result.start_s = items[COMMAND_START].via.f64;
+    result.timed_out = flags & COMMAND_TIMED_OUT;
+    *ret_result = result;
+    return 0;
+}
+
+int exec_result_status(const struct exec_result *result)
+{
+    return result->signal ? 128 + result->signal : result->exit;
+}
+
+void exec_result_discard(const struct exec_result *result)
+{
+    if (result->out.path[0])
+        unlink(result->out.path);
+    if (result->err.path[0])
+        unlink(result->err.path);
+}

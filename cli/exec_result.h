@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How a command ended, as the function `command` of workers tells it (worker/command.h), and
+ * what it wrote: in memory, or, where that is much, in files that are the taker's now.
+ */
+#ifndef MUSTER_CLI_EXEC_RESULT_H
+#define MUSTER_CLI_EXEC_RESULT_H
+
+#include "base/error.h"
+
+#include <limits.h>
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a job wrote to one of its descriptors. */
+struct exec_written {
+    const char *bytes; /* borrowed from the value; NULL: it is in the file */
+    size_t size;
+    char path[PATH_MAX]; /* of the file, which exec_result_discard removes; "": none */
+};
+
+struct exec_result {
+    int exit, signal; /* the status, or -1 and the signal that killed it */
+    double start_s;   /* since 1970 */
+    uint64_t wall_ns, user_us, system_us, memory_kib;
+    bool timed_out;
+    struct exec_written out, err;
+};
+
+/* 0, or MUSTER_EPROTOCOL when the value is something else. Nothing of it is trusted. */
+int exec_result_read(const msgpack_object *value, struct exec_result *ret_result);
+
+/* What a shell would say of it: its status, or 128 and the signal. */
+int exec_result_status(const struct exec_result *result);
+
+/* Removes the files. */
+void exec_result_discard(const struct exec_result *result);
+
+#endif
