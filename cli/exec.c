@@ -5,6 +5,7 @@
  * they wrote is written again here, a job at a time. Everything here runs on the main thread.
  */
 #include "base/log.h"
+#include "cli/exec_folder.h"
 #include "cli/exec_log.h"
 #include "cli/exec_options.h"
 #include "cli/exec_output.h"
@@ -34,6 +35,7 @@ struct exec {
     struct sources sources;
     struct template command, tag;
     msgpack_sbuffer title, tag_text; /* of the latest result */
+    struct exec_folder folder;
     struct exec_log log;
     struct stats stats;
     struct progress progress;
@@ -145,8 +147,7 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
         return code;
     if (options->folder)
         put(&map, "dir", text(word_of(options->folder)));
-    if (options->temporary_folder)
-        put(&map, "tmpdir", text(word_of(options->temporary_folder)));
+    put(&map, "tmpdir", text(word_of(exec->folder.path)));
     if (options->nice)
         put(&map, "nice",
             (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = (uint64_t)options->nice});
@@ -338,16 +339,19 @@ static int conclude(struct exec *exec, int code, const struct muster_error *erro
 {
     const struct exec_halt *halt = &exec->options.halt;
     uint64_t total = sources_total(&exec->sources), done = exec->succeeded + exec->failed;
+    char jobs[JOBS_TEXT_BYTES];
 
     if (exec->failed > FAILURE_LINES)
         log_error("... and %" PRIu64 " more failed", exec->failed - FAILURE_LINES);
-    if (exec->failed > 0)
-        log_error("%" PRIu64 " of %" PRIu64 " jobs failed", exec->failed,
-                  exec->halted || code || !total ? done : total);
+    if (exec->failed > 0) {
+        jobs_count(exec->failed, exec->halted || code ? done : total, jobs, sizeof jobs);
+        log_error("%s failed", jobs);
+    }
+    jobs_count(done, total, jobs, sizeof jobs);
     if (exec->halted) {
-        log_error("halted: %" PRIu64 " jobs done", done);
+        log_error("halted: %s done", jobs);
     } else if (code == MUSTER_ECANCELLED && interrupt_signal()) {
-        log_error("interrupted: %" PRIu64 " jobs done", done);
+        log_error("interrupted: %s done", jobs);
         return STATUS_SIGNAL + interrupt_signal();
     } else if (code) {
         return plain_error(error);
@@ -439,7 +443,8 @@ static int open_and_run(struct exec *exec)
     if (total > 0 && total < options->open.workers)
         options->open.workers = (unsigned)total;
     options->open.worker_program = program_path();
-    if (muster_open(&options->open, &m, &error))
+    if (exec_folder_make(&exec->folder, options->temporary_folder, &error) ||
+        muster_open(&options->open, &m, &error))
         return plain_error(&error);
     progress_init(&exec->progress, STDERR_FILENO, options->progress);
     exec->shares_terminal = isatty(exec->out_fd);
@@ -501,6 +506,7 @@ int verb_exec(int argc, char **argv)
         status = interrupt_signal() ? STATUS_SIGNAL + interrupt_signal() : plain_error(&error);
     else
         status = exec.options.dry_run ? print_commands(&exec) : open_and_run(&exec);
+    exec_folder_remove(&exec.folder);
     stats_close(&exec.stats);
     exec_log_close(&exec.log);
     msgpack_sbuffer_destroy(&exec.title);

@@ -96,39 +96,30 @@ static int on_tick(void *context, const struct muster_progress *progress)
     return 0;
 }
 
-/* "12 of 1000 jobs", "12 jobs" while the total is not known, "1 job". */
-static void count_jobs(uint64_t count, uint64_t total, char *text, size_t size)
-{
-    if (total)
-        snprintf(text, size, "%" PRIu64 " of %" PRIu64 " job%s", count, total, total == 1 ? "" : "s");
-    else
-        snprintf(text, size, "%" PRIu64 " job%s", count, count == 1 ? "" : "s");
-}
-
 /* Says how the batch ended; returns the exit status. */
 static int conclude(struct map *map, int code, const struct muster_summary *summary,
                     const struct muster_error *error)
 {
     uint64_t done = summary->succeeded + summary->failed;
     uint64_t total = code == 0 && summary->cancelled == 0 ? summary->jobs : map->total;
-    char jobs[96];
+    char jobs[JOBS_TEXT_BYTES];
 
     if (map->failed_lines > FAILURE_LINES)
         log_error("... and %" PRIu64 " more failed; -o json names them all",
                   map->failed_lines - FAILURE_LINES);
     if (summary->failed > 0) {
-        count_jobs(summary->failed, total, jobs, sizeof jobs);
+        jobs_count(summary->failed, total, jobs, sizeof jobs);
         log_error("%s failed", jobs);
     }
     if (code == MUSTER_ECANCELLED && interrupt_signal()) {
-        count_jobs(done, total, jobs, sizeof jobs);
+        jobs_count(done, total, jobs, sizeof jobs);
         log_error("interrupted: %s done", jobs);
         return STATUS_SIGNAL + interrupt_signal();
     }
     if (code)
         return plain_error(error);
     if (summary->cancelled > 0 || done < total) {
-        count_jobs(done, total, jobs, sizeof jobs);
+        jobs_count(done, total, jobs, sizeof jobs);
         log_error("halted: %s done", jobs);
     }
     return summary->failed < STATUS_FAILED_MANY ? (int)summary->failed : STATUS_FAILED_MANY;

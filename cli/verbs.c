@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "jobs/nearest.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,6 +64,14 @@ int word_find(const char *word, const char *const *words, size_t count, const ch
         return muster_error_set(ret_error, MUSTER_EINVALID, "there is no %s '%s' (there are: %s)", kind, word,
                                 all);
     return muster_error_set(ret_error, MUSTER_EINVALID, "no %s is named (there are: %s)", kind, all);
+}
+
+void jobs_count(uint64_t count, uint64_t total, char *text, size_t size)
+{
+    if (total)
+        snprintf(text, size, "%" PRIu64 " of %" PRIu64 " job%s", count, total, total == 1 ? "" : "s");
+    else
+        snprintf(text, size, "%" PRIu64 " job%s", count, count == 1 ? "" : "s");
 }
 
 int usage_error(const char *verb, const struct muster_error *error)

@@ -9,6 +9,7 @@
 #include "base/error.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Exit statuses besides the number of failed jobs, which is cut to STATUS_FAILED_MANY. */
 enum {
@@ -33,6 +34,10 @@ const char *program_path(void);
  * with the nearest one, or all; `kind` says what they are: "lab". */
 int word_find(const char *word, const char *const *words, size_t count, const char *kind, size_t *ret_place,
               struct muster_error *ret_error);
+
+/* "12 of 1000 jobs"; "12 jobs" with a total of 0, when it is not known; "1 job". */
+enum { JOBS_TEXT_BYTES = 64 };
+void jobs_count(uint64_t count, uint64_t total, char *text, size_t size);
 
 /* Prints the help of a verb, or with NULL that of the command; returns the exit status. */
 int help_print(const char *verb);

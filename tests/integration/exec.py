@@ -106,7 +106,7 @@ class Ends(harness.Case):
 
     def test_halt_now_ends_what_runs_with_the_status_of_the_job(self):
         result = self.exec("-j2", "--halt", "now,fail=1", "test {} = a && exit 7; sleep 1000", ":::", "a", "b", "c")
-        self.assert_fails(result, 7, "halted: 1 jobs done")
+        self.assert_fails(result, 7, "halted: 1 of 3 jobs done")
 
     def test_halt_soon_lets_run_what_runs(self):
         gate = self.home / "gate"
@@ -152,7 +152,7 @@ class Ends(harness.Case):
         for words, said in ((["-j", "x", "echo"], "-j x: "), (["--halt", "later", "echo"], "--halt later: "),
                             (["--timeout", "0", "echo"], "--timeout 0: "), (["--nonesuch"], "--nonesuch"),
                             (["--rpl", "{x} 1", "echo"], "Perl"), (["-S", "host", "echo"], "this host alone"), (["--joblog", "/nonexistent/log", "echo"], "/nonexistent/log"),
-                            (["echo", "::::", "/nonexistent/file"], "/nonexistent/file")):
+                            (["--tmpdir", "/nonexistent", "echo"], "/nonexistent"), (["echo", "::::", "/nonexistent/file"], "/nonexistent/file")):
             self.assert_one_line_error(self.exec(*words, ":::", "1"), said)
 
     def test_reader_that_leaves_ends_the_run(self):
@@ -161,6 +161,13 @@ class Ends(harness.Case):
         result = self.exec("echo", ":::", "1", stdout=writer)
         os.close(writer)
         self.assert_fails(result, 255, "standard output: Broken pipe")
+
+    def test_large_output_that_nobody_takes_leaves_no_file(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        result = self.exec("-j2", "head -c 5000000 /dev/zero #", ":::", "1", "2", "3", "4", stdout=writer)
+        os.close(writer)
+        self.assert_fails(result, 255, "standard output: Broken pipe")  # tearDown looks for what is left
 
     def test_a_full_disk_is_an_error(self):
         with open("/dev/full", "w", encoding="ascii") as full:

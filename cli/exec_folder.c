@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The folder for large output. See exec_folder.h.
+ */
+#include "cli/exec_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int exec_folder_make(struct exec_folder *folder, const char *parent, struct muster_error *ret_error)
+{
+    const char *usual = getenv("TMPDIR");
+    int size;
+
+    if (!parent)
+        parent = usual && *usual ? usual : "/tmp";
+    size = snprintf(folder->path, sizeof folder->path, "%s/muster-exec-XXXXXX", parent);
+    if (size >= 0 && (size_t)size < sizeof folder->path && mkdtemp(folder->path))
+        return 0;
+    folder->path[0] = '\0';
+    return muster_error_system(ret_error, (size_t)size < sizeof folder->path ? errno : ENAMETOOLONG,
+                               "cannot make a folder for output in %s", parent);
+}
+
+void exec_folder_remove(struct exec_folder *folder)
+{
+    DIR *entries = folder->path[0] ? opendir(folder->path) : NULL;
+    const struct dirent *entry;
+
+    while (entries && (entry = readdir(entries)) != NULL)
+        if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN)
+            unlinkat(dirfd(entries), entry->d_name, 0);
+    if (entries)
+        closedir(entries);
+    if (folder->path[0])
+        rmdir(folder->path);
+    folder->path[0] = '\0';
+}

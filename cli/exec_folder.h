@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The folder in which workers leave output that is too large for a result. What nobody took, since
+ * the run ended before, goes with it.
+ */
+#ifndef MUSTER_CLI_EXEC_FOLDER_H
+#define MUSTER_CLI_EXEC_FOLDER_H
+
+#include "base/error.h"
+
+#include <limits.h>
+
+struct exec_folder {
+    char path[PATH_MAX]; /* "": none */
+};
+
+/* Makes one, for this user alone, in `parent`; NULL: in TMPDIR, or /tmp. 0 or MUSTER_ESYSTEM. */
+int exec_folder_make(struct exec_folder *folder, const char *parent, struct muster_error *ret_error);
+
+/* Removes it with its files. Takes a zeroed one. */
+void exec_folder_remove(struct exec_folder *folder);
+
+#endif
