@@ -29,8 +29,6 @@ static const struct program {
     const char *name, *path;
 } programs[] = {{"echo", "/bin/echo"}, {"false", "/bin/false"}, {"true", "/bin/true"}};
 
-extern char **environ;
-
 bool plain_environment(const char *shell)
 {
     /* bash reads the file of the first, and sets options by the others. */

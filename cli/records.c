@@ -249,7 +249,7 @@ static int load(struct records *records, struct muster_error *ret_error)
     while ((i = next_to_load(records)) < records->count) {
         code = read_value(records, i, ret_error);
         if (code == MUSTER_EAGAIN && records->link)
-            records->at = (i + records->count - 1) % records->count;
+            records->at = i > 0 ? i - 1 : records->count - 1;
         else
             records->at = i;
         if (code && code != MUSTER_EEND)

@@ -13,7 +13,7 @@ static int add_token(struct template *t, struct template_token token, struct mus
     size_t room = t->token_room > 0 ? t->token_room * 2 : 16;
     struct template_token *grown;
 
-    if (t->token_count == t->token_room) {
+    if (!t->tokens || t->token_count == t->token_room) {
         grown = realloc(t->tokens, room * sizeof(*grown));
         if (!grown)
             return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");

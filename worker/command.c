@@ -210,12 +210,12 @@ static size_t signal_command(pid_t pid, int signal)
  * of the grace by force. */
 static void end_command(const struct command_child *child)
 {
-    uint64_t until_ns = clock_after(clock_now_ns(), COMMAND_GRACE_MS * CLOCK_NS_PER_MS), now_ns;
+    uint64_t until_ns = clock_after(clock_now_ns(), COMMAND_GRACE_MS * CLOCK_NS_PER_MS);
     struct pollfd item = {.fd = child->pidfd, .events = POLLIN};
 
     signal_command(child->pid, SIGTERM);
     signal_command(child->pid, SIGCONT);
-    while ((now_ns = clock_now_ns()) < until_ns && signal_command(child->pid, 0) > 0)
+    while (clock_now_ns() < until_ns && signal_command(child->pid, 0) > 0)
         if (poll(&item, 1, LOOK_MS) > 0)
             item.fd = -1; /* dead; others may be alive */
     kill(-child->pid, SIGKILL);
