@@ -206,12 +206,12 @@ static struct word fill_slot(struct word word, unsigned worker, msgpack_sbuffer 
         return word;
     msgpack_sbuffer_clear(filled);
     while ((mark = memmem(at, left, TEMPLATE_SLOT_MARK, SLOT_MARK_BYTES)) != NULL) {
-        failed |= msgpack_sbuffer_write(filled, at, (size_t)(mark - at)) ||
-                  msgpack_sbuffer_write(filled, number, (size_t)size);
+        failed |= !exec_output_gather(filled, at, (size_t)(mark - at)) ||
+                  !exec_output_gather(filled, number, (size_t)size);
         left -= (size_t)(mark - at) + SLOT_MARK_BYTES;
         at = mark + SLOT_MARK_BYTES;
     }
-    failed |= msgpack_sbuffer_write(filled, at, left) != 0;
+    failed |= !exec_output_gather(filled, at, left);
     return failed ? word : (struct word){filled->data, filled->size};
 }
 

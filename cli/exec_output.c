@@ -62,10 +62,9 @@ static int tag_lines(struct tagger *tagger, const char *bytes, size_t size)
         const char *newline = memchr(bytes, '\n', size);
         size_t length = newline ? (size_t)(newline - bytes) + 1 : size;
 
-        if ((!tagger->in_line &&
-             (msgpack_sbuffer_write(&tagger->lines, tagger->tag.bytes, tagger->tag.size) ||
-              msgpack_sbuffer_write(&tagger->lines, "\t", 1))) ||
-            msgpack_sbuffer_write(&tagger->lines, bytes, length))
+        if ((!tagger->in_line && (!exec_output_gather(&tagger->lines, tagger->tag.bytes, tagger->tag.size) ||
+                                  !exec_output_gather(&tagger->lines, "\t", 1))) ||
+            !exec_output_gather(&tagger->lines, bytes, length))
             return MUSTER_ENOMEM;
         tagger->in_line = !newline;
         bytes += length;

@@ -9,6 +9,12 @@
 #include "cli/exec_result.h"
 #include "cli/row.h"
 
+/* Appends bytes, or none, which msgpack_sbuffer_write does not do to an empty buffer. Whether it could. */
+static inline bool exec_output_gather(msgpack_sbuffer *buffer, const char *bytes, size_t size)
+{
+    return size == 0 || msgpack_sbuffer_write(buffer, bytes, size) == 0;
+}
+
 /* Writes all that the job wrote to one of its descriptors to `fd`. `tag` without bytes: none. 0 or
  * MUSTER_EOUTPUT, with which of the two could not be read or written, `name` being that of `fd`. */
 int exec_output_write(int fd, const char *name, const struct exec_written *written, struct word tag,

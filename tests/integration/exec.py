@@ -37,6 +37,7 @@ class Commands(harness.Case):
     def test_what_a_job_writes_stays_together_and_tags_stand_before_lines(self):
         self.assert_ok(self.exec("-k", "--tag", "printf 'x\\ny' #", ":::", "a b", "c"), "a b\tx\na b\tyc\tx\nc\ty")
         self.assert_ok(self.exec("-j1", "--tagstring", "{%}:{}", "-v", "echo {%}", ":::", "a b"), "1:a b\techo 1\n1:a b\t1\n")
+        self.assert_ok(self.exec("--tag", "echo 1 #", ":::", ""), "\t1\n")
         result = self.exec("-j4", "for i in 1 2 3 4 5; do echo {}; done", ":::", *map(str, range(40)))
         self.assert_ok(result)
         lines = result.out.split()
