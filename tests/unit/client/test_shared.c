@@ -8,6 +8,7 @@
 #include "shared_fixture.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -206,11 +207,13 @@ static void result_that_was_not_received_outlives_its_worker(void)
 {
     static const struct timespec moment = {.tv_nsec = 1000000};
     msgpack_object argument = bin_of(bytes, MIB);
+    struct pollfd told = {.events = POLLIN};
     struct muster_future *future;
     bool waiting = false;
     pid_t worker;
 
     open_with((struct muster_options){.model = MUSTER_PROCESSES, .workers = 1});
+    told.fd = muster_fd(m);
     CHECK(is(await(future = submit("echo", &argument)), bytes, MIB));
     muster_future_drop(future);
     worker = signal_workers(SIGSTOP);
@@ -225,6 +228,7 @@ static void result_that_was_not_received_outlives_its_worker(void)
         kept_heaps(&waiting);
     }
     CHECK(waiting);
+    CHECK(poll(&told, 1, LOOKS_MAX) == 1); /* nor did what tells of it die with the worker */
     kill(worker, SIGKILL);
     for (int i = 0; i < LOOKS_MAX && kill(worker, 0) == 0; i++)
         nanosleep(&moment, NULL);
