@@ -110,11 +110,15 @@ class Ends(harness.Case):
         self.assert_fails(result, 7, "halted: 1 of 3 jobs done")
 
     def test_halt_soon_lets_run_what_runs(self):
-        gate = self.home / "gate"
+        gate, release = self.home / "gate", self.home / "release"
         os.mkfifo(gate)
+        os.mkfifo(release)
         run = self.start("exec", "-j2", "--halt", "soon,fail=1",
-                         f"case {{}} in 1) read x <{gate}; exit 1;; 2) echo >{gate}; sleep 0.3; echo {{}};; *) sleep 0.1;; esac",
-                         ":::", *map(str, range(1, 500)))
+                         f"case {{}} in 1) read x <{gate}; exit 1;; 2) echo >{gate}; read x <{release}; echo {{}};; "
+                         "*) sleep 0.1;; esac", ":::", *map(str, range(1, 500)))
+        self.assertIn(b"job 1.1 ", run.process.stderr.readline())  # the first has failed, the second runs
+        with open(release, "w", encoding="ascii"):
+            pass
         result = run.end()
         self.assert_fails(result, 1, "halted: ")
         self.assertEqual(result.out, "2\n")
