@@ -73,16 +73,18 @@ static int tag_lines(struct tagger *tagger, const char *bytes, size_t size)
     return 0;
 }
 
-static int write_tagged(int fd, const char *name, struct tagger *tagger, const char *bytes, size_t size,
-                        struct muster_error *ret_error)
+static int write_block(int fd, const char *name, struct tagger *tagger, const char *bytes, size_t size,
+                       struct muster_error *ret_error)
 {
+    if (!tagger->tag.bytes)
+        return exec_output_bytes(fd, name, bytes, size, ret_error);
     if (tag_lines(tagger, bytes, size))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     return exec_output_bytes(fd, name, tagger->lines.data, tagger->lines.size, ret_error);
 }
 
-static int write_file_tagged(int fd, const char *name, struct tagger *tagger, int from, const char *path,
-                             struct muster_error *ret_error)
+static int copy_file(int fd, const char *name, struct tagger *tagger, int from, const char *path,
+                     struct muster_error *ret_error)
 {
     char block[BLOCK_BYTES];
     int code = 0;
@@ -90,7 +92,7 @@ static int write_file_tagged(int fd, const char *name, struct tagger *tagger, in
 
     while (!code && (got = read(from, block, sizeof block)) != 0) {
         if (got > 0)
-            code = write_tagged(fd, name, tagger, block, (size_t)got, ret_error);
+            code = write_block(fd, name, tagger, block, (size_t)got, ret_error);
         else if (errno != EINTR)
             return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", path, strerror(errno));
     }
@@ -98,28 +100,20 @@ static int write_file_tagged(int fd, const char *name, struct tagger *tagger, in
 }
 
 /* Without a copy through this process where the kernel can do it: sendfile does not write to files that
- * are appended to. */
-static int write_file(int fd, const char *name, int from, const char *path, struct muster_error *ret_error)
+ * are appended to, nor tags. */
+static int write_file(int fd, const char *name, struct tagger *tagger, int from, const char *path,
+                      struct muster_error *ret_error)
 {
-    char block[BLOCK_BYTES];
-    ssize_t got;
+    ssize_t got = 1;
 
-    for (;;) {
+    while (!tagger->tag.bytes && got != 0) {
         got = sendfile(fd, from, NULL, SEND_BYTES);
-        if (got == 0)
-            return 0;
         if (got < 0 && errno == EINVAL)
             break;
         if (got < 0 && !try_again(fd))
             return cannot_write(name, ret_error);
     }
-    while ((got = read(from, block, sizeof block)) != 0) {
-        if (got < 0 && errno != EINTR)
-            return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", path, strerror(errno));
-        if (got > 0 && exec_output_bytes(fd, name, block, (size_t)got, ret_error))
-            return ret_error->code;
-    }
-    return 0;
+    return got == 0 ? 0 : copy_file(fd, name, tagger, from, path, ret_error);
 }
 
 int exec_output_write(int fd, const char *name, const struct exec_written *written, struct word tag,
@@ -128,16 +122,13 @@ int exec_output_write(int fd, const char *name, const struct exec_written *writt
     struct tagger tagger = {.tag = tag};
     int from, code;
 
-    if (written->bytes && !tag.bytes)
-        return exec_output_bytes(fd, name, written->bytes, written->size, ret_error);
     msgpack_sbuffer_init(&tagger.lines);
     if (written->bytes) {
-        code = write_tagged(fd, name, &tagger, written->bytes, written->size, ret_error);
+        code = write_block(fd, name, &tagger, written->bytes, written->size, ret_error);
     } else if ((from = open(written->path, O_RDONLY | O_CLOEXEC)) < 0) {
         code = muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", written->path, strerror(errno));
     } else {
-        code = tag.bytes ? write_file_tagged(fd, name, &tagger, from, written->path, ret_error)
-                         : write_file(fd, name, from, written->path, ret_error);
+        code = write_file(fd, name, &tagger, from, written->path, ret_error);
         close(from);
     }
     msgpack_sbuffer_destroy(&tagger.lines);

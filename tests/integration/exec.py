@@ -52,6 +52,13 @@ class Commands(harness.Case):
         self.assert_ok(result)
         self.assertEqual(result.out, "1" * 5_000_000 + "2" * 10)
 
+    def test_large_output_is_whole_in_a_file_that_is_appended_to_and_behind_tags(self):
+        with open(self.home / "out", "ab") as file:
+            for tag in ((), ("--tag",)):
+                self.assert_ok(self.exec(*tag, "yes 12345678 | head -n 300000 #", ":::", "t", stdout=file), None)
+        lines = (self.home / "out").read_text().splitlines()
+        self.assertEqual((lines[:300000], lines[300000:]), (["12345678"] * 300000, ["t\t12345678"] * 300000))
+
     def test_dry_run_shows_commands_and_runs_nothing(self):
         self.assert_ok(self.exec("--dry-run", "touch", self.home / "file", ":::", "a", "b c"),
                        f"touch {self.home}/file a\ntouch {self.home}/file 'b c'\n")
