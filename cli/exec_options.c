@@ -5,8 +5,7 @@
 #include "cli/exec_options.h"
 
 #include "cli/escapes.h"
-#include "cli/quantity.h"
-#include "proto/limits.h"
+#include "cli/exec_values.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -128,85 +127,7 @@ static const struct option names[] = {
 /* GNU parallel wants options before the command, hence '+'; and tells a missing value, hence ':'. */
 static const char letters[] = "+:h0a:C:d:E:I:j:P:kL:n:N:qrvS:";
 
-enum { MANY_JOBS = 252 /* -j 0: as many as GNU parallel finds room for, by default limits */ };
-
 /* --- values */
-
-/* "4", "+1", "-1", "150%", or 0 for many; at least one. */
-static int take_jobs(const char *text, unsigned *ret_jobs, struct muster_error *ret_error)
-{
-    unsigned cores = muster_cores(), most = PROTO_WORKERS_MAX;
-    uint64_t number;
-
-    if (text[0] == '+' || text[0] == '-') {
-        if (quantity_integer(text + 1, 0, most, &number, ret_error))
-            return MUSTER_EINVALID;
-        number = text[0] == '+' ? cores + number : number < cores ? cores - number : 1;
-        *ret_jobs = number < most ? (unsigned)number : most;
-        return 0;
-    }
-    if (strcmp(text, "0") == 0) {
-        *ret_jobs = MANY_JOBS;
-        return 0;
-    }
-    return quantity_workers(text, cores, most, ret_jobs, ret_error);
-}
-
-static const struct {
-    char letter;
-    double seconds;
-} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-
-/* Seconds, or "1d2h3.5m4s": fractions allowed. */
-static int take_duration(const char *text, double *ret_seconds, struct muster_error *ret_error)
-{
-    double total = 0, number;
-    const char *rest = text;
-    char piece[32];
-
-    if (strchr(text, '%'))
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "a share of the median run time is not supported");
-    while (*rest) {
-        size_t size = strspn(rest, "0123456789.");
-        double factor = rest[size] == '\0' ? 1 : 0;
-
-        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-            factor = rest[size] == units[i].letter ? units[i].seconds : factor;
-        if (factor == 0 || size >= sizeof piece)
-            return muster_error_set(ret_error, MUSTER_EINVALID, "a duration is expected: 2, 0.5, 1m30s, 2h");
-        snprintf(piece, sizeof piece, "%.*s", (int)size, rest);
-        if (quantity_seconds(piece, 0, PROTO_TIMEOUT_MS_MAX / 1000.0, &number, ret_error))
-            return MUSTER_EINVALID;
-        total += number * factor;
-        rest += size + (rest[size] != '\0');
-    }
-    if (total <= 0 || total > PROTO_TIMEOUT_MS_MAX / 1000.0)
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "a duration above 0 is expected: 2, 0.5, 1m30s, 2h");
-    *ret_seconds = total;
-    return 0;
-}
-
-static int take_count(const char *text, size_t *ret_count, struct muster_error *ret_error)
-{
-    uint64_t number;
-
-    if (quantity_integer(text, 1, PROTO_ELEMENTS_MAX, &number, ret_error))
-        return MUSTER_EINVALID;
-    *ret_count = (size_t)number;
-    return 0;
-}
-
-static int take_nice(const char *text, int *ret_nice, struct muster_error *ret_error)
-{
-    uint64_t number;
-
-    if (quantity_integer(text, 0, 19, &number, ret_error))
-        return MUSTER_EINVALID;
-    *ret_nice = (int)number;
-    return 0;
-}
 
 /* Escapes stand in a copy, which the options own. */
 static int take_delimiter(struct exec_options *o, const char *text, struct muster_error *ret_error)
@@ -237,7 +158,7 @@ static int take_count_of_args(struct exec_options *o, const char *text, struct m
         o->sources.no_args = true;
         return 0;
     }
-    return take_count(text, &o->sources.max_args, ret_error);
+    return exec_value_count(text, &o->sources.max_args, ret_error);
 }
 
 /* One option. On failure *ret_error says what was expected. */
@@ -265,14 +186,14 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         return 0;
     case OPTION_JOBS:
     case OPTION_JOBS_TOO:
-        return take_jobs(text, &o->open.workers, ret_error);
+        return exec_value_jobs(text, &o->open.workers, ret_error);
     case OPTION_KEEP_ORDER:
     case OPTION_NO_KEEP_ORDER:
         o->keep_order = id == OPTION_KEEP_ORDER;
         return 0;
     case OPTION_MAX_LINES:
         o->sources.continued = o->rules.context = true;
-        return take_count(text, &o->sources.max_args, ret_error);
+        return exec_value_count(text, &o->sources.max_args, ret_error);
     case OPTION_MAX_ARGS:
     case OPTION_MAX_REPLACE_ARGS:
         o->rules.context |= id == OPTION_MAX_REPLACE_ARGS;
@@ -333,7 +254,7 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         o->sources.link = true;
         return 0;
     case OPTION_NICE:
-        return take_nice(text, &o->nice, ret_error);
+        return exec_value_nice(text, &o->nice, ret_error);
     case OPTION_PERL:
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "replacement strings of Perl code are not supported");
@@ -359,7 +280,7 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         o->temporary_folder = text;
         return 0;
     case OPTION_TIMEOUT:
-        return take_duration(text, &o->timeout_s, ret_error);
+        return exec_value_duration(text, &o->timeout_s, ret_error);
     case OPTION_TRIM:
         return sources_trim_read(text, &o->sources.trim, ret_error);
     case OPTION_WORK_FOLDER:

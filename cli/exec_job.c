@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From rows of arguments to jobs: the argument of the function `command` (worker/command.h). See
+ * exec_run.h.
+ */
+#include "cli/exec_run.h"
+
+#include <string.h>
+
+enum { MEMBERS_MAX = 8 /* of the argument of `command` that are used here */ };
+
+static msgpack_object text(struct word word)
+{
+    return (msgpack_object){.type = MSGPACK_OBJECT_STR,
+                            .via.str = {.ptr = word.bytes, .size = (uint32_t)word.size}};
+}
+
+static struct word word_of(const char *bytes)
+{
+    return (struct word){bytes, strlen(bytes)};
+}
+
+/* A map that grows, in the zone of the argument it becomes. */
+struct map {
+    msgpack_object_kv pairs[MEMBERS_MAX];
+    uint32_t count;
+    msgpack_zone *zone;
+    bool failed;
+};
+
+static void put(struct map *map, const char *key, msgpack_object value)
+{
+    map->pairs[map->count++] = (msgpack_object_kv){.key = text(word_of(key)), .val = value};
+}
+
+/* Copies the word: what templates make is gone with the next. */
+static msgpack_object keep(struct map *map, struct word word)
+{
+    char *copy = msgpack_zone_malloc(map->zone, word.size ? word.size : 1);
+
+    map->failed |= !copy;
+    if (copy)
+        memcpy(copy, word.bytes, word.size);
+    return text((struct word){copy ? copy : "", copy ? word.size : 0});
+}
+
+static msgpack_object keep_words(struct map *map, const struct word *words, size_t count)
+{
+    msgpack_object *items = msgpack_zone_malloc(map->zone, (count ? count : 1) * sizeof *items);
+    msgpack_object array = {.type = MSGPACK_OBJECT_ARRAY, .via.array = {.ptr = items}};
+
+    map->failed |= !items;
+    if (!items)
+        return array;
+    for (size_t i = 0; i < count; i++)
+        items[i] = keep(map, words[i]);
+    array.via.array.size = (uint32_t)count;
+    return array;
+}
+
+static void put_command(struct map *map, const struct command *command)
+{
+    if (command->shell) {
+        put(map, "shell", text(word_of(shell_name())));
+        put(map, "line", keep(map, command->line));
+    } else {
+        put(map, "argv", keep_words(map, command->argv, command->argc));
+    }
+}
+
+/* "note", what this end needs to know again when the job has ended: the command as a line, and the tag. */
+static int put_note(struct exec *exec, struct map *map, struct word title, const struct row *row,
+                    uint64_t sequence, struct muster_error *ret_error)
+{
+    msgpack_object *items = msgpack_zone_malloc(map->zone, EXEC_NOTES * sizeof *items);
+    struct command tag;
+    int code;
+
+    if (!items)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    items[EXEC_NOTE_TITLE] = keep(map, title);
+    items[EXEC_NOTE_TAG] = (msgpack_object){.type = MSGPACK_OBJECT_NIL};
+    if (exec->options.tag) {
+        if ((code = template_expand(&exec->tag, row, 1, sequence, &tag, ret_error)) != 0)
+            return code;
+        items[EXEC_NOTE_TAG] = keep(map, tag.line);
+    }
+    put(map, "note", (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {EXEC_NOTES, items}});
+    return 0;
+}
+
+/* The argument of `command` for a row. */
+static int make_job(struct exec *exec, const struct row *row, uint64_t sequence, msgpack_zone *zone,
+                    msgpack_object *ret_argument, struct muster_error *ret_error)
+{
+    const struct exec_options *options = &exec->options;
+    struct map map = {.zone = zone};
+    struct command command;
+    int code = template_expand(&exec->command, row, 1, sequence, &command, ret_error);
+
+    if (code)
+        return code;
+    put_command(&map, &command);
+    if ((code = put_note(exec, &map, command.line, row, sequence, ret_error)) != 0)
+        return code;
+    if (options->folder)
+        put(&map, "dir", text(word_of(options->folder)));
+    put(&map, "tmpdir", text(word_of(exec->folder.path)));
+    if (options->nice)
+        put(&map, "nice",
+            (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = (uint64_t)options->nice});
+    if (options->timeout_s > 0)
+        put(&map, "timeout", (msgpack_object){.type = MSGPACK_OBJECT_FLOAT64, .via.f64 = options->timeout_s});
+    ret_argument->via.map.ptr = msgpack_zone_malloc(zone, sizeof map.pairs);
+    if (map.failed || !ret_argument->via.map.ptr)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    memcpy(ret_argument->via.map.ptr, map.pairs, sizeof map.pairs);
+    ret_argument->type = MSGPACK_OBJECT_MAP;
+    ret_argument->via.map.size = map.count;
+    return 0;
+}
+
+int exec_next_job(void *context, msgpack_zone *zone, msgpack_object *ret_argument,
+                  struct muster_error *ret_error)
+{
+    struct exec *exec = context;
+    struct row row;
+    int code = sources_next(&exec->sources, &row, ret_error);
+
+    return code ? code : make_job(exec, &row, ++exec->given, zone, ret_argument, ret_error);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A run of `muster exec`, as its parts share it: the verb (exec.c), from rows to jobs (exec_job.c), and
+ * from results to output (exec_show.c). All of them run on the main thread.
+ */
+#ifndef MUSTER_CLI_EXEC_RUN_H
+#define MUSTER_CLI_EXEC_RUN_H
+
+#include "cli/exec_folder.h"
+#include "cli/exec_log.h"
+#include "cli/exec_options.h"
+#include "cli/stats.h"
+
+enum { EXEC_FAILURE_LINES = 20 /* failed jobs named on standard error; more are only counted */ };
+
+/* What this end needs to know again when a job has ended: the array "note" of its argument. */
+enum exec_note {
+    EXEC_NOTE_TITLE, /* the command as a line */
+    EXEC_NOTE_TAG,   /* nil: none */
+    EXEC_NOTES,
+};
+
+struct exec {
+    struct exec_options options;
+    struct sources sources;
+    struct template command, tag;
+    msgpack_sbuffer title, tag_text; /* of the latest result */
+    struct exec_folder folder;
+    struct exec_log log;
+    struct stats stats;
+    struct progress progress;
+    int interrupt_fd;
+    int out_fd;
+    bool shares_terminal;       /* output appears where the progress line stands */
+    uint64_t given;             /* jobs made of rows so far */
+    uint64_t succeeded, failed; /* by what became of their commands */
+    int first_failure;          /* the status of the first that failed */
+    bool halted;                /* by --halt */
+    struct muster_error error;  /* why a callback ended the batch */
+};
+
+/* muster_batch.source.next: the job of the next row. */
+int exec_next_job(void *context, msgpack_zone *zone, msgpack_object *ret_argument,
+                  struct muster_error *ret_error);
+
+/* muster_batch.on_result. */
+int exec_on_result(void *context, const struct muster_result *result);
+
+/* A command or tag with the number of the worker where it belongs, which is known only when the job has
+ * ended. Valid until `filled` is used again. */
+struct word exec_fill_slot(struct word word, unsigned worker, msgpack_sbuffer *filled);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads values of options. See exec_values.h.
+ */
+#include "cli/exec_values.h"
+
+#include "cli/quantity.h"
+#include "client/muster.h"
+#include "proto/limits.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MANY_JOBS = 252 /* -j 0: as many as GNU parallel finds room for, by default limits */ };
+
+int exec_value_jobs(const char *text, unsigned *ret_jobs, struct muster_error *ret_error)
+{
+    unsigned cores = muster_cores(), most = PROTO_WORKERS_MAX;
+    uint64_t number;
+
+    if (text[0] == '+' || text[0] == '-') {
+        if (quantity_integer(text + 1, 0, most, &number, ret_error))
+            return MUSTER_EINVALID;
+        number = text[0] == '+' ? cores + number : number < cores ? cores - number : 1;
+        *ret_jobs = number < most ? (unsigned)number : most;
+        return 0;
+    }
+    if (strcmp(text, "0") == 0) {
+        *ret_jobs = MANY_JOBS;
+        return 0;
+    }
+    return quantity_workers(text, cores, most, ret_jobs, ret_error);
+}
+
+static const struct {
+    char letter;
+    double seconds;
+} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+
+int exec_value_duration(const char *text, double *ret_seconds, struct muster_error *ret_error)
+{
+    double total = 0, number;
+    const char *rest = text;
+    char piece[32];
+
+    if (strchr(text, '%'))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a share of the median run time is not supported");
+    while (*rest) {
+        size_t size = strspn(rest, "0123456789.");
+        double factor = rest[size] == '\0' ? 1 : 0;
+
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+            factor = rest[size] == units[i].letter ? units[i].seconds : factor;
+        if (factor == 0 || size >= sizeof piece)
+            return muster_error_set(ret_error, MUSTER_EINVALID, "a duration is expected: 2, 0.5, 1m30s, 2h");
+        snprintf(piece, sizeof piece, "%.*s", (int)size, rest);
+        if (quantity_seconds(piece, 0, PROTO_TIMEOUT_MS_MAX / 1000.0, &number, ret_error))
+            return MUSTER_EINVALID;
+        total += number * factor;
+        rest += size + (rest[size] != '\0');
+    }
+    if (total <= 0 || total > PROTO_TIMEOUT_MS_MAX / 1000.0)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a duration above 0 is expected: 2, 0.5, 1m30s, 2h");
+    *ret_seconds = total;
+    return 0;
+}
+
+int exec_value_count(const char *text, size_t *ret_count, struct muster_error *ret_error)
+{
+    uint64_t number;
+
+    if (quantity_integer(text, 1, PROTO_ELEMENTS_MAX, &number, ret_error))
+        return MUSTER_EINVALID;
+    *ret_count = (size_t)number;
+    return 0;
+}
+
+int exec_value_nice(const char *text, int *ret_nice, struct muster_error *ret_error)
+{
+    uint64_t number;
+
+    if (quantity_integer(text, 0, 19, &number, ret_error))
+        return MUSTER_EINVALID;
+    *ret_nice = (int)number;
+    return 0;
+}

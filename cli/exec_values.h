@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The values of `muster exec` options, as GNU parallel 20221122 writes them. Each is 0, or
+ * MUSTER_EINVALID with what was expected.
+ */
+#ifndef MUSTER_CLI_EXEC_VALUES_H
+#define MUSTER_CLI_EXEC_VALUES_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+
+/* -j: "4", "+1", "-1", "150%", or 0 for many; at least one. */
+int exec_value_jobs(const char *text, unsigned *ret_jobs, struct muster_error *ret_error);
+
+/* Seconds, or "1d2h3.5m4s": fractions allowed. Above 0. */
+int exec_value_duration(const char *text, double *ret_seconds, struct muster_error *ret_error);
+
+/* 1 or more. */
+int exec_value_count(const char *text, size_t *ret_count, struct muster_error *ret_error);
+
+/* 0 to 19. */
+int exec_value_nice(const char *text, int *ret_nice, struct muster_error *ret_error);
+
+#endif
