@@ -17,6 +17,9 @@
 
 static struct muster_error error;
 
+/* For each advice: enough for every way to have its turns beside other programs. */
+static const double TIME_S = 1.5;
+
 /* A sample is run once in a worker, where this goes well. */
 static int run_twice_and_crash(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
@@ -24,7 +27,7 @@ static int run_twice_and_crash(muster_call *call, const msgpack_object *argument
 
     (void)call;
     *ret_result = *argument;
-    if (atomic_fetch_add(&runs, 1) == 20)
+    if (atomic_fetch_add(&runs, 1) == 6)
         abort();
     return 0;
 }
@@ -46,7 +49,7 @@ static int fail(muster_call *call, const msgpack_object *argument, msgpack_objec
 }
 
 static const muster_function functions[] = {
-    {.name = "crash_late", .summary = "crashes at its 21st run", .run = run_twice_and_crash},
+    {.name = "crash_late", .summary = "crashes at its 7th run", .run = run_twice_and_crash},
     {.name = "tell_threads_apart",
      .summary = "whether it runs on the main thread",
      .run = tell_threads_apart},
@@ -64,7 +67,7 @@ static struct advise *open_advise(const char *function)
         .samples = samples,
         .sample_count = 2,
         .options = {.workers = 2, .functions = &of_the_test, .start = MUSTER_FORK},
-        .time_s = 0.3,
+        .time_s = TIME_S,
     };
     struct advise *advise;
 
@@ -150,7 +153,7 @@ static void what_goes_on_around_jobs_is_counted_many_times(void)
         .sample_count = 2,
         .around.produce = produce_slowly,
         .options = {.workers = 2, .start = MUSTER_FORK},
-        .time_s = 0.3,
+        .time_s = TIME_S,
     };
     struct advise_report report;
     struct advise *advise;
