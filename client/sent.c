@@ -42,6 +42,8 @@ static void drop(struct sent *sent, struct sent_block *block)
     sent->bytes -= block->blob->size + block->uses.copied;
     blob_unref(block->blob);
     block->blob = NULL;
+    free(block->marks);
+    block->marks = NULL;
     shared_drop(sent->heap, &block->uses, 0);
     shared_uses_fini(&block->uses);
 }
@@ -88,25 +90,65 @@ const struct sent_block *sent_find(struct sent *sent, uint64_t index)
     return find(sent, index);
 }
 
-int sent_argument(struct sent *sent, uint64_t index, msgpack_zone *zone, msgpack_object *ret_argument)
+/* Moves the cursor to the last known start of an argument that is not behind the job's. */
+static int rewind_cursor(struct sent_block *block, uint64_t index)
 {
-    struct sent_block *block = find(sent, index);
-    size_t skipped;
-    int result;
+    uint64_t mark = (index - block->first) / SENT_MARK_JOBS;
 
-    if (!block)
-        return MUSTER_ENOTFOUND;
-    if (index < block->cursor) {
-        block->cursor = block->first;
-        block->offset = 0;
+    if (!block->marks) {
+        block->marks = calloc(block->count / SENT_MARK_JOBS + 1, sizeof *block->marks);
+        if (!block->marks)
+            return MUSTER_ENOMEM;
+        block->marked = 1; /* the first starts at 0 */
     }
-    result = scan_values(&scan_value_limits, block->blob->bytes + block->offset,
-                         block->blob->size - block->offset, index - block->cursor, &skipped);
+    if (mark >= block->marked)
+        mark = block->marked - 1;
+    if (index < block->cursor || block->cursor < block->first + mark * SENT_MARK_JOBS) {
+        block->cursor = block->first + mark * SENT_MARK_JOBS;
+        block->offset = block->marks[mark];
+    }
+    return 0;
+}
+
+/* The cursor has moved on, past no start that is to be known. */
+static void note_mark(struct sent_block *block)
+{
+    if (block->cursor == block->first + (uint64_t)block->marked * SENT_MARK_JOBS)
+        block->marks[block->marked++] = (uint32_t)block->offset;
+}
+
+/* Passes over `count` arguments. */
+static int skip(struct sent_block *block, uint64_t count)
+{
+    size_t skipped;
+    int result = scan_values(&scan_value_limits, block->blob->bytes + block->offset,
+                             block->blob->size - block->offset, count, &skipped);
+
     if (result != 0)
         return result;
     block->offset += skipped;
-    block->cursor = index + 1;
+    block->cursor += count;
+    note_mark(block);
+    return 0;
+}
+
+int sent_argument(struct sent *sent, uint64_t index, msgpack_zone *zone, msgpack_object *ret_argument)
+{
+    struct sent_block *block = find(sent, index);
+    int result = block ? rewind_cursor(block, index) : MUSTER_ENOTFOUND;
+
+    while (result == 0 && block->cursor < index) {
+        uint64_t left = SENT_MARK_JOBS - (block->cursor - block->first) % SENT_MARK_JOBS;
+
+        result = skip(block, left < index - block->cursor ? left : index - block->cursor);
+    }
+    if (result != 0)
+        return result;
     result = value_unpack(block->blob->bytes, block->blob->size, &block->offset, zone, ret_argument);
+    if (result != 0)
+        return result; /* the cursor stays */
+    block->cursor++;
+    note_mark(block);
     return result == 0 && block->uses.count > 0 ? shared_resolve(sent->mappings, ret_argument) : result;
 }
 
