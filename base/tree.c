@@ -122,24 +122,21 @@ size_t tree_children(pid_t pid, pid_t *ret_pids, size_t size)
     return count;
 }
 
-/* Neither dead nor gone. The state stands behind the last ')' of what names the process. */
-static bool is_living(pid_t pid)
+/* Its letter in proc(5); 'X', dead, when it is gone. It stands behind the last ')' of what names the
+ * process. */
+static char state_of(pid_t pid)
 {
     char bytes[256]; /* "PID (NAME) S ...", the name at most 64 bytes long */
     int fd = open_of(pid, "/stat", 0);
     ssize_t had;
-    char state;
 
     if (fd < 0)
-        return false;
+        return 'X';
     had = TEMP_FAILURE_RETRY(read(fd, bytes, sizeof bytes - 1));
     close(fd);
     while (had > 0 && bytes[had - 1] != ')')
         had--;
-    if (had <= 0)
-        return false;
-    state = bytes[had + 1];
-    return state != 'Z' && state != 'X';
+    return had > 0 ? bytes[had + 1] : 'X';
 }
 
 static bool is_among(pid_t pid, const pid_t *pids, size_t count)
@@ -155,14 +152,16 @@ size_t tree_signal(pid_t root, const pid_t *spared, size_t spared_count, int sig
     pid_t found[TREE_MAX];
     size_t count = tree_children(root, found, TREE_MAX), living = 0;
     int saved = errno;
+    char state;
 
     for (size_t i = 0; i < count; i++) {
         if (is_among(found[i], spared, spared_count))
             continue;
         count += tree_children(found[i], found + count, TREE_MAX - count);
-        if (signal)
+        state = state_of(found[i]);
+        if (signal && (signal != SIGCONT || state == 'T'))
             kill(found[i], signal); /* one whose first thread has ended, too, which looks dead */
-        living += is_living(found[i]);
+        living += state != 'Z' && state != 'X';
     }
     errno = saved;
     return living;

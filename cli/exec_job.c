@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MEMBERS_MAX = 8 /* of the argument of `command` that are used here */ };
+enum { MEMBERS_MAX = 16 /* of the argument of `command` that are used here */ };
 
 static msgpack_object text(struct word word)
 {
@@ -89,6 +89,32 @@ static int put_note(struct exec *exec, struct map *map, struct word title, const
     return 0;
 }
 
+static msgpack_object integer(uint64_t number)
+{
+    return (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = number};
+}
+
+/* How it is ended, and run again. */
+static void put_ends(struct map *map, const struct exec_options *options)
+{
+    const struct command_steps *steps = &options->termseq;
+    msgpack_object *items;
+
+    if (options->tries != 1)
+        put(map, "tries", integer(options->tries));
+    if (!options->has_termseq)
+        return;
+    items = msgpack_zone_malloc(map->zone, 2 * steps->count * sizeof *items);
+    map->failed |= !items;
+    for (size_t i = 0; items && i < steps->count; i++) {
+        items[2 * i] = integer((uint64_t)steps->steps[i].signal);
+        items[2 * i + 1] = integer(steps->steps[i].wait_ms);
+    }
+    put(map, "termseq",
+        (msgpack_object){.type = MSGPACK_OBJECT_ARRAY,
+                         .via.array = {items ? (uint32_t)(2 * steps->count) : 0, items}});
+}
+
 /* The argument of `command` for a row. */
 static int make_job(struct exec *exec, const struct row *row, uint64_t sequence, msgpack_zone *zone,
                     msgpack_object *ret_argument, struct muster_error *ret_error)
@@ -107,8 +133,8 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
         put(&map, "dir", text(word_of(options->folder)));
     put(&map, "tmpdir", text(word_of(exec->folder.path)));
     if (options->nice)
-        put(&map, "nice",
-            (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = (uint64_t)options->nice});
+        put(&map, "nice", integer((uint64_t)options->nice));
+    put_ends(&map, options);
     if (options->timeout_s > 0)
         put(&map, "timeout", (msgpack_object){.type = MSGPACK_OBJECT_FLOAT64, .via.f64 = options->timeout_s});
     ret_argument->via.map.ptr = msgpack_zone_malloc(zone, sizeof map.pairs);

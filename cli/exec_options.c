@@ -6,6 +6,7 @@
 
 #include "cli/escapes.h"
 #include "cli/exec_values.h"
+#include "cli/quantity.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -49,6 +50,7 @@ enum option_id {
     OPTION_PLUS,
     OPTION_PROGRESS,
     OPTION_REMOTE,
+    OPTION_RETRIES,
     OPTION_SEQUENCE,
     OPTION_SHUF,
     OPTION_SKIP_FIRST,
@@ -57,6 +59,7 @@ enum option_id {
     OPTION_TAG,
     OPTION_TAG_STRING,
     OPTION_TEMPORARY,
+    OPTION_TERMSEQ,
     OPTION_TIMEOUT,
     OPTION_TRIM,
     OPTION_WORK_FOLDER,
@@ -102,6 +105,7 @@ static const struct option names[] = {
     {"plus", no_argument, NULL, OPTION_PLUS},
     {"progress", no_argument, NULL, OPTION_PROGRESS},
     {"quote", no_argument, NULL, OPTION_QUOTE},
+    {"retries", required_argument, NULL, OPTION_RETRIES},
     {"rpl", required_argument, NULL, OPTION_PERL},
     {"seqreplace", required_argument, NULL, OPTION_SEQUENCE},
     {"shuf", no_argument, NULL, OPTION_SHUF},
@@ -112,6 +116,8 @@ static const struct option names[] = {
     {"stats", required_argument, NULL, OPTION_STATS},
     {"tag", no_argument, NULL, OPTION_TAG},
     {"tagstring", required_argument, NULL, OPTION_TAG_STRING},
+    {"term-seq", required_argument, NULL, OPTION_TERMSEQ},
+    {"termseq", required_argument, NULL, OPTION_TERMSEQ},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"tmpdir", required_argument, NULL, OPTION_TEMPORARY},
     {"transferfile", required_argument, NULL, OPTION_REMOTE},
@@ -261,6 +267,8 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_LOGIN:
     case OPTION_REMOTE:
         return muster_error_set(ret_error, MUSTER_EINVALID, "commands run on this host alone");
+    case OPTION_RETRIES:
+        return quantity_integer(text, 0, UINT32_MAX, &o->tries, ret_error);
     case OPTION_SHUF:
         o->sources.shuffle = true;
         return 0;
@@ -279,6 +287,9 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_TEMPORARY:
         o->temporary_folder = text;
         return 0;
+    case OPTION_TERMSEQ:
+        o->has_termseq = true;
+        return exec_termseq_parse(text, &o->termseq, ret_error);
     case OPTION_TIMEOUT:
         return exec_value_duration(text, &o->timeout_s, ret_error);
     case OPTION_TRIM:
@@ -382,7 +393,9 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
     int code, rest, at;
     bool linked;
 
-    *options = (struct exec_options){.open = {.model = MUSTER_PROCESSES, .workers = muster_cores()}};
+    *options = (struct exec_options){.open = {.model = MUSTER_PROCESSES, .workers = muster_cores()},
+                                     .tries = 1,
+                                     .termseq = command_steps_usual};
     options->source_list = calloc((size_t)argc, sizeof *options->source_list);
     if (!options->source_list)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");

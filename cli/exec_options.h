@@ -7,6 +7,7 @@
 #define MUSTER_CLI_EXEC_OPTIONS_H
 
 #include "cli/exec_halt.h"
+#include "cli/exec_termseq.h"
 #include "cli/progress.h"
 #include "cli/sources.h"
 #include "cli/template.h"
@@ -33,6 +34,9 @@ struct exec_options {
     const char *folder; /* --wd */
     const char *temporary_folder;
     double timeout_s;
+    uint64_t tries; /* --retries: so often in all; 0: until it succeeds */
+    bool has_termseq;
+    struct command_steps termseq;
     int nice;
     struct exec_halt halt;
     enum progress_wish progress;

@@ -368,6 +368,8 @@ static const char help_exec[] =
     "      --wd, --workdir DIR         Where it runs.\n"
     "      --nice N                    How nice it is, 0 to 19.\n"
     "      --timeout DURATION          Ends it after so long, and all it started.\n"
+    "      --termseq TERM,200,KILL,25  How it is ended: signals, and milliseconds.\n"
+    "      --retries N                 A job that fails runs N times; 0: for ever.\n"
     "      --tmpdir DIR                For files with what it writes.\n"
     "\n"
     "The run\n"

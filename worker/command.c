@@ -30,9 +30,6 @@
  * has to be ended. */
 enum { STRAYS_MAX = 256 };
 
-/* How often is looked whether the last process of a command that has to end is gone. */
-enum { LOOK_MS = 5 };
-
 /* It failed and had so much of its memory limit: seven eighths. */
 static const uint64_t NEAR_PARTS = 7, NEAR_OF = 8;
 
@@ -198,30 +195,6 @@ static void close_outputs(void)
 
 /* --- its processes */
 
-/* What descends from the command that runs, or ran last. */
-static size_t signal_command(pid_t pid, int signal)
-{
-    if (signal)
-        kill(-pid, signal); /* where children cannot be listed */
-    return tree_signal(getpid(), self.strays, self.stray_count, signal);
-}
-
-/* Ends all that descends from the command: by request, which one that is stopped sees too, and at the end
- * of the grace by force. */
-static void end_command(const struct command_child *child)
-{
-    uint64_t until_ns = clock_after(clock_now_ns(), COMMAND_GRACE_MS * CLOCK_NS_PER_MS);
-    struct pollfd item = {.fd = child->pidfd, .events = POLLIN};
-
-    signal_command(child->pid, SIGTERM);
-    signal_command(child->pid, SIGCONT);
-    while (clock_now_ns() < until_ns && signal_command(child->pid, 0) > 0)
-        if (poll(&item, 1, LOOK_MS) > 0)
-            item.fd = -1; /* dead; others may be alive */
-    kill(-child->pid, SIGKILL);
-    tree_kill(getpid(), self.strays, self.stray_count);
-}
-
 /* Takes the dead that were left to this process. Returns whether any of its children live; they are
  * strays from now on. */
 static bool reap(void)
@@ -251,7 +224,7 @@ static int wait_for(muster_call *call, const struct command_spec *spec, const st
         int result = muster_call_wait_fd(call, child->pidfd, POLLIN, spec->timeout_s);
 
         if (result != 0)
-            end_command(child);
+            command_end(spec, child, &(struct command_strays){self.strays, self.stray_count});
         if (result > 0)
             ended->flags |= COMMAND_TIMED_OUT;
         if (result < 0)
@@ -370,8 +343,17 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
     return 0;
 }
 
-/* Ensures: its files are empty, or closed, for the next command. */
-static int run_with_files(muster_call *call, const struct command_spec *spec, msgpack_object *ret_result)
+static int drop_outputs(muster_call *call)
+{
+    int code = command_output_drop(call, &self.outputs[0]);
+
+    return code == 0 ? command_output_drop(call, &self.outputs[1]) : code;
+}
+
+/* One run of it; *ret_again: it failed, and is to be run again. Ensures: its files are empty, or closed,
+ * for the next command. */
+static int run_with_files(muster_call *call, const struct command_spec *spec, bool last,
+                          msgpack_object *ret_result, bool *ret_again)
 {
     struct ended ended;
     int input_fd, code;
@@ -384,8 +366,10 @@ static int run_with_files(muster_call *call, const struct command_spec *spec, ms
         code = run(call, spec, input_fd, &ended);
     if (input_fd != self.null_fd)
         close(input_fd);
-    if (code == 0)
-        code = take_result(call, spec, &ended, ret_result);
+    if (code == 0) {
+        *ret_again = !last && ended.status != 0;
+        code = *ret_again ? drop_outputs(call) : take_result(call, spec, &ended, ret_result);
+    }
     if (reap() || code != 0)
         close_outputs();
     return code;
@@ -394,6 +378,7 @@ static int run_with_files(muster_call *call, const struct command_spec *spec, ms
 int command_run(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
     struct command_spec spec;
+    bool again = true;
     int code;
 
     if (self.running)
@@ -405,7 +390,8 @@ int command_run(muster_call *call, const msgpack_object *argument, msgpack_objec
     if (code != 0)
         return code;
     self.running = true;
-    code = run_with_files(call, &spec, ret_result);
+    for (uint64_t run = 1; again && code == 0; run++)
+        code = run_with_files(call, &spec, run == spec.tries, ret_result, &again);
     self.running = false;
     return code;
 }

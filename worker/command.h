@@ -11,7 +11,11 @@
  *   "env"         [str...]: "NAME=VALUE", added to the worker's environment
  *   "dir"         str: its working directory
  *   "nice"        int: added to its niceness
- *   "timeout"     seconds: SIGTERM to all that descends from it, SIGKILL after COMMAND_GRACE_MS
+ *   "timeout"     seconds, after which it is ended with all that descends from it
+ *   "termseq"     [int...]: a signal and milliseconds to wait, and so on; what then lives is killed.
+ *                 Default: command_steps_usual
+ *   "tries"       int: a command that fails, or is ended, runs again, so often in all; 0: until it
+ *                 succeeds. The result is that of the last run
  *   "memory", "file_size"   bytes; "cpu_time" seconds; "open_files": limits of each of its processes
  *   "privileges"  bool, default false: it may gain some, by set-user-ID programs
  *   "tmpdir"      str: where files with its output are made; default $TMPDIR, or /tmp
@@ -36,9 +40,21 @@
 #define COMMAND_SLOT "\1%\2"
 
 enum {
-    COMMAND_GRACE_MS = 200,
+    COMMAND_STEPS_MAX = 32,        /* signals of "termseq" */
     COMMAND_SPILL_BYTES = 1 << 20, /* where the job says nothing */
 };
+
+/* The signals that end a command, and how long the effect of each is waited for. */
+struct command_steps {
+    size_t count;
+    struct {
+        int signal;
+        uint32_t wait_ms;
+    } steps[COMMAND_STEPS_MAX];
+};
+
+/* Where nothing else is asked for: what GNU parallel does. */
+extern const struct command_steps command_steps_usual;
 
 enum command_place {
     COMMAND_EXIT,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Commands from inside: what the files of worker/command.h share. command.c has the life of one;
- * command_spec.c reads what is asked for; command_start.c starts the program; command_output.c keeps what
- * it writes.
+ * command_spec.c reads what is asked for; command_start.c starts the program; command_end.c ends it;
+ * command_output.c keeps what it writes.
  */
 #ifndef MUSTER_WORKER_COMMAND_INTERNAL_H
 #define MUSTER_WORKER_COMMAND_INTERNAL_H
@@ -23,6 +23,8 @@ struct command_spec {
     bool has_input;
     int64_t nice;
     double timeout_s;                                          /* negative: none */
+    uint64_t tries;                                            /* 0: until it succeeds */
+    struct command_steps steps;                                /* that end it */
     uint64_t memory_bytes, cpu_time_s, open_files, file_bytes; /* UINT64_MAX: no limit */
     bool privileges;
     const char *tmpdir;
@@ -46,6 +48,21 @@ struct command_child {
  * errno when there could be no process at all. Child and caller are apart when it returns. */
 int command_start(const struct command_spec *spec, const int fds[3], struct command_child *ret_child);
 
+/* Processes that are left of earlier commands. */
+struct command_strays {
+    const pid_t *pids;
+    size_t count;
+};
+
+/* Sends a signal (0: none) to all that descends from the command but is no stray. Returns how many there
+ * were. */
+size_t command_signal(pid_t pid, const struct command_strays *strays, int signal);
+
+/* Ends all that descends from the command: by the signals of the spec, which one that is stopped sees too,
+ * and what then lives by force. The command itself is not reaped. */
+void command_end(const struct command_spec *spec, const struct command_child *child,
+                 const struct command_strays *strays);
+
 /* A file that a command writes to. Zeroed: there is none. */
 struct command_output {
     int fd; /* above 2, open when `made`; appended to */
@@ -63,6 +80,9 @@ void command_output_say(struct command_output *output, const char *text);
 /* Gets what was written, as a bin or a str, and empties the file, or gives it away. 0, or fails the call. */
 int command_output_take(muster_call *call, struct command_output *output, uint64_t spill_bytes,
                         msgpack_object *ret_value);
+
+/* Empties the file: nobody is told of what was written. 0, or fails the call. */
+int command_output_drop(muster_call *call, struct command_output *output);
 
 /* Lets go of it. */
 void command_output_close(struct command_output *output);

@@ -141,6 +141,13 @@ static ssize_t read_all(int fd, char *bytes, size_t size)
     return (ssize_t)had;
 }
 
+int command_output_drop(muster_call *call, struct command_output *output)
+{
+    if (ftruncate(output->fd, 0) == 0)
+        return 0;
+    return muster_call_fail(call, "cannot drop output: %s", strerror(errno));
+}
+
 int command_output_take(muster_call *call, struct command_output *output, uint64_t spill_bytes,
                         msgpack_object *ret_value)
 {

@@ -7,6 +7,7 @@
 #include "worker/command_internal.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ enum member {
     FOLDER,
     NICE,
     TIMEOUT,
+    TERMSEQ,
+    TRIES,
     MEMORY,
     FILE_SIZE,
     CPU_TIME,
@@ -42,6 +45,8 @@ static const char *const names[MEMBERS] = {
     [FOLDER] = "dir",
     [NICE] = "nice",
     [TIMEOUT] = "timeout",
+    [TERMSEQ] = "termseq",
+    [TRIES] = "tries",
     [MEMORY] = "memory",
     [FILE_SIZE] = "file_size",
     [CPU_TIME] = "cpu_time",
@@ -235,6 +240,30 @@ static int read_limit(const struct reader *reader, enum member member, uint64_t 
     return 0;
 }
 
+static int read_steps(const struct reader *reader, struct command_steps *steps)
+{
+    const msgpack_object *termseq = reader->members[TERMSEQ];
+
+    if (!termseq) {
+        *steps = command_steps_usual;
+        return 0;
+    }
+    if (termseq->type != MSGPACK_OBJECT_ARRAY || termseq->via.array.size % 2 != 0 ||
+        termseq->via.array.size > (uint32_t)COMMAND_STEPS_MAX * 2)
+        return refuse(reader, TERMSEQ, "an array of signals and milliseconds");
+    steps->count = termseq->via.array.size / 2;
+    for (size_t i = 0; i < steps->count; i++) {
+        int64_t signal, wait_ms;
+
+        if (!argument_integer(&termseq->via.array.ptr[2 * i], 1, NSIG - 1, &signal) ||
+            !argument_integer(&termseq->via.array.ptr[2 * i + 1], 0, UINT32_MAX, &wait_ms))
+            return refuse(reader, TERMSEQ, "an array of signals and milliseconds");
+        steps->steps[i].signal = (int)signal;
+        steps->steps[i].wait_ms = (uint32_t)wait_ms;
+    }
+    return 0;
+}
+
 static int read_limits(const struct reader *reader, struct command_spec *spec)
 {
     const msgpack_object *const *members = reader->members;
@@ -247,7 +276,9 @@ static int read_limits(const struct reader *reader, struct command_spec *spec)
     if (members[PRIVILEGES] && members[PRIVILEGES]->type != MSGPACK_OBJECT_BOOLEAN)
         return refuse(reader, PRIVILEGES, "true or false");
     spec->privileges = members[PRIVILEGES] && members[PRIVILEGES]->via.boolean;
-    if ((code = read_limit(reader, MEMORY, &spec->memory_bytes)) != 0 ||
+    if ((code = read_steps(reader, &spec->steps)) != 0 ||
+        (code = read_limit(reader, TRIES, &spec->tries)) != 0 ||
+        (code = read_limit(reader, MEMORY, &spec->memory_bytes)) != 0 ||
         (code = read_limit(reader, FILE_SIZE, &spec->file_bytes)) != 0 ||
         (code = read_limit(reader, CPU_TIME, &spec->cpu_time_s)) != 0 ||
         (code = read_limit(reader, OPEN_FILES, &spec->open_files)) != 0 ||
@@ -281,6 +312,7 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
                       struct command_spec *ret_spec)
 {
     struct command_spec spec = {.timeout_s = -1,
+                                .tries = 1,
                                 .memory_bytes = UINT64_MAX,
                                 .cpu_time_s = UINT64_MAX,
                                 .open_files = UINT64_MAX,
