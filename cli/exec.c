@@ -23,7 +23,7 @@ static int on_tick(void *context, const struct muster_progress *progress)
 
     known.succeeded = exec->succeeded;
     known.failed = exec->failed;
-    known.total = sources_total(&exec->sources);
+    known.total = exec_fill_total(&exec->fill);
     progress_show(&exec->progress, &known);
     return 0;
 }
@@ -32,7 +32,7 @@ static int on_tick(void *context, const struct muster_progress *progress)
 static int conclude(struct exec *exec, int code, const struct muster_error *error)
 {
     const struct exec_halt *halt = &exec->options.halt;
-    uint64_t total = sources_total(&exec->sources), done = exec->succeeded + exec->failed;
+    uint64_t total = exec_fill_total(&exec->fill), done = exec->succeeded + exec->failed;
     char jobs[JOBS_TEXT_BYTES];
 
     if (exec->failed > EXEC_FAILURE_LINES)
@@ -101,7 +101,7 @@ static int await_row(struct exec *exec, struct row *ret_row, struct muster_error
 {
     int code;
 
-    while ((code = sources_next(&exec->sources, ret_row, ret_error)) == MUSTER_EAGAIN)
+    while ((code = exec_fill_next(&exec->fill, ret_row, ret_error)) == MUSTER_EAGAIN)
         if ((code = await_input(exec, ret_error)) != 0)
             return code;
     return code;
@@ -117,7 +117,8 @@ static int print_commands(struct exec *exec)
     int code;
 
     while ((code = await_row(exec, &row, &error)) == 0) {
-        if ((code = template_expand(&exec->command, &row, 1, ++exec->given, &command, &error)) != 0)
+        if ((code = template_expand(&exec->command, &row, 1, ++exec->given, &command, &error)) != 0 ||
+            (code = exec_fill_check(&exec->fill, command.line, &error)) != 0)
             break;
         line = exec_fill_slot(command.line, 1, &exec->title);
         if ((code = exec_output_bytes(exec->out_fd, "standard output", line.bytes, line.size, &error)) != 0 ||
@@ -132,7 +133,7 @@ static int print_commands(struct exec *exec)
 static int open_and_run(struct exec *exec)
 {
     struct exec_options *options = &exec->options;
-    uint64_t total = sources_total(&exec->sources);
+    uint64_t total = exec_fill_total(&exec->fill);
     struct muster_error error;
     muster *m = NULL;
     int status;
@@ -180,6 +181,8 @@ static int prepare(struct exec *exec, struct muster_error *ret_error)
     if (!code)
         code = template_init(&exec->command, options->command, options->command_count, &options->rules,
                              ret_error);
+    if (!code)
+        exec_fill_init(&exec->fill, &options->fill, options->open.workers, &exec->sources, &exec->command);
     if (!code && options->tag)
         code = template_init(&exec->tag, &options->tag, 1, &tag_rules, ret_error);
     if (!code && !options->dry_run)
@@ -208,6 +211,7 @@ int verb_exec(int argc, char **argv)
     exec_log_close(&exec.log);
     msgpack_sbuffer_destroy(&exec.title);
     msgpack_sbuffer_destroy(&exec.tag_text);
+    exec_fill_fini(&exec.fill);
     template_fini(&exec.tag);
     template_fini(&exec.command);
     sources_fini(&exec.sources);

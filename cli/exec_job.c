@@ -124,6 +124,8 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
     struct command command;
     int code = template_expand(&exec->command, row, 1, sequence, &command, ret_error);
 
+    if (!code)
+        code = exec_fill_check(&exec->fill, command.line, ret_error);
     if (code)
         return code;
     put_command(&map, &command);
@@ -151,7 +153,7 @@ int exec_next_job(void *context, msgpack_zone *zone, msgpack_object *ret_argumen
 {
     struct exec *exec = context;
     struct row row;
-    int code = sources_next(&exec->sources, &row, ret_error);
+    int code = exec_fill_next(&exec->fill, &row, ret_error);
 
     return code ? code : make_job(exec, &row, ++exec->given, zone, ret_argument, ret_error);
 }

@@ -29,8 +29,12 @@ enum option_id {
     OPTION_MAX_REPLACE_ARGS = 'N',
     OPTION_QUOTE = 'q',
     OPTION_NO_RUN_IF_EMPTY = 'r',
+    OPTION_MAX_CHARS = 's',
     OPTION_VERBOSE = 'v',
+    OPTION_EXIT = 'x',
     OPTION_LOGIN = 'S',
+    OPTION_MANY = 'm',
+    OPTION_MANY_WORDS = 'X',
     OPTION_BASENAME = 256, /* from here on there is no letter */
     OPTION_BASENAME_BARE,
     OPTION_BAR,
@@ -63,6 +67,7 @@ enum option_id {
     OPTION_TIMEOUT,
     OPTION_TRIM,
     OPTION_WORK_FOLDER,
+    OPTION_XARGS,
 };
 
 /* With GNU parallel's other spellings. */
@@ -81,6 +86,7 @@ static const struct option names[] = {
     {"dryrun", no_argument, NULL, OPTION_DRY_RUN},
     {"er", required_argument, NULL, OPTION_EXTENSION},
     {"eta", no_argument, NULL, OPTION_ETA},
+    {"exit", no_argument, NULL, OPTION_EXIT},
     {"extensionreplace", required_argument, NULL, OPTION_EXTENSION},
     {"group", no_argument, NULL, OPTION_GROUP},
     {"halt", required_argument, NULL, OPTION_HALT},
@@ -94,6 +100,7 @@ static const struct option names[] = {
     {"keeporder", no_argument, NULL, OPTION_KEEP_ORDER},
     {"link", no_argument, NULL, OPTION_LINK},
     {"max-args", required_argument, NULL, OPTION_MAX_ARGS},
+    {"max-chars", required_argument, NULL, OPTION_MAX_CHARS},
     {"max-lines", required_argument, NULL, OPTION_MAX_LINES},
     {"max-procs", required_argument, NULL, OPTION_JOBS},
     {"max-replace-args", required_argument, NULL, OPTION_MAX_REPLACE_ARGS},
@@ -127,11 +134,12 @@ static const struct option names[] = {
     {"workdir", required_argument, NULL, OPTION_WORK_FOLDER},
     {"workers", required_argument, NULL, OPTION_JOBS},
     {"xapply", no_argument, NULL, OPTION_LINK},
+    {"xargs", no_argument, NULL, OPTION_XARGS},
     {NULL, 0, NULL, 0},
 };
 
 /* GNU parallel wants options before the command, hence '+'; and tells a missing value, hence ':'. */
-static const char letters[] = "+:h0a:C:d:E:I:j:P:kL:n:N:qrvS:";
+static const char letters[] = "+:h0a:C:d:E:I:j:P:kL:mn:N:qrs:vxS:X";
 
 /* --- values */
 
@@ -164,7 +172,7 @@ static int take_count_of_args(struct exec_options *o, const char *text, struct m
         o->sources.no_args = true;
         return 0;
     }
-    return exec_value_count(text, &o->sources.max_args, ret_error);
+    return exec_value_count(text, &o->fill.max_args, ret_error);
 }
 
 /* One option. On failure *ret_error says what was expected. */
@@ -198,17 +206,31 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         o->keep_order = id == OPTION_KEEP_ORDER;
         return 0;
     case OPTION_MAX_LINES:
-        o->sources.continued = o->rules.context = true;
-        return exec_value_count(text, &o->sources.max_args, ret_error);
+        o->sources.continued = o->fill.lines = true;
+        return exec_value_count(text, &o->fill.max_lines, ret_error);
     case OPTION_MAX_ARGS:
     case OPTION_MAX_REPLACE_ARGS:
-        o->rules.context |= id == OPTION_MAX_REPLACE_ARGS;
+        o->fill.numbered |= id == OPTION_MAX_REPLACE_ARGS;
         return take_count_of_args(o, text, ret_error);
     case OPTION_QUOTE:
         o->rules.quote = true;
         return 0;
     case OPTION_NO_RUN_IF_EMPTY:
         o->sources.skip_blank = true;
+        return 0;
+    case OPTION_MAX_CHARS:
+        return exec_value_count(text, &o->fill.max_bytes, ret_error);
+    case OPTION_EXIT:
+        o->fill.exact = true;
+        return 0;
+    case OPTION_MANY:
+        o->fill.all = true;
+        return 0;
+    case OPTION_MANY_WORDS:
+        o->fill.words = true;
+        return 0;
+    case OPTION_XARGS:
+        o->fill.xargs = true;
         return 0;
     case OPTION_VERBOSE:
         o->verbose = true;
@@ -405,6 +427,7 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
         return code;
     for (at = rest; at < argc && !separator(argv[at], &linked); at++)
         ;
+    options->rules.context = exec_fill_repeats(&options->fill);
     options->command = (const char *const *)&argv[rest];
     options->command_count = (size_t)(at - rest);
     take_sources(options, argc, argv, at);

@@ -6,6 +6,7 @@
 #ifndef MUSTER_CLI_EXEC_OPTIONS_H
 #define MUSTER_CLI_EXEC_OPTIONS_H
 
+#include "cli/exec_fill.h"
 #include "cli/exec_halt.h"
 #include "cli/exec_termseq.h"
 #include "cli/progress.h"
@@ -23,6 +24,7 @@ struct exec_options {
     char *delimiter;                 /* owned: of -d */
     struct sources_spec sources;     /* its `sources` are these */
     struct template_rules rules;
+    struct exec_fill_options fill;
 
     struct muster_options open;
     bool keep_order;

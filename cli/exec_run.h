@@ -6,6 +6,7 @@
 #ifndef MUSTER_CLI_EXEC_RUN_H
 #define MUSTER_CLI_EXEC_RUN_H
 
+#include "cli/exec_fill.h"
 #include "cli/exec_folder.h"
 #include "cli/exec_log.h"
 #include "cli/exec_options.h"
@@ -24,6 +25,7 @@ struct exec {
     struct exec_options options;
     struct sources sources;
     struct template command, tag;
+    struct exec_fill fill;           /* rows to commands */
     msgpack_sbuffer title, tag_text; /* of the latest result */
     struct exec_folder folder;
     struct exec_log log;

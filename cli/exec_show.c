@@ -135,7 +135,7 @@ static int check_halt(struct exec *exec)
 {
     const struct exec_halt *halt = &exec->options.halt;
 
-    if (!exec_halt_due(halt, exec->succeeded, exec->failed, sources_total(&exec->sources)))
+    if (!exec_halt_due(halt, exec->succeeded, exec->failed, exec_fill_total(&exec->fill)))
         return 0;
     exec->halted = true;
     return halt->now ? MUSTER_ECANCELLED : MUSTER_EEND;

@@ -215,23 +215,6 @@ static int name_files(struct sources *s)
     return 0;
 }
 
-/* The strings of a list as they are handed out. */
-static int list_words(const struct texts *texts, struct word **words, size_t *room)
-{
-    struct word *larger;
-
-    if (texts->count > *room || !*words) {
-        larger = reallocarray(*words, texts->ends_room > 0 ? texts->ends_room : 1, sizeof *larger);
-        if (!larger)
-            return MUSTER_ENOMEM;
-        *words = larger;
-        *room = texts->ends_room;
-    }
-    for (size_t i = 0; i < texts->count; i++)
-        (*words)[i] = texts_get(texts, i);
-    return 0;
-}
-
 int sources_names(struct sources *s, const struct word **ret_names, size_t *ret_count,
                   struct muster_error *ret_error)
 {
@@ -241,7 +224,7 @@ int sources_names(struct sources *s, const struct word **ret_names, size_t *ret_
         code = read_headers(s, ret_error);
         if (code)
             return code;
-        if ((has_names_of_files(s) && name_files(s)) || list_words(&s->header, &s->names, &(size_t){0}))
+        if ((has_names_of_files(s) && name_files(s)) || texts_list(&s->header, &s->names, &(size_t){0}))
             return out_of_memory(ret_error);
     }
     *ret_names = s->names;
@@ -286,23 +269,18 @@ static int add_value(struct sources *s, struct word value)
     return 0;
 }
 
-/* Adds the present record to the row. */
-static int add_record(struct sources *s, struct muster_error *ret_error)
+/* The arguments of the present record. */
+static int make_row(struct sources *s, struct muster_error *ret_error)
 {
+    texts_clear(&s->row);
     for (size_t i = 0; i < s->records.count && !s->spec.no_args; i++)
         if (add_value(s, records_value(&s->records, i)))
             return out_of_memory(ret_error);
-    s->row_records++;
     if (s->row.size > PROTO_VALUE_BYTES_MAX)
         return muster_error_set(ret_error, MUSTER_ELIMIT,
                                 "the arguments of job %" PRIu64 " are longer than %d bytes", s->rows + 1,
                                 PROTO_VALUE_BYTES_MAX);
     return 0;
-}
-
-static size_t records_of_row(const struct sources *s)
-{
-    return s->spec.max_args > 0 && !s->spec.no_args ? s->spec.max_args : 1;
 }
 
 int sources_next(struct sources *s, struct row *ret_row, struct muster_error *ret_error)
@@ -311,22 +289,15 @@ int sources_next(struct sources *s, struct row *ret_row, struct muster_error *re
 
     if (code)
         return code;
-    if (s->row_records == 0)
-        texts_clear(&s->row);
-    while (s->row_records < records_of_row(s)) {
-        code = records_next(&s->records, ret_error);
-        if (code == MUSTER_EAGAIN)
-            return await(s, s->records.awaited, ret_error);
-        if (code == MUSTER_EEND && s->row_records > 0)
-            break;
-        if (code == 0)
-            code = add_record(s, ret_error);
-        if (code)
-            return code;
-    }
-    if (list_words(&s->row, &s->words, &s->words_room))
+    code = records_next(&s->records, ret_error);
+    if (code == MUSTER_EAGAIN)
+        return await(s, s->records.awaited, ret_error);
+    if (!code)
+        code = make_row(s, ret_error);
+    if (code)
+        return code;
+    if (texts_list(&s->row, &s->words, &s->words_room))
         return out_of_memory(ret_error);
-    s->row_records = 0;
     s->rows++;
     *ret_row = (struct row){.args = s->words, .count = s->row.count};
     return 0;
@@ -334,7 +305,5 @@ int sources_next(struct sources *s, struct row *ret_row, struct muster_error *re
 
 uint64_t sources_total(const struct sources *s)
 {
-    uint64_t records = records_total(&s->records), each = records_of_row(s);
-
-    return records / each + (records % each > 0);
+    return records_total(&s->records);
 }

@@ -41,7 +41,6 @@ struct sources_spec {
     bool skip_first;                   /* --skip-first-line: of the first source */
     enum sources_trim trim;            /* --trim */
     bool link;                         /* --link */
-    size_t max_args;                   /* -n, -N, -L: values a row from each source; 0: one */
     bool no_args;                      /* -n 0: rows have no arguments, and are as many */
     bool read_all;                     /* before the first row: their number is known then */
     bool shuffle;                      /* --shuf; reads all first */
@@ -64,8 +63,7 @@ struct sources {
 
     struct records records;
     struct texts columns_of_value;
-    struct texts row;   /* arguments of the row that is being made */
-    size_t row_records; /* in it */
+    struct texts row;   /* its arguments */
     uint64_t rows;      /* made */
     struct word *words; /* owned: `row` as it is handed out */
     size_t words_room;

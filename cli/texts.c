@@ -73,6 +73,22 @@ struct word texts_get(const struct texts *texts, size_t index)
     return (struct word){.bytes = texts->bytes + start, .size = texts->ends[index] - start};
 }
 
+int texts_list(const struct texts *texts, struct word **words, size_t *room)
+{
+    struct word *larger;
+
+    if (texts->count > *room || !*words) {
+        larger = reallocarray(*words, texts->ends_room > 0 ? texts->ends_room : 1, sizeof *larger);
+        if (!larger)
+            return MUSTER_ENOMEM;
+        *words = larger;
+        *room = texts->ends_room;
+    }
+    for (size_t i = 0; i < texts->count; i++)
+        (*words)[i] = texts_get(texts, i);
+    return 0;
+}
+
 void texts_clear(struct texts *texts)
 {
     texts->size = texts->count = 0;

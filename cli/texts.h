@@ -25,6 +25,10 @@ int texts_append(struct texts *texts, const char *bytes, size_t size);
 /* Number `index` from 0; valid until the list changes. */
 struct word texts_get(const struct texts *texts, size_t index);
 
+/* The strings as an array that is the caller's, and grows as needed: *words of *room. Valid until the list
+ * changes. 0 or MUSTER_ENOMEM. */
+int texts_list(const struct texts *texts, struct word **words, size_t *room);
+
 /* Forgets the strings, keeps the memory. */
 void texts_clear(struct texts *texts);
 

@@ -5,6 +5,7 @@
  * bytes of its arguments.
  */
 #include "cli/escapes.h"
+#include "cli/exec_fill.h"
 #include "cli/sources.h"
 
 #include <getopt.h>
@@ -17,6 +18,7 @@ enum { SOURCES_MAX = 16 };
 
 static struct source_spec given[SOURCES_MAX];
 static struct sources_spec spec = {.sources = given};
+static struct exec_fill_options fill_options;
 
 static int fail(const struct muster_error *error)
 {
@@ -74,9 +76,9 @@ static int read_options(int argc, char **argv, struct muster_error *ret_error)
         else if (option == 'r')
             spec.skip_blank = true;
         else if (option == 'n' || option == 'N')
-            spec.no_args = (spec.max_args = strtoul(optarg, NULL, 10)) == 0;
+            spec.no_args = (fill_options.max_args = strtoul(optarg, NULL, 10)) == 0;
         else if (option == 'L')
-            spec.continued = (spec.max_args = strtoul(optarg, NULL, 10)) > 0;
+            spec.continued = (fill_options.max_lines = strtoul(optarg, NULL, 10)) > 0;
         else if (option == 'H')
             spec.header = optarg;
         else if (option == 'T')
@@ -108,7 +110,9 @@ static void print_row(const struct row *row)
 int main(int argc, char **argv)
 {
     struct muster_error error;
+    struct template none = {.text = NULL};
     struct sources sources;
+    struct exec_fill fill;
     struct row row;
     int code;
 
@@ -118,7 +122,8 @@ int main(int argc, char **argv)
     code = sources_init(&sources, &spec, &error);
     if (code)
         return fail(&error);
-    while ((code = sources_next(&sources, &row, &error)) != MUSTER_EEND) {
+    exec_fill_init(&fill, &fill_options, 0, &sources, &none);
+    while ((code = exec_fill_next(&fill, &row, &error)) != MUSTER_EEND) {
         if (code == MUSTER_EAGAIN)
             poll(&(struct pollfd){.fd = sources.fd, .events = POLLIN}, 1, -1);
         else if (code)
@@ -126,6 +131,7 @@ int main(int argc, char **argv)
         else
             print_row(&row);
     }
+    exec_fill_fini(&fill);
     sources_fini(&sources);
     return 0;
 }

@@ -108,11 +108,6 @@ Test(sources, source_without_values_counts_as_an_empty_one)
     expect_rows(&(struct sources_spec){SOURCES({.words = NULL}, {.words = NULL})}, "");
 }
 
-Test(sources, last_row_may_be_shorter)
-{
-    expect_rows(&(struct sources_spec){SOURCES({WORDS("a", "b", "c")}), .max_args = 2}, "a b;c;");
-}
-
 Test(sources, missing_file_and_directory_are_named)
 {
     cr_assert_eq(sources_init(&s, &(struct sources_spec){SOURCES({.path = "missing"})}, &error),
@@ -155,33 +150,6 @@ static void expect_next(const char *expected)
         strcat(text, " ");
     }
     cr_assert_str_eq(text, expected);
-}
-
-Test(sources, half_a_row_waits_for_the_rest_of_it)
-{
-    struct source_spec sources[2];
-    struct sources_spec spec;
-    char path[32];
-    int ends[2];
-
-    cr_assert_eq(pipe(ends), 0);
-    spec = piped(ends[0], NULL, path, sources);
-    spec.max_args = 2;
-    cr_assert_eq(sources_init(&s, &spec, &error), 0, "%s", error.text);
-    expect_next("(again)");
-    feed(ends[1], "a\n");
-    cr_assert_eq(poll(&(struct pollfd){.fd = s.fd, .events = POLLIN}, 1, 0), 1);
-    expect_next("(again)");
-    cr_assert_eq(poll(&(struct pollfd){.fd = s.fd, .events = POLLIN}, 1, 0), 0);
-    feed(ends[1], "b\nc");
-    expect_next("a b ");
-    expect_next("(again)");
-    close(ends[1]);
-    expect_next("c ");
-    expect_next("(end)");
-    expect_next("(end)");
-    cr_assert_eq(sources_total(&s), 2);
-    close(ends[0]);
 }
 
 /* Each of two linked pipes is waited for in its turn, on one descriptor. */
@@ -342,7 +310,6 @@ Test(sources, total_is_known_when_all_values_are)
     write_file("five", "1\n2\n3\n4\n5\n");
     cr_assert_eq(total_at_first(&(struct sources_spec){SOURCES({WORDS("a", "b")}, {WORDS("1", "2", "3")})}),
                  6);
-    cr_assert_eq(total_at_first(&(struct sources_spec){SOURCES({WORDS("a", "b", "c")}), .max_args = 2}), 2);
     cr_assert_eq(total_at_first(&(struct sources_spec){SOURCES({WORDS("a", "b", "c")}), .no_args = true}), 3);
     cr_assert_eq(total_at_first(
                      &(struct sources_spec){SOURCES({WORDS("a", ""), .linked = false}), .skip_blank = true}),
