@@ -192,6 +192,12 @@ static int prepare(struct exec *exec, struct muster_error *ret_error)
     return code;
 }
 
+static int print_line_length(void)
+{
+    printf("%zu\n", exec_fill_longest());
+    return 0;
+}
+
 int verb_exec(int argc, char **argv)
 {
     struct exec exec = {.stats.fd = STDERR_FILENO, .sources.fd = -1, .out_fd = STDOUT_FILENO};
@@ -202,6 +208,8 @@ int verb_exec(int argc, char **argv)
         status = usage_error(argv[0], &error);
     else if (exec.options.help)
         status = help_print(argv[0]);
+    else if (exec.options.line_length)
+        status = print_line_length();
     else if (prepare(&exec, &error))
         status = interrupt_signal() ? STATUS_SIGNAL + interrupt_signal() : plain_error(&error);
     else

@@ -6,6 +6,7 @@
 
 #include "cli/escapes.h"
 #include "cli/exec_values.h"
+#include "cli/exec_words.h"
 #include "cli/quantity.h"
 
 #include <getopt.h>
@@ -35,22 +36,31 @@ enum option_id {
     OPTION_LOGIN = 'S',
     OPTION_MANY = 'm',
     OPTION_MANY_WORDS = 'X',
+    OPTION_END_OLD = 'e',
+    OPTION_REPLACE_OLD = 'i',
+    OPTION_MAX_LINES_OLD = 'l',
+    OPTION_PROFILE = 'J',
     OPTION_BASENAME = 256, /* from here on there is no letter */
     OPTION_BASENAME_BARE,
+    OPTION_ARG_FILE_SEPARATOR,
+    OPTION_ARG_SEPARATOR,
     OPTION_BAR,
     OPTION_DIRNAME,
     OPTION_DRY_RUN,
+    OPTION_ENVIRONMENT,
     OPTION_ETA,
     OPTION_EXTENSION,
     OPTION_GROUP,
     OPTION_HALT,
     OPTION_HEADER,
     OPTION_JOBLOG,
+    OPTION_LINE_LENGTH,
     OPTION_LINK,
     OPTION_NICE,
     OPTION_NO_KEEP_ORDER,
     OPTION_NO_PROGRESS,
     OPTION_PERL,
+    OPTION_PLAIN,
     OPTION_PLUS,
     OPTION_PROGRESS,
     OPTION_REMOTE,
@@ -73,6 +83,10 @@ enum option_id {
 /* With GNU parallel's other spellings. */
 static const struct option names[] = {
     {"arg-file", required_argument, NULL, OPTION_FILE},
+    {"arg-file-sep", required_argument, NULL, OPTION_ARG_FILE_SEPARATOR},
+    {"arg-sep", required_argument, NULL, OPTION_ARG_SEPARATOR},
+    {"argfilesep", required_argument, NULL, OPTION_ARG_FILE_SEPARATOR},
+    {"argsep", required_argument, NULL, OPTION_ARG_SEPARATOR},
     {"bar", no_argument, NULL, OPTION_BAR},
     {"basenameextensionreplace", required_argument, NULL, OPTION_BASENAME_BARE},
     {"basenamereplace", required_argument, NULL, OPTION_BASENAME},
@@ -84,6 +98,8 @@ static const struct option names[] = {
     {"dnr", required_argument, NULL, OPTION_DIRNAME},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
     {"dryrun", no_argument, NULL, OPTION_DRY_RUN},
+    {"env", required_argument, NULL, OPTION_ENVIRONMENT},
+    {"eof", optional_argument, NULL, OPTION_END_OLD},
     {"er", required_argument, NULL, OPTION_EXTENSION},
     {"eta", no_argument, NULL, OPTION_ETA},
     {"exit", no_argument, NULL, OPTION_EXIT},
@@ -101,7 +117,8 @@ static const struct option names[] = {
     {"link", no_argument, NULL, OPTION_LINK},
     {"max-args", required_argument, NULL, OPTION_MAX_ARGS},
     {"max-chars", required_argument, NULL, OPTION_MAX_CHARS},
-    {"max-lines", required_argument, NULL, OPTION_MAX_LINES},
+    {"max-line-length-allowed", no_argument, NULL, OPTION_LINE_LENGTH},
+    {"max-lines", optional_argument, NULL, OPTION_MAX_LINES_OLD},
     {"max-procs", required_argument, NULL, OPTION_JOBS},
     {"max-replace-args", required_argument, NULL, OPTION_MAX_REPLACE_ARGS},
     {"nice", required_argument, NULL, OPTION_NICE},
@@ -109,9 +126,12 @@ static const struct option names[] = {
     {"no-progress", no_argument, NULL, OPTION_NO_PROGRESS},
     {"no-run-if-empty", no_argument, NULL, OPTION_NO_RUN_IF_EMPTY},
     {"null", no_argument, NULL, OPTION_NULL},
+    {"plain", no_argument, NULL, OPTION_PLAIN},
     {"plus", no_argument, NULL, OPTION_PLUS},
+    {"profile", required_argument, NULL, OPTION_PROFILE},
     {"progress", no_argument, NULL, OPTION_PROGRESS},
     {"quote", no_argument, NULL, OPTION_QUOTE},
+    {"replace", optional_argument, NULL, OPTION_REPLACE_OLD},
     {"retries", required_argument, NULL, OPTION_RETRIES},
     {"rpl", required_argument, NULL, OPTION_PERL},
     {"seqreplace", required_argument, NULL, OPTION_SEQUENCE},
@@ -139,7 +159,7 @@ static const struct option names[] = {
 };
 
 /* GNU parallel wants options before the command, hence '+'; and tells a missing value, hence ':'. */
-static const char letters[] = "+:h0a:C:d:E:I:j:P:kL:mn:N:qrs:vxS:X";
+static const char letters[] = "+:h0a:C:d:e::E:i::I:j:J:P:kl::L:mn:N:qrs:vxS:X";
 
 /* --- values */
 
@@ -175,6 +195,25 @@ static int take_count_of_args(struct exec_options *o, const char *text, struct m
     return exec_value_count(text, &o->fill.max_args, ret_error);
 }
 
+/* -L, and -l, where 0 is 1. */
+static int take_count_of_lines(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    o->sources.continued = o->fill.lines = true;
+    if (strcmp(text, "0") == 0) {
+        o->sources.no_args = true;
+        return 0;
+    }
+    return exec_value_count(text, &o->fill.max_lines, ret_error);
+}
+
+static int take_separator(const char *text, const char **ret_separator, struct muster_error *ret_error)
+{
+    if (!*text)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a word is expected");
+    *ret_separator = text;
+    return 0;
+}
+
 /* One option. On failure *ret_error says what was expected. */
 static int take(struct exec_options *o, enum option_id id, const char *text, struct muster_error *ret_error)
 {
@@ -193,9 +232,11 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_DELIMITER:
         return take_delimiter(o, text, ret_error);
     case OPTION_END:
+    case OPTION_END_OLD:
         o->sources.end = text;
         return 0;
     case OPTION_REPLACE:
+    case OPTION_REPLACE_OLD:
         o->rules.all = text;
         return 0;
     case OPTION_JOBS:
@@ -206,8 +247,9 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         o->keep_order = id == OPTION_KEEP_ORDER;
         return 0;
     case OPTION_MAX_LINES:
-        o->sources.continued = o->fill.lines = true;
-        return exec_value_count(text, &o->fill.max_lines, ret_error);
+        return take_count_of_lines(o, text, ret_error);
+    case OPTION_MAX_LINES_OLD:
+        return take_count_of_lines(o, text && strcmp(text, "0") != 0 ? text : "1", ret_error);
     case OPTION_MAX_ARGS:
     case OPTION_MAX_REPLACE_ARGS:
         o->fill.numbered |= id == OPTION_MAX_REPLACE_ARGS;
@@ -256,6 +298,10 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_PLUS:
         o->rules.plus = true;
         return 0;
+    case OPTION_ARG_FILE_SEPARATOR:
+        return take_separator(text, &o->file_separator, ret_error);
+    case OPTION_ARG_SEPARATOR:
+        return take_separator(text, &o->word_separator, ret_error);
     case OPTION_BAR:
     case OPTION_ETA:
     case OPTION_PROGRESS:
@@ -268,8 +314,10 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_DRY_RUN:
         o->dry_run = true;
         return 0;
+    case OPTION_ENVIRONMENT: /* commands inherit all of it, also functions */
     case OPTION_GROUP:
-        return 0; /* as it is done anyway */
+    case OPTION_PLAIN: /* nor is anything else ever read */
+        return 0;      /* as it is done anyway */
     case OPTION_HALT:
         return exec_halt_parse(text, &o->halt, ret_error);
     case OPTION_HEADER:
@@ -277,6 +325,9 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         return 0;
     case OPTION_JOBLOG:
         o->joblog = text;
+        return 0;
+    case OPTION_LINE_LENGTH:
+        o->line_length = true;
         return 0;
     case OPTION_LINK:
         o->sources.link = true;
@@ -286,6 +337,9 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_PERL:
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "replacement strings of Perl code are not supported");
+    case OPTION_PROFILE:
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "options stand on the command line alone, not in a profile");
     case OPTION_LOGIN:
     case OPTION_REMOTE:
         return muster_error_set(ret_error, MUSTER_EINVALID, "commands run on this host alone");
@@ -350,11 +404,20 @@ static int refuse(int verdict, char *const *argv, struct muster_error *ret_error
     return muster_error_set(ret_error, MUSTER_EINVALID, "unknown or ambiguous option %s", argv[optind - 1]);
 }
 
+/* Whether the word after an option whose value may be left out is its value. */
+static bool is_value(int id, const char *word)
+{
+    if (id == OPTION_MAX_LINES_OLD)
+        return *word >= '0' && *word <= '9';
+    return (id == OPTION_END_OLD || id == OPTION_REPLACE_OLD) && *word && *word != '-';
+}
+
 /* Options, up to the command, whose place is *ret_rest. */
 static int take_all(struct exec_options *o, int argc, char **argv, int *ret_rest,
                     struct muster_error *ret_error)
 {
     struct muster_error why;
+    const char *value;
     char spelled[64];
     int id;
 
@@ -363,57 +426,24 @@ static int take_all(struct exec_options *o, int argc, char **argv, int *ret_rest
     while ((id = getopt_long(argc, argv, letters, names, NULL)) != -1) {
         if (id == '?' || id == ':')
             return refuse(id, argv, ret_error);
-        if (take(o, (enum option_id)id, optarg, &why)) {
+        value = optarg;
+        if (!value && optind < argc && is_value(id, argv[optind]))
+            value = argv[optind++];
+        if (take(o, (enum option_id)id, value, &why)) {
             spell(id, spelled, sizeof spelled);
-            return muster_error_set(ret_error, MUSTER_EINVALID, "%s %s: %s", spelled, optarg ? optarg : "",
+            return muster_error_set(ret_error, MUSTER_EINVALID, "%s %s: %s", spelled, value ? value : "",
                                     why.text);
         }
-        if (o->help)
+        if (o->help || o->line_length)
             break;
     }
     *ret_rest = optind;
     return 0;
 }
 
-/* --- sources */
-
-/* The colons of a separator: 3 for words, 4 for files; 0 when the word is none. */
-static size_t separator(const char *word, bool *ret_linked)
-{
-    size_t colons = strspn(word, ":");
-
-    *ret_linked = word[colons] == '+';
-    return (colons == 3 || colons == 4) && strlen(word) == colons + *ret_linked ? colons : 0;
-}
-
-/* What stands behind the command: each separator begins a source, of all its words, or of each file. */
-static void take_sources(struct exec_options *o, int argc, char *const *argv, int at)
-{
-    struct source_spec *source = NULL;
-    bool linked = false, links;
-    size_t colons = 0, found;
-
-    for (; at < argc; at++) {
-        if ((found = separator(argv[at], &links)) != 0) {
-            colons = found;
-            linked = links;
-            if (colons == 3) {
-                source = &o->source_list[o->sources.source_count++];
-                *source = (struct source_spec){.words = (const char *const *)&argv[at + 1], .linked = linked};
-            }
-        } else if (colons == 3) {
-            source->count++;
-        } else {
-            o->source_list[o->sources.source_count++] =
-                (struct source_spec){.path = argv[at], .linked = linked};
-        }
-    }
-}
-
 int exec_options_parse(struct exec_options *options, int argc, char **argv, struct muster_error *ret_error)
 {
-    int code, rest, at;
-    bool linked;
+    int code, rest;
 
     *options = (struct exec_options){.open = {.model = MUSTER_PROCESSES, .workers = muster_cores()},
                                      .tries = 1,
@@ -423,14 +453,10 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     options->sources.sources = options->source_list;
     code = take_all(options, argc, argv, &rest, ret_error);
-    if (code || options->help)
+    if (code || options->help || options->line_length)
         return code;
-    for (at = rest; at < argc && !separator(argv[at], &linked); at++)
-        ;
     options->rules.context = exec_fill_repeats(&options->fill);
-    options->command = (const char *const *)&argv[rest];
-    options->command_count = (size_t)(at - rest);
-    take_sources(options, argc, argv, at);
+    exec_words_take(options, argc, argv, rest);
     return 0;
 }
 

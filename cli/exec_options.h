@@ -15,14 +15,16 @@
 #include "client/muster.h"
 
 struct exec_options {
-    bool help; /* asked for; nothing else is checked then */
+    bool help;        /* asked for; nothing else is checked then */
+    bool line_length; /* the same; --max-line-length-allowed */
 
     const char *const *command; /* words; command_count may be 0: each row is a command of its own */
     size_t command_count;
 
-    struct source_spec *source_list; /* owned */
-    char *delimiter;                 /* owned: of -d */
-    struct sources_spec sources;     /* its `sources` are these */
+    const char *word_separator, *file_separator; /* instead of ::: and ::::; NULL: these */
+    struct source_spec *source_list;             /* owned */
+    char *delimiter;                             /* owned: of -d */
+    struct sources_spec sources;                 /* its `sources` are these */
     struct template_rules rules;
     struct exec_fill_options fill;
 
