@@ -14,6 +14,8 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static int on_tick(void *context, const struct muster_progress *progress)
@@ -136,11 +138,14 @@ static int open_and_run(struct exec *exec)
     uint64_t total = exec_fill_total(&exec->fill);
     struct muster_error error;
     muster *m = NULL;
+    char pid[16];
     int status;
 
     if (total > 0 && total < options->open.workers)
         options->open.workers = (unsigned)total;
     options->open.worker_program = program_path();
+    snprintf(pid, sizeof pid, "%d", getpid());
+    setenv("PARALLEL_PID", pid, 1);
     if (exec_folder_make(&exec->folder, options->temporary_folder, &error) ||
         muster_open(&options->open, &m, &error))
         return plain_error(&error);
@@ -194,8 +199,11 @@ static int prepare(struct exec *exec, struct muster_error *ret_error)
 
 static int print_line_length(void)
 {
-    printf("%zu\n", exec_fill_longest());
-    return 0;
+    struct muster_error error;
+    char text[32];
+    size_t size = (size_t)snprintf(text, sizeof text, "%zu\n", exec_fill_longest());
+
+    return exec_output_bytes(STDOUT_FILENO, "standard output", text, size, &error) ? plain_error(&error) : 0;
 }
 
 int verb_exec(int argc, char **argv)

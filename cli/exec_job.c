@@ -5,6 +5,8 @@
  */
 #include "cli/exec_run.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MEMBERS_MAX = 16 /* of the argument of `command` that are used here */ };
@@ -115,6 +117,15 @@ static void put_ends(struct map *map, const struct exec_options *options)
                          .via.array = {items ? (uint32_t)(2 * steps->count) : 0, items}});
 }
 
+/* What is in the environment of this command alone. */
+static void put_environment(struct map *map, uint64_t sequence)
+{
+    char text[sizeof "PARALLEL_SEQ=18446744073709551615"];
+    int size = snprintf(text, sizeof text, "PARALLEL_SEQ=%" PRIu64, sequence);
+
+    put(map, "env", keep_words(map, &(struct word){text, (size_t)size}, 1));
+}
+
 /* The argument of `command` for a row. */
 static int make_job(struct exec *exec, const struct row *row, uint64_t sequence, msgpack_zone *zone,
                     msgpack_object *ret_argument, struct muster_error *ret_error)
@@ -129,6 +140,7 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
     if (code)
         return code;
     put_command(&map, &command);
+    put_environment(&map, sequence);
     if ((code = put_note(exec, &map, command.line, row, sequence, ret_error)) != 0)
         return code;
     if (options->folder)

@@ -13,7 +13,7 @@
 
 enum { MANY_JOBS = 252 /* -j 0: as many as GNU parallel finds room for, by default limits */ };
 
-int exec_value_jobs(const char *text, unsigned *ret_jobs, struct muster_error *ret_error)
+static int read_jobs(const char *text, unsigned *ret_jobs, struct muster_error *ret_error)
 {
     unsigned cores = muster_cores(), most = PROTO_WORKERS_MAX;
     uint64_t number;
@@ -30,6 +30,30 @@ int exec_value_jobs(const char *text, unsigned *ret_jobs, struct muster_error *r
         return 0;
     }
     return quantity_workers(text, cores, most, ret_jobs, ret_error);
+}
+
+/* The same, as the only line of a file. */
+static int read_jobs_of(const char *path, unsigned *ret_jobs, struct muster_error *ret_error)
+{
+    FILE *file = fopen(path, "re");
+    char line[32];
+    size_t size = file ? fread(line, 1, sizeof line - 1, file) : 0;
+
+    if (file)
+        fclose(file);
+    if (size > 0 && line[size - 1] == '\n')
+        size--;
+    line[size] = '\0';
+    return size > 0 && strlen(line) == size ? read_jobs(line, ret_jobs, ret_error) : MUSTER_EINVALID;
+}
+
+int exec_value_jobs(const char *text, unsigned *ret_jobs, struct muster_error *ret_error)
+{
+    struct muster_error why;
+
+    if (read_jobs(text, ret_jobs, ret_error) == 0 || read_jobs_of(text, ret_jobs, &why) == 0)
+        return 0;
+    return MUSTER_EINVALID;
 }
 
 static const struct {

@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-/* -j: "4", "+1", "-1", "150%", or 0 for many; at least one. */
+/* -j: "4", "+1", "-1", "150%", or 0 for many; at least one. Or the name of a file that holds one of these. */
 int exec_value_jobs(const char *text, unsigned *ret_jobs, struct muster_error *ret_error);
 
 /* Seconds, or "1d2h3.5m4s": fractions allowed. Above 0. */
