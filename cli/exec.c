@@ -12,6 +12,8 @@
 #include "cli/output.h"
 #include "cli/verbs.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -27,7 +29,7 @@ static int on_tick(void *context, const struct muster_progress *progress)
     known.failed = exec->failed;
     known.total = exec_fill_total(&exec->fill);
     progress_show(&exec->progress, &known);
-    return 0;
+    return exec->live.fd < 0 ? 0 : exec_live_pump(&exec->live, &exec->error);
 }
 
 /* Says how it ended; returns the exit status. */
@@ -71,11 +73,16 @@ static int run(struct exec *exec, muster *m)
         .on_tick = on_tick,
         .context = exec,
         .interrupt_fd = exec->interrupt_fd,
+        .wake_fd = exec->live.fd,
     };
     struct muster_summary summary = {.workers = 0};
     struct muster_error error, late;
     int code = muster_map(m, &batch, &summary, &error);
 
+    if (exec->live.fd >= 0 && exec_live_finish(&exec->live, &late) && !code) {
+        code = late.code;
+        error = late;
+    }
     progress_hide(&exec->progress);
     if (code && code == exec->error.code)
         error = exec->error; /* a callback ended the batch, and knows why */
@@ -109,6 +116,13 @@ static int await_row(struct exec *exec, struct row *ret_row, struct muster_error
     return code;
 }
 
+static int print_line(int fd, const char *name, struct word line, struct muster_error *ret_error)
+{
+    int code = exec_output_bytes(fd, name, line.bytes, line.size, ret_error);
+
+    return code ? code : exec_output_bytes(fd, name, "\n", 1, ret_error);
+}
+
 /* --dry-run: the commands, a line each. */
 static int print_commands(struct exec *exec)
 {
@@ -123,13 +137,34 @@ static int print_commands(struct exec *exec)
             (code = exec_fill_check(&exec->fill, command.line, &error)) != 0)
             break;
         line = exec_fill_slot(command.line, 1, &exec->title);
-        if ((code = exec_output_bytes(exec->out_fd, "standard output", line.bytes, line.size, &error)) != 0 ||
-            (code = exec_output_bytes(exec->out_fd, "standard output", "\n", 1, &error)) != 0)
+        if (exec->options.trace && (code = print_line(STDERR_FILENO, "standard error", line, &error)) != 0)
+            break;
+        if ((code = print_line(exec->out_fd, "standard output", line, &error)) != 0)
             break;
     }
     if (code == MUSTER_ECANCELLED && interrupt_signal())
         return STATUS_SIGNAL + interrupt_signal();
     return code == MUSTER_EEND ? 0 : plain_error(&error);
+}
+
+/* What workers inherit, for output that does not wait for the end of its job. */
+static int open_ways_out(struct exec *exec, struct muster_error *ret_error)
+{
+    const struct exec_options *options = &exec->options;
+
+    switch (options->group) {
+    case EXEC_GROUP_JOBS:
+        break;
+    case EXEC_GROUP_LINES:
+        return exec_live_open(&exec->live, options->keep_order, options->tag, exec->folder.path,
+                              &exec->progress, ret_error);
+    case EXEC_GROUP_NOTHING:
+        exec->shared_out_fd = fcntl(exec->out_fd, F_DUPFD, STDERR_FILENO + 1);
+        if (exec->shared_out_fd < 0)
+            return muster_error_system(ret_error, errno, "cannot share standard output");
+        break;
+    }
+    return 0;
 }
 
 static int open_and_run(struct exec *exec)
@@ -146,9 +181,11 @@ static int open_and_run(struct exec *exec)
     options->open.worker_program = program_path();
     snprintf(pid, sizeof pid, "%d", getpid());
     setenv("PARALLEL_PID", pid, 1);
-    if (exec_folder_make(&exec->folder, options->temporary_folder, &error) ||
+    if (exec_folder_make(&exec->folder, options->temporary_folder, &error) || open_ways_out(exec, &error) ||
         muster_open(&options->open, &m, &error))
         return plain_error(&error);
+    if (options->progress == PROGRESS_AUTOMATIC && (options->trace || options->group == EXEC_GROUP_NOTHING))
+        options->progress = PROGRESS_NEVER; /* what workers write would be in its line */
     progress_init(&exec->progress, STDERR_FILENO, options->progress);
     exec->shares_terminal = isatty(exec->out_fd);
     status = run(exec, m);
@@ -208,7 +245,11 @@ static int print_line_length(void)
 
 int verb_exec(int argc, char **argv)
 {
-    struct exec exec = {.stats.fd = STDERR_FILENO, .sources.fd = -1, .out_fd = STDOUT_FILENO};
+    struct exec exec = {.stats.fd = STDERR_FILENO,
+                        .sources.fd = -1,
+                        .out_fd = STDOUT_FILENO,
+                        .shared_out_fd = -1,
+                        .live.fd = -1};
     struct muster_error error;
     int status;
 
@@ -222,6 +263,9 @@ int verb_exec(int argc, char **argv)
         status = interrupt_signal() ? STATUS_SIGNAL + interrupt_signal() : plain_error(&error);
     else
         status = exec.options.dry_run ? print_commands(&exec) : open_and_run(&exec);
+    exec_live_close(&exec.live);
+    if (exec.shared_out_fd >= 0)
+        close(exec.shared_out_fd);
     exec_folder_remove(&exec.folder);
     stats_close(&exec.stats);
     exec_log_close(&exec.log);

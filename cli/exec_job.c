@@ -70,6 +70,46 @@ static void put_command(struct map *map, const struct command *command)
     }
 }
 
+static msgpack_object integer(uint64_t number)
+{
+    return (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = number};
+}
+
+static msgpack_object keep_line(struct map *map, struct word word)
+{
+    char *copy = msgpack_zone_malloc(map->zone, word.size + 1);
+
+    map->failed |= !copy;
+    if (!copy)
+        return text((struct word){"", 0});
+    memcpy(copy, word.bytes, word.size);
+    copy[word.size] = '\n';
+    return text((struct word){copy, word.size + 1});
+}
+
+/* Where it writes when that does not wait for its end; `tag` nil: none. */
+static void put_ways_out(const struct exec *exec, struct map *map, struct word title, msgpack_object tag,
+                         uint64_t index)
+{
+    const struct exec_options *options = &exec->options;
+    msgpack_object *live = msgpack_zone_malloc(map->zone, 2 * sizeof *live);
+
+    map->failed |= !live;
+    if (options->group == EXEC_GROUP_NOTHING)
+        put(map, "stdout", integer((uint64_t)exec->shared_out_fd));
+    if (options->group == EXEC_GROUP_LINES && live) {
+        live[0] = integer((uint64_t)exec->live.worker_fd);
+        live[1] = integer(index);
+        put(map, "live", (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {2, live}});
+        if (tag.type == MSGPACK_OBJECT_STR)
+            put(map, "label", tag);
+    }
+    if (options->verbose && options->group != EXEC_GROUP_JOBS)
+        put(map, "shown", keep_line(map, title));
+    if (options->trace)
+        put(map, "told", keep_line(map, title));
+}
+
 /* "note", what this end needs to know again when the job has ended: the command as a line, and the tag. */
 static int put_note(struct exec *exec, struct map *map, struct word title, const struct row *row,
                     uint64_t sequence, struct muster_error *ret_error)
@@ -87,13 +127,9 @@ static int put_note(struct exec *exec, struct map *map, struct word title, const
             return code;
         items[EXEC_NOTE_TAG] = keep(map, tag.line);
     }
+    put_ways_out(exec, map, title, items[EXEC_NOTE_TAG], sequence);
     put(map, "note", (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {EXEC_NOTES, items}});
     return 0;
-}
-
-static msgpack_object integer(uint64_t number)
-{
-    return (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = number};
 }
 
 /* How it is ended, and run again. */

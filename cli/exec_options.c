@@ -31,6 +31,8 @@ enum option_id {
     OPTION_QUOTE = 'q',
     OPTION_NO_RUN_IF_EMPTY = 'r',
     OPTION_MAX_CHARS = 's',
+    OPTION_TRACE = 't',
+    OPTION_UNGROUP = 'u',
     OPTION_VERBOSE = 'v',
     OPTION_EXIT = 'x',
     OPTION_LOGIN = 'S',
@@ -54,6 +56,7 @@ enum option_id {
     OPTION_HALT,
     OPTION_HEADER,
     OPTION_JOBLOG,
+    OPTION_LINE_BUFFER,
     OPTION_LINE_LENGTH,
     OPTION_LINK,
     OPTION_NICE,
@@ -114,6 +117,11 @@ static const struct option names[] = {
     {"jobs", required_argument, NULL, OPTION_JOBS},
     {"keep-order", no_argument, NULL, OPTION_KEEP_ORDER},
     {"keeporder", no_argument, NULL, OPTION_KEEP_ORDER},
+    {"lb", no_argument, NULL, OPTION_LINE_BUFFER},
+    {"line-buffer", no_argument, NULL, OPTION_LINE_BUFFER},
+    {"line-buffered", no_argument, NULL, OPTION_LINE_BUFFER},
+    {"linebuffer", no_argument, NULL, OPTION_LINE_BUFFER},
+    {"linebuffered", no_argument, NULL, OPTION_LINE_BUFFER},
     {"link", no_argument, NULL, OPTION_LINK},
     {"max-args", required_argument, NULL, OPTION_MAX_ARGS},
     {"max-chars", required_argument, NULL, OPTION_MAX_CHARS},
@@ -149,7 +157,8 @@ static const struct option names[] = {
     {"tmpdir", required_argument, NULL, OPTION_TEMPORARY},
     {"transferfile", required_argument, NULL, OPTION_REMOTE},
     {"trim", required_argument, NULL, OPTION_TRIM},
-    {"verbose", no_argument, NULL, OPTION_VERBOSE},
+    {"ungroup", no_argument, NULL, OPTION_UNGROUP},
+    {"verbose", no_argument, NULL, OPTION_TRACE},
     {"wd", required_argument, NULL, OPTION_WORK_FOLDER},
     {"workdir", required_argument, NULL, OPTION_WORK_FOLDER},
     {"workers", required_argument, NULL, OPTION_JOBS},
@@ -159,7 +168,7 @@ static const struct option names[] = {
 };
 
 /* GNU parallel wants options before the command, hence '+'; and tells a missing value, hence ':'. */
-static const char letters[] = "+:h0a:C:d:e::E:i::I:j:J:P:kl::L:mn:N:qrs:vxS:X";
+static const char letters[] = "+:h0a:C:d:e::E:i::I:j:J:P:kl::L:mn:N:qrs:tuvxS:X";
 
 /* --- values */
 
@@ -212,6 +221,16 @@ static int take_separator(const char *text, const char **ret_separator, struct m
         return muster_error_set(ret_error, MUSTER_EINVALID, "a word is expected");
     *ret_separator = text;
     return 0;
+}
+
+static int take_group(struct exec_options *o, enum exec_group group, struct muster_error *ret_error)
+{
+    o->group = group;
+    o->groups_given |= 1U << group;
+    if (o->groups_given == 1U << group)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_EINVALID,
+                            "one of --group, --line-buffer and --ungroup is enough");
 }
 
 /* One option. On failure *ret_error says what was expected. */
@@ -274,6 +293,11 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_XARGS:
         o->fill.xargs = true;
         return 0;
+    case OPTION_TRACE:
+        o->trace = true;
+        return 0;
+    case OPTION_UNGROUP:
+        return take_group(o, EXEC_GROUP_NOTHING, ret_error);
     case OPTION_VERBOSE:
         o->verbose = true;
         return 0;
@@ -315,9 +339,10 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         o->dry_run = true;
         return 0;
     case OPTION_ENVIRONMENT: /* commands inherit all of it, also functions */
+    case OPTION_PLAIN:       /* nor is anything else ever read */
+        return 0;            /* as it is done anyway */
     case OPTION_GROUP:
-    case OPTION_PLAIN: /* nor is anything else ever read */
-        return 0;      /* as it is done anyway */
+        return take_group(o, EXEC_GROUP_JOBS, ret_error);
     case OPTION_HALT:
         return exec_halt_parse(text, &o->halt, ret_error);
     case OPTION_HEADER:
@@ -329,6 +354,8 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_LINE_LENGTH:
         o->line_length = true;
         return 0;
+    case OPTION_LINE_BUFFER:
+        return take_group(o, EXEC_GROUP_LINES, ret_error);
     case OPTION_LINK:
         o->sources.link = true;
         return 0;

@@ -14,6 +14,13 @@
 #include "cli/template.h"
 #include "client/muster.h"
 
+/* What of the output of a job is never mixed with another's. */
+enum exec_group {
+    EXEC_GROUP_JOBS,
+    EXEC_GROUP_LINES,
+    EXEC_GROUP_NOTHING, /* it writes to standard output itself */
+};
+
 struct exec_options {
     bool help;        /* asked for; nothing else is checked then */
     bool line_length; /* the same; --max-line-length-allowed */
@@ -31,8 +38,11 @@ struct exec_options {
     struct muster_options open;
     bool keep_order;
     bool dry_run;
-    bool verbose;    /* -v: each command before what it wrote */
-    const char *tag; /* a template; NULL: none */
+    bool verbose; /* -v: each command before what it wrote */
+    bool trace;   /* -t: each command on standard error, before it starts */
+    enum exec_group group;
+    unsigned groups_given; /* a bit for each of them that was asked for */
+    const char *tag;       /* a template; NULL: none */
     const char *joblog;
     const char *stats;
     const char *folder; /* --wd */

@@ -48,14 +48,7 @@ int exec_output_bytes(int fd, const char *name, const char *bytes, size_t size,
     return 0;
 }
 
-/* Lines behind tags, gathered; a line that goes on from block to block has its tag once. */
-struct tagger {
-    struct word tag;
-    msgpack_sbuffer lines;
-    bool in_line;
-};
-
-static int tag_lines(struct tagger *tagger, const char *bytes, size_t size)
+static int tag_lines(struct exec_tagger *tagger, const char *bytes, size_t size)
 {
     msgpack_sbuffer_clear(&tagger->lines);
     while (size > 0) {
@@ -73,8 +66,8 @@ static int tag_lines(struct tagger *tagger, const char *bytes, size_t size)
     return 0;
 }
 
-static int write_block(int fd, const char *name, struct tagger *tagger, const char *bytes, size_t size,
-                       struct muster_error *ret_error)
+int exec_output_piece(int fd, const char *name, struct exec_tagger *tagger, const char *bytes, size_t size,
+                      struct muster_error *ret_error)
 {
     if (!tagger->tag.bytes)
         return exec_output_bytes(fd, name, bytes, size, ret_error);
@@ -83,7 +76,7 @@ static int write_block(int fd, const char *name, struct tagger *tagger, const ch
     return exec_output_bytes(fd, name, tagger->lines.data, tagger->lines.size, ret_error);
 }
 
-static int copy_file(int fd, const char *name, struct tagger *tagger, int from, const char *path,
+static int copy_file(int fd, const char *name, struct exec_tagger *tagger, int from, const char *path,
                      struct muster_error *ret_error)
 {
     char block[BLOCK_BYTES];
@@ -92,7 +85,7 @@ static int copy_file(int fd, const char *name, struct tagger *tagger, int from, 
 
     while (!code && (got = read(from, block, sizeof block)) != 0) {
         if (got > 0)
-            code = write_block(fd, name, tagger, block, (size_t)got, ret_error);
+            code = exec_output_piece(fd, name, tagger, block, (size_t)got, ret_error);
         else if (errno != EINTR)
             return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", path, strerror(errno));
     }
@@ -101,7 +94,7 @@ static int copy_file(int fd, const char *name, struct tagger *tagger, int from, 
 
 /* Without a copy through this process where the kernel can do it: sendfile does not write to files that
  * are appended to, nor tags. */
-static int write_file(int fd, const char *name, struct tagger *tagger, int from, const char *path,
+static int write_file(int fd, const char *name, struct exec_tagger *tagger, int from, const char *path,
                       struct muster_error *ret_error)
 {
     ssize_t got = 1;
@@ -119,12 +112,12 @@ static int write_file(int fd, const char *name, struct tagger *tagger, int from,
 int exec_output_write(int fd, const char *name, const struct exec_written *written, struct word tag,
                       struct muster_error *ret_error)
 {
-    struct tagger tagger = {.tag = tag};
+    struct exec_tagger tagger = {.tag = tag};
     int from, code;
 
     msgpack_sbuffer_init(&tagger.lines);
     if (written->bytes) {
-        code = write_block(fd, name, &tagger, written->bytes, written->size, ret_error);
+        code = exec_output_piece(fd, name, &tagger, written->bytes, written->size, ret_error);
     } else if ((from = open(written->path, O_RDONLY | O_CLOEXEC)) < 0) {
         code = muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", written->path, strerror(errno));
     } else {

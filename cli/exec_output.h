@@ -15,6 +15,18 @@ static inline bool exec_output_gather(msgpack_sbuffer *buffer, const char *bytes
     return size == 0 || msgpack_sbuffer_write(buffer, bytes, size) == 0;
 }
 
+/* What a job writes to one of its descriptors, piece by piece: a line that goes on from piece to piece has
+ * its tag once. Zeroed but for the tag, and `lines` to be destroyed. */
+struct exec_tagger {
+    struct word tag; /* without bytes: none */
+    msgpack_sbuffer lines;
+    bool in_line;
+};
+
+/* Writes a piece, behind tags. 0, MUSTER_EOUTPUT or MUSTER_ENOMEM. */
+int exec_output_piece(int fd, const char *name, struct exec_tagger *tagger, const char *bytes, size_t size,
+                      struct muster_error *ret_error);
+
 /* Writes all that the job wrote to one of its descriptors to `fd`. `tag` without bytes: none. 0 or
  * MUSTER_EOUTPUT, with which of the two could not be read or written, `name` being that of `fd`. */
 int exec_output_write(int fd, const char *name, const struct exec_written *written, struct word tag,

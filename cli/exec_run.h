@@ -8,6 +8,7 @@
 
 #include "cli/exec_fill.h"
 #include "cli/exec_folder.h"
+#include "cli/exec_live.h"
 #include "cli/exec_log.h"
 #include "cli/exec_options.h"
 #include "cli/stats.h"
@@ -33,6 +34,8 @@ struct exec {
     struct progress progress;
     int interrupt_fd;
     int out_fd;
+    int shared_out_fd;          /* the same, inherited by workers; -1: none */
+    struct exec_live live;      /* --line-buffer; its fd -1 without */
     bool shares_terminal;       /* output appears where the progress line stands */
     uint64_t given;             /* jobs made of rows so far */
     uint64_t succeeded, failed; /* by what became of their commands */

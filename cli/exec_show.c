@@ -117,7 +117,8 @@ static int show_result(struct exec *exec, uint64_t index, const struct exec_resu
 
     if (exec->shares_terminal)
         progress_hide(&exec->progress);
-    code = exec->options.verbose ? show_command(exec, title, tag) : 0;
+    code =
+        exec->options.verbose && exec->options.group == EXEC_GROUP_JOBS ? show_command(exec, title, tag) : 0;
     if (!code)
         code = exec_output_write(exec->out_fd, "standard output", &result->out, tag, &exec->error);
     if (!code)
@@ -148,8 +149,10 @@ int exec_on_result(void *context, const struct muster_result *result)
         exec_fill_slot(noted(result->argument, EXEC_NOTE_TITLE), result->worker, &exec->title);
     struct word tag = exec_fill_slot(noted(result->argument, EXEC_NOTE_TAG), result->worker, &exec->tag_text);
     struct exec_result ended;
-    int code;
+    int code = exec->live.fd < 0 ? 0 : exec_live_end(&exec->live, result->index, &exec->error);
 
+    if (code)
+        return code;
     if (result->code) {
         count_job(exec, STATUS_ERROR);
         name_failure(exec, result->index, title, result->text);

@@ -170,20 +170,21 @@ static void tick(struct local_batch *run, uint64_t now_ns)
 /* An interrupt is taken once: its descriptor stays readable. */
 static unsigned look(struct local_batch *run, int source_fd, int completion_fd, int timeout_ms)
 {
-    struct pollfd fds[3] = {
+    struct pollfd fds[4] = {
         {.fd = run->code == 0 ? run->batch->interrupt_fd : -1, .events = POLLIN},
         {.fd = source_fd, .events = POLLIN},
         {.fd = completion_fd, .events = POLLIN},
+        {.fd = run->muted ? -1 : run->batch->wake_fd, .events = POLLIN},
     };
     int ready;
 
     stall_end(&run->stall, clock_now_ns());
-    ready = poll(fds, 3, timeout_ms);
+    ready = poll(fds, 4, timeout_ms);
     stall_begin(&run->stall, clock_now_ns());
     if (ready <= 0)
         return 0;
-    if ((fds[0].revents | fds[1].revents) & POLLNVAL)
-        local_give_up(run, MUSTER_EINVALID, "the source or the interrupt is no open descriptor");
+    if ((fds[0].revents | fds[1].revents | fds[3].revents) & POLLNVAL)
+        local_give_up(run, MUSTER_EINVALID, "the source, the interrupt or what wakes is no open descriptor");
     else if (fds[0].revents)
         local_give_up(run, MUSTER_ECANCELLED, "interrupted");
     return (fds[1].revents ? LOCAL_SOURCE : 0) | (fds[2].revents ? LOCAL_COMPLETION : 0);

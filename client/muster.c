@@ -357,6 +357,8 @@ static int check_batch(const struct muster *m, const struct muster_batch *batch,
         checked.on_tick = ignore_tick;
     if (checked.interrupt_fd <= 0)
         checked.interrupt_fd = -1;
+    if (checked.wake_fd <= 0)
+        checked.wake_fd = -1;
     *ret_batch = checked;
     return 0;
 }

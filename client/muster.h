@@ -213,6 +213,7 @@ struct muster_batch {
     int (*on_tick)(void *context, const struct muster_progress *progress);
     void *context;
     int interrupt_fd; /* readable: end early, now, with MUSTER_ECANCELLED; -1 (or 0): none */
+    int wake_fd;      /* readable: on_tick is called at once where the model waits; -1 (or 0): none */
 };
 
 struct muster_summary {

@@ -498,11 +498,12 @@ static void wait(struct map *m)
         {.wire = m->p->mailbox.wire},
         {.fd = m->waiting ? m->batch->source.fd : -1},
         {.fd = m->interrupted ? -1 : m->batch->interrupt_fd},
+        {.fd = m->muted ? -1 : m->batch->wake_fd},
     };
 
     tick(m);
     stall_end(&m->stall, clock_now_ns());
-    if (wire_wait(items, 3, TICK_MS) < 0) {
+    if (wire_wait(items, 4, TICK_MS) < 0) {
         note_error(m, MUSTER_ESYSTEM, "cannot wait for the coordinator");
         m->ended = true;
     }

@@ -141,7 +141,7 @@ static int prepare(muster_call *call)
 
 /* --- its files */
 
-static int write_all(int fd, const char *bytes, size_t size)
+int command_write_all(int fd, const char *bytes, size_t size)
 {
     while (size > 0) {
         ssize_t more = TEMP_FAILURE_RETRY(write(fd, bytes, size));
@@ -164,7 +164,8 @@ static int open_input(muster_call *call, const struct command_spec *spec, int *r
         return 0;
     }
     fd = command_above_standard(memfd_create("stdin", MFD_CLOEXEC));
-    if (fd >= 0 && write_all(fd, spec->input, spec->input_bytes) == 0 && lseek(fd, 0, SEEK_SET) == 0) {
+    if (fd >= 0 && command_write_all(fd, spec->input, spec->input_bytes) == 0 &&
+        lseek(fd, 0, SEEK_SET) == 0) {
         *ret_fd = fd;
         return 0;
     }
@@ -175,14 +176,26 @@ static int open_input(muster_call *call, const struct command_spec *spec, int *r
     return MUSTER_JOB_FAILED;
 }
 
-static int open_outputs(muster_call *call, const struct command_spec *spec)
+/* Whether what it writes becomes a part of its result. */
+static bool is_kept(const struct command_spec *spec)
 {
+    return spec->out_fd < 0 && spec->live_fd < 0;
+}
+
+/* For standard output and standard error. */
+static int open_outputs(muster_call *call, const struct command_spec *spec, int ret_fds[2])
+{
+    if (spec->out_fd >= 0)
+        return command_live_inherit(call, spec, ret_fds);
+    if (spec->live_fd >= 0)
+        return command_live_open(call, spec, self.slot, ret_fds);
     for (int i = 0; i < 2; i++) {
         int error = command_output_open(&self.outputs[i], spec->tmpdir);
 
         if (error)
             return muster_call_fail(call, "command: cannot make a file for output in %s: %s", spec->tmpdir,
                                     strerror(error));
+        ret_fds[i] = self.outputs[i].fd;
     }
     return 0;
 }
@@ -239,7 +252,7 @@ static int wait_for(muster_call *call, const struct command_spec *spec, const st
 }
 
 /* What a shell says. */
-static void say_not_started(const struct command_spec *spec, const struct command_child *child,
+static void say_not_started(const struct command_spec *spec, const struct command_child *child, int err_fd,
                             struct ended *ended)
 {
     bool missing = !child->stage && (child->error == ENOENT || child->error == ENOTDIR);
@@ -253,7 +266,7 @@ static void say_not_started(const struct command_spec *spec, const struct comman
     else
         size = asprintf(&text, "%s: %s", spec->words[0],
                         missing && !strchr(spec->words[0], '/') ? "command not found" : reason);
-    command_output_say(&self.outputs[1], size < 0 ? reason : text);
+    dprintf(err_fd, "muster: %s\n", size < 0 ? reason : text);
     if (size >= 0)
         free(text);
     ended->flags |= COMMAND_NOT_STARTED;
@@ -279,9 +292,8 @@ static void note_limits(const struct command_spec *spec, struct ended *ended)
 }
 
 /* Runs it, from its files on. */
-static int run(muster_call *call, const struct command_spec *spec, int input_fd, struct ended *ret_ended)
+static int run(muster_call *call, const struct command_spec *spec, const int fds[3], struct ended *ret_ended)
 {
-    const int fds[3] = {input_fd, self.outputs[0].fd, self.outputs[1].fd};
     struct ended ended = {.start_s = (double)clock_read_ns(CLOCK_REALTIME) / (double)CLOCK_NS_PER_S};
     uint64_t began_ns = clock_now_ns();
     struct command_child child;
@@ -294,7 +306,7 @@ static int run(muster_call *call, const struct command_spec *spec, int input_fd,
     note_command(0);
     ended.wall_ns = clock_now_ns() - began_ns;
     if (child.error)
-        say_not_started(spec, &child, &ended);
+        say_not_started(spec, &child, fds[STDERR_FILENO], &ended);
     else
         note_limits(spec, &ended);
     *ret_ended = ended;
@@ -320,8 +332,9 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
 
     if (!places)
         return muster_call_fail(call, "command: out of memory");
-    places[COMMAND_OUT].type = MSGPACK_OBJECT_NIL;
-    for (int i = 0; i < 2 && code == 0; i++)
+    for (int i = 0; i < 2; i++)
+        places[COMMAND_OUT + i] = (msgpack_object){.type = MSGPACK_OBJECT_BIN};
+    for (int i = 0; i < 2 && code == 0 && is_kept(spec); i++)
         code = command_output_take(call, &self.outputs[i], spec->spill_bytes, &places[COMMAND_OUT + i]);
     if (code != 0) {
         if (places[COMMAND_OUT].type == MSGPACK_OBJECT_STR)
@@ -343,11 +356,13 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
     return 0;
 }
 
-static int drop_outputs(muster_call *call)
+static int drop_outputs(muster_call *call, const struct command_spec *spec)
 {
-    int code = command_output_drop(call, &self.outputs[0]);
+    int code = 0;
 
-    return code == 0 ? command_output_drop(call, &self.outputs[1]) : code;
+    for (int i = 0; i < 2 && code == 0 && is_kept(spec); i++)
+        code = command_output_drop(call, &self.outputs[i]);
+    return code;
 }
 
 /* One run of it; *ret_again: it failed, and is to be run again. Ensures: its files are empty, or closed,
@@ -356,19 +371,23 @@ static int run_with_files(muster_call *call, const struct command_spec *spec, bo
                           msgpack_object *ret_result, bool *ret_again)
 {
     struct ended ended;
-    int input_fd, code;
+    int fds[3] = {-1, -1, -1}, code;
 
-    code = open_input(call, spec, &input_fd);
+    code = open_input(call, spec, &fds[STDIN_FILENO]);
     if (code != 0)
         return code;
-    code = open_outputs(call, spec);
+    code = open_outputs(call, spec, &fds[STDOUT_FILENO]);
     if (code == 0)
-        code = run(call, spec, input_fd, &ended);
-    if (input_fd != self.null_fd)
-        close(input_fd);
+        code = command_live_show(call, spec, fds[STDOUT_FILENO]);
+    if (code == 0)
+        code = run(call, spec, fds, &ended);
+    if (spec->live_fd >= 0)
+        command_live_close(&fds[STDOUT_FILENO]);
+    if (fds[STDIN_FILENO] != self.null_fd)
+        close(fds[STDIN_FILENO]);
     if (code == 0) {
         *ret_again = !last && ended.status != 0;
-        code = *ret_again ? drop_outputs(call) : take_result(call, spec, &ended, ret_result);
+        code = *ret_again ? drop_outputs(call, spec) : take_result(call, spec, &ended, ret_result);
     }
     if (reap() || code != 0)
         close_outputs();

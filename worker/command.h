@@ -20,15 +20,21 @@
  *   "privileges"  bool, default false: it may gain some, by set-user-ID programs
  *   "tmpdir"      str: where files with its output are made; default $TMPDIR, or /tmp
  *   "spill"       output above so many bytes is left in a file
+ *   "stdout"      int: a descriptor that the worker has inherited: it writes there, and to the worker's
+ *                 standard error; or
+ *   "live"        [int, number]: a socket that the worker has inherited, SOCK_SEQPACKET: it writes into two
+ *                 pipes, whose other ends are sent there first, in a struct command_live
+ *   "label"       str: what is in the first of the pipes before anything else
+ *   "shown", "told"   str: written before it starts, where it writes to; to the worker's standard error
  *   "note"        anything that who submits it wants to find there again
- * In "argv", "line" and "env" the three bytes COMMAND_SLOT stand for the number of the worker, which the
- * command also has as PARALLEL_JOBSLOT.
+ * In "argv", "line", "env", "label", "shown" and "told" the three bytes COMMAND_SLOT stand for the number
+ * of the worker, which the command also has as PARALLEL_JOBSLOT.
  *
  * Its result is an array, whose places are enum command_place: exit status (-1: ended by a signal), signal
  * (0: none), start (CLOCK_REALTIME, seconds), wall time (ns), user and system CPU time (us), peak memory
  * (KiB), flags, standard output, standard error; these are bin, or a str: the path of a file, which is
- * the taker's to remove. Whatever became of the command, the job succeeds: it fails only when muster
- * could not run any.
+ * the taker's to remove; with "stdout" or "live" they are empty. Whatever became of the command, the job
+ * succeeds: it fails only when muster could not run any.
  */
 #ifndef MUSTER_WORKER_COMMAND_H
 #define MUSTER_WORKER_COMMAND_H
@@ -42,6 +48,13 @@
 enum {
     COMMAND_STEPS_MAX = 32,        /* signals of "termseq" */
     COMMAND_SPILL_BYTES = 1 << 20, /* where the job says nothing */
+    COMMAND_LABEL_MAX = 4 << 20,   /* the kernel lets a command have 2 MiB of arguments */
+};
+
+/* With it come, by SCM_RIGHTS, the ends of the pipes for standard output and standard error. */
+struct command_live {
+    uint64_t number;
+    uint32_t slot, label_bytes;
 };
 
 /* The signals that end a command, and how long the effect of each is waited for. */

@@ -2,7 +2,7 @@
  *
  * Commands from inside: what the files of worker/command.h share. command.c has the life of one;
  * command_spec.c reads what is asked for; command_start.c starts the program; command_end.c ends it;
- * command_output.c keeps what it writes.
+ * command_output.c keeps what it writes, and command_live.c lets it go at once.
  */
 #ifndef MUSTER_WORKER_COMMAND_INTERNAL_H
 #define MUSTER_WORKER_COMMAND_INTERNAL_H
@@ -29,6 +29,11 @@ struct command_spec {
     bool privileges;
     const char *tmpdir;
     uint64_t spill_bytes;
+    int out_fd;  /* -1: output is kept, or live */
+    int live_fd; /* -1: it is not live */
+    uint64_t live_number;
+    const char *label, *shown, *told; /* NULL: none */
+    size_t label_bytes, shown_bytes, told_bytes;
 };
 
 /* Reads a job's argument. `environment` is the worker's, NULL-terminated. 0, or fails the call. */
@@ -74,9 +79,6 @@ struct command_output {
 /* Makes it, if it is not there or elsewhere. 0, or an errno. */
 int command_output_open(struct command_output *output, const char *folder);
 
-/* Appends a line of muster's own. */
-void command_output_say(struct command_output *output, const char *text);
-
 /* Gets what was written, as a bin or a str, and empties the file, or gives it away. 0, or fails the call. */
 int command_output_take(muster_call *call, struct command_output *output, uint64_t spill_bytes,
                         msgpack_object *ret_value);
@@ -86,6 +88,20 @@ int command_output_drop(muster_call *call, struct command_output *output);
 
 /* Lets go of it. */
 void command_output_close(struct command_output *output);
+
+/* Where it writes that says so itself, or into pipes of its own, in command_live_close's care. 0, or fails
+ * the call. */
+int command_live_inherit(muster_call *call, const struct command_spec *spec, int ret_fds[2]);
+int command_live_open(muster_call *call, const struct command_spec *spec, unsigned slot, int ret_fds[2]);
+
+/* Takes -1. */
+void command_live_close(const int fds[2]);
+
+/* Writes what is to be read before its output, which goes to `out_fd`. 0, or fails the call. */
+int command_live_show(muster_call *call, const struct command_spec *spec, int out_fd);
+
+/* 0, or -1 with errno set. */
+int command_write_all(int fd, const char *bytes, size_t size);
 
 /* A copy of the descriptor that is close-on-exec and above 2, instead of it; takes -1. */
 int command_above_standard(int fd);

@@ -77,11 +77,6 @@ void command_output_close(struct command_output *output)
     output->made = false;
 }
 
-void command_output_say(struct command_output *output, const char *text)
-{
-    dprintf(output->fd, "muster: %s\n", text);
-}
-
 /* Gives a file its name. 0, or an errno. */
 static int name_file(struct command_output *output)
 {

@@ -32,6 +32,11 @@ enum member {
     PRIVILEGES,
     TMPDIR,
     SPILL,
+    STDOUT,
+    LIVE,
+    LABEL,
+    SHOWN,
+    TOLD,
     NOTE,
     MEMBERS
 };
@@ -54,6 +59,11 @@ static const char *const names[MEMBERS] = {
     [PRIVILEGES] = "privileges",
     [TMPDIR] = "tmpdir",
     [SPILL] = "spill",
+    [STDOUT] = "stdout",
+    [LIVE] = "live",
+    [LABEL] = "label",
+    [SHOWN] = "shown",
+    [TOLD] = "told",
     [NOTE] = "note",
 };
 
@@ -301,6 +311,58 @@ static int read_path(const struct reader *reader, enum member member, const char
     return code;
 }
 
+/* A text; NULL when there is none. */
+static int read_text(const struct reader *reader, enum member member, const char **ret_text, size_t *ret_size)
+{
+    char *text;
+    int code;
+
+    if (!reader->members[member])
+        return 0;
+    code = copy_word(reader, member, reader->members[member], &text);
+    if (code == 0 && strlen(text) > COMMAND_LABEL_MAX)
+        return refuse(reader, member, "shorter");
+    if (code == 0) {
+        *ret_text = text;
+        *ret_size = strlen(text);
+    }
+    return code;
+}
+
+static int read_descriptor(const struct reader *reader, enum member member, const msgpack_object *value,
+                           int *ret_fd)
+{
+    int64_t fd;
+
+    if (!argument_integer(value, 0, INT_MAX, &fd))
+        return refuse(reader, member, "a descriptor");
+    *ret_fd = (int)fd;
+    return 0;
+}
+
+/* Where output goes that is not kept. */
+static int read_ways_out(const struct reader *reader, struct command_spec *spec)
+{
+    const msgpack_object *live = reader->members[LIVE];
+    int code = 0;
+
+    if (reader->members[STDOUT] && live)
+        return muster_call_fail(reader->call, "command: either stdout or live");
+    if (reader->members[STDOUT])
+        code = read_descriptor(reader, STDOUT, reader->members[STDOUT], &spec->out_fd);
+    if (live) {
+        if (live->type != MSGPACK_OBJECT_ARRAY || live->via.array.size != 2 ||
+            live->via.array.ptr[1].type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+            return refuse(reader, LIVE, "a descriptor and a number");
+        spec->live_number = live->via.array.ptr[1].via.u64;
+        code = read_descriptor(reader, LIVE, &live->via.array.ptr[0], &spec->live_fd);
+    }
+    if (code || (code = read_text(reader, LABEL, &spec->label, &spec->label_bytes)) != 0 ||
+        (code = read_text(reader, SHOWN, &spec->shown, &spec->shown_bytes)) != 0)
+        return code;
+    return read_text(reader, TOLD, &spec->told, &spec->told_bytes);
+}
+
 static const char *default_folder(void)
 {
     const char *folder = getenv("TMPDIR");
@@ -318,6 +380,8 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
                                 .open_files = UINT64_MAX,
                                 .file_bytes = UINT64_MAX,
                                 .spill_bytes = COMMAND_SPILL_BYTES,
+                                .out_fd = -1,
+                                .live_fd = -1,
                                 .tmpdir = default_folder()};
     struct reader reader = {.call = call};
     const msgpack_object **members = reader.members;
@@ -330,7 +394,8 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
     if ((code = read_words(&reader, &spec.words)) != 0 ||
         (code = read_environment(&reader, environment, &spec.environment)) != 0 ||
         (code = read_path(&reader, FOLDER, &spec.dir)) != 0 ||
-        (code = read_path(&reader, TMPDIR, &spec.tmpdir)) != 0 || (code = read_limits(&reader, &spec)) != 0)
+        (code = read_path(&reader, TMPDIR, &spec.tmpdir)) != 0 || (code = read_limits(&reader, &spec)) != 0 ||
+        (code = read_ways_out(&reader, &spec)) != 0)
         return code;
     spec.has_input = members[STDIN] != NULL;
     if (spec.has_input && !get_bytes(members[STDIN], &input, &spec.input_bytes))

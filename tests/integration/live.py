@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""How output of commands appears: job by job, line by line, as it comes, as JSON; and what becomes of the
+rest when a command writes what it should not, or goes on writing."""
+import os
+import resource
+import shutil
+import subprocess
+import unittest
+
+import harness
+
+MIB = 1 << 20
+WAYS = ((), ("--line-buffer",), ("-k", "--line-buffer"), ("--ungroup",))
+measures_memory = unittest.skipIf(harness.SANITIZE, "sanitizers need memory of their own")
+
+
+class Case(harness.Case):
+    def exec(self, *arguments, **options):
+        return self.muster("exec", *arguments, **options)
+
+    def gate(self, name):
+        """A FIFO at which a command waits: `read x <PATH`."""
+        os.mkfifo(self.home / name)
+        return self.home / name
+
+    @staticmethod
+    def open(gate):
+        with open(gate, "w", encoding="ascii"):
+            pass
+
+
+class Lines(Case):
+    def test_line_is_written_while_its_job_runs(self):
+        gate = self.gate("gate")
+        for tag, line in ((), "1"), (("--tag",), "1\t1"), (("--tagstring", "{%}-{}", "-v"), None):
+            run = self.start("exec", "-j1", "--line-buffer", *tag, f"echo {{}}; read x <{gate}; echo b; printf c", ":::", "1")
+            if line is None:
+                self.assertEqual(run.line(), f"1-1\techo 1; read x <{gate}; echo b; printf c")
+                line = "1-1\t1"
+            self.assertEqual(run.line(), line)
+            self.open(gate)
+            self.assert_ok(run.end(), f"{line[:-1]}b\n{line[:-1]}c")
+
+    def test_line_of_standard_error_is_written_while_its_job_runs(self):
+        gate = self.gate("gate")
+        run = self.start("exec", "--lb", "--tag", f"echo {{}} >&2; read x <{gate}; true", ":::", "1")
+        self.assertEqual(run.process.stderr.readline(), b"1\t1\n")
+        self.open(gate)
+        self.assert_ok(run.end(), "")
+
+    def test_lines_of_several_jobs_come_in_turns(self):
+        gates = [self.gate(name) for name in "bc"]
+        run = self.start("exec", "-j2", "--lb", "--wd", self.home,
+                         "case {} in x) echo 1; read x <b; echo 2; echo >c;; y) echo 3; read x <c; echo 4;; esac",
+                         ":::", "x", "y")
+        self.assertEqual({run.line(), run.line()}, {"1", "3"})
+        self.open(gates[0])
+        self.assertEqual([run.line(), run.line()], ["2", "4"])
+        self.assert_ok(run.end(), "")
+
+    def test_long_lines_of_several_jobs_do_not_mix(self):
+        script = "for i in 1 2 3 4 5 6; do head -c 150000 /dev/zero | tr '\\0' {}; echo; done"
+        for order in (), ("-k",):
+            result = self.exec("-j4", "--lb", *order, script, ":::", *"abcd")
+            self.assert_ok(result)
+            lines = result.out.splitlines()
+            self.assertEqual(sorted(lines), sorted(letter * 150000 for letter in "abcd" for _ in range(6)))
+            if order:
+                self.assertEqual([line[0] for line in lines], list("aaaaaabbbbbbccccccdddddd"))
+
+    def test_long_line_of_one_job_holds_up_output_of_another_and_not_the_job(self):
+        gate = self.gate("gate")
+        run = self.start("exec", "-j2", "--lb",
+                         f"if [ {{}} = a ]; then head -c 100000 /dev/zero | tr '\\0' a; read x <{gate}; echo; "
+                         f"else seq 100000; echo >{gate}; fi", ":::", "a", "b")
+        result = run.end()
+        self.assert_ok(result)
+        lines = result.out.splitlines()
+        self.assertEqual([line for line in lines if len(line) > 10], ["a" * 100000])
+        self.assertEqual([line for line in lines if len(line) <= 10], [str(i) for i in range(1, 100001)])
+
+    @measures_memory
+    def test_line_without_end_takes_no_memory(self):
+        for order in (), ("-k",):
+            run = self.start("exec", "-j2", "--lb", *order, "echo {}; head -c 200M /dev/zero #", ":::", "1", "2",
+                             stdout=subprocess.DEVNULL, limits={resource.RLIMIT_DATA: 100 * MIB})
+            self.assert_ok(run.end(), None)
+
+    def test_kept_order_is_live_for_the_job_whose_turn_it_is(self):
+        first, second = self.gate("first"), self.gate("second")
+        run = self.start("exec", "-j2", "-k", "--lb",
+                         f"if [ {{}} = 1 ]; then read x <{first}; echo 1; read x <{second}; else seq 11 50000; echo >{first}; "
+                         f"echo >{second}; fi", ":::", "1", "2")
+        self.assertEqual(run.line(), "1")
+        self.assert_ok(run.end(), "".join(f"{i}\n" for i in range(11, 50001)))
+
+    def test_jobs_ended_ahead_of_their_turn_keep_no_descriptors(self):
+        gate = self.gate("gate")
+        run = self.start("exec", "-j2", "-k", "--lb",
+                         f"case {{}} in 1) read x <{gate};; 200) echo >{gate};; esac; echo {{}}; seq 20000 >&2", ":::",
+                         *map(str, range(1, 201)), stderr=subprocess.DEVNULL, limits={resource.RLIMIT_NOFILE: 64})
+        self.assert_ok(run.end(), "".join(f"{i}\n" for i in range(1, 201)))
+
+    def test_interrupt_ends_a_line_without_end(self):
+        run = self.start("exec", "-j2", "--lb", "cat /dev/zero #", ":::", "1", "2")
+        self.assertEqual(len(run.process.stdout.read(MIB)), MIB)
+        run.interrupt()
+        self.assertEqual(run.end().status, 130)
+
+
+class Ungrouped(Case):
+    def test_command_has_standard_output_itself(self):
+        with open(self.home / "out", "ab") as file:
+            result = self.exec("-u", "--tag", "readlink /proc/$$/fd/1 >&2; echo {}", ":::", "1", stdout=file)
+        self.assertEqual((result.status, result.err), (0, f"{self.home}/out\n"), str(result))
+        self.assertEqual((self.home / "out").read_text(), "1\n")
+
+    def test_command_has_no_descriptors_of_workers(self):
+        for way in WAYS:
+            self.assert_ok(self.exec(*way, "cd /proc/$$/fd && echo * #", ":::", "x"), "0 1 2 3\n")  # 3: as it looks
+
+    def test_command_may_close_its_standard_output(self):
+        for way in WAYS:
+            result = self.exec(*way, "exec >&-; echo {} >&2", ":::", "1")
+            self.assertEqual((result.status, result.out, result.err), (0, "", "1\n"), str(result))
+
+    def test_ways_that_exclude_each_other_are_refused(self):
+        for pair in ("-u", "--lb"), ("--group", "-u"), ("--lb", "--group"):
+            self.assert_fails(self.exec(*pair, "echo", ":::", "1"), 255, "is enough")
+
+
+class Left(Case):
+    def test_daemon_that_goes_on_is_not_waited_for(self):
+        for way in WAYS:
+            # What a command has from this test itself, it would keep open for its reader.
+            own = " >/dev/null 2>&1" if "--ungroup" in way else ""
+            result = self.exec(*way, f"sleep 1000{own} & echo $! >&2; echo {{}}", ":::", "1", limit=20)
+            self.assertEqual(result.status, 0, str(result))
+            os.kill(int(result.err), 9)
+
+    def test_daemon_that_writes_without_end_is_not_listened_to(self):
+        for order in (), ("-k",):
+            result = self.exec(*order, "--lb", "yes {} & echo {}", ":::", *"abc")
+            self.assert_ok(result)
+            self.assertLessEqual(set(result.out.split()), set("abc"))
+
+    def test_command_that_could_not_start_is_told_of(self):
+        for way in WAYS:
+            self.assert_fails(self.exec(*way, "nonexistent-program", ":::", "x"), 1, "nonexistent-program: command not found",
+                              "exit status 127")
+
+
+@unittest.skipUnless(shutil.which("parallel"), "GNU parallel is not installed")
+class BesideGnuParallel(Case):
+    def test_output_is_gnu_parallels(self):
+        for words in (["-t", "echo", "{}", ":::", "a b", "c"],
+                      ["-t", "--dry-run", "echo", ":::", "a"],
+                      ["--verbose", "echo {} | cat", ":::", "a b"],
+                      ["-v", "-t", "--tag", "echo", ":::", "a", "b"],
+                      ["-vv", "echo", ":::", "a"],
+                      ["-u", "-v", "--tag", "echo", ":::", "a", "b"],
+                      ["--lb", "-v", "--tag", "printf 'x\\ny' #", ":::", "a", "b"],
+                      ["--lb", "--tagstring", "{#}", "printf 'x\\ny' >&2 #", ":::", "a", "b"],
+                      ["-k", "--lb", "-v", "echo {}; echo {} >&2", ":::", "a", "b"]):
+            gnu = subprocess.run(["parallel", "--will-cite", "-j1", *words], env={**os.environ, "HOME": str(self.home / "gnu")},
+                                 capture_output=True, check=False)
+            result = self.exec("-j1", *words)
+            self.assertEqual((result.out, result.err), (gnu.stdout.decode(), gnu.stderr.decode()), str(result))
+        shutil.rmtree(self.home / "gnu", ignore_errors=True)
+
+
+if __name__ == "__main__":
+    harness.main()
