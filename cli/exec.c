@@ -7,6 +7,7 @@
 #include "cli/exec_run.h"
 
 #include "base/log.h"
+#include "cli/exec_again.h"
 #include "cli/exec_output.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -27,7 +28,7 @@ static int on_tick(void *context, const struct muster_progress *progress)
 
     known.succeeded = exec->succeeded;
     known.failed = exec->failed;
-    known.total = exec_fill_total(&exec->fill);
+    known.total = exec_again_total(exec);
     progress_show(&exec->progress, &known);
     return exec->live.fd < 0 ? 0 : exec_live_pump(&exec->live, &exec->error);
 }
@@ -36,7 +37,7 @@ static int on_tick(void *context, const struct muster_progress *progress)
 static int conclude(struct exec *exec, int code, const struct muster_error *error)
 {
     const struct exec_halt *halt = &exec->options.halt;
-    uint64_t total = exec_fill_total(&exec->fill), done = exec->succeeded + exec->failed;
+    uint64_t total = exec_again_total(exec), done = exec->succeeded + exec->failed;
     char jobs[JOBS_TEXT_BYTES];
 
     if (exec->failed > EXEC_FAILURE_LINES)
@@ -77,7 +78,7 @@ static int run(struct exec *exec, muster *m)
     };
     struct muster_summary summary = {.workers = 0};
     struct muster_error error, late;
-    int code = muster_map(m, &batch, &summary, &error);
+    int code = muster_map(m, &batch, &summary, &error), status;
 
     if (exec->live.fd >= 0 && exec_live_finish(&exec->live, &late) && !code) {
         code = late.code;
@@ -92,7 +93,9 @@ static int run(struct exec *exec, muster *m)
         code = late.code;
         error = late;
     }
-    return conclude(exec, code, &error);
+    status = conclude(exec, code, &error);
+    exec_again_advise(exec, exec->halted || code == MUSTER_ECANCELLED || code == MUSTER_EOUTPUT);
+    return status;
 }
 
 /* Until there is something to read, or a reason to end. */
@@ -106,11 +109,12 @@ static int await_input(struct exec *exec, struct muster_error *ret_error)
 }
 
 /* The next row, waiting for it. */
-static int await_row(struct exec *exec, struct row *ret_row, struct muster_error *ret_error)
+static int await_row(struct exec *exec, struct row *ret_row, uint64_t *ret_sequence,
+                     struct muster_error *ret_error)
 {
     int code;
 
-    while ((code = exec_fill_next(&exec->fill, ret_row, ret_error)) == MUSTER_EAGAIN)
+    while ((code = exec_again_next(exec, ret_row, ret_sequence, ret_error)) == MUSTER_EAGAIN)
         if ((code = await_input(exec, ret_error)) != 0)
             return code;
     return code;
@@ -130,10 +134,11 @@ static int print_commands(struct exec *exec)
     struct command command;
     struct word line;
     struct row row;
+    uint64_t sequence;
     int code;
 
-    while ((code = await_row(exec, &row, &error)) == 0) {
-        if ((code = template_expand(&exec->command, &row, 1, ++exec->given, &command, &error)) != 0 ||
+    while ((code = await_row(exec, &row, &sequence, &error)) == 0) {
+        if ((code = template_expand(&exec->command, &row, 1, sequence, &command, &error)) != 0 ||
             (code = exec_fill_check(&exec->fill, command.line, &error)) != 0)
             break;
         line = exec_fill_slot(command.line, 1, &exec->title);
@@ -167,10 +172,18 @@ static int open_ways_out(struct exec *exec, struct muster_error *ret_error)
     return 0;
 }
 
+/* What a tree of results takes as it is is best made in the same file system. */
+static const char *temporary_folder(const struct exec *exec)
+{
+    if (exec->options.temporary_folder || exec->store.kind != EXEC_STORE_TREE)
+        return exec->options.temporary_folder;
+    return exec->options.results;
+}
+
 static int open_and_run(struct exec *exec)
 {
     struct exec_options *options = &exec->options;
-    uint64_t total = exec_fill_total(&exec->fill);
+    uint64_t total = exec_again_total(exec);
     struct muster_error error;
     muster *m = NULL;
     char pid[16];
@@ -181,7 +194,7 @@ static int open_and_run(struct exec *exec)
     options->open.worker_program = program_path();
     snprintf(pid, sizeof pid, "%d", getpid());
     setenv("PARALLEL_PID", pid, 1);
-    if (exec_folder_make(&exec->folder, options->temporary_folder, &error) || open_ways_out(exec, &error) ||
+    if (exec_folder_make(&exec->folder, temporary_folder(exec), &error) || open_ways_out(exec, &error) ||
         muster_open(&options->open, &m, &error))
         return plain_error(&error);
     if (options->progress == PROGRESS_AUTOMATIC && (options->trace || options->group == EXEC_GROUP_NOTHING))
@@ -227,8 +240,8 @@ static int prepare(struct exec *exec, struct muster_error *ret_error)
         exec_fill_init(&exec->fill, &options->fill, options->open.workers, &exec->sources, &exec->command);
     if (!code && options->tag)
         code = template_init(&exec->tag, &options->tag, 1, &tag_rules, ret_error);
-    if (!code && !options->dry_run)
-        code = exec_log_open(&exec->log, options->joblog, ret_error);
+    if (!code)
+        code = exec_again_open(exec, ret_error);
     if (!code)
         code = stats_open(&exec->stats, options->stats, ret_error);
     return code;
@@ -268,9 +281,10 @@ int verb_exec(int argc, char **argv)
         close(exec.shared_out_fd);
     exec_folder_remove(&exec.folder);
     stats_close(&exec.stats);
-    exec_log_close(&exec.log);
+    exec_again_close(&exec);
     msgpack_sbuffer_destroy(&exec.title);
     msgpack_sbuffer_destroy(&exec.tag_text);
+    msgpack_sbuffer_destroy(&exec.place);
     exec_fill_fini(&exec.fill);
     template_fini(&exec.tag);
     template_fini(&exec.command);

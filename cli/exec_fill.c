@@ -187,6 +187,7 @@ static int next_row(struct exec_fill *fill, struct row *ret_row, struct muster_e
 
     fill->rows_before += code == 0;
     fill->commands += code == 0;
+    fill->handed = 1;
     return code;
 }
 
@@ -206,7 +207,8 @@ static int next_rows(struct exec_fill *fill, struct row *ret_row, struct muster_
     if (texts_list(&fill->arguments, &fill->words, &fill->words_room))
         return out_of_memory(ret_error);
     first = fill->given > 0 ? fill->ends[fill->given - 1] : 0;
-    fill->given += fill->share < fill->rows - fill->given ? fill->share : fill->rows - fill->given;
+    fill->handed = fill->share < fill->rows - fill->given ? fill->share : fill->rows - fill->given;
+    fill->given += fill->handed;
     end = fill->ends[fill->given - 1];
     fill->commands++;
     *ret_row = (struct row){.args = fill->words + first, .count = end - first};

@@ -40,6 +40,7 @@ struct exec_fill {
     bool ended;           /* there are no more */
     size_t share;         /* so many of these rows a command: all of them until they are dealt out */
     size_t given;         /* of these rows, so many are in a command */
+    size_t handed;        /* rows of the command that was handed out last */
     uint64_t commands;    /* handed out */
     uint64_t rows_before; /* in commands, before those that are gathered */
     struct word *words;   /* owned: the arguments as they are handed out */

@@ -3,6 +3,7 @@
  * From rows of arguments to jobs: the argument of the function `command` (worker/command.h). See
  * exec_run.h.
  */
+#include "cli/exec_again.h"
 #include "cli/exec_run.h"
 
 #include <inttypes.h>
@@ -15,6 +16,11 @@ static msgpack_object text(struct word word)
 {
     return (msgpack_object){.type = MSGPACK_OBJECT_STR,
                             .via.str = {.ptr = word.bytes, .size = (uint32_t)word.size}};
+}
+
+static msgpack_object integer(uint64_t number)
+{
+    return (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = number};
 }
 
 static struct word word_of(const char *bytes)
@@ -70,11 +76,6 @@ static void put_command(struct map *map, const struct command *command)
     }
 }
 
-static msgpack_object integer(uint64_t number)
-{
-    return (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = number};
-}
-
 static msgpack_object keep_line(struct map *map, struct word word)
 {
     char *copy = msgpack_zone_malloc(map->zone, word.size + 1);
@@ -88,8 +89,7 @@ static msgpack_object keep_line(struct map *map, struct word word)
 }
 
 /* Where it writes when that does not wait for its end; `tag` nil: none. */
-static void put_ways_out(const struct exec *exec, struct map *map, struct word title, msgpack_object tag,
-                         uint64_t index)
+static void put_ways_out(const struct exec *exec, struct map *map, struct word title, msgpack_object tag)
 {
     const struct exec_options *options = &exec->options;
     msgpack_object *live = msgpack_zone_malloc(map->zone, 2 * sizeof *live);
@@ -99,7 +99,7 @@ static void put_ways_out(const struct exec *exec, struct map *map, struct word t
         put(map, "stdout", integer((uint64_t)exec->shared_out_fd));
     if (options->group == EXEC_GROUP_LINES && live) {
         live[0] = integer((uint64_t)exec->live.worker_fd);
-        live[1] = integer(index);
+        live[1] = integer(exec->made);
         put(map, "live", (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {2, live}});
         if (tag.type == MSGPACK_OBJECT_STR)
             put(map, "label", tag);
@@ -110,26 +110,49 @@ static void put_ways_out(const struct exec *exec, struct map *map, struct word t
         put(map, "told", keep_line(map, title));
 }
 
-/* "note", what this end needs to know again when the job has ended: the command as a line, and the tag. */
+static int note_tag(struct exec *exec, struct map *map, const struct row *row, uint64_t sequence,
+                    msgpack_object *ret_tag, struct muster_error *ret_error)
+{
+    struct command tag;
+    int code = template_expand(&exec->tag, row, 1, sequence, &tag, ret_error);
+
+    if (!code)
+        *ret_tag = keep(map, tag.line);
+    return code;
+}
+
+static int note_results(struct exec *exec, struct map *map, const struct row *row, uint64_t sequence,
+                        msgpack_object *ret_results, struct muster_error *ret_error)
+{
+    struct word place;
+    int code = exec_store_place(&exec->store, row, exec->fill.handed, sequence, &place, ret_error);
+
+    if (!code)
+        *ret_results =
+            exec->store.kind == EXEC_STORE_TABLE ? keep_words(map, row->args, row->count) : keep(map, place);
+    return code;
+}
+
+/* "note", see enum exec_note. */
 static int put_note(struct exec *exec, struct map *map, struct word title, const struct row *row,
                     uint64_t sequence, struct muster_error *ret_error)
 {
     msgpack_object *items = msgpack_zone_malloc(map->zone, EXEC_NOTES * sizeof *items);
-    struct command tag;
-    int code;
+    int code = 0;
 
     if (!items)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    for (size_t i = 0; i < EXEC_NOTES; i++)
+        items[i] = (msgpack_object){.type = MSGPACK_OBJECT_NIL};
+    items[EXEC_NOTE_SEQUENCE] = integer(sequence);
     items[EXEC_NOTE_TITLE] = keep(map, title);
-    items[EXEC_NOTE_TAG] = (msgpack_object){.type = MSGPACK_OBJECT_NIL};
-    if (exec->options.tag) {
-        if ((code = template_expand(&exec->tag, row, 1, sequence, &tag, ret_error)) != 0)
-            return code;
-        items[EXEC_NOTE_TAG] = keep(map, tag.line);
-    }
-    put_ways_out(exec, map, title, items[EXEC_NOTE_TAG], sequence);
+    if (exec->options.tag)
+        code = note_tag(exec, map, row, sequence, &items[EXEC_NOTE_TAG], ret_error);
+    if (!code && exec->store.kind != EXEC_STORE_NONE)
+        code = note_results(exec, map, row, sequence, &items[EXEC_NOTE_RESULTS], ret_error);
+    put_ways_out(exec, map, title, items[EXEC_NOTE_TAG]);
     put(map, "note", (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {EXEC_NOTES, items}});
-    return 0;
+    return code;
 }
 
 /* How it is ended, and run again. */
@@ -201,7 +224,9 @@ int exec_next_job(void *context, msgpack_zone *zone, msgpack_object *ret_argumen
 {
     struct exec *exec = context;
     struct row row;
-    int code = exec_fill_next(&exec->fill, &row, ret_error);
+    uint64_t sequence;
+    int code = exec_again_next(exec, &row, &sequence, ret_error);
 
-    return code ? code : make_job(exec, &row, ++exec->given, zone, ret_argument, ret_error);
+    exec->made += code == 0;
+    return code ? code : make_job(exec, &row, sequence, zone, ret_argument, ret_error);
 }

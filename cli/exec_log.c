@@ -4,56 +4,66 @@
  */
 #include "cli/exec_log.h"
 
-#include <errno.h>
+#include "cli/exec_output.h"
+
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-int exec_log_open(struct exec_log *log, const char *path, struct muster_error *ret_error)
+int exec_log_open(struct exec_log *log, const char *path, uint64_t keep_bytes, struct muster_error *ret_error)
 {
-    *log = (struct exec_log){.path = path};
+    static const char columns[] = EXEC_LOG_COLUMNS "\n";
+    int code;
+
     if (!path)
         return 0;
-    log->file = fopen(path, "we");
-    if (!log->file)
-        return muster_error_system(ret_error, errno, "cannot write the job log %s", path);
-    fputs("Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n", log->file);
-    if (fflush(log->file) != 0) {
-        int code = muster_error_system(ret_error, errno, "cannot write the job log %s", path);
-
-        exec_log_close(log);
+    code = exec_append_open(&log->file, "the job log", path, ret_error);
+    if (code)
         return code;
-    }
-    return 0;
+    log->wanted = true;
+    code = exec_append_cut(&log->file, keep_bytes, ret_error);
+    if (!code && keep_bytes == 0)
+        code = exec_append_write(&log->file, columns, sizeof columns - 1, ret_error);
+    exec_append_end(&log->file);
+    return code;
 }
 
 /* A newline in a command would look like the end of its line. */
-static void write_command(FILE *file, struct word command)
+static bool gather_command(msgpack_sbuffer *line, struct word command)
 {
-    for (size_t i = 0; i < command.size; i++)
-        putc(command.bytes[i] == '\n' ? '\0' : command.bytes[i], file);
-    putc('\n', file);
+    size_t from = line->size;
+    char *newline;
+
+    if (!exec_output_gather(line, command.bytes, command.size))
+        return false;
+    while ((newline = memchr(line->data + from, '\n', line->size - from)) != NULL)
+        *newline = '\0';
+    return exec_output_gather(line, "\n", 1);
 }
 
 int exec_log_add(struct exec_log *log, uint64_t sequence, const struct exec_result *result,
                  struct word command, struct muster_error *ret_error)
 {
-    if (!log->file)
+    char columns[512]; /* two doubles take 330 at most */
+    int size, code;
+
+    if (!log->wanted)
         return 0;
-    fprintf(log->file, "%" PRIu64 "\t:\t%.3f\t%10.3f\t0\t%zu\t%d\t%d\t", sequence, result->start_s,
-            (double)result->wall_ns * 1e-9, result->out.size,
-            result->timed_out ? -1
-            : result->signal  ? 0
-                              : result->exit,
-            result->signal);
-    write_command(log->file, command);
-    if (fflush(log->file) != 0)
-        return muster_error_set(ret_error, MUSTER_EOUTPUT, "the job log %s: %s", log->path, strerror(errno));
-    return 0;
+    size = snprintf(columns, sizeof columns, "%" PRIu64 "\t:\t%.3f\t%10.3f\t0\t%zu\t%d\t%d\t", sequence,
+                    result->start_s, (double)result->wall_ns * 1e-9, result->out.size,
+                    exec_result_logged(result), result->signal);
+    msgpack_sbuffer_clear(&log->line);
+    if (!exec_output_gather(&log->line, columns, (size_t)size) || !gather_command(&log->line, command))
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    code = exec_append_write(&log->file, log->line.data, log->line.size, ret_error);
+    exec_append_end(&log->file);
+    return code;
 }
 
 void exec_log_close(struct exec_log *log)
 {
-    if (log->file)
-        fclose(log->file);
-    log->file = NULL;
+    if (log->wanted)
+        exec_append_close(&log->file);
+    msgpack_sbuffer_destroy(&log->line);
+    *log = (struct exec_log){.wanted = false};
 }

@@ -1,27 +1,35 @@
 /* SPDX-License-Identifier: MIT
  *
- * --joblog: a line for each command that ended, with the columns of GNU parallel 20221122.
+ * --joblog: a line for each command that ended, with the columns of GNU parallel 20221122. A line is
+ * there, whole, once its command is done with, and not before.
  */
 #ifndef MUSTER_CLI_EXEC_LOG_H
 #define MUSTER_CLI_EXEC_LOG_H
 
+#include "cli/exec_append.h"
 #include "cli/exec_result.h"
 #include "cli/row.h"
 
-#include <stdio.h>
+#include <msgpack.h>
+
+#define EXEC_LOG_COLUMNS "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand"
 
 struct exec_log {
-    const char *path; /* borrowed */
-    FILE *file;       /* owned; NULL: no log is wanted */
+    bool wanted;
+    struct exec_append file;
+    msgpack_sbuffer line;
 };
 
-/* Starts a log in place of what the file held; `path` NULL: none is wanted. 0 or MUSTER_ESYSTEM. */
-int exec_log_open(struct exec_log *log, const char *path, struct muster_error *ret_error);
+/* Opens it, and leaves the first `keep_bytes` of what it has; an empty one begins with the names of the
+ * columns. `path` NULL: none is wanted. 0, MUSTER_ESYSTEM or MUSTER_EOUTPUT. */
+int exec_log_open(struct exec_log *log, const char *path, uint64_t keep_bytes,
+                  struct muster_error *ret_error);
 
-/* Adds a line, at once. 0 or MUSTER_EOUTPUT. */
+/* Adds a line, at once. 0, MUSTER_EOUTPUT or MUSTER_ENOMEM. */
 int exec_log_add(struct exec_log *log, uint64_t sequence, const struct exec_result *result,
                  struct word command, struct muster_error *ret_error);
 
+/* Takes a zeroed one. */
 void exec_log_close(struct exec_log *log);
 
 #endif

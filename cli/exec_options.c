@@ -5,6 +5,7 @@
 #include "cli/exec_options.h"
 
 #include "cli/escapes.h"
+#include "cli/exec_again.h"
 #include "cli/exec_values.h"
 #include "cli/exec_words.h"
 #include "cli/quantity.h"
@@ -67,7 +68,11 @@ enum option_id {
     OPTION_PLUS,
     OPTION_PROGRESS,
     OPTION_REMOTE,
+    OPTION_RESULTS,
+    OPTION_RESUME,
+    OPTION_RESUME_FAILED,
     OPTION_RETRIES,
+    OPTION_RETRY_FAILED,
     OPTION_SEQUENCE,
     OPTION_SHUF,
     OPTION_SKIP_FIRST,
@@ -140,7 +145,15 @@ static const struct option names[] = {
     {"progress", no_argument, NULL, OPTION_PROGRESS},
     {"quote", no_argument, NULL, OPTION_QUOTE},
     {"replace", optional_argument, NULL, OPTION_REPLACE_OLD},
+    {"res", required_argument, NULL, OPTION_RESULTS},
+    {"result", required_argument, NULL, OPTION_RESULTS},
+    {"results", required_argument, NULL, OPTION_RESULTS},
+    {"resume", no_argument, NULL, OPTION_RESUME},
+    {"resume-failed", no_argument, NULL, OPTION_RESUME_FAILED},
+    {"resumefailed", no_argument, NULL, OPTION_RESUME_FAILED},
     {"retries", required_argument, NULL, OPTION_RETRIES},
+    {"retry-failed", no_argument, NULL, OPTION_RETRY_FAILED},
+    {"retryfailed", no_argument, NULL, OPTION_RETRY_FAILED},
     {"rpl", required_argument, NULL, OPTION_PERL},
     {"seqreplace", required_argument, NULL, OPTION_SEQUENCE},
     {"shuf", no_argument, NULL, OPTION_SHUF},
@@ -231,6 +244,13 @@ static int take_group(struct exec_options *o, enum exec_group group, struct must
         return 0;
     return muster_error_set(ret_error, MUSTER_EINVALID,
                             "one of --group, --line-buffer and --ungroup is enough");
+}
+
+/* The one that goes further. */
+static int take_resume(struct exec_options *o, enum exec_resume_mode mode)
+{
+    o->resume = mode > o->resume ? mode : o->resume;
+    return 0;
 }
 
 /* One option. On failure *ret_error says what was expected. */
@@ -349,7 +369,8 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         o->sources.header = text;
         return 0;
     case OPTION_JOBLOG:
-        o->joblog = text;
+        o->joblog_append = text[0] == '+';
+        o->joblog = text + o->joblog_append;
         return 0;
     case OPTION_LINE_LENGTH:
         o->line_length = true;
@@ -370,8 +391,17 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_LOGIN:
     case OPTION_REMOTE:
         return muster_error_set(ret_error, MUSTER_EINVALID, "commands run on this host alone");
+    case OPTION_RESULTS:
+        o->results = text;
+        return 0;
+    case OPTION_RESUME:
+        return take_resume(o, EXEC_RESUME);
+    case OPTION_RESUME_FAILED:
+        return take_resume(o, EXEC_RESUME_FAILED);
     case OPTION_RETRIES:
         return quantity_integer(text, 0, UINT32_MAX, &o->tries, ret_error);
+    case OPTION_RETRY_FAILED:
+        return take_resume(o, EXEC_RETRY_FAILED);
     case OPTION_SHUF:
         o->sources.shuffle = true;
         return 0;
@@ -484,7 +514,9 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
         return code;
     options->rules.context = exec_fill_repeats(&options->fill);
     exec_words_take(options, argc, argv, rest);
-    return 0;
+    options->words = argv;
+    options->word_count = argc;
+    return exec_again_check(options, ret_error);
 }
 
 void exec_options_fini(struct exec_options *options)

@@ -8,6 +8,7 @@
 
 #include "cli/exec_fill.h"
 #include "cli/exec_halt.h"
+#include "cli/exec_resume.h"
 #include "cli/exec_termseq.h"
 #include "cli/progress.h"
 #include "cli/sources.h"
@@ -22,8 +23,10 @@ enum exec_group {
 };
 
 struct exec_options {
-    bool help;        /* asked for; nothing else is checked then */
-    bool line_length; /* the same; --max-line-length-allowed */
+    bool help;          /* asked for; nothing else is checked then */
+    bool line_length;   /* the same; --max-line-length-allowed */
+    char *const *words; /* the command line, borrowed; words[0] is the verb */
+    int word_count;
 
     const char *const *command; /* words; command_count may be 0: each row is a command of its own */
     size_t command_count;
@@ -44,6 +47,9 @@ struct exec_options {
     unsigned groups_given; /* a bit for each of them that was asked for */
     const char *tag;       /* a template; NULL: none */
     const char *joblog;
+    bool joblog_append; /* +FILE */
+    enum exec_resume_mode resume;
+    const char *results;
     const char *stats;
     const char *folder; /* --wd */
     const char *temporary_folder;

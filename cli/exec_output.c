@@ -22,8 +22,7 @@ static int cannot_write(const char *name, struct muster_error *ret_error)
     return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", name, strerror(errno));
 }
 
-/* Whether it is worth trying again what did not work: after waiting, where `fd` takes nothing now. */
-static bool try_again(int fd)
+bool exec_output_again(int fd)
 {
     struct pollfd item = {.fd = fd, .events = POLLOUT};
 
@@ -38,7 +37,7 @@ int exec_output_bytes(int fd, const char *name, const char *bytes, size_t size,
     while (size > 0) {
         ssize_t wrote = write(fd, bytes, size);
 
-        if (wrote < 0 && !try_again(fd))
+        if (wrote < 0 && !exec_output_again(fd))
             return cannot_write(name, ret_error);
         if (wrote > 0) {
             bytes += wrote;
@@ -103,7 +102,7 @@ static int write_file(int fd, const char *name, struct exec_tagger *tagger, int 
         got = sendfile(fd, from, NULL, SEND_BYTES);
         if (got < 0 && errno == EINVAL)
             break;
-        if (got < 0 && !try_again(fd))
+        if (got < 0 && !exec_output_again(fd))
             return cannot_write(name, ret_error);
     }
     return got == 0 ? 0 : copy_file(fd, name, tagger, from, path, ret_error);

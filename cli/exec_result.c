@@ -75,6 +75,13 @@ int exec_result_status(const struct exec_result *result)
     return result->signal ? 128 + result->signal : result->exit;
 }
 
+int exec_result_logged(const struct exec_result *result)
+{
+    if (result->timed_out)
+        return -1;
+    return result->signal ? 0 : result->exit;
+}
+
 void exec_result_discard(const struct exec_result *result)
 {
     if (result->out.path[0])

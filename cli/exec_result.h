@@ -34,6 +34,9 @@ int exec_result_read(const msgpack_object *value, struct exec_result *ret_result
 /* What a shell would say of it: its status, or 128 and the signal. */
 int exec_result_status(const struct exec_result *result);
 
+/* What the job log has as its exit value: -1 when a time limit ended it, 0 when a signal did. */
+int exec_result_logged(const struct exec_result *result);
+
 /* Removes the files. */
 void exec_result_discard(const struct exec_result *result);
 

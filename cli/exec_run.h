@@ -11,14 +11,18 @@
 #include "cli/exec_live.h"
 #include "cli/exec_log.h"
 #include "cli/exec_options.h"
+#include "cli/exec_resume.h"
+#include "cli/exec_store.h"
 #include "cli/stats.h"
 
 enum { EXEC_FAILURE_LINES = 20 /* failed jobs named on standard error; more are only counted */ };
 
 /* What this end needs to know again when a job has ended: the array "note" of its argument. */
 enum exec_note {
-    EXEC_NOTE_TITLE, /* the command as a line */
-    EXEC_NOTE_TAG,   /* nil: none */
+    EXEC_NOTE_SEQUENCE, /* its number, which the one of libmuster is not when jobs are left out */
+    EXEC_NOTE_TITLE,    /* the command as a line */
+    EXEC_NOTE_TAG,      /* nil: none */
+    EXEC_NOTE_RESULTS,  /* the place of its files; for a table, its arguments; nil: none */
     EXEC_NOTES,
 };
 
@@ -26,10 +30,13 @@ struct exec {
     struct exec_options options;
     struct sources sources;
     struct template command, tag;
-    struct exec_fill fill;           /* rows to commands */
-    msgpack_sbuffer title, tag_text; /* of the latest result */
+    struct exec_fill fill;                  /* rows to commands */
+    msgpack_sbuffer title, tag_text, place; /* of the latest result */
     struct exec_folder folder;
     struct exec_log log;
+    struct exec_resume resume;
+    struct exec_store store;
+    struct word logged; /* --retry-failed: the command that was read from the log */
     struct stats stats;
     struct progress progress;
     int interrupt_fd;
@@ -37,7 +44,9 @@ struct exec {
     int shared_out_fd;          /* the same, inherited by workers; -1: none */
     struct exec_live live;      /* --line-buffer; its fd -1 without */
     bool shares_terminal;       /* output appears where the progress line stands */
-    uint64_t given;             /* jobs made of rows so far */
+    uint64_t given;             /* rows so far, each with its number */
+    uint64_t skipped;           /* of them, as they have been done before */
+    uint64_t made;              /* jobs, the latest of which has this index */
     uint64_t succeeded, failed; /* by what became of their commands */
     int first_failure;          /* the status of the first that failed */
     bool halted;                /* by --halt */

@@ -6,6 +6,7 @@
 #include "cli/exec_run.h"
 
 #include "base/log.h"
+#include "cli/exec_again.h"
 #include "cli/exec_output.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
@@ -20,22 +21,36 @@ enum {
     SLOT_MARK_BYTES = sizeof TEMPLATE_SLOT_MARK - 1,
 };
 
-/* One of the texts that put_note left; without bytes: there is none. */
-static struct word noted(const msgpack_object *argument, enum exec_note item)
+/* One of the things that put_note left; NULL: none. */
+static const msgpack_object *noted(const msgpack_object *argument, enum exec_note item)
 {
-    const msgpack_object *text = NULL;
-
     for (uint32_t i = 0; argument && argument->type == MSGPACK_OBJECT_MAP && i < argument->via.map.size;
          i++) {
         const msgpack_object_kv *pair = &argument->via.map.ptr[i];
 
         if (pair->key.type == MSGPACK_OBJECT_STR && pair->key.via.str.size == strlen("note") &&
             memcmp(pair->key.via.str.ptr, "note", strlen("note")) == 0)
-            text = &pair->val.via.array.ptr[item];
+            return &pair->val.via.array.ptr[item];
     }
+    return NULL;
+}
+
+/* A text of them, with the number of the worker; without bytes: there is none. */
+static struct word noted_text(const struct muster_result *result, enum exec_note item,
+                              msgpack_sbuffer *filled)
+{
+    const msgpack_object *text = noted(result->argument, item);
+
     if (!text || text->type != MSGPACK_OBJECT_STR)
         return (struct word){NULL, 0};
-    return (struct word){text->via.str.ptr, text->via.str.size};
+    return exec_fill_slot((struct word){text->via.str.ptr, text->via.str.size}, result->worker, filled);
+}
+
+static uint64_t noted_sequence(const struct muster_result *result)
+{
+    const msgpack_object *sequence = noted(result->argument, EXEC_NOTE_SEQUENCE);
+
+    return sequence ? sequence->via.u64 : result->index;
 }
 
 struct word exec_fill_slot(struct word word, unsigned worker, msgpack_sbuffer *filled)
@@ -108,35 +123,75 @@ static int show_command(struct exec *exec, struct word title, struct word tag)
     return code;
 }
 
-/* Writes what a command wrote; a command that failed is named with its reason. */
-static int show_result(struct exec *exec, uint64_t index, const struct exec_result *result, struct word title,
-                       struct word tag)
+/* What is known of a job that has ended. */
+struct ended {
+    uint64_t sequence;
+    struct word title, tag;
+    struct exec_result result;
+};
+
+/* Writes what a command wrote. */
+static int write_output(struct exec *exec, const struct ended *job)
 {
-    char reason[96];
     int code;
 
     if (exec->shares_terminal)
         progress_hide(&exec->progress);
-    code =
-        exec->options.verbose && exec->options.group == EXEC_GROUP_JOBS ? show_command(exec, title, tag) : 0;
+    code = exec->options.verbose && exec->options.group == EXEC_GROUP_JOBS
+               ? show_command(exec, job->title, job->tag)
+               : 0;
     if (!code)
-        code = exec_output_write(exec->out_fd, "standard output", &result->out, tag, &exec->error);
+        code = exec_output_write(exec->out_fd, "standard output", &job->result.out, job->tag, &exec->error);
     if (!code)
-        code = exec_output_write(STDERR_FILENO, "standard error", &result->err, tag, &exec->error);
-    if (!code)
-        code = exec_log_add(&exec->log, index, result, title, &exec->error);
-    if (exec_result_status(result) != 0) {
-        explain(result, reason, sizeof reason);
-        name_failure(exec, index, title, reason);
-    }
+        code = exec_output_write(STDERR_FILENO, "standard error", &job->result.err, job->tag, &exec->error);
     return code;
+}
+
+/* --results: in files instead. */
+static int store_output(struct exec *exec, const struct ended *job, const struct muster_result *result)
+{
+    static const msgpack_object_array none = {.size = 0};
+    const msgpack_object *args = noted(result->argument, EXEC_NOTE_RESULTS);
+    struct word place = noted_text(result, EXEC_NOTE_RESULTS, &exec->place), heading = {"", 0};
+
+    if (exec->store.kind == EXEC_STORE_TABLE)
+        return exec_table_add(&exec->store.table, job->sequence, &job->result, job->title,
+                              args ? &args->via.array : &none, &exec->error);
+    if (exec->options.verbose) {
+        msgpack_sbuffer_clear(&exec->tag_text); /* no tag is written */
+        if (!exec_output_gather(&exec->tag_text, job->title.bytes, job->title.size) ||
+            !exec_output_gather(&exec->tag_text, "\n", 1))
+            return muster_error_set(&exec->error, MUSTER_ENOMEM, "out of memory");
+        heading = (struct word){exec->tag_text.data, exec->tag_text.size};
+    }
+    return exec_store_files(&exec->store, place, job->sequence, &job->result, heading, &exec->error);
+}
+
+/* Writes, logs and counts; a command that failed is named with its reason. What could not be written has
+ * not been done. */
+static int show_result(struct exec *exec, const struct ended *job, const struct muster_result *result)
+{
+    char reason[96];
+    int code =
+        exec->store.kind == EXEC_STORE_NONE ? write_output(exec, job) : store_output(exec, job, result);
+
+    if (!code)
+        code = exec_log_add(&exec->log, job->sequence, &job->result, job->title, &exec->error);
+    if (code)
+        return code;
+    count_job(exec, exec_result_status(&job->result));
+    if (exec_result_status(&job->result) != 0) {
+        explain(&job->result, reason, sizeof reason);
+        name_failure(exec, job->sequence, job->title, reason);
+    }
+    return 0;
 }
 
 static int check_halt(struct exec *exec)
 {
     const struct exec_halt *halt = &exec->options.halt;
 
-    if (!exec_halt_due(halt, exec->succeeded, exec->failed, exec_fill_total(&exec->fill)))
+    if (!exec_halt_due(halt, exec->succeeded, exec->failed, exec_again_total(exec)))
         return 0;
     exec->halted = true;
     return halt->now ? MUSTER_ECANCELLED : MUSTER_EEND;
@@ -145,25 +200,25 @@ static int check_halt(struct exec *exec)
 int exec_on_result(void *context, const struct muster_result *result)
 {
     struct exec *exec = context;
-    struct word title =
-        exec_fill_slot(noted(result->argument, EXEC_NOTE_TITLE), result->worker, &exec->title);
-    struct word tag = exec_fill_slot(noted(result->argument, EXEC_NOTE_TAG), result->worker, &exec->tag_text);
-    struct exec_result ended;
+    struct ended job = {
+        .sequence = noted_sequence(result),
+        .title = noted_text(result, EXEC_NOTE_TITLE, &exec->title),
+        .tag = noted_text(result, EXEC_NOTE_TAG, &exec->tag_text),
+    };
     int code = exec->live.fd < 0 ? 0 : exec_live_end(&exec->live, result->index, &exec->error);
 
     if (code)
         return code;
     if (result->code) {
         count_job(exec, STATUS_ERROR);
-        name_failure(exec, result->index, title, result->text);
+        name_failure(exec, job.sequence, job.title, result->text);
         return check_halt(exec);
     }
-    code = exec_result_read(result->value, &ended);
+    code = exec_result_read(result->value, &job.result);
     if (code)
         return muster_error_set(&exec->error, code, "job 1.%" PRIu64 ": its result is of another version",
-                                result->index);
-    count_job(exec, exec_result_status(&ended));
-    code = show_result(exec, result->index, &ended, title, tag);
-    exec_result_discard(&ended);
+                                job.sequence);
+    code = show_result(exec, &job, result);
+    exec_result_discard(&job.result);
     return code ? code : check_halt(exec);
 }

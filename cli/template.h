@@ -34,7 +34,7 @@ struct template_rules {
     bool quote;        /* -q */
     bool context;      /* -X, -N, and -L without -m: a word with {} is repeated for each argument */
     bool always_shell; /* no command runs without a shell */
-    bool text;         /* no command but a text, such as a tag: nothing is quoted */
+    bool text;         /* no command but a text, such as a tag: nothing is quoted or added */
 };
 
 struct command {

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Records at the end of a file. See exec_append.h.
+ */
+#include "cli/exec_append.h"
+
+#include "cli/exec_output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int fail(const struct exec_append *append, int code, struct muster_error *ret_error)
+{
+    return muster_error_set(ret_error, code, "cannot write %s %s: %s", append->what, append->path,
+                            strerror(errno));
+}
+
+int exec_append_open(struct exec_append *append, const char *what, const char *path,
+                     struct muster_error *ret_error)
+{
+    *append = (struct exec_append){.what = what, .path = path, .fd = STDOUT_FILENO};
+    if (!path) {
+        append->path = "standard output";
+        return 0;
+    }
+    append->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
+    return append->fd < 0 ? fail(append, MUSTER_ESYSTEM, ret_error) : 0;
+}
+
+bool exec_append_regular(const struct exec_append *append, uint64_t *ret_bytes)
+{
+    struct stat status;
+
+    if (append->fd == STDOUT_FILENO || fstat(append->fd, &status) != 0 || !S_ISREG(status.st_mode))
+        return false;
+    *ret_bytes = (uint64_t)status.st_size;
+    return true;
+}
+
+int exec_append_cut(struct exec_append *append, uint64_t bytes, struct muster_error *ret_error)
+{
+    uint64_t had;
+
+    if (exec_append_regular(append, &had) && had > bytes && ftruncate(append->fd, (off_t)bytes) != 0)
+        return fail(append, MUSTER_ESYSTEM, ret_error);
+    return 0;
+}
+
+/* Takes the record away. */
+static void undo(struct exec_append *append)
+{
+    uint64_t had;
+
+    if (append->open_bytes > 0 && exec_append_regular(append, &had) && had >= append->open_bytes)
+        exec_append_cut(append, had - append->open_bytes, &(struct muster_error){.code = 0});
+    append->open_bytes = 0;
+}
+
+int exec_append_write(struct exec_append *append, const char *bytes, size_t size,
+                      struct muster_error *ret_error)
+{
+    int code;
+
+    while (size > 0) {
+        ssize_t wrote = write(append->fd, bytes, size);
+
+        if (wrote < 0 && !exec_output_again(append->fd)) {
+            code = fail(append, MUSTER_EOUTPUT, ret_error);
+            undo(append);
+            return code;
+        }
+        if (wrote > 0) {
+            bytes += wrote;
+            size -= (size_t)wrote;
+            append->open_bytes += (uint64_t)wrote;
+        }
+    }
+    return 0;
+}
+
+void exec_append_end(struct exec_append *append)
+{
+    append->open_bytes = 0;
+}
+
+void exec_append_close(struct exec_append *append)
+{
+    if (append->fd > STDERR_FILENO)
+        close(append->fd);
+    append->fd = -1;
+}

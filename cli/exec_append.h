@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Records at the end of a file, whole or not at all: what was written of one that does not fit on
+ * the disk is taken away again, where the file is a regular one.
+ */
+#ifndef MUSTER_CLI_EXEC_APPEND_H
+#define MUSTER_CLI_EXEC_APPEND_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct exec_append {
+    const char *what, *path; /* borrowed: "the job log", and its name, for errors */
+    int fd;                  /* owned, but for standard output; -1: closed */
+    uint64_t open_bytes;     /* of the record that is being written */
+};
+
+/* Opens the file, or makes it, with what is in it; `path` NULL: standard output. 0 or MUSTER_ESYSTEM. */
+int exec_append_open(struct exec_append *append, const char *what, const char *path,
+                     struct muster_error *ret_error);
+
+/* Whether it is a file that can be shortened; if so, how long it is. */
+bool exec_append_regular(const struct exec_append *append, uint64_t *ret_bytes);
+
+/* Leaves so many bytes of a regular file; of any other nothing is taken. 0 or MUSTER_ESYSTEM. */
+int exec_append_cut(struct exec_append *append, uint64_t bytes, struct muster_error *ret_error);
+
+/* Adds to the record, by one write where the system takes it all. 0, or MUSTER_EOUTPUT: the record is gone
+ * then. */
+int exec_append_write(struct exec_append *append, const char *bytes, size_t size,
+                      struct muster_error *ret_error);
+
+/* The record is complete. */
+void exec_append_end(struct exec_append *append);
+
+/* Takes one that was zeroed but for its descriptor, -1. */
+void exec_append_close(struct exec_append *append);
+
+#endif
