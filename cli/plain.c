@@ -84,21 +84,39 @@ static bool plain_arguments(const struct plain *plain)
     return true;
 }
 
-/* Settles what runs. 0 or MUSTER_EINVALID. */
+/* What a shell would make of the first word of a command. 0 or MUSTER_ENOMEM. */
+static int look_up(struct plain *plain, const char *name)
+{
+    char *program = strdup(name);
+
+    if (!program)
+        return MUSTER_ENOMEM;
+    free(plain->program);
+    plain->program = program;
+    plain->path = NULL;
+    plain->shell = !*name || strchr("+-", *name) || strpbrk(name, "=%:,@\1") || is_function(name) ||
+                   bsearch(name, shell_words, sizeof(shell_words) / sizeof(shell_words[0]),
+                           sizeof(shell_words[0]), compare_names);
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (strcmp(name, programs[i].name) == 0) {
+            plain->path = programs[i].path;
+            plain->shell |= access(programs[i].path, X_OK) != 0;
+        }
+    return 0;
+}
+
+/* Settles what runs, most often the same as before. 0, MUSTER_EINVALID or MUSTER_ENOMEM. */
 static int check_program(struct plain *plain)
 {
     const char *name = plain->argc > 0 ? plain->argv[0].bytes : "";
+    int code = plain->program && strcmp(name, plain->program) == 0 ? 0 : look_up(plain, name);
 
-    if (!*name || strchr("+-", *name) || strpbrk(name, "=%:,@\1") || is_function(name) ||
-        bsearch(name, shell_words, sizeof(shell_words) / sizeof(shell_words[0]), sizeof(shell_words[0]),
-                compare_names))
+    if (code)
+        return code;
+    if (plain->shell || (plain->path && !plain_arguments(plain)))
         return MUSTER_EINVALID;
-    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
-        if (strcmp(name, programs[i].name) == 0) {
-            if (!plain_arguments(plain) || access(programs[i].path, X_OK) != 0)
-                return MUSTER_EINVALID;
-            plain->argv[0] = (struct word){programs[i].path, strlen(programs[i].path)};
-        }
+    if (plain->path)
+        plain->argv[0] = (struct word){plain->path, strlen(plain->path)};
     return 0;
 }
 
@@ -222,5 +240,6 @@ void plain_fini(struct plain *plain)
 {
     free(plain->argv);
     free(plain->bytes);
+    free(plain->program);
     *plain = (struct plain){0};
 }

@@ -22,6 +22,9 @@ struct plain {
     size_t argc, argv_room;
     char *bytes; /* owned */
     size_t room;
+    char *program;    /* the first word that was looked up last; owned, may be NULL */
+    bool shell;       /* only a shell can run it */
+    const char *path; /* what runs in its place; NULL: itself */
 };
 
 /* Whether a plain command is the same with `shell` as without it, as far as the shell itself and

@@ -184,3 +184,19 @@ Test(template, exported_function_is_taken_for_a_program)
     cr_assert_eq(template_expand(&t, rows, 1, 1, &command, &error), 0);
     cr_expect(command.shell);
 }
+
+/* What the shell makes of a program is looked up when it is another than before. */
+Test(template, program_of_a_row_is_taken_for_that_of_the_next)
+{
+    static const struct word lines[] = {WORD("echo a"), WORD("cd /"),     WORD("echo b"), WORD("echo -n"),
+                                        WORD("echo c"), WORD("/bin/x y"), WORD("cd /")};
+    static const char *const programs[] = {"/bin/echo", NULL, "/bin/echo", NULL, "/bin/echo", "/bin/x", NULL};
+
+    cr_assert_eq(begin("{}", &(struct template_rules){.plus = false}), 0);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        cr_assert_eq(template_expand(&t, &(struct row){lines + i, 1}, 1, 1, &command, &error), 0);
+        cr_assert_eq(command.shell, programs[i] == NULL, "%s", lines[i].bytes);
+        if (programs[i])
+            cr_expect_str_eq(command.argv[0].bytes, programs[i]);
+    }
+}
