@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MEMBERS_MAX = 16 /* of the argument of `command` that are used here */ };
+enum { MEMBERS_MAX = 32 /* of the argument of `command` that are used here */ };
 
 static msgpack_object text(struct word word)
 {
@@ -185,6 +185,22 @@ static void put_environment(struct map *map, uint64_t sequence)
     put(map, "env", keep_words(map, &(struct word){text, (size_t)size}, 1));
 }
 
+static void put_count(struct map *map, const char *key, uint64_t count)
+{
+    if (count)
+        put(map, key, integer(count));
+}
+
+static void put_limits(struct map *map, const struct exec_limits *limits)
+{
+    put_count(map, "memory", limits->memory_bytes);
+    put_count(map, "cpu_time", limits->cpu_time_s);
+    put_count(map, "open_files", limits->open_files);
+    put_count(map, "file_size", limits->file_bytes);
+    if (limits->privileges)
+        put(map, "privileges", (msgpack_object){.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true});
+}
+
 /* The argument of `command` for a row. */
 static int make_job(struct exec *exec, const struct row *row, uint64_t sequence, msgpack_zone *zone,
                     msgpack_object *ret_argument, struct muster_error *ret_error)
@@ -205,8 +221,8 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
     if (options->folder)
         put(&map, "dir", text(word_of(options->folder)));
     put(&map, "tmpdir", text(word_of(exec->folder.path)));
-    if (options->nice)
-        put(&map, "nice", integer((uint64_t)options->nice));
+    put_count(&map, "nice", (uint64_t)options->nice);
+    put_limits(&map, &options->limits);
     put_ends(&map, options);
     if (options->timeout_s > 0)
         put(&map, "timeout", (msgpack_object){.type = MSGPACK_OBJECT_FLOAT64, .via.f64 = options->timeout_s});

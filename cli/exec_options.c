@@ -48,11 +48,13 @@ enum option_id {
     OPTION_ARG_FILE_SEPARATOR,
     OPTION_ARG_SEPARATOR,
     OPTION_BAR,
+    OPTION_CPU_TIME,
     OPTION_DIRNAME,
     OPTION_DRY_RUN,
     OPTION_ENVIRONMENT,
     OPTION_ETA,
     OPTION_EXTENSION,
+    OPTION_FILE_SIZE,
     OPTION_GROUP,
     OPTION_HALT,
     OPTION_HEADER,
@@ -60,12 +62,15 @@ enum option_id {
     OPTION_LINE_BUFFER,
     OPTION_LINE_LENGTH,
     OPTION_LINK,
+    OPTION_MEMORY,
     OPTION_NICE,
     OPTION_NO_KEEP_ORDER,
     OPTION_NO_PROGRESS,
+    OPTION_OPEN_FILES,
     OPTION_PERL,
     OPTION_PLAIN,
     OPTION_PLUS,
+    OPTION_PRIVILEGES,
     OPTION_PROGRESS,
     OPTION_REMOTE,
     OPTION_RESULTS,
@@ -101,6 +106,7 @@ static const struct option names[] = {
     {"bner", required_argument, NULL, OPTION_BASENAME_BARE},
     {"bnr", required_argument, NULL, OPTION_BASENAME},
     {"colsep", required_argument, NULL, OPTION_COLSEP},
+    {"cpu-time", required_argument, NULL, OPTION_CPU_TIME},
     {"delimiter", required_argument, NULL, OPTION_DELIMITER},
     {"dirnamereplace", required_argument, NULL, OPTION_DIRNAME},
     {"dnr", required_argument, NULL, OPTION_DIRNAME},
@@ -112,6 +118,7 @@ static const struct option names[] = {
     {"eta", no_argument, NULL, OPTION_ETA},
     {"exit", no_argument, NULL, OPTION_EXIT},
     {"extensionreplace", required_argument, NULL, OPTION_EXTENSION},
+    {"file-size", required_argument, NULL, OPTION_FILE_SIZE},
     {"group", no_argument, NULL, OPTION_GROUP},
     {"halt", required_argument, NULL, OPTION_HALT},
     {"halt-on-error", required_argument, NULL, OPTION_HALT},
@@ -134,13 +141,16 @@ static const struct option names[] = {
     {"max-lines", optional_argument, NULL, OPTION_MAX_LINES_OLD},
     {"max-procs", required_argument, NULL, OPTION_JOBS},
     {"max-replace-args", required_argument, NULL, OPTION_MAX_REPLACE_ARGS},
+    {"memory", required_argument, NULL, OPTION_MEMORY},
     {"nice", required_argument, NULL, OPTION_NICE},
     {"no-keep-order", no_argument, NULL, OPTION_NO_KEEP_ORDER},
     {"no-progress", no_argument, NULL, OPTION_NO_PROGRESS},
     {"no-run-if-empty", no_argument, NULL, OPTION_NO_RUN_IF_EMPTY},
     {"null", no_argument, NULL, OPTION_NULL},
+    {"open-files", required_argument, NULL, OPTION_OPEN_FILES},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"plus", no_argument, NULL, OPTION_PLUS},
+    {"privileges", no_argument, NULL, OPTION_PRIVILEGES},
     {"profile", required_argument, NULL, OPTION_PROFILE},
     {"progress", no_argument, NULL, OPTION_PROGRESS},
     {"quote", no_argument, NULL, OPTION_QUOTE},
@@ -355,9 +365,13 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_NO_PROGRESS:
         o->progress = PROGRESS_NEVER;
         return 0;
+    case OPTION_CPU_TIME:
+        return exec_limits_cpu_time(text, &o->limits, ret_error);
     case OPTION_DRY_RUN:
         o->dry_run = true;
         return 0;
+    case OPTION_FILE_SIZE:
+        return quantity_size(text, &o->limits.file_bytes, ret_error);
     case OPTION_ENVIRONMENT: /* commands inherit all of it, also functions */
     case OPTION_PLAIN:       /* nor is anything else ever read */
         return 0;            /* as it is done anyway */
@@ -380,11 +394,18 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_LINK:
         o->sources.link = true;
         return 0;
+    case OPTION_MEMORY:
+        return exec_limits_memory(text, &o->limits, ret_error);
     case OPTION_NICE:
         return exec_value_nice(text, &o->nice, ret_error);
+    case OPTION_OPEN_FILES:
+        return exec_limits_open_files(text, &o->limits, ret_error);
     case OPTION_PERL:
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "replacement strings of Perl code are not supported");
+    case OPTION_PRIVILEGES:
+        o->limits.privileges = true;
+        return 0;
     case OPTION_PROFILE:
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "options stand on the command line alone, not in a profile");

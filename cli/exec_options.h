@@ -8,6 +8,7 @@
 
 #include "cli/exec_fill.h"
 #include "cli/exec_halt.h"
+#include "cli/exec_limits.h"
 #include "cli/exec_resume.h"
 #include "cli/exec_termseq.h"
 #include "cli/progress.h"
@@ -58,6 +59,7 @@ struct exec_options {
     bool has_termseq;
     struct command_steps termseq;
     int nice;
+    struct exec_limits limits;
     struct exec_halt halt;
     enum progress_wish progress;
 };

@@ -66,6 +66,7 @@ int exec_result_read(const msgpack_object *value, struct exec_result *ret_result
         return MUSTER_EPROTOCOL;
     result.start_s = items[COMMAND_START].via.f64;
     result.timed_out = flags & COMMAND_TIMED_OUT;
+    result.flags = (unsigned)flags;
     *ret_result = result;
     return 0;
 }

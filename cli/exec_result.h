@@ -25,6 +25,7 @@ struct exec_result {
     double start_s;   /* since 1970 */
     uint64_t wall_ns, user_us, system_us, memory_kib;
     bool timed_out;
+    unsigned flags; /* enum command_flag */
     struct exec_written out, err;
 };
 

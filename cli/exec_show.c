@@ -85,17 +85,6 @@ static void name_failure(struct exec *exec, uint64_t index, struct word title, c
               (size_t)shown < title.size ? "..." : "", why);
 }
 
-/* "exit status 3", "killed by signal 9 (Killed)" */
-static void explain(const struct exec_result *result, char *reason, size_t size)
-{
-    if (result->timed_out)
-        snprintf(reason, size, "ended after its time limit");
-    else if (result->signal)
-        snprintf(reason, size, "killed by signal %d (%s)", result->signal, strsignal(result->signal));
-    else
-        snprintf(reason, size, "exit status %d", result->exit);
-}
-
 static void count_job(struct exec *exec, int status)
 {
     if (status == 0) {
@@ -171,7 +160,7 @@ static int store_output(struct exec *exec, const struct ended *job, const struct
  * not been done. */
 static int show_result(struct exec *exec, const struct ended *job, const struct muster_result *result)
 {
-    char reason[96];
+    char reason[EXEC_REASON_BYTES];
     int code =
         exec->store.kind == EXEC_STORE_NONE ? write_output(exec, job) : store_output(exec, job, result);
 
@@ -181,7 +170,7 @@ static int show_result(struct exec *exec, const struct ended *job, const struct 
         return code;
     count_job(exec, exec_result_status(&job->result));
     if (exec_result_status(&job->result) != 0) {
-        explain(&job->result, reason, sizeof reason);
+        exec_result_reason(&job->result, &exec->options.limits, reason);
         name_failure(exec, job->sequence, job->title, reason);
     }
     return 0;

@@ -4,6 +4,7 @@
  */
 #include "coordinator/supervisor.h"
 
+#include "base/cgroup.h"
 #include "base/cores.h"
 #include "base/tree.h"
 #include "coordinator/spawner.h"
@@ -252,15 +253,19 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
                  supervisor->options.plugins[atomic_load(&page->detail)]);
 }
 
-/* What is left of the command that a dead worker ran; the command itself died with it. */
-static void kill_command(const struct child *child)
+/* What is left of the command that a dead worker ran, which died with it itself, and of its limits. */
+static void end_command(const struct child *child)
 {
+    uint64_t mark = atomic_load(&child->flight->command_mark);
     char variable[FLIGHT_MARK_BYTES];
 
-    if (atomic_load(&child->flight->command) == 0)
+    if (mark == 0)
         return;
-    flight_mark(child->pid, atomic_load(&child->flight->command_mark), variable);
-    tree_kill_marked(variable);
+    if (atomic_load(&child->flight->command) != 0) {
+        flight_mark(child->pid, mark, variable);
+        tree_kill_marked(variable);
+    }
+    cgroup_sweep();
 }
 
 int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)
@@ -276,7 +281,7 @@ int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)
     child = &supervisor->children[event.data.u32 - 1];
     assert(child->pid > 0);     /* 0 would be this process's own group */
     kill(-child->pid, SIGKILL); /* what it left running; the group outlives it until it is reaped */
-    kill_command(child);
+    end_command(child);
     exit.slot = event.data.u32;
     if (supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage) == 0)
         describe_status(status, &usage, exit.reason, sizeof exit.reason);
@@ -296,6 +301,7 @@ unsigned supervisor_alive(const struct supervisor *supervisor)
 
 void supervisor_destroy(struct supervisor *supervisor)
 {
+    bool commands = false;
     struct rusage usage;
     int status;
 
@@ -306,10 +312,13 @@ void supervisor_destroy(struct supervisor *supervisor)
 
         if (child->pid == 0)
             continue;
+        commands |= atomic_load(&child->flight->command_mark) != 0;
         kill_child(child);
         (void)supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage);
         release(supervisor, child);
     }
+    if (commands)
+        cgroup_sweep();
     while (supervisor->legacy_count > 0)
         give_up(supervisor, supervisor->legacy_count - 1);
     if (supervisor->epoll_fd >= 0)

@@ -55,6 +55,7 @@ struct ended {
     uint64_t wall_ns;
     int status; /* as of waitpid */
     struct rusage usage;
+    uint64_t memory_kib;
     unsigned flags;
 };
 
@@ -68,6 +69,7 @@ void command_fini(void)
 {
     for (int i = 0; i < 2; i++)
         command_output_close(&self.outputs[i]);
+    command_memory_leave();
     if (self.null_fd >= 0)
         close(self.null_fd);
     self.null_fd = -1;
@@ -79,8 +81,10 @@ void command_fini(void)
 void command_kill_all(void)
 {
     self.ending = true;
-    if (self.used)
-        tree_kill(getpid(), NULL, 0);
+    if (!self.used)
+        return;
+    tree_kill(getpid(), NULL, 0);
+    command_memory_remove();
 }
 
 const muster_function *command_find(const struct registry *registry, const char *name, size_t size)
@@ -278,27 +282,54 @@ static uint64_t micros(const struct timeval *time)
     return (uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_usec;
 }
 
+/* Of itself, or, as shells tell it, of the last it started. */
+static bool died_by(const struct ended *ended, int signal)
+{
+    return (WIFSIGNALED(ended->status) && WTERMSIG(ended->status) == signal) ||
+           (WIFEXITED(ended->status) && WEXITSTATUS(ended->status) == 128 + signal);
+}
+
 static void note_limits(const struct command_spec *spec, struct ended *ended)
 {
     uint64_t cpu_us = micros(&ended->usage.ru_utime) + micros(&ended->usage.ru_stime);
-    int signal = WIFSIGNALED(ended->status) ? WTERMSIG(ended->status) : 0;
 
     if (spec->cpu_time_s != UINT64_MAX &&
-        (signal == SIGXCPU || (signal == SIGKILL && cpu_us / 1000000 >= spec->cpu_time_s)))
+        (died_by(ended, SIGXCPU) || (died_by(ended, SIGKILL) && cpu_us / 1000000 >= spec->cpu_time_s)))
         ended->flags |= COMMAND_CPU_LIMIT;
-    if (spec->memory_bytes != UINT64_MAX && ended->status != 0 &&
-        (uint64_t)ended->usage.ru_maxrss * 1024 >= spec->memory_bytes / NEAR_OF * NEAR_PARTS)
+    if (spec->file_bytes != UINT64_MAX && died_by(ended, SIGXFSZ))
+        ended->flags |= COMMAND_FILE_LIMIT;
+}
+
+/* What it used, and whether that was too much. */
+static void note_memory(const struct command_spec *spec, struct ended *ended)
+{
+    uint64_t kills = 0;
+
+    ended->memory_kib = (uint64_t)ended->usage.ru_maxrss;
+    if (spec->grouped) {
+        uint64_t peak_kib = command_memory_end(&kills) / 1024;
+
+        ended->memory_kib = peak_kib > ended->memory_kib ? peak_kib : ended->memory_kib;
+    } else if (spec->memory_bytes != UINT64_MAX && ended->status != 0 &&
+               ended->memory_kib * 1024 >= spec->memory_bytes / NEAR_OF * NEAR_PARTS) {
+        ended->flags |= COMMAND_MEMORY_NEAR;
+    }
+    if (kills > 0) {
         ended->flags |= COMMAND_MEMORY_LIMIT;
+        ended->status = SIGKILL;
+    }
 }
 
 /* Runs it, from its files on. */
-static int run(muster_call *call, const struct command_spec *spec, const int fds[3], struct ended *ret_ended)
+static int run(muster_call *call, struct command_spec *spec, const int fds[3], struct ended *ret_ended)
 {
     struct ended ended = {.start_s = (double)clock_read_ns(CLOCK_REALTIME) / (double)CLOCK_NS_PER_S};
     uint64_t began_ns = clock_now_ns();
     struct command_child child;
-    int error = command_start(spec, fds, &child), code;
+    int error, code;
 
+    spec->grouped = command_memory_begin(spec->memory_bytes);
+    error = command_start(spec, fds, &child);
     if (error)
         return muster_call_fail(call, "command: cannot make a process: %s", strerror(error));
     note_command(child.pid);
@@ -309,6 +340,7 @@ static int run(muster_call *call, const struct command_spec *spec, const int fds
         say_not_started(spec, &child, fds[STDERR_FILENO], &ended);
     else
         note_limits(spec, &ended);
+    note_memory(spec, &ended);
     *ret_ended = ended;
     return code;
 }
@@ -348,7 +380,7 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
     places[COMMAND_WALL] = integer((int64_t)ended->wall_ns);
     places[COMMAND_USER] = integer((int64_t)micros(&ended->usage.ru_utime));
     places[COMMAND_SYSTEM] = integer((int64_t)micros(&ended->usage.ru_stime));
-    places[COMMAND_MEMORY] = integer(ended->usage.ru_maxrss);
+    places[COMMAND_MEMORY] = integer((int64_t)ended->memory_kib);
     places[COMMAND_FLAGS] = integer(ended->flags);
     ret_result->type = MSGPACK_OBJECT_ARRAY;
     ret_result->via.array.ptr = places;
@@ -367,11 +399,12 @@ static int drop_outputs(muster_call *call, const struct command_spec *spec)
 
 /* One run of it; *ret_again: it failed, and is to be run again. Ensures: its files are empty, or closed,
  * for the next command. */
-static int run_with_files(muster_call *call, const struct command_spec *spec, bool last,
-                          msgpack_object *ret_result, bool *ret_again)
+static int run_with_files(muster_call *call, struct command_spec *spec, bool last, msgpack_object *ret_result,
+                          bool *ret_again)
 {
     struct ended ended;
     int fds[3] = {-1, -1, -1}, code;
+    bool left;
 
     code = open_input(call, spec, &fds[STDIN_FILENO]);
     if (code != 0)
@@ -389,8 +422,11 @@ static int run_with_files(muster_call *call, const struct command_spec *spec, bo
         *ret_again = !last && ended.status != 0;
         code = *ret_again ? drop_outputs(call, spec) : take_result(call, spec, &ended, ret_result);
     }
-    if (reap() || code != 0)
+    left = reap();
+    if (left || code != 0)
         close_outputs();
+    if (left && spec->grouped)
+        command_memory_leave();
     return code;
 }
 

@@ -16,7 +16,9 @@
  *                 Default: command_steps_usual
  *   "tries"       int: a command that fails, or is ended, runs again, so often in all; 0: until it
  *                 succeeds. The result is that of the last run
- *   "memory", "file_size"   bytes; "cpu_time" seconds; "open_files": limits of each of its processes
+ *   "memory"      bytes, COMMAND_MEMORY_MIN at least: a limit of all its processes together, by a cgroup;
+ *                 where there can be none, of each of them (RLIMIT_DATA)
+ *   "file_size"   bytes, "cpu_time" seconds, "open_files": limits of each of its processes
  *   "privileges"  bool, default false: it may gain some, by set-user-ID programs
  *   "tmpdir"      str: where files with its output are made; default $TMPDIR, or /tmp
  *   "spill"       output above so many bytes is left in a file
@@ -32,9 +34,9 @@
  *
  * Its result is an array, whose places are enum command_place: exit status (-1: ended by a signal), signal
  * (0: none), start (CLOCK_REALTIME, seconds), wall time (ns), user and system CPU time (us), peak memory
- * (KiB), flags, standard output, standard error; these are bin, or a str: the path of a file, which is
- * the taker's to remove; with "stdout" or "live" they are empty. Whatever became of the command, the job
- * succeeds: it fails only when muster could not run any.
+ * (KiB: of its largest process, or more where a cgroup tells of all), flags, standard output, standard error;
+ * these are bin, or a str: the path of a file, which is the taker's to remove; with "stdout" or "live" they
+ * are empty. Whatever became of the command, the job succeeds: it fails only when muster could not run any.
  */
 #ifndef MUSTER_WORKER_COMMAND_H
 #define MUSTER_WORKER_COMMAND_H
@@ -48,6 +50,7 @@
 enum {
     COMMAND_STEPS_MAX = 32,        /* signals of "termseq" */
     COMMAND_SPILL_BYTES = 1 << 20, /* where the job says nothing */
+    COMMAND_MEMORY_MIN = 8 << 20,  /* to execute takes up to 6 MiB of arguments, in the worker's memory */
     COMMAND_LABEL_MAX = 4 << 20,   /* the kernel lets a command have 2 MiB of arguments */
 };
 
@@ -85,9 +88,12 @@ enum command_place {
 
 enum command_flag {
     COMMAND_TIMED_OUT = 1,
-    COMMAND_NOT_STARTED = 2,  /* exit status 127: not found, 126: any other reason; standard error has it */
-    COMMAND_MEMORY_LIMIT = 4, /* it failed, and had come near its limit */
-    COMMAND_CPU_LIMIT = 8,    /* it was ended by it */
+    COMMAND_NOT_STARTED = 2,   /* exit status 127: not found, 126: any other reason; standard error has it */
+    COMMAND_MEMORY_NEAR = 4,   /* it failed, and a process of it had come near its limit */
+    COMMAND_CPU_LIMIT = 8,     /* it was ended by it */
+    COMMAND_MEMORY_LIMIT = 16, /* the kernel killed some process of it for the limit of its cgroup; it counts
+                                * as killed, whatever the others made of that */
+    COMMAND_FILE_LIMIT = 32,   /* it was ended by it */
 };
 
 /* Which worker this is, from 1 on, and where the supervisor looks for the command that runs; borrowed,

@@ -2,7 +2,8 @@
  *
  * Commands from inside: what the files of worker/command.h share. command.c has the life of one;
  * command_spec.c reads what is asked for; command_start.c starts the program; command_end.c ends it;
- * command_output.c keeps what it writes, and command_live.c lets it go at once.
+ * command_memory.c limits its memory; command_output.c keeps what it writes, and command_live.c lets it go
+ * at once.
  */
 #ifndef MUSTER_WORKER_COMMAND_INTERNAL_H
 #define MUSTER_WORKER_COMMAND_INTERNAL_H
@@ -27,6 +28,7 @@ struct command_spec {
     struct command_steps steps;                                /* that end it */
     uint64_t memory_bytes, cpu_time_s, open_files, file_bytes; /* UINT64_MAX: no limit */
     bool privileges;
+    bool grouped; /* `memory_bytes` is the limit of a cgroup, not of each process */
     const char *tmpdir;
     uint64_t spill_bytes;
     int out_fd;  /* -1: output is kept, or live */
@@ -67,6 +69,23 @@ size_t command_signal(pid_t pid, const struct command_strays *strays, int signal
  * and what then lives by force. The command itself is not reaped. */
 void command_end(const struct command_spec *spec, const struct command_child *child,
                  const struct command_strays *strays);
+
+/* Makes the worker's cgroup ready for a command with this memory limit (UINT64_MAX: none). Returns whether
+ * the command is to join it; if not, there is no limit or no cgroup can be had. */
+bool command_memory_begin(uint64_t bytes);
+
+/* In the process that becomes the command. 0, or -1 with errno set. */
+int command_memory_join(void);
+
+/* When the command has ended: at least so many bytes were used at once by all of it, and so many of its
+ * processes were killed for the limit. */
+uint64_t command_memory_end(uint64_t *ret_kills);
+
+/* The cgroup is not used again: it is removed, or left to what is still in it. */
+void command_memory_leave(void);
+
+/* Removes the cgroup of a worker that is about to end. Async-signal-safe. */
+void command_memory_remove(void);
 
 /* A file that a command writes to. Zeroed: there is none. */
 struct command_output {

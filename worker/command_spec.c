@@ -294,6 +294,8 @@ static int read_limits(const struct reader *reader, struct command_spec *spec)
         (code = read_limit(reader, OPEN_FILES, &spec->open_files)) != 0 ||
         (code = read_limit(reader, SPILL, &spec->spill_bytes)) != 0)
         return code;
+    if (spec->memory_bytes < COMMAND_MEMORY_MIN)
+        return refuse(reader, MEMORY, "8 MiB at least");
     return 0;
 }
 

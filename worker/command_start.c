@@ -65,10 +65,12 @@ static int limit(__rlimit_resource_t resource, uint64_t soft, uint64_t hard)
     return setrlimit(resource, &wanted);
 }
 
-/* SIGXCPU when the CPU time is over, SIGKILL a second later. */
+/* The limit of a cgroup is its own; SIGXCPU when the CPU time is over, SIGKILL a second later. */
 static int set_limits(const struct command_spec *spec)
 {
-    if (limit(RLIMIT_DATA, spec->memory_bytes, spec->memory_bytes) != 0 ||
+    uint64_t data_bytes = spec->grouped ? UINT64_MAX : spec->memory_bytes;
+
+    if (limit(RLIMIT_DATA, data_bytes, data_bytes) != 0 ||
         limit(RLIMIT_CPU, spec->cpu_time_s, spec->cpu_time_s == UINT64_MAX ? 0 : spec->cpu_time_s + 1) != 0 ||
         limit(RLIMIT_NOFILE, spec->open_files, spec->open_files) != 0 ||
         limit(RLIMIT_FSIZE, spec->file_bytes, spec->file_bytes) != 0)
@@ -158,6 +160,8 @@ static int in_child(void *argument)
         return fail(start->child, "be tied to its worker");
     if (getppid() != start->worker) /* which died before that */
         return 127;
+    if (spec->grouped && command_memory_join() != 0)
+        return fail(start->child, "join its cgroup");
     setsid();
     for (int i = 0; i < 3; i++)
         if (dup2(start->fds[i], i) < 0)

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where a process may make cgroups that limit memory.
+ */
+#ifndef MUSTER_BASE_CGROUP_PLACE_H
+#define MUSTER_BASE_CGROUP_PLACE_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+struct cgroup_place {
+    char path[PATH_MAX]; /* a folder */
+    bool unified;        /* of version 2 */
+};
+
+/* As `membership`, /proc/self/cgroup, and `mounts`, /proc/self/mountinfo, say. 0, or an errno: ENOENT when
+ * no memory controller can be seen, EPERM when none may be used. */
+int cgroup_place_find(const char *membership, const char *mounts, struct cgroup_place *ret_place);
+
+#endif

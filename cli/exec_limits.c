@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Limits of jobs. See exec_limits.h.
+ */
+#include "cli/exec_limits.h"
+
+#include "cli/exec_values.h"
+#include "cli/quantity.h"
+#include "worker/command.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The standard files, and one by which a program finds its libraries. */
+enum { OPEN_FILES_MIN = 4 };
+
+int exec_limits_memory(const char *text, struct exec_limits *limits, struct muster_error *ret_error)
+{
+    uint64_t bytes;
+
+    if (quantity_size(text, &bytes, ret_error))
+        return MUSTER_EINVALID;
+    if (bytes < COMMAND_MEMORY_MIN || bytes > INT64_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a size of at least %dM is expected",
+                                COMMAND_MEMORY_MIN >> 20);
+    limits->memory_bytes = bytes;
+    return 0;
+}
+
+/* The kernel counts whole seconds. */
+int exec_limits_cpu_time(const char *text, struct exec_limits *limits, struct muster_error *ret_error)
+{
+    double seconds;
+
+    if (exec_value_duration(text, &seconds, ret_error))
+        return MUSTER_EINVALID;
+    limits->cpu_time_s = (uint64_t)seconds + ((double)(uint64_t)seconds < seconds);
+    return 0;
+}
+
+int exec_limits_open_files(const char *text, struct exec_limits *limits, struct muster_error *ret_error)
+{
+    return quantity_integer(text, OPEN_FILES_MIN, INT32_MAX, &limits->open_files, ret_error);
+}
+
+/* "64 MiB" */
+static void write_size(uint64_t bytes, char *text, size_t size)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+
+    while (unit + 1 < sizeof units / sizeof *units && bytes >= 1024 && bytes % 1024 == 0) {
+        bytes /= 1024;
+        unit++;
+    }
+    snprintf(text, size, "%" PRIu64 " %s", bytes, units[unit]);
+}
+
+/* How it ended, as its parent is told. */
+static int write_status(const struct exec_result *result, char *text, size_t size)
+{
+    if (result->signal)
+        return snprintf(text, size, "killed by signal %d (%s)", result->signal, strsignal(result->signal));
+    return snprintf(text, size, "exit status %d%s", result->exit,
+                    result->flags & COMMAND_NOT_STARTED ? ": it could not be started" : "");
+}
+
+void exec_result_reason(const struct exec_result *result, const struct exec_limits *limits,
+                        char ret_reason[EXEC_REASON_BYTES])
+{
+    char memory[32], file[32];
+    int used;
+
+    write_size(limits->memory_bytes, memory, sizeof memory);
+    write_size(limits->file_bytes, file, sizeof file);
+    if (result->flags & COMMAND_TIMED_OUT) {
+        snprintf(ret_reason, EXEC_REASON_BYTES, "ended after its time limit");
+    } else if (result->flags & COMMAND_MEMORY_LIMIT) {
+        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: over its memory limit of %s (cgroup)", memory);
+    } else if (result->flags & COMMAND_CPU_LIMIT) {
+        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: over its CPU time limit of %" PRIu64 " s",
+                 limits->cpu_time_s);
+    } else if (result->flags & COMMAND_FILE_LIMIT) {
+        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: a file of it over its limit of %s", file);
+    } else {
+        used = write_status(result, ret_reason, EXEC_REASON_BYTES);
+        if (result->flags & COMMAND_MEMORY_NEAR && used < EXEC_REASON_BYTES)
+            snprintf(ret_reason + used, EXEC_REASON_BYTES - (size_t)used,
+                     ", near its memory limit of %s (RLIMIT_DATA)", memory);
+    }
+}
