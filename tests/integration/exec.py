@@ -3,8 +3,10 @@
 """Commands over arguments: what they are made of, what becomes of them, what is said of it."""
 import json
 import os
+import resource
 import signal
 import subprocess
+import unittest
 
 import harness
 
@@ -74,6 +76,13 @@ class Commands(harness.Case):
             run.write(f"{number}\n")
             self.assertEqual(run.line(), str(number))
         self.assert_ok(run.end(), "")
+
+    @unittest.skipIf(harness.SANITIZE, "a sanitizer's own memory counts")
+    def test_arguments_on_standard_input_do_not_fill_memory(self):
+        """77 MB of them, within 64 MiB."""
+        arguments = "".join(f"{number:0127}\n" for number in range(600_000))
+        self.assert_ok(self.exec("-j2", "-N1000", "/bin/true", text=arguments,
+                                 limits={resource.RLIMIT_DATA: 64 << 20}), "")
 
     def test_slots_are_numbers_of_workers(self):
         result = self.exec("-j3", "echo {%} $PARALLEL_JOBSLOT", ":::", *map(str, range(30)))
