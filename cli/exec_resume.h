@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * --resume, --resume-failed, --retry-failed: what a job log says of earlier runs. Of every line is kept where
- * its command stands, 40 bytes; commands are read again when they are needed, so that one of another run is
+ * its command stands, 32 bytes; commands are read again when they are needed, so that one of another run is
  * noticed instead of being taken for done.
  */
 #ifndef MUSTER_CLI_EXEC_RESUME_H

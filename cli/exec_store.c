@@ -152,16 +152,19 @@ static const char *path_of(struct exec_store *store, struct word place, enum par
     return store->path.data;
 }
 
-/* Makes the folders that a file needs. Whether it made one: it is worth trying again. */
+/* Makes the folder that a file needs, which most often is the only one, or those above it, too. Whether it
+ * is there now, and it is worth trying again. */
 static bool make_folders(char *path)
 {
-    bool made = false;
+    char *slash = strrchr(path, '/');
+    bool made;
 
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        made |= mkdir(path, 0777) == 0;
-        *slash = '/';
-    }
+    if (!slash || slash == path)
+        return false;
+    *slash = '\0';
+    made = mkdir(path, 0777) == 0 || errno == EEXIST ||
+           (errno == ENOENT && make_folders(path) && mkdir(path, 0777) == 0);
+    *slash = '/';
     return made;
 }
 

@@ -48,8 +48,8 @@ static int whole_records(const struct exec_table *table, const char *path, uint6
     char block[BLOCK_BYTES];
     uint64_t at = 0, whole = 0;
     bool quoted = false;
-    ssize_t got;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t got = 0;
+    int code = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0 && errno != ENOENT)
         return muster_error_system(ret_error, errno, "cannot read %s", path);
@@ -60,10 +60,13 @@ static int whole_records(const struct exec_table *table, const char *path, uint6
             if (block[i] == '\n' && !quoted)
                 whole = at;
         }
+    if (got < 0)
+        code = muster_error_system(ret_error, errno, "cannot read %s", path);
     if (fd >= 0)
         close(fd);
-    *ret_bytes = whole;
-    return 0;
+    if (!code)
+        *ret_bytes = whole;
+    return code;
 }
 
 int exec_table_open(struct exec_table *table, enum exec_table_kind kind, const char *name, bool goes_on,
