@@ -67,7 +67,7 @@ static int run(struct exec *exec, muster *m)
         .source = {.kind = MUSTER_SOURCE_STREAM,
                    .next = exec_next_job,
                    .context = exec,
-                   .fd = exec->sources.fd},
+                   .fd = exec->ask.out ? exec->ask.fd : exec->sources.fd},
         .unordered = !exec->options.keep_order,
         .want_arguments = true,
         .on_result = exec_on_result,
@@ -240,6 +240,8 @@ static int prepare(struct exec *exec, struct muster_error *ret_error)
         exec_fill_init(&exec->fill, &options->fill, options->open.workers, &exec->sources, &exec->command);
     if (!code && options->tag)
         code = template_init(&exec->tag, &options->tag, 1, &tag_rules, ret_error);
+    if (!code && options->ask && !options->dry_run)
+        code = exec_ask_open(&exec->ask, ret_error);
     if (!code)
         code = exec_again_open(exec, ret_error);
     if (!code)
@@ -284,6 +286,7 @@ int verb_exec(int argc, char **argv)
     exec_again_close(&exec);
     msgpack_sbuffer_destroy(&exec.title);
     msgpack_sbuffer_destroy(&exec.tag_text);
+    exec_ask_close(&exec.ask);
     msgpack_sbuffer_destroy(&exec.place);
     exec_fill_fini(&exec.fill);
     template_fini(&exec.tag);

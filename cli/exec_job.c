@@ -239,9 +239,10 @@ int exec_next_job(void *context, msgpack_zone *zone, msgpack_object *ret_argumen
                   struct muster_error *ret_error)
 {
     struct exec *exec = context;
-    struct row row;
     uint64_t sequence;
-    int code = exec_again_next(exec, &row, &sequence, ret_error);
+    struct row row;
+    int code = exec->ask.out ? exec_ask_next(exec, &row, &sequence, ret_error)
+                             : exec_again_next(exec, &row, &sequence, ret_error);
 
     exec->made += code == 0;
     return code ? code : make_job(exec, &row, sequence, zone, ret_argument, ret_error);

@@ -43,6 +43,7 @@ enum option_id {
     OPTION_REPLACE_OLD = 'i',
     OPTION_MAX_LINES_OLD = 'l',
     OPTION_PROFILE = 'J',
+    OPTION_INTERACTIVE = 'p',
     OPTION_BASENAME = 256, /* from here on there is no letter */
     OPTION_BASENAME_BARE,
     OPTION_ARG_FILE_SEPARATOR,
@@ -124,6 +125,7 @@ static const struct option names[] = {
     {"halt-on-error", required_argument, NULL, OPTION_HALT},
     {"header", required_argument, NULL, OPTION_HEADER},
     {"help", no_argument, NULL, OPTION_HELP},
+    {"interactive", no_argument, NULL, OPTION_INTERACTIVE},
     {"jl", required_argument, NULL, OPTION_JOBLOG},
     {"joblog", required_argument, NULL, OPTION_JOBLOG},
     {"jobs", required_argument, NULL, OPTION_JOBS},
@@ -191,7 +193,7 @@ static const struct option names[] = {
 };
 
 /* GNU parallel wants options before the command, hence '+'; and tells a missing value, hence ':'. */
-static const char letters[] = "+:h0a:C:d:e::E:i::I:j:J:P:kl::L:mn:N:qrs:tuvxS:X";
+static const char letters[] = "+:h0a:C:d:e::E:i::I:j:J:P:kl::L:mn:N:pqrs:tuvxS:X";
 
 /* --- values */
 
@@ -382,6 +384,9 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_HEADER:
         o->sources.header = text;
         return 0;
+    case OPTION_INTERACTIVE:
+        o->ask = true;
+        return 0;
     case OPTION_JOBLOG:
         o->joblog_append = text[0] == '+';
         o->joblog = text + o->joblog_append;
@@ -533,6 +538,8 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
     code = take_all(options, argc, argv, &rest, ret_error);
     if (code || options->help || options->line_length)
         return code;
+    if (options->ask && options->progress == PROGRESS_AUTOMATIC)
+        options->progress = PROGRESS_NEVER; /* the terminal is for questions */
     options->rules.context = exec_fill_repeats(&options->fill);
     exec_words_take(options, argc, argv, rest);
     options->words = argv;

@@ -42,6 +42,7 @@ struct exec_options {
     struct muster_options open;
     bool keep_order;
     bool dry_run;
+    bool ask;     /* -p: before each command */
     bool verbose; /* -v: each command before what it wrote */
     bool trace;   /* -t: each command on standard error, before it starts */
     enum exec_group group;

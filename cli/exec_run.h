@@ -6,6 +6,7 @@
 #ifndef MUSTER_CLI_EXEC_RUN_H
 #define MUSTER_CLI_EXEC_RUN_H
 
+#include "cli/exec_ask.h"
 #include "cli/exec_fill.h"
 #include "cli/exec_folder.h"
 #include "cli/exec_live.h"
@@ -31,6 +32,7 @@ struct exec {
     struct sources sources;
     struct template command, tag;
     struct exec_fill fill;                  /* rows to commands */
+    struct exec_ask ask;                    /* whether to run them */
     msgpack_sbuffer title, tag_text, place; /* of the latest result */
     struct exec_folder folder;
     struct exec_log log;
