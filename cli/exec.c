@@ -194,7 +194,8 @@ static int open_and_run(struct exec *exec)
     options->open.worker_program = program_path();
     snprintf(pid, sizeof pid, "%d", getpid());
     setenv("PARALLEL_PID", pid, 1);
-    if (exec_folder_make(&exec->folder, temporary_folder(exec), &error) || open_ways_out(exec, &error) ||
+    if ((options->folder && exec_folder_want(options->folder, &error)) ||
+        exec_folder_make(&exec->folder, temporary_folder(exec), &error) || open_ways_out(exec, &error) ||
         muster_open(&options->open, &m, &error))
         return plain_error(&error);
     if (options->progress == PROGRESS_AUTOMATIC && (options->trace || options->group == EXEC_GROUP_NOTHING))

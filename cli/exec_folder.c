@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int exec_folder_make(struct exec_folder *folder, const char *parent, struct muster_error *ret_error)
@@ -23,6 +25,29 @@ int exec_folder_make(struct exec_folder *folder, const char *parent, struct must
     folder->path[0] = '\0';
     return muster_error_system(ret_error, (size_t)size < sizeof folder->path ? errno : ENAMETOOLONG,
                                "cannot make a folder for output in %s", parent);
+}
+
+int exec_folder_want(const char *path, struct muster_error *ret_error)
+{
+    size_t size = strlen(path);
+    char above[PATH_MAX];
+    struct stat status;
+
+    if (strcmp(path, "...") == 0 || strchr(path, '{'))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "--wd %s: one folder for all commands is expected; let them make their own",
+                                path);
+    if (size >= sizeof above)
+        return muster_error_system(ret_error, ENAMETOOLONG, "--wd %s", path);
+    for (size_t i = 1; i <= size; i++)
+        if (path[i] == '/' || path[i] == '\0') {
+            memcpy(above, path, i);
+            above[i] = '\0';
+            mkdir(above, 0777);
+        }
+    if (stat(path, &status) != 0)
+        return muster_error_system(ret_error, errno, "--wd %s", path);
+    return 0;
 }
 
 void exec_folder_remove(struct exec_folder *folder)

@@ -17,6 +17,9 @@ struct exec_folder {
 /* Makes one, for this user alone, in `parent`; NULL: in TMPDIR, or /tmp. 0 or MUSTER_ESYSTEM. */
 int exec_folder_make(struct exec_folder *folder, const char *parent, struct muster_error *ret_error);
 
+/* --wd: a folder for commands, which is made when it is not there, with those above it. 0, or an error. */
+int exec_folder_want(const char *path, struct muster_error *ret_error);
+
 /* Removes it with its files. Takes a zeroed one. */
 void exec_folder_remove(struct exec_folder *folder);
 

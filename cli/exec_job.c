@@ -6,6 +6,7 @@
 #include "cli/exec_again.h"
 #include "cli/exec_run.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +39,7 @@ struct map {
 
 static void put(struct map *map, const char *key, msgpack_object value)
 {
+    assert(map->count < MEMBERS_MAX);
     map->pairs[map->count++] = (msgpack_object_kv){.key = text(word_of(key)), .val = value};
 }
 

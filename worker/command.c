@@ -255,28 +255,6 @@ static int wait_for(muster_call *call, const struct command_spec *spec, const st
     return code;
 }
 
-/* What a shell says. */
-static void say_not_started(const struct command_spec *spec, const struct command_child *child, int err_fd,
-                            struct ended *ended)
-{
-    bool missing = !child->stage && (child->error == ENOENT || child->error == ENOTDIR);
-    const char *reason = strerror(child->error);
-    char *text = NULL;
-    int size;
-
-    if (child->stage)
-        size = asprintf(&text, "%s: cannot %s%s%s: %s", spec->words[0], child->stage, spec->dir ? " " : "",
-                        spec->dir ? spec->dir : "", reason);
-    else
-        size = asprintf(&text, "%s: %s", spec->words[0],
-                        missing && !strchr(spec->words[0], '/') ? "command not found" : reason);
-    dprintf(err_fd, "muster: %s\n", size < 0 ? reason : text);
-    if (size >= 0)
-        free(text);
-    ended->flags |= COMMAND_NOT_STARTED;
-    ended->status = (missing ? 127 : 126) << 8;
-}
-
 static uint64_t micros(const struct timeval *time)
 {
     return (uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_usec;
@@ -336,10 +314,12 @@ static int run(muster_call *call, struct command_spec *spec, const int fds[3], s
     code = wait_for(call, spec, &child, &ended);
     note_command(0);
     ended.wall_ns = clock_now_ns() - began_ns;
-    if (child.error)
-        say_not_started(spec, &child, fds[STDERR_FILENO], &ended);
-    else
+    if (child.error) {
+        ended.flags |= COMMAND_NOT_STARTED;
+        ended.status = command_refused(spec, &child, fds[STDERR_FILENO]) << 8;
+    } else {
         note_limits(spec, &ended);
+    }
     note_memory(spec, &ended);
     *ret_ended = ended;
     return code;

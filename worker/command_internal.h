@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Commands from inside: what the files of worker/command.h share. command.c has the life of one;
- * command_spec.c reads what is asked for; command_start.c starts the program; command_end.c ends it;
+ * command_spec.c reads what is asked for; command_start.c starts the program and
+ * command_refused.c says why it could not; command_end.c ends it;
  * command_memory.c limits its memory; command_output.c keeps what it writes, and command_live.c lets it go
  * at once.
  */
@@ -48,12 +49,16 @@ struct command_child {
     int pidfd;         /* close-on-exec; the caller's */
     int error;         /* errno: it could not be started, and has ended */
     const char *stage; /* what failed then; NULL: to execute it */
+    const char *about; /* with what; may be NULL */
 };
 
 /* Starts it as the leader of a session of its own, with these as its standard input, output and error, no
  * other descriptor of the worker's, default signals, and SIGKILL when the calling thread ends. 0, or an
  * errno when there could be no process at all. Child and caller are apart when it returns. */
 int command_start(const struct command_spec *spec, const int fds[3], struct command_child *ret_child);
+
+/* Says there why it could not be started. Returns the exit status that a shell would have for it. */
+int command_refused(const struct command_spec *spec, const struct command_child *child, int err_fd);
 
 /* Processes that are left of earlier commands. */
 struct command_strays {

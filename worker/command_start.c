@@ -10,6 +10,7 @@
 #include "worker/command_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -85,7 +86,24 @@ static bool is_elsewhere(int error)
            error == ETIMEDOUT;
 }
 
-/* A file that is no program the kernel knows is a script for the shell, as shells have it. */
+/* Whether a file begins with a line of text, as shells look at it: a program for another machine does not. */
+static bool is_text(const char *file)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    char start[128], *end;
+    ssize_t got;
+
+    if (fd < 0)
+        return false;
+    got = read(fd, start, sizeof start);
+    close(fd);
+    if (got <= 0)
+        return got == 0;
+    end = memchr(start, '\n', (size_t)got);
+    return !memchr(start, '\0', end ? (size_t)(end - start) : (size_t)got);
+}
+
+/* A script that does not say for what is one for the shell, as shells have it. */
 static void execute_file(const struct command_spec *spec, char *file)
 {
     static char shell[] = "/bin/sh";
@@ -94,6 +112,10 @@ static void execute_file(const struct command_spec *spec, char *file)
     execve(file, spec->words, spec->environment);
     if (errno != ENOEXEC)
         return;
+    if (!is_text(file)) {
+        errno = ENOEXEC;
+        return;
+    }
     spec->words[-1] = shell;
     spec->words[0] = file;
     execve(shell, spec->words - 1, spec->environment);
@@ -166,8 +188,10 @@ static int in_child(void *argument)
     for (int i = 0; i < 3; i++)
         if (dup2(start->fds[i], i) < 0)
             return fail(start->child, "get its standard files");
-    if (spec->dir && chdir(spec->dir) != 0)
+    if (spec->dir && chdir(spec->dir) != 0) {
+        start->child->about = spec->dir;
         return fail(start->child, "enter its folder");
+    }
     if (spec->nice)
         setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + (int)spec->nice);
     if (set_limits(spec) != 0)

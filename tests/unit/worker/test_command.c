@@ -132,7 +132,8 @@ Test(command, argument_longer_than_the_kernel_takes_is_126)
     WITH_WORDS("argv", "echo", line);
     run_ok();
     expect_status(126, 0, COMMAND_NOT_STARTED);
-    cr_assert_str_eq(written(COMMAND_ERR), "muster: echo: Argument list too long\n");
+    cr_assert_not_null(strstr(written(COMMAND_ERR), "muster: echo: 2000"));
+    cr_assert_not_null(strstr(written(COMMAND_ERR), "in one\n"));
     free(line);
 }
 
