@@ -261,7 +261,8 @@ static void end_command(const struct child *child)
 
     if (mark == 0)
         return;
-    if (atomic_load(&child->flight->command) != 0) {
+    /* It may have died after it started a command and before it could say so: then a job is told of alone. */
+    if (atomic_load(&child->flight->command) != 0 || (atomic_load(&child->flight->position) & 1) != 0) {
         flight_mark(child->pid, mark, variable);
         tree_kill_marked(variable);
     }
