@@ -67,7 +67,7 @@ static int run(struct exec *exec, muster *m)
         .source = {.kind = MUSTER_SOURCE_STREAM,
                    .next = exec_next_job,
                    .context = exec,
-                   .fd = exec->ask.out ? exec->ask.fd : exec->sources.fd},
+                   .fd = exec->ask.out ? exec->ask.fd : exec_input_fd(exec)},
         .unordered = !exec->options.keep_order,
         .want_arguments = true,
         .on_result = exec_on_result,
@@ -102,7 +102,7 @@ static int run(struct exec *exec, muster *m)
 static int await_input(struct exec *exec, struct muster_error *ret_error)
 {
     struct pollfd items[] = {{.fd = exec->interrupt_fd, .events = POLLIN},
-                             {.fd = exec->sources.fd, .events = POLLIN}};
+                             {.fd = exec_input_fd(exec), .events = POLLIN}};
 
     poll(items, 2, -1);
     return items[0].revents ? muster_error_set(ret_error, MUSTER_ECANCELLED, "interrupted") : 0;
@@ -224,19 +224,21 @@ static int await_names(struct exec *exec, struct muster_error *ret_error)
 static int prepare(struct exec *exec, struct muster_error *ret_error)
 {
     const struct exec_options *options = &exec->options;
-    int code = sources_init(&exec->sources, &options->sources, ret_error);
+    int code = options->pipe.wanted ? exec_pipe_open(&exec->pipe, options, ret_error)
+                                    : sources_init(&exec->sources, &options->sources, ret_error);
     struct template_rules tag_rules;
 
     if (!code)
         code = interrupt_start(&exec->interrupt_fd, ret_error);
-    if (!code)
+    if (!code && !options->pipe.wanted)
         code = await_names(exec, ret_error);
     tag_rules = options->rules;
     tag_rules.text = true;
     tag_rules.quote = false;
     if (!code)
-        code = template_init(&exec->command, options->command, options->command_count, &options->rules,
-                             ret_error);
+        code = template_init(&exec->command, options->pipe.words ? options->pipe.words : options->command,
+                             options->pipe.words ? options->pipe.word_count : options->command_count,
+                             &options->rules, ret_error);
     if (!code)
         exec_fill_init(&exec->fill, &options->fill, options->open.workers, &exec->sources, &exec->command);
     if (!code && options->tag)
@@ -263,6 +265,7 @@ int verb_exec(int argc, char **argv)
 {
     struct exec exec = {.stats.fd = STDERR_FILENO,
                         .sources.fd = -1,
+                        .pipe = {.fd = -1, .parts.fd = -1},
                         .out_fd = STDOUT_FILENO,
                         .shared_out_fd = -1,
                         .live.fd = -1};
@@ -292,6 +295,7 @@ int verb_exec(int argc, char **argv)
     exec_fill_fini(&exec.fill);
     template_fini(&exec.tag);
     template_fini(&exec.command);
+    exec_pipe_close(&exec.pipe);
     sources_fini(&exec.sources);
     exec_options_fini(&exec.options);
     return status;

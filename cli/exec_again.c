@@ -88,6 +88,7 @@ int exec_again_open(struct exec *exec, struct muster_error *ret_error)
 static int is_done(struct exec *exec, const struct row *row, uint64_t sequence, bool *ret_done,
                    struct muster_error *ret_error)
 {
+    static const struct row none = {.count = 0};
     const struct exec_options *options = &exec->options;
     struct command command;
     struct word place;
@@ -102,7 +103,8 @@ static int is_done(struct exec *exec, const struct row *row, uint64_t sequence, 
         code = template_expand(&exec->command, row, 1, sequence, &command, ret_error);
         return code ? code : exec_resume_done(&exec->resume, command.line, ret_done, ret_error);
     }
-    code = exec_store_place(&exec->store, row, exec->fill.handed, sequence, &place, ret_error);
+    code = exec_store_place(&exec->store, exec->pipe.open ? &none : row, exec->fill.handed, sequence, &place,
+                            ret_error);
     if (!code)
         *ret_done = exec_store_has(&exec->store, place);
     return code;
@@ -128,7 +130,7 @@ int exec_again_next(struct exec *exec, struct row *ret_row, uint64_t *ret_sequen
     if (exec->options.resume == EXEC_RETRY_FAILED)
         return next_of_log(exec, ret_row, ret_sequence, ret_error);
     for (;;) {
-        code = exec_fill_next(&exec->fill, ret_row, ret_error);
+        code = exec_next_row(exec, ret_row, ret_error);
         if (!code)
             code = is_done(exec, ret_row, ++exec->given, &done, ret_error);
         if (code || !done)

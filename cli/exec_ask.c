@@ -67,7 +67,7 @@ static int ask_next(struct exec *exec, struct muster_error *ret_error)
     int code = exec_again_next(exec, &ask->row, &ask->sequence, ret_error);
 
     if (code == MUSTER_EAGAIN)
-        return await(ask, exec->sources.fd, ret_error);
+        return await(ask, exec_input_fd(exec), ret_error);
     if (code)
         return code;
     code = template_expand(&exec->command, &ask->row, 1, ask->sequence, &command, ret_error);

@@ -126,8 +126,10 @@ static int note_tag(struct exec *exec, struct map *map, const struct row *row, u
 static int note_results(struct exec *exec, struct map *map, const struct row *row, uint64_t sequence,
                         msgpack_object *ret_results, struct muster_error *ret_error)
 {
+    static const struct row none = {.count = 0};
     struct word place;
-    int code = exec_store_place(&exec->store, row, exec->fill.handed, sequence, &place, ret_error);
+    int code = exec_store_place(&exec->store, exec->pipe.open ? &none : row, exec->fill.handed, sequence,
+                                &place, ret_error);
 
     if (!code)
         *ret_results =
@@ -152,6 +154,7 @@ static int put_note(struct exec *exec, struct map *map, struct word title, const
         code = note_tag(exec, map, row, sequence, &items[EXEC_NOTE_TAG], ret_error);
     if (!code && exec->store.kind != EXEC_STORE_NONE)
         code = note_results(exec, map, row, sequence, &items[EXEC_NOTE_RESULTS], ret_error);
+    items[EXEC_NOTE_SENT] = integer(exec->pipe.latest.size);
     put_ways_out(exec, map, title, items[EXEC_NOTE_TAG]);
     put(map, "note", (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {EXEC_NOTES, items}});
     return code;
@@ -203,6 +206,39 @@ static void put_limits(struct map *map, const struct exec_limits *limits)
         put(map, "privileges", (msgpack_object){.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true});
 }
 
+/* The path, and the ranges: of the header, if there is one, and of the part. */
+static void put_part(struct map *map, const struct exec_pipe *pipe)
+{
+    const uint64_t header = pipe->parts.header_size;
+    msgpack_object *items = msgpack_zone_malloc(map->zone, 5 * sizeof *items);
+    uint32_t count = 0;
+
+    map->failed |= !items;
+    if (!items)
+        return;
+    items[count++] = keep(map, word_of(pipe->path));
+    if (header > 0) {
+        items[count++] = integer(0);
+        items[count++] = integer(header);
+    }
+    items[count++] = integer(pipe->part.offset);
+    items[count++] = integer(pipe->part.size);
+    put(map, "stdin", (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {count, items}});
+}
+
+/* A block itself, not a copy: it stays until the next one is asked for, and this one is sent by then. */
+static void put_input(struct map *map, const struct exec_pipe *pipe, bool as_file)
+{
+    if (pipe->path)
+        put_part(map, pipe);
+    else
+        put(map, "stdin",
+            (msgpack_object){.type = MSGPACK_OBJECT_BIN,
+                             .via.bin = {.ptr = pipe->latest.bytes, .size = (uint32_t)pipe->latest.size}});
+    if (as_file)
+        put(map, "as_file", (msgpack_object){.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true});
+}
+
 /* The argument of `command` for a row. */
 static int make_job(struct exec *exec, const struct row *row, uint64_t sequence, msgpack_zone *zone,
                     msgpack_object *ret_argument, struct muster_error *ret_error)
@@ -220,6 +256,8 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
     put_environment(&map, sequence);
     if ((code = put_note(exec, &map, command.line, row, sequence, ret_error)) != 0)
         return code;
+    if (exec->pipe.open)
+        put_input(&map, &exec->pipe, options->pipe.as_file);
     if (options->folder)
         put(&map, "dir", text(word_of(options->folder)));
     put(&map, "tmpdir", text(word_of(exec->folder.path)));
@@ -235,6 +273,17 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
     ret_argument->type = MSGPACK_OBJECT_MAP;
     ret_argument->via.map.size = map.count;
     return 0;
+}
+
+int exec_next_row(struct exec *exec, struct row *ret_row, struct muster_error *ret_error)
+{
+    return exec->pipe.open ? exec_pipe_next(&exec->pipe, ret_row, ret_error)
+                           : exec_fill_next(&exec->fill, ret_row, ret_error);
+}
+
+int exec_input_fd(const struct exec *exec)
+{
+    return exec->pipe.open ? exec->pipe.fd : exec->sources.fd;
 }
 
 int exec_next_job(void *context, msgpack_zone *zone, msgpack_object *ret_argument,

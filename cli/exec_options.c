@@ -50,6 +50,7 @@ enum option_id {
     OPTION_ARG_SEPARATOR,
     OPTION_BAR,
     OPTION_CPU_TIME,
+    OPTION_BLOCK,
     OPTION_DIRNAME,
     OPTION_DRY_RUN,
     OPTION_ENVIRONMENT,
@@ -69,14 +70,22 @@ enum option_id {
     OPTION_NO_PROGRESS,
     OPTION_OPEN_FILES,
     OPTION_PERL,
+    OPTION_PIPE,
+    OPTION_PIPE_AS_FILE,
+    OPTION_PIPE_PARTS,
+    OPTION_PIPE_SHARED,
     OPTION_PLAIN,
     OPTION_PLUS,
     OPTION_PRIVILEGES,
     OPTION_PROGRESS,
+    OPTION_RECORD_END,
+    OPTION_RECORD_START,
+    OPTION_REGEXP,
     OPTION_REMOTE,
     OPTION_RESULTS,
     OPTION_RESUME,
     OPTION_RESUME_FAILED,
+    OPTION_REMOVE_SEPARATORS,
     OPTION_RETRIES,
     OPTION_RETRY_FAILED,
     OPTION_SEQUENCE,
@@ -104,8 +113,11 @@ static const struct option names[] = {
     {"bar", no_argument, NULL, OPTION_BAR},
     {"basenameextensionreplace", required_argument, NULL, OPTION_BASENAME_BARE},
     {"basenamereplace", required_argument, NULL, OPTION_BASENAME},
+    {"block", required_argument, NULL, OPTION_BLOCK},
+    {"block-size", required_argument, NULL, OPTION_BLOCK},
     {"bner", required_argument, NULL, OPTION_BASENAME_BARE},
     {"bnr", required_argument, NULL, OPTION_BASENAME},
+    {"cat", no_argument, NULL, OPTION_PIPE_AS_FILE},
     {"colsep", required_argument, NULL, OPTION_COLSEP},
     {"cpu-time", required_argument, NULL, OPTION_CPU_TIME},
     {"delimiter", required_argument, NULL, OPTION_DELIMITER},
@@ -120,6 +132,7 @@ static const struct option names[] = {
     {"exit", no_argument, NULL, OPTION_EXIT},
     {"extensionreplace", required_argument, NULL, OPTION_EXTENSION},
     {"file-size", required_argument, NULL, OPTION_FILE_SIZE},
+    {"fifo", no_argument, NULL, OPTION_PIPE_AS_FILE},
     {"group", no_argument, NULL, OPTION_GROUP},
     {"halt", required_argument, NULL, OPTION_HALT},
     {"halt-on-error", required_argument, NULL, OPTION_HALT},
@@ -150,12 +163,20 @@ static const struct option names[] = {
     {"no-run-if-empty", no_argument, NULL, OPTION_NO_RUN_IF_EMPTY},
     {"null", no_argument, NULL, OPTION_NULL},
     {"open-files", required_argument, NULL, OPTION_OPEN_FILES},
+    {"pipe", no_argument, NULL, OPTION_PIPE},
+    {"pipe-part", no_argument, NULL, OPTION_PIPE_PARTS},
+    {"pipepart", no_argument, NULL, OPTION_PIPE_PARTS},
     {"plain", no_argument, NULL, OPTION_PLAIN},
     {"plus", no_argument, NULL, OPTION_PLUS},
     {"privileges", no_argument, NULL, OPTION_PRIVILEGES},
     {"profile", required_argument, NULL, OPTION_PROFILE},
     {"progress", no_argument, NULL, OPTION_PROGRESS},
     {"quote", no_argument, NULL, OPTION_QUOTE},
+    {"recend", required_argument, NULL, OPTION_RECORD_END},
+    {"recstart", required_argument, NULL, OPTION_RECORD_START},
+    {"regexp", no_argument, NULL, OPTION_REGEXP},
+    {"remove-rec-sep", no_argument, NULL, OPTION_REMOVE_SEPARATORS},
+    {"removerecsep", no_argument, NULL, OPTION_REMOVE_SEPARATORS},
     {"replace", optional_argument, NULL, OPTION_REPLACE_OLD},
     {"res", required_argument, NULL, OPTION_RESULTS},
     {"result", required_argument, NULL, OPTION_RESULTS},
@@ -167,16 +188,22 @@ static const struct option names[] = {
     {"retry-failed", no_argument, NULL, OPTION_RETRY_FAILED},
     {"retryfailed", no_argument, NULL, OPTION_RETRY_FAILED},
     {"rpl", required_argument, NULL, OPTION_PERL},
+    {"round", no_argument, NULL, OPTION_PIPE_SHARED},
+    {"round-robin", no_argument, NULL, OPTION_PIPE_SHARED},
+    {"roundrobin", no_argument, NULL, OPTION_PIPE_SHARED},
+    {"rrs", no_argument, NULL, OPTION_REMOVE_SEPARATORS},
     {"seqreplace", required_argument, NULL, OPTION_SEQUENCE},
     {"shuf", no_argument, NULL, OPTION_SHUF},
     {"skip-first-line", no_argument, NULL, OPTION_SKIP_FIRST},
     {"slotreplace", required_argument, NULL, OPTION_SLOT},
+    {"spreadstdin", no_argument, NULL, OPTION_PIPE},
     {"sshlogin", required_argument, NULL, OPTION_REMOTE},
     {"sshloginfile", required_argument, NULL, OPTION_REMOTE},
     {"stats", required_argument, NULL, OPTION_STATS},
     {"tag", no_argument, NULL, OPTION_TAG},
     {"tagstring", required_argument, NULL, OPTION_TAG_STRING},
     {"term-seq", required_argument, NULL, OPTION_TERMSEQ},
+    {"tee", no_argument, NULL, OPTION_PIPE_SHARED},
     {"termseq", required_argument, NULL, OPTION_TERMSEQ},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"tmpdir", required_argument, NULL, OPTION_TEMPORARY},
@@ -369,6 +396,9 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         return 0;
     case OPTION_CPU_TIME:
         return exec_limits_cpu_time(text, &o->limits, ret_error);
+    case OPTION_BLOCK:
+        return text[0] == '-' ? exec_value_count(text + 1, &o->pipe.slot_parts, ret_error)
+                              : exec_value_size(text, &o->pipe.blocks.block_bytes, ret_error);
     case OPTION_DRY_RUN:
         o->dry_run = true;
         return 0;
@@ -410,6 +440,25 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
                                 "replacement strings of Perl code are not supported");
     case OPTION_PRIVILEGES:
         o->limits.privileges = true;
+        return 0;
+    case OPTION_PIPE:
+    case OPTION_PIPE_AS_FILE:
+    case OPTION_PIPE_PARTS:
+        return exec_pipe_want(&o->pipe, id == OPTION_PIPE_AS_FILE, id == OPTION_PIPE_PARTS);
+    case OPTION_PIPE_SHARED:
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a command is given one block, and a block to one command");
+    case OPTION_RECORD_END:
+        o->pipe.blocks.separator.end = text;
+        return 0;
+    case OPTION_RECORD_START:
+        o->pipe.blocks.separator.start = text;
+        return 0;
+    case OPTION_REGEXP:
+        o->pipe.blocks.separator.regexp = true;
+        return 0;
+    case OPTION_REMOVE_SEPARATORS:
+        o->pipe.blocks.remove = true;
         return 0;
     case OPTION_PROFILE:
         return muster_error_set(ret_error, MUSTER_EINVALID,
@@ -544,11 +593,13 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
     exec_words_take(options, argc, argv, rest);
     options->words = argv;
     options->word_count = argc;
-    return exec_again_check(options, ret_error);
+    code = exec_pipe_check(options, ret_error);
+    return code ? code : exec_again_check(options, ret_error);
 }
 
 void exec_options_fini(struct exec_options *options)
 {
+    exec_pipe_options_fini(&options->pipe);
     free(options->delimiter);
     free(options->source_list);
 }

@@ -9,6 +9,7 @@
 #include "cli/exec_fill.h"
 #include "cli/exec_halt.h"
 #include "cli/exec_limits.h"
+#include "cli/exec_pipe.h"
 #include "cli/exec_resume.h"
 #include "cli/exec_termseq.h"
 #include "cli/progress.h"
@@ -38,6 +39,7 @@ struct exec_options {
     struct sources_spec sources;                 /* its `sources` are these */
     struct template_rules rules;
     struct exec_fill_options fill;
+    struct exec_pipe_options pipe;
 
     struct muster_options open;
     bool keep_order;

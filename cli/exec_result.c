@@ -65,6 +65,7 @@ int exec_result_read(const msgpack_object *value, struct exec_result *ret_result
         read_written(&items[COMMAND_OUT], &result.out) || read_written(&items[COMMAND_ERR], &result.err))
         return MUSTER_EPROTOCOL;
     result.start_s = items[COMMAND_START].via.f64;
+    result.sent_bytes = 0;
     result.timed_out = flags & COMMAND_TIMED_OUT;
     result.flags = (unsigned)flags;
     *ret_result = result;

@@ -24,6 +24,7 @@ struct exec_result {
     int exit, signal; /* the status, or -1 and the signal that killed it */
     double start_s;   /* since 1970 */
     uint64_t wall_ns, user_us, system_us, memory_kib;
+    uint64_t sent_bytes; /* of its standard input: who asked for the job knows */
     bool timed_out;
     unsigned flags; /* enum command_flag */
     struct exec_written out, err;

@@ -24,12 +24,14 @@ enum exec_note {
     EXEC_NOTE_TITLE,    /* the command as a line */
     EXEC_NOTE_TAG,      /* nil: none */
     EXEC_NOTE_RESULTS,  /* the place of its files; for a table, its arguments; nil: none */
+    EXEC_NOTE_SENT,     /* bytes of its standard input */
     EXEC_NOTES,
 };
 
 struct exec {
     struct exec_options options;
     struct sources sources;
+    struct exec_pipe pipe; /* instead, where it is open */
     struct template command, tag;
     struct exec_fill fill;                  /* rows to commands */
     struct exec_ask ask;                    /* whether to run them */
@@ -58,6 +60,12 @@ struct exec {
 /* muster_batch.source.next: the job of the next row. */
 int exec_next_job(void *context, msgpack_zone *zone, msgpack_object *ret_argument,
                   struct muster_error *ret_error);
+
+/* The next row, as exec_fill_next. */
+int exec_next_row(struct exec *exec, struct row *ret_row, struct muster_error *ret_error);
+
+/* What to poll after MUSTER_EAGAIN; -1: nothing is waited for. */
+int exec_input_fd(const struct exec *exec);
 
 /* muster_batch.on_result. */
 int exec_on_result(void *context, const struct muster_result *result);

@@ -53,6 +53,13 @@ static uint64_t noted_sequence(const struct muster_result *result)
     return sequence ? sequence->via.u64 : result->index;
 }
 
+static uint64_t noted_size(const struct muster_result *result)
+{
+    const msgpack_object *size = noted(result->argument, EXEC_NOTE_SENT);
+
+    return size && size->type == MSGPACK_OBJECT_POSITIVE_INTEGER ? size->via.u64 : 0;
+}
+
 struct word exec_fill_slot(struct word word, unsigned worker, msgpack_sbuffer *filled)
 {
     const char *mark, *at = word.bytes;
@@ -207,6 +214,7 @@ int exec_on_result(void *context, const struct muster_result *result)
     if (code)
         return muster_error_set(&exec->error, code, "job 1.%" PRIu64 ": its result is of another version",
                                 job.sequence);
+    job.result.sent_bytes = noted_size(result);
     code = show_result(exec, &job, result);
     exec_result_discard(&job.result);
     return code ? code : check_halt(exec);

@@ -91,6 +91,25 @@ int exec_value_duration(const char *text, double *ret_seconds, struct muster_err
     return 0;
 }
 
+int exec_value_size(const char *text, size_t *ret_bytes, struct muster_error *ret_error)
+{
+    static const char letters[] = "kKmMgGtTpP";
+    size_t digits = strspn(text, "0123456789.");
+    const char *unit = text[digits] ? strchr(letters, text[digits]) : NULL;
+    double factor = 1, number;
+    char piece[32];
+
+    for (ptrdiff_t i = 0; unit && i <= (unit - letters) / 2; i++)
+        factor *= (unit - letters) % 2 == 0 ? 1000 : 1024;
+    if (digits < sizeof piece)
+        snprintf(piece, sizeof piece, "%.*s", (int)digits, text);
+    if (digits >= sizeof piece || text[digits + (unit != NULL)] != '\0' ||
+        quantity_seconds(piece, 1 / factor, (double)SIZE_MAX / 2 / factor, &number, ret_error))
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a size is expected: 100k, 10M, 1.5G");
+    *ret_bytes = (size_t)(number * factor);
+    return 0;
+}
+
 int exec_value_count(const char *text, size_t *ret_count, struct muster_error *ret_error)
 {
     uint64_t number;

@@ -16,6 +16,9 @@ int exec_value_jobs(const char *text, unsigned *ret_jobs, struct muster_error *r
 /* Seconds, or "1d2h3.5m4s": fractions allowed. Above 0. */
 int exec_value_duration(const char *text, double *ret_seconds, struct muster_error *ret_error);
 
+/* Bytes: 512, 1.5M; k, m, g, t, p are powers of 1000, K, M, G, T, P of 1024. 1 or more. */
+int exec_value_size(const char *text, size_t *ret_bytes, struct muster_error *ret_error);
+
 /* 1 or more. */
 int exec_value_count(const char *text, size_t *ret_count, struct muster_error *ret_error);
 

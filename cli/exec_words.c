@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum separator { SEPARATOR_NONE, SEPARATOR_WORDS, SEPARATOR_FILES };
+enum separator_kind { SEPARATOR_NONE, SEPARATOR_WORDS, SEPARATOR_FILES };
 
 /* Whether the word is the separator, perhaps with a + behind it. */
 static bool is(const char *word, const char *separator, bool *ret_linked)
@@ -19,7 +19,7 @@ static bool is(const char *word, const char *separator, bool *ret_linked)
     return true;
 }
 
-static enum separator separator(const struct exec_options *o, const char *word, bool *ret_linked)
+static enum separator_kind separator(const struct exec_options *o, const char *word, bool *ret_linked)
 {
     if (is(word, o->file_separator ? o->file_separator : "::::", ret_linked))
         return SEPARATOR_FILES;
@@ -30,7 +30,7 @@ static enum separator separator(const struct exec_options *o, const char *word, 
 /* Each separator begins a source, of all its words, or of each file. */
 static void take_sources(struct exec_options *o, int argc, char *const *argv, int at)
 {
-    enum separator kind = SEPARATOR_NONE, found;
+    enum separator_kind kind = SEPARATOR_NONE, found;
     struct source_spec *source = NULL;
     bool linked = false;
 

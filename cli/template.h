@@ -33,6 +33,7 @@ struct template_rules {
     bool plus;         /* --plus: {+/} {+.} {..} {/..} and longer ones */
     bool quote;        /* -q */
     bool context;      /* -X, -N, and -L without -m: a word with {} is repeated for each argument */
+    bool no_append;    /* a command without replacement strings gets no argument */
     bool always_shell; /* no command runs without a shell */
     bool text;         /* no command but a text, such as a tag: nothing is quoted or added */
 };

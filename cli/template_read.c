@@ -180,7 +180,7 @@ int template_init(struct template *t, const char *const *words, size_t count,
             code = read_word(t, rules, at, end, ret_error);
         at = end + 1;
     }
-    if (code == 0 && !rules->text)
+    if (code == 0 && !rules->text && !rules->no_append)
         code = append_all(t, count, ret_error);
     if (code == 0)
         code = group(t, rules->context, ret_error);

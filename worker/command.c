@@ -6,7 +6,7 @@
  * whatever group or session: all of it can be found when a command has to end, and whether anything is
  * left of a command that ended can be told. What is left is left alone, but what it writes goes nowhere.
  */
-#include "worker/command_internal.h"
+#include "worker/command_input.h"
 
 #include "base/clock.h"
 #include "base/tree.h"
@@ -158,28 +158,6 @@ int command_write_all(int fd, const char *bytes, size_t size)
     return 0;
 }
 
-/* Standard input in memory: no command waits for the worker, or the worker for it. */
-static int open_input(muster_call *call, const struct command_spec *spec, int *ret_fd)
-{
-    int fd;
-
-    if (!spec->has_input) {
-        *ret_fd = self.null_fd;
-        return 0;
-    }
-    fd = command_above_standard(memfd_create("stdin", MFD_CLOEXEC));
-    if (fd >= 0 && command_write_all(fd, spec->input, spec->input_bytes) == 0 &&
-        lseek(fd, 0, SEEK_SET) == 0) {
-        *ret_fd = fd;
-        return 0;
-    }
-    muster_call_fail(call, "command: cannot keep %zu bytes of standard input: %s", spec->input_bytes,
-                     strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return MUSTER_JOB_FAILED;
-}
-
 /* Whether what it writes becomes a part of its result. */
 static bool is_kept(const struct command_spec *spec)
 {
@@ -232,13 +210,13 @@ static void note_command(pid_t pid)
 }
 
 /* Waits for the end of a command that was started. 0, or MUSTER_ECANCELLED. */
-static int wait_for(muster_call *call, const struct command_spec *spec, const struct command_child *child,
-                    struct ended *ended)
+static int wait_for(muster_call *call, const struct command_spec *spec, struct command_input *input,
+                    const struct command_child *child, struct ended *ended)
 {
     int code = 0;
 
     if (child->error == 0) {
-        int result = muster_call_wait_fd(call, child->pidfd, POLLIN, spec->timeout_s);
+        int result = command_input_wait(call, input, child->pidfd, spec->timeout_s);
 
         if (result != 0)
             command_end(spec, child, &(struct command_strays){self.strays, self.stray_count});
@@ -299,7 +277,8 @@ static void note_memory(const struct command_spec *spec, struct ended *ended)
 }
 
 /* Runs it, from its files on. */
-static int run(muster_call *call, struct command_spec *spec, const int fds[3], struct ended *ret_ended)
+static int run(muster_call *call, struct command_spec *spec, struct command_input *input, const int fds[3],
+               struct ended *ret_ended)
 {
     struct ended ended = {.start_s = (double)clock_read_ns(CLOCK_REALTIME) / (double)CLOCK_NS_PER_S};
     uint64_t began_ns = clock_now_ns();
@@ -311,7 +290,7 @@ static int run(muster_call *call, struct command_spec *spec, const int fds[3], s
     if (error)
         return muster_call_fail(call, "command: cannot make a process: %s", strerror(error));
     note_command(child.pid);
-    code = wait_for(call, spec, &child, &ended);
+    code = wait_for(call, spec, input, &child, &ended);
     note_command(0);
     ended.wall_ns = clock_now_ns() - began_ns;
     if (child.error) {
@@ -382,22 +361,25 @@ static int drop_outputs(muster_call *call, const struct command_spec *spec)
 static int run_with_files(muster_call *call, struct command_spec *spec, bool last, msgpack_object *ret_result,
                           bool *ret_again)
 {
+    struct command_input input;
     struct ended ended;
     int fds[3] = {-1, -1, -1}, code;
     bool left;
 
-    code = open_input(call, spec, &fds[STDIN_FILENO]);
+    code = command_input_open(call, spec, self.null_fd, &input);
     if (code != 0)
         return code;
+    fds[STDIN_FILENO] = input.given;
     code = open_outputs(call, spec, &fds[STDOUT_FILENO]);
     if (code == 0)
         code = command_live_show(call, spec, fds[STDOUT_FILENO]);
     if (code == 0)
-        code = run(call, spec, fds, &ended);
+        code = run(call, spec, &input, fds, &ended);
     if (spec->live_fd >= 0)
         command_live_close(&fds[STDOUT_FILENO]);
-    if (fds[STDIN_FILENO] != self.null_fd)
-        close(fds[STDIN_FILENO]);
+    if (code == 0)
+        code = command_input_check(call, spec, &input);
+    command_input_close(&input);
     if (code == 0) {
         *ret_again = !last && ended.status != 0;
         code = *ret_again ? drop_outputs(call, spec) : take_result(call, spec, &ended, ret_result);

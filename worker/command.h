@@ -7,7 +7,9 @@
  * Its argument is a map:
  *   "argv"        [str...]: a program, found in PATH, and its arguments, without a shell; or
  *   "shell", "line"   str, str: SHELL -c LINE
- *   "stdin"       bin or str: its standard input; without it, /dev/null
+ *   "stdin"       bin or str: its standard input; or an array of a path, and of one or two pairs of an
+ *                 offset and a size: these ranges of that file; without it, /dev/null
+ *   "as_file"     bool: that is no standard input, but a file whose path it has as PARALLEL_TMP
  *   "env"         [str...]: "NAME=VALUE", added to the worker's environment
  *   "dir"         str: its working directory
  *   "nice"        int: added to its niceness

@@ -15,6 +15,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum { COMMAND_RANGES_MAX = 2, COMMAND_FILE_VARIABLE_BYTES = 64 };
+
+struct command_range {
+    uint64_t offset, size;
+};
+
 /* What is to be run. All is borrowed from the argument, the call's zone or the environment. */
 struct command_spec {
     char **words; /* NULL-terminated; there is room for one more word in front */
@@ -23,6 +29,10 @@ struct command_spec {
     const void *input;
     size_t input_bytes;
     bool has_input;
+    const char *input_path; /* of the file, of which it reads these; NULL: none */
+    struct command_range ranges[COMMAND_RANGES_MAX];
+    unsigned range_count;
+    char *file_variable; /* in `environment`, for the path of a file with its input; NULL: is not wanted */
     int64_t nice;
     double timeout_s;                                          /* negative: none */
     uint64_t tries;                                            /* 0: until it succeeds */

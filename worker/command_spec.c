@@ -19,6 +19,7 @@ enum member {
     SHELL,
     LINE,
     STDIN,
+    AS_FILE,
     ENV,
     FOLDER,
     NICE,
@@ -46,6 +47,7 @@ static const char *const names[MEMBERS] = {
     [SHELL] = "shell",
     [LINE] = "line",
     [STDIN] = "stdin",
+    [AS_FILE] = "as_file",
     [ENV] = "env",
     [FOLDER] = "dir",
     [NICE] = "nice",
@@ -365,6 +367,66 @@ static int read_ways_out(const struct reader *reader, struct command_spec *spec)
     return read_text(reader, TOLD, &spec->told, &spec->told_bytes);
 }
 
+static int read_ranges(const struct reader *reader, const msgpack_object *value, struct command_spec *spec)
+{
+    static const char what[] = "bytes, a text, or a path and ranges";
+    const msgpack_object *items = value->via.array.ptr;
+    uint32_t count = value->via.array.size / 2;
+    int64_t offset, size;
+    char *path;
+    int code;
+
+    if (value->via.array.size % 2 == 0 || count == 0 || count > COMMAND_RANGES_MAX)
+        return refuse(reader, STDIN, what);
+    code = copy_word(reader, STDIN, &items[0], &path);
+    if (code != 0)
+        return code;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!argument_integer(&items[1 + 2 * i], 0, INT64_MAX, &offset) ||
+            !argument_integer(&items[2 + 2 * i], 0, INT64_MAX - offset, &size))
+            return refuse(reader, STDIN, what);
+        spec->ranges[i] = (struct command_range){.offset = (uint64_t)offset, .size = (uint64_t)size};
+    }
+    spec->input_path = path;
+    spec->range_count = count;
+    return 0;
+}
+
+/* A variable for the path of the input, whose value is not known yet, before the others. */
+static int add_file_variable(const struct reader *reader, struct command_spec *spec)
+{
+    size_t count = 0;
+    char **environment;
+
+    while (spec->environment[count])
+        count++;
+    environment = alloc(reader, count + 2, sizeof *environment);
+    spec->file_variable = alloc(reader, COMMAND_FILE_VARIABLE_BYTES, 1);
+    if (!environment || !spec->file_variable)
+        return MUSTER_JOB_FAILED;
+    environment[0] = spec->file_variable;
+    memcpy(environment + 1, spec->environment, (count + 1) * sizeof *environment);
+    spec->environment = environment;
+    return 0;
+}
+
+static int read_input(const struct reader *reader, struct command_spec *spec)
+{
+    const msgpack_object *value = reader->members[STDIN], *as_file = reader->members[AS_FILE];
+    const char *bytes = NULL;
+    int code = 0;
+
+    if (as_file && (as_file->type != MSGPACK_OBJECT_BOOLEAN || !value))
+        return refuse(reader, AS_FILE, "true or false, where there is stdin");
+    if (value && value->type == MSGPACK_OBJECT_ARRAY)
+        code = read_ranges(reader, value, spec);
+    else if (value && !get_bytes(value, &bytes, &spec->input_bytes))
+        return refuse(reader, STDIN, "bytes, a text, or a path and ranges");
+    spec->has_input = value != NULL;
+    spec->input = bytes;
+    return code == 0 && as_file && as_file->via.boolean ? add_file_variable(reader, spec) : code;
+}
+
 static const char *default_folder(void)
 {
     const char *folder = getenv("TMPDIR");
@@ -387,7 +449,6 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
                                 .tmpdir = default_folder()};
     struct reader reader = {.call = call};
     const msgpack_object **members = reader.members;
-    const char *input = NULL;
     int code;
 
     if (!argument_members(argument, MEMBERS, names, members))
@@ -397,12 +458,8 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
         (code = read_environment(&reader, environment, &spec.environment)) != 0 ||
         (code = read_path(&reader, FOLDER, &spec.dir)) != 0 ||
         (code = read_path(&reader, TMPDIR, &spec.tmpdir)) != 0 || (code = read_limits(&reader, &spec)) != 0 ||
-        (code = read_ways_out(&reader, &spec)) != 0)
+        (code = read_ways_out(&reader, &spec)) != 0 || (code = read_input(&reader, &spec)) != 0)
         return code;
-    spec.has_input = members[STDIN] != NULL;
-    if (spec.has_input && !get_bytes(members[STDIN], &input, &spec.input_bytes))
-        return refuse(&reader, STDIN, "bytes or a text");
-    spec.input = input;
     *ret_spec = spec;
     return 0;
 }

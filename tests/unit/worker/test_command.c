@@ -208,6 +208,80 @@ Test(command, standard_input_is_what_was_given_or_empty)
     free(bytes);
 }
 
+/* Bytes from..size-1 of a file that is "0123456789" over and over, and the first two before them. */
+static void with_ranges(const char *name, uint64_t from, uint64_t size)
+{
+    static char path[96];
+    static msgpack_object items[5];
+
+    snprintf(path, sizeof path, "%s/%s", rig.folder, name);
+    items[0] = text(path);
+    items[1] = integer(0);
+    items[2] = integer(2);
+    items[3] = integer(from);
+    items[4] = integer(size);
+    with("stdin", (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {.size = 5, .ptr = items}});
+}
+
+static void make_digits(const char *name, size_t size)
+{
+    char *digits = calloc(size + 1, 1);
+
+    for (size_t i = 0; i < size; i++)
+        digits[i] = (char)('0' + i % 10);
+    make_file(name, digits, 0644);
+    free(digits);
+}
+
+Test(command, ranges_of_a_file_are_read_through_a_pipe_or_as_a_file)
+{
+    make_digits("digits", 5000000);
+    shell("cat");
+    with_ranges("digits", 15, 4);
+    run_ok();
+    expect_out("015678");
+    shell("wc -c; md5sum /dev/null | cut -c 1-4");
+    with_ranges("digits", 1, 4999999);
+    run_ok();
+    expect_out("5000001\nd41d\n");
+    shell("head -c 3");
+    with_ranges("digits", 1, 4999999);
+    run_ok();
+    expect_out("011");
+    expect_status(0, 0, 0);
+    shell("cat; cat $PARALLEL_TMP $PARALLEL_TMP");
+    with_ranges("digits", 15, 4);
+    with("as_file", (msgpack_object){.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true});
+    run_ok();
+    expect_out("015678015678");
+    shell("cat; cat $PARALLEL_TMP");
+    with("stdin", text("bytes"));
+    with("as_file", (msgpack_object){.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true});
+    run_ok();
+    expect_out("bytes");
+}
+
+Test(command, time_limit_ends_a_command_that_does_not_read_what_it_is_fed)
+{
+    make_digits("digits", 5000000);
+    shell("sleep 1000");
+    with_ranges("digits", 0, 5000000);
+    with("timeout", number(0.05));
+    run_ok();
+    expect_status(-1, SIGTERM, COMMAND_TIMED_OUT);
+}
+
+Test(command, a_file_that_became_shorter_is_an_error)
+{
+    make_digits("digits", 100);
+    shell("cat");
+    with_ranges("digits", 50, 1000);
+    refuse("became shorter meanwhile");
+    shell("cat");
+    with_ranges("nonexistent", 0, 1);
+    refuse("cannot read");
+}
+
 Test(command, slot_is_put_in_its_places)
 {
     WITH_WORDS("argv", "sh", "-c", "echo $0 $1 $V $PARALLEL_JOBSLOT", "\1%\2", "a\1%\2b\1%\2");
