@@ -420,7 +420,7 @@ static const char help_exec[] =
     "                                  files of --results.\n"
     "      --resume-failed             Only what succeeded by the job log.\n"
     "      --retry-failed              Runs what failed, by the commands of the log.\n"
-    "      --results DIR | NAME        What jobs write goes to DIR/1/ARG/stdout, stderr\n"
+    "      --results DIR | NAME        Output goes to DIR/1/ARG/stdout, stderr\n"
     "                                  and seq; to a NAME with {}, NAME.err and .seq.\n"
     "      --results FILE.csv          To a table; or .tsv, .json; -.csv: to standard\n"
     "                                  output.\n"
