@@ -11,13 +11,14 @@
 
 #include "base/cgroup.h"
 
-#include <string.h>
+#include <stdatomic.h>
 
-/* Of this process; of the thread that executes. */
+/* Of this process; of the thread that executes but for `made`. */
 static struct {
     struct cgroup group;
-    uint64_t bytes; /* its limit */
-    bool refused;   /* there can be none */
+    atomic_bool made; /* who is about to end the worker may look at the path of `group` */
+    uint64_t bytes;   /* its limit */
+    bool refused;     /* there can be none */
 } self;
 
 /* Ensures: the cgroup is there, has the limit, and counts from here on. 0, or an errno. */
@@ -27,6 +28,7 @@ static int prepare_group(uint64_t bytes)
 
     if (!self.group.path[0]) {
         error = cgroup_create(&self.group);
+        self.made = error == 0;
         self.bytes = UINT64_MAX;
     }
     if (error == 0 && self.bytes != bytes) {
@@ -36,7 +38,7 @@ static int prepare_group(uint64_t bytes)
     if (error == 0)
         error = cgroup_reset(&self.group);
     if (error != 0)
-        cgroup_close(&self.group);
+        command_memory_leave();
     return error;
 }
 
@@ -65,10 +67,12 @@ uint64_t command_memory_end(uint64_t *ret_kills)
 
 void command_memory_leave(void)
 {
+    self.made = false;
     cgroup_close(&self.group);
 }
 
 void command_memory_remove(void)
 {
-    cgroup_remove(&self.group);
+    if (self.made)
+        cgroup_remove(&self.group);
 }
