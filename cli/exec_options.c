@@ -5,6 +5,7 @@
 #include "cli/exec_options.h"
 
 #include "cli/escapes.h"
+#include "cli/exec_absent.h"
 #include "cli/exec_again.h"
 #include "cli/exec_values.h"
 #include "cli/exec_words.h"
@@ -36,7 +37,6 @@ enum option_id {
     OPTION_UNGROUP = 'u',
     OPTION_VERBOSE = 'v',
     OPTION_EXIT = 'x',
-    OPTION_LOGIN = 'S',
     OPTION_MANY = 'm',
     OPTION_MANY_WORDS = 'X',
     OPTION_END_OLD = 'e',
@@ -60,6 +60,7 @@ enum option_id {
     OPTION_GROUP,
     OPTION_HALT,
     OPTION_HEADER,
+    OPTION_IGNORED,
     OPTION_JOBLOG,
     OPTION_LINE_BUFFER,
     OPTION_LINE_LENGTH,
@@ -69,7 +70,6 @@ enum option_id {
     OPTION_NO_KEEP_ORDER,
     OPTION_NO_PROGRESS,
     OPTION_OPEN_FILES,
-    OPTION_PERL,
     OPTION_PIPE,
     OPTION_PIPE_AS_FILE,
     OPTION_PIPE_PARTS,
@@ -81,7 +81,6 @@ enum option_id {
     OPTION_RECORD_END,
     OPTION_RECORD_START,
     OPTION_REGEXP,
-    OPTION_REMOTE,
     OPTION_RESULTS,
     OPTION_RESUME,
     OPTION_RESUME_FAILED,
@@ -133,6 +132,7 @@ static const struct option names[] = {
     {"extensionreplace", required_argument, NULL, OPTION_EXTENSION},
     {"file-size", required_argument, NULL, OPTION_FILE_SIZE},
     {"fifo", no_argument, NULL, OPTION_PIPE_AS_FILE},
+    {"gnu", no_argument, NULL, OPTION_IGNORED},
     {"group", no_argument, NULL, OPTION_GROUP},
     {"halt", required_argument, NULL, OPTION_HALT},
     {"halt-on-error", required_argument, NULL, OPTION_HALT},
@@ -159,8 +159,10 @@ static const struct option names[] = {
     {"memory", required_argument, NULL, OPTION_MEMORY},
     {"nice", required_argument, NULL, OPTION_NICE},
     {"no-keep-order", no_argument, NULL, OPTION_NO_KEEP_ORDER},
+    {"no-notice", no_argument, NULL, OPTION_IGNORED},
     {"no-progress", no_argument, NULL, OPTION_NO_PROGRESS},
     {"no-run-if-empty", no_argument, NULL, OPTION_NO_RUN_IF_EMPTY},
+    {"nonotice", no_argument, NULL, OPTION_IGNORED},
     {"null", no_argument, NULL, OPTION_NULL},
     {"open-files", required_argument, NULL, OPTION_OPEN_FILES},
     {"pipe", no_argument, NULL, OPTION_PIPE},
@@ -187,18 +189,16 @@ static const struct option names[] = {
     {"retries", required_argument, NULL, OPTION_RETRIES},
     {"retry-failed", no_argument, NULL, OPTION_RETRY_FAILED},
     {"retryfailed", no_argument, NULL, OPTION_RETRY_FAILED},
-    {"rpl", required_argument, NULL, OPTION_PERL},
     {"round", no_argument, NULL, OPTION_PIPE_SHARED},
     {"round-robin", no_argument, NULL, OPTION_PIPE_SHARED},
     {"roundrobin", no_argument, NULL, OPTION_PIPE_SHARED},
     {"rrs", no_argument, NULL, OPTION_REMOVE_SEPARATORS},
     {"seqreplace", required_argument, NULL, OPTION_SEQUENCE},
     {"shuf", no_argument, NULL, OPTION_SHUF},
+    {"silent", no_argument, NULL, OPTION_IGNORED},
     {"skip-first-line", no_argument, NULL, OPTION_SKIP_FIRST},
     {"slotreplace", required_argument, NULL, OPTION_SLOT},
     {"spreadstdin", no_argument, NULL, OPTION_PIPE},
-    {"sshlogin", required_argument, NULL, OPTION_REMOTE},
-    {"sshloginfile", required_argument, NULL, OPTION_REMOTE},
     {"stats", required_argument, NULL, OPTION_STATS},
     {"tag", no_argument, NULL, OPTION_TAG},
     {"tagstring", required_argument, NULL, OPTION_TAG_STRING},
@@ -207,11 +207,11 @@ static const struct option names[] = {
     {"termseq", required_argument, NULL, OPTION_TERMSEQ},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"tmpdir", required_argument, NULL, OPTION_TEMPORARY},
-    {"transferfile", required_argument, NULL, OPTION_REMOTE},
     {"trim", required_argument, NULL, OPTION_TRIM},
     {"ungroup", no_argument, NULL, OPTION_UNGROUP},
     {"verbose", no_argument, NULL, OPTION_TRACE},
     {"wd", required_argument, NULL, OPTION_WORK_FOLDER},
+    {"will-cite", no_argument, NULL, OPTION_IGNORED},
     {"workdir", required_argument, NULL, OPTION_WORK_FOLDER},
     {"workers", required_argument, NULL, OPTION_JOBS},
     {"xapply", no_argument, NULL, OPTION_LINK},
@@ -220,7 +220,7 @@ static const struct option names[] = {
 };
 
 /* GNU parallel wants options before the command, hence '+'; and tells a missing value, hence ':'. */
-static const char letters[] = "+:h0a:C:d:e::E:i::I:j:J:P:kl::L:mn:N:pqrs:tuvxS:X";
+static const char letters[] = "+:h0a:C:d:e::E:i::I:j:J:P:kl::L:mn:N:pqrs:tuvxX";
 
 /* --- values */
 
@@ -408,6 +408,7 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_PLAIN:       /* nor is anything else ever read */
         return 0;            /* as it is done anyway */
     case OPTION_GROUP:
+    case OPTION_IGNORED:
         return take_group(o, EXEC_GROUP_JOBS, ret_error);
     case OPTION_HALT:
         return exec_halt_parse(text, &o->halt, ret_error);
@@ -435,9 +436,6 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         return exec_value_nice(text, &o->nice, ret_error);
     case OPTION_OPEN_FILES:
         return exec_limits_open_files(text, &o->limits, ret_error);
-    case OPTION_PERL:
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "replacement strings of Perl code are not supported");
     case OPTION_PRIVILEGES:
         o->limits.privileges = true;
         return 0;
@@ -463,9 +461,6 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_PROFILE:
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "options stand on the command line alone, not in a profile");
-    case OPTION_LOGIN:
-    case OPTION_REMOTE:
-        return muster_error_set(ret_error, MUSTER_EINVALID, "commands run on this host alone");
     case OPTION_RESULTS:
         o->results = text;
         return 0;
@@ -523,6 +518,7 @@ static void spell(int id, char *text, size_t size)
 /* What getopt_long refused. */
 static int refuse(int verdict, char *const *argv, struct muster_error *ret_error)
 {
+    const char *word, *reason;
     char spelled[64];
 
     if (verdict == ':')
@@ -531,9 +527,13 @@ static int refuse(int verdict, char *const *argv, struct muster_error *ret_error
         spell(optopt, spelled, sizeof spelled);
         return muster_error_set(ret_error, MUSTER_EINVALID, "%s takes no value", spelled);
     }
-    if (optopt > 0)
-        return muster_error_set(ret_error, MUSTER_EINVALID, "unknown option -%c", optopt);
-    return muster_error_set(ret_error, MUSTER_EINVALID, "unknown or ambiguous option %s", argv[optind - 1]);
+    snprintf(spelled, sizeof spelled, "-%c", optopt);
+    word = optopt > 0 ? spelled : argv[optind - 1];
+    reason = exec_absent_reason(word);
+    if (reason)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%s: %s", word, reason);
+    return muster_error_set(ret_error, MUSTER_EINVALID, "unknown%s option %s",
+                            optopt > 0 ? "" : " or ambiguous", word);
 }
 
 /* Whether the word after an option whose value may be left out is its value. */

@@ -66,6 +66,23 @@ class Commands(harness.Case):
                        f"touch {self.home}/file a\ntouch {self.home}/file 'b c'\n")
         self.assertFalse((self.home / "file").exists())
 
+    def test_rows_are_the_same_when_all_are_read_first(self):
+        for words in (["{}"], ["{}", ":::", "a", ":::", "x", "y", "::::", "-"], ["--link", "{}", "::::", "-", ":::", "a", "b"],
+                      ["-C", ",", "{2}"], ["--header", ":", "-C", ",", "{b}"], ["-n2", "{}"], ["-E", "3,4", "{}"], ["-L1", "{}"]):
+            first, later = (self.exec("--dry-run", *options, *words, text="a,b\n1,2 \n3,4\n\n")
+                            for options in (["--bar", "--no-progress"], []))
+            self.assert_ok(first)
+            self.assert_ok(later, first.out)
+
+    @unittest.skipIf(harness.SANITIZE, "a sanitizer's shadow memory counts")
+    def test_many_arguments_do_not_fill_memory(self):
+        """100 MB of them within 64 MB of addresses, alone and crossed with fewer words."""
+        for words in ([], ["::::", "-", ":::", "a"]):
+            run = self.start("exec", "--dry-run", "true", *words, limits={resource.RLIMIT_AS: 64 << 20}, stdout=subprocess.DEVNULL)
+            for _ in range(1000):
+                run.process.stdin.write((b"x" * 9999 + b"\n") * 10)
+            self.assert_ok(run.end())
+
     def test_no_arguments_are_no_jobs(self):
         self.assert_ok(self.exec("echo", ":::"), "")
         self.assert_ok(self.exec("echo", text=""), "")
@@ -172,7 +189,8 @@ class Ends(harness.Case):
     def test_mistakes_are_one_line_and_run_nothing(self):
         for words, said in ((["-j", "x", "echo"], "-j x: "), (["--halt", "later", "echo"], "--halt later: "),
                             (["--timeout", "0", "echo"], "--timeout 0: "), (["--nonesuch"], "--nonesuch"),
-                            (["--rpl", "{x} 1", "echo"], "Perl"), (["-S", "host", "echo"], "this host alone"), (["--joblog", "/nonexistent/log", "echo"], "/nonexistent/log"),
+                            (["--rpl", "{x} 1", "echo"], "Perl"), (["-S", "host", "echo"], "muster coordinator"),
+                            (["--sqlworker=x", "echo"], "database"), (["--joblog", "/nonexistent/log", "echo"], "/nonexistent/log"),
                             (["--tmpdir", "/nonexistent", "echo"], "/nonexistent"), (["echo", "::::", "/nonexistent/file"], "/nonexistent/file")):
             self.assert_one_line_error(self.exec(*words, ":::", "1"), said)
 
@@ -193,31 +211,6 @@ class Ends(harness.Case):
     def test_a_full_disk_is_an_error(self):
         with open("/dev/full", "w", encoding="ascii") as full:
             self.assert_fails(self.exec("echo", ":::", "1", stdout=full), 255, "standard output: No space left")
-
-
-class Beside(harness.Case):
-    """GNU parallel, where it is installed: the same output of the same command lines."""
-
-    LINES = (
-        ("echo", ":::", "a", "b"), ("echo {#} {}", ":::", "a", "b"), ("echo {.} {/} {//} {/.}", ":::", "/a/b.c", "d"),
-        ("--tag", "echo", ":::", "a", "b"), ("echo {1} {2}", ":::", "a", "b", ":::+", "c", "d"),
-        ("-N2", "echo {2} {1}", ":::", "1", "2", "3"), ("-q", "printf", "%s %s\\n", ":::", "a b"),
-        ("--colsep", ",", "echo {2}", ":::", "a,b", "c,d"), ("-v", "echo", ":::", "a", "b"),
-        ("--dry-run", "echo {}", ":::", "a b", "'", "$x"), ("-I", "@", "echo @{}", ":::", "a"),
-    )
-
-    def test_output_is_that_of_gnu_parallel(self):
-        self.env["HOME"] = str(self.home)
-        (self.home / ".parallel").mkdir()
-        (self.home / ".parallel/will-cite").touch()
-        try:
-            subprocess.run(["parallel", "--version"], capture_output=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            self.skipTest("GNU parallel is not installed")
-        for line in self.LINES:
-            theirs = self.start("-k", *line, command="parallel").end()
-            ours = self.muster("exec", "-k", *line)
-            self.assertEqual((ours.status, ours.out), (theirs.status, theirs.out), f"{line}{theirs}{ours}")
 
 
 if __name__ == "__main__":
