@@ -138,6 +138,7 @@ static int print_commands(struct exec *exec)
     int code;
 
     while ((code = await_row(exec, &row, &sequence, &error)) == 0) {
+        exec->command.total = exec_fill_total(&exec->fill);
         if ((code = template_expand(&exec->command, &row, 1, sequence, &command, &error)) != 0 ||
             (code = exec_fill_check(&exec->fill, command.line, &error)) != 0)
             break;

@@ -246,7 +246,10 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
     const struct exec_options *options = &exec->options;
     struct map map = {.zone = zone};
     struct command command;
-    int code = template_expand(&exec->command, row, 1, sequence, &command, ret_error);
+    int code;
+
+    exec->command.total = exec->tag.total = exec_fill_total(&exec->fill);
+    code = template_expand(&exec->command, row, 1, sequence, &command, ret_error);
 
     if (!code)
         code = exec_fill_check(&exec->fill, command.line, ret_error);

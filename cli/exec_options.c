@@ -573,6 +573,16 @@ static int take_all(struct exec_options *o, int argc, char **argv, int *ret_rest
     return 0;
 }
 
+/* {##} of --plus is known when all has been read. */
+static bool wants_total(const struct exec_options *o)
+{
+    bool wanted = o->tag && strstr(o->tag, "{##}");
+
+    for (size_t i = 0; i < o->command_count; i++)
+        wanted |= strstr(o->command[i], "{##}") != NULL;
+    return o->rules.plus && wanted;
+}
+
 int exec_options_parse(struct exec_options *options, int argc, char **argv, struct muster_error *ret_error)
 {
     int code, rest;
@@ -591,6 +601,7 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
         options->progress = PROGRESS_NEVER; /* the terminal is for questions */
     options->rules.context = exec_fill_repeats(&options->fill);
     exec_words_take(options, argc, argv, rest);
+    options->sources.read_all |= wants_total(options);
     options->words = argv;
     options->word_count = argc;
     code = exec_pipe_check(options, ret_error);

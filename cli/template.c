@@ -50,10 +50,10 @@ static void put_gap(struct template *t)
     shell_line_add(&t->line, " ", 1);
 }
 
-static void put_sequence(struct template *t, uint64_t sequence)
+static void put_number(struct template *t, uint64_t number)
 {
     char digits[sizeof("18446744073709551615")];
-    int length = snprintf(digits, sizeof(digits), "%" PRIu64, sequence);
+    int length = snprintf(digits, sizeof(digits), "%" PRIu64, number);
 
     put_text(t, digits, (size_t)length);
 }
@@ -78,7 +78,7 @@ static const struct word *argument_of(const struct arguments *all, long position
     return position != 0 && index >= 0 && index < count ? argument_at(all, (size_t)index) : NULL;
 }
 
-static void put_all(struct template *t, struct part part, const struct arguments *all)
+static void put_all(struct template *t, const struct part *part, const struct arguments *all)
 {
     bool first = true;
 
@@ -86,7 +86,7 @@ static void put_all(struct template *t, struct part part, const struct arguments
         for (size_t j = 0; j < all->rows[i].count; j++) {
             if (!first)
                 put_gap(t);
-            put_argument(t, template_part(part, all->rows[i].args[j]));
+            put_argument(t, template_part(part, all->rows[i].args[j], &t->made));
             first = false;
         }
 }
@@ -109,19 +109,22 @@ static void put_run(struct template *t, const struct template_run *run, const st
             break;
         case TOKEN_ALL:
             if (only)
-                put_argument(t, template_part(token->part, *only));
+                put_argument(t, template_part(&token->part, *only, &t->made));
             else
-                put_all(t, token->part, all);
+                put_all(t, &token->part, all);
             break;
         case TOKEN_ONE:
             argument = argument_of(all, token->position);
             if (argument)
-                put_argument(t, template_part(token->part, *argument));
+                put_argument(t, template_part(&token->part, *argument, &t->made));
             else
                 put_text(t, "", 0);
             break;
         case TOKEN_SEQUENCE:
-            put_sequence(t, sequence);
+            put_number(t, sequence);
+            break;
+        case TOKEN_TOTAL:
+            put_number(t, t->total);
             break;
         case TOKEN_SLOT:
             put_text(t, TEMPLATE_SLOT_MARK, PLAIN_SLOT_MARK_BYTES);
@@ -210,6 +213,7 @@ int template_expand(struct template *t, const struct row *rows, size_t row_count
     if (code)
         return code;
     shell_line_clear(&t->line);
+    shell_line_clear(&t->made);
     for (const struct template_run *run = t->runs; run < t->runs + t->run_count; run++)
         if (run->repeated && all.count > 0)
             put_repeated(t, run, &all, sequence);
@@ -217,21 +221,23 @@ int template_expand(struct template *t, const struct row *rows, size_t row_count
             put_run(t, run, NULL, &all, sequence);
     put_end(t);
     shell_line_add(&t->line, "", 1); /* so that it has bytes, and ends with a NUL */
-    if (t->line.failed)
+    if (t->line.failed || t->made.failed)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     t->line.size--;
     code = check_marks(t, count_slots(t, &all), ret_error);
     return code ? code : settle(t, ret_command, ret_error);
 }
 
-static size_t argument_size(const struct template *t, struct part part, const struct word *argument)
+static size_t argument_size(const struct template *t, const struct part *part, const struct word *argument)
 {
-    struct word word = template_part(part, *argument);
+    struct shell_line made = {.bytes = NULL};
+    struct word word = template_part(part, *argument, &made);
+    size_t size = word.size;
 
-    if (t->raw)
-        return word.size;
-    /* -q: quotes that the word around it needs, when this part of it needs none. */
-    return shell_quoted_size(word.bytes, word.size) + (t->quote ? 2 : 0);
+    if (!t->raw) /* -q: quotes that the word around it needs, when this part of it needs none. */
+        size = shell_quoted_size(word.bytes, word.size) + (t->quote ? 2 : 0);
+    shell_line_fini(&made);
+    return size;
 }
 
 static size_t digits_of(uint64_t number)
@@ -260,10 +266,13 @@ static size_t token_size(const struct template *t, const struct template_token *
     case TOKEN_ALL:
     case TOKEN_ONE:
         for (size_t i = 0; i < row->count; i++)
-            size += argument_size(t, token->part, &row->args[i]);
+            size += argument_size(t, &token->part, &row->args[i]);
         break;
     case TOKEN_SEQUENCE:
         *fixed += digits_of(sequence);
+        break;
+    case TOKEN_TOTAL:
+        *fixed += digits_of(t->total);
         break;
     case TOKEN_SLOT:
         *fixed += PLAIN_SLOT_MARK_BYTES;
@@ -302,6 +311,7 @@ void template_fini(struct template *t)
     free(t->runs);
     shell_line_fini(&t->line);
     shell_line_fini(&t->quoted);
+    shell_line_fini(&t->made);
     plain_fini(&t->words);
     *t = (struct template){0};
 }

@@ -30,7 +30,7 @@ struct template_rules {
     const char *slot;                  /* --slotreplace, {%} */
     const struct word *names;          /* --header: {NAME} is {1}, and so on */
     size_t name_count;
-    bool plus;         /* --plus: {+/} {+.} {..} {/..} and longer ones */
+    bool plus;         /* --plus: {+/} {..} {##} {%text} and others */
     bool quote;        /* -q */
     bool context;      /* -X, -N, and -L without -m: a word with {} is repeated for each argument */
     bool no_append;    /* a command without replacement strings gets no argument */
@@ -54,7 +54,8 @@ struct template
     size_t run_count;
     bool quote, raw; /* raw: arguments are commands, and not quoted */
     bool plain;      /* commands may run without a shell */
-    struct shell_line line, quoted;
+    uint64_t total;  /* what {##} of --plus is: set it before expanding */
+    struct shell_line line, quoted, made;
     bool quoted_open; /* -q: the word being written is there, though it may be empty */
     struct plain words;
 };

@@ -16,11 +16,20 @@ struct rule {
     struct part part;
 };
 
+#define RULE(text, replacement, part_kind, count)      \
+    {                                                  \
+        (text), (replacement),                         \
+        {                                              \
+            .kind = (part_kind), .extensions = (count) \
+        }                                              \
+    }
+
 static const struct rule plus_rules[] = {
-    {"{+/}", REPLACEMENT_ALL, {PART_DIRECTORY, 0}},  {"{+.}", REPLACEMENT_ALL, {PART_EXTENSION, 1}},
-    {"{+..}", REPLACEMENT_ALL, {PART_EXTENSION, 2}}, {"{+...}", REPLACEMENT_ALL, {PART_EXTENSION, 3}},
-    {"{..}", REPLACEMENT_ALL, {PART_STEM, 2}},       {"{...}", REPLACEMENT_ALL, {PART_STEM, 3}},
-    {"{/..}", REPLACEMENT_ALL, {PART_BASENAME, 2}},  {"{/...}", REPLACEMENT_ALL, {PART_BASENAME, 3}},
+    RULE("{+/}", REPLACEMENT_ALL, PART_DIRECTORY, 0),  RULE("{+.}", REPLACEMENT_ALL, PART_EXTENSION, 1),
+    RULE("{+..}", REPLACEMENT_ALL, PART_EXTENSION, 2), RULE("{+...}", REPLACEMENT_ALL, PART_EXTENSION, 3),
+    RULE("{..}", REPLACEMENT_ALL, PART_STEM, 2),       RULE("{...}", REPLACEMENT_ALL, PART_STEM, 3),
+    RULE("{/..}", REPLACEMENT_ALL, PART_BASENAME, 2),  RULE("{/...}", REPLACEMENT_ALL, PART_BASENAME, 3),
+    RULE("{##}", REPLACEMENT_TOTAL, PART_STEM, 0),
 };
 
 enum { BASIC_RULES = 7, PLUS_RULES = sizeof(plus_rules) / sizeof(plus_rules[0]) };
@@ -33,13 +42,13 @@ static const char *or_default(const char *text, const char *otherwise)
 static void basic_rules(const struct template_rules *rules, struct rule ret_rules[static BASIC_RULES])
 {
     const struct rule basic[BASIC_RULES] = {
-        {or_default(rules->all, "{}"), REPLACEMENT_ALL, {PART_STEM, 0}},
-        {or_default(rules->no_extension, "{.}"), REPLACEMENT_ALL, {PART_STEM, 1}},
-        {or_default(rules->basename, "{/}"), REPLACEMENT_ALL, {PART_BASENAME, 0}},
-        {or_default(rules->dirname, "{//}"), REPLACEMENT_ALL, {PART_DIRNAME, 0}},
-        {or_default(rules->basename_no_extension, "{/.}"), REPLACEMENT_ALL, {PART_BASENAME, 1}},
-        {or_default(rules->sequence, "{#}"), REPLACEMENT_SEQUENCE, {PART_STEM, 0}},
-        {or_default(rules->slot, "{%}"), REPLACEMENT_SLOT, {PART_STEM, 0}},
+        RULE(or_default(rules->all, "{}"), REPLACEMENT_ALL, PART_STEM, 0),
+        RULE(or_default(rules->no_extension, "{.}"), REPLACEMENT_ALL, PART_STEM, 1),
+        RULE(or_default(rules->basename, "{/}"), REPLACEMENT_ALL, PART_BASENAME, 0),
+        RULE(or_default(rules->dirname, "{//}"), REPLACEMENT_ALL, PART_DIRNAME, 0),
+        RULE(or_default(rules->basename_no_extension, "{/.}"), REPLACEMENT_ALL, PART_BASENAME, 1),
+        RULE(or_default(rules->sequence, "{#}"), REPLACEMENT_SEQUENCE, PART_STEM, 0),
+        RULE(or_default(rules->slot, "{%}"), REPLACEMENT_SLOT, PART_STEM, 0),
     };
 
     memcpy(ret_rules, basic, sizeof(basic));
@@ -102,7 +111,39 @@ static void match(const struct rule *rule, const struct template_rules *rules, s
         take(rule, rule->kind, 0, size, found);
 }
 
-/* What --plus of GNU parallel has besides: totals, and expansions with regular expressions. */
+/* An expansion behind a brace, a position or a name. */
+static int match_expansion(const struct template_rules *rules, struct word text, struct replacement *found,
+                           struct muster_error *ret_error)
+{
+    enum replacement_kind kind = REPLACEMENT_ALL;
+    struct rule rule = {.part.kind = PART_EXPANSION};
+    long position = 0;
+    size_t at, size;
+    int code;
+
+    for (size_t i = 0; i <= rules->name_count + 1; i++) {
+        at = 1;
+        if (i == 1) {
+            at = position_end(text, &kind, &position);
+        } else if (i > 1) {
+            at = begins_with(text, 1, rules->names[i - 2].bytes, rules->names[i - 2].size)
+                     ? 1 + rules->names[i - 2].size
+                     : 0;
+            kind = REPLACEMENT_ONE;
+            position = (long)i - 1;
+        }
+        code = at > 0 ? template_plus_read((struct word){text.bytes + at, text.size - at},
+                                           &rule.part.expansion, &size, ret_error)
+                      : MUSTER_ENOTFOUND;
+        if (code == 0)
+            take(&rule, kind, position, at + size, found);
+        else if (code != MUSTER_ENOTFOUND)
+            return code;
+    }
+    return 0;
+}
+
+/* What --plus of GNU parallel has besides. */
 static bool is_beyond_plus(struct word text)
 {
     static const char *const names[] = {"0#}",   "0%}",   "choose_k}", "uniq}",    "slot}",
@@ -111,8 +152,7 @@ static bool is_beyond_plus(struct word text)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (begins_with(text, 1, names[i], strlen(names[i])))
             return true;
-    return text.size > 3 && text.bytes[1] != 0 && strchr(":#%^,/", text.bytes[1]) && text.bytes[2] != '}' &&
-           memchr(text.bytes + 2, '}', text.size - 2);
+    return false;
 }
 
 int template_parts_find(const struct template_rules *rules, struct word text,
@@ -128,15 +168,20 @@ int template_parts_find(const struct template_rules *rules, struct word text,
         match(&basic[i], rules, text, &found);
     for (size_t i = 0; rules->plus && text.bytes[0] == '{' && i < PLUS_RULES; i++)
         match(&plus_rules[i], rules, text, &found);
+    if (rules->plus && text.bytes[0] == '{' && found.size == 0) {
+        int code = match_expansion(rules, text, &found, ret_error);
+
+        if (code)
+            return code;
+    }
     if (found.size > 0) {
         *ret_replacement = found;
         return 0;
     }
     if (rules->plus && text.bytes[0] == '{' && is_beyond_plus(text))
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "%.*s: of --plus only {+/} {+.} {..} {/..} and the longer ones are supported",
-                                (int)((char *)memchr(text.bytes, '}', text.size) - text.bytes) + 1,
-                                text.bytes);
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID, "%.*s: this replacement string of --plus is not supported",
+            (int)((char *)memchr(text.bytes, '}', text.size) - text.bytes) + 1, text.bytes);
     return MUSTER_ENOTFOUND;
 }
 
@@ -195,7 +240,7 @@ static struct word extension(struct word word, int count)
     return (struct word){word.bytes + start + 1, word.size - start - 1};
 }
 
-struct word template_part(struct part part, struct word argument)
+struct word template_part(const struct part *part, struct word argument, struct shell_line *made)
 {
     struct word word;
     size_t skip;
@@ -203,15 +248,15 @@ struct word template_part(struct part part, struct word argument)
     if (argument.size == 0)
         argument.bytes = "";
     word = argument;
-    switch (part.kind) {
+    switch (part->kind) {
     case PART_BASENAME:
         skip = directory(argument).size;
         skip += skip < argument.size && argument.bytes[skip] == '/';
         word = (struct word){argument.bytes + skip, argument.size - skip};
-        word.size = extensions_start(word, part.extensions);
+        word.size = extensions_start(word, part->extensions);
         break;
     case PART_STEM:
-        word.size = extensions_start(argument, part.extensions);
+        word.size = extensions_start(argument, part->extensions);
         break;
     case PART_DIRNAME:
         word = dirname_of(argument);
@@ -220,7 +265,10 @@ struct word template_part(struct part part, struct word argument)
         word = directory(argument);
         break;
     case PART_EXTENSION:
-        word = extension(argument, part.extensions);
+        word = extension(argument, part->extensions);
+        break;
+    case PART_EXPANSION:
+        word = template_plus_expand(&part->expansion, argument, made);
         break;
     }
     return word;

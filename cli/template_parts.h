@@ -2,12 +2,13 @@
  *
  * Replacement strings: how they are spelled ({}, {.}, {2/.}, {name//}, and what -I and its kin
  * rename them to), and the part of an argument that each stands for. A part is a slice of the
- * argument; nothing is copied.
+ * argument; only expansions of --plus may be copies.
  */
 #ifndef MUSTER_CLI_TEMPLATE_PARTS_H
 #define MUSTER_CLI_TEMPLATE_PARTS_H
 
 #include "cli/template.h"
+#include "cli/template_plus.h"
 
 enum part_kind {
     PART_STEM,      /* {} {.} {..} {...} */
@@ -15,14 +16,22 @@ enum part_kind {
     PART_DIRNAME,   /* {//}, as dirname(1) */
     PART_DIRECTORY, /* {+/} */
     PART_EXTENSION, /* {+.} {+..} {+...} */
+    PART_EXPANSION, /* {%text} and others of --plus */
 };
 
 struct part {
     enum part_kind kind;
     int extensions; /* so many are removed, or are what is left */
+    struct expansion expansion;
 };
 
-enum replacement_kind { REPLACEMENT_ALL, REPLACEMENT_ONE, REPLACEMENT_SEQUENCE, REPLACEMENT_SLOT };
+enum replacement_kind {
+    REPLACEMENT_ALL,
+    REPLACEMENT_ONE,
+    REPLACEMENT_SEQUENCE,
+    REPLACEMENT_SLOT,
+    REPLACEMENT_TOTAL,
+};
 
 struct replacement {
     enum replacement_kind kind;
@@ -39,6 +48,7 @@ int template_parts_find(const struct template_rules *rules, struct word text,
 /* 0; MUSTER_EINVALID when an option renames a replacement string to nothing. */
 int template_parts_check(const struct template_rules *rules, struct muster_error *ret_error);
 
-struct word template_part(struct part part, struct word argument);
+/* A slice of the argument, or, of an expansion, what may be in `made`. */
+struct word template_part(const struct part *part, struct word argument, struct shell_line *made);
 
 #endif

@@ -28,10 +28,9 @@ static int add_replacement(struct template *t, const struct replacement *replace
                            struct muster_error *ret_error)
 {
     static const enum token_kind kinds[] = {
-        [REPLACEMENT_ALL] = TOKEN_ALL,
-        [REPLACEMENT_ONE] = TOKEN_ONE,
-        [REPLACEMENT_SEQUENCE] = TOKEN_SEQUENCE,
-        [REPLACEMENT_SLOT] = TOKEN_SLOT,
+        [REPLACEMENT_ALL] = TOKEN_ALL,           [REPLACEMENT_ONE] = TOKEN_ONE,
+        [REPLACEMENT_SEQUENCE] = TOKEN_SEQUENCE, [REPLACEMENT_SLOT] = TOKEN_SLOT,
+        [REPLACEMENT_TOTAL] = TOKEN_TOTAL,
     };
 
     return add_token(t,

@@ -15,6 +15,7 @@ enum token_kind {
     TOKEN_ONE,    /* {N} */
     TOKEN_SEQUENCE,
     TOKEN_SLOT,
+    TOKEN_TOTAL,
 };
 
 struct template_token {

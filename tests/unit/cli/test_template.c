@@ -107,10 +107,8 @@ Test(template, template_that_cannot_be_is_taken)
         {"echo {= s/a/b/ =}", {.quote = false}},
         {"echo {= 1", {.quote = true}},
         {"echo", {.all = ""}},
-        {"echo {##}", {.plus = true}},
         {"echo {0#}", {.plus = true}},
-        {"echo {:2}", {.plus = true}},
-        {"echo {/a/b}", {.plus = true}},
+        {"echo {%.*}", {.plus = true}},
         {"echo {slot}", {.plus = true}},
         {"echo {", {.sequence = ""}},
     };
