@@ -127,12 +127,50 @@ static int print_line(int fd, const char *name, struct word line, struct muster_
     return code ? code : exec_output_bytes(fd, name, "\n", 1, ret_error);
 }
 
+/* --dry-run: a command, behind its tag as what it writes would be; with --shellquote as one word. */
+static int print_command(struct exec *exec, struct word line, struct word tag, struct muster_error *ret_error)
+{
+    struct shell_line shown = {.bytes = NULL}, quoted;
+    int code = MUSTER_ENOMEM;
+
+    shell_line_add(&shown, line.bytes, line.size);
+    for (unsigned i = 0; i < exec->options.quotes && !shown.failed; i++) {
+        quoted = (struct shell_line){.bytes = NULL};
+        shell_line_quote(&quoted, shown.bytes ? shown.bytes : "", shown.size);
+        shell_line_fini(&shown);
+        shown = quoted;
+    }
+    shell_line_add(&shown, "\n", 1);
+    if (shown.failed)
+        muster_error_set(ret_error, code, "out of memory");
+    else
+        code = exec_output_write(exec->out_fd, "standard output",
+                                 &(struct exec_written){.bytes = shown.bytes, .size = shown.size}, tag,
+                                 ret_error);
+    shell_line_fini(&shown);
+    return code;
+}
+
+/* The tag of a job that is not run. */
+static int expand_tag(struct exec *exec, const struct row *row, uint64_t sequence, struct word *ret_tag,
+                      struct muster_error *ret_error)
+{
+    struct command tag = {.line = {.bytes = NULL}};
+    int code;
+
+    exec->tag.total = exec->command.total;
+    code = exec->options.tag ? template_expand(&exec->tag, row, 1, sequence, &tag, ret_error) : 0;
+    if (!code)
+        *ret_tag = exec_fill_slot(tag.line, 1, &exec->tag_text);
+    return code;
+}
+
 /* --dry-run: the commands, a line each. */
 static int print_commands(struct exec *exec)
 {
     struct muster_error error;
     struct command command;
-    struct word line;
+    struct word line, tag;
     struct row row;
     uint64_t sequence;
     int code;
@@ -145,7 +183,8 @@ static int print_commands(struct exec *exec)
         line = exec_fill_slot(command.line, 1, &exec->title);
         if (exec->options.trace && (code = print_line(STDERR_FILENO, "standard error", line, &error)) != 0)
             break;
-        if ((code = print_line(exec->out_fd, "standard output", line, &error)) != 0)
+        if ((code = expand_tag(exec, &row, sequence, &tag, &error)) != 0 ||
+            (code = print_command(exec, line, tag, &error)) != 0)
             break;
     }
     if (code == MUSTER_ECANCELLED && interrupt_signal())

@@ -88,6 +88,7 @@ enum option_id {
     OPTION_RETRIES,
     OPTION_RETRY_FAILED,
     OPTION_SEQUENCE,
+    OPTION_SHELL_QUOTE,
     OPTION_SHUF,
     OPTION_SKIP_FIRST,
     OPTION_SLOT,
@@ -194,6 +195,8 @@ static const struct option names[] = {
     {"roundrobin", no_argument, NULL, OPTION_PIPE_SHARED},
     {"rrs", no_argument, NULL, OPTION_REMOVE_SEPARATORS},
     {"seqreplace", required_argument, NULL, OPTION_SEQUENCE},
+    {"shell-quote", no_argument, NULL, OPTION_SHELL_QUOTE},
+    {"shellquote", no_argument, NULL, OPTION_SHELL_QUOTE},
     {"shuf", no_argument, NULL, OPTION_SHUF},
     {"silent", no_argument, NULL, OPTION_IGNORED},
     {"skip-first-line", no_argument, NULL, OPTION_SKIP_FIRST},
@@ -472,6 +475,10 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         return quantity_integer(text, 0, UINT32_MAX, &o->tries, ret_error);
     case OPTION_RETRY_FAILED:
         return take_resume(o, EXEC_RETRY_FAILED);
+    case OPTION_SHELL_QUOTE:
+        o->quotes++;
+        o->dry_run = true;
+        return 0;
     case OPTION_SHUF:
         o->sources.shuffle = true;
         return 0;

@@ -44,9 +44,10 @@ struct exec_options {
     struct muster_options open;
     bool keep_order;
     bool dry_run;
-    bool ask;     /* -p: before each command */
-    bool verbose; /* -v: each command before what it wrote */
-    bool trace;   /* -t: each command on standard error, before it starts */
+    unsigned quotes; /* --shellquote, so many times: the commands of a dry run as words */
+    bool ask;        /* -p: before each command */
+    bool verbose;    /* -v: each command before what it wrote */
+    bool trace;      /* -t: each command on standard error, before it starts */
     enum exec_group group;
     unsigned groups_given; /* a bit for each of them that was asked for */
     const char *tag;       /* a template; NULL: none */

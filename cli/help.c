@@ -415,6 +415,7 @@ static const char help_exec[] =
     "  -v                              Each command before its output.\n"
     "  -p, --interactive               Asks on the terminal before each command.\n"
     "      --dry-run                   The commands, and nothing is run.\n"
+    "      --shell-quote               The same, quoted once more for a shell.\n"
     "      --joblog FILE | +FILE       A line for each job that ended; + adds to it.\n"
     "      --resume                    Leaves out what the job log has, or what has\n"
     "                                  files of --results.\n"
