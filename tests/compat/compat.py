@@ -200,7 +200,8 @@ class Table:
 
     def recorded(self, case, program="parallel"):
         entry = self.golden[case.area].get(case.name)
-        return entry.get(program) if entry and entry["lines"] == case.script else None
+        same_case = entry and (entry["flags"], entry["lines"]) == (sorted(case.flags), case.script)
+        return entry.get(program) if same_case else None
 
     def run(self, case, program):
         return self.bench.run(case, self.files[case.area], program)
@@ -232,7 +233,7 @@ class Table:
             self.complain(case, "GNU parallel does not do what is recorded of it", self.recorded(case), result)
 
     def record(self, case):
-        results = {"lines": case.script}
+        results = {"flags": sorted(case.flags), "lines": case.script}
         for program in ("parallel", "muster") if case.differs else ("parallel",):
             first, second = self.run(case, program), self.run(case, program)
             first.pop("said", None)
