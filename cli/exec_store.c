@@ -163,7 +163,7 @@ static bool make_folders(char *path)
         return false;
     *slash = '\0';
     made = mkdir(path, 0777) == 0 || errno == EEXIST ||
-           (errno == ENOENT && make_folders(path) && mkdir(path, 0777) == 0);
+           (errno == ENOENT && make_folders(path) && (mkdir(path, 0777) == 0 || errno == EEXIST));
     *slash = '/';
     return made;
 }
