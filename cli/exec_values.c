@@ -112,11 +112,12 @@ int exec_value_size(const char *text, size_t *ret_bytes, struct muster_error *re
 
 int exec_value_count(const char *text, size_t *ret_count, struct muster_error *ret_error)
 {
-    uint64_t number;
+    size_t count;
 
-    if (quantity_integer(text, 1, PROTO_ELEMENTS_MAX, &number, ret_error))
-        return MUSTER_EINVALID;
-    *ret_count = (size_t)number;
+    if (exec_value_size(text, &count, ret_error) || count > PROTO_ELEMENTS_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a number from 1 to %d is expected: 20, 1k, 2M",
+                                PROTO_ELEMENTS_MAX);
+    *ret_count = count;
     return 0;
 }
 

@@ -19,7 +19,7 @@ int exec_value_duration(const char *text, double *ret_seconds, struct muster_err
 /* Bytes: 512, 1.5M; k, m, g, t, p are powers of 1000, K, M, G, T, P of 1024. 1 or more. */
 int exec_value_size(const char *text, size_t *ret_bytes, struct muster_error *ret_error);
 
-/* 1 or more. */
+/* 1 or more, with units as sizes have them. */
 int exec_value_count(const char *text, size_t *ret_count, struct muster_error *ret_error);
 
 /* 0 to 19. */

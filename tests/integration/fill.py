@@ -188,6 +188,7 @@ class Beside(harness.Case):
         (0, "-X -j2 echo {} {2} ::: a b c ::: 1 2"), (20000, "-X -j2 --dry-run -s30000 echo a{}b {1}"), (3, "-i@ echo a@b"),
         (3, "--replace @ echo a@b"), (3, "-e 2 echo"), (3, "--eof echo"), (3, "-l 2 echo"), (3, "-L0 echo x"),
         (3, "--arg-sep ,, echo ,, a ,,+ b"), (3, "--arg-file-sep ,, echo ::: x ,, /dev/stdin"),
+        (3, "-n 1k echo"), (3, "-L 1K -s 9 echo"),
     )
 
     def test_output_is_that_of_gnu_parallel(self):
