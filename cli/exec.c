@@ -87,6 +87,7 @@ static int run(struct exec *exec, muster *m)
     progress_hide(&exec->progress);
     if (code && code == exec->error.code)
         error = exec->error; /* a callback ended the batch, and knows why */
+    exec->stats.commands = &exec->used;
     summary.failed = exec->failed;
     summary.succeeded = exec->succeeded;
     if (summary.workers > 0 && stats_write(&exec->stats, MUSTER_PROCESSES, &summary, &late) && !code) {

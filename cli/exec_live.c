@@ -21,7 +21,12 @@
 #include <unistd.h>
 #include <utlist.h>
 
-enum { EVENTS_MAX = 64 /* that a pump looks at */ };
+enum {
+    EVENTS_MAX = 64, /* that a pump looks at */
+    READS_MAX = 16,  /* of a stream in a pump: a megabyte */
+    PIPE_BYTES =
+        1 << 20, /* what an unprivileged pipe may hold: a switch of processes for so much, not 64 KiB */
+};
 
 /* What a job writes to standard output or standard error. */
 struct live_stream {
@@ -229,6 +234,17 @@ static int read_label(struct exec_live *live, struct live_job *job, struct muste
     return code;
 }
 
+/* A bounded amount of what there is. */
+static int read_some(struct exec_live *live, struct live_stream *stream, struct muster_error *ret_error)
+{
+    size_t got = EXEC_LIVE_LINE_BYTES;
+    int code = read_label(live, stream->job, ret_error);
+
+    for (int i = 0; i < READS_MAX && got == EXEC_LIVE_LINE_BYTES && stream->fd >= 0 && !code; i++)
+        code = read_stream(live, stream, EXEC_LIVE_LINE_BYTES, &got, ret_error);
+    return code;
+}
+
 /* What is in the pipe now, and no more: somebody may write without end. */
 static int drain_stream(struct exec_live *live, struct live_stream *stream, struct muster_error *ret_error)
 {
@@ -315,6 +331,8 @@ static int add_job(struct exec_live *live, const struct command_live *told, cons
         if (live->tagged)
             job->streams[i].tagger.tag = (struct word){label, told->label_bytes};
     }
+    fcntl(fds[0], F_SETPIPE_SZ,
+          PIPE_BYTES); /* it may be refused: what all of a user's pipes hold is limited */
     for (int i = 0; i < 2; i++)
         if (fcntl(fds[i], F_SETFL, O_NONBLOCK) != 0 || watch(live, fds[i], &job->streams[i]) != 0)
             return muster_error_system(ret_error, errno, "cannot look at the output of a job");
@@ -472,15 +490,14 @@ int exec_live_pump(struct exec_live *live, struct muster_error *ret_error)
 {
     struct epoll_event events[EVENTS_MAX];
     int count = epoll_wait(live->fd, events, EVENTS_MAX, 0), code = 0;
-    size_t got;
 
     for (int i = 0; i < count && !code; i++) {
         struct live_stream *stream = events[i].data.ptr;
 
         if (!stream)
             code = take_jobs(live, ret_error);
-        else if (stream->fd >= 0 && (code = read_label(live, stream->job, ret_error)) == 0 && stream->fd >= 0)
-            code = read_stream(live, stream, EXEC_LIVE_LINE_BYTES, &got, ret_error);
+        else if (stream->fd >= 0)
+            code = read_some(live, stream, ret_error);
     }
     return code ? code : settle(live, ret_error);
 }

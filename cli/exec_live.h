@@ -11,7 +11,7 @@
 #include "cli/exec_output.h"
 #include "cli/progress.h"
 
-enum { EXEC_LIVE_LINE_BYTES = 64 << 10 /* what a pipe holds */ };
+enum { EXEC_LIVE_LINE_BYTES = 64 << 10 };
 
 struct live_job;
 

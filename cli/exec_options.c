@@ -30,6 +30,7 @@ enum option_id {
     OPTION_MAX_LINES = 'L',
     OPTION_MAX_ARGS = 'n',
     OPTION_MAX_REPLACE_ARGS = 'N',
+    OPTION_OUTPUT = 'o',
     OPTION_QUOTE = 'q',
     OPTION_NO_RUN_IF_EMPTY = 'r',
     OPTION_MAX_CHARS = 's',
@@ -170,6 +171,7 @@ static const struct option names[] = {
     {"pipe-part", no_argument, NULL, OPTION_PIPE_PARTS},
     {"pipepart", no_argument, NULL, OPTION_PIPE_PARTS},
     {"plain", no_argument, NULL, OPTION_PLAIN},
+    {"output", required_argument, NULL, OPTION_OUTPUT},
     {"plus", no_argument, NULL, OPTION_PLUS},
     {"privileges", no_argument, NULL, OPTION_PRIVILEGES},
     {"profile", required_argument, NULL, OPTION_PROFILE},
@@ -223,7 +225,7 @@ static const struct option names[] = {
 };
 
 /* GNU parallel wants options before the command, hence '+'; and tells a missing value, hence ':'. */
-static const char letters[] = "+:h0a:C:d:e::E:i::I:j:J:P:kl::L:mn:N:pqrs:tuvxX";
+static const char letters[] = "+:0a:C:d:e::E:hi::I:j:J:kl::L:mn:N:o:pP:qrs:S:tuvxX";
 
 /* --- values */
 
@@ -295,6 +297,14 @@ static int take_resume(struct exec_options *o, enum exec_resume_mode mode)
     return 0;
 }
 
+static int take_output(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    o->records = strcmp(text, "json") == 0;
+    if (o->records || strcmp(text, "text") == 0)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_EINVALID, "text or json is expected");
+}
+
 /* One option. On failure *ret_error says what was expected. */
 static int take(struct exec_options *o, enum option_id id, const char *text, struct muster_error *ret_error)
 {
@@ -355,6 +365,8 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_XARGS:
         o->fill.xargs = true;
         return 0;
+    case OPTION_OUTPUT:
+        return take_output(o, text, ret_error);
     case OPTION_TRACE:
         o->trace = true;
         return 0;
@@ -606,6 +618,12 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
         return code;
     if (options->ask && options->progress == PROGRESS_AUTOMATIC)
         options->progress = PROGRESS_NEVER; /* the terminal is for questions */
+    if (options->results)
+        options->group = EXEC_GROUP_JOBS; /* files have what a job wrote when it has ended */
+    if (options->records && options->group != EXEC_GROUP_JOBS)
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID,
+            "-o json shows a job when it has ended: leave out --line-buffer and --ungroup");
     options->rules.context = exec_fill_repeats(&options->fill);
     exec_words_take(options, argc, argv, rest);
     options->sources.read_all |= wants_total(options);

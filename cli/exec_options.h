@@ -49,6 +49,7 @@ struct exec_options {
     bool verbose;    /* -v: each command before what it wrote */
     bool trace;      /* -t: each command on standard error, before it starts */
     enum exec_group group;
+    bool records;          /* -o json */
     unsigned groups_given; /* a bit for each of them that was asked for */
     const char *tag;       /* a template; NULL: none */
     const char *joblog;

@@ -51,6 +51,7 @@ struct exec {
     uint64_t given;             /* rows so far, each with its number */
     uint64_t skipped;           /* of them, as they have been done before */
     uint64_t made;              /* jobs, the latest of which has this index */
+    struct stats_commands used; /* by all of them */
     uint64_t succeeded, failed; /* by what became of their commands */
     int first_failure;          /* the status of the first that failed */
     bool halted;                /* by --halt */

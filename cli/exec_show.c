@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "cli/exec_again.h"
+#include "cli/exec_json.h"
 #include "cli/exec_output.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
@@ -143,6 +144,21 @@ static int write_output(struct exec *exec, const struct ended *job)
     return code;
 }
 
+/* -o json; `result` NULL: there is none. */
+static int write_record(struct exec *exec, const struct ended *job, const struct exec_result *result,
+                        unsigned worker, const char *reason)
+{
+    const struct exec_json_job record = {.sequence = job->sequence,
+                                         .command = job->title,
+                                         .worker = worker,
+                                         .result = result,
+                                         .reason = reason};
+
+    if (exec->shares_terminal)
+        progress_hide(&exec->progress);
+    return exec_json_write(exec->out_fd, "standard output", &record, &exec->error);
+}
+
 /* --results: in files instead. */
 static int store_output(struct exec *exec, const struct ended *job, const struct muster_result *result)
 {
@@ -163,23 +179,37 @@ static int store_output(struct exec *exec, const struct ended *job, const struct
     return exec_store_files(&exec->store, place, job->sequence, &job->result, heading, &exec->error);
 }
 
+static void add_use(struct stats_commands *used, const struct exec_result *result)
+{
+    used->user_us += result->user_us;
+    used->system_us += result->system_us;
+    if (result->memory_kib > used->memory_kib)
+        used->memory_kib = result->memory_kib;
+}
+
 /* Writes, logs and counts; a command that failed is named with its reason. What could not be written has
  * not been done. */
 static int show_result(struct exec *exec, const struct ended *job, const struct muster_result *result)
 {
+    bool failed = exec_result_status(&job->result) != 0;
     char reason[EXEC_REASON_BYTES];
-    int code =
-        exec->store.kind == EXEC_STORE_NONE ? write_output(exec, job) : store_output(exec, job, result);
+    int code = 0;
 
+    exec_result_reason(&job->result, &exec->options.limits, reason);
+    if (exec->store.kind != EXEC_STORE_NONE)
+        code = store_output(exec, job, result);
+    else if (!exec->options.records)
+        code = write_output(exec, job);
+    if (!code && exec->options.records)
+        code = write_record(exec, job, &job->result, result->worker, failed ? reason : NULL);
     if (!code)
         code = exec_log_add(&exec->log, job->sequence, &job->result, job->title, &exec->error);
     if (code)
         return code;
     count_job(exec, exec_result_status(&job->result));
-    if (exec_result_status(&job->result) != 0) {
-        exec_result_reason(&job->result, &exec->options.limits, reason);
+    add_use(&exec->used, &job->result);
+    if (failed)
         name_failure(exec, job->sequence, job->title, reason);
-    }
     return 0;
 }
 
@@ -208,7 +238,8 @@ int exec_on_result(void *context, const struct muster_result *result)
     if (result->code) {
         count_job(exec, STATUS_ERROR);
         name_failure(exec, job.sequence, job.title, result->text);
-        return check_halt(exec);
+        code = exec->options.records ? write_record(exec, &job, NULL, result->worker, result->text) : 0;
+        return code ? code : check_halt(exec);
     }
     code = exec_result_read(result->value, &job.result);
     if (code)

@@ -409,6 +409,8 @@ static const char help_exec[] =
     "      --group                     Output of a job at once, which is the default.\n"
     "      --lb, --line-buffer         Whole lines, as they come.\n"
     "  -u, --ungroup                   Anything, as it comes; without tags.\n"
+    "  -o, --output text|json          What jobs wrote; or an object for each job, with\n"
+    "                                  that in it and what it took.\n"
     "      --tag                       The arguments before each line of output;\n"
     "      --tagstring TEMPLATE        or this.\n"
     "  -t, --verbose                   Each command on standard error as it starts.\n"

@@ -117,15 +117,24 @@ static int write_escape(unsigned char byte, msgpack_sbuffer *buffer)
     return json_write_raw(text, 6, buffer);
 }
 
-int json_write_string(const char *bytes, size_t size, msgpack_sbuffer *buffer)
+size_t json_utf8_bytes(const char *bytes, size_t size)
+{
+    size_t i = 0, length = 1;
+
+    while (i < size && length > 0) {
+        length = utf8_length((const unsigned char *)bytes + i, size - i);
+        i += length;
+    }
+    return i;
+}
+
+int json_write_characters(const char *bytes, size_t size, msgpack_sbuffer *buffer)
 {
     const unsigned char *at = (const unsigned char *)bytes;
     size_t before = buffer->size, clean = 0, i = 0, length;
 
     if (size == 0)
-        return RAW("\"\"", buffer);
-    if (RAW("\"", buffer))
-        return MUSTER_ENOMEM;
+        return 0;
     while (i < size) {
         length = utf8_length(at + i, size - i);
         if (length > 0 && at[i] >= 0x20 && at[i] != '"' && at[i] != '\\') {
@@ -136,27 +145,43 @@ int json_write_string(const char *bytes, size_t size, msgpack_sbuffer *buffer)
             goto fail;
         clean = ++i;
     }
-    if (!json_write_raw(bytes + clean, size - clean, buffer) && !RAW("\"", buffer))
+    if (!json_write_raw(bytes + clean, size - clean, buffer))
         return 0;
 fail:
     buffer->size = before;
     return MUSTER_ENOMEM;
 }
 
-static int write_base64(const char *bytes, size_t size, msgpack_sbuffer *buffer)
+int json_write_string(const char *bytes, size_t size, msgpack_sbuffer *buffer)
+{
+    size_t before = buffer->size;
+
+    if (RAW("\"", buffer) == 0 && json_write_characters(bytes, size, buffer) == 0 && RAW("\"", buffer) == 0)
+        return 0;
+    buffer->size = before;
+    return MUSTER_ENOMEM;
+}
+
+int json_write_base64(const char *bytes, size_t size, msgpack_sbuffer *buffer)
 {
     char text[sodium_base64_ENCODED_LEN(BASE64_BLOCK, sodium_base64_VARIANT_ORIGINAL)];
     size_t length;
-    int code;
+    int code = 0;
 
-    code = RAW("\"", buffer);
     for (size_t done = 0; done < size && !code; done += length) {
         length = size - done < BASE64_BLOCK ? size - done : BASE64_BLOCK;
         sodium_bin2base64(text, sizeof text, (const unsigned char *)bytes + done, length,
                           sodium_base64_VARIANT_ORIGINAL);
         code = json_write_raw(text, strlen(text), buffer);
     }
-    return code ? code : RAW("\"", buffer);
+    return code;
+}
+
+static int write_base64(const char *bytes, size_t size, msgpack_sbuffer *buffer)
+{
+    if (RAW("\"", buffer) || json_write_base64(bytes, size, buffer))
+        return MUSTER_ENOMEM;
+    return RAW("\"", buffer);
 }
 
 static int write_value(const msgpack_object *value, unsigned depth, msgpack_sbuffer *buffer);

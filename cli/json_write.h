@@ -22,6 +22,14 @@ int json_write(const msgpack_object *value, msgpack_sbuffer *buffer);
 /* Appends a string in quotes. 0 or MUSTER_ENOMEM. */
 int json_write_string(const char *bytes, size_t size, msgpack_sbuffer *buffer);
 
+/* The same in pieces, whose quotes are the caller's: characters, none of them cut, or bytes as base64, a
+ * multiple of 3 of them but for the last. 0 or MUSTER_ENOMEM. */
+int json_write_characters(const char *bytes, size_t size, msgpack_sbuffer *buffer);
+int json_write_base64(const char *bytes, size_t size, msgpack_sbuffer *buffer);
+
+/* How many of the bytes are UTF-8, up to the first that are not or are cut off. */
+size_t json_utf8_bytes(const char *bytes, size_t size);
+
 /* A text as a JSON string, bytes that are not UTF-8 replaced; NULL when out of memory. The caller
  * owns the reference. */
 json_t *json_write_text(const char *text);

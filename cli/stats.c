@@ -71,6 +71,19 @@ static json_t *document(enum muster_model model, const struct muster_summary *s)
                      "bytes_in", count(s->bytes_in), "bytes_out", count(s->bytes_out), "receipt", receipt(s));
 }
 
+/* With what commands used. NULL when out of memory. */
+static json_t *add_commands(json_t *object, const struct stats_commands *commands)
+{
+    if (!object || !commands ||
+        json_object_set_new(object, "commands",
+                            json_pack("{s:f, s:f, s:I}", "user_s", (double)commands->user_us * 1e-6,
+                                      "system_s", (double)commands->system_us * 1e-6, "max_rss_kib",
+                                      count(commands->memory_kib))) == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
 /* What an earlier run left goes; pipes and terminals have nothing to cut. */
 static int cut(int fd)
 {
@@ -91,7 +104,7 @@ int stats_write(struct stats *stats, enum muster_model model, const struct muste
     if (!stats->path)
         return 0;
     output_init(&output, stats->fd, to_stderr ? "standard error" : stats->path, OUTPUT_JSON);
-    code = output_document(&output, document(model, summary));
+    code = output_document(&output, add_commands(document(model, summary), stats->commands));
     if (code)
         code = muster_error_set(ret_error, code, "out of memory");
     error = code || to_stderr ? 0 : cut(stats->fd);

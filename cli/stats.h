@@ -8,10 +8,17 @@
 
 #include "client/muster.h"
 
+/* What commands used, by wait4: all but the children that they left. */
+struct stats_commands {
+    uint64_t user_us, system_us; /* added up */
+    uint64_t memory_kib;         /* the most that any of them had */
+};
+
 struct stats {
-    const char *path; /* borrowed; NULL: no statistics are wanted */
-    int fd;           /* owned unless it is standard error */
-    bool created;     /* the file is ours to remove when it stays empty */
+    const char *path;                      /* borrowed; NULL: no statistics are wanted */
+    int fd;                                /* owned unless it is standard error */
+    bool created;                          /* the file is ours to remove when it stays empty */
+    const struct stats_commands *commands; /* borrowed; NULL: what ran were functions */
 };
 
 /* `path` NULL: nothing is wanted; "-": standard error. An existing file keeps its content

@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: MIT
 """How output of commands appears: job by job, line by line, as it comes, as JSON; and what becomes of the
 rest when a command writes what it should not, or goes on writing."""
+import base64
+import json
 import os
 import resource
 import shutil
 import subprocess
+import time
 import unittest
 
 import harness
@@ -128,6 +131,61 @@ class Ungrouped(Case):
     def test_ways_that_exclude_each_other_are_refused(self):
         for pair in ("-u", "--lb"), ("--group", "-u"), ("--lb", "--group"):
             self.assert_fails(self.exec(*pair, "echo", ":::", "1"), 255, "is enough")
+
+
+class Records(Case):
+    def records(self, *arguments, status=0):
+        result = self.exec("-o", "json", "-k", *arguments)
+        self.assertEqual(result.status, status, str(result))
+        return [json.loads(line) for line in result.out.splitlines()]
+
+    def test_record_has_all_of_a_job(self):
+        begin = time.time()
+        first, second = self.records("-j1", "--tag", "echo \"{}\"; echo err >&2; exit {#}", ":::", "é \\", "b", status=2)
+        self.assertTrue(begin - 1 < first.pop("start") <= second.pop("start") < time.time() + 1)
+        for record in first, second:
+            self.assertGreater(record.pop("wall_s"), 0)
+            self.assertGreaterEqual(min(record.pop("user_s"), record.pop("system_s")), 0)
+            self.assertGreater(record.pop("max_rss_kib"), 100)
+        self.assertEqual(second, {"seq": 2, "command": 'echo "b"; echo err >&2; exit 2', "worker": 1, "reason": "exit status 2",
+                                  "exit": 2, "signal": None, "timed_out": False, "stdout_encoding": "utf-8", "stdout": "b\n",
+                                  "stderr_encoding": "utf-8", "stderr": "err\n"})
+
+    def test_jobs_that_were_ended_say_by_what(self):
+        killed, = self.records("kill -9 $$ #", ":::", "x", status=1)
+        self.assertEqual((killed["exit"], killed["signal"], killed["reason"]), (None, 9, "killed by signal 9 (Killed)"))
+        late, = self.records("--timeout", "0.1", "sleep 1000 #", ":::", "x", status=1)
+        self.assertEqual((late["exit"], late["timed_out"]), (None, True))
+
+    def test_output_of_any_kind_and_size_is_whole(self):
+        data, other = self.home / "data", self.home / "other"
+        characters = "aé€😀\"\\\n\0"
+        for text in "", characters, characters * 400000, "x" * 49151 + "é" * 600000, "é" * 24576:
+            data.write_text(text, encoding="utf-8")
+            record, = self.records("cat {}", ":::", data)
+            self.assertEqual(record["stdout_encoding"], "utf-8")
+            self.assertTrue(record["stdout"] == text)
+        for size in 1, 49152, 3_000_000:
+            data.write_bytes(b"\xff" * size)
+            other.write_bytes(b"x" * (size - 1) + b"\xc3")
+            record, = self.records("cat {1}; cat {2} >&2", ":::", data, ":::", other)
+            for stream, path in ("stdout", data), ("stderr", other):
+                self.assertEqual(record[stream + "_encoding"], "base64")
+                self.assertTrue(base64.b64decode(record[stream]) == path.read_bytes())
+
+    def test_records_and_live_output_exclude_each_other(self):
+        for way in "-u", "--lb":
+            self.assert_fails(self.exec("-o", "json", way, "echo", ":::", "1"), 255, "-o json shows a job when it has ended")
+        self.assert_fails(self.exec("-o", "xml", "echo", ":::", "1"), 255, "text or json is expected")
+
+    def test_statistics_tell_what_commands_used(self):
+        result = self.exec("--stats", self.home / "stats", "-o", "json", "while [ $((i += 1)) -lt {} ]; do :; done", ":::", "20000", "10000")
+        self.assert_ok(result)
+        used = json.loads((self.home / "stats").read_text())["commands"]
+        records = [json.loads(line) for line in result.out.splitlines()]
+        for key in "user_s", "system_s":
+            self.assertAlmostEqual(used[key], sum(record[key] for record in records), places=4)
+        self.assertEqual(used["max_rss_kib"], max(record["max_rss_kib"] for record in records))
 
 
 class Left(Case):
