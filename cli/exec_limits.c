@@ -88,5 +88,8 @@ void exec_result_reason(const struct exec_result *result, const struct exec_limi
         if (result->flags & COMMAND_MEMORY_NEAR && used < EXEC_REASON_BYTES)
             snprintf(ret_reason + used, EXEC_REASON_BYTES - (size_t)used,
                      ", near its memory limit of %s (RLIMIT_DATA)", memory);
+        else if (result->flags & COMMAND_NO_ROOM && used < EXEC_REASON_BYTES)
+            snprintf(ret_reason + used, EXEC_REASON_BYTES - (size_t)used,
+                     "; no room is left for output, see --tmpdir");
     }
 }

@@ -4,6 +4,7 @@
  */
 #include "cli/exec_result.h"
 
+#include "cli/verbs.h"
 #include "worker/command.h"
 
 #include <string.h>
@@ -74,14 +75,16 @@ int exec_result_read(const msgpack_object *value, struct exec_result *ret_result
 
 int exec_result_status(const struct exec_result *result)
 {
-    return result->signal ? 128 + result->signal : result->exit;
+    if (result->signal)
+        return 128 + result->signal;
+    return result->exit == 0 && (result->flags & COMMAND_NO_ROOM) ? STATUS_ERROR : result->exit;
 }
 
 int exec_result_logged(const struct exec_result *result)
 {
     if (result->timed_out)
         return -1;
-    return result->signal ? 0 : result->exit;
+    return result->signal ? 0 : exec_result_status(result);
 }
 
 void exec_result_discard(const struct exec_result *result)

@@ -33,7 +33,7 @@ struct exec_result {
 /* 0, or MUSTER_EPROTOCOL when the value is something else. Nothing of it is trusted. */
 int exec_result_read(const msgpack_object *value, struct exec_result *ret_result);
 
-/* What a shell would say of it: its status, or 128 and the signal. */
+/* What a shell would say of it: its status, or 128 and the signal. What may be cut short has failed. */
 int exec_result_status(const struct exec_result *result);
 
 /* What the job log has as its exit value: -1 when a time limit ended it, 0 when a signal did. */

@@ -178,6 +178,9 @@ static int open_outputs(muster_call *call, const struct command_spec *spec, int 
             return muster_call_fail(call, "command: cannot make a file for output in %s: %s", spec->tmpdir,
                                     strerror(error));
         ret_fds[i] = self.outputs[i].fd;
+        error = command_output_await_room(call, &self.outputs[i]);
+        if (error)
+            return error;
     }
     return 0;
 }
@@ -319,12 +322,15 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
                        msgpack_object *ret_result)
 {
     int signal = WIFSIGNALED(ended->status) ? WTERMSIG(ended->status) : 0, code = 0;
+    unsigned flags = ended->flags;
     msgpack_object *places = msgpack_zone_malloc(call->zone, COMMAND_PLACES * sizeof *places);
 
     if (!places)
         return muster_call_fail(call, "command: out of memory");
     for (int i = 0; i < 2; i++)
         places[COMMAND_OUT + i] = (msgpack_object){.type = MSGPACK_OBJECT_BIN};
+    for (int i = 0; i < 2 && is_kept(spec); i++)
+        flags |= command_output_is_cut(&self.outputs[i], ended->status != 0) ? COMMAND_NO_ROOM : 0;
     for (int i = 0; i < 2 && code == 0 && is_kept(spec); i++)
         code = command_output_take(call, &self.outputs[i], spec->spill_bytes, &places[COMMAND_OUT + i]);
     if (code != 0) {
@@ -340,7 +346,7 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
     places[COMMAND_USER] = integer((int64_t)micros(&ended->usage.ru_utime));
     places[COMMAND_SYSTEM] = integer((int64_t)micros(&ended->usage.ru_stime));
     places[COMMAND_MEMORY] = integer((int64_t)ended->memory_kib);
-    places[COMMAND_FLAGS] = integer(ended->flags);
+    places[COMMAND_FLAGS] = integer(flags);
     ret_result->type = MSGPACK_OBJECT_ARRAY;
     ret_result->via.array.ptr = places;
     ret_result->via.array.size = COMMAND_PLACES;

@@ -96,6 +96,7 @@ enum command_flag {
     COMMAND_MEMORY_LIMIT = 16, /* the kernel killed some process of it for the limit of its cgroup; it counts
                                 * as killed, whatever the others made of that */
     COMMAND_FILE_LIMIT = 32,   /* it was ended by it */
+    COMMAND_NO_ROOM = 64,      /* its output may be cut short: the file system is full */
 };
 
 /* Which worker this is, from 1 on, and where the supervisor looks for the command that runs; borrowed,

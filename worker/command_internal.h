@@ -108,6 +108,7 @@ struct command_output {
     bool made;
     char folder[PATH_MAX]; /* where it is */
     char name[PATH_MAX];   /* "": it has none, as is usual */
+    char given[PATH_MAX];  /* the one that was given away last; "": none, or its taker is done with it */
 };
 
 /* Makes it, if it is not there or elsewhere. 0, or an errno. */
@@ -119,6 +120,13 @@ int command_output_take(muster_call *call, struct command_output *output, uint64
 
 /* Empties the file: nobody is told of what was written. 0, or fails the call. */
 int command_output_drop(muster_call *call, struct command_output *output);
+
+/* Where no room is left, waits for the taker of the file that was given away last, for a while. 0, or
+ * MUSTER_ECANCELLED. */
+int command_output_await_room(muster_call *call, struct command_output *output);
+
+/* Whether what was written may be cut short, for no room is left: what did not fit ends with a block. */
+bool command_output_is_cut(const struct command_output *output, bool failed);
 
 /* Lets go of it. */
 void command_output_close(struct command_output *output);

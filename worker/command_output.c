@@ -15,10 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
-/* Names that are taken already are passed over; so many in a row are no accident. */
-enum { NAME_TRIES = 1000 };
+enum {
+    NAME_TRIES = 1000, /* names that are taken already are passed over; so many in a row are no accident */
+    ROOM_LOOKS = 2000, /* for room, ROOM_LOOK_S apart: 10 s */
+};
+
+static const double ROOM_LOOK_S = 0.005;
 
 int command_above_standard(int fd)
 {
@@ -77,6 +82,34 @@ void command_output_close(struct command_output *output)
     output->made = false;
 }
 
+/* Whether its file system has a block left. */
+static bool has_room(const struct command_output *output)
+{
+    struct statfs system;
+
+    return fstatfs(output->fd, &system) != 0 || system.f_blocks == 0 ||
+           (geteuid() == 0 ? system.f_bfree : system.f_bavail) > 0;
+}
+
+int command_output_await_room(muster_call *call, struct command_output *output)
+{
+    for (int i = 0; i < ROOM_LOOKS && output->given[0] && !has_room(output); i++) {
+        if (access(output->given, F_OK) != 0)
+            output->given[0] = '\0';
+        else if (muster_call_sleep(call, ROOM_LOOK_S) != 0)
+            return MUSTER_ECANCELLED;
+    }
+    return 0;
+}
+
+bool command_output_is_cut(const struct command_output *output, bool failed)
+{
+    struct stat file;
+
+    return fstat(output->fd, &file) == 0 && file.st_size % file.st_blksize == 0 &&
+           (file.st_size > 0 || failed) && !has_room(output);
+}
+
 /* Gives a file its name. 0, or an errno. */
 static int name_file(struct command_output *output)
 {
@@ -111,6 +144,7 @@ static int give_away(muster_call *call, struct command_output *output, msgpack_o
     if (!path)
         return muster_call_fail(call, "out of memory");
     memcpy(path, output->name, size + 1);
+    memcpy(output->given, path, size + 1);
     output->name[0] = '\0';
     command_output_close(output);
     ret_value->type = MSGPACK_OBJECT_STR;

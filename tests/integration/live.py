@@ -203,6 +203,22 @@ class Left(Case):
             self.assert_ok(result)
             self.assertLessEqual(set(result.out.split()), set("abc"))
 
+    def test_full_file_system_is_an_error_of_those_whose_output_is_cut_and_then_empty(self):
+        full = self.home / "full"
+        full.mkdir()
+        script = ("case {} in 1) cat /dev/zero;; 2) cat /dev/zero; exit 0;; 3) seq 1000;; 4) head -c 3000000 /dev/zero;; esac")
+        command = harness.as_root(f"mount -t tmpfs -o size=4m none {full}", harness.MUSTER, "exec", "-o", "json", "-j1", "--tmpdir",
+                                  full, script, ":::", *"1234")
+        if not command:
+            self.skipTest("no file system can be mounted")
+        run = subprocess.run(command, capture_output=True, timeout=harness.LIMIT_S, check=False)
+        records = [json.loads(line) for line in run.stdout.splitlines()]
+        self.assertEqual((run.returncode, len(records)), (2, 4), run.stderr)
+        for record, status in zip(records, (1, 0)):
+            self.assertEqual(record["reason"], f"exit status {status}; no room is left for output, see --tmpdir")
+            self.assertGreater(len(record["stdout"]), 3_000_000)
+        self.assertEqual([records[2]["stdout"], len(records[3]["stdout"])], ["".join(f"{i}\n" for i in range(1, 1001)), 3_000_000])
+
     def test_command_that_could_not_start_is_told_of(self):
         for way in WAYS:
             self.assert_fails(self.exec(*way, "nonexistent-program", ":::", "x"), 1, "nonexistent-program: command not found",
