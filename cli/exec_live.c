@@ -43,6 +43,8 @@ struct live_job {
     uint64_t number;
     char *label; /* owned; of label_bytes */
     size_t label_bytes, label_had;
+    uint64_t bytes; /* that it wrote */
+    bool over;      /* it has ended, and who runs it knows */
     struct live_stream streams[2];
     struct live_job *prev, *next;
 };
@@ -197,7 +199,6 @@ static int end_stream(struct exec_live *live, struct live_stream *stream, struct
     stream->fd = -1;
     if (is_its_turn(live, stream) && !stream->path)
         code = write_rest(live, stream, ret_error);
-    live->resumes = true; /* its job may be done with */
     return code;
 }
 
@@ -220,6 +221,7 @@ static int read_stream(struct exec_live *live, struct live_stream *stream, size_
     *ret_got = (size_t)got;
     if (stream->which == 0 && job->label_had < job->label_bytes)
         got = (ssize_t)take_label(job, bytes, (size_t)got);
+    job->bytes += (uint64_t)got;
     return got > 0 ? take_bytes(live, stream, (size_t)got, ret_error) : 0;
 }
 
@@ -298,15 +300,29 @@ static int watch(struct exec_live *live, int fd, void *what)
     return epoll_ctl(live->fd, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* Another attempt of a job that is known: what the one before wrote comes first. */
-static int end_attempts(struct exec_live *live, const struct live_job *latest, struct muster_error *ret_error)
+/* Puts it behind all that began before, or, ordered, among them: many may wait for their turn, and none of
+ * them is looked at before it is. */
+static void insert_job(struct exec_live *live, struct live_job *job)
 {
-    struct live_job *job;
+    struct live_job *before = live->jobs ? live->jobs->prev : NULL; /* the last one */
+
+    while (live->ordered && before && before->number > job->number)
+        before = before == live->jobs ? NULL : before->prev;
+    DL_APPEND_ELEM(live->jobs, before, job);
+}
+
+/* Another attempt of a job that is known: what the one before wrote comes first. */
+static int end_attempts(struct exec_live *live, struct live_job *latest, struct muster_error *ret_error)
+{
     int code = 0;
 
-    DL_FOREACH(live->jobs, job)
-        if (job != latest && job->number == latest->number && !code)
+    for (struct live_job *job = latest; job != live->jobs && !code;) {
+        job = job->prev;
+        if (job->number == latest->number)
             code = drain_job(live, job, ret_error);
+        else if (live->ordered)
+            break;
+    }
     return code;
 }
 
@@ -325,7 +341,7 @@ static int add_job(struct exec_live *live, const struct command_live *told, cons
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     }
     *job = (struct live_job){.number = told->number, .label = label, .label_bytes = told->label_bytes};
-    DL_APPEND(live->jobs, job);
+    insert_job(live, job);
     for (int i = 0; i < 2; i++) {
         job->streams[i] = (struct live_stream){.job = job, .which = i, .fd = fds[i]};
         if (live->tagged)
@@ -442,10 +458,12 @@ static int settle(struct exec_live *live, struct muster_error *ret_error)
     while (live->resumes && !code) {
         live->resumes = false;
         DL_FOREACH_SAFE(live->jobs, job, next) {
+            if (live->ordered && job->number > live->turn)
+                break;
             for (int i = 0; i < 2 && !code; i++)
                 if (is_its_turn(live, &job->streams[i]) && !is_written(&job->streams[i]))
                     code = resume_stream(live, &job->streams[i], ret_error);
-            if (is_done(&job->streams[0]) && is_done(&job->streams[1])) {
+            if (job->over && is_done(&job->streams[0]) && is_done(&job->streams[1])) {
                 DL_DELETE(live->jobs, job);
                 destroy_job(live, job);
             }
@@ -502,9 +520,11 @@ int exec_live_pump(struct exec_live *live, struct muster_error *ret_error)
     return code ? code : settle(live, ret_error);
 }
 
-int exec_live_end(struct exec_live *live, uint64_t number, struct muster_error *ret_error)
+int exec_live_end(struct exec_live *live, uint64_t number, uint64_t *ret_bytes,
+                  struct muster_error *ret_error)
 {
     struct live_job *job;
+    uint64_t bytes = 0;
     int code = take_jobs(live, ret_error);
 
     if (!code && live->ordered && number != live->turn) { /* those between were cancelled */
@@ -512,9 +532,16 @@ int exec_live_end(struct exec_live *live, uint64_t number, struct muster_error *
         live->resumes = true;
         code = settle(live, ret_error);
     }
-    DL_FOREACH(live->jobs, job)
-        if (job->number == number && !code)
+    DL_FOREACH(live->jobs, job) {
+        if (live->ordered && job->number > number)
+            break;
+        if (job->number == number && !code) {
             code = drain_job(live, job, ret_error);
+            job->over = true;
+            bytes += job->bytes;
+        }
+    }
+    *ret_bytes = bytes;
     live->turn = number + 1;
     live->resumes = true;
     return code ? code : settle(live, ret_error);

@@ -41,8 +41,10 @@ int exec_live_open(struct exec_live *live, bool ordered, bool tagged, const char
 int exec_live_pump(struct exec_live *live, struct muster_error *ret_error);
 
 /* The job has ended: what it wrote until now is written, or waits; what others write into its pipes later
- * is not looked at. Ordered, it is the next one's turn. As exec_live_pump. */
-int exec_live_end(struct exec_live *live, uint64_t number, struct muster_error *ret_error);
+ * is not looked at. *ret_bytes is how much it was, of both. Ordered, it is the next one's turn. As
+ * exec_live_pump. */
+int exec_live_end(struct exec_live *live, uint64_t number, uint64_t *ret_bytes,
+                  struct muster_error *ret_error);
 
 /* All jobs have ended, told of or not. As exec_live_pump. */
 int exec_live_finish(struct exec_live *live, struct muster_error *ret_error);

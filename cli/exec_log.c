@@ -49,9 +49,10 @@ int exec_log_add(struct exec_log *log, uint64_t sequence, const struct exec_resu
 
     if (!log->wanted)
         return 0;
-    size = snprintf(columns, sizeof columns, "%" PRIu64 "\t:\t%.3f\t%10.3f\t%" PRIu64 "\t%zu\t%d\t%d\t",
-                    sequence, result->start_s, (double)result->wall_ns * 1e-9, result->sent_bytes,
-                    result->out.size, exec_result_logged(result), result->signal);
+    size =
+        snprintf(columns, sizeof columns, "%" PRIu64 "\t:\t%.3f\t%10.3f\t%" PRIu64 "\t%" PRIu64 "\t%d\t%d\t",
+                 sequence, result->start_s, (double)result->wall_ns * 1e-9, result->sent_bytes,
+                 (uint64_t)result->out.size + result->live_bytes, exec_result_logged(result), result->signal);
     msgpack_sbuffer_clear(&log->line);
     if (!exec_output_gather(&log->line, columns, (size_t)size) || !gather_command(&log->line, command))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");

@@ -67,6 +67,7 @@ int exec_result_read(const msgpack_object *value, struct exec_result *ret_result
         return MUSTER_EPROTOCOL;
     result.start_s = items[COMMAND_START].via.f64;
     result.sent_bytes = 0;
+    result.live_bytes = 0;
     result.timed_out = flags & COMMAND_TIMED_OUT;
     result.flags = (unsigned)flags;
     *ret_result = result;

@@ -28,6 +28,7 @@ struct exec_result {
     bool timed_out;
     unsigned flags; /* enum command_flag */
     struct exec_written out, err;
+    uint64_t live_bytes; /* that it wrote as they came */
 };
 
 /* 0, or MUSTER_EPROTOCOL when the value is something else. Nothing of it is trusted. */

@@ -231,7 +231,8 @@ int exec_on_result(void *context, const struct muster_result *result)
         .title = noted_text(result, EXEC_NOTE_TITLE, &exec->title),
         .tag = noted_text(result, EXEC_NOTE_TAG, &exec->tag_text),
     };
-    int code = exec->live.fd < 0 ? 0 : exec_live_end(&exec->live, result->index, &exec->error);
+    uint64_t live_bytes = 0;
+    int code = exec->live.fd < 0 ? 0 : exec_live_end(&exec->live, result->index, &live_bytes, &exec->error);
 
     if (code)
         return code;
@@ -246,6 +247,7 @@ int exec_on_result(void *context, const struct muster_result *result)
         return muster_error_set(&exec->error, code, "job 1.%" PRIu64 ": its result is of another version",
                                 job.sequence);
     job.result.sent_bytes = noted_size(result);
+    job.result.live_bytes = live_bytes;
     code = show_result(exec, &job, result);
     exec_result_discard(&job.result);
     return code ? code : check_halt(exec);
