@@ -225,7 +225,7 @@ static const struct option names[] = {
 };
 
 /* GNU parallel wants options before the command, hence '+'; and tells a missing value, hence ':'. */
-static const char letters[] = "+:0a:C:d:e::E:hi::I:j:J:kl::L:mn:N:o:pP:qrs:S:tuvxX";
+static const char letters[] = "+:h0a:C:d:e::E:i::I:j:J:P:kl::L:mn:N:o:pqrs:tuvxX";
 
 /* --- values */
 
