@@ -61,11 +61,12 @@ class Lines(Case):
     def test_lines_of_several_jobs_come_in_turns(self):
         gates = [self.gate(name) for name in "bc"]
         run = self.start("exec", "-j2", "--lb", "--wd", self.home,
-                         "case {} in x) echo 1; read x <b; echo 2; echo >c;; y) echo 3; read x <c; echo 4;; esac",
+                         "case {} in x) echo 1; read x <b; echo 2;; y) echo 3; read x <c; echo 4;; esac; true",
                          ":::", "x", "y")
         self.assertEqual({run.line(), run.line()}, {"1", "3"})
-        self.open(gates[0])
-        self.assertEqual([run.line(), run.line()], ["2", "4"])
+        for gate, line in zip(gates, ("2", "4")):
+            self.open(gate)
+            self.assertEqual(run.line(), line)
         self.assert_ok(run.end(), "")
 
     def test_long_lines_of_several_jobs_do_not_mix(self):
