@@ -6,6 +6,7 @@
  */
 #include "cli/exec_run.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/exec_again.h"
 #include "cli/exec_output.h"
@@ -17,21 +18,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static int on_tick(void *context, const struct muster_progress *progress)
-{
-    struct exec *exec = context;
-    struct muster_progress known = *progress;
-
-    known.succeeded = exec->succeeded;
-    known.failed = exec->failed;
-    known.total = exec_again_total(exec);
-    progress_show(&exec->progress, &known);
-    return exec->live.fd < 0 ? 0 : exec_live_pump(&exec->live, &exec->error);
-}
+/* For the batch to end in order, after what runs was ended. */
+static const uint64_t GRACE_NS = 2 * CLOCK_NS_PER_S;
 
 /* Says how it ended; returns the exit status. */
 static int conclude(struct exec *exec, int code, const struct muster_error *error)
@@ -43,15 +36,15 @@ static int conclude(struct exec *exec, int code, const struct muster_error *erro
     if (exec->failed > EXEC_FAILURE_LINES)
         log_error("... and %" PRIu64 " more failed", exec->failed - EXEC_FAILURE_LINES);
     if (exec->failed > 0) {
-        jobs_count(exec->failed, exec->halted || code ? done : total, jobs, sizeof jobs);
+        jobs_count(exec->failed, exec->halted || exec->stopped_by || code ? done : total, jobs, sizeof jobs);
         log_error("%s failed", jobs);
     }
     jobs_count(done, total, jobs, sizeof jobs);
     if (exec->halted) {
         log_error("halted: %s done", jobs);
-    } else if (code == MUSTER_ECANCELLED && interrupt_signal()) {
-        log_error("interrupted: %s done", jobs);
-        return STATUS_SIGNAL + interrupt_signal();
+    } else if (exec->stopped_by && (total == 0 || done < total)) {
+        log_error("%s: %s done", exec->stopped_by == SIGHUP ? "hung up" : "interrupted", jobs);
+        return STATUS_SIGNAL + exec->stopped_by;
     } else if (code) {
         return plain_error(error);
     }
@@ -65,20 +58,22 @@ static int run(struct exec *exec, muster *m)
     struct muster_batch batch = {
         .function = "command",
         .source = {.kind = MUSTER_SOURCE_STREAM,
-                   .next = exec_next_job,
+                   .next = exec_next_paced,
                    .context = exec,
-                   .fd = exec->ask.out ? exec->ask.fd : exec_input_fd(exec)},
+                   .fd = exec->pace.fd},
         .unordered = !exec->options.keep_order,
         .want_arguments = true,
         .on_result = exec_on_result,
-        .on_tick = on_tick,
+        .on_tick = exec_on_tick,
         .context = exec,
-        .interrupt_fd = exec->interrupt_fd,
         .wake_fd = exec->live.fd,
     };
     struct muster_summary summary = {.workers = 0};
     struct muster_error error, late;
-    int code = muster_map(m, &batch, &summary, &error), status;
+    int code, status;
+
+    interrupt_let_run(exec->pace.grace_ns + GRACE_NS);
+    code = muster_map(m, &batch, &summary, &error);
 
     if (exec->live.fd >= 0 && exec_live_finish(&exec->live, &late) && !code) {
         code = late.code;
@@ -95,7 +90,8 @@ static int run(struct exec *exec, muster *m)
         error = late;
     }
     status = conclude(exec, code, &error);
-    exec_again_advise(exec, exec->halted || code == MUSTER_ECANCELLED || code == MUSTER_EOUTPUT);
+    exec_again_advise(exec, exec->halted || exec->stopped_by || code == MUSTER_ECANCELLED ||
+                                code == MUSTER_EOUTPUT);
     return status;
 }
 
@@ -236,6 +232,8 @@ static int open_and_run(struct exec *exec)
     snprintf(pid, sizeof pid, "%d", getpid());
     setenv("PARALLEL_PID", pid, 1);
     if ((options->folder && exec_folder_want(options->folder, &error)) ||
+        exec_pace_init(&exec->pace, &options->pace, options->open.workers, exec_termseq_ms(&options->termseq),
+                       &error) ||
         exec_folder_make(&exec->folder, temporary_folder(exec), &error) || open_ways_out(exec, &error) ||
         muster_open(&options->open, &m, &error))
         return plain_error(&error);
@@ -326,6 +324,7 @@ int verb_exec(int argc, char **argv)
     exec_live_close(&exec.live);
     if (exec.shared_out_fd >= 0)
         close(exec.shared_out_fd);
+    exec_pace_fini(&exec.pace);
     exec_folder_remove(&exec.folder);
     stats_close(&exec.stats);
     exec_again_close(&exec);

@@ -266,6 +266,7 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
     put(&map, "tmpdir", text(word_of(exec->folder.path)));
     put_count(&map, "nice", (uint64_t)options->nice);
     put_limits(&map, &options->limits);
+    put(&map, "pace", text(word_of(exec->pace.path)));
     put_ends(&map, options);
     if (options->timeout_s > 0)
         put(&map, "timeout", (msgpack_object){.type = MSGPACK_OBJECT_FLOAT64, .via.f64 = options->timeout_s});

@@ -52,6 +52,7 @@ enum option_id {
     OPTION_BAR,
     OPTION_CPU_TIME,
     OPTION_BLOCK,
+    OPTION_DELAY,
     OPTION_DIRNAME,
     OPTION_DRY_RUN,
     OPTION_ENVIRONMENT,
@@ -66,10 +67,14 @@ enum option_id {
     OPTION_LINE_BUFFER,
     OPTION_LINE_LENGTH,
     OPTION_LINK,
+    OPTION_LOAD,
+    OPTION_MEMFREE,
     OPTION_MEMORY,
+    OPTION_MEMSUSPEND,
     OPTION_NICE,
     OPTION_NO_KEEP_ORDER,
     OPTION_NO_PROGRESS,
+    OPTION_NO_SWAP,
     OPTION_OPEN_FILES,
     OPTION_PIPE,
     OPTION_PIPE_AS_FILE,
@@ -121,6 +126,7 @@ static const struct option names[] = {
     {"cat", no_argument, NULL, OPTION_PIPE_AS_FILE},
     {"colsep", required_argument, NULL, OPTION_COLSEP},
     {"cpu-time", required_argument, NULL, OPTION_CPU_TIME},
+    {"delay", required_argument, NULL, OPTION_DELAY},
     {"delimiter", required_argument, NULL, OPTION_DELIMITER},
     {"dirnamereplace", required_argument, NULL, OPTION_DIRNAME},
     {"dnr", required_argument, NULL, OPTION_DIRNAME},
@@ -152,19 +158,23 @@ static const struct option names[] = {
     {"linebuffer", no_argument, NULL, OPTION_LINE_BUFFER},
     {"linebuffered", no_argument, NULL, OPTION_LINE_BUFFER},
     {"link", no_argument, NULL, OPTION_LINK},
+    {"load", required_argument, NULL, OPTION_LOAD},
     {"max-args", required_argument, NULL, OPTION_MAX_ARGS},
     {"max-chars", required_argument, NULL, OPTION_MAX_CHARS},
     {"max-line-length-allowed", no_argument, NULL, OPTION_LINE_LENGTH},
     {"max-lines", optional_argument, NULL, OPTION_MAX_LINES_OLD},
     {"max-procs", required_argument, NULL, OPTION_JOBS},
     {"max-replace-args", required_argument, NULL, OPTION_MAX_REPLACE_ARGS},
+    {"memfree", required_argument, NULL, OPTION_MEMFREE},
     {"memory", required_argument, NULL, OPTION_MEMORY},
+    {"memsuspend", required_argument, NULL, OPTION_MEMSUSPEND},
     {"nice", required_argument, NULL, OPTION_NICE},
     {"no-keep-order", no_argument, NULL, OPTION_NO_KEEP_ORDER},
     {"no-notice", no_argument, NULL, OPTION_IGNORED},
     {"no-progress", no_argument, NULL, OPTION_NO_PROGRESS},
     {"no-run-if-empty", no_argument, NULL, OPTION_NO_RUN_IF_EMPTY},
     {"nonotice", no_argument, NULL, OPTION_IGNORED},
+    {"noswap", no_argument, NULL, OPTION_NO_SWAP},
     {"null", no_argument, NULL, OPTION_NULL},
     {"open-files", required_argument, NULL, OPTION_OPEN_FILES},
     {"pipe", no_argument, NULL, OPTION_PIPE},
@@ -381,6 +391,8 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_BASENAME_BARE:
         o->rules.basename_no_extension = text;
         return 0;
+    case OPTION_DELAY:
+        return exec_value_delay(text, &o->pace.delay_s, ret_error);
     case OPTION_DIRNAME:
         o->rules.dirname = text;
         return 0;
@@ -445,8 +457,17 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_LINK:
         o->sources.link = true;
         return 0;
+    case OPTION_LOAD:
+        return exec_value_load(text, &o->pace.load, ret_error);
+    case OPTION_MEMFREE:
+        return exec_value_size(text, &o->pace.memfree_bytes, ret_error);
     case OPTION_MEMORY:
         return exec_limits_memory(text, &o->limits, ret_error);
+    case OPTION_MEMSUSPEND:
+        return exec_value_size(text, &o->pace.memsuspend_bytes, ret_error);
+    case OPTION_NO_SWAP:
+        o->pace.noswap = true;
+        return 0;
     case OPTION_NICE:
         return exec_value_nice(text, &o->nice, ret_error);
     case OPTION_OPEN_FILES:
@@ -513,7 +534,7 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
         o->has_termseq = true;
         return exec_termseq_parse(text, &o->termseq, ret_error);
     case OPTION_TIMEOUT:
-        return exec_value_duration(text, &o->timeout_s, ret_error);
+        return exec_value_timeout(text, &o->timeout_s, &o->pace.timeout_percent, ret_error);
     case OPTION_TRIM:
         return sources_trim_read(text, &o->sources.trim, ret_error);
     case OPTION_WORK_FOLDER:

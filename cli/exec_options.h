@@ -9,6 +9,7 @@
 #include "cli/exec_fill.h"
 #include "cli/exec_halt.h"
 #include "cli/exec_limits.h"
+#include "cli/exec_pace.h"
 #include "cli/exec_pipe.h"
 #include "cli/exec_resume.h"
 #include "cli/exec_termseq.h"
@@ -60,6 +61,7 @@ struct exec_options {
     const char *folder; /* --wd */
     const char *temporary_folder;
     double timeout_s;
+    struct exec_pace_rules pace;
     uint64_t tries; /* --retries: so often in all; 0: until it succeeds */
     bool has_termseq;
     struct command_steps termseq;

@@ -12,6 +12,7 @@
 #include "cli/exec_live.h"
 #include "cli/exec_log.h"
 #include "cli/exec_options.h"
+#include "cli/exec_pace.h"
 #include "cli/exec_resume.h"
 #include "cli/exec_store.h"
 #include "cli/stats.h"
@@ -43,6 +44,7 @@ struct exec {
     struct word logged; /* --retry-failed: the command that was read from the log */
     struct stats stats;
     struct progress progress;
+    struct exec_pace pace;
     int interrupt_fd;
     int out_fd;
     int shared_out_fd;          /* the same, inherited by workers; -1: none */
@@ -55,6 +57,7 @@ struct exec {
     uint64_t succeeded, failed; /* by what became of their commands */
     int first_failure;          /* the status of the first that failed */
     bool halted;                /* by --halt */
+    int stopped_by;             /* the signal that did; 0: none */
     struct muster_error error;  /* why a callback ended the batch */
 };
 
@@ -67,6 +70,13 @@ int exec_next_row(struct exec *exec, struct row *ret_row, struct muster_error *r
 
 /* What to poll after MUSTER_EAGAIN; -1: nothing is waited for. */
 int exec_input_fd(const struct exec *exec);
+
+/* The same, not before it is time to. */
+int exec_next_paced(void *context, msgpack_zone *zone, msgpack_object *ret_argument,
+                    struct muster_error *ret_error);
+
+/* muster_batch.on_tick. */
+int exec_on_tick(void *context, const struct muster_progress *progress);
 
 /* muster_batch.on_result. */
 int exec_on_result(void *context, const struct muster_result *result);

@@ -210,6 +210,8 @@ static int show_result(struct exec *exec, const struct ended *job, const struct 
     add_use(&exec->used, &job->result);
     if (failed)
         name_failure(exec, job->sequence, job->title, reason);
+    else
+        exec_pace_note(&exec->pace, job->result.wall_ns);
     return 0;
 }
 
@@ -220,7 +222,9 @@ static int check_halt(struct exec *exec)
     if (!exec_halt_due(halt, exec->succeeded, exec->failed, exec_again_total(exec)))
         return 0;
     exec->halted = true;
-    return halt->now ? MUSTER_ECANCELLED : MUSTER_EEND;
+    if (halt->now)
+        exec_pace_end(&exec->pace);
+    return MUSTER_EEND;
 }
 
 int exec_on_result(void *context, const struct muster_result *result)
@@ -248,7 +252,7 @@ int exec_on_result(void *context, const struct muster_result *result)
                                 job.sequence);
     job.result.sent_bytes = noted_size(result);
     job.result.live_bytes = live_bytes;
-    code = show_result(exec, &job, result);
+    code = job.result.flags & COMMAND_CUT ? 0 : show_result(exec, &job, result);
     exec_result_discard(&job.result);
     return code ? code : check_halt(exec);
 }

@@ -67,9 +67,6 @@ int exec_value_duration(const char *text, double *ret_seconds, struct muster_err
     const char *rest = text;
     char piece[32];
 
-    if (strchr(text, '%'))
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "a share of the median run time is not supported");
     while (*rest) {
         size_t size = strspn(rest, "0123456789.");
         double factor = rest[size] == '\0' ? 1 : 0;
@@ -107,6 +104,47 @@ int exec_value_size(const char *text, size_t *ret_bytes, struct muster_error *re
         quantity_seconds(piece, 1 / factor, (double)SIZE_MAX / 2 / factor, &number, ret_error))
         return muster_error_set(ret_error, MUSTER_EINVALID, "a size is expected: 100k, 10M, 1.5G");
     *ret_bytes = (size_t)(number * factor);
+    return 0;
+}
+
+int exec_value_delay(const char *text, double *ret_seconds, struct muster_error *ret_error)
+{
+    size_t size = strlen(text);
+
+    if (size >= strlen("auto") && strcmp(text + size - strlen("auto"), "auto") == 0)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a delay that finds itself is not supported");
+    if (size > 0 && strspn(text, "0.") == size) {
+        *ret_seconds = 0;
+        return 0;
+    }
+    return exec_value_duration(text, ret_seconds, ret_error);
+}
+
+int exec_value_timeout(const char *text, double *ret_seconds, unsigned *ret_percent,
+                       struct muster_error *ret_error)
+{
+    size_t size = strlen(text);
+    double seconds = 0;
+    uint64_t percent = 0;
+    char number[8];
+
+    if (size > 1 && size <= sizeof number && text[size - 1] == '%') {
+        snprintf(number, sizeof number, "%.*s", (int)size - 1, text);
+        if (quantity_integer(number, 1, 999999, &percent, ret_error))
+            return MUSTER_EINVALID;
+    } else if (exec_value_duration(text, &seconds, ret_error)) {
+        return MUSTER_EINVALID;
+    }
+    *ret_seconds = seconds;
+    *ret_percent = (unsigned)percent;
+    return 0;
+}
+
+int exec_value_load(const char *text, unsigned *ret_load, struct muster_error *ret_error)
+{
+    if (strcmp(text, "0") != 0)
+        return exec_value_jobs(text, ret_load, ret_error);
+    *ret_load = 1;
     return 0;
 }
 

@@ -18,6 +18,15 @@ int exec_value_duration(const char *text, double *ret_seconds, struct muster_err
 
 /* Bytes: 512, 1.5M; k, m, g, t, p are powers of 1000, K, M, G, T, P of 1024. 1 or more. */
 int exec_value_size(const char *text, size_t *ret_bytes, struct muster_error *ret_error);
+/* --delay: the same, or 0. */
+int exec_value_delay(const char *text, double *ret_seconds, struct muster_error *ret_error);
+
+/* --timeout: the same, or "200%" of the median run time; the other one is 0 then. */
+int exec_value_timeout(const char *text, double *ret_seconds, unsigned *ret_percent,
+                       struct muster_error *ret_error);
+
+/* --load: as -j, but at 0 nothing else may run: 1. */
+int exec_value_load(const char *text, unsigned *ret_load, struct muster_error *ret_error);
 
 /* 1 or more, with units as sizes have them. */
 int exec_value_count(const char *text, size_t *ret_count, struct muster_error *ret_error);

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const uint64_t GRACE_NS = 2 * CLOCK_NS_PER_S;   /* for the batch to end in order */
+static const uint64_t GRACE_NS = 2 * CLOCK_NS_PER_S;   /* for the batch to end in order, usually */
 static const uint64_t SAME_NS = 500 * CLOCK_NS_PER_MS; /* signals this close are one */
 
 enum {
@@ -31,7 +31,9 @@ static struct {
     sigset_t signals; /* written before the thread starts */
     int fd;
     _Atomic int first;
-} interrupt;
+    atomic_bool lets_run, hung_up, again; /* see interrupt_let_run */
+    _Atomic uint64_t grace_ns;
+} interrupt = {.grace_ns = GRACE_NS};
 
 /* Waits for a further signal until the deadline. Returns whether one came. */
 static bool wait_for_another(uint64_t deadline_ns)
@@ -46,28 +48,57 @@ static bool wait_for_another(uint64_t deadline_ns)
     return false;
 }
 
-/* Signals that follow the first at once are the same one: timeout(1) signals its child and
- * then the child's group, a terminal that closes is heard from the shell and from the kernel. */
+/* The first that ends what runs. */
+static int wait_for_first(void)
+{
+    uint64_t hung_up_ns = 0, now_ns;
+    int number;
+
+    for (;;) {
+        if (sigwait(&interrupt.signals, &number) != 0)
+            continue;
+        now_ns = clock_now_ns();
+        if (number != SIGHUP || !atomic_load(&interrupt.lets_run) ||
+            (hung_up_ns && now_ns - hung_up_ns >= SAME_NS))
+            return number;
+        hung_up_ns = hung_up_ns ? hung_up_ns : now_ns;
+        atomic_store(&interrupt.hung_up, true);
+    }
+}
+
+/* Gives the batch so long to end. Returns early, with true, at a further signal. Those that follow the
+ * last at once are the same one: timeout(1) signals its child and then the child's group, a terminal that
+ * closes is heard from the shell and from the kernel. */
+static bool wait_for_next(uint64_t grace_ns)
+{
+    uint64_t since_ns = clock_now_ns();
+
+    while (wait_for_another(clock_after(since_ns, grace_ns)))
+        if (clock_now_ns() - since_ns >= SAME_NS)
+            return true;
+    return false;
+}
+
 static void *wait_for_signals(void *unused)
 {
     const uint64_t one = 1;
-    uint64_t first_ns;
+    uint64_t grace_ns;
     bool again;
-    int number;
+    int number = wait_for_first();
 
     (void)unused;
-    while (sigwait(&interrupt.signals, &number) != 0)
-        ;
-    first_ns = clock_now_ns();
+    grace_ns = atomic_load(&interrupt.grace_ns);
     atomic_store(&interrupt.first, number);
-    again = write(interrupt.fd, &one, sizeof one) != (ssize_t)sizeof one;
-    while (!again && wait_for_another(first_ns + GRACE_NS))
-        again = clock_now_ns() - first_ns >= SAME_NS;
+    again = write(interrupt.fd, &one, sizeof one) != (ssize_t)sizeof one || wait_for_next(grace_ns);
+    if (again && atomic_load(&interrupt.lets_run)) {
+        atomic_store(&interrupt.again, true);
+        again = wait_for_next(grace_ns = GRACE_NS);
+    }
     if (again)
-        log_error("ended at once, by a second signal");
+        log_error("ended at once, by another signal");
     else
         log_error("ended at once: jobs, or whoever reads the results, held it up for %d s",
-                  (int)(GRACE_NS / CLOCK_NS_PER_S));
+                  (int)(grace_ns / CLOCK_NS_PER_S));
     _exit(STATUS_OF_SIGNALS + number);
 }
 
@@ -117,4 +148,20 @@ int interrupt_start(int *ret_fd, struct muster_error *ret_error)
 int interrupt_signal(void)
 {
     return atomic_load(&interrupt.first);
+}
+
+void interrupt_let_run(uint64_t grace_ns)
+{
+    atomic_store(&interrupt.grace_ns, grace_ns);
+    atomic_store(&interrupt.lets_run, true);
+}
+
+bool interrupt_hung_up(void)
+{
+    return atomic_load(&interrupt.hung_up);
+}
+
+bool interrupt_came_again(void)
+{
+    return atomic_load(&interrupt.again);
 }

@@ -10,6 +10,9 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /* Blocks the signals in the calling thread, to hold them until interrupt_start: for what has to
  * be made while the process has one thread. Threads inherit the mask. */
 void interrupt_hold(void);
@@ -21,5 +24,12 @@ int interrupt_start(int *ret_fd, struct muster_error *ret_error);
 
 /* The signal that came first, 0 while none has. */
 int interrupt_signal(void);
+
+/* From now on the batch may take so long to end in order, not two seconds. A first SIGHUP only makes
+ * interrupt_hung_up true, one that follows is as the others; and a second signal makes
+ * interrupt_came_again true, for the batch to end in two seconds what has time left. */
+void interrupt_let_run(uint64_t grace_ns);
+bool interrupt_hung_up(void);
+bool interrupt_came_again(void);
 
 #endif

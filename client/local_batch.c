@@ -158,10 +158,12 @@ static void tick(struct local_batch *run, uint64_t now_ns)
         .failed = run->summary->failed,
         .elapsed_ns = now_ns - run->started_ns,
     };
-    int code;
+    int code = run->muted ? 0 : run->batch->on_tick(run->batch->context, &progress);
 
     run->ticked_ns = now_ns;
-    if (!run->muted && (code = run->batch->on_tick(run->batch->context, &progress)) != 0) {
+    if (code == MUSTER_EEND) {
+        local_stop(run, false);
+    } else if (code != 0) {
         run->muted = true;
         local_give_up(run, code, "the watcher of progress gave up");
     }

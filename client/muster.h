@@ -209,7 +209,8 @@ struct muster_batch {
      * that was cancelled. MUSTER_EEND: no further job begins, and those that run go on to their end.
      * Any other value but 0 ends the batch at once; muster_map returns it. */
     int (*on_result)(void *context, const struct muster_result *result);
-    /* Before the model waits, and every 100 ms at least while it does: flush, show progress. */
+    /* Before the model waits, and every 100 ms at least while it does: flush, show progress. Returns as
+     * on_result. */
     int (*on_tick)(void *context, const struct muster_progress *progress);
     void *context;
     int interrupt_fd; /* readable: end early, now, with MUSTER_ECANCELLED; -1 (or 0): none */

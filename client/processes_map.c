@@ -485,7 +485,9 @@ static void tick(struct map *m)
     };
     int code = m->muted ? 0 : m->batch->on_tick(m->batch->context, &progress);
 
-    if (code != 0) {
+    if (code == MUSTER_EEND) {
+        cancel(m, PROTO_CANCEL_SOON);
+    } else if (code != 0) {
         note_error(m, code, "%s", muster_error_name(code));
         m->muted = true;
         cancel(m, PROTO_CANCEL_NOW);

@@ -73,6 +73,7 @@ void command_fini(void)
     if (self.null_fd >= 0)
         close(self.null_fd);
     self.null_fd = -1;
+    command_pace_close();
     free(self.environment);
     self.environment = NULL;
     self.flight = NULL;
@@ -216,24 +217,25 @@ static void note_command(pid_t pid)
 static int wait_for(muster_call *call, const struct command_spec *spec, struct command_input *input,
                     const struct command_child *child, struct ended *ended)
 {
-    int code = 0;
+    const struct command_strays strays = {self.strays, self.stray_count};
+    enum command_verdict verdict = COMMAND_HAS_ENDED;
 
-    if (child->error == 0) {
-        int result = command_input_wait(call, input, child->pidfd, spec->timeout_s);
-
-        if (result != 0)
-            command_end(spec, child, &(struct command_strays){self.strays, self.stray_count});
-        if (result > 0)
-            ended->flags |= COMMAND_TIMED_OUT;
-        if (result < 0)
-            code = MUSTER_ECANCELLED;
-    }
+    if (child->error == 0)
+        verdict = command_await(call, spec, input, child, &strays);
+    if (verdict != COMMAND_HAS_ENDED)
+        command_end(spec, child, &strays);
+    if (verdict == COMMAND_IS_LATE)
+        ended->flags |= COMMAND_TIMED_OUT;
+    if (verdict == COMMAND_IS_CUT)
+        ended->flags |= COMMAND_CUT;
+    if (verdict == COMMAND_GIVES_WAY)
+        ended->flags |= COMMAND_GAVE_WAY;
     if (TEMP_FAILURE_RETRY(wait4(child->pid, &ended->status, 0, &ended->usage)) != child->pid)
         ended->status = 255 << 8; /* somebody else has taken it */
     while (self.ending)
         pause(); /* no outcome: it did not end by itself, but was killed with this process */
     close(child->pidfd);
-    return code;
+    return verdict == COMMAND_IS_CANCELLED ? MUSTER_ECANCELLED : 0;
 }
 
 static uint64_t micros(const struct timeval *time)
@@ -283,18 +285,28 @@ static void note_memory(const struct command_spec *spec, struct ended *ended)
 static int run(muster_call *call, struct command_spec *spec, struct command_input *input, const int fds[3],
                struct ended *ret_ended)
 {
-    struct ended ended = {.start_s = (double)clock_read_ns(CLOCK_REALTIME) / (double)CLOCK_NS_PER_S};
-    uint64_t began_ns = clock_now_ns();
+    struct ended ended = {.flags = 0};
     struct command_child child;
-    int error, code;
+    uint64_t began_ns;
+    bool cut;
+    int error, code = command_pace_begin(call, &cut);
 
+    if (cut)
+        *ret_ended = (struct ended){.status = SIGTERM, .flags = COMMAND_CUT};
+    if (code != 0 || cut)
+        return code;
+    ended.start_s = (double)clock_read_ns(CLOCK_REALTIME) / (double)CLOCK_NS_PER_S;
+    began_ns = clock_now_ns();
     spec->grouped = command_memory_begin(spec->memory_bytes);
     error = command_start(spec, fds, &child);
-    if (error)
+    if (error) {
+        command_pace_end();
         return muster_call_fail(call, "command: cannot make a process: %s", strerror(error));
+    }
     note_command(child.pid);
     code = wait_for(call, spec, input, &child, &ended);
     note_command(0);
+    command_pace_end();
     ended.wall_ns = clock_now_ns() - began_ns;
     if (child.error) {
         ended.flags |= COMMAND_NOT_STARTED;
@@ -362,10 +374,18 @@ static int drop_outputs(muster_call *call, const struct command_spec *spec)
     return code;
 }
 
-/* One run of it; *ret_again: it failed, and is to be run again. Ensures: its files are empty, or closed,
- * for the next command. */
-static int run_with_files(muster_call *call, struct command_spec *spec, bool last, msgpack_object *ret_result,
-                          bool *ret_again)
+/* The number of the run that follows this one, 0: none. */
+static uint64_t next_run(const struct command_spec *spec, const struct ended *ended, uint64_t run)
+{
+    if (ended->flags & COMMAND_GAVE_WAY)
+        return run;
+    return ended->status != 0 && run != spec->tries && !(ended->flags & COMMAND_CUT) ? run + 1 : 0;
+}
+
+/* Its run number *run_number, from 1 on, which becomes the number of the next, 0: there is none. Ensures: its
+ * files are empty, or closed, for the next command. */
+static int run_with_files(muster_call *call, struct command_spec *spec, uint64_t *run_number,
+                          msgpack_object *ret_result)
 {
     struct command_input input;
     struct ended ended;
@@ -387,8 +407,8 @@ static int run_with_files(muster_call *call, struct command_spec *spec, bool las
         code = command_input_check(call, spec, &input);
     command_input_close(&input);
     if (code == 0) {
-        *ret_again = !last && ended.status != 0;
-        code = *ret_again ? drop_outputs(call, spec) : take_result(call, spec, &ended, ret_result);
+        *run_number = next_run(spec, &ended, *run_number);
+        code = *run_number > 0 ? drop_outputs(call, spec) : take_result(call, spec, &ended, ret_result);
     }
     left = reap();
     if (left || code != 0)
@@ -401,7 +421,7 @@ static int run_with_files(muster_call *call, struct command_spec *spec, bool las
 int command_run(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
     struct command_spec spec;
-    bool again = true;
+    uint64_t run_number = 1;
     int code;
 
     if (self.running)
@@ -410,11 +430,13 @@ int command_run(muster_call *call, const msgpack_object *argument, msgpack_objec
     code = prepare(call);
     if (code == 0)
         code = command_spec_read(call, argument, self.slot, self.environment, &spec);
+    if (code == 0)
+        code = command_pace_open(call, spec.pace, self.slot);
     if (code != 0)
         return code;
     self.running = true;
-    for (uint64_t run = 1; again && code == 0; run++)
-        code = run_with_files(call, &spec, run == spec.tries, ret_result, &again);
+    while (run_number > 0 && code == 0)
+        code = run_with_files(call, &spec, &run_number, ret_result);
     self.running = false;
     return code;
 }

@@ -18,6 +18,7 @@
  *                 Default: command_steps_usual
  *   "tries"       int: a command that fails, or is ended, runs again, so often in all; 0: until it
  *                 succeeds. The result is that of the last run
+ *   "pace"        str: where the pace of the run is shared (worker/pace.h)
  *   "memory"      bytes, COMMAND_MEMORY_MIN at least: a limit of all its processes together, by a cgroup;
  *                 where there can be none, of each of them (RLIMIT_DATA)
  *   "file_size"   bytes, "cpu_time" seconds, "open_files": limits of each of its processes
@@ -97,6 +98,8 @@ enum command_flag {
                                 * as killed, whatever the others made of that */
     COMMAND_FILE_LIMIT = 32,   /* it was ended by it */
     COMMAND_NO_ROOM = 64,      /* its output may be cut short: the file system is full */
+    COMMAND_GAVE_WAY = 128,    /* it was ended, and runs again: in no result */
+    COMMAND_CUT = 256,         /* it was ended with the run, or did not begin: it has no outcome */
 };
 
 /* Which worker this is, from 1 on, and where the supervisor looks for the command that runs; borrowed,

@@ -157,6 +157,8 @@ static int wait_and_feed(muster_call *call, struct command_input *input, int pid
 
     while (feed(input) && code == 0 && poll(&ended, 1, 0) == 0)
         code = muster_call_wait_fd(call, both, POLLIN, remaining(until_ns));
+    if (code > 0)
+        return code; /* it goes on at the next call */
     close_sink(input);
     return code ? code : muster_call_wait_fd(call, pidfd, POLLIN, remaining(until_ns));
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Commands from inside: what the files of worker/command.h share. command.c has the life of one;
- * command_spec.c reads what is asked for; command_start.c starts the program and
- * command_refused.c says why it could not; command_end.c ends it;
- * command_memory.c limits its memory; command_output.c keeps what it writes, and command_live.c lets it go
- * at once.
+ * command_spec.c reads what is asked for; command_pace.c knows when; command_start.c starts the program and
+ * command_refused.c says why it could not; command_end.c ends it; command_memory.c limits its memory;
+ * command_output.c keeps what it writes, and command_live.c lets it go at once.
  */
 #ifndef MUSTER_WORKER_COMMAND_INTERNAL_H
 #define MUSTER_WORKER_COMMAND_INTERNAL_H
@@ -35,6 +34,7 @@ struct command_spec {
     char *file_variable; /* in `environment`, for the path of a file with its input; NULL: is not wanted */
     int64_t nice;
     double timeout_s;                                          /* negative: none */
+    const char *pace;                                          /* NULL: none */
     uint64_t tries;                                            /* 0: until it succeeds */
     struct command_steps steps;                                /* that end it */
     uint64_t memory_bytes, cpu_time_s, open_files, file_bytes; /* UINT64_MAX: no limit */
@@ -101,6 +101,32 @@ void command_memory_leave(void);
 
 /* Removes the cgroup of a worker that is about to end. Async-signal-safe. */
 void command_memory_remove(void);
+
+/* The run's pace at `path`, until another is asked for; NULL: none. 0, or fails the call. */
+int command_pace_open(muster_call *call, const char *path, unsigned slot);
+void command_pace_close(void);
+
+/* Waits until a command may begin, which others can see then, until command_pace_end; *ret_cut: it may not,
+ * for the run ends. 0 or MUSTER_ECANCELLED. */
+int command_pace_begin(muster_call *call, bool *ret_cut);
+void command_pace_end(void);
+
+enum command_verdict {
+    COMMAND_RUNS,
+    COMMAND_HAS_ENDED,
+    /* It is to be ended: */
+    COMMAND_IS_LATE,
+    COMMAND_GIVES_WAY, /* and runs again */
+    COMMAND_IS_CUT,    /* with the run */
+    COMMAND_IS_CANCELLED,
+};
+
+struct command_input;
+
+/* Waits for its end, feeding it, or for a reason to end it: anything but COMMAND_RUNS. */
+enum command_verdict command_await(muster_call *call, const struct command_spec *spec,
+                                   struct command_input *input, const struct command_child *child,
+                                   const struct command_strays *strays);
 
 /* A file that a command writes to. Zeroed: there is none. */
 struct command_output {

@@ -26,6 +26,7 @@ enum member {
     TIMEOUT,
     TERMSEQ,
     TRIES,
+    PACE,
     MEMORY,
     FILE_SIZE,
     CPU_TIME,
@@ -54,6 +55,7 @@ static const char *const names[MEMBERS] = {
     [TIMEOUT] = "timeout",
     [TERMSEQ] = "termseq",
     [TRIES] = "tries",
+    [PACE] = "pace",
     [MEMORY] = "memory",
     [FILE_SIZE] = "file_size",
     [CPU_TIME] = "cpu_time",
@@ -457,7 +459,8 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
     if ((code = read_words(&reader, &spec.words)) != 0 ||
         (code = read_environment(&reader, environment, &spec.environment)) != 0 ||
         (code = read_path(&reader, FOLDER, &spec.dir)) != 0 ||
-        (code = read_path(&reader, TMPDIR, &spec.tmpdir)) != 0 || (code = read_limits(&reader, &spec)) != 0 ||
+        (code = read_path(&reader, TMPDIR, &spec.tmpdir)) != 0 ||
+        (code = read_path(&reader, PACE, &spec.pace)) != 0 || (code = read_limits(&reader, &spec)) != 0 ||
         (code = read_ways_out(&reader, &spec)) != 0 || (code = read_input(&reader, &spec)) != 0)
         return code;
     *ret_spec = spec;

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """When commands of muster exec start, run again and are ended, and how a run is watched."""
+import signal
+import time
+
 import harness
 
 
@@ -60,9 +63,155 @@ class Ended(Paced):
         self.assertEqual(result.out, "term\n" * 3)
 
 
+    CLEANS_UP = ("trap 'until test -e {0}/go; do sleep 0.01; done; touch {0}/cleaned; exit 1' TERM; touch {0}/ready; "
+                 "while :; do sleep 0.01; done #")
+
+    def ready(self):
+        self.until((self.home / "ready").exists, "the command runs")
+
+    def test_a_command_has_the_time_it_was_promised_when_the_run_is_interrupted(self):
+        # More than the coordinator leaves to jobs that are cancelled, 250 ms.
+        run = self.start("exec", "--termseq", "TERM,30000,KILL,25", self.CLEANS_UP.format(self.home), ":::", "x", "y")
+        self.ready()
+        run.signal(signal.SIGTERM)
+        begin = time.monotonic()
+        self.until(lambda: time.monotonic() - begin > 0.6, "half a second has passed")
+        (self.home / "go").touch()
+        self.assert_fails(run.end(), 128 + signal.SIGTERM, "interrupted: 0 of 2 jobs done")
+        self.assertTrue((self.home / "cleaned").exists())
+
+    def test_a_command_has_the_time_it_was_promised_when_the_run_is_halted(self):
+        (self.home / "go").touch()
+        script = f"test {{}} = a && {{ until test -e {self.home}/ready; do sleep 0.01; done; exit 7; }}; "
+        result = self.exec("-j2", "--halt", "now,fail=1", "--termseq", "TERM,30000,KILL,25",
+                           script + self.CLEANS_UP.format(self.home), ":::", "a", "b", "c")
+        self.assert_fails(result, 7, "1 of 1 job failed", "halted: 1 of 3 jobs done")
+        self.assertTrue((self.home / "cleaned").exists())
+
+    def test_a_second_signal_ends_at_once_what_has_time_left(self):
+        run = self.start("exec", "--termseq", "TERM,600000,KILL,25", self.CLEANS_UP.format(self.home), ":::", "x")
+        self.ready()
+        self.until(lambda: run.signal(signal.SIGINT) or run.process.poll() is not None, "a later signal ends the run")
+        self.assert_fails(run.end(), 128 + signal.SIGINT, "interrupted: 0 of 1 job done")
+
+    def test_a_hangup_lets_run_what_runs_and_begins_nothing(self):
+        run = self.start("exec", "-j1", f"touch {self.home}/ready; until test -e {self.home}/go; do sleep 0.01; done; echo",
+                         ":::", "1", "2", "3")
+        self.ready()
+        run.signal(signal.SIGHUP)
+        self.assertIn(b"hung up: no further job begins", run.process.stderr.readline())
+        (self.home / "go").touch()
+        result = run.end()
+        self.assert_fails(result, 128 + signal.SIGHUP, "hung up: 1 of 3 jobs done")
+        self.assertEqual(result.out, "1\n")
+
+
+class Starts(Paced):
+    def starts(self):
+        return [float(fields[2]) for fields in self.log()]
+
+    def test_starts_are_the_delay_apart_and_in_order(self):
+        self.assert_ok(self.exec("-j4", "--delay", "0.1", "--joblog", self.home / "log", "echo", ":::", *"1234"), "1\n2\n3\n4\n")
+        starts = self.starts()
+        for before, after in zip(starts, starts[1:]):
+            self.assertGreaterEqual(round(after - before, 3), 0.099)  # the log rounds to milliseconds
+
+    def test_runs_of_one_command_are_the_delay_apart(self):
+        times = self.home / "times"
+        self.exec("--retries", "3", "--delay", "0.1", f"date +%s.%N >>{times}; exit 1 #", ":::", "x")
+        first, second, third = map(float, times.read_text().split())
+        self.assertTrue(second - first >= 0.05 and third - second >= 0.05, times.read_text())
+
+    def test_kept_order_holds_no_start_back(self):
+        # The second worker does all that is left while the first command runs.
+        script = f"test {{}} = 1 && until test -e {self.home}/last; do sleep 0.01; done; test {{}} = 5 && touch {self.home}/last; echo {{}}"
+        self.assert_ok(self.exec("-k", "-j2", "--delay", "0.01", script, ":::", *"12345"), "1\n2\n3\n4\n5\n")
+
+    def test_a_line_is_answered_while_the_input_is_idle(self):
+        run = self.start("exec", "--delay", "0.01", "echo")
+        for number in range(3):
+            run.write(f"{number}\n")
+            self.assertEqual(run.line(), str(number))
+        self.assert_ok(run.end(), "")
+
+    def test_time_limit_follows_the_median(self):
+        result = self.exec("-j2", "--timeout", "400%", "sleep", ":::", "0.3", "0.3", "0.3", "1000", "0.3")
+        self.assert_fails(result, 1, "(sleep 1000): ended after its time limit", "1 of 5 jobs failed")
+
+
+class Host(Paced):
+    """What the host does, as files in the place of those in /proc tell it."""
+
+    def on_host(self, file, content, *arguments):
+        self.file = self.home / file
+        self.tell(content)
+        command = harness.as_root(f"mount --bind {self.file} /proc/{file}", harness.MUSTER, "exec", *arguments)
+        if not command:
+            self.skipTest("no mount namespace here")
+        return self.start(*command[1:], command=command[0])
+
+    def tell(self, content):
+        self.file.write_text(content)
+
+    @staticmethod
+    def memory(mebibytes):
+        return f"MemTotal: 9999999 kB\nMemFree: 1 kB\nMemAvailable:   {mebibytes * 1024} kB\n"
+
+    def test_nothing_begins_above_the_load(self):
+        run = self.on_host("loadavg", "0.1 0.1 0.1 6/100 1\n", "-j3", "--load", "4", "--joblog", self.home / "log", "echo", ":::", "1", "2", "3")
+        self.until(lambda: len(run.children()) == 0 and (self.home / "log").exists(), "it is about to run")
+        begin = time.time()
+        self.tell("0.1 0.1 0.1 3/100 1\n")
+        self.assert_ok(run.end())
+        starts = [float(fields[2]) for fields in self.log()]
+        self.assertEqual(len(starts), 3)
+        self.assertTrue(all(start >= round(begin, 3) - 0.001 for start in starts), (begin, starts))
+
+    def runs(self, number):
+        return (self.home / f"run{number}").read_text().count("x") if (self.home / f"run{number}").exists() else 0
+
+    COMMAND = "echo x >>{0}/run{{}}; until test -e {0}/go; do sleep 0.01; done; echo {{}}"
+
+    def test_the_youngest_gives_way_when_memory_is_short_and_runs_again(self):
+        run = self.on_host("meminfo", self.memory(400), "-k", "-j2", "--memfree", "100M", self.COMMAND.format(self.home), ":::", "1", "2")
+        self.until(lambda: self.runs(1) == self.runs(2) == 1, "both commands run")
+        self.tell(self.memory(40))
+        self.until(lambda: len(list(self.shells())) == 1, "one has given way")
+        self.tell(self.memory(400))
+        self.until(lambda: self.runs(1) + self.runs(2) == 3, "it runs again")
+        (self.home / "go").touch()
+        self.assert_ok(run.end(), "1\n2\n")
+
+    def test_the_youngest_is_stopped_when_memory_is_short_and_goes_on(self):
+        run = self.on_host("meminfo", self.memory(400), "-k", "-j2", "--memsuspend", "100M", self.COMMAND.format(self.home), ":::", "1", "2")
+        self.until(lambda: self.runs(1) == self.runs(2) == 1, "both commands run")
+        self.tell(self.memory(150))
+        self.until(lambda: self.stopped() == 1, "one is stopped")
+        self.tell(self.memory(400))
+        self.until(lambda: self.stopped() == 0, "it goes on")
+        (self.home / "go").touch()
+        self.assert_ok(run.end(), "1\n2\n")
+
+    def shells(self):
+        """The commands, by process."""
+        for pid in self.marked():
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+            except OSError:
+                continue
+            if words[1:2] == [b"-c"] and b"/run" in words[2]:
+                yield pid
+
+    def stopped(self):
+        shells = set(self.shells())
+        return sum(pid in shells and state == "T" for pid, _, state in harness.processes())
+
+
 class Mistakes(Paced):
     def test_mistakes_are_one_line_and_run_nothing(self):
-        for option, value in (("--retries", "-1"), ("--retries", "x"), ("--termseq", "TERM,x"), ("--termseq", "FOO,1")):
+        for option, value in (("--retries", "-1"), ("--retries", "x"), ("--termseq", "TERM,x"), ("--termseq", "FOO,1"), ("--delay", "-1"),
+                              ("--delay", "auto"), ("--timeout", "%"), ("--memfree", "x"), ("--load", "x")):
             self.assert_one_line_error(self.exec(option, value, "echo", ":::", "1"), value)
 
 

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * When a command begins, and what is asked of it while it runs. See command_internal.h and pace.h.
+ */
+#include "base/clock.h"
+#include "worker/command_input.h"
+#include "worker/command_internal.h"
+#include "worker/pace.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+
+/* How often the page is looked at, as often as a blocking call looks for a cancel. */
+static const uint64_t LOOK_NS = 50 * CLOCK_NS_PER_MS;
+
+/* The page that was asked for last. */
+static struct {
+    char path[PATH_MAX];
+    struct pace_page *page;
+    struct pace_place *place; /* of this worker */
+} own;
+
+int command_pace_open(muster_call *call, const char *path, unsigned slot)
+{
+    if (own.page && path && strcmp(own.path, path) == 0)
+        return 0;
+    command_pace_close();
+    if (!path)
+        return 0;
+    if (strlen(path) >= sizeof own.path || slot < 1 || slot > PROTO_WORKERS_MAX)
+        return muster_call_fail(call, "command: no pace for worker %u in %s", slot, path);
+    if (pace_attach(path, &own.page) != 0)
+        return muster_call_fail(call, "command: cannot share the pace of the run in %s", path);
+    strcpy(own.path, path);
+    own.place = &own.page->places[slot - 1];
+    return 0;
+}
+
+void command_pace_close(void)
+{
+    pace_detach(own.page);
+    own.page = NULL;
+}
+
+/* How long it has to wait still; 0: it begins, and others see that it did. */
+static uint64_t begin_after(uint64_t now_ns)
+{
+    uint64_t delay_ns = atomic_load(&own.page->delay_ns), latest_ns = atomic_load(&own.page->latest_ns);
+    uint64_t due_ns = latest_ns ? clock_after(latest_ns, delay_ns) : 0;
+
+    if (atomic_load(&own.page->held))
+        return LOOK_NS;
+    if (delay_ns == 0)
+        return 0;
+    if (now_ns < due_ns)
+        return due_ns - now_ns < LOOK_NS ? due_ns - now_ns : LOOK_NS;
+    return atomic_compare_exchange_strong(&own.page->latest_ns, &latest_ns, now_ns) ? 0 : 1;
+}
+
+int command_pace_begin(muster_call *call, bool *ret_cut)
+{
+    uint64_t now_ns, left_ns;
+
+    *ret_cut = false;
+    if (!own.page)
+        return 0;
+    while (!atomic_load(&own.page->ending)) {
+        now_ns = clock_now_ns();
+        left_ns = begin_after(now_ns);
+        if (left_ns == 0) {
+            atomic_store(&own.place->stopped, 0);
+            atomic_store(&own.place->began_ns, now_ns);
+            return 0;
+        }
+        if (muster_call_sleep(call, (double)left_ns / (double)CLOCK_NS_PER_S) != 0)
+            return MUSTER_ECANCELLED;
+    }
+    *ret_cut = true;
+    return 0;
+}
+
+void command_pace_end(void)
+{
+    if (own.page)
+        atomic_store(&own.place->began_ns, 0);
+}
+
+static enum command_verdict look(const struct command_child *child, const struct command_strays *strays,
+                                 uint64_t now_ns, bool *stopped)
+{
+    uint64_t began_ns = atomic_load(&own.place->began_ns), limit_ns = atomic_load(&own.page->limit_ns);
+    bool stop = atomic_load(&own.place->stopped);
+
+    if (atomic_load(&own.page->ending))
+        return COMMAND_IS_CUT;
+    if (atomic_load(&own.place->give_way_ns) == began_ns)
+        return COMMAND_GIVES_WAY;
+    if (limit_ns && now_ns - began_ns >= limit_ns)
+        return COMMAND_IS_LATE;
+    if (stop != *stopped)
+        command_signal(child->pid, strays, stop ? SIGSTOP : SIGCONT);
+    *stopped = stop;
+    return COMMAND_RUNS;
+}
+
+enum command_verdict command_await(muster_call *call, const struct command_spec *spec,
+                                   struct command_input *input, const struct command_child *child,
+                                   const struct command_strays *strays)
+{
+    uint64_t now_ns = clock_now_ns(), look_ns;
+    uint64_t deadline_ns = spec->timeout_s < 0
+                               ? CLOCK_NEVER
+                               : clock_after(now_ns, (uint64_t)(spec->timeout_s * (double)CLOCK_NS_PER_S));
+    enum command_verdict verdict;
+    bool stopped = false;
+
+    do {
+        uint64_t until_ns = deadline_ns;
+        int result;
+
+        look_ns = clock_after(now_ns, LOOK_NS);
+        if (own.page && look_ns < until_ns)
+            until_ns = look_ns;
+        result = command_input_wait(call, input, child->pidfd,
+                                    until_ns == CLOCK_NEVER ? -1
+                                    : until_ns > now_ns ? (double)(until_ns - now_ns) / (double)CLOCK_NS_PER_S
+                                                        : 0);
+        if (result <= 0)
+            return result == 0 ? COMMAND_HAS_ENDED : COMMAND_IS_CANCELLED;
+        now_ns = clock_now_ns();
+        if (now_ns >= deadline_ns)
+            return COMMAND_IS_LATE;
+        verdict = own.page ? look(child, strays, now_ns, &stopped) : COMMAND_RUNS;
+    } while (verdict == COMMAND_RUNS);
+    return verdict;
+}
