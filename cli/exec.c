@@ -240,6 +240,7 @@ static int open_and_run(struct exec *exec)
     if (options->progress == PROGRESS_AUTOMATIC && (options->trace || options->group == EXEC_GROUP_NOTHING))
         options->progress = PROGRESS_NEVER; /* what workers write would be in its line */
     progress_init(&exec->progress, STDERR_FILENO, options->progress);
+    exec->progress.bar = options->bar;
     exec->shares_terminal = isatty(exec->out_fd);
     status = run(exec, m);
     muster_close(m);

@@ -416,6 +416,7 @@ static int take(struct exec_options *o, enum option_id id, const char *text, str
     case OPTION_ETA:
     case OPTION_PROGRESS:
         o->sources.read_all |= id != OPTION_PROGRESS;
+        o->bar |= id == OPTION_BAR;
         o->progress = PROGRESS_ALWAYS;
         return 0;
     case OPTION_NO_PROGRESS:

@@ -69,6 +69,7 @@ struct exec_options {
     struct exec_limits limits;
     struct exec_halt halt;
     enum progress_wish progress;
+    bool bar; /* in its line */
 };
 
 /* Reads a command line whose argv[0] is the verb; argv must outlive the options. 0, MUSTER_EINVALID, or

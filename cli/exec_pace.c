@@ -197,14 +197,42 @@ static void suspend(struct exec_pace *pace)
         atomic_store(&place->stopped, 1);
 }
 
-void exec_pace_note(struct exec_pace *pace, uint64_t wall_ns)
+void exec_pace_note(struct exec_pace *pace, uint64_t wall_ns, bool succeeded)
 {
-    if (pace->rules.timeout_percent == 0)
+    pace->ran++;
+    pace->ran_ns += (double)wall_ns;
+    if (pace->rules.timeout_percent == 0 || !succeeded)
         return;
     run_times_add(&pace->times, wall_ns);
     if (pace->times.count >= TIMES_LEAST)
         atomic_store(&pace->page->limit_ns,
                      (uint64_t)((double)run_times_median(&pace->times) * pace->rules.timeout_percent / 100));
+}
+
+/* One that runs longer than the mean is expected to take half as long again: the last of very different
+ * jobs are the long ones. */
+double exec_pace_left_s(const struct exec_pace *pace, uint64_t left)
+{
+    double mean_ns = pace->ran ? pace->ran_ns / (double)pace->ran : 0, longest_ns = 0, sum_ns = 0;
+    uint64_t now_ns = clock_now_ns(), running = 0;
+
+    if (pace->ran == 0)
+        return -1;
+    for (unsigned i = 0; i < pace->workers; i++) {
+        uint64_t began_ns = atomic_load(&pace->page->places[i].began_ns);
+        double age_ns = began_ns && began_ns < now_ns ? (double)(now_ns - began_ns) : 0;
+        double rest_ns = age_ns < mean_ns ? mean_ns - age_ns : age_ns / 2;
+
+        if (!began_ns)
+            continue;
+        running++;
+        sum_ns += rest_ns;
+        longest_ns = rest_ns > longest_ns ? rest_ns : longest_ns;
+    }
+    if (left > running)
+        sum_ns += (double)(left - running) * mean_ns;
+    sum_ns /= left < pace->workers && left > 0 ? (double)left : (double)pace->workers;
+    return (sum_ns > longest_ns ? sum_ns : longest_ns) / (double)CLOCK_NS_PER_S;
 }
 
 void exec_pace_tick(struct exec_pace *pace, uint64_t ended)

@@ -40,6 +40,8 @@ struct exec_pace {
     struct exec_machine seen; /* at seen_ns */
     uint64_t seen_ns, since;  /* commands begun since then */
     bool swaps;
+    uint64_t ran;           /* commands that ended, */
+    double ran_ns;          /* and what they took together */
     struct run_times times; /* of those that succeeded */
 };
 
@@ -57,8 +59,12 @@ bool exec_pace_admits(struct exec_pace *pace);
 void exec_pace_gave(struct exec_pace *pace);
 void exec_pace_awaits(struct exec_pace *pace, int source_fd);
 
-/* A command succeeded in this time. */
-void exec_pace_note(struct exec_pace *pace, uint64_t wall_ns);
+/* A command ended after this time. */
+void exec_pace_note(struct exec_pace *pace, uint64_t wall_ns, bool succeeded);
+
+/* How long what is left of so many jobs will take about, from how long others took and how long those that
+ * run have; negative: not known. */
+double exec_pace_left_s(const struct exec_pace *pace, uint64_t left);
 
 /* Ten times a second at least; `ended` jobs have. */
 void exec_pace_tick(struct exec_pace *pace, uint64_t ended);

@@ -208,10 +208,9 @@ static int show_result(struct exec *exec, const struct ended *job, const struct 
         return code;
     count_job(exec, exec_result_status(&job->result));
     add_use(&exec->used, &job->result);
+    exec_pace_note(&exec->pace, job->result.wall_ns, !failed);
     if (failed)
         name_failure(exec, job->sequence, job->title, reason);
-    else
-        exec_pace_note(&exec->pace, job->result.wall_ns);
     return 0;
 }
 

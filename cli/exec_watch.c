@@ -48,12 +48,15 @@ int exec_on_tick(void *context, const struct muster_progress *progress)
 {
     struct exec *exec = context;
     struct muster_progress known = *progress;
+    uint64_t done;
     int code;
 
     exec_pace_tick(&exec->pace, progress->succeeded + progress->failed);
     known.succeeded = exec->succeeded;
     known.failed = exec->failed;
     known.total = exec_again_total(exec);
+    done = known.succeeded + known.failed;
+    exec->progress.left_s = exec_pace_left_s(&exec->pace, known.total > done ? known.total - done : 0);
     progress_show(&exec->progress, &known);
     if (exec->live.fd >= 0 && (code = exec_live_pump(&exec->live, &exec->error)) != 0)
         return code;

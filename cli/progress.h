@@ -15,6 +15,8 @@ struct progress {
     int fd; /* borrowed */
     bool enabled, terminal;
     bool visible;      /* the line stands on the terminal */
+    bool bar;          /* with a bar, on a terminal; the user's to set, as */
+    double left_s;     /* what is left; negative: told by the rate so far */
     uint64_t after_ns; /* elapsed time before which nothing is shown */
 };
 
@@ -31,7 +33,12 @@ void progress_hide(struct progress *progress);
 
 enum { PROGRESS_TEXT_BYTES = 256 };
 
-/* "1,234/10,000 done, 2 failed, 4,321/s, ETA 12 s" */
-void progress_format(const struct muster_progress *now, char text[PROGRESS_TEXT_BYTES]);
+/* "1,234/10,000 done, 2 failed, 4,321/s, ETA 12 s"; where that is wider, without the rate. left_s: as above.
+ */
+void progress_format(const struct muster_progress *now, double left_s, size_t width,
+                     char text[PROGRESS_TEXT_BYTES]);
+
+/* Puts "[###   ] " in front of the text, as wide as there is room for; nothing where that is too little. */
+void progress_bar(const struct muster_progress *now, size_t width, char text[PROGRESS_TEXT_BYTES]);
 
 #endif

@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """When commands of muster exec start, run again and are ended, and how a run is watched."""
+import fcntl
+import os
 import signal
+import struct
+import termios
 import time
 
 import harness
@@ -206,6 +210,27 @@ class Host(Paced):
     def stopped(self):
         shells = set(self.shells())
         return sum(pid in shells and state == "T" for pid, _, state in harness.processes())
+
+
+class Watched(Paced):
+    def shown(self, columns, *arguments):
+        """The states of the progress line on a terminal of so many columns, and other lines there."""
+        reader, terminal = os.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        run = self.start("exec", *arguments, stderr=terminal)
+        os.close(terminal)
+        shown = harness.shown_on(reader).decode()
+        self.assertEqual(run.end().status, 1, shown)
+        return shown.split("\r\x1b[K")[1:]
+
+    def test_progress_fits_the_terminal_and_tells_failures_and_time_left(self):
+        for columns in (40, 200):
+            # The last takes longer than the line is left as it is, 100 ms.
+            states = self.shown(columns, "-j2", "--bar", "test {} != 6 || sleep 0.5; test {} != 2", ":::", *"123456")
+            lines = [state for state in states if "\n" not in state]
+            self.assertTrue(lines and all(len(line) < columns for line in lines), states)
+            self.assertTrue(any("/6 done, 1 failed" in line and "ETA" in line for line in lines), states)
+            self.assertTrue(columns == 40 or any(line.startswith("[#####") for line in lines), states)
 
 
 class Mistakes(Paced):

@@ -17,7 +17,7 @@ static void expect(struct muster_progress now, const char *expected)
 {
     char text[PROGRESS_TEXT_BYTES];
 
-    progress_format(&now, text);
+    progress_format(&now, -1, sizeof text, text);
     cr_assert_str_eq(text, expected);
 }
 
@@ -44,9 +44,30 @@ Test(progress, largest_numbers_fit)
     struct muster_progress now = {
         .total = UINT64_MAX, .succeeded = UINT64_MAX / 2, .failed = UINT64_MAX / 2, .elapsed_ns = 1000};
 
-    progress_format(&now, text);
+    progress_format(&now, -1, sizeof text, text);
     cr_assert_lt(strlen(text), sizeof text - 1);
     cr_assert(strstr(text, "18,446,744,073,709,551,615 done"), "%s", text);
+}
+
+Test(progress, narrow_lines_keep_the_time_left_and_wide_ones_have_a_bar)
+{
+    struct muster_progress now = {.total = 1000, .succeeded = 498, .failed = 2, .elapsed_ns = 50 * SECOND};
+    char text[PROGRESS_TEXT_BYTES];
+
+    progress_format(&now, 7, 38, text);
+    cr_expect_str_eq(text, "500/1,000 done, 2 failed, ETA 7 s");
+    progress_bar(&now, 39, text);
+    cr_expect_str_eq(text, "500/1,000 done, 2 failed, ETA 7 s", "a bar that short says nothing");
+    progress_bar(&now, 33 + 3 + 20, text);
+    cr_expect_str_eq(text, "[##########          ] 500/1,000 done, 2 failed, ETA 7 s");
+    progress_format(&now, 7, 199, text);
+    progress_bar(&now, 199, text);
+    cr_expect_str_eq(text + strcspn(text, "]"), "] 500/1,000 done, 2 failed, 10/s, ETA 7 s");
+    cr_expect_eq(strspn(text + 1, "#"), 50);
+    now.total = 0;
+    progress_format(&now, 7, 199, text);
+    progress_bar(&now, 199, text);
+    cr_expect_str_eq(text, "500 done, 2 failed, 10/s", "how many there are is not known");
 }
 
 /* What one call shows on `fd`, up to 255 bytes. */
