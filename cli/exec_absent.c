@@ -7,67 +7,44 @@
 #include <stddef.h>
 #include <string.h>
 
-static const char *const families[] = {
-    "-S -M --sshlogin --sshloginfile --slf --transfer --transferfile --tf --return --cleanup --trc "
-    "--basefile "
-    "--bf --onall --nonall --filter-hosts --hostgroups --hgrp --controlmaster --ssh --ssh-delay --sshdelay "
-    "--rsync-opts",
-    "commands of exec run on this host alone; workers of other hosts belong to `muster coordinator`",
-
-    "--rpl --parens --filter --bin --shard --group-by",
-    "muster runs no Perl; use the shell, or a script, for this",
-
-    "--sql --sqlmaster --sql-master --sqlworker --sql-worker --sqlandworker --sql-and-worker",
-    "muster writes to no database; files of --results and --joblog can be imported",
-
-    "--semaphore --semaphore-name --semaphorename --id --semaphore-timeout --semaphoretimeout --st --fg --bg "
-    "--wait",
-    "muster is no semaphore; flock(1) is",
-
-    "--env_parallel --session --record-env --_parset",
-    "this belongs to shell functions of GNU parallel; commands inherit what is exported",
-
-    "--embed --shebang --hashbang --shebang-wrap",
-    "muster goes into no script; a script calls it as any other program",
-
-    "--tmux --tmuxpane",
-    "commands get no terminal of their own; --line-buffer shows what they write as it comes",
-
-    "--compress --compress-program --decompress-program",
-    "output is kept as it is; --tmpdir says where",
-
-    "--color --color-failed --cf --ctag --ctagstring --latest-line --ll",
-    "output is shown as it is; --tag and --tagstring say which job it is of",
-
-    "--csv",
-    "columns with quotes are not understood; --colsep , splits at every comma",
-
-    "--template --tmpl",
-    "no files are made of templates; a command can, with sed or envsubst",
-
-    "--process-slot-var",
-    "the number of the slot is {%} in the command and PARALLEL_JOBSLOT in its environment",
-
-    "--total-jobs --total",
-    "jobs are counted as their arguments are read",
-
-    "--limit",
-    "no command decides when jobs start; --load and --memfree do",
-
-    "--use-cpus-instead-of-cores --use-cores-instead-of-threads --use-sockets-instead-of-threads",
-    "-j counts the processors that muster may use; give it a number",
-
-    "--number-of-cpus --number-of-cores --number-of-sockets --number-of-threads",
-    "lscpu(1) says it; nproc(1) has the default of -j",
-
-    "-V --version --minversion",
-    "`muster --version` says it; the options are those of GNU parallel 20221122",
-
-    "--shell-completion",
-    "completion for bash is installed with muster",
-
-    "--citation --bibtex",
-    "muster asks for no citation",
+static const struct family {
+    const char *words; /* with a blank between them */
+    const char *reason;
+} families[] = {
+    {"-S -M --sshlogin --sshloginfile --slf --transfer --transferfile --tf --return --cleanup --trc "
+     "--basefile --bf --onall --nonall --filter-hosts --hostgroups --hgrp --controlmaster --ssh "
+     "--ssh-delay --sshdelay --rsync-opts",
+     "commands of exec run on this host alone; workers of other hosts belong to `muster coordinator`"},
+    {"--rpl --parens --filter --bin --shard --group-by",
+     "muster runs no Perl; use the shell, or a script, for this"},
+    {"--sql --sqlmaster --sql-master --sqlworker --sql-worker --sqlandworker --sql-and-worker",
+     "muster writes to no database; files of --results and --joblog can be imported"},
+    {"--semaphore --semaphore-name --semaphorename --id --semaphore-timeout --semaphoretimeout --st --fg "
+     "--bg --wait",
+     "muster is no semaphore; flock(1) is"},
+    {"--env_parallel --session --record-env --_parset",
+     "this belongs to shell functions of GNU parallel; commands inherit what is exported"},
+    {"--embed --shebang --hashbang --shebang-wrap",
+     "muster goes into no script; a script calls it as any other program"},
+    {"--tmux --tmuxpane",
+     "commands get no terminal of their own; --line-buffer shows what they write as it comes"},
+    {"--compress --compress-program --decompress-program", "output is kept as it is; --tmpdir says where"},
+    {"--color --color-failed --cf --ctag --ctagstring --latest-line --ll",
+     "output is shown as it is; --tag and --tagstring say which job it is of"},
+    {"--csv", "columns with quotes are not understood; --colsep , splits at every comma"},
+    {"--template --tmpl", "no files are made of templates; a command can, with sed or envsubst"},
+    {"--process-slot-var",
+     "the number of the slot is {%} in the command and PARALLEL_JOBSLOT in its environment"},
+    {"--total-jobs --total", "jobs are counted as their arguments are read"},
+    {"--limit", "no command decides when jobs start; --load and --memfree do"},
+    {"--use-cpus-instead-of-cores --use-cores-instead-of-threads --use-sockets-instead-of-threads",
+     "-j counts the processors that muster may use; give it a number"},
+    {"--number-of-cpus --number-of-cores --number-of-sockets --number-of-threads",
+     "lscpu(1) says it; nproc(1) has the default of -j"},
+    {"-V --version --minversion",
+     "`muster --version` says it; the options are those of GNU parallel 20221122"},
+    {"--shell-completion", "completion for bash is installed with muster"},
+    {"--citation --bibtex", "muster asks for no citation"},
 };
 
 /* Whether the list, of words with a blank between them, has the word. */
@@ -87,8 +64,8 @@ const char *exec_absent_reason(const char *word)
 {
     size_t size = strcspn(word, "=");
 
-    for (size_t i = 0; i < sizeof families / sizeof *families; i += 2)
-        if (lists(families[i], word, size))
-            return families[i + 1];
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (lists(families[i].words, word, size))
+            return families[i].reason;
     return NULL;
 }

@@ -55,8 +55,11 @@ static int read_colon(struct word text, struct expansion *e, size_t *ret_end)
     e->length = SIZE_MAX;
     if (!read_number(text, &at, &e->from))
         return MUSTER_ENOTFOUND;
-    if (is_at(text, at, ':') && (at++, !read_number(text, &at, &e->length)))
-        return MUSTER_ENOTFOUND;
+    if (is_at(text, at, ':')) {
+        at++;
+        if (!read_number(text, &at, &e->length))
+            return MUSTER_ENOTFOUND;
+    }
     *ret_end = at;
     return is_at(text, at, '}') ? 0 : MUSTER_ENOTFOUND;
 }
