@@ -31,6 +31,8 @@ static const struct family {
     {"--compress --compress-program --decompress-program", "output is kept as it is; --tmpdir says where"},
     {"--color --color-failed --cf --ctag --ctagstring --latest-line --ll",
      "output is shown as it is; --tag and --tagstring say which job it is of"},
+    {"--round --round-robin --roundrobin --tee", "a command is given one block, and a block to one command"},
+    {"-J --profile", "options stand on the command line alone, not in a profile"},
     {"--csv", "columns with quotes are not understood; --colsep , splits at every comma"},
     {"--template --tmpl", "no files are made of templates; a command can, with sed or envsubst"},
     {"--process-slot-var",
