@@ -26,6 +26,12 @@
 /* For the batch to end in order, after what runs was ended. */
 static const uint64_t GRACE_NS = 2 * CLOCK_NS_PER_S;
 
+/* Whether it ended since nobody reads what it writes (`muster exec ... | head`): nobody is told then. */
+static bool reader_left(const struct exec *exec, int code)
+{
+    return code == MUSTER_EOUTPUT && exec_output_left(exec->out_fd);
+}
+
 /* Says how it ended; returns the exit status. */
 static int conclude(struct exec *exec, int code, const struct muster_error *error)
 {
@@ -89,6 +95,8 @@ static int run(struct exec *exec, muster *m)
         code = late.code;
         error = late;
     }
+    if (reader_left(exec, code))
+        return STATUS_SIGNAL + SIGPIPE;
     status = conclude(exec, code, &error);
     exec_again_advise(exec, exec->halted || exec->stopped_by || code == MUSTER_ECANCELLED ||
                                 code == MUSTER_EOUTPUT);
@@ -132,7 +140,7 @@ static int print_command(struct exec *exec, struct word line, struct word tag, s
 
     shell_line_add(&shown, line.bytes, line.size);
     for (unsigned i = 0; i < exec->options.quotes && !shown.failed; i++) {
-        quoted = (struct shell_line){.bytes = NULL};
+        quoted = (struct shell_line){.escaped = shell_escaped()};
         shell_line_quote(&quoted, shown.bytes ? shown.bytes : "", shown.size);
         shell_line_fini(&shown);
         shown = quoted;
@@ -186,6 +194,8 @@ static int print_commands(struct exec *exec)
     }
     if (code == MUSTER_ECANCELLED && interrupt_signal())
         return STATUS_SIGNAL + interrupt_signal();
+    if (reader_left(exec, code))
+        return STATUS_SIGNAL + SIGPIPE;
     return code == MUSTER_EEND ? 0 : plain_error(&error);
 }
 

@@ -192,7 +192,7 @@ void exec_again_advise(const struct exec *exec, bool unfinished)
                        : failed             ? "just what failed"
                                             : "what has not run";
     const char *input = options->sources.source_count ? "" : ", with the same input";
-    struct shell_line line = {.bytes = NULL};
+    struct shell_line line = {.escaped = shell_escaped()};
     uint64_t bytes;
 
     if (!failed && !unfinished)

@@ -31,6 +31,13 @@ bool exec_output_again(int fd)
     return errno == EINTR;
 }
 
+bool exec_output_left(int fd)
+{
+    struct pollfd item = {.fd = fd};
+
+    return poll(&item, 1, 0) == 1 && (item.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 int exec_output_bytes(int fd, const char *name, const char *bytes, size_t size,
                       struct muster_error *ret_error)
 {

@@ -30,6 +30,9 @@ int exec_output_piece(int fd, const char *name, struct exec_tagger *tagger, cons
 /* Whether it is worth trying again what write(2) did not do: after waiting, where `fd` takes nothing now. */
 bool exec_output_again(int fd);
 
+/* Whether `fd` is a pipe or a socket that nobody reads any more. */
+bool exec_output_left(int fd);
+
 /* Writes all that the job wrote to one of its descriptors to `fd`. `tag` without bytes: none. 0 or
  * MUSTER_EOUTPUT, with which of the two could not be read or written, `name` being that of `fd`. */
 int exec_output_write(int fd, const char *name, const struct exec_written *written, struct word tag,

@@ -19,6 +19,15 @@ const char *shell_name(void)
     return name && *name ? name : "/bin/sh";
 }
 
+const char *shell_escaped(void)
+{
+    const char *path = shell_name(), *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+    if (strcmp(name, "fish") == 0)
+        return "\\";
+    return strcmp(name, "csh") == 0 || strcmp(name, "tcsh") == 0 ? "!\n" : "";
+}
+
 void shell_line_add(struct shell_line *line, const char *bytes, size_t size)
 {
     size_t room = line->room > 0 ? line->room : FIRST_BYTES;
@@ -65,6 +74,26 @@ static size_t run_size(const char *bytes, size_t size)
     return count;
 }
 
+static bool is_escaped(char byte, const char *escaped)
+{
+    return escaped && byte && strchr(escaped, byte);
+}
+
+/* Between apostrophes. */
+static void add_inside(struct shell_line *line, const char *bytes, size_t size)
+{
+    size_t plain = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        if (!is_escaped(bytes[i], line->escaped))
+            continue;
+        shell_line_add(line, bytes + plain, i - plain);
+        shell_line_add(line, "\\", 1);
+        plain = i;
+    }
+    shell_line_add(line, bytes + plain, size - plain);
+}
+
 void shell_line_quote(struct shell_line *line, const char *bytes, size_t size)
 {
     if (is_safe(bytes, size)) {
@@ -80,13 +109,13 @@ void shell_line_quote(struct shell_line *line, const char *bytes, size_t size)
                 shell_line_add(line, i > 0 ? "''\"'\"" : "\"'\"", i > 0 ? 5 : 3);
         } else {
             shell_line_add(line, "'", 1);
-            shell_line_add(line, bytes + at, count);
+            add_inside(line, bytes + at, count);
             shell_line_add(line, "'", 1);
         }
     }
 }
 
-size_t shell_quoted_size(const char *bytes, size_t size)
+size_t shell_quoted_size(const char *bytes, size_t size, const char *escaped)
 {
     size_t total = size;
 
@@ -94,6 +123,8 @@ size_t shell_quoted_size(const char *bytes, size_t size)
         return size;
     if (size == 0)
         return 2;
+    for (size_t i = 0; i < size; i++)
+        total += is_escaped(bytes[i], escaped);
     for (size_t at = 0, count; at < size; at += count) {
         count = run_size(bytes + at, size - at);
         total += bytes[at] == '\'' ? 4 * count - 2 : 2;

@@ -235,7 +235,7 @@ static size_t argument_size(const struct template *t, const struct part *part, c
     size_t size = word.size;
 
     if (!t->raw) /* -q: quotes that the word around it needs, when this part of it needs none. */
-        size = shell_quoted_size(word.bytes, word.size) + (t->quote ? 2 : 0);
+        size = shell_quoted_size(word.bytes, word.size, t->line.escaped) + (t->quote ? 2 : 0);
     shell_line_fini(&made);
     return size;
 }
@@ -258,7 +258,8 @@ static size_t token_size(const struct template *t, const struct template_token *
     switch (token->kind) {
     case TOKEN_TEXT:
     case TOKEN_BLANKS:
-        *fixed += t->quote ? shell_quoted_size(t->text + token->at, token->size) + 2 : token->size;
+        *fixed +=
+            t->quote ? shell_quoted_size(t->text + token->at, token->size, t->line.escaped) + 2 : token->size;
         break;
     case TOKEN_GAP:
         *fixed += 1;

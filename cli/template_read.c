@@ -188,6 +188,7 @@ int template_init(struct template *t, const char *const *words, size_t count,
         return code;
     }
     t->raw = rules->text || (!t->quote && begins_with_argument(t));
+    t->line.escaped = shell_escaped();
     t->plain = !rules->always_shell && !rules->text && plain_environment(shell_name());
     return 0;
 }
