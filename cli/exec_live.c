@@ -371,7 +371,7 @@ static void read_rights(struct msghdr *message, int ret_fds[2])
 /* Takes the next job that has begun. 0; MUSTER_EAGAIN when there is none; or an error. */
 static int take_job(struct exec_live *live, struct muster_error *ret_error)
 {
-    struct command_live told;
+    struct command_live told = {0};
     struct iovec data = {.iov_base = &told, .iov_len = sizeof told};
     union {
         char bytes[CMSG_SPACE(2 * sizeof(int))];

@@ -47,7 +47,8 @@ bool command_memory_begin(uint64_t bytes)
     if (bytes == UINT64_MAX || self.refused)
         return false;
     /* One that was used may have been removed by somebody, or be too full for a lower limit. */
-    self.refused = prepare_group(bytes) != 0 && prepare_group(bytes) != 0;
+    if (prepare_group(bytes) != 0)
+        self.refused = prepare_group(bytes) != 0;
     return !self.refused;
 }
 

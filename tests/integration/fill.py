@@ -3,8 +3,6 @@
 """Several rows in a command, and the grammar around them: older spellings, separators, what commands are told."""
 import os
 import select
-import shutil
-import unittest
 
 import harness
 
@@ -173,35 +171,6 @@ class Asked(harness.Case):
 
     def test_without_a_terminal_nothing_runs(self):
         self.assert_one_line_error(self.muster("exec", "-p", "echo", ":::", "a"), "cannot ask on the terminal")
-
-
-@unittest.skipUnless(shutil.which("parallel"), "GNU parallel is not installed")
-@unittest.skipIf(harness.SANITIZE, "sanitizers learn nothing from GNU parallel")
-class Beside(harness.Case):
-    """GNU parallel: the same output of the same command lines."""
-
-    LINES = (  # rows of standard input, words
-        (11, "-j4 -s12 -X echo"), (8, "-j4 -n3 -X echo"), (12, "-j4 -N7 -X echo"), (6, "-j2 -s11 -X echo"), (10, "-j8 -m echo"),
-        (8, "-j4 -L100 -m echo"), (8, "-j4 -L100 --xargs echo"), (8, "-j4 --xargs -s9 echo"), (8, "-j1 -s16 -X echo a{}b c"),
-        (8, "-j1 -s16 -m echo a{}b c{}"), (8, "-j2 -X --tagstring x{}y-{#} echo {#}"), (5, "-N2 --xargs echo x{}y"),
-        (5, "-L2 --xargs echo x{}y"), (5, "-L2 -n1 echo x{}y"), (5, "-n3 --tag -v echo {}"), (3, "-s7 echo"),
-        (0, "-X -j2 echo {} {2} ::: a b c ::: 1 2"), (20000, "-X -j2 --dry-run -s30000 echo a{}b {1}"), (3, "-i@ echo a@b"),
-        (3, "--replace @ echo a@b"), (3, "-e 2 echo"), (3, "--eof echo"), (3, "-l 2 echo"), (3, "-L0 echo x"),
-        (3, "--arg-sep ,, echo ,, a ,,+ b"), (3, "--arg-file-sep ,, echo ::: x ,, /dev/stdin"),
-        (3, "-n 1k echo"), (3, "-L 1K -s 9 echo"),
-    )
-
-    def test_output_is_that_of_gnu_parallel(self):
-        self.env["HOME"] = str(self.home)
-        (self.home / ".parallel").mkdir()
-        (self.home / ".parallel/will-cite").touch()
-        for rows, words in self.LINES:
-            given = self.home / "rows"
-            given.write_text(up_to(rows))
-            with open(given, encoding="ascii") as one, open(given, encoding="ascii") as other:
-                theirs = self.start("-k", *words.split(), command="parallel", stdin=one).end()
-                ours = self.start("exec", "-k", *words.split(), stdin=other).end()
-            self.assertEqual((ours.status, ours.out), (theirs.status, theirs.out), f"{words}{theirs}{ours}")
 
 
 if __name__ == "__main__":

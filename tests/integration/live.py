@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import resource
-import shutil
 import subprocess
 import time
 import unittest
@@ -231,25 +230,6 @@ class Left(Case):
         for way in WAYS:
             self.assert_fails(self.exec(*way, "nonexistent-program", ":::", "x"), 1, "nonexistent-program: command not found",
                               "exit status 127")
-
-
-@unittest.skipUnless(shutil.which("parallel"), "GNU parallel is not installed")
-class BesideGnuParallel(Case):
-    def test_output_is_gnu_parallels(self):
-        for words in (["-t", "echo", "{}", ":::", "a b", "c"],
-                      ["-t", "--dry-run", "echo", ":::", "a"],
-                      ["--verbose", "echo {} | cat", ":::", "a b"],
-                      ["-v", "-t", "--tag", "echo", ":::", "a", "b"],
-                      ["-vv", "echo", ":::", "a"],
-                      ["-u", "-v", "--tag", "echo", ":::", "a", "b"],
-                      ["--lb", "-v", "--tag", "printf 'x\\ny' #", ":::", "a", "b"],
-                      ["--lb", "--tagstring", "{#}", "printf 'x\\ny' >&2 #", ":::", "a", "b"],
-                      ["-k", "--lb", "-v", "echo {}; echo {} >&2", ":::", "a", "b"]):
-            gnu = subprocess.run(["parallel", "--will-cite", "-j1", *words], env={**os.environ, "HOME": str(self.home / "gnu")},
-                                 capture_output=True, check=False)
-            result = self.exec("-j1", *words)
-            self.assertEqual((result.out, result.err), (gnu.stdout.decode(), gnu.stderr.decode()), str(result))
-        shutil.rmtree(self.home / "gnu", ignore_errors=True)
 
 
 if __name__ == "__main__":

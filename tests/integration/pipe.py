@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """The input as standard input of commands: blocks of whole records, of a stream or of parts of a file."""
 import os
-import subprocess
 
 import harness
 
@@ -100,46 +99,6 @@ class Parts(harness.Case):
                             (["--pipe", "--block", "-2", "cat"], "--block"), (["--pipe", "--tee", "cat"], "one command"),
                             (["--pipe", "--round-robin", "cat"], "one block")):
             self.assert_one_line_error(self.exec(*words, text=""), said)
-
-
-class Beside(harness.Case):
-    """GNU parallel, where it is installed: the same output of the same command lines."""
-
-    LINES = (
-        (("--block", "7", "echo [{#}]; cat"), NUMBERS), (("-N3", "cat; echo -"), NUMBERS), (("-L3", "-N2", "cat; echo -"), NUMBERS),
-        (("--header", ":", "--block", "8", "cat; echo -"), "h\n" + NUMBERS), (("--header", "(#.*\\n)*", "-N4", "cat; echo -"), "#a\n#b\n" + NUMBERS),
-        (("--recend", ":", "--recstart", "a", "--block", "3", "--rrs", "cat; echo"), "a1:b:a2:c:a3"),
-        (("--recstart", "a", "-N1", "cat; echo"), "xa1:b:a2:c:a3"), (("--recend", "", "--block", "3", "cat; echo"), "abcdefg"),
-        (("--recend", "\\n", "-N2", "--rrs", "cat; echo"), NUMBERS), (("--regexp", "--recend", "[0-9]+", "--block", "4", "cat; echo"), "a1b22c333d"),
-        (("--tag", "-N3", "cat"), NUMBERS), (("--dry-run", "-N3", "wc {}"), NUMBERS), (("-v", "-N3", "wc", "-l"), NUMBERS),
-    )
-
-    PARTS = (("--block", "6", "--header", ":", "cat; echo -"), ("--block", "-2", "cat; echo -"), ("--block", "6", "--recstart", "1", "cat; echo -"),
-             ("--block", "5", "--recend", "", "cat; echo -"), ("--block", "3", "--recend", "4\\n", "--recstart", "5", "cat; echo -"))
-
-    def setUp(self):
-        super().setUp()
-        self.env["HOME"] = str(self.home)
-        (self.home / ".parallel").mkdir()
-        (self.home / ".parallel/will-cite").touch()
-        try:
-            subprocess.run(["parallel", "--version"], capture_output=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            self.skipTest("GNU parallel is not installed")
-
-    def test_blocks_are_those_of_gnu_parallel(self):
-        for line, text in self.LINES:
-            theirs = self.muster("-k", "--pipe", *line, text=text, command="parallel")
-            ours = self.muster("exec", "-k", "--pipe", *line, text=text)
-            self.assertEqual((ours.status, ours.out), (theirs.status, theirs.out), f"{line}{theirs}{ours}")
-
-    def test_parts_are_those_of_gnu_parallel(self):
-        file = self.home / "file"
-        file.write_text("h\n" + NUMBERS)
-        for line in self.PARTS:
-            theirs = self.muster("-k", "-j2", "--pipepart", "-a", file, *line, command="parallel")
-            ours = self.muster("exec", "-k", "-j2", "--pipepart", "-a", file, *line)
-            self.assertEqual((ours.status, ours.out), (theirs.status, theirs.out), f"{line}{theirs}{ours}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Results in files, the job log, and runs that go on where an earlier one ended.
-
-Where GNU parallel is installed, files and log lines are compared with its own."""
+"""Results in files, the job log, and runs that go on where an earlier one ended."""
 import csv
 import json
 import os
@@ -11,13 +9,8 @@ import resource
 import shutil
 import signal
 import subprocess
-import unittest
 
 import harness
-
-PARALLEL = shutil.which("parallel")
-# Of the time, the other program takes half, and sanitizers learn nothing from it.
-COMPARES = PARALLEL and not harness.SANITIZE
 
 
 def tree(folder):
@@ -39,88 +32,6 @@ def jobs_of(path):
 class Case(harness.Case):
     def exec(self, *arguments, **options):
         return self.muster("exec", *arguments, cwd=self.home, **options)
-
-
-@unittest.skipUnless(COMPARES, "GNU parallel is not installed, or not worth it here")
-class Peer(Case):
-    def run_both(self, *arguments, inputs=(), text=None):
-        """Runs the same command line by both, each in a folder of its own with copies of `inputs`.
-
-        Both have the same output and status; what is in the folders is the test's to compare."""
-        folders = []
-        for name in ("muster", "parallel"):
-            folder = self.home / f"{name}{len(list(self.home.iterdir()))}"
-            folder.mkdir()
-            for path in inputs:
-                shutil.copy(path, folder)
-            folders.append(folder)
-        ours = self.muster("exec", *arguments, cwd=folders[0], text=text)
-        env = {**self.env, "HOME": str(self.home), "PARALLEL_HOME": str(self.home / "settings"), "SHELL": "/bin/sh"}
-        (self.home / "settings").mkdir(exist_ok=True)
-        (self.home / "settings" / "will-cite").touch()
-        theirs = subprocess.run([PARALLEL, *arguments], cwd=folders[1], env=env, input=(text or "").encode(),
-                                capture_output=True, check=False, timeout=harness.LIMIT_S)
-        self.assertEqual((ours.out, ours.status), (theirs.stdout.decode(), theirs.returncode), str(ours))
-        return folders
-
-    def same_trees(self, *arguments):
-        ours, theirs = map(tree, self.run_both(*arguments))
-        self.assertEqual(ours, theirs)
-        self.assertNotEqual(ours, {})
-
-    def test_trees_have_the_folders_and_files_of_gnu_parallel(self):
-        self.same_trees("--results", "d", "echo {}; echo err >&2 #", ":::", "a b", "c/d", "", "é", "a\\b", "/x\\", "n\tm", "a+b",
-                        'q"r', "$x", "x%y", "-x", "...")
-        self.same_trees("--header", ":", "--results", "d/e", "echo {A} {B} #", ":::", "A", "1", "2", ":::", "B", "x")
-        self.same_trees("-N2", "--results", "d", "echo", ":::", "1", "2", "3", ":::", "x", "y")
-        self.same_trees("--colsep", ",", "-n2", "--results", "d", "echo", ":::", "a,b", "c,d", "e,f")
-        self.same_trees("-v", "--tag", "--results", "d", "echo {}x", ":::", "a")
-
-    def test_names_with_replacement_strings_are_files_or_folders(self):
-        self.same_trees("--results", "r/{1}-{2}.txt", "echo {1}; echo err >&2 #", ":::", "1", "x/y", ":::", "z")
-        self.same_trees("--results", "r/{#}-{/.}/", "echo", ":::", "1", "x/y.z")
-
-    def test_tables_have_the_columns_and_quotes_of_gnu_parallel(self):
-        def times_out(text):
-            return re.sub(r"(?<=[,\t])\d+\.\d{3}(?=[,\t])", "T", text)
-
-        odd = ["x y", "2,3", 'q"r', "tab\tx", "'", "=", "é", "\r", "", " ", "\v", ";", "plain"]
-        for name in ("o.csv", "o.TSV"):
-            ours, theirs = self.run_both("-k", "--header", ":", "--results", name, 'printf %s,\\" {A}; echo err >&2; exit 3',
-                                         ":::", "A", *odd, ":::", "the b", "1")
-            ours, theirs = ((folder / name).read_bytes().decode() for folder in (ours, theirs))
-            self.assertEqual(times_out(ours), times_out(theirs))
-        ours, theirs = self.run_both("-k", "--results", "o.json", "printf {}x; exit 3", ":::", *odd, ":::", "1")
-        ours, theirs = ([json.loads(line) for line in (folder / "o.json").read_text().splitlines()]
-                        for folder in (ours, theirs))
-        for record in ours + theirs:
-            self.assertIsInstance(record.pop("Starttime"), float)
-            self.assertIsInstance(record.pop("JobRuntime"), float)
-        self.assertEqual(ours, theirs)
-        self.assertEqual(list(ours[0]), list(theirs[0]), "the members in their order")
-
-    def test_job_logs_go_on_as_those_of_gnu_parallel(self):
-        log = self.home / "log"
-        status = ["exit {}", ":::", "0", "2", "3"]
-        first = [folder / "log" for folder in self.run_both("-j1", "--joblog", "log", *status)]
-        self.assertEqual(*map(log_lines, first))
-        shutil.copy(first[0], log)
-        for arguments in (("--resume", *status, "4"), ("--resume-failed", *status, "4"), ("--retry-failed",),
-                          ("--retry-failed", "this", "is", ":::", "ignored")):
-            paths = [folder / "log" for folder in self.run_both("-j1", "--joblog", "log", *arguments, inputs=[log])]
-            self.assertEqual(*map(log_lines, paths), str(arguments))
-        paths = [folder / "log" for folder in self.run_both("-j1", "--joblog", "+log", "exit", ":::", "1", inputs=[log])]
-        self.assertEqual(*map(log_lines, paths))
-
-    def test_newline_in_a_command_is_nul_in_its_line(self):
-        paths = [folder / "log" for folder in self.run_both("-j1", "-0", "--joblog", "log", "echo", text="a\nb\0c\0")]
-        self.assertEqual(*map(log_lines, paths))
-
-    def test_only_jobs_without_files_are_run_when_there_is_no_log(self):
-        for folder in self.run_both("-j1", "--results", "d", "echo old; exit", ":::", "0", "1"):
-            shutil.copytree(folder / "d", self.home / "d", dirs_exist_ok=True)
-        self.assert_ok(self.exec("--resume", "--results", "d", "echo new; exit", ":::", "0", "1"), "")
-        self.assertEqual((self.home / "d/1/1/stdout").read_text(), "old\n")
 
 
 class Results(Case):
@@ -160,6 +71,11 @@ class Results(Case):
         mask = os.umask(0)
         os.umask(mask)
         return mask
+
+    def test_only_jobs_without_files_are_run_when_there_is_no_log(self):
+        self.assert_ok(self.exec("--results", "d", "echo old #", ":::", "0"), "")
+        self.assert_ok(self.exec("--resume", "--results", "d", "echo new #", ":::", "0", "1"), "")
+        self.assertEqual([(self.home / "d/1" / value / "stdout").read_text() for value in "01"], ["old\n", "new\n"])
 
     def test_table_on_standard_output_is_all_there_is(self):
         result = self.exec("--results", "-.json", "echo", ":::", "a")
