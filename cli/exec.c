@@ -51,9 +51,9 @@ static int conclude(struct exec *exec, int code, const struct muster_error *erro
     } else if (exec->stopped_by && (total == 0 || done < total)) {
         log_error("%s: %s done", exec->stopped_by == SIGHUP ? "hung up" : "interrupted", jobs);
         return STATUS_SIGNAL + exec->stopped_by;
-    } else if (code) {
-        return plain_error(error);
     }
+    if (code && !(exec->halted && code == MUSTER_ECANCELLED))
+        return plain_error(error);
     if (exec->halted && halt->cause == HALT_FAIL && halt->count == 1)
         return exec->first_failure;
     return exec_halt_status(halt, exec->succeeded, exec->failed, total);

@@ -14,35 +14,61 @@ enum { ADVICE_BYTES = 900 /* of a command line in a message, which 1023 bytes fi
 
 /* --- options */
 
-static int check_options(const struct exec_options *options, struct muster_error *ret_error)
+static int check_results(const struct exec_options *options, struct muster_error *ret_error)
 {
     enum exec_table_kind kind;
 
-    if (options->resume == EXEC_RESUME_NONE || options->joblog)
+    if (!options->results)
         return 0;
-    if (options->resume != EXEC_RESUME || !options->results)
-        return muster_error_set(ret_error, MUSTER_EINVALID, "%s needs the --joblog of the run before",
-                                options->resume == EXEC_RESUME          ? "--resume"
-                                : options->resume == EXEC_RESUME_FAILED ? "--resume-failed"
-                                                                        : "--retry-failed");
-    if (exec_table_kind_of(options->results, &kind))
+    if (!*options->results)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "--results: a name is expected");
+    if (options->resume == EXEC_RETRY_FAILED)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "--retry-failed knows no arguments to name results by: use --resume-failed");
+    if (!exec_table_kind_of(options->results, &kind))
+        return 0;
+    if (options->records && exec_table_is_output(options->results))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "--results %s and -o json are both on standard output", options->results);
+    if (options->resume == EXEC_RESUME && !options->joblog)
         return muster_error_set(
             ret_error, MUSTER_EINVALID,
             "--resume needs the --joblog of the run before: %s does not tell what is done", options->results);
     return 0;
 }
 
+/* How the mode is asked for. */
+static const char *resume_option(enum exec_resume_mode mode)
+{
+    return mode == EXEC_RESUME          ? "--resume"
+           : mode == EXEC_RESUME_FAILED ? "--resume-failed"
+                                        : "--retry-failed";
+}
+
+static int check_resume(const struct exec_options *options, struct muster_error *ret_error)
+{
+    bool by_files = options->resume == EXEC_RESUME && options->results;
+
+    if (options->resume == EXEC_RESUME_NONE)
+        return 0;
+    if (!options->joblog && !by_files)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%s needs the --joblog of the run before",
+                                resume_option(options->resume));
+    if (options->joblog && options->sources.shuffle && options->resume != EXEC_RETRY_FAILED)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "%s: --shuf gives jobs other numbers than the log has: use --retry-failed",
+                                resume_option(options->resume));
+    return 0;
+}
+
 int exec_again_check(struct exec_options *options, struct muster_error *ret_error)
 {
-    int code = check_options(options, ret_error);
+    int code = check_results(options, ret_error);
 
-    if (options->results)
-        options->group = EXEC_GROUP_JOBS; /* nobody sees it before */
+    if (!code)
+        code = check_resume(options, ret_error);
     if (code || options->resume != EXEC_RETRY_FAILED)
         return code;
-    if (options->results)
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "--retry-failed knows no arguments to name results by: use --resume-failed");
     options->source_list[0] = (struct source_spec){.words = (const char *const *)options->words};
     options->sources = (struct sources_spec){.sources = options->source_list, .source_count = 1};
     options->rules = (struct template_rules){.all = NULL};
@@ -187,22 +213,23 @@ void exec_again_advise(const struct exec *exec, bool unfinished)
 {
     const struct exec_options *options = &exec->options;
     bool failed = exec->failed > 0;
-    const char *option = failed ? "--resume-failed" : "--resume";
-    const char *what = failed && unfinished ? "what failed and what has not run"
-                       : failed             ? "just what failed"
-                                            : "what has not run";
+    bool by_command = options->sources.shuffle; /* numbers would be of other jobs */
+    enum exec_resume_mode mode = by_command ? EXEC_RETRY_FAILED : failed ? EXEC_RESUME_FAILED : EXEC_RESUME;
+    const char *option = resume_option(mode);
+    const char *what = failed && unfinished && !by_command ? "what failed and what has not run"
+                       : failed                            ? "just what failed"
+                                                           : "what has not run";
     const char *input = options->sources.source_count ? "" : ", with the same input";
     struct shell_line line = {.escaped = shell_escaped()};
     uint64_t bytes;
 
-    if (!failed && !unfinished)
+    if (!failed && (!unfinished || by_command))
         return;
     if (!options->joblog)
         log_error("with --joblog FILE, %s could be run again by %s", what, option);
     else if (!exec_append_regular(&exec->log.file, &bytes))
         return;
-    else if (make_line(options, option, options->resume >= (failed ? EXEC_RESUME_FAILED : EXEC_RESUME),
-                       &line))
+    else if (make_line(options, option, options->resume >= mode, &line))
         log_error("to run %s%s: %.*s", what, input, (int)line.size, line.bytes);
     else
         log_error("to run %s%s: the same command line with %s", what, input, option);

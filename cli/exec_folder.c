@@ -17,7 +17,7 @@ int exec_folder_make(struct exec_folder *folder, const char *parent, struct must
     const char *usual = getenv("TMPDIR");
     int size;
 
-    if (!parent)
+    if (!parent || !*parent)
         parent = usual && *usual ? usual : "/tmp";
     size = snprintf(folder->path, sizeof folder->path, "%s/muster-exec-XXXXXX", parent);
     if (size >= 0 && (size_t)size < sizeof folder->path && mkdtemp(folder->path))
@@ -47,7 +47,7 @@ int exec_folder_want(const char *path, struct muster_error *ret_error)
         }
     if (stat(path, &status) != 0)
         return muster_error_system(ret_error, errno, "--wd %s", path);
-    return 0;
+    return S_ISDIR(status.st_mode) ? 0 : muster_error_system(ret_error, ENOTDIR, "--wd %s", path);
 }
 
 void exec_folder_remove(struct exec_folder *folder)

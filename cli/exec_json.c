@@ -175,17 +175,27 @@ static int write_result(struct writing *w, const struct exec_result *result)
     return code ? code : write_output(w, "stderr", &result->err);
 }
 
+/* A text as a string, behind what stands before it. */
+static int print_text(struct writing *w, const char *before, struct word text)
+{
+    int code = print(w, "%s", before);
+
+    return !code && json_write_string(text.bytes, text.size, &w->buffer) ? out_of_memory(w) : code;
+}
+
 static int write_job(struct writing *w, const struct exec_json_job *job)
 {
-    int code = print(w, "{\"seq\":%" PRIu64 ",\"command\":", job->sequence);
+    int code = print(w, "{\"seq\":%" PRIu64, job->sequence);
 
-    if (!code && json_write_string(job->command.bytes, job->command.size, &w->buffer))
-        code = out_of_memory(w);
+    if (!code)
+        code = print_text(w, ",\"command\":", job->command);
+    if (!code && job->tag.bytes)
+        code = print_text(w, ",\"tag\":", job->tag);
     if (!code)
         code = print(w, ",\"worker\":%u,\"reason\":", job->worker);
-    if (!code && (job->reason ? json_write_string(job->reason, strlen(job->reason), &w->buffer)
-                              : json_write_raw("null", strlen("null"), &w->buffer)))
-        code = out_of_memory(w);
+    if (!code)
+        code = job->reason ? print_text(w, "", (struct word){job->reason, strlen(job->reason)})
+                           : print(w, "null");
     if (!code && job->result)
         code = write_result(w, job->result);
     if (!code)

@@ -12,6 +12,7 @@
 struct exec_json_job {
     uint64_t sequence;
     struct word command;
+    struct word tag; /* without bytes: none */
     unsigned worker;
     const struct exec_result *result; /* NULL: there is none, for `reason` */
     const char *reason;               /* why it failed; NULL: it did not */

@@ -44,7 +44,7 @@ static bool gather_command(msgpack_sbuffer *line, struct word command)
 int exec_log_add(struct exec_log *log, uint64_t sequence, const struct exec_result *result,
                  struct word command, struct muster_error *ret_error)
 {
-    char columns[512]; /* two doubles take 330 at most */
+    char columns[160]; /* numbers of 20 digits at most, seven of them */
     int size, code;
 
     if (!log->wanted)

@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Of a time since 1970: the year 33658. */
+static const double START_S_MAX = 1e12;
+
 static int read_count(const msgpack_object *item, uint64_t *ret_count)
 {
     if (item->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
@@ -19,11 +22,19 @@ static int read_count(const msgpack_object *item, uint64_t *ret_count)
     return 0;
 }
 
+static int read_start(const msgpack_object *item, double *ret_start_s)
+{
+    if (item->type != MSGPACK_OBJECT_FLOAT64 || !(item->via.f64 >= 0 && item->via.f64 <= START_S_MAX))
+        return MUSTER_EPROTOCOL;
+    *ret_start_s = item->via.f64;
+    return 0;
+}
+
 static int read_int(const msgpack_object *item, int *ret_number)
 {
     if (item->type != MSGPACK_OBJECT_POSITIVE_INTEGER && item->type != MSGPACK_OBJECT_NEGATIVE_INTEGER)
         return MUSTER_EPROTOCOL;
-    if (item->via.i64 < -1 || item->via.i64 > 255)
+    if (item->type == MSGPACK_OBJECT_POSITIVE_INTEGER ? item->via.u64 > 255 : item->via.i64 < -1)
         return MUSTER_EPROTOCOL;
     *ret_number = (int)item->via.i64;
     return 0;
@@ -57,7 +68,7 @@ int exec_result_read(const msgpack_object *value, struct exec_result *ret_result
 
     if (value->type != MSGPACK_OBJECT_ARRAY || value->via.array.size != COMMAND_PLACES)
         return MUSTER_EPROTOCOL;
-    if (items[COMMAND_START].type != MSGPACK_OBJECT_FLOAT64 || read_int(&items[COMMAND_EXIT], &result.exit) ||
+    if (read_start(&items[COMMAND_START], &result.start_s) || read_int(&items[COMMAND_EXIT], &result.exit) ||
         read_int(&items[COMMAND_SIGNAL], &result.signal) ||
         read_count(&items[COMMAND_WALL], &result.wall_ns) ||
         read_count(&items[COMMAND_USER], &result.user_us) ||
@@ -65,7 +76,6 @@ int exec_result_read(const msgpack_object *value, struct exec_result *ret_result
         read_count(&items[COMMAND_MEMORY], &result.memory_kib) || read_count(&items[COMMAND_FLAGS], &flags) ||
         read_written(&items[COMMAND_OUT], &result.out) || read_written(&items[COMMAND_ERR], &result.err))
         return MUSTER_EPROTOCOL;
-    result.start_s = items[COMMAND_START].via.f64;
     result.sent_bytes = 0;
     result.live_bytes = 0;
     result.timed_out = flags & COMMAND_TIMED_OUT;

@@ -150,6 +150,7 @@ static int write_record(struct exec *exec, const struct ended *job, const struct
 {
     const struct exec_json_job record = {.sequence = job->sequence,
                                          .command = job->title,
+                                         .tag = job->tag,
                                          .worker = worker,
                                          .result = result,
                                          .reason = reason};
@@ -196,12 +197,12 @@ static int show_result(struct exec *exec, const struct ended *job, const struct 
     int code = 0;
 
     exec_result_reason(&job->result, &exec->options.limits, reason);
-    if (exec->store.kind != EXEC_STORE_NONE)
-        code = store_output(exec, job, result);
-    else if (!exec->options.records)
-        code = write_output(exec, job);
-    if (!code && exec->options.records)
+    if (exec->options.records) /* first: what is stored may be moved */
         code = write_record(exec, job, &job->result, result->worker, failed ? reason : NULL);
+    else if (exec->store.kind == EXEC_STORE_NONE)
+        code = write_output(exec, job);
+    if (!code && exec->store.kind != EXEC_STORE_NONE)
+        code = store_output(exec, job, result);
     if (!code)
         code = exec_log_add(&exec->log, job->sequence, &job->result, job->title, &exec->error);
     if (code)

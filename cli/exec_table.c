@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -37,6 +36,11 @@ bool exec_table_kind_of(const char *name, enum exec_table_kind *ret_kind)
         }
     }
     return false;
+}
+
+bool exec_table_is_output(const char *name)
+{
+    return name[0] == '-' && strchr(name, '.') == name + 1;
 }
 
 /* --- what a table has already */
@@ -72,7 +76,7 @@ static int whole_records(const struct exec_table *table, const char *path, uint6
 int exec_table_open(struct exec_table *table, enum exec_table_kind kind, const char *name, bool goes_on,
                     const struct word *names, size_t name_count, struct muster_error *ret_error)
 {
-    bool standard_output = name[0] == '-' && strchr(name, '.') == name + 1;
+    bool standard_output = exec_table_is_output(name);
     uint64_t keep = 0;
     int code = 0;
 
@@ -262,12 +266,12 @@ static void put_number(struct exec_table *table, const char *key, const char *di
 
 static void put_numbers(struct exec_table *table, uint64_t sequence, const struct exec_result *result)
 {
-    char digits[400]; /* of a double 313 at most */
+    char digits[32]; /* 20 of a number, or 11.3 of a time */
 
     snprintf(digits, sizeof digits, "%" PRIu64, sequence);
     put_number(table, "Seq", digits);
     put_number(table, "Host", table->kind == EXEC_TABLE_JSON ? "\":\"" : ":");
-    snprintf(digits, sizeof digits, "%.3f", isfinite(result->start_s) ? result->start_s : 0);
+    snprintf(digits, sizeof digits, "%.3f", result->start_s);
     put_number(table, "Starttime", digits);
     snprintf(digits, sizeof digits, "%.3f", (double)result->wall_ns * 1e-9);
     put_number(table, "JobRuntime", digits);

@@ -29,6 +29,9 @@ struct exec_table {
 /* Whether it is the name of a table, and of which kind. */
 bool exec_table_kind_of(const char *name, enum exec_table_kind *ret_kind);
 
+/* Whether that table goes to standard output. */
+bool exec_table_is_output(const char *name);
+
 /* Opens it, empty, or when `goes_on` with the whole records it has. 0, MUSTER_ESYSTEM. */
 int exec_table_open(struct exec_table *table, enum exec_table_kind kind, const char *name, bool goes_on,
                     const struct word *names, size_t name_count, struct muster_error *ret_error);

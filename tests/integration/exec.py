@@ -128,6 +128,9 @@ class Ends(harness.Case):
     def exec(self, *arguments, **options):
         return self.muster("exec", *arguments, **options)
 
+    def test_working_directory_that_is_a_file_is_one_error(self):
+        self.assert_fails(self.exec("--wd", "/dev/null", "pwd #", ":::", "1", "2"), 255, "--wd /dev/null: Not a directory")
+
     def test_failures_are_counted_and_named(self):
         result = self.exec("-k", "exit", ":::", "0", "3", "0", "1")
         self.assert_fails(result, 2, "job 1.2 (exit 3): exit status 3", "job 1.4 (exit 1): exit status 1",
@@ -224,6 +227,19 @@ class Ends(harness.Case):
     def test_a_full_disk_is_an_error(self):
         with open("/dev/full", "w", encoding="ascii") as full:
             self.assert_fails(self.exec("echo", ":::", "1", stdout=full), 255, "standard output: No space left")
+
+    def test_a_full_disk_is_an_error_after_a_halt_too(self):
+        gate, release = self.home / "gate", self.home / "release"
+        os.mkfifo(gate)
+        os.mkfifo(release)
+        with open("/dev/full", "w", encoding="ascii") as full:
+            run = self.start("exec", "-j2", "--halt", "soon,fail=1",
+                             f"case {{}} in 1) read x <{gate}; exit 1;; 2) echo >{gate}; read x <{release}; echo {{}};; esac",
+                             ":::", "1", "2", stdout=full)
+            self.assertIn(b"job 1.1 ", run.process.stderr.readline())  # the first has failed, the second runs
+            with open(release, "w", encoding="ascii"):
+                pass
+            self.assert_fails(run.end(), 255, "standard output: No space left")
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ class Records(Case):
             self.assertGreater(record.pop("wall_s"), 0)
             self.assertGreaterEqual(min(record.pop("user_s"), record.pop("system_s")), 0)
             self.assertGreater(record.pop("max_rss_kib"), 100)
-        self.assertEqual(second, {"seq": 2, "command": 'echo "b"; echo err >&2; exit 2', "worker": 1, "reason": "exit status 2",
+        self.assertEqual(second, {"seq": 2, "command": 'echo "b"; echo err >&2; exit 2', "tag": "b", "worker": 1, "reason": "exit status 2",
                                   "exit": 2, "signal": None, "timed_out": False, "stdout_encoding": "utf-8", "stdout": "b\n",
                                   "stderr_encoding": "utf-8", "stderr": "err\n"})
 

@@ -82,6 +82,19 @@ class Results(Case):
         self.assert_ok(result)
         self.assertEqual(json.loads(result.out)["Stdout"], "a\n")
 
+    def test_large_output_is_in_its_record_and_in_its_files(self):
+        for name in "d", "o.csv":
+            result = self.exec("--results", name, "-o", "json", "yes {} | head -n 500000", ":::", "a")
+            self.assert_ok(result)
+            self.assertTrue(json.loads(result.out)["stdout"] == "a\n" * 500_000)
+        self.assertTrue((self.home / "d/1/a/stdout").read_text() == "a\n" * 500_000)
+
+    def test_table_and_records_do_not_share_standard_output(self):
+        self.assert_one_line_error(self.exec("--results", "-.csv", "-o", "json", "echo", ":::", "a"), "-.csv", "-o json")
+
+    def test_results_without_a_name_do_not_go_to_the_root(self):
+        self.assert_one_line_error(self.exec("--results", "", "echo", ":::", "a"), "--results")
+
     def test_results_that_cannot_be_made_are_said_before_anything_runs(self):
         (self.home / "file").touch()
         for name in ("file", "file/x", "nowhere/o.csv", "/proc/x.json"):
@@ -166,6 +179,15 @@ class Log(Case):
                                capture_output=True, check=False, timeout=harness.LIMIT_S)
         self.assertEqual((again.returncode, again.stderr), (0, b""))
         self.assertEqual(sorted(jobs_of(self.home / "the log")), ["1", "1", "2", "3", "3"])
+
+    def test_shuffled_jobs_are_not_taken_for_others_of_their_number(self):
+        command = ["--shuf", "--joblog", "log", "test -e file -o {} = b", ":::", "a", "b"]
+        self.assertIn("to run just what failed: muster exec --retry-failed --shuf", self.exec(*command).err)
+        (self.home / "file").touch()
+        for option in "--resume", "--resume-failed":
+            self.assert_one_line_error(self.exec(option, *command), option, "--shuf", "--retry-failed")
+        self.assert_ok(self.exec("--retry-failed", *command))
+        self.assertEqual(len(jobs_of(self.home / "log")), 3)
 
     def test_without_a_log_the_end_says_what_one_would_do(self):
         self.assertIn("--joblog FILE", self.exec("exit", ":::", "1").err.splitlines()[-1])

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a worker says of a command: it may be anything.
+ */
+#include "cli/exec_result.h"
+
+#include "worker/command.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+
+static msgpack_object items[COMMAND_PLACES];
+
+/* A command that ended well, with the place set to something else. */
+static int read_with(int place, msgpack_object item, struct exec_result *ret_result)
+{
+    const msgpack_object value = {.type = MSGPACK_OBJECT_ARRAY,
+                                  .via.array = {.ptr = items, .size = COMMAND_PLACES}};
+
+    for (size_t i = 0; i < COMMAND_PLACES; i++)
+        items[i] = (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER};
+    items[COMMAND_START] = (msgpack_object){.type = MSGPACK_OBJECT_FLOAT64, .via.f64 = 1.7e9};
+    items[COMMAND_OUT] = items[COMMAND_ERR] = (msgpack_object){.type = MSGPACK_OBJECT_BIN};
+    items[place] = item;
+    return exec_result_read(&value, ret_result);
+}
+
+static msgpack_object real(double number)
+{
+    return (msgpack_object){.type = MSGPACK_OBJECT_FLOAT64, .via.f64 = number};
+}
+
+static msgpack_object whole(uint64_t number)
+{
+    return (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = number};
+}
+
+Test(exec_result, start_time_of_300_digits_is_refused)
+{
+    const double wrong[] = {1e300, -1, INFINITY, NAN};
+    struct exec_result result;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        cr_expect_eq(read_with(COMMAND_START, real(wrong[i]), &result), MUSTER_EPROTOCOL, "%g", wrong[i]);
+    cr_assert_eq(read_with(COMMAND_START, real(1.5), &result), 0);
+    cr_expect_eq(result.start_s, 1.5);
+}
+
+Test(exec_result, status_beyond_64_bits_signed_is_no_small_number)
+{
+    struct exec_result result;
+
+    cr_expect_eq(read_with(COMMAND_EXIT, whole(UINT64_MAX), &result), MUSTER_EPROTOCOL);
+    cr_expect_eq(read_with(COMMAND_EXIT, whole(256), &result), MUSTER_EPROTOCOL);
+    cr_assert_eq(read_with(COMMAND_EXIT, whole(255), &result), 0);
+    cr_expect_eq(result.exit, 255);
+}
