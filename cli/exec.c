@@ -13,6 +13,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "proto/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -227,6 +228,20 @@ static const char *temporary_folder(const struct exec *exec)
     return exec->options.results;
 }
 
+/* The pipes of jobs, for --line-buffer two each, are left room: libmuster counts what it needs itself. */
+static int open_muster(struct exec *exec, muster **ret_m, struct muster_error *ret_error)
+{
+    unsigned pipes = exec->options.group == EXEC_GROUP_LINES ? 2 * exec->options.open.workers : 0;
+    struct descriptors room;
+    int code;
+
+    if (descriptors_hold(&room, pipes))
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    code = muster_open(&exec->options.open, ret_m, ret_error);
+    descriptors_release(&room);
+    return code;
+}
+
 static int open_and_run(struct exec *exec)
 {
     struct exec_options *options = &exec->options;
@@ -245,7 +260,7 @@ static int open_and_run(struct exec *exec)
         exec_pace_init(&exec->pace, &options->pace, options->open.workers, exec_termseq_ms(&options->termseq),
                        &error) ||
         exec_folder_make(&exec->folder, temporary_folder(exec), &error) || open_ways_out(exec, &error) ||
-        muster_open(&options->open, &m, &error))
+        open_muster(exec, &m, &error))
         return plain_error(&error);
     if (options->progress == PROGRESS_AUTOMATIC && (options->trace || options->group == EXEC_GROUP_NOTHING))
         options->progress = PROGRESS_NEVER; /* what workers write would be in its line */

@@ -11,18 +11,34 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+int descriptors_hold(struct descriptors *ret_held, unsigned wanted)
+{
+    struct descriptors held = {.fds = calloc(wanted, sizeof *held.fds)};
+
+    if (!held.fds && wanted > 0)
+        return MUSTER_ENOMEM;
+    while (held.count < wanted && (held.fds[held.count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        held.count++;
+    *ret_held = held;
+    return 0;
+}
+
+void descriptors_release(struct descriptors *held)
+{
+    for (unsigned i = 0; i < held->count; i++)
+        close(held->fds[i]);
+    free(held->fds);
+    *held = (struct descriptors){.fds = NULL};
+}
+
 int descriptors_count(unsigned wanted, unsigned *ret_had)
 {
-    int *fds = calloc(wanted, sizeof *fds);
-    unsigned had = 0;
+    struct descriptors held;
+    int code = descriptors_hold(&held, wanted);
 
-    if (!fds)
-        return MUSTER_ENOMEM;
-    while (had < wanted && (fds[had] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
-        had++;
-    for (unsigned i = 0; i < had; i++)
-        close(fds[i]);
-    free(fds);
-    *ret_had = had;
+    if (code)
+        return code;
+    *ret_had = held.count;
+    descriptors_release(&held);
     return 0;
 }

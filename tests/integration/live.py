@@ -111,6 +111,22 @@ class Lines(Case):
                          *map(str, range(1, 201)), stderr=subprocess.DEVNULL, limits={resource.RLIMIT_NOFILE: 64})
         self.assert_ok(run.end(), "".join(f"{i}\n" for i in range(1, 201)))
 
+    def test_descriptors_are_not_used_up_by_jobs_that_run(self):
+        gate = self.gate("gate")
+        for limit in range(90, 141, 10):  # from too few to enough
+            run = self.start("exec", "-j10", "--lb", f"echo {{}}; read x <{gate}", ":::", *range(10),
+                             limits={resource.RLIMIT_NOFILE: limit})
+            if run.process.stdout.readline():
+                for _ in range(9):
+                    self.assertTrue(run.process.stdout.readline(), limit)  # all of them run
+                end = os.open(gate, os.O_RDWR)
+                os.write(end, b"\n" * 10)  # a line for each
+                self.assert_ok(run.end())
+                os.close(end)
+            else:
+                self.assert_one_line_error(run.end(), "10 workers need", "ulimit -n")
+                self.assertLess(limit, 140)
+
     def test_interrupt_ends_a_line_without_end(self):
         run = self.start("exec", "-j2", "--lb", "cat /dev/zero #", ":::", "1", "2")
         self.assertEqual(len(run.process.stdout.read(MIB)), MIB)
