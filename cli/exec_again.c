@@ -219,7 +219,7 @@ void exec_again_advise(const struct exec *exec, bool unfinished)
     const char *what = failed && unfinished && !by_command ? "what failed and what has not run"
                        : failed                            ? "just what failed"
                                                            : "what has not run";
-    const char *input = options->sources.source_count ? "" : ", with the same input";
+    const char *input = options->sources.source_count || by_command ? "" : ", with the same input";
     struct shell_line line = {.escaped = shell_escaped()};
     uint64_t bytes;
 
