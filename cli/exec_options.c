@@ -10,6 +10,7 @@
 #include "cli/exec_option.h"
 #include "cli/exec_words.h"
 
+#include <assert.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,15 +72,19 @@ static void make_spellings(struct spellings *ret_spellings)
     char *letter = stpcpy(ret_spellings->letters, "+:");
 
     for (const struct exec_option *option = exec_option_table; option->names; option++) {
+        assert(strlen(option->names) < sizeof ret_spellings->bytes - (size_t)(bytes - ret_spellings->bytes));
         name = strtok_r(strcpy(bytes, option->names), " ", &rest);
         bytes += strlen(option->names) + 1;
-        for (; name; name = strtok_r(NULL, " ", &rest))
+        for (; name; name = strtok_r(NULL, " ", &rest)) {
+            assert(next < &ret_spellings->names[NAMES_MAX - 1] &&
+                   letter < &ret_spellings->letters[LETTERS_MAX - sizeof "x::"]);
             if (name[1])
                 *next++ = (struct option){.name = name,
                                           .has_arg = values_of(option),
                                           .val = LONG + (int)(option - exec_option_table)};
             else
                 letter = stpcpy(stpcpy(letter, name), &"::"[2 - values_of(option)]);
+        }
     }
     *next = (struct option){.name = NULL};
 }

@@ -18,6 +18,9 @@ static const uint64_t SEEN_NS = 100 * CLOCK_NS_PER_MS;
 /* Beyond the signals that end a command, for workers to tell of it. */
 static const uint64_t TELL_NS = CLOCK_NS_PER_S;
 
+/* 31 years; a longer limit is none. */
+static const double LIMIT_NS_MAX = 1e18;
+
 /* A median of fewer run times is none. */
 enum { TIMES_LEAST = 3 };
 
@@ -199,14 +202,16 @@ static void suspend(struct exec_pace *pace)
 
 void exec_pace_note(struct exec_pace *pace, uint64_t wall_ns, bool succeeded)
 {
+    double limit_ns;
+
     pace->ran++;
     pace->ran_ns += (double)wall_ns;
     if (pace->rules.timeout_percent == 0 || !succeeded)
         return;
     run_times_add(&pace->times, wall_ns);
+    limit_ns = (double)run_times_median(&pace->times) * pace->rules.timeout_percent / 100;
     if (pace->times.count >= TIMES_LEAST)
-        atomic_store(&pace->page->limit_ns,
-                     (uint64_t)((double)run_times_median(&pace->times) * pace->rules.timeout_percent / 100));
+        atomic_store(&pace->page->limit_ns, limit_ns < LIMIT_NS_MAX ? (uint64_t)limit_ns : 0);
 }
 
 /* One that runs longer than the mean is expected to take half as long again: the last of very different

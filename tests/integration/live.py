@@ -154,6 +154,10 @@ class Ungrouped(Case):
         for pair in ("-u", "--lb"), ("--group", "-u"), ("--lb", "--group"):
             self.assert_fails(self.exec(*pair, "echo", ":::", "1"), 255, "is enough")
 
+    def test_options_that_mean_nothing_exclude_no_way(self):
+        for way in WAYS:
+            self.assert_ok(self.exec("--will-cite", "--gnu", *way, "echo", ":::", "1"), "1\n")
+
 
 class Records(Case):
     def records(self, *arguments, status=0):
