@@ -18,16 +18,32 @@ static int fail(const struct exec_append *append, int code, struct muster_error 
                             strerror(errno));
 }
 
-int exec_append_open(struct exec_append *append, const char *what, const char *path,
+/* Whether another run has a file to itself. No lock of flock(1) is in the way. */
+static bool is_taken(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES);
+}
+
+int exec_append_open(struct exec_append *append, const char *what, const char *path, bool alone,
                      struct muster_error *ret_error)
 {
+    uint64_t bytes;
+
     *append = (struct exec_append){.what = what, .path = path, .fd = STDOUT_FILENO};
     if (!path) {
         append->path = "standard output";
         return 0;
     }
     append->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
-    return append->fd < 0 ? fail(append, MUSTER_ESYSTEM, ret_error) : 0;
+    if (append->fd < 0)
+        return fail(append, MUSTER_ESYSTEM, ret_error);
+    if (!alone || !exec_append_regular(append, &bytes) || !is_taken(append->fd))
+        return 0;
+    exec_append_close(append);
+    return muster_error_set(ret_error, MUSTER_EINVALID, "cannot write %s %s: another run is writing it", what,
+                            path);
 }
 
 bool exec_append_regular(const struct exec_append *append, uint64_t *ret_bytes)

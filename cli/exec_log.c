@@ -10,14 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
-int exec_log_open(struct exec_log *log, const char *path, uint64_t keep_bytes, struct muster_error *ret_error)
+int exec_log_open(struct exec_log *log, const char *path, bool alone, uint64_t keep_bytes,
+                  struct muster_error *ret_error)
 {
     static const char columns[] = EXEC_LOG_COLUMNS "\n";
     int code;
 
     if (!path)
         return 0;
-    code = exec_append_open(&log->file, "the job log", path, ret_error);
+    code = exec_append_open(&log->file, "the job log", path, alone, ret_error);
     if (code)
         return code;
     log->wanted = true;

@@ -9,6 +9,7 @@
 #include "cli/exec_again.h"
 #include "cli/exec_option.h"
 #include "cli/exec_words.h"
+#include "jobs/nearest.h"
 
 #include <assert.h>
 #include <getopt.h>
@@ -101,8 +102,30 @@ static void spell(int id, char *text, size_t size)
         snprintf(text, size, "--%.*s", (int)strcspn(name, " "), name);
 }
 
+/* A long option, of a word that is none; NULL: it is like none of them. */
+static const char *nearest_option(const char *word, const struct option *names)
+{
+    const char *nearest = NULL;
+    unsigned least = NEAREST_FAR, distance;
+    char typed[NEAREST_WORD_MAX];
+    size_t size = strcspn(word + 2, "=");
+
+    if (size >= sizeof typed)
+        return NULL;
+    memcpy(typed, word + 2, size);
+    typed[size] = '\0';
+    for (; names->name; names++) {
+        distance = nearest_distance(typed, names->name);
+        if (distance < least) {
+            least = distance;
+            nearest = names->name;
+        }
+    }
+    return nearest;
+}
+
 /* What getopt_long refused. */
-static int refuse(int verdict, char *const *argv, struct muster_error *ret_error)
+static int refuse(int verdict, char *const *argv, const struct option *names, struct muster_error *ret_error)
 {
     const char *word, *reason;
     char spelled[64];
@@ -118,8 +141,11 @@ static int refuse(int verdict, char *const *argv, struct muster_error *ret_error
     reason = exec_absent_reason(word);
     if (reason)
         return muster_error_set(ret_error, MUSTER_EINVALID, "%s: %s", word, reason);
-    return muster_error_set(ret_error, MUSTER_EINVALID, "unknown%s option %s",
-                            optopt > 0 ? "" : " or ambiguous", word);
+    if (optopt > 0)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "unknown option %s", word);
+    reason = nearest_option(word, names);
+    return muster_error_set(ret_error, MUSTER_EINVALID, "unknown or ambiguous option %s%s%s%s", word,
+                            reason ? " (did you mean --" : "", reason ? reason : "", reason ? "?)" : "");
 }
 
 /* Whether the word after an option whose value may be left out is its value. */
@@ -161,7 +187,7 @@ static int take_all(struct exec_options *o, int argc, char **argv, int *ret_rest
     optind = 0; /* glibc: start over, with nothing remembered */
     while ((id = getopt_long(argc, argv, spellings.letters, spellings.names, &place)) != -1) {
         if (id == '?' || id == ':')
-            return refuse(id, argv, ret_error);
+            return refuse(id, argv, spellings.names, ret_error);
         option = of_id(id);
         value = optarg;
         if (!value && optind < argc && is_value(option, argv[optind]))

@@ -84,7 +84,7 @@ int exec_table_open(struct exec_table *table, enum exec_table_kind kind, const c
     if (goes_on && !standard_output)
         code = whole_records(table, name, &keep, ret_error);
     if (!code)
-        code = exec_append_open(&table->file, "results to", standard_output ? NULL : name, ret_error);
+        code = exec_append_open(&table->file, "results to", standard_output ? NULL : name, true, ret_error);
     if (code)
         return code;
     table->opened = true;

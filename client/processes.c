@@ -41,9 +41,8 @@ static int check_descriptors(unsigned workers, struct muster_error *ret_error)
                                 needed, had);
     return muster_error_set(
         ret_error, MUSTER_ELIMIT,
-        "%u workers need %u file descriptors and only %u can be had: fewer workers (-j), or a "
-        "higher limit (ulimit -n)",
-        workers, needed, had);
+        "%u %s %u file descriptors and only %u can be had: fewer workers (-j), or a higher limit (ulimit -n)",
+        workers, workers == 1 ? "worker needs" : "workers need", needed, had);
 }
 
 static int say_hello(struct processes *p, struct muster_error *ret_error)

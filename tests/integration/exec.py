@@ -203,6 +203,7 @@ class Ends(harness.Case):
     def test_mistakes_are_one_line_and_run_nothing(self):
         for words, said in ((["-j", "x", "echo"], "-j x: "), (["--halt", "later", "echo"], "--halt later: "),
                             (["--timeout", "0", "echo"], "--timeout 0: "), (["--nonesuch"], "--nonesuch"),
+                            (["--keep-oder"], "did you mean --keep-order?"), (["--joblg=x"], "did you mean --joblog?"),
                             (["--rpl", "{x} 1", "echo"], "Perl"), (["-S", "host", "echo"], "muster coordinator"),
                             (["--sqlworker=x", "echo"], "database"), (["--joblog", "/nonexistent/log", "echo"], "/nonexistent/log"),
                             (["--tmpdir", "/nonexistent", "echo"], "/nonexistent"), (["echo", "::::", "/nonexistent/file"], "/nonexistent/file")):

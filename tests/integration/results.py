@@ -127,7 +127,23 @@ class Log(Case):
         self.exec("-j1", "--joblog", "+log", "echo", ":::", "b")
         self.assert_one_line_error(self.exec("--resume", "--joblog", "log", "echo", ":::", "a", "c"), "line 3", "'echo b'")
 
-    def test_file_that_is_no_log_is_refused_and_left_alone(self):
+    def test_two_runs_at_once_do_not_cut_off_each_others_lines(self):
+        for option, name, shared in (("--joblog", "log", False), ("--results", "t.csv", False), ("--joblog", "+log", True)):
+            file = self.home / name.lstrip("+")
+            words = [option, f"+{file}" if shared else file, "sh", "-c", "'echo 1 >>done' #"]
+            (self.home / "done").unlink(missing_ok=True)
+            first = self.start("exec", *words, cwd=self.home)
+            first.process.stdin.write(b"1\n")
+            first.process.stdin.flush()
+            self.until((self.home / "done").exists, "the first run's job")
+            second = self.muster("exec", *words, ":::", "2", cwd=self.home)
+            if shared:
+                self.assert_ok(second)
+            else:
+                self.assert_one_line_error(second, str(file), "another run is writing it")
+            self.assert_ok(first.end())
+        self.assertEqual(len((self.home / "log").read_text().splitlines()), 4)  # columns, and three jobs
+
         bad = ["hello\nworld\n", "Seq\tHost\n", "0\t:\t1\t1\t0\t0\t0\t0\techo\n", "1\t:\t1\t1\t0\t0\tx\t0\techo\n",
                "1\t:\t1\t1\t0\t0\t0\n", "99999999999999999999999\t:\t1\t1\t0\t0\t0\t0\techo\n", "\n"]
         for text in bad:
