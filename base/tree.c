@@ -209,8 +209,10 @@ static size_t kill_marked(DIR *list, const char *variable)
 
         if (fd < 0)
             continue;
-        if (has_text(fd, variable, strlen(variable)) && kill(pid, SIGKILL) == 0)
-            count++;
+        if (has_text(fd, variable, strlen(variable))) {
+            tree_signal(pid, NULL, 0, SIGKILL); /* some may have changed the variable */
+            count += kill(pid, SIGKILL) == 0;
+        }
         close(fd);
     }
     return count;

@@ -27,8 +27,9 @@ size_t tree_signal(pid_t root, const pid_t *spared, size_t spared_count, int sig
  * when it leaves it. */
 void tree_kill(pid_t root, const pid_t *spared, size_t spared_count);
 
-/* SIGKILL to every process whose environment has `variable`, "NAME=VALUE", until none lives, in a hundred
- * rounds at most: for what descended from a process that is gone. Not for signal handlers. */
+/* SIGKILL to every process whose environment has `variable`, "NAME=VALUE", and to what descends from it,
+ * until none lives, in a hundred rounds at most: for what descended from a process that is gone. Not for
+ * signal handlers. */
 void tree_kill_marked(const char *variable);
 
 #endif

@@ -146,13 +146,20 @@ static int prepare(muster_call *call)
 
 /* --- its files */
 
+/* What is shared with others one of them may have made non-blocking. */
 int command_write_all(int fd, const char *bytes, size_t size)
 {
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+
     while (size > 0) {
         ssize_t more = TEMP_FAILURE_RETRY(write(fd, bytes, size));
 
-        if (more < 0)
+        if (more < 0 && errno != EAGAIN)
             return -1;
+        if (more < 0) {
+            (void)poll(&room, 1, -1);
+            continue;
+        }
         bytes += more;
         size -= (size_t)more;
     }

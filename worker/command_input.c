@@ -7,6 +7,7 @@
 #include "worker/command_input.h"
 
 #include "base/clock.h"
+#include "jobs/call.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -155,7 +156,7 @@ static int wait_and_feed(muster_call *call, struct command_input *input, int pid
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
     int code = 0;
 
-    while (feed(input) && code == 0 && poll(&ended, 1, 0) == 0)
+    while (feed(input) && code == 0 && poll(&ended, 1, 0) <= 0) /* a signal is no end */
         code = muster_call_wait_fd(call, both, POLLIN, remaining(until_ns));
     if (code > 0)
         return code; /* it goes on at the next call */
@@ -171,7 +172,7 @@ int command_input_wait(muster_call *call, struct command_input *input, int pidfd
     if (input->sink < 0)
         return muster_call_wait_fd(call, pidfd, POLLIN, timeout_s);
     if (timeout_s >= 0)
-        until_ns = clock_after(clock_now_ns(), (uint64_t)(timeout_s * (double)CLOCK_NS_PER_S));
+        until_ns = call_deadline(timeout_s);
     both = epoll_create1(EPOLL_CLOEXEC);
     if (both < 0 || epoll_ctl(both, EPOLL_CTL_ADD, pidfd, &(struct epoll_event){.events = EPOLLIN}) != 0 ||
         epoll_ctl(both, EPOLL_CTL_ADD, input->sink, &(struct epoll_event){.events = EPOLLOUT}) != 0) {

@@ -8,15 +8,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Descriptors that were inherited are for the worker, and not for all that commands start. */
+/* Descriptors that were inherited are for the worker, and not for all that commands start. They alone are
+ * not close-on-exec when they are asked for first: no job can have one that the worker made. */
 static int own(muster_call *call, int fd)
 {
-    if (fd > STDERR_FILENO && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+    static fd_set inherited; /* that were asked for */
+    bool is_one = fd > STDERR_FILENO && fd < FD_SETSIZE;
+
+    if (is_one && FD_ISSET(fd, &inherited))
         return 0;
+    if (is_one && fcntl(fd, F_GETFD) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) {
+        FD_SET(fd, &inherited);
+        return 0;
+    }
     return muster_call_fail(call, "command: %d is no descriptor that this worker has inherited", fd);
 }
 

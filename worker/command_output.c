@@ -110,6 +110,13 @@ bool command_output_is_cut(const struct command_output *output, bool failed)
            (file.st_size > 0 || failed) && !has_room(output);
 }
 
+/* How and where its standard output is written is a program's to change, and the next one would begin with
+ * that, or this process read by it. 0, or -1 with errno set. */
+static int restore(const struct command_output *output)
+{
+    return fcntl(output->fd, F_SETFL, O_APPEND) == 0 && lseek(output->fd, 0, SEEK_SET) == 0 ? 0 : -1;
+}
+
 /* Gives a file its name. 0, or an errno. */
 static int name_file(struct command_output *output)
 {
@@ -172,7 +179,7 @@ static ssize_t read_all(int fd, char *bytes, size_t size)
 
 int command_output_drop(muster_call *call, struct command_output *output)
 {
-    if (ftruncate(output->fd, 0) == 0)
+    if (restore(output) == 0 && ftruncate(output->fd, 0) == 0)
         return 0;
     return muster_call_fail(call, "cannot drop output: %s", strerror(errno));
 }
@@ -184,7 +191,7 @@ int command_output_take(muster_call *call, struct command_output *output, uint64
     char *bytes = NULL;
     ssize_t had = 0;
 
-    if (fstat(output->fd, &status) != 0)
+    if (restore(output) != 0 || fstat(output->fd, &status) != 0)
         return muster_call_fail(call, "cannot look at output: %s", strerror(errno));
     if ((uint64_t)status.st_size > spill_bytes || status.st_size > UINT32_MAX)
         return give_away(call, output, ret_value);

@@ -3,6 +3,7 @@
  * When a command begins, and what is asked of it while it runs. See command_internal.h and pace.h.
  */
 #include "base/clock.h"
+#include "jobs/call.h"
 #include "worker/command_input.h"
 #include "worker/command_internal.h"
 #include "worker/pace.h"
@@ -110,9 +111,7 @@ enum command_verdict command_await(muster_call *call, const struct command_spec 
                                    const struct command_strays *strays)
 {
     uint64_t now_ns = clock_now_ns(), look_ns;
-    uint64_t deadline_ns = spec->timeout_s < 0
-                               ? CLOCK_NEVER
-                               : clock_after(now_ns, (uint64_t)(spec->timeout_s * (double)CLOCK_NS_PER_S));
+    uint64_t deadline_ns = spec->timeout_s < 0 ? CLOCK_NEVER : call_deadline(spec->timeout_s);
     enum command_verdict verdict;
     bool stopped = false;
 

@@ -3,11 +3,14 @@
 """Commands that cannot be run, or of which the worker is taken away: what is said of each, and the others run."""
 import base64
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
 import resource
+import shlex
 import struct
+import sys
 
 import harness
 
@@ -112,6 +115,39 @@ class Folders(Case):
         if status == 77:
             self.skipTest("no filters of system calls here")
         self.assertEqual(status, 0)
+
+
+class Descriptors(Case):
+    def test_program_that_stops_appending_to_its_output_leaves_no_gap_to_the_next(self):
+        program = shlex.join([sys.executable, "-c", "import fcntl; fcntl.fcntl(1, fcntl.F_SETFL, 0); print('x')"])
+        self.assert_ok(self.exec("-k", "-j1", f"{program}; echo {{}}", ":::", "1", "2", "3"), "x\n1\nx\n2\nx\n3\n")
+        line = f"test -e {self.home}/once && exec echo {{}}; touch {self.home}/once; {program}; exit 1"
+        self.assert_ok(self.exec("-j1", "--retries", "2", line, ":::", "1"), "1\n")
+
+    def test_output_that_a_program_made_non_blocking_is_waited_for(self):
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)  # less than a line
+        running = self.start("exec", "-v", "-u", "-j1", ": {}", ":::", "x" * 100000, "y" * 100000, stdout=writer)
+        os.close(writer)
+        with open(reader, "rb") as file:
+            shown = file.read()
+        self.assert_ok(running.end())
+        self.assertEqual(shown.decode(), f": {'x' * 100000}\n: {'y' * 100000}\n")
+
+    def test_descriptor_that_a_worker_made_is_for_no_job(self):
+        jobs = "".join(json.dumps({"argv": ["/bin/true"], "stdout": fd}) + "\n" for fd in range(3, 23))
+        result = self.muster("map", "command", text=jobs)
+        self.assert_fails(result, 20, *(f" {fd} is no descriptor that this worker has inherited" for fd in range(3, 23)))
+
+
+class Nested(Case):
+    may_leave_files = True
+
+    def test_what_a_run_in_a_run_started_ends_with_the_worker_of_the_outer_one(self):
+        inner = f"{harness.MUSTER} exec -j1 'setsid sleep 1000 & kill -KILL $OUTER; wait #' ::: x"
+        self.assert_ok(self.exec("-j1", f"test -e {self.home}/once && exec echo {{}}; touch {self.home}/once; "
+                                 f"OUTER=$PPID {inner} #", ":::", "1", "2"), "1\n2\n")
 
 
 class Workers(Case):

@@ -58,6 +58,15 @@ Test(command_ends, time_limit_ends_the_tree_in_whatever_sessions_and_deaf)
     free(line);
 }
 
+Test(command_ends, time_limit_of_more_than_can_be_counted_is_none)
+{
+    shell("sleep 0.05; echo ran");
+    with("timeout", number(1e300));
+    run_ok();
+    expect_status(0, 0, 0);
+    expect_out("ran\n");
+}
+
 Test(command_ends, stopped_command_ends_at_its_time_limit)
 {
     shell("kill -STOP $$");
