@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -152,6 +153,15 @@ void exec_pace_gave(struct exec_pace *pace)
 
 /* --- what runs */
 
+/* When the command there began; 0: none runs. */
+static uint64_t began(struct pace_place *place)
+{
+    uint64_t began_ns = atomic_load(&place->began_ns);
+    pid_t worker = (pid_t)atomic_load(&place->pid);
+
+    return began_ns && worker > 0 && kill(worker, 0) != 0 && errno == ESRCH ? 0 : began_ns;
+}
+
 /* The place of the command that began last, and how many run, of those that are stopped or not; NULL: none
  * is. */
 static struct pace_place *youngest(struct exec_pace *pace, bool stopped, unsigned *ret_count)
@@ -162,7 +172,7 @@ static struct pace_place *youngest(struct exec_pace *pace, bool stopped, unsigne
     *ret_count = 0;
     for (unsigned i = 0; i < pace->workers; i++) {
         struct pace_place *place = &pace->page->places[i];
-        uint64_t began_ns = atomic_load(&place->began_ns);
+        uint64_t began_ns = began(place);
 
         if (!began_ns || (atomic_load(&place->stopped) != 0) != stopped)
             continue;
@@ -224,7 +234,7 @@ double exec_pace_left_s(const struct exec_pace *pace, uint64_t left)
     if (pace->ran == 0)
         return -1;
     for (unsigned i = 0; i < pace->workers; i++) {
-        uint64_t began_ns = atomic_load(&pace->page->places[i].began_ns);
+        uint64_t began_ns = began(&pace->page->places[i]);
         double age_ns = began_ns && began_ns < now_ns ? (double)(now_ns - began_ns) : 0;
         double rest_ns = age_ns < mean_ns ? mean_ns - age_ns : age_ns / 2;
 

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 /* How often the page is looked at, as often as a blocking call looks for a cancel. */
 static const uint64_t LOOK_NS = 50 * CLOCK_NS_PER_MS;
@@ -36,6 +37,8 @@ int command_pace_open(muster_call *call, const char *path, unsigned slot)
         return muster_call_fail(call, "command: cannot share the pace of the run in %s", path);
     strcpy(own.path, path);
     own.place = &own.page->places[slot - 1];
+    atomic_store(&own.place->began_ns, 0); /* of the worker before */
+    atomic_store(&own.place->pid, (uint32_t)getpid());
     return 0;
 }
 

@@ -23,6 +23,7 @@ struct pace_page {
     _Atomic uint64_t latest_ns;    /* start of any command; CLOCK_MONOTONIC, as below */
     struct pace_place {            /* of each, by its number less 1 */
         _Atomic uint64_t began_ns; /* its command; 0: it runs none */
+        _Atomic uint32_t pid;      /* its own: one that was killed does not say that its command ended */
         /* by who submits */
         _Atomic uint64_t give_way_ns; /* the command that began then ends, and runs again later */
         _Atomic uint32_t stopped;     /* what runs here is stopped */

@@ -186,6 +186,15 @@ class Host(Paced):
         (self.home / "go").touch()
         self.assert_ok(run.end(), "1\n2\n")
 
+    def test_command_of_a_killed_worker_does_not_count_as_one_that_runs(self):
+        line = (f"{self.COMMAND}; test -e {{0}}/once && exit; touch {{0}}/once; kill -KILL $PPID; sleep 1000").format(self.home)
+        run = self.on_host("meminfo", self.memory(400), "-k", "-j2", "--memfree", "100M", line, ":::", "1", "2")
+        self.until(lambda: self.runs(1) == self.runs(2) == 1, "both commands run")
+        self.tell(self.memory(40))
+        self.until(lambda: len(list(self.shells())) == 1, "one has given way")
+        (self.home / "go").touch()
+        self.assert_ok(run.end(), "1\n2\n")
+
     def test_the_youngest_is_stopped_when_memory_is_short_and_goes_on(self):
         run = self.on_host("meminfo", self.memory(400), "-k", "-j2", "--memsuspend", "100M", self.COMMAND.format(self.home), ":::", "1", "2")
         self.until(lambda: self.runs(1) == self.runs(2) == 1, "both commands run")
