@@ -290,15 +290,21 @@ int exec_input_fd(const struct exec *exec)
     return exec->pipe.open ? exec->pipe.fd : exec->sources.fd;
 }
 
-int exec_next_job(void *context, msgpack_zone *zone, msgpack_object *ret_argument,
+int exec_await_job(struct exec *exec, struct muster_error *ret_error)
+{
+    int code = 0;
+
+    if (!exec->row_waits)
+        code = exec->ask.out ? exec_ask_next(exec, &exec->row, &exec->sequence, ret_error)
+                             : exec_again_next(exec, &exec->row, &exec->sequence, ret_error);
+    exec->row_waits = code == 0;
+    return code;
+}
+
+int exec_next_job(struct exec *exec, msgpack_zone *zone, msgpack_object *ret_argument,
                   struct muster_error *ret_error)
 {
-    struct exec *exec = context;
-    uint64_t sequence;
-    struct row row;
-    int code = exec->ask.out ? exec_ask_next(exec, &row, &sequence, ret_error)
-                             : exec_again_next(exec, &row, &sequence, ret_error);
-
-    exec->made += code == 0;
-    return code ? code : make_job(exec, &row, sequence, zone, ret_argument, ret_error);
+    exec->row_waits = false;
+    exec->made++;
+    return make_job(exec, &exec->row, exec->sequence, zone, ret_argument, ret_error);
 }

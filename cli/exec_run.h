@@ -52,6 +52,9 @@ struct exec {
     bool shares_terminal;       /* output appears where the progress line stands */
     uint64_t given;             /* rows so far, each with its number */
     uint64_t skipped;           /* of them, as they have been done before */
+    struct row row;             /* of the next job, where it waits; borrowed from the sources */
+    uint64_t sequence;          /* its number */
+    bool row_waits;             /* there is one */
     uint64_t made;              /* jobs, the latest of which has this index */
     struct stats_commands used; /* by all of them */
     uint64_t succeeded, failed; /* by what became of their commands */
@@ -61,8 +64,12 @@ struct exec {
     struct muster_error error;  /* why a callback ended the batch */
 };
 
-/* muster_batch.source.next: the job of the next row. */
-int exec_next_job(void *context, msgpack_zone *zone, msgpack_object *ret_argument,
+/* The row of the next job, which waits in `exec` until that is made. 0, MUSTER_EEND, MUSTER_EAGAIN: it is not
+ * there yet, or another error. */
+int exec_await_job(struct exec *exec, struct muster_error *ret_error);
+
+/* Makes the job whose row waits. */
+int exec_next_job(struct exec *exec, msgpack_zone *zone, msgpack_object *ret_argument,
                   struct muster_error *ret_error);
 
 /* The next row, as exec_fill_next. */
@@ -71,7 +78,7 @@ int exec_next_row(struct exec *exec, struct row *ret_row, struct muster_error *r
 /* What to poll after MUSTER_EAGAIN; -1: nothing is waited for. */
 int exec_input_fd(const struct exec *exec);
 
-/* The same, not before it is time to. */
+/* muster_batch.source.next: the next job, not before it is time to. */
 int exec_next_paced(void *context, msgpack_zone *zone, msgpack_object *ret_argument,
                     struct muster_error *ret_error);
 

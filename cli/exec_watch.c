@@ -15,16 +15,16 @@ int exec_next_paced(void *context, msgpack_zone *zone, msgpack_object *ret_argum
                     struct muster_error *ret_error)
 {
     struct exec *exec = context;
-    int code;
+    int code = exec_await_job(exec, ret_error);
 
-    if (!exec_pace_admits(&exec->pace))
-        return MUSTER_EAGAIN;
-    code = exec_next_job(context, zone, ret_argument, ret_error);
-    if (code == 0)
-        exec_pace_gave(&exec->pace);
     if (code == MUSTER_EAGAIN)
         exec_pace_awaits(&exec->pace, exec->ask.out ? exec->ask.fd : exec_input_fd(exec));
-    return code;
+    if (code)
+        return code; /* a run that has no more jobs waits for no start */
+    if (!exec_pace_admits(&exec->pace))
+        return MUSTER_EAGAIN;
+    exec_pace_gave(&exec->pace);
+    return exec_next_job(exec, zone, ret_argument, ret_error);
 }
 
 /* Ctrl-C and SIGTERM end what runs; SIGHUP lets it run. 0, MUSTER_EEND: nothing more begins; or

@@ -186,6 +186,9 @@ class Host(Paced):
         (self.home / "go").touch()
         self.assert_ok(run.end(), "1\n2\n")
 
+    def test_a_run_without_more_jobs_ends_while_none_may_begin(self):
+        self.assert_ok(self.muster("exec", "--delay", "1000", "echo", ":::", "1"), "1\n")
+
     def test_command_of_a_killed_worker_does_not_count_as_one_that_runs(self):
         line = (f"{self.COMMAND}; test -e {{0}}/once && exit; touch {{0}}/once; kill -KILL $PPID; sleep 1000").format(self.home)
         run = self.on_host("meminfo", self.memory(400), "-k", "-j2", "--memfree", "100M", line, ":::", "1", "2")
