@@ -26,6 +26,8 @@ static const struct family {
      "this belongs to shell functions of GNU parallel; commands inherit what is exported"},
     {"--embed --shebang --hashbang --shebang-wrap",
      "muster goes into no script; a script calls it as any other program"},
+    {"--tty",
+     "commands have no terminal, so that all of each can be ended; `xargs -o -n1` runs those that need it"},
     {"--tmux --tmuxpane",
      "commands get no terminal of their own; --line-buffer shows what they write as it comes"},
     {"--compress --compress-program --decompress-program", "output is kept as it is; --tmpdir says where"},
