@@ -239,6 +239,7 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
         return muster_error_set(
             ret_error, MUSTER_EINVALID,
             "-o json shows a job when it has ended: leave out --line-buffer and --ungroup");
+    options->pace.halts = options->halt.cause != HALT_NEVER;
     options->rules.context = exec_fill_repeats(&options->fill);
     exec_words_take(options, argc, argv, rest);
     options->sources.read_all |= wants_total(options);

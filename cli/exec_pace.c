@@ -32,7 +32,7 @@ static bool looks_at_host(const struct exec_pace_rules *rules)
 
 static bool holds_back(const struct exec_pace_rules *rules)
 {
-    return rules->delay_s > 0 || looks_at_host(rules);
+    return rules->delay_s > 0 || rules->halts || looks_at_host(rules);
 }
 
 int exec_pace_init(struct exec_pace *pace, const struct exec_pace_rules *rules, unsigned workers,

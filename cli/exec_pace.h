@@ -21,6 +21,7 @@ struct exec_pace_rules {
     size_t memfree_bytes; /* that are free where a command begins */
     size_t memsuspend_bytes;
     bool noswap;
+    bool halts;               /* --halt: what ended is judged before another command begins */
     unsigned timeout_percent; /* of the median run time */
 };
 

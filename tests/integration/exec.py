@@ -170,6 +170,12 @@ class Ends(harness.Case):
         self.assert_fails(result, 1, "halted: ")
         self.assertEqual(result.out, "2\n")
 
+    def test_nothing_begins_after_the_job_that_halts(self):
+        for halt in "now,success=1", "soon,success=1":
+            for _ in range(10):
+                result = self.exec("-j1", "--halt", halt, "echo {}; exit {}", ":::", "1", "0", *["2"] * 20)
+                self.assertEqual((result.status, result.out), (0, "1\n0\n"))
+
     def test_time_limit_ends_all_that_a_job_started(self):
         result = self.exec("--timeout", "0.2", "setsid sleep 1000 & sleep 1000; echo {}", ":::", "1")
         self.assert_fails(result, 1, "ended after its time limit")
