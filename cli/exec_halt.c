@@ -106,7 +106,7 @@ int exec_halt_status(const struct exec_halt *halt, uint64_t succeeded, uint64_t 
 {
     if (halt->cause == HALT_SUCCESS && exec_halt_due(halt, succeeded, failed, total))
         return 0;
-    if (halt->cause == HALT_FAIL && halt->percent > 0 && total > 0)
+    if (halt->percent > 0 && total > 0)
         return (int)((double)failed * 100 / (double)total + 0.5);
     return failed < STATUS_FAILED_MANY ? (int)failed : STATUS_FAILED_MANY;
 }

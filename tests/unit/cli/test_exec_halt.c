@@ -68,7 +68,8 @@ Test(exec_halt, numbers_and_shares_are_due_when_they_are_reached)
 
 Test(exec_halt, the_status_is_how_many_failed_unless_it_was_about_something_else)
 {
-    struct exec_halt never = parse("never"), success = parse("now,success=1"), share = parse("soon,fail=20%");
+    struct exec_halt never = parse("never"), success = parse("now,success=1"), share = parse("soon,fail=20%"),
+                     done = parse("soon,done=20%");
 
     cr_expect_eq(exec_halt_status(&never, 5, 0, 5), 0);
     cr_expect_eq(exec_halt_status(&never, 5, 100, 0), 100);
@@ -76,4 +77,5 @@ Test(exec_halt, the_status_is_how_many_failed_unless_it_was_about_something_else
     cr_expect_eq(exec_halt_status(&success, 1, 7, 0), 0);
     cr_expect_eq(exec_halt_status(&success, 0, 7, 7), 7);
     cr_expect_eq(exec_halt_status(&share, 3, 1, 4), 25);
+    cr_expect_eq(exec_halt_status(&done, 1, 1, 5), 20, "a share of what is done is no count of failures");
 }
