@@ -12,8 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A block is a part of an argument, beside which there are a command and its surroundings. */
-enum { BLOCK_BYTES_MAX = PROTO_VALUE_BYTES_MAX - (16 << 20) };
+enum {
+    /* A block is a part of an argument, beside which there are a command and its surroundings. */
+    BLOCK_BYTES_MAX = PROTO_VALUE_BYTES_MAX - (16 << 20),
+    HEADER_BYTES = 64 << 10, /* looked at for a header, where blocks are smaller */
+};
 
 int blocks_init(struct blocks *blocks, const struct blocks_spec *spec, int fd, const char *name,
                 struct muster_error *ret_error)
@@ -45,7 +48,21 @@ static int out_of_memory(struct muster_error *ret_error)
 
 static bool is_full(const struct blocks *blocks)
 {
-    return blocks->end - blocks->start == blocks->limit;
+    return blocks->end - blocks->start >= blocks->limit;
+}
+
+/* What the next block is cut from: all that is there, or as much as fits. */
+static struct word unread(const struct blocks *blocks)
+{
+    bool fits = blocks->spec.records > 0 || !is_full(blocks);
+
+    return (struct word){blocks->buffer + blocks->start, fits ? blocks->end - blocks->start : blocks->limit};
+}
+
+/* Whether that is the rest of the input. */
+static bool is_rest(const struct blocks *blocks)
+{
+    return blocks->ended && unread(blocks).size == blocks->end - blocks->start;
 }
 
 /* Moves what is there to the front, behind room for a header. */
@@ -111,22 +128,17 @@ static int fill(struct blocks *blocks, struct muster_error *ret_error)
     return 0;
 }
 
-/* Reads more, a larger block if need be. */
+/* Reads more, a larger block if need be; of that a part may be there already. */
 static int read_more(struct blocks *blocks, struct muster_error *ret_error)
 {
     int code = is_full(blocks) ? grow(blocks, ret_error) : 0;
 
-    return code ? code : fill(blocks, ret_error);
+    return code || is_full(blocks) ? code : fill(blocks, ret_error);
 }
 
 /* --- the header */
 
-static struct word unread(const struct blocks *blocks)
-{
-    return (struct word){blocks->buffer + blocks->start, blocks->end - blocks->start};
-}
-
-/* Ensures: the header lies where it goes before blocks. */
+/* Ensures: the header lies where it goes before blocks, which are as large as asked for. */
 static int keep_header(struct blocks *blocks, size_t size, struct muster_error *ret_error)
 {
     if (size > 0) {
@@ -137,6 +149,7 @@ static int keep_header(struct blocks *blocks, size_t size, struct muster_error *
     }
     blocks->header_size = blocks->start = blocks->searched = size;
     blocks->header_known = true;
+    blocks->limit = blocks->spec.block_bytes;
     return 0;
 }
 
@@ -145,7 +158,9 @@ static int read_header(struct blocks *blocks, struct muster_error *ret_error)
     size_t size;
     int code;
 
-    while (!block_header_find(&blocks->header, unread(blocks), blocks->ended || is_full(blocks), &size)) {
+    while (!block_header_find(&blocks->header, (struct word){blocks->buffer, blocks->end},
+                              blocks->ended || is_full(blocks), &size) ||
+           (size == 0 && !blocks->ended && blocks->spec.header && blocks->limit < HEADER_BYTES)) {
         if (blocks->ended) {
             size = blocks->end; /* fewer lines than that */
             break;
@@ -163,10 +178,11 @@ static int read_header(struct blocks *blocks, struct muster_error *ret_error)
 static int count_records(struct blocks *blocks)
 {
     size_t lines = blocks->spec.lines > 0 ? blocks->spec.lines : 1, cut;
-    struct word bytes = {blocks->buffer, blocks->end};
+    struct word bytes = {blocks->buffer, blocks->start + unread(blocks).size};
     int code;
 
-    while ((code = separator_next(&blocks->separator, bytes, blocks->searched, !blocks->ended, &cut)) == 0) {
+    while ((code = separator_next(&blocks->separator, bytes, blocks->searched, !is_rest(blocks), &cut)) ==
+           0) {
         blocks->searched = cut;
         if (++blocks->counted % lines != 0)
             continue;
@@ -176,7 +192,7 @@ static int count_records(struct blocks *blocks)
     }
     if (code != MUSTER_EEND)
         return code;
-    blocks->searched = separator_resume(&blocks->separator, blocks->end, blocks->searched);
+    blocks->searched = separator_resume(&blocks->separator, bytes.size, blocks->searched);
     return blocks->spec.records == 0 && is_full(blocks) && blocks->cut > 0 ? 0 : MUSTER_EEND;
 }
 
@@ -194,6 +210,12 @@ static int find_cut(struct blocks *blocks)
     if (code == 0)
         blocks->cut = blocks->start + cut;
     return code;
+}
+
+/* Where the rest of the input is cut: with -L, what is no whole record is a block of its own. */
+static size_t last_cut(const struct blocks *blocks)
+{
+    return blocks->spec.records == 0 && blocks->cut > 0 ? blocks->cut : blocks->end;
 }
 
 /* Hands out what lies before the cut. */
@@ -225,8 +247,8 @@ int blocks_next(struct blocks *blocks, struct word *ret_block, struct muster_err
             return out_of_memory(ret_error);
         if (blocks->ended && blocks->end == blocks->start)
             return MUSTER_EEND;
-        if (blocks->ended) {
-            give(blocks, blocks->end, ret_block);
+        if (is_rest(blocks)) {
+            give(blocks, last_cut(blocks), ret_block);
             return 0;
         }
         code = read_more(blocks, ret_error);

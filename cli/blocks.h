@@ -35,7 +35,7 @@ struct blocks {
     char *buffer;      /* owned; there is room for a header before `start` */
     size_t room;       /* allocated */
     size_t start, end; /* of what is there and not handed out */
-    size_t limit;      /* how much of it at once: grows */
+    size_t limit;      /* how much of it in a block: grows */
     size_t searched;   /* where the next search begins */
     size_t counted;    /* ends of records or lines before that, in the block that begins at `start` */
     size_t cut;        /* behind the last one that may end a block; 0: none */

@@ -97,8 +97,25 @@ Test(blocks, so_many_records)
     expect((struct blocks_spec){.records = 2}, "1\n2\n3\n4\n5", "1\n2\n|3\n4\n|5|");
     expect((struct blocks_spec){.records = 1, .block_bytes = 1}, "111\n2\n\n", "111\n|2\n|\n|");
     expect((struct blocks_spec){.records = 1, .lines = 2}, "1\n2\n3\n4\n5\n", "1\n2\n|3\n4\n|5\n|");
-    expect((struct blocks_spec){.lines = 2, .block_bytes = 7}, "1\n2\n3\n4\n5\n", "1\n2\n|3\n4\n5\n|");
     expect((struct blocks_spec){.records = 2, .separator.end = ""}, "abcde", "ab|cd|e|");
+}
+
+Test(blocks, lines_that_are_no_whole_record_are_a_block_of_their_own)
+{
+    expect((struct blocks_spec){.lines = 2, .block_bytes = 7}, "1\n2\n3\n4\n5\n", "1\n2\n|3\n4\n|5\n|");
+    expect((struct blocks_spec){.lines = 3}, "1\n2\n3\n4\n5\n6\n7", "1\n2\n3\n4\n5\n6\n|7|");
+    expect((struct blocks_spec){.lines = 3}, "1\n2\n", "1\n2\n|");
+}
+
+Test(blocks, header_longer_than_a_block_is_found_and_blocks_stay_as_they_were_asked_for)
+{
+    expect((struct blocks_spec){.block_bytes = 3, .header = ".{4}", .separator.end = ""}, "abcdefghij",
+           "abcdefg|abcdhij|");
+    expect((struct blocks_spec){.block_bytes = 2, .header = ":"}, "header\n1\n2\n3\n",
+           "header\n1\n|header\n2\n|header\n3\n|");
+    expect((struct blocks_spec){.block_bytes = 1, .header = "h.*\n", .lines = 2}, "h111111111\n1\n2\n3\n4\n",
+           "h111111111\n1\n2\n|h111111111\n3\n4\n|");
+    expect((struct blocks_spec){.block_bytes = 2, .header = "none"}, "1\n2\n3\n", "1\n|2\n|3\n|");
 }
 
 Test(blocks, records_end_where_end_and_start_meet)
@@ -148,8 +165,6 @@ Test(blocks, header_goes_before_each_block)
     expect((struct blocks_spec){.records = 1, .header = "#.*\\n"}, "1\n2\n", "1\n|2\n|");
     expect((struct blocks_spec){.records = 1, .header = ":"}, "h\n", "");
     expect((struct blocks_spec){.records = 1, .header = "3"}, "h\ni", "");
-    expect((struct blocks_spec){.block_bytes = 2, .header = "1"}, "long header\n1\n2\n",
-           "long header\n1\n2\n|");
 }
 
 Test(blocks, nul_bytes_are_bytes)
