@@ -224,7 +224,7 @@ static int open_ways_out(struct exec *exec, struct muster_error *ret_error)
 static const char *temporary_folder(const struct exec *exec)
 {
     if (exec->options.temporary_folder || exec->store.kind != EXEC_STORE_TREE)
-        return exec->options.temporary_folder;
+        return exec_folder_temporary(exec->options.temporary_folder);
     return exec->options.results;
 }
 
@@ -356,6 +356,7 @@ int verb_exec(int argc, char **argv)
     exec_again_close(&exec);
     msgpack_sbuffer_destroy(&exec.title);
     msgpack_sbuffer_destroy(&exec.tag_text);
+    msgpack_sbuffer_destroy(&exec.heading);
     exec_ask_close(&exec.ask);
     msgpack_sbuffer_destroy(&exec.place);
     exec_fill_fini(&exec.fill);

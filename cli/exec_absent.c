@@ -17,6 +17,10 @@ static const struct family {
      "commands of exec run on this host alone; workers of other hosts belong to `muster coordinator`"},
     {"--rpl --parens --filter --bin --shard --group-by",
      "muster runs no Perl; use the shell, or a script, for this"},
+    {"--open-tty", "commands run beside each other, and have no terminal to read"},
+    {"--block-timeout --blocktimeout --bt",
+     "a block ends where it is full or the input ends; --block and -N make smaller ones"},
+    {"--show-limits", "--max-line-length-allowed says how long a command line may be"},
     {"--sql --sqlmaster --sql-master --sqlworker --sql-worker --sqlandworker --sql-and-worker",
      "muster writes to no database; files of --results and --joblog can be imported"},
     {"--semaphore --semaphore-name --semaphorename --id --semaphore-timeout --semaphoretimeout --st --fg "

@@ -12,14 +12,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int exec_folder_make(struct exec_folder *folder, const char *parent, struct muster_error *ret_error)
+const char *exec_folder_temporary(const char *asked)
 {
     const char *usual = getenv("TMPDIR");
-    int size;
 
-    if (!parent || !*parent)
-        parent = usual && *usual ? usual : "/tmp";
-    size = snprintf(folder->path, sizeof folder->path, "%s/muster-exec-XXXXXX", parent);
+    if (asked && *asked)
+        return asked;
+    return usual && *usual ? usual : "/tmp";
+}
+
+int exec_folder_make(struct exec_folder *folder, const char *parent, struct muster_error *ret_error)
+{
+    int size = snprintf(folder->path, sizeof folder->path, "%s/muster-exec-XXXXXX", parent);
+
     if (size >= 0 && (size_t)size < sizeof folder->path && mkdtemp(folder->path))
         return 0;
     folder->path[0] = '\0';

@@ -14,7 +14,10 @@ struct exec_folder {
     char path[PATH_MAX]; /* "": none */
 };
 
-/* Makes one, for this user alone, in `parent`; NULL: in TMPDIR, or /tmp. 0 or MUSTER_ESYSTEM. */
+/* Where temporary files go: `asked` or, where that is NULL, TMPDIR or /tmp. */
+const char *exec_folder_temporary(const char *asked);
+
+/* Makes one, for this user alone, in `parent`. 0 or MUSTER_ESYSTEM. */
 int exec_folder_make(struct exec_folder *folder, const char *parent, struct muster_error *ret_error);
 
 /* --wd: a folder for commands, which is made when it is not there, with those above it. 0, or an error. */

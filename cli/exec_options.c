@@ -233,8 +233,10 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
         return code;
     if (options->ask && options->progress == PROGRESS_AUTOMATIC)
         options->progress = PROGRESS_NEVER; /* the terminal is for questions */
-    if (options->results)
+    if (options->results || options->files)
         options->group = EXEC_GROUP_JOBS; /* files have what a job wrote when it has ended */
+    if (options->records && options->files)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "one of -o json and --files is enough");
     if (options->records && options->group != EXEC_GROUP_JOBS)
         return muster_error_set(
             ret_error, MUSTER_EINVALID,

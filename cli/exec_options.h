@@ -51,6 +51,7 @@ struct exec_options {
     bool trace;      /* -t: each command on standard error, before it starts */
     enum exec_group group;
     bool records;          /* -o json */
+    bool files;            /* --files: the path of what a job wrote, instead of it */
     unsigned groups_given; /* a bit for each of them that was asked for */
     const char *tag;       /* a template; NULL: none */
     const char *joblog;

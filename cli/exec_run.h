@@ -37,6 +37,7 @@ struct exec {
     struct exec_fill fill;                  /* rows to commands */
     struct exec_ask ask;                    /* whether to run them */
     msgpack_sbuffer title, tag_text, place; /* of the latest result */
+    msgpack_sbuffer heading;                /* the same: what stands before its output in a file */
     struct exec_folder folder;
     struct exec_log log;
     struct exec_resume resume;

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "cli/exec_again.h"
+#include "cli/exec_files.h"
 #include "cli/exec_json.h"
 #include "cli/exec_output.h"
 #include "cli/output.h"
@@ -160,24 +161,69 @@ static int write_record(struct exec *exec, const struct ended *job, const struct
     return exec_json_write(exec->out_fd, "standard output", &record, &exec->error);
 }
 
+/* -v with output in files: the command before it, as a line. */
+static int make_heading(struct exec *exec, struct word title, struct word *ret_heading)
+{
+    msgpack_sbuffer *heading = &exec->heading;
+
+    *ret_heading = (struct word){"", 0};
+    if (!exec->options.verbose)
+        return 0;
+    msgpack_sbuffer_clear(heading);
+    if (!exec_output_gather(heading, title.bytes, title.size) || !exec_output_gather(heading, "\n", 1))
+        return muster_error_set(&exec->error, MUSTER_ENOMEM, "out of memory");
+    *ret_heading = (struct word){heading->data, heading->size};
+    return 0;
+}
+
+/* --files: the path of the output instead of it. */
+static int write_path(struct exec *exec, struct word tag, const char *path)
+{
+    char line[PATH_MAX + 1];
+    int size = snprintf(line, sizeof line, "%s\n", path);
+
+    if (exec->shares_terminal)
+        progress_hide(&exec->progress);
+    return exec_output_write(exec->out_fd, "standard output",
+                             &(struct exec_written){.bytes = line, .size = (size_t)size}, tag, &exec->error);
+}
+
+static int keep_output(struct exec *exec, const struct ended *job)
+{
+    char path[PATH_MAX];
+    struct word heading;
+    int code = make_heading(exec, job->title, &heading);
+
+    if (!code)
+        code = exec_files_keep(exec_folder_temporary(exec->options.temporary_folder), &job->result.out,
+                               heading, path, &exec->error);
+    if (!code)
+        code = write_path(exec, job->tag, path);
+    if (!code)
+        code = exec_output_write(STDERR_FILENO, "standard error", &job->result.err, job->tag, &exec->error);
+    return code;
+}
+
 /* --results: in files instead. */
 static int store_output(struct exec *exec, const struct ended *job, const struct muster_result *result)
 {
     static const msgpack_object_array none = {.size = 0};
     const msgpack_object *args = noted(result->argument, EXEC_NOTE_RESULTS);
-    struct word place = noted_text(result, EXEC_NOTE_RESULTS, &exec->place), heading = {"", 0};
+    struct word place = noted_text(result, EXEC_NOTE_RESULTS, &exec->place), heading;
+    const char *path;
+    int code;
 
     if (exec->store.kind == EXEC_STORE_TABLE)
         return exec_table_add(&exec->store.table, job->sequence, &job->result, job->title,
                               args ? &args->via.array : &none, &exec->error);
-    if (exec->options.verbose) {
-        msgpack_sbuffer_clear(&exec->tag_text); /* no tag is written */
-        if (!exec_output_gather(&exec->tag_text, job->title.bytes, job->title.size) ||
-            !exec_output_gather(&exec->tag_text, "\n", 1))
-            return muster_error_set(&exec->error, MUSTER_ENOMEM, "out of memory");
-        heading = (struct word){exec->tag_text.data, exec->tag_text.size};
-    }
-    return exec_store_files(&exec->store, place, job->sequence, &job->result, heading, &exec->error);
+    code = make_heading(exec, job->title, &heading);
+    if (!code)
+        code = exec_store_files(&exec->store, place, job->sequence, &job->result, heading, &exec->error);
+    if (code || !exec->options.files)
+        return code;
+    path = exec_store_output(&exec->store, place);
+    return path ? write_path(exec, job->tag, path)
+                : muster_error_set(&exec->error, MUSTER_ENOMEM, "out of memory");
 }
 
 static void add_use(struct stats_commands *used, const struct exec_result *result)
@@ -200,7 +246,7 @@ static int show_result(struct exec *exec, const struct ended *job, const struct 
     if (exec->options.records) /* first: what is stored may be moved */
         code = write_record(exec, job, &job->result, result->worker, failed ? reason : NULL);
     else if (exec->store.kind == EXEC_STORE_NONE)
-        code = write_output(exec, job);
+        code = exec->options.files ? keep_output(exec, job) : write_output(exec, job);
     if (!code && exec->store.kind != EXEC_STORE_NONE)
         code = store_output(exec, job, result);
     if (!code)

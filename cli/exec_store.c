@@ -241,6 +241,11 @@ int exec_store_files(struct exec_store *store, struct word place, uint64_t seque
     return code;
 }
 
+const char *exec_store_output(struct exec_store *store, struct word place)
+{
+    return store->kind == EXEC_STORE_TABLE ? NULL : path_of(store, place, PART_OUT);
+}
+
 /* --- beginning and end */
 
 /* A name with replacement strings in it comes out as another one. */

@@ -54,6 +54,10 @@ bool exec_store_has(struct exec_store *store, struct word place);
 int exec_store_files(struct exec_store *store, struct word place, uint64_t sequence,
                      const struct exec_result *result, struct word heading, struct muster_error *ret_error);
 
+/* The path of what a job wrote to standard output; NULL: a table has it, or out of memory. Valid until the
+ * next call. */
+const char *exec_store_output(struct exec_store *store, struct word place);
+
 /* Takes a zeroed one. */
 void exec_store_close(struct exec_store *store);
 

@@ -434,6 +434,8 @@ static const char help_exec[] =
     "                                  and seq; to a NAME with {}, NAME.err and .seq.\n"
     "      --results FILE.csv          To a table; or .tsv, .json; -.csv: to standard\n"
     "                                  output.\n"
+    "      --files                     Output stays in files of its own, in --tmpdir;\n"
+    "                                  their paths are written.\n"
     "      --halt WHEN,WHY=N           soon or now; fail, success or done; N or N%.\n"
     "      --stats FILE                Figures of the run as JSON; -: standard error.\n"
     "      --progress, --bar, --eta    How far it is, where it is no terminal, too.\n"

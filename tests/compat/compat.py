@@ -3,8 +3,8 @@
 """`muster exec` beside GNU parallel 20221122: the same shell lines, the same results.
 
 cases/AREA.txt has the lines, with PAR for the program; golden/AREA.json has what GNU parallel
-made of them: output, status, files (job logs and tables of results without their times). A run
-compares muster with all of that, and, where GNU parallel is installed, a few lines chosen by
+made of them: output, status, files (job logs and tables of results without their times). options.txt
+has the names of its options. A run compares muster with all of that, and, where GNU parallel is installed, a few lines chosen by
 chance with GNU parallel itself, so that what is recorded stays what it does.
 
   compat.py             that; MUSTER names the program
@@ -262,6 +262,16 @@ class Table:
                 if (status, out) != (255, "") or "unknown" in err or not err.startswith(f"muster: exec: {option}: "):
                     self.complain(option, "docs/PARALLEL.md says that it is left out", "a reason", err)
 
+    def check_options(self):
+        """Each option of GNU parallel does something here, or is an error that says why not."""
+        text = re.sub("^#.*", "", (HERE / "options.txt").read_text(), flags=re.M)
+        folder = self.bench.folder / "options"
+        folder.mkdir()
+        for option in text.split():
+            status, _, err = self.bench.shell(f"PAR {option} :::", folder, "muster")
+            if status not in (0, 1, 255) or re.search("unknown|ambiguous", err):
+                self.complain(option, "an option of GNU parallel", "an answer", err)
+
 
 def each(function, cases):
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -290,6 +300,7 @@ def main():
         each(table.check_real, [case for case in real if case not in stale and table.recorded(case) is not None])
         if not options.names:
             table.check_document()
+            table.check_options()
     print(f"{len(cases)} cases, {len(real)} of them with GNU parallel itself: {table.failed} failed")
     return 1 if table.failed else 0
 
