@@ -108,8 +108,8 @@ class Commands(harness.Case):
     @unittest.skipIf(harness.SANITIZE, "a sanitizer's own memory counts")
     def test_arguments_on_standard_input_do_not_fill_memory(self):
         """77 MB of them, within 64 MiB."""
-        arguments = "".join(f"{number:0127}\n" for number in range(600_000))
-        self.assert_ok(self.exec("-j2", "-N1000", "/bin/true", text=arguments,
+        arguments = "".join(f"{number:0511}\n" for number in range(150_000))
+        self.assert_ok(self.exec("-j2", "-N250", "/bin/true", text=arguments,
                                  limits={resource.RLIMIT_DATA: 64 << 20}), "")
 
     def test_slots_are_numbers_of_workers(self):
