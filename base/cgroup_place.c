@@ -152,7 +152,7 @@ static bool is_open(const char *folder, bool unified)
 int cgroup_place_find(const char *membership, const char *mounts, struct cgroup_place *ret_place)
 {
     struct cgroup_place place = {.unified = false};
-    char path[PATH_MAX];
+    char path[PATH_MAX] = "";
     size_t top = 0;
     int error = read_membership(membership, path, &place.unified);
 

@@ -6,9 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,6 +29,17 @@ static bool read_file(const char *path, char text[FILE_BYTES])
     return true;
 }
 
+/* The number that the text begins with, behind blanks. */
+static bool read_number(const char *text, uint64_t *ret_number)
+{
+    const char *digits = text + strspn(text, " ");
+
+    if (*digits < '0' || *digits > '9')
+        return false;
+    *ret_number = strtoull(digits, NULL, 10);
+    return true;
+}
+
 /* The number behind a name at the begin of a line. */
 static bool find_number(const char *text, const char *name, uint64_t *ret_number)
 {
@@ -37,7 +47,17 @@ static bool find_number(const char *text, const char *name, uint64_t *ret_number
 
     while (at && at != text && at[-1] != '\n')
         at = strstr(at + 1, name);
-    return at && sscanf(at + strlen(name), "%" SCNu64, ret_number) == 1;
+    return at && read_number(at + strlen(name), ret_number);
+}
+
+/* "0.20 0.18 0.12 1/80 11206": the threads that run, before the slash. */
+static bool find_running(const char *text, uint64_t *ret_number)
+{
+    for (int i = 0; i < 3; i++) {
+        text += strcspn(text, " ");
+        text += strspn(text, " ");
+    }
+    return read_number(text, ret_number);
 }
 
 int exec_machine_look(struct exec_machine *ret_machine, struct muster_error *ret_error)
@@ -46,7 +66,7 @@ int exec_machine_look(struct exec_machine *ret_machine, struct muster_error *ret
     const char *path = "/proc/loadavg";
     char text[FILE_BYTES];
 
-    if (!read_file(path, text) || sscanf(text, "%*s %*s %*s %" SCNu64 "/", &machine.running) != 1)
+    if (!read_file(path, text) || !find_running(text, &machine.running))
         goto fail;
     machine.running -= machine.running > 0; /* this one */
     path = "/proc/meminfo";

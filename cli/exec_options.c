@@ -219,7 +219,7 @@ static bool wants_total(const struct exec_options *o)
 
 int exec_options_parse(struct exec_options *options, int argc, char **argv, struct muster_error *ret_error)
 {
-    int code, rest;
+    int code, rest = argc;
 
     *options = (struct exec_options){.open = {.model = MUSTER_PROCESSES, .workers = muster_cores()},
                                      .tries = 1,

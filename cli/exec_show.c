@@ -14,7 +14,6 @@
 #include "cli/verbs.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -104,23 +103,6 @@ static void count_job(struct exec *exec, int status)
         exec->first_failure = status;
 }
 
-/* -v: the command, before what it wrote and as if it were a part of it. */
-static int show_command(struct exec *exec, struct word title, struct word tag)
-{
-    struct exec_written line = {.size = title.size + 1};
-    char *bytes = malloc(line.size);
-    int code;
-
-    if (!bytes)
-        return muster_error_set(&exec->error, MUSTER_ENOMEM, "out of memory");
-    memcpy(bytes, title.bytes, title.size);
-    bytes[title.size] = '\n';
-    line.bytes = bytes;
-    code = exec_output_write(exec->out_fd, "standard output", &line, tag, &exec->error);
-    free(bytes);
-    return code;
-}
-
 /* What is known of a job that has ended. */
 struct ended {
     uint64_t sequence;
@@ -128,16 +110,33 @@ struct ended {
     struct exec_result result;
 };
 
-/* Writes what a command wrote. */
+/* -v: the command as a line, which stands before what it wrote as if it were a part of it. */
+static int make_heading(struct exec *exec, struct word title, struct word *ret_heading)
+{
+    msgpack_sbuffer *heading = &exec->heading;
+
+    *ret_heading = (struct word){"", 0};
+    if (!exec->options.verbose)
+        return 0;
+    msgpack_sbuffer_clear(heading);
+    if (!exec_output_gather(heading, title.bytes, title.size) || !exec_output_gather(heading, "\n", 1))
+        return muster_error_set(&exec->error, MUSTER_ENOMEM, "out of memory");
+    *ret_heading = (struct word){heading->data, heading->size};
+    return 0;
+}
+
+/* Writes what a command wrote; with --line-buffer and -u that has been done. */
 static int write_output(struct exec *exec, const struct ended *job)
 {
-    int code;
+    struct word heading = {"", 0};
+    int code = exec->options.group == EXEC_GROUP_JOBS ? make_heading(exec, job->title, &heading) : 0;
 
     if (exec->shares_terminal)
         progress_hide(&exec->progress);
-    code = exec->options.verbose && exec->options.group == EXEC_GROUP_JOBS
-               ? show_command(exec, job->title, job->tag)
-               : 0;
+    if (!code && heading.size > 0)
+        code = exec_output_write(exec->out_fd, "standard output",
+                                 &(struct exec_written){.bytes = heading.bytes, .size = heading.size},
+                                 job->tag, &exec->error);
     if (!code)
         code = exec_output_write(exec->out_fd, "standard output", &job->result.out, job->tag, &exec->error);
     if (!code)
@@ -159,21 +158,6 @@ static int write_record(struct exec *exec, const struct ended *job, const struct
     if (exec->shares_terminal)
         progress_hide(&exec->progress);
     return exec_json_write(exec->out_fd, "standard output", &record, &exec->error);
-}
-
-/* -v with output in files: the command before it, as a line. */
-static int make_heading(struct exec *exec, struct word title, struct word *ret_heading)
-{
-    msgpack_sbuffer *heading = &exec->heading;
-
-    *ret_heading = (struct word){"", 0};
-    if (!exec->options.verbose)
-        return 0;
-    msgpack_sbuffer_clear(heading);
-    if (!exec_output_gather(heading, title.bytes, title.size) || !exec_output_gather(heading, "\n", 1))
-        return muster_error_set(&exec->error, MUSTER_ENOMEM, "out of memory");
-    *ret_heading = (struct word){heading->data, heading->size};
-    return 0;
 }
 
 /* --files: the path of the output instead of it. */
