@@ -285,6 +285,13 @@ static int await_names(struct exec *exec, struct muster_error *ret_error)
     return code;
 }
 
+/* Who has forgotten the arguments is not left to wonder. */
+static void say_where_input_is_awaited(const struct exec_options *options)
+{
+    if (options->sources.source_count == 0 && options->resume != EXEC_RETRY_FAILED && isatty(STDIN_FILENO))
+        log_error("input is read from the terminal, up to Ctrl-D; arguments can also follow :::");
+}
+
 /* All that can be wrong with the command line, before anything runs. */
 static int prepare(struct exec *exec, struct muster_error *ret_error)
 {
@@ -295,6 +302,8 @@ static int prepare(struct exec *exec, struct muster_error *ret_error)
 
     if (!code)
         code = interrupt_start(&exec->interrupt_fd, ret_error);
+    if (!code)
+        say_where_input_is_awaited(options);
     if (!code && !options->pipe.wanted)
         code = await_names(exec, ret_error);
     tag_rules = options->rules;

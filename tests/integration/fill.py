@@ -115,6 +115,18 @@ class Told(harness.Case):
             self.assertIn(said, self.exec(*words, ":::", "1").err)
 
 
+class Typed(harness.Case):
+    def test_arguments_are_awaited_from_a_terminal_without_a_word(self):
+        terminal, other = os.openpty()
+        run = self.start("exec", "echo", stdin=other)
+        os.close(other)
+        os.write(terminal, b"a\n\4")
+        result = run.end()
+        self.assertEqual((result.status, result.out), (0, "a\n"), str(result))
+        self.assertIn("input is read from the terminal", result.err)
+        os.close(terminal)
+
+
 class Asked(harness.Case):
     """-p, at a terminal."""
 
