@@ -18,10 +18,11 @@ int exec_value_duration(const char *text, double *ret_seconds, struct muster_err
 
 /* Bytes: 512, 1.5M; k, m, g, t, p are powers of 1000, K, M, G, T, P of 1024. 1 or more. */
 int exec_value_size(const char *text, size_t *ret_bytes, struct muster_error *ret_error);
-/* --delay: the same, or 0. */
+
+/* --delay: as exec_value_duration, or 0. */
 int exec_value_delay(const char *text, double *ret_seconds, struct muster_error *ret_error);
 
-/* --timeout: the same, or "200%" of the median run time; the other one is 0 then. */
+/* --timeout: as exec_value_duration, or "200%" of the median run time; the other one is 0 then. */
 int exec_value_timeout(const char *text, double *ret_seconds, unsigned *ret_percent,
                        struct muster_error *ret_error);
 

@@ -208,12 +208,23 @@ static void check_halt(struct map *m)
         cancel(m, m->batch->halt_now ? PROTO_CANCEL_NOW : PROTO_CANCEL_SOON);
 }
 
+/* What a callback returned: 0, MUSTER_EEND to end softly, or why the batch ends now. */
+static void heed_callback(struct map *m, int code)
+{
+    if (code == MUSTER_EEND) {
+        cancel(m, PROTO_CANCEL_SOON);
+    } else if (code != 0) {
+        note_error(m, code, "%s", muster_error_name(code));
+        m->muted = true;
+        cancel(m, PROTO_CANCEL_NOW);
+    }
+}
+
 /* Hands one job's outcome to the caller. */
 static void deliver_job(struct map *m, struct muster_result result, const struct proto_failure *failure)
 {
     char text[PROTO_TEXT_MAX + 1];
     msgpack_object argument;
-    int code;
 
     if (failure) {
         memcpy(text, failure->text.bytes, failure->text.size);
@@ -223,14 +234,7 @@ static void deliver_job(struct map *m, struct muster_result result, const struct
     }
     if ((failure || m->batch->want_arguments) && find_argument(m, result.index, &argument) == 0)
         result.argument = &argument;
-    code = m->batch->on_result(m->batch->context, &result);
-    if (code == MUSTER_EEND) {
-        cancel(m, PROTO_CANCEL_SOON);
-    } else if (code != 0) {
-        note_error(m, code, "%s", muster_error_name(code));
-        m->muted = true;
-        cancel(m, PROTO_CANCEL_NOW);
-    }
+    heed_callback(m, m->batch->on_result(m->batch->context, &result));
 }
 
 /* The result of a job was in the memory of a worker that died before this process looked at it. */
@@ -483,15 +487,8 @@ static void tick(struct map *m)
         .failed = m->summary->failed,
         .elapsed_ns = clock_now_ns() - m->began_ns,
     };
-    int code = m->muted ? 0 : m->batch->on_tick(m->batch->context, &progress);
 
-    if (code == MUSTER_EEND) {
-        cancel(m, PROTO_CANCEL_SOON);
-    } else if (code != 0) {
-        note_error(m, code, "%s", muster_error_name(code));
-        m->muted = true;
-        cancel(m, PROTO_CANCEL_NOW);
-    }
+    heed_callback(m, m->muted ? 0 : m->batch->on_tick(m->batch->context, &progress));
 }
 
 static void wait(struct map *m)
