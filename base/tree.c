@@ -21,7 +21,8 @@ enum {
     KILL_ROUNDS = 2000,
     QUIET_ROUNDS = 3, /* one may miss what goes from a dying parent to `root` meanwhile */
     MARKED_ROUNDS = 100,
-    VARIABLE_MAX = 256, /* bytes of a mark */
+    UNKNOWN_ROUNDS = 20, /* for what has no environment yet; others may have none for ever */
+    VARIABLE_MAX = 256,  /* bytes of a mark */
     ROUND_NS = 1000000,
 };
 
@@ -147,22 +148,34 @@ static bool is_among(pid_t pid, const pid_t *pids, size_t count)
     return false;
 }
 
+/* Signals one process; returns whether it lived. */
+static bool signal_one(pid_t pid, int signal)
+{
+    char state = state_of(pid);
+
+    if (signal && (signal != SIGCONT || state == 'T'))
+        kill(pid, signal); /* one whose first thread has ended, too, which looks dead */
+    return state != 'Z' && state != 'X';
+}
+
+/* None is signalled before all are found: some die with their parents, and what they started is then
+ * nobody's. A stopped one starts no more. */
 size_t tree_signal(pid_t root, const pid_t *spared, size_t spared_count, int signal)
 {
     pid_t found[TREE_MAX];
-    size_t count = tree_children(root, found, TREE_MAX), living = 0;
+    size_t count = tree_children(root, found, TREE_MAX), kept = 0, living = 0;
     int saved = errno;
-    char state;
 
     for (size_t i = 0; i < count; i++) {
         if (is_among(found[i], spared, spared_count))
             continue;
+        if (signal == SIGKILL)
+            kill(found[i], SIGSTOP);
         count += tree_children(found[i], found + count, TREE_MAX - count);
-        state = state_of(found[i]);
-        if (signal && (signal != SIGCONT || state == 'T'))
-            kill(found[i], signal); /* one whose first thread has ended, too, which looks dead */
-        living += state != 'Z' && state != 'X';
+        found[kept++] = found[i];
     }
+    for (size_t i = 0; i < kept; i++)
+        living += signal_one(found[i], signal);
     errno = saved;
     return living;
 }
@@ -179,43 +192,72 @@ void tree_kill(pid_t root, const pid_t *spared, size_t spared_count)
     errno = saved;
 }
 
-/* Whether the file, of texts that end with NUL, has this one. */
-static bool has_text(int fd, const char *text, size_t size)
+/* Whether the file, of texts that end with NUL, has this one; -1 if it is empty. */
+static int has_text(int fd, const char *text, size_t size)
 {
     char bytes[VARIABLE_MAX + 8192];
     size_t kept = 0;
     ssize_t more;
+    bool any = false;
 
     while ((more = TEMP_FAILURE_RETRY(read(fd, bytes + kept, sizeof bytes - kept))) > 0) {
         size_t had = kept + (size_t)more;
 
+        any = true;
         if (memmem(bytes, had, text, size + 1))
-            return true;
+            return 1;
         kept = had < size ? had : size; /* it may have begun there */
         memmove(bytes, bytes + had - kept, kept);
     }
-    return false;
+    return any ? 0 : -1;
 }
 
-/* One round. Returns how many were killed. */
-static size_t kill_marked(DIR *list, const char *variable)
+/* A process that loads a program has no environment for a moment; it does have a program, which the dead
+ * and threads of the kernel have not. */
+static bool has_program(pid_t pid)
 {
+    char path[64] = "/proc/", target[1];
+    char *end = append_number(path + strlen(path), pid);
+
+    strcpy(end, "/exe");
+    return readlink(path, target, sizeof target) > 0;
+}
+
+/* What one round found. */
+struct round {
+    size_t killed;
+    size_t unknown; /* that had no environment */
+};
+
+static void kill_if_marked(pid_t pid, const char *variable, struct round *round)
+{
+    int fd = open_of(pid, "/environ", 0), has;
+
+    if (fd < 0)
+        return;
+    has = has_text(fd, variable, strlen(variable));
+    close(fd);
+    if (has > 0) {
+        kill(pid, SIGSTOP);
+        tree_signal(pid, NULL, 0, SIGKILL); /* some may have changed the variable */
+        round->killed += kill(pid, SIGKILL) == 0;
+    } else if (has < 0) {
+        round->unknown += has_program(pid);
+    }
+}
+
+static struct round kill_marked(DIR *list, const char *variable)
+{
+    struct round round = {0};
     const struct dirent *entry;
-    size_t count = 0;
 
     while ((entry = readdir(list))) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        int fd = pid > 1 && pid != getpid() ? open_of(pid, "/environ", 0) : -1;
 
-        if (fd < 0)
-            continue;
-        if (has_text(fd, variable, strlen(variable))) {
-            tree_signal(pid, NULL, 0, SIGKILL); /* some may have changed the variable */
-            count += kill(pid, SIGKILL) == 0;
-        }
-        close(fd);
+        if (pid > 1 && pid != getpid())
+            kill_if_marked(pid, variable, &round);
     }
-    return count;
+    return round;
 }
 
 void tree_kill_marked(const char *variable)
@@ -224,7 +266,11 @@ void tree_kill_marked(const char *variable)
 
     if (strlen(variable) >= VARIABLE_MAX || !(list = opendir("/proc")))
         return;
-    for (int i = 0; i < MARKED_ROUNDS && kill_marked(list, variable) > 0; i++) {
+    for (int i = 0; i < MARKED_ROUNDS; i++) {
+        struct round round = kill_marked(list, variable);
+
+        if (round.killed == 0 && (round.unknown == 0 || i >= UNKNOWN_ROUNDS))
+            break;
         nanosleep(&(struct timespec){.tv_nsec = ROUND_NS}, NULL);
         rewinddir(list);
     }

@@ -59,7 +59,7 @@ class Groups(Case):
     def begin(self):
         """A muster whose job has written down its cgroup, and does not end; and its name."""
         run = self.start("exec", "--memory", "64M", f"grep muster-memory /proc/self/cgroup >{self.home}/new; "
-                         f"mv {self.home}/new {self.home}/cgroup; sleep 1000 #", ":::", "x")
+                         f"mv {self.home}/new {self.home}/cgroup; exec sleep 1000 #", ":::", "x")
         name = self.group()
         self.assertTrue(self.is_left(name))
         return run, name

@@ -137,7 +137,7 @@ class Lines(Case):
 class Ungrouped(Case):
     def test_command_has_standard_output_itself(self):
         with open(self.home / "out", "ab") as file:
-            result = self.exec("-u", "--tag", "readlink /proc/$$/fd/1 >&2; echo {}", ":::", "1", stdout=file)
+            result = self.exec("-u", "--tag", "(readlink /proc/$$/fd/1 >&2); echo {}", ":::", "1", stdout=file)
         self.assertEqual((result.status, result.err), (0, f"{self.home}/out\n"), str(result))
         self.assertEqual((self.home / "out").read_text(), "1\n")
 

@@ -209,9 +209,11 @@ class Host(Paced):
         self.assert_ok(run.end(), "1\n2\n")
 
     def shells(self):
-        """The commands, by process."""
+        """The commands, by process; not what a shell is about to start."""
         for pid in self.marked():
             try:
+                if os.getpgid(pid) != pid:
+                    continue
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
                     words = file.read().split(b"\0")
             except OSError:

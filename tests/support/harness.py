@@ -159,7 +159,8 @@ class Case(unittest.TestCase):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="muster-test-"))
         self.temporary = self.home / "tmp"
         self.temporary.mkdir()
-        self.env = {**os.environ, MARK: self.mark, "TMPDIR": str(self.temporary), "LC_ALL": "C.UTF-8"}
+        self.env = {**os.environ, MARK: self.mark, "TMPDIR": str(self.temporary), "LC_ALL": "C.UTF-8",
+                    "SHELL": "/bin/sh"}  # the shell of commands, which differ
         for name in ("MUSTER_PLUGIN_PATH", "MUSTER_COORDINATOR", "XDG_RUNTIME_DIR"):
             self.env.pop(name, None)
 
