@@ -276,3 +276,24 @@ void tree_kill_marked(const char *variable)
     }
     closedir(list);
 }
+
+/* The 22nd number of /proc/PID/stat, counted from 1; the second is a name in brackets, which may hold
+ * anything. */
+uint64_t tree_started(pid_t pid)
+{
+    enum { NAME = 2, STARTED = 22 };
+    char bytes[1024];
+    const char *field;
+    ssize_t had;
+    int fd = open_of(pid, "/stat", 0);
+
+    if (fd < 0)
+        return 0;
+    had = TEMP_FAILURE_RETRY(read(fd, bytes, sizeof bytes - 1));
+    close(fd);
+    bytes[had > 0 ? had : 0] = '\0';
+    field = strrchr(bytes, ')');
+    for (int i = NAME; field && i < STARTED; i++)
+        field = strchr(field + 1, ' ');
+    return field ? strtoull(field, NULL, 10) : 0;
+}

@@ -8,6 +8,7 @@
 #define MUSTER_BASE_TREE_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Descendants seen at once: 16 KiB of stack. Who ends more looks again until none is left. */
@@ -31,5 +32,9 @@ void tree_kill(pid_t root, const pid_t *spared, size_t spared_count);
  * until none lives, in a hundred rounds at most: for what descended from a process that is gone. Not for
  * signal handlers. */
 void tree_kill_marked(const char *variable);
+
+/* When a process started, in clock ticks since the host did: with its number, that tells it from every
+ * other process since then. 0: there is none. Not for signal handlers. */
+uint64_t tree_started(pid_t pid);
 
 #endif

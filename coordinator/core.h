@@ -30,6 +30,8 @@ struct worker_exit {
     bool executing;   /* it was running the job `index` of `chunk` */
     bool timed_out;   /* it ended itself because that job passed its time limit */
     uint64_t chunk, index;
+    uint64_t batch;    /* of that job, and */
+    uint32_t attempt;  /* which one of it this was; both 0: not known */
     unsigned progress; /* of that job as it last said, in 1/1000; 0: it did not */
 };
 

@@ -17,7 +17,7 @@
 /* The arguments of a worker's command line, whose texts live in `text`. */
 struct command_line {
     char parent[16], flight_fd[16], heap_fd[16], slots_fd[16], bell_fd[16], memory[32], cpu[16],
-        concurrency[16];
+        concurrency[16], orphan_grace[16];
     char **words; /* owned; NULL-terminated */
 };
 
@@ -37,7 +37,7 @@ static int build_command_line(const struct spawner *spawner, const struct launch
 {
     size_t n = 0;
 
-    line->words = calloc(24 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
+    line->words = calloc(26 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
     if (!line->words)
         return MUSTER_ENOMEM;
     snprintf(line->parent, sizeof line->parent, "%d", (int)getpid());
@@ -78,6 +78,11 @@ static int build_command_line(const struct spawner *spawner, const struct launch
         snprintf(line->concurrency, sizeof line->concurrency, "%u", spawner->concurrency);
         line->words[n++] = word("--concurrency");
         line->words[n++] = line->concurrency;
+    }
+    if (spawner->orphan_grace_s) {
+        snprintf(line->orphan_grace, sizeof line->orphan_grace, "%u", spawner->orphan_grace_s);
+        line->words[n++] = word("--orphan-grace");
+        line->words[n++] = line->orphan_grace;
     }
     if (launch->cpu >= 0) {
         snprintf(line->cpu, sizeof line->cpu, "%d", launch->cpu);

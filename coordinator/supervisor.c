@@ -2,49 +2,26 @@
  *
  * Worker processes: launched, watched, buried. See supervisor.h.
  */
-#include "coordinator/supervisor.h"
+#include "coordinator/supervisor_internal.h"
 
 #include "base/cgroup.h"
 #include "base/cores.h"
 #include "base/tree.h"
-#include "coordinator/spawner.h"
-#include "proto/flight.h"
 #include "proto/heapfile.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* Dead workers whose results are kept for somebody to take them, which takes a message's way; more,
- * or more memory, is given up: a client that does not come back must not cost all memory. */
-enum { LEGACIES_MAX = 64, LEGACY_BYTES_MAX = 1 << 30 };
-
-struct child {
-    pid_t pid; /* 0: none */
-    int pidfd;
-    int flight_fd;
-    struct flight_page *flight; /* owned */
-    int heap_fd;                /* of its results; -1: none */
-};
-
-struct supervisor {
-    struct supervisor_options options;
-    struct spawner spawner;     /* where the options bring no launcher */
-    struct launcher *launcher;  /* borrowed */
-    struct child *children;     /* options.workers of them */
-    int epoll_fd;               /* over the pidfds */
-    int legacies[LEGACIES_MAX]; /* files of dead workers' results, oldest first */
-    unsigned legacy_count;
-    bool gave_up; /* some of them since supervisor_settle was called */
-    unsigned alive;
-};
 
 int supervisor_create(const struct supervisor_options *options, struct supervisor **ret_supervisor,
                       struct muster_error *ret_error)
@@ -62,11 +39,14 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
         .plugin_count = options->plugin_count,
         .memory_bytes = options->memory_bytes,
         .concurrency = options->concurrency,
+        .orphan_grace_s = options->orphan_grace_s,
     };
     supervisor->launcher = options->launcher ? options->launcher : &supervisor->spawner.launcher;
     supervisor->children = calloc(options->workers, sizeof *supervisor->children);
     supervisor->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (supervisor->children && supervisor->epoll_fd >= 0) {
+    supervisor->folder_fd = options->folder ? open(options->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (supervisor->children && supervisor->epoll_fd >= 0 &&
+        (!options->folder || supervisor->folder_fd >= 0)) {
         *ret_supervisor = supervisor;
         return 0;
     }
@@ -125,36 +105,65 @@ static void leave(struct supervisor *supervisor, int heap_fd)
 
 /* --- workers */
 
+void supervisor_file(const char *name, char ret_file[SUPERVISOR_FILE_BYTES])
+{
+    snprintf(ret_file, SUPERVISOR_FILE_BYTES, "%s.flight", name);
+}
+
 /* Closing a descriptor takes it out of the epoll set only when no copy of it is left, and a
  * worker that is being spawned has copies of all of them until its exec is over. */
-static void release(struct supervisor *supervisor, struct child *child)
+void supervisor_release(struct supervisor *supervisor, struct child *child)
 {
+    char file[SUPERVISOR_FILE_BYTES];
+
     if (child->pidfd >= 0) {
         epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_DEL, child->pidfd, NULL);
         close(child->pidfd);
     }
     if (child->flight_fd >= 0)
         close(child->flight_fd);
+    if (child->flight && supervisor->folder_fd >= 0) {
+        supervisor_file(child->name, file);
+        unlinkat(supervisor->folder_fd, file, 0);
+    }
     if (child->heap_fd >= 0)
         leave(supervisor, child->heap_fd);
     flight_unmap(child->flight);
     *child = (struct child){.pid = 0};
 }
 
+int supervisor_watch(struct supervisor *supervisor, const struct child *child, unsigned slot)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = slot};
+
+    if (epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_ADD, child->pidfd, &event) != 0)
+        return errno;
+    supervisor->alive++;
+    return 0;
+}
+
 /* One that cannot be watched must not run. */
 static int watch(struct supervisor *supervisor, struct child *child, unsigned slot,
                  struct muster_error *ret_error)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = slot};
-    int error, status;
+    int error = supervisor_watch(supervisor, child, slot), status;
     struct rusage usage;
 
-    if (epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_ADD, child->pidfd, &event) == 0)
+    if (error == 0)
         return 0;
-    error = errno;
     kill(-child->pid, SIGKILL);
     (void)supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage);
     return muster_error_system(ret_error, error, "cannot watch a worker");
+}
+
+static int create_flight(const struct supervisor *supervisor, struct child *child)
+{
+    char file[SUPERVISOR_FILE_BYTES];
+
+    if (supervisor->folder_fd < 0)
+        return flight_create(&child->flight_fd, &child->flight);
+    supervisor_file(child->name, file);
+    return flight_create_file(supervisor->folder_fd, file, &child->flight_fd, &child->flight);
 }
 
 int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *name, int slots_fd,
@@ -172,7 +181,8 @@ int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *n
 
     assert(child->pid == 0);
     *child = (struct child){.pidfd = -1, .flight_fd = -1, .heap_fd = -1};
-    if (flight_create(&child->flight_fd, &child->flight) != 0)
+    memcpy(child->name, name, strnlen(name, PROTO_PEER_NAME_MAX));
+    if (create_flight(supervisor, child) != 0)
         result = muster_error_system(ret_error, errno, "cannot start a worker: no flight recorder");
     launch.flight_fd = child->flight_fd;
     if (options->lends && heapfile_create(heapfile_fit(options->memory_bytes), &child->heap_fd) == 0)
@@ -184,18 +194,18 @@ int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *n
                                                   ret_error);
     if (result == 0)
         result = watch(supervisor, child, slot, ret_error);
-    if (result != 0) {
-        release(supervisor, child);
-        return result;
-    }
-    supervisor->alive++;
-    return 0;
+    if (result != 0)
+        supervisor_release(supervisor, child);
+    return result;
 }
 
-/* Kills the worker with its group, and before that all that descends from a command that it runs, which
- * is in groups of its own: it is stopped, so that no more comes, and what dies leaves its children to it. */
-static void kill_child(const struct child *child)
+/* Before the group dies all that descends from a command that the worker runs, which is in groups of its
+ * own: the worker is stopped, so that no more comes, and what dies leaves its children to it. One that is no
+ * child of ours may have been reaped, and its number may be another's by now. */
+void supervisor_kill_child(const struct child *child)
 {
+    if (child->adopted && pidfd_send_signal(child->pidfd, 0, NULL, 0) != 0)
+        return;
     if (atomic_load(&child->flight->command) != 0) {
         kill(child->pid, SIGSTOP);
         tree_kill(child->pid, NULL, 0);
@@ -208,7 +218,7 @@ void supervisor_kill(struct supervisor *supervisor, unsigned slot)
     const struct child *child = &supervisor->children[slot - 1];
 
     if (child->pid)
-        kill_child(child);
+        supervisor_kill_child(child);
 }
 
 int supervisor_fd(const struct supervisor *supervisor)
@@ -242,6 +252,10 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
     exit->executing = verdict != FLIGHT_NO_VERDICT || ((position & 1) != 0 && phase == FLIGHT_RUNNING);
     exit->chunk = atomic_load(verdict != FLIGHT_NO_VERDICT ? &page->verdict_chunk : &page->chunk);
     exit->index = verdict != FLIGHT_NO_VERDICT ? atomic_load(&page->verdict_index) : position >> 1;
+    if (exit->chunk == atomic_load(&page->chunk)) { /* else nothing says of which batch it was */
+        exit->batch = atomic_load(&page->batch);
+        exit->attempt = atomic_load(&page->attempt);
+    }
     if (exit->executing && position == (exit->index << 1 | 1) && progress <= 1000)
         exit->progress = progress;
     if (verdict == FLIGHT_OVERFLOW)
@@ -269,27 +283,40 @@ static void end_command(const struct child *child)
     cgroup_sweep();
 }
 
+/* Buries what is left of the group, which outlives its leader until that is reaped, and says how it ended.
+ * A worker that was dead when it was adopted may have been reaped long ago: its number, and its group's,
+ * may be another's. */
+static void collect(const struct supervisor *supervisor, const struct child *child, struct worker_exit *exit)
+{
+    struct rusage usage;
+    int status;
+
+    if (!child->adopted || pidfd_send_signal(child->pidfd, 0, NULL, 0) == 0)
+        kill(-child->pid, SIGKILL);
+    end_command(child);
+    if (child->adopted)
+        snprintf(exit->reason, sizeof exit->reason,
+                 "an end of which nobody knows how, since its coordinator had died");
+    else if (supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage) == 0)
+        describe_status(status, &usage, exit->reason, sizeof exit->reason);
+    else
+        snprintf(exit->reason, sizeof exit->reason, "an end that nobody saw");
+}
+
 int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)
 {
     struct epoll_event event;
     struct worker_exit exit = {0};
-    struct rusage usage;
     struct child *child;
-    int status;
 
     if (epoll_wait(supervisor->epoll_fd, &event, 1, 0) != 1)
         return MUSTER_EAGAIN;
     child = &supervisor->children[event.data.u32 - 1];
-    assert(child->pid > 0);     /* 0 would be this process's own group */
-    kill(-child->pid, SIGKILL); /* what it left running; the group outlives it until it is reaped */
-    end_command(child);
+    assert(child->pid > 0); /* 0 would be this process's own group */
     exit.slot = event.data.u32;
-    if (supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage) == 0)
-        describe_status(status, &usage, exit.reason, sizeof exit.reason);
-    else
-        snprintf(exit.reason, sizeof exit.reason, "an end that nobody saw");
+    collect(supervisor, child, &exit);
     read_flight(supervisor, child->flight, &exit);
-    release(supervisor, child);
+    supervisor_release(supervisor, child);
     supervisor->alive--;
     *ret_exit = exit;
     return 0;
@@ -300,11 +327,24 @@ unsigned supervisor_alive(const struct supervisor *supervisor)
     return supervisor->alive;
 }
 
+/* Waits for the end of one that was killed: no longer than a moment, which the kernel may take if it is
+ * stuck in a system call. */
+static void await_end(const struct supervisor *supervisor, const struct child *child)
+{
+    enum { MOMENT_MS = 2000 };
+    struct pollfd item = {.fd = child->pidfd, .events = POLLIN};
+    struct rusage usage;
+    int status;
+
+    if (child->adopted)
+        TEMP_FAILURE_RETRY(poll(&item, 1, MOMENT_MS));
+    else
+        (void)supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage);
+}
+
 void supervisor_destroy(struct supervisor *supervisor)
 {
     bool commands = false;
-    struct rusage usage;
-    int status;
 
     if (!supervisor)
         return;
@@ -314,9 +354,9 @@ void supervisor_destroy(struct supervisor *supervisor)
         if (child->pid == 0)
             continue;
         commands |= atomic_load(&child->flight->command_mark) != 0;
-        kill_child(child);
-        (void)supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage);
-        release(supervisor, child);
+        supervisor_kill_child(child);
+        await_end(supervisor, child);
+        supervisor_release(supervisor, child);
     }
     if (commands)
         cgroup_sweep();
@@ -324,6 +364,8 @@ void supervisor_destroy(struct supervisor *supervisor)
         give_up(supervisor, supervisor->legacy_count - 1);
     if (supervisor->epoll_fd >= 0)
         close(supervisor->epoll_fd);
+    if (supervisor->folder_fd >= 0)
+        close(supervisor->folder_fd);
     free(supervisor->children);
     free(supervisor);
 }

@@ -2,7 +2,8 @@
  *
  * The flight recorder: a page of shared memory that a worker writes and its supervisor reads
  * once the worker is dead, to name the one job that was executing. It survives any crash,
- * because the supervisor holds the memory (a memfd) too.
+ * because the supervisor holds the memory too: a memfd, or a file by which the workers of a
+ * coordinator that was killed are found by the next one.
  *
  * Plain stores by one thread; `position` is written last, with release order, so what a
  * dead worker left is consistent: while EXECUTING is set, chunk and attempt are those of
@@ -46,6 +47,9 @@ struct flight_page {
     _Atomic uint64_t verdict_chunk, verdict_index; /* valid once there is a verdict */
     _Atomic uint32_t command;      /* process, and process group, of the command that runs; 0: none */
     _Atomic uint64_t command_mark; /* of the worker's commands: see flight_mark; 0: it has run none */
+    _Atomic uint32_t pid;          /* the worker; 0: it has not mapped the page yet */
+    _Atomic uint64_t started;      /* when, as tree_started says it; written before `pid` */
+    _Atomic uint64_t batch;        /* of `chunk` */
 };
 
 enum { FLIGHT_MAGIC = 0x4d464c54 /* "MFLT" */, FLIGHT_PAGE_BYTES = 4096 };
@@ -54,16 +58,24 @@ enum { FLIGHT_MAGIC = 0x4d464c54 /* "MFLT" */, FLIGHT_PAGE_BYTES = 4096 };
  * MUSTER_ESYSTEM with errno set. The caller closes and unmaps both. */
 int flight_create(int *ret_fd, struct flight_page **ret_page);
 
-/* Maps a page handed over by the supervisor, in the worker, and sets its magic. 0;
- * MUSTER_EINVALID when `fd` is no page of that size; MUSTER_ESYSTEM with errno set. */
+/* As flight_create, in a new file of mode 0600. Its blocks are there, so that no full disk ends a worker. */
+int flight_create_file(int folder_fd, const char *name, int *ret_fd, struct flight_page **ret_page);
+
+/* Maps the page in a file that flight_create_file made. 0, and a descriptor as flight_create returns it;
+ * MUSTER_EINVALID when it is no such file; MUSTER_ESYSTEM with errno set. */
+int flight_open_file(int folder_fd, const char *name, int *ret_fd, struct flight_page **ret_page);
+
+/* Maps a page handed over by the supervisor, in the worker, and sets its magic, and which process this
+ * is. 0; MUSTER_EINVALID when `fd` is no page of that size; MUSTER_ESYSTEM with errno set. */
 int flight_attach(int fd, struct flight_page **ret_page);
 
 /* Takes NULL. */
 void flight_unmap(struct flight_page *page);
 
-static inline void flight_begin_chunk(struct flight_page *page, uint64_t chunk, uint32_t attempt,
-                                      uint64_t now_ns)
+static inline void flight_begin_chunk(struct flight_page *page, uint64_t batch, uint64_t chunk,
+                                      uint32_t attempt, uint64_t now_ns)
 {
+    atomic_store_explicit(&page->batch, batch, memory_order_release);
     atomic_store_explicit(&page->chunk, chunk, memory_order_release);
     atomic_store_explicit(&page->attempt, attempt, memory_order_release);
     atomic_store_explicit(&page->progress, 0, memory_order_relaxed);

@@ -102,7 +102,7 @@ static void take_thread(struct runner *runner, uint64_t now_ns)
         job.kill_ns = CLOCK_NEVER;
     lent_begin(&runner->x->lent, chunk);
     link_run(runner->x->link, &job);
-    flight_begin_chunk(flight, chunk->chunk, chunk->attempt, now_ns);
+    flight_begin_chunk(flight, chunk->batch, chunk->chunk, chunk->attempt, now_ns);
     atomic_store_explicit(&flight->progress, runner->progress, memory_order_relaxed);
     flight_begin_job(flight, job.index);
 }

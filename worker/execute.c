@@ -393,7 +393,7 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
 
     x->assignment = assignment;
     x->timing = choose_timing(x, chunk);
-    flight_begin_chunk(x->flight, chunk->chunk, chunk->attempt, now_ns);
+    flight_begin_chunk(x->flight, chunk->batch, chunk->chunk, chunk->attempt, now_ns);
     call_init(&call, &x->zone, &assignment->cancel, &x->flight->progress);
     call.memory = &x->lent.memory;
     lent_begin(&x->lent, chunk);

@@ -5,6 +5,7 @@
  * sanitizers, too. What it has to tell goes into the fifo that --connect names; whoever has it
  * open for writing is alive.
  */
+#include "base/tree.h"
 #include "proto/flight.h"
 #include "proto/reference.h"
 
@@ -54,7 +55,7 @@ static void say(int fd, const char *text)
 static void begin_next_chunk(struct flight_page *page)
 {
     flight_end_job(page, 41);
-    flight_begin_chunk(page, 8, 1, 2);
+    flight_begin_chunk(page, 3, 8, 1, 2);
     flight_begin_job(page, 42);
     atomic_store(&page->progress, 900);
 }
@@ -62,7 +63,7 @@ static void begin_next_chunk(struct flight_page *page)
 static void crash_as(const char *how, struct flight_page *page)
 {
     atomic_store(&page->phase, FLIGHT_RUNNING);
-    flight_begin_chunk(page, 7, 1, 1);
+    flight_begin_chunk(page, 3, 7, 1, 1);
     flight_begin_job(page, 41);
     if (strcmp(how, "progress") == 0)
         atomic_store(&page->progress, 375);
@@ -142,9 +143,30 @@ static void lend(char **argv, const char *what)
     exit(0);
 }
 
+/* Says who it is, as a worker does that may be adopted, and stays, once it has said a letter. */
+static void stay(char **argv)
+{
+    say(open_fifo(argv), "s");
+    for (;;)
+        pause();
+}
+
+/* One whose name has a slot tells its flight recorder who it is, and does what stands behind the slot. */
+static const char *attach(char **argv, const char *name)
+{
+    struct flight_page *page = map_flight(argv);
+
+    atomic_store(&page->started, tree_started(getpid()));
+    atomic_store(&page->pid, (uint32_t)getpid());
+    return strchr(name, '.') + 1;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 2 && strcmp(argv[1], "worker") == 0 ? option(argv, "--name") : "";
+
+    if (strncmp(name, "worker-", 7) == 0)
+        name = attach(argv, name);
 
     if (strncmp(name, "exit-", 5) == 0) {
         exit(atoi(name + 5));
@@ -160,6 +182,8 @@ int main(int argc, char **argv)
         atomic_store(&page->detail, 1);
         atomic_store(&page->phase, FLIGHT_LOADING);
         exit(7);
+    } else if (strcmp(name, "stay") == 0) {
+        stay(argv);
     } else if (strcmp(name, "describe") == 0) {
         describe(argv);
     } else if (strcmp(name, "family") == 0) {

@@ -48,7 +48,7 @@ static int status_of_child(void (*die)(struct flight_page *))
 
         if (flight_attach(fd, &mine) != 0)
             _exit(99);
-        flight_begin_chunk(mine, 7, 2, 1000);
+        flight_begin_chunk(mine, 3, 7, 2, 1000);
         flight_begin_job(mine, 41);
         flight_end_job(mine, 41);
         die(mine);
@@ -125,7 +125,7 @@ Test(flight, worker_killed_between_jobs_leaves_none_executing)
 Test(flight, next_chunk_forgets_the_progress_of_the_last)
 {
     page->progress = 900;
-    flight_begin_chunk(page, 8, 1, 2000);
+    flight_begin_chunk(page, 3, 8, 1, 2000);
     cr_assert_eq(page->progress, 0);
     cr_assert_eq(page->chunk, 8);
     cr_assert_eq(page->attempt, 1);
@@ -137,7 +137,7 @@ static void die_late(struct flight_page *mine)
     flight_begin_job(mine, 42);
     flight_time_out(mine, 7, 42);
     flight_end_job(mine, 42);
-    flight_begin_chunk(mine, 8, 1, 2000);
+    flight_begin_chunk(mine, 3, 8, 1, 2000);
     flight_begin_job(mine, 43);
     kill(getpid(), SIGKILL);
 }
