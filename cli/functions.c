@@ -5,25 +5,10 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
-#include "client/probe.h"
 #include "jobs/registry.h"
 
 #include <string.h>
 #include <unistd.h>
-
-/* A plug-in is tried in a process of its own first: it may crash as it loads. */
-static int load_plugins(const struct options *options, struct registry *registry,
-                        struct muster_error *ret_error)
-{
-    int code = 0;
-
-    for (unsigned i = 0; i < options->open.plugin_count && !code; i++) {
-        code = probe_plugin(program_path(), options->plugins[i], ret_error);
-        if (!code)
-            code = registry_load(registry, options->plugins[i], ret_error);
-    }
-    return code;
-}
 
 /* One line of a description; a plug-in need not say everything. */
 static int print_line(const char *label, const char *text, struct output *output)
@@ -135,7 +120,7 @@ int verb_functions(int argc, char **argv)
     output_init(&output, STDOUT_FILENO, "standard output", options.format);
     registry = registry_create();
     if (registry)
-        code = load_plugins(&options, registry, &error);
+        code = options_load_plugins(&options, registry, &error);
     else
         code = muster_error_set(&error, MUSTER_ENOMEM, "out of memory");
     if (!code)

@@ -23,6 +23,7 @@ static const char help_muster[] =
     "  muster bench SUBJECT                what the process boundary costs here, and\n"
     "                                      what this machine takes for what\n"
     "  muster functions [NAME]             what can be mapped, with documentation\n"
+    "  muster coordinator                  workers that many runs of map share\n"
     "  muster worker                       a worker process; map starts them itself\n"
     "\n"
     "  muster VERB --help                  everything about a verb\n"
@@ -103,6 +104,12 @@ static const char help_map[] =
     "                        shared memory.\n"
     "      --heartbeat SECONDS\n"
     "                        Kill a worker that is silent for so long. Default 5.\n" HELP_PIN HELP_PLUGIN
+    "      --coordinator ENDPOINT\n"
+    "                        Run the jobs with the workers of a coordinator that\n"
+    "                        runs, and has the function: ipc://PATH,\n"
+    "                        tcp://127.0.0.1:PORT, or default: the one that `muster\n"
+    "                        coordinator` starts. none: without. Where it is not\n"
+    "                        given, MUSTER_COORDINATOR says it, if that is set.\n"
     "\n" HELP_MODELS "\n"
     "Output\n"
     "  -o, --output FORMAT   text (the default): the result of a job that succeeded;\n"
@@ -461,6 +468,38 @@ static const char help_functions[] =
     "  -o, --output FORMAT   text (the default), or json: objects with name, summary,\n"
     "                        argument, result, example and origin.\n";
 
+static const char help_coordinator[] =
+    "usage: muster coordinator [option...]\n"
+    "\n"
+    "Keeps workers that many clients share: those whose option or environment names\n"
+    "it. Stays in the foreground, and says on standard error where it listens. What\n"
+    "waits is in memory, and lost when it ends.\n"
+    "\n"
+    "Options\n" HELP_WORKERS
+    "      --listen ENDPOINT Listen there, and not at the default: ipc://PATH, in a\n"
+    "                        folder of mode 0700, or tcp://127.0.0.1:PORT, where any\n"
+    "                        user of this host may run jobs as you. May be repeated.\n"
+    "      --concurrency K   Jobs that each worker runs at once, as coroutines on one\n"
+    "                        thread, so that their waits overlap. Default 1.\n"
+    "      --memory SIZE     Data a worker may allocate: bytes, or with k, M, G; at\n"
+    "                        least 64M.\n"
+    "      --heartbeat SECONDS\n"
+    "                        Kill a worker that is silent for so long. Default 5.\n" HELP_PIN HELP_PLUGIN
+    "  -v, --verbose         Say who connects and leaves, and what becomes of batches.\n"
+    "\n"
+    "The default is one for each user: muster-UID/daemon/socket in XDG_RUNTIME_DIR,\n"
+    "else in TMPDIR, else in /tmp. A second coordinator there is refused.\n"
+    "\n"
+    "Exit status\n"
+    "  0        SIGTERM ended it: jobs that ran were ended, and clients told\n"
+    "  129, 130 likewise, by SIGHUP, SIGINT (Ctrl-C); another signal after half a\n"
+    "           second ends it at once\n"
+    "  255      any other error\n"
+    "\n"
+    "Example\n"
+    "  muster coordinator -j 8 &\n"
+    "  MUSTER_COORDINATOR=default muster map nqueens ::: 8..12\n";
+
 static const char help_worker[] =
     "usage: muster worker --connect ENDPOINT --name NAME [option...]\n"
     "       muster worker --check-plugin FILE\n"
@@ -485,8 +524,15 @@ static const char help_worker[] =
 static const struct {
     const char *verb, *text;
 } texts[] = {
-    {"map", help_map}, {"exec", help_exec},   {"compare", help_compare},     {"advise", help_advise},
-    {"lab", help_lab}, {"bench", help_bench}, {"functions", help_functions}, {"worker", help_worker},
+    {"map", help_map},
+    {"exec", help_exec},
+    {"compare", help_compare},
+    {"advise", help_advise},
+    {"lab", help_lab},
+    {"bench", help_bench},
+    {"functions", help_functions},
+    {"coordinator", help_coordinator},
+    {"worker", help_worker},
 };
 
 int help_print(const char *verb)

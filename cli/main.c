@@ -20,8 +20,15 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"map", verb_map}, {"exec", verb_exec},   {"compare", verb_compare},     {"advise", verb_advise},
-    {"lab", verb_lab}, {"bench", verb_bench}, {"functions", verb_functions}, {"worker", verb_worker},
+    {"map", verb_map},
+    {"exec", verb_exec},
+    {"compare", verb_compare},
+    {"advise", verb_advise},
+    {"lab", verb_lab},
+    {"bench", verb_bench},
+    {"functions", verb_functions},
+    {"coordinator", verb_coordinator},
+    {"worker", verb_worker},
 };
 
 enum { VERB_COUNT = sizeof verbs / sizeof *verbs };

@@ -7,6 +7,10 @@
 #include "cli/options.h"
 
 #include "cli/quantity.h"
+#include "cli/verbs.h"
+#include "client/probe.h"
+#include "coordinator/place.h"
+#include "jobs/registry.h"
 #include "lab/race.h"
 #include "lab/sample.h"
 #include "proto/limits.h"
@@ -21,10 +25,12 @@ enum option_id {
     OPTION_HELP = 'h',
     OPTION_WORKERS = 'j',
     OPTION_OUTPUT = 'o',
+    OPTION_VERBOSE = 'v',
     OPTION_CHECK_PLUGIN = 256, /* from here on there is no letter */
     OPTION_CHUNK,
     OPTION_CONCURRENCY,
     OPTION_CONNECT,
+    OPTION_COORDINATOR,
     OPTION_CPU,
     OPTION_CRASH_LIMIT,
     OPTION_DIR,
@@ -36,6 +42,7 @@ enum option_id {
     OPTION_HEARTBEAT,
     OPTION_HTML,
     OPTION_JOBS,
+    OPTION_LISTEN,
     OPTION_MEMORY,
     OPTION_MODEL,
     OPTION_MODELS,
@@ -64,6 +71,7 @@ enum {
     BENCH = 1 << VERB_BENCH,
     FUNCTIONS = 1 << VERB_FUNCTIONS,
     WORKER = 1 << VERB_WORKER,
+    COORDINATOR = 1 << VERB_COORDINATOR,
     ROUNDS_DEFAULT = 3, /* of compare */
     CPU_MAX = 1 << 16,
 };
@@ -74,31 +82,34 @@ static const struct {
     int takes; /* no_argument, required_argument */
     unsigned verbs;
 } table[] = {
-    {"help", OPTION_HELP, no_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS | WORKER | ADVISE},
-    {"workers", OPTION_WORKERS, required_argument, MAP | COMPARE | BENCH | ADVISE},
+    {"help", OPTION_HELP, no_argument,
+     MAP | COMPARE | LAB | BENCH | FUNCTIONS | WORKER | ADVISE | COORDINATOR},
+    {"workers", OPTION_WORKERS, required_argument, MAP | COMPARE | BENCH | ADVISE | COORDINATOR},
     {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS | ADVISE},
     {"bell-fd", OPTION_BELL_FD, required_argument, WORKER},
     {"check-plugin", OPTION_CHECK_PLUGIN, required_argument, WORKER},
     {"chunk", OPTION_CHUNK, required_argument, MAP | COMPARE},
-    {"concurrency", OPTION_CONCURRENCY, required_argument, MAP | COMPARE | WORKER},
+    {"concurrency", OPTION_CONCURRENCY, required_argument, MAP | COMPARE | WORKER | COORDINATOR},
     {"connect", OPTION_CONNECT, required_argument, WORKER},
+    {"coordinator", OPTION_COORDINATOR, required_argument, MAP},
     {"cpu", OPTION_CPU, required_argument, WORKER},
     {"crash-limit", OPTION_CRASH_LIMIT, required_argument, MAP},
     {"dir", OPTION_DIR, required_argument, BENCH},
     {"flight-fd", OPTION_FLIGHT_FD, required_argument, WORKER},
     {"halt", OPTION_HALT, required_argument, MAP},
-    {"heartbeat", OPTION_HEARTBEAT, required_argument, MAP},
+    {"heartbeat", OPTION_HEARTBEAT, required_argument, MAP | COORDINATOR},
     {"html", OPTION_HTML, required_argument, COMPARE | BENCH},
     {"jobs", OPTION_JOBS, required_argument, ADVISE},
-    {"memory", OPTION_MEMORY, required_argument, MAP | WORKER},
+    {"listen", OPTION_LISTEN, required_argument, COORDINATOR},
+    {"memory", OPTION_MEMORY, required_argument, MAP | WORKER | COORDINATOR},
     {"model", OPTION_MODEL, required_argument, MAP},
     {"models", OPTION_MODELS, required_argument, COMPARE},
     {"name", OPTION_NAME, required_argument, WORKER},
     {"no-progress", OPTION_NO_PROGRESS, no_argument, MAP | COMPARE | ADVISE},
     {"parent", OPTION_PARENT, required_argument, WORKER},
     {"peers", OPTION_PEERS, no_argument, BENCH},
-    {"pin", OPTION_PIN, no_argument, MAP | COMPARE},
-    {"plugin", OPTION_PLUGIN, required_argument, MAP | COMPARE | FUNCTIONS | WORKER | ADVISE},
+    {"pin", OPTION_PIN, no_argument, MAP | COMPARE | COORDINATOR},
+    {"plugin", OPTION_PLUGIN, required_argument, MAP | COMPARE | FUNCTIONS | WORKER | ADVISE | COORDINATOR},
     {"progress", OPTION_PROGRESS, no_argument, MAP | COMPARE | ADVISE},
     {"retries", OPTION_RETRIES, required_argument, MAP},
     {"rounds", OPTION_ROUNDS, required_argument, COMPARE | LAB | BENCH},
@@ -110,6 +121,7 @@ static const struct {
     {"timeline", OPTION_TIMELINE, no_argument, COMPARE},
     {"timeout", OPTION_TIMEOUT, required_argument, MAP | ADVISE},
     {"unordered", OPTION_UNORDERED, no_argument, MAP},
+    {"verbose", OPTION_VERBOSE, no_argument, COORDINATOR},
 };
 
 /* Of advise: less says nothing, and nobody waits for more. */
@@ -196,6 +208,17 @@ static int take_plugin(struct options *options, const char *path, struct muster_
     return 0;
 }
 
+static int take_listen(struct options *options, const char *endpoint, struct muster_error *ret_error)
+{
+    if (options->listen_count == OPTIONS_LISTEN_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "at most %d endpoints can be listened at",
+                                OPTIONS_LISTEN_MAX);
+    if (place_check(endpoint, ret_error))
+        return MUSTER_EINVALID;
+    options->listen[options->listen_count++] = endpoint;
+    return 0;
+}
+
 static int take_chunk(const char *text, unsigned *ret_jobs, struct muster_error *ret_error)
 {
     if (strcmp(text, "auto") == 0) {
@@ -238,6 +261,9 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
     case OPTION_CONNECT:
         o->worker.endpoint = text;
         return 0;
+    case OPTION_COORDINATOR:
+        o->open.coordinator = text;
+        return 0;
     case OPTION_CPU:
         return take_int(text, 0, CPU_MAX, &o->worker.cpu, ret_error);
     case OPTION_CRASH_LIMIT:
@@ -262,8 +288,10 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return 0;
     case OPTION_JOBS:
         return quantity_integer(text, 1, INT64_MAX, &o->jobs, ret_error);
+    case OPTION_LISTEN:
+        return take_listen(o, text, ret_error);
     case OPTION_MEMORY:
-        return quantity_size(text, verb == VERB_MAP ? &o->open.memory_bytes : &o->worker.memory_bytes,
+        return quantity_size(text, verb == VERB_WORKER ? &o->worker.memory_bytes : &o->open.memory_bytes,
                              ret_error);
     case OPTION_MODEL:
         return muster_model_parse(text, &o->open.model, ret_error);
@@ -307,6 +335,9 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return take_seconds(text, &o->timeout_s, ret_error);
     case OPTION_UNORDERED:
         o->unordered = true;
+        return 0;
+    case OPTION_VERBOSE:
+        o->verbose = true;
         return 0;
     }
     return muster_error_set(ret_error, MUSTER_EINVALID, "unknown option");
@@ -455,6 +486,23 @@ static bool has_coroutines(enum muster_model model)
     return model == MUSTER_LOOP || model == MUSTER_PROCESSES;
 }
 
+/* What the coordinator that runs the jobs was started with cannot be chosen for a batch. */
+static int check_coordinator(const struct options *options, struct muster_error *ret_error)
+{
+    const char *what = options->open.workers        ? "-j/--workers"
+                       : options->open.concurrency  ? "--concurrency"
+                       : options->open.memory_bytes ? "--memory"
+                       : options->open.pin          ? "--pin"
+                                                    : NULL;
+
+    if (!options->open.coordinator || !what)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_EINVALID,
+                            "%s belongs to the command that starts the coordinator, 'muster coordinator'; "
+                            "--coordinator none runs the jobs without it",
+                            what);
+}
+
 static int check(const struct options *options, enum verb verb, struct muster_error *ret_error)
 {
     bool maps = takes_arguments(verb);
@@ -467,7 +515,7 @@ static int check(const struct options *options, enum verb verb, struct muster_er
     if (verb == VERB_ADVISE && options->format == OUTPUT_NONE && !options->run)
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "-o none needs --run: there is nothing else to see");
-    if (verb == VERB_WORKER && options->function)
+    if ((verb == VERB_WORKER || verb == VERB_COORDINATOR) && options->function)
         return muster_error_set(ret_error, MUSTER_EINVALID, "unexpected word '%s'", options->function);
     if (verb == VERB_MAP && options->open.concurrency > 0 && !has_coroutines(options->open.model))
         return muster_error_set(
@@ -475,7 +523,18 @@ static int check(const struct options *options, enum verb verb, struct muster_er
             "--concurrency needs the model 'processes' or 'loop': under '%s' each worker runs "
             "one job at a time",
             muster_model_name(options->open.model));
-    return 0;
+    return check_coordinator(options, ret_error);
+}
+
+/* The environment names a coordinator for those models that have one; `none`, or nothing, is none. */
+static void choose_coordinator(struct options *options, enum verb verb)
+{
+    const char **coordinator = &options->open.coordinator;
+
+    if (verb == VERB_MAP && !*coordinator && options->open.model == MUSTER_PROCESSES)
+        *coordinator = getenv("MUSTER_COORDINATOR");
+    if (*coordinator && (!**coordinator || strcmp(*coordinator, "none") == 0))
+        *coordinator = NULL;
 }
 
 static void set_defaults(struct options *options, enum verb verb)
@@ -522,5 +581,19 @@ int options_parse(struct options *options, enum verb verb, int argc, char **argv
         return muster_error_set(ret_error, MUSTER_EINVALID, "unexpected word '%s'%s", argv[rest],
                                 options->items || !takes_arguments(verb) ? ""
                                                                          : " (arguments stand after :::)");
+    choose_coordinator(options, verb);
     return check(options, verb, ret_error);
+}
+
+int options_load_plugins(const struct options *options, struct registry *registry,
+                         struct muster_error *ret_error)
+{
+    int code = 0;
+
+    for (unsigned i = 0; i < options->open.plugin_count && !code; i++) {
+        code = probe_plugin(program_path(), options->plugins[i], ret_error);
+        if (!code)
+            code = registry_load(registry, options->plugins[i], ret_error);
+    }
+    return code;
 }

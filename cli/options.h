@@ -13,9 +13,20 @@
 #include "lab/compare.h"
 #include "worker/worker.h"
 
-enum verb { VERB_MAP, VERB_COMPARE, VERB_ADVISE, VERB_LAB, VERB_BENCH, VERB_FUNCTIONS, VERB_WORKER };
+enum verb {
+    VERB_MAP,
+    VERB_COMPARE,
+    VERB_ADVISE,
+    VERB_LAB,
+    VERB_BENCH,
+    VERB_FUNCTIONS,
+    VERB_WORKER,
+    VERB_COORDINATOR
+};
 
-enum { OPTIONS_PLUGINS_MAX = 64 };
+enum { OPTIONS_PLUGINS_MAX = 64, OPTIONS_LISTEN_MAX = 16 };
+
+struct registry; /* jobs/registry.h */
 
 struct options {
     bool help;            /* asked for; nothing else is checked then */
@@ -49,6 +60,10 @@ struct options {
 
     const char *folder; /* for files that measurements need; NULL: the usual one */
 
+    const char *listen[OPTIONS_LISTEN_MAX]; /* coordinator: endpoints, listen_count of them */
+    size_t listen_count;
+    bool verbose;
+
     struct worker_options worker;
     const char *check_plugin;
 
@@ -59,5 +74,9 @@ struct options {
  * into it, must outlive them. 0 or MUSTER_EINVALID. */
 int options_parse(struct options *options, enum verb verb, int argc, char **argv,
                   struct muster_error *ret_error);
+
+/* Loads the plug-ins. Each is tried in a process of its own first: it may crash as it loads. */
+int options_load_plugins(const struct options *options, struct registry *registry,
+                         struct muster_error *ret_error);
 
 #endif

@@ -26,6 +26,7 @@ int verb_lab(int argc, char **argv);
 int verb_bench(int argc, char **argv);
 int verb_functions(int argc, char **argv);
 int verb_worker(int argc, char **argv);
+int verb_coordinator(int argc, char **argv);
 
 /* The path of this very program, for starting it again as a worker; static. */
 const char *program_path(void);

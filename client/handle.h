@@ -18,6 +18,11 @@ struct muster {
     char program[PATH_MAX];        /* of workers, where the caller names none */
 };
 
+/* Whether a model can be opened with them; then the defaults are filled in. 0, MUSTER_EINVALID, or
+ * MUSTER_ELIMIT. */
+int handle_check_options(const struct muster_options *options, struct muster_options *ret_options,
+                         struct muster_error *ret_error);
+
 /* Whether one job may have so much time and so many retries: 0 or MUSTER_EINVALID. */
 int handle_check_limits(const struct muster *m, double timeout_s, unsigned retries,
                         struct muster_error *ret_error);

@@ -10,6 +10,7 @@
 #include "client/handle.h"
 #include "client/probe.h"
 #include "client/program.h"
+#include "coordinator/place.h"
 #include "proto/limits.h"
 
 #include <math.h>
@@ -120,14 +121,12 @@ static int check_connection(const struct muster_options *options, struct muster_
         return muster_error_set(
             ret_error, MUSTER_EINVALID,
             "%s: that is set where the coordinator is started, not where it is connected to", what);
-    if (strncmp(options->coordinator, "ipc://", 6) != 0 || !options->coordinator[6])
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "'%s' is no endpoint of a coordinator: ipc://PATH", options->coordinator);
-    return 0;
+    return strcmp(options->coordinator, MUSTER_COORDINATOR_DEFAULT) == 0
+               ? 0
+               : place_check(options->coordinator, ret_error);
 }
 
-/* Fills the defaults into *ret_options. */
-static int check_options(const struct muster_options *options, struct muster_options *ret_options,
+int handle_check_options(const struct muster_options *options, struct muster_options *ret_options,
                          struct muster_error *ret_error)
 {
     struct muster_options checked = *options;
@@ -235,7 +234,7 @@ int muster_open(const struct muster_options *options, muster **ret_muster, struc
         muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
         goto out;
     }
-    if ((code = check_options(options, &m->options, ret_error)) != 0 ||
+    if ((code = handle_check_options(options, &m->options, ret_error)) != 0 ||
         (code = add_functions(m, ret_error)) != 0 || (code = find_program(m, ret_error)) != 0 ||
         (code = load_plugins(m, ret_error)) != 0 ||
         (code = ops_of(m->options.model)->open(&m->options, m->registry, &m->model, ret_error)) != 0 ||
@@ -345,8 +344,11 @@ static int check_batch(const struct muster *m, const struct muster_batch *batch,
         return muster_error_set(ret_error, MUSTER_EINVALID, "a batch without a function");
     if ((code = check_source(&batch->source, ret_error)) != 0 ||
         (code = check_chunk(batch, ret_error)) != 0 ||
-        (code = handle_check_limits(m, batch->timeout_s, batch->retries, ret_error)) != 0 ||
-        (code = registry_require(m->registry, batch->function, ret_function, ret_error)) != 0)
+        (code = handle_check_limits(m, batch->timeout_s, batch->retries, ret_error)) != 0)
+        return code;
+    if (m->options.coordinator) /* which knows what its workers have */
+        *ret_function = NULL;
+    else if ((code = registry_require(m->registry, batch->function, ret_function, ret_error)) != 0)
         return code;
     if (!checked.on_result) {
         checked.on_result = ignore_result;

@@ -76,6 +76,9 @@ enum muster_transport {
 /* Jobs of `loop` at once, unless options say otherwise: 100 MB at most where they only wait. */
 enum { MUSTER_LOOP_CONCURRENCY = 10000 };
 
+/* The one that this user starts with `muster coordinator`. */
+#define MUSTER_COORDINATOR_DEFAULT "default"
+
 struct muster_plugin; /* jobs/muster_job.h */
 
 /* Zero means the default for every field. Strings and arrays are borrowed until
@@ -100,10 +103,11 @@ struct muster_options {
                             * each 64 MiB at least; 0: no limit */
     bool pin;              /* threads, gil, processes: worker k on the k-th core, round robin */
     bool warm;             /* muster_open returns when all workers are ready */
-    /* processes: the endpoint ("ipc://...") of a coordinator that runs; NULL: one of its own. Its
-     * workers are its business: workers, start, functions, concurrency, memory_bytes, pin and warm
-     * are 0. Of plug-ins only the names of their functions are of use, where workers have them
-     * too. When it ends, whatever is under way fails with MUSTER_ELOST. */
+    /* processes: a coordinator that runs, "ipc://PATH", "tcp://127.0.0.1:PORT", or
+     * MUSTER_COORDINATOR_DEFAULT; NULL: one of its own. Its workers are its business: workers, start,
+     * functions, concurrency, memory_bytes, pin and warm are 0. Functions are those that it has; for
+     * muster_submit this process has to know the name, too, by a plug-in. When it ends, whatever is
+     * under way fails with MUSTER_ELOST. */
     const char *coordinator;
     /* The muster command, which `processes` starts as its workers; NULL: the one that was
      * installed with the library, else the first in PATH, else MUSTER_EINVALID. Every model

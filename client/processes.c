@@ -7,20 +7,19 @@
 
 #include "base/clock.h"
 #include "client/forkserver.h"
+#include "coordinator/place.h"
 #include "proto/descriptors.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum {
-    /* Descriptors of one worker: pidfd, flight recorder, heap, connection; one more while it is
-     * replaced. And of all else: sockets, wake-ups, the lock, epoll. */
-    WORKER_DESCRIPTORS = 5,
-    OTHER_DESCRIPTORS = 32,
-
     /* How long a coordinator of another process gets to hear that this client leaves. */
     LAST_WORDS_MS = 1000,
 };
@@ -28,7 +27,7 @@ enum {
 /* libzmq aborts when it runs out of descriptors, so it must not. */
 static int check_descriptors(unsigned workers, struct muster_error *ret_error)
 {
-    unsigned needed = OTHER_DESCRIPTORS + WORKER_DESCRIPTORS * workers, had;
+    unsigned needed = PROCESSES_OTHER_DESCRIPTORS + PROCESSES_WORKER_DESCRIPTORS * workers, had;
 
     if (descriptors_count(needed, &had))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
@@ -71,6 +70,55 @@ static int connect_owner(struct processes *p, struct muster_error *ret_error)
     if (result == 0)
         result = wire_connect(p->mailbox.wire, COORDINATOR_INPROC, ret_error);
     return result;
+}
+
+static int find_endpoint(const char *coordinator, char ret_endpoint[PLACE_ENDPOINT_BYTES],
+                         struct muster_error *ret_error)
+{
+    if (strcmp(coordinator, MUSTER_COORDINATOR_DEFAULT) == 0)
+        return place_default(ret_endpoint, ret_error);
+    snprintf(ret_endpoint, PLACE_ENDPOINT_BYTES, "%s", coordinator);
+    return 0;
+}
+
+/* Why nobody can be reached at a socket. */
+static int explain(const char *endpoint, int error, struct muster_error *ret_error)
+{
+    if (error == ENOENT || error == ECONNREFUSED)
+        return muster_error_set(ret_error, MUSTER_ELOST,
+                                "no coordinator listens at %s%s: 'muster coordinator' starts one", endpoint,
+                                error == ENOENT ? "" : " any more");
+    if (error == EACCES)
+        return muster_error_set(ret_error, MUSTER_ELOST, "%s is closed to this user", endpoint);
+    return muster_error_system(ret_error, error, "cannot connect to %s", endpoint);
+}
+
+/* Whether somebody listens at an endpoint of ipc, and is this user: ZeroMQ says nothing of either. Where too
+ * many are about to connect (EAGAIN) somebody does. */
+static int knock(const char *endpoint, struct muster_error *ret_error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct ucred listener = {.uid = geteuid()};
+    socklen_t size = sizeof listener;
+    int fd, error;
+
+    if (strncmp(endpoint, "ipc://", strlen("ipc://")) != 0)
+        return 0;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return muster_error_system(ret_error, errno, "cannot connect to %s", endpoint);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", endpoint + strlen("ipc://"));
+    error = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ? 0 : errno;
+    if (error == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &size) != 0)
+        error = errno;
+    close(fd);
+    if (error != 0 && error != EAGAIN)
+        return explain(endpoint, error, ret_error);
+    if (listener.uid != geteuid())
+        return muster_error_set(ret_error, MUSTER_ESTATE,
+                                "the coordinator at %s belongs to another user (%u): each has his own",
+                                endpoint, (unsigned)listener.uid);
+    return 0;
 }
 
 /* To one of another process, under a name that nobody had before. */
@@ -162,11 +210,9 @@ static void processes_close(struct model *model, struct task **ended)
     free(p);
 }
 
-/* Starts a coordinator of its own and waits until it is ready, which it says itself if it fails. */
-static int open_own(struct processes *p, const struct muster_options *options,
-                    const struct registry *registry, struct muster_error *ret_error)
+struct coordinator_options processes_settings(const struct muster_options *options)
 {
-    struct coordinator_options coordinator_options = {
+    return (struct coordinator_options){
         .program = options->worker_program,
         .workers = options->workers,
         .plugins = options->plugins,
@@ -180,7 +226,24 @@ static int open_own(struct processes *p, const struct muster_options *options,
         .pin = options->pin,
         .warm = options->warm,
     };
+}
+
+static int require_function(const void *registry, const char *name, struct muster_error *ret_error)
+{
+    const muster_function *function;
+
+    return registry_require(registry, name, &function, ret_error);
+}
+
+/* Starts a coordinator of its own and waits until it is ready, which it says itself if it fails. */
+static int open_own(struct processes *p, const struct muster_options *options,
+                    const struct registry *registry, struct muster_error *ret_error)
+{
+    struct coordinator_options coordinator_options = processes_settings(options);
     int result = check_descriptors(options->workers, ret_error);
+
+    p->functions = (struct core_functions){.require = require_function, .context = registry};
+    coordinator_options.functions = registry ? &p->functions : NULL;
 
     if (result == 0 && options->start == MUSTER_FORK) {
         result = forkserver_start(registry, options->memory_bytes, options->concurrency, &p->forkserver,
@@ -205,13 +268,18 @@ static int open_other(struct processes *p, const struct muster_options *options,
                       struct muster_error *ret_error)
 {
     uint64_t deadline_ns = clock_after(clock_now_ns(), (uint64_t)(options->heartbeat_s * 1e9));
+    char endpoint[PLACE_ENDPOINT_BYTES];
     struct muster_error error;
     int result = check_descriptors(0, ret_error);
 
     if (result == 0)
+        result = find_endpoint(options->coordinator, endpoint, ret_error);
+    if (result == 0)
+        result = knock(endpoint, ret_error);
+    if (result == 0)
         result = wire_context_create(&p->context, ret_error);
     if (result == 0)
-        result = connect_guest(p, options->coordinator, ret_error);
+        result = connect_guest(p, endpoint, ret_error);
     if (result != 0)
         return result;
     result = say_hello(p, &error);
@@ -220,9 +288,9 @@ static int open_other(struct processes *p, const struct muster_options *options,
     if (result == MUSTER_ELOST)
         return muster_error_set(ret_error, result,
                                 "no coordinator answers at %s: it has ended, or the endpoint is wrong",
-                                options->coordinator);
+                                endpoint);
     if (result != 0)
-        return muster_error_set(ret_error, result, "%s: %s", options->coordinator, error.text);
+        return muster_error_set(ret_error, result, "%s: %s", endpoint, error.text);
     return 0;
 }
 

@@ -24,6 +24,7 @@ struct processes {
     struct model model;              /* first */
     struct wire_context *context;    /* owned */
     struct coordinator *coordinator; /* owned; NULL when it is another process's */
+    struct core_functions functions; /* that its workers have */
     struct forkserver *forkserver;   /* owned; NULL where workers are spawned */
     struct mappings *mappings;       /* of the workers' heaps; owned; NULL: nothing is in shared memory */
     struct mailbox mailbox;          /* to the coordinator; the caller's thread's */
@@ -32,6 +33,16 @@ struct processes {
     uint32_t workers; /* of the coordinator */
     bool welcome;     /* it said so */
 };
+
+enum {
+    /* Descriptors of one worker: pidfd, flight recorder, heap, connection; one more while it is
+     * replaced. And of all else: sockets, wake-ups, the lock, epoll. */
+    PROCESSES_WORKER_DESCRIPTORS = 5,
+    PROCESSES_OTHER_DESCRIPTORS = 32,
+};
+
+/* What a coordinator is started with, from options with their defaults. Borrows from them. */
+struct coordinator_options processes_settings(const struct muster_options *options);
 
 /* The `map` of the model; see model.h. */
 int processes_map(struct model *model, const muster_function *function, const struct muster_batch *batch,

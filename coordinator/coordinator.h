@@ -3,21 +3,24 @@
  * A coordinator that lives in a thread of its caller: the core, the workers' supervisor and
  * the socket that both workers and clients talk to, in one loop.
  *
- * Its sockets are bound before the thread starts, so clients can connect at once. It ends by
- * message: after the owner sent STOP, workers are asked to finish, then made to, and
- * coordinator_stop returns.
+ * Its sockets are bound before the thread starts, so clients can connect at once. An embedded one ends
+ * after its owner sent STOP, one of a process of its own (with `stop_fd`) when that can be read: then
+ * workers are asked to finish, then made to, and coordinator_stop returns.
  */
 #ifndef MUSTER_COORDINATOR_COORDINATOR_H
 #define MUSTER_COORDINATOR_COORDINATOR_H
 
 #include "base/error.h"
+#include "coordinator/core.h"
 #include "proto/wire.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct coordinator;
+struct journal;  /* coordinator/journal.h */
 struct launcher; /* coordinator/launcher.h */
+struct place;    /* coordinator/place.h */
 
 /* Borrowed until coordinator_stop. */
 struct coordinator_options {
@@ -29,7 +32,15 @@ struct coordinator_options {
     uint64_t heartbeat_ns; /* not 0 */
     uint64_t memory_bytes; /* of a worker; 0: no limit */
     unsigned concurrency;  /* jobs that each worker runs at once; 0: 1 */
-    bool tcp;              /* listen on loopback instead of ipc: any user of this host may connect */
+    /* Where it listens for clients, place_count of them, whose endpoints are told with their ports; none:
+     * in a folder of its own. Closed after the context was destroyed, which removes their sockets. */
+    struct place *places;
+    size_t place_count;
+    int stop_fd;                            /* readable: it ends; 0: the owner's STOP ends it */
+    unsigned clients;                       /* at most; 0: PROTO_CLIENTS_MAX */
+    const struct core_functions *functions; /* that workers have; NULL: not known here */
+    const struct journal *journal;          /* NULL: it says nothing */
+    bool tcp; /* listen on loopback instead of ipc: any user of this host may connect */
     bool values_inline, messages_alone; /* no shared memory for large values; for single messages */
     bool pin, warm;
 };
@@ -42,8 +53,9 @@ int coordinator_start(const struct coordinator_options *options, struct wire_con
 /* Where clients of other processes may connect, "ipc://..." or "tcp://..."; as long as it runs. */
 const char *coordinator_endpoint(const struct coordinator *coordinator);
 
-/* Waits for the thread, which ends once the owner has sent STOP. Takes NULL. */
-void coordinator_stop(struct coordinator *coordinator);
+/* Waits for the thread, which ends once the owner has sent STOP or `stop_fd` is readable. 0, or why it ended
+ * by itself, which clients were told: MUSTER_ENOMEM, MUSTER_ESYSTEM. Takes NULL. */
+int coordinator_stop(struct coordinator *coordinator);
 
 #define COORDINATOR_INPROC "inproc://coordinator"
 

@@ -244,12 +244,31 @@ static struct batch *find_batch(struct core *core, const struct client *client, 
     return NULL;
 }
 
+/* Whether workers have the function; the client is told when they do not. */
+static bool check_function(const struct core *core, const struct client *client,
+                           const struct proto_submit *submit, struct outbox *outbox)
+{
+    const struct core_functions *functions = core->options.functions;
+    char name[PROTO_FUNCTION_NAME_MAX + 1];
+    struct muster_error error;
+
+    if (!functions)
+        return true;
+    snprintf(name, sizeof name, "%.*s", (int)submit->function.size, submit->function.bytes);
+    if (functions->require(functions->context, name, &error) == 0)
+        return true;
+    send_error(outbox, client->name, submit->ticket, error.code, error.text);
+    return false;
+}
+
 static void client_submit(struct core *core, uint64_t now_ns, struct client *client,
                           const struct proto_submit *submit, struct outbox *outbox)
 {
     struct batch *batch;
     unsigned batches;
 
+    if (!check_function(core, client, submit, outbox))
+        return;
     if (find_batch(core, client, submit->ticket)) {
         send_error(outbox, client->name, submit->ticket, MUSTER_ESTATE, "this ticket is in use");
         return;
@@ -393,7 +412,7 @@ static void stranger_message(struct core *core, const char *peer, const struct p
         send_error(outbox, peer, 0, MUSTER_ESTATE, "say HELLO first, under the name you were given");
         return;
     }
-    if (HASH_COUNT(core->clients) >= PROTO_CLIENTS_MAX) {
+    if (HASH_COUNT(core->clients) >= (core->options.clients ? core->options.clients : PROTO_CLIENTS_MAX)) {
         send_error(outbox, peer, 0, MUSTER_ELIMIT, "too many clients are connected");
         return;
     }
@@ -443,6 +462,25 @@ void core_malformed(struct core *core, uint64_t now_ns, const char *peer, const 
     else
         send_error(outbox, peer, 0, error->code, error->text);
     settle_all(core, now_ns, outbox);
+}
+
+void core_client_gone(struct core *core, uint64_t now_ns, const char *peer, struct outbox *outbox)
+{
+    struct client *client;
+
+    HASH_FIND_STR(core->clients, peer, client);
+    if (!client)
+        return;
+    client_stop(core, now_ns, client, outbox);
+    settle_all(core, now_ns, outbox);
+}
+
+bool core_has_client(const struct core *core, const char *peer)
+{
+    struct client *client;
+
+    HASH_FIND_STR(core->clients, peer, client);
+    return client != NULL;
 }
 
 /* The next thing that is due for a worker: a respawn, a ping, or its end. */

@@ -15,18 +15,28 @@
 
 struct core;
 
+/* What there is to submit. */
+struct core_functions {
+    /* 0, or MUSTER_ENOTFOUND with a reason when there is none of that name. Pure. */
+    int (*require)(const void *context, const char *name, struct muster_error *ret_error);
+    const void *context; /* borrowed */
+};
+
 struct core_options {
     unsigned workers;      /* 1..PROTO_WORKERS_MAX */
     uint64_t heartbeat_ns; /* a busy worker that is silent for so long is killed */
     uint64_t host;         /* heap_host(); 0: nothing is in shared memory */
     bool warm;             /* spawn all workers at once; clients are welcomed when all are ready */
     const char *owner;     /* the client whose STOP ends the coordinator; NULL: nobody's. Borrowed */
+    unsigned clients;      /* at most; 0: PROTO_CLIENTS_MAX */
+    const struct core_functions *functions; /* that workers have; NULL: not known here. Borrowed */
 };
 
 /* How a worker process ended, as its supervisor found it. */
 struct worker_exit {
     unsigned slot;
     char reason[256]; /* "killed by SIGSEGV (Segmentation fault)", for people */
+    bool killed;      /* by its supervisor, which was told to */
     bool executing;   /* it was running the job `index` of `chunk` */
     bool timed_out;   /* it ended itself because that job passed its time limit */
     uint64_t chunk, index;
@@ -49,6 +59,12 @@ void core_message(struct core *core, uint64_t now_ns, const char *peer, const st
 /* A peer sent bytes that are no message. */
 void core_malformed(struct core *core, uint64_t now_ns, const char *peer, const struct muster_error *error,
                     struct outbox *outbox);
+
+/* A client is dead: its batches are cancelled. Names of others are passed over. */
+void core_client_gone(struct core *core, uint64_t now_ns, const char *peer, struct outbox *outbox);
+
+/* Whether a client of that name has said HELLO and not left. */
+bool core_has_client(const struct core *core, const char *peer);
 
 /* The worker of a slot is dead and buried. */
 void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_exit *exit,

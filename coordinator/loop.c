@@ -8,7 +8,10 @@
 #include "base/spin.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/core.h"
+#include "coordinator/guests.h"
+#include "coordinator/journal.h"
 #include "coordinator/nest.h"
+#include "coordinator/place.h"
 #include "coordinator/post.h"
 #include "coordinator/supervisor.h"
 #include "proto/shared.h"
@@ -32,7 +35,7 @@ static const uint64_t STOP_GRACE_NS = 500 * CLOCK_NS_PER_MS;
 static const uint64_t LOOK_NS = CLOCK_NS_PER_MS;
 
 /* What the loop waits for. */
-enum { MESSAGES, DEATHS, BELL, ITEMS };
+enum { MESSAGES, DEATHS, BELL, GUESTS, STOP, ITEMS };
 
 struct coordinator {
     struct wire *router; /* owned by the thread once it runs */
@@ -42,10 +45,14 @@ struct coordinator {
     uint64_t looked_ns; /* when they were last waited for */
     struct core *core;
     struct supervisor *supervisor;
-    struct outbox outbox;      /* what the core decides */
-    struct outbox spare;       /* empty but while `carry_out` empties it */
-    struct mappings *mappings; /* of workers whose results nobody took; owned */
-    struct nest nest;
+    struct guests *guests;
+    const struct journal *journal;      /* borrowed */
+    int stop_fd;                        /* borrowed; -1: none */
+    int code;                           /* why it ended by itself; 0: it did not */
+    struct outbox outbox;               /* what the core decides */
+    struct outbox spare;                /* empty but while `carry_out` empties it */
+    struct mappings *mappings;          /* of workers whose results nobody took; owned */
+    struct nest nest;                   /* its folder is "" where it listens in somebody else's */
     char endpoint[WIRE_ENDPOINT_BYTES]; /* where workers connect */
     pthread_t thread;
 };
@@ -69,19 +76,42 @@ static int spawn(struct coordinator *c, const struct outbox_item *item, struct m
     return result;
 }
 
+/* A client that died, or whose connection did. */
+static void lose_client(struct coordinator *c, const char *name)
+{
+    if (!core_has_client(c->core, name))
+        return;
+    guests_forget(c->guests, name);
+    journal_client(c->journal, name, "is gone: its batches are cancelled");
+    core_client_gone(c->core, clock_now_ns(), name, &c->outbox);
+}
+
+/* A worker that has gone is dealt with when its end is seen. */
+static void send_item(struct coordinator *c, const struct outbox_item *item)
+{
+    int result = post_send(c->post, item->peer, &item->message);
+
+    if (result == MUSTER_ENOMEM)
+        c->outbox.failed = true;
+    else if (result == MUSTER_ELOST)
+        lose_client(c, item->peer);
+    else
+        journal_message(c->journal, item->peer, &item->message);
+}
+
 static void carry_out_item(struct coordinator *c, const struct outbox_item *item)
 {
     struct muster_error error;
 
     switch (item->kind) {
     case OUTBOX_SEND:
-        /* A peer that has gone is dealt with when its end is seen. */
-        if (post_send(c->post, item->peer, &item->message) == MUSTER_ENOMEM)
-            c->outbox.failed = true;
+        send_item(c, item);
         return;
     case OUTBOX_SPAWN:
-        if (spawn(c, item, &error) != 0)
-            core_spawn_failed(c->core, clock_now_ns(), item->slot, &error, &c->outbox);
+        if (spawn(c, item, &error) == 0)
+            return;
+        journal_spawn_failed(c->journal, error.text);
+        core_spawn_failed(c->core, clock_now_ns(), item->slot, &error, &c->outbox);
         return;
     case OUTBOX_KILL:
         supervisor_kill(c->supervisor, item->slot);
@@ -106,6 +136,30 @@ static void carry_out(struct coordinator *c)
     }
 }
 
+/* A client has said HELLO or STOP. Whoever is not of this process is watched: the kernel knows who he is
+ * over ipc; else it is whom he says he is, unless that is nobody this process can see. */
+static void attend(struct coordinator *c, const struct wire_frame *frame)
+{
+    pid_t pid = frame->pid ? frame->pid : (pid_t)frame->message.hello.pid;
+    int result;
+
+    if (frame->message.type == PROTO_STOP) {
+        journal_client(c->journal, frame->peer, "left");
+        guests_forget(c->guests, frame->peer);
+        return;
+    }
+    if (!core_has_client(c->core, frame->peer))
+        return;
+    journal_client(c->journal, frame->peer, "connected");
+    if (pid <= 0 || pid == getpid())
+        return;
+    result = guests_watch(c->guests, frame->peer, pid);
+    if (result == MUSTER_ENOMEM)
+        c->outbox.failed = true;
+    else if (result == MUSTER_ELOST && frame->pid)
+        lose_client(c, frame->peer);
+}
+
 static void handle(struct coordinator *c, const struct wire_frame *frame)
 {
     uint64_t now_ns = clock_now_ns();
@@ -114,6 +168,8 @@ static void handle(struct coordinator *c, const struct wire_frame *frame)
         core_malformed(c->core, now_ns, frame->peer, &frame->error, &c->outbox);
     else
         core_message(c->core, now_ns, frame->peer, &frame->message, &c->outbox);
+    if (frame->error.code == 0 && (frame->message.type == PROTO_HELLO || frame->message.type == PROTO_STOP))
+        attend(c, frame);
     carry_out(c);
 }
 
@@ -153,7 +209,18 @@ static void drain_deaths(struct coordinator *c)
         result = post_receive_last(c->post, exit.slot, &frame);
         handle_received(c, result, frame);
         post_close(c->post, exit.slot);
+        journal_exit(c->journal, &exit);
         core_worker_exited(c->core, clock_now_ns(), &exit, &c->outbox);
+        carry_out(c);
+    }
+}
+
+static void drain_guests(struct coordinator *c)
+{
+    char name[PROTO_PEER_NAME_MAX + 1];
+
+    while (!c->outbox.failed && guests_next_dead(c->guests, name) == 0) {
+        lose_client(c, name);
         carry_out(c);
     }
 }
@@ -188,6 +255,8 @@ static void bury_workers(struct coordinator *c)
 /* Tells the clients why the loop ends; what was decided before is not carried out. */
 static void fail(struct coordinator *c, int code, const char *reason)
 {
+    journal_stopping(c->journal, reason);
+    c->code = code;
     outbox_clear(&c->outbox);
     c->outbox.failed = false;
     core_fail(c->core, code, reason, &c->outbox);
@@ -214,7 +283,7 @@ static int wait(struct coordinator *c)
     bool heard = drain_messages(c);
     int result;
 
-    c->items[DEATHS].ready = false;
+    c->items[DEATHS].ready = c->items[GUESTS].ready = false;
     if (heard)
         return clock_now_ns() - c->looked_ns >= LOOK_NS ? look(c, false) : 0;
     spin_begin(&c->spin);
@@ -225,6 +294,34 @@ static int wait(struct coordinator *c)
     return result;
 }
 
+/* Until the end is asked for, or is there. */
+static void serve(struct coordinator *c)
+{
+    core_start(c->core, clock_now_ns(), &c->outbox);
+    carry_out(c);
+    while (!core_stopped(c->core) && !c->outbox.failed) {
+        if (wait(c) < 0) {
+            fail(c, MUSTER_ESYSTEM, "the coordinator cannot wait for messages");
+            return;
+        }
+        if (c->items[DEATHS].ready || c->items[GUESTS].ready)
+            drain_messages(c); /* first: what the dead still sent counts */
+        if (c->items[DEATHS].ready)
+            drain_deaths(c);
+        if (c->items[GUESTS].ready)
+            drain_guests(c);
+        if (supervisor_settle(c->supervisor))
+            mappings_trim(c->mappings);
+        if (c->items[STOP].ready) {
+            journal_stopping(c->journal, "it was asked to");
+            return;
+        }
+        tick(c);
+    }
+    if (c->outbox.failed)
+        fail(c, MUSTER_ENOMEM, "the coordinator is out of memory");
+}
+
 static void *run(void *argument)
 {
     struct coordinator *c = argument;
@@ -232,29 +329,16 @@ static void *run(void *argument)
     c->items[MESSAGES].wire = c->router;
     c->items[DEATHS].fd = supervisor_fd(c->supervisor);
     c->items[BELL].fd = post_bell(c->post);
+    c->items[GUESTS].fd = guests_fd(c->guests);
+    c->items[STOP].fd = c->stop_fd;
     pthread_setname_np(pthread_self(), "coordinator");
     spin_init(&c->spin);
-    core_start(c->core, clock_now_ns(), &c->outbox);
-    carry_out(c);
-    while (!core_stopped(c->core) && !c->outbox.failed) {
-        if (wait(c) < 0) {
-            fail(c, MUSTER_ESYSTEM, "the coordinator cannot wait for messages");
-            break;
-        }
-        if (c->items[DEATHS].ready) {
-            drain_messages(c); /* first: what a dead worker still sent counts */
-            drain_deaths(c);
-        }
-        if (supervisor_settle(c->supervisor))
-            mappings_trim(c->mappings);
-        tick(c);
-    }
-    if (c->outbox.failed)
-        fail(c, MUSTER_ENOMEM, "the coordinator is out of memory");
+    serve(c);
     core_stop(c->core, &c->outbox);
     carry_out(c);
     bury_workers(c);
     supervisor_destroy(c->supervisor);
+    guests_destroy(c->guests);
     post_destroy(c->post);
     wire_close(c->router, LAST_WORDS_MS);
     return NULL;
@@ -266,19 +350,48 @@ static void destroy(struct coordinator *c)
     mappings_destroy(c->mappings);
     outbox_fini(&c->outbox);
     outbox_fini(&c->spare);
-    nest_fini(&c->nest);
+    if (c->nest.folder[0])
+        nest_fini(&c->nest);
     free(c);
 }
 
-static int open_router(struct coordinator *c, bool tcp, struct wire_context *context,
+/* The first of its places where workers can connect; NULL: there is none. */
+static const struct place *place_for_workers(const struct coordinator_options *options)
+{
+    for (size_t i = 0; i < options->place_count; i++)
+        if (place_is_local(&options->places[i]))
+            return &options->places[i];
+    return NULL;
+}
+
+static int bind_places(struct coordinator *c, const struct coordinator_options *options,
                        struct muster_error *ret_error)
 {
+    int result = 0;
+
+    for (size_t i = 0; i < options->place_count && result == 0; i++) {
+        result = wire_bind(c->router, options->places[i].endpoint, ret_error);
+        if (result == 0)
+            result = wire_endpoint(c->router, options->places[i].endpoint, ret_error);
+    }
+    return result;
+}
+
+static int open_router(struct coordinator *c, const struct coordinator_options *options,
+                       struct wire_context *context, struct muster_error *ret_error)
+{
+    const struct place *place = place_for_workers(options);
     int result = wire_open_router(context, &c->router, ret_error);
 
     if (result == 0)
-        result = wire_bind(c->router, tcp ? "tcp://127.0.0.1:*" : c->nest.endpoint, ret_error);
-    if (result == 0)
-        result = wire_endpoint(c->router, c->endpoint, ret_error);
+        result = bind_places(c, options, ret_error);
+    if (result == 0 && place) {
+        strcpy(c->endpoint, place->endpoint);
+    } else if (result == 0) {
+        result = wire_bind(c->router, options->tcp ? "tcp://127.0.0.1:*" : c->nest.endpoint, ret_error);
+        if (result == 0)
+            result = wire_endpoint(c->router, c->endpoint, ret_error);
+    }
     if (result == 0)
         result = wire_bind(c->router, COORDINATOR_INPROC, ret_error);
     return result;
@@ -292,7 +405,9 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
         .heartbeat_ns = options->heartbeat_ns,
         .host = options->values_inline ? 0 : heap_host(),
         .warm = options->warm,
-        .owner = COORDINATOR_OWNER,
+        .owner = options->stop_fd ? NULL : COORDINATOR_OWNER,
+        .clients = options->clients,
+        .functions = options->functions,
     };
     struct supervisor_options supervisor_options = {
         .launcher = options->launcher,
@@ -311,12 +426,14 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
     if (outbox_init(&c->outbox) != 0 || outbox_init(&c->spare) != 0 ||
         mappings_create(NULL, true, &c->mappings) != 0 || core_create(&core_options, &c->core) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
-    result = open_router(c, options->tcp, context, ret_error);
+    result = open_router(c, options, context, ret_error);
     if (result == 0)
         result = post_create(c->router, options->workers,
                              options->concurrency <= 1 && !options->messages_alone, &c->post, ret_error);
     if (result == 0)
         result = supervisor_create(&supervisor_options, &c->supervisor, ret_error);
+    if (result == 0)
+        result = guests_create(&c->guests, ret_error);
     return result;
 }
 
@@ -341,7 +458,9 @@ int coordinator_start(const struct coordinator_options *options, struct wire_con
 
     if (!c)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
-    result = nest_init(&c->nest, ret_error);
+    c->journal = options->journal;
+    c->stop_fd = options->stop_fd ? options->stop_fd : -1;
+    result = place_for_workers(options) ? 0 : nest_init(&c->nest, ret_error);
     if (result != 0) {
         free(c);
         return result;
@@ -354,6 +473,7 @@ int coordinator_start(const struct coordinator_options *options, struct wire_con
             result = muster_error_system(ret_error, error, "cannot start the coordinator's thread");
     }
     if (result != 0) {
+        guests_destroy(c->guests);
         supervisor_destroy(c->supervisor);
         post_destroy(c->post);
         wire_close(c->router, 0);
@@ -369,10 +489,14 @@ const char *coordinator_endpoint(const struct coordinator *coordinator)
     return coordinator->endpoint;
 }
 
-void coordinator_stop(struct coordinator *coordinator)
+int coordinator_stop(struct coordinator *coordinator)
 {
+    int code;
+
     if (!coordinator)
-        return;
+        return 0;
     pthread_join(coordinator->thread, NULL);
+    code = coordinator->code;
     destroy(coordinator);
+    return code;
 }

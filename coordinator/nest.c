@@ -16,8 +16,8 @@
 
 static const char LOCK[] = "lock", SOCKET[] = "socket";
 
-/* HOME/XXXXXX/socket has to fit a socket address. */
-enum { HOME_BYTES_MAX = sizeof((struct sockaddr_un *)0)->sun_path - sizeof "/XXXXXX/socket" };
+/* The folder of the coordinator that users start (place.h), which sweeps its own. */
+static const char DAEMON[] = "daemon";
 
 /* Where temporary things go, and the name of the variable that says so. */
 static const char *parent_folder(const char **ret_variable)
@@ -35,28 +35,54 @@ static const char *parent_folder(const char **ret_variable)
     return "/tmp";
 }
 
-/* Opens the user's folder, making it first; it must be nobody else's. */
-static int open_home(const char *home, const char *variable, int *ret_fd, struct muster_error *ret_error)
+int nest_home(char ret_home[NEST_HOME_BYTES], const char **ret_variable, struct muster_error *ret_error)
+{
+    const char *variable, *parent = parent_folder(&variable);
+    char home[NEST_HOME_BYTES];
+
+    if (parent[0] != '/')
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%s must name a folder from the root on, not %s",
+                                variable, parent);
+    if (snprintf(home, sizeof home, "%s/muster-%u", parent, (unsigned)geteuid()) >= NEST_HOME_BYTES)
+        return muster_error_set(ret_error, MUSTER_ELIMIT, "%s names a folder too long for sockets: %s",
+                                variable, parent);
+    memcpy(ret_home, home, sizeof home);
+    if (ret_variable)
+        *ret_variable = variable;
+    return 0;
+}
+
+int nest_open_folder(const char *path, int *ret_fd, struct muster_error *ret_error)
 {
     struct stat status;
-    int fd;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
+    if (fd < 0)
+        return muster_error_system(ret_error, errno, "cannot open the folder %s for sockets", path);
+    if (fstat(fd, &status) != 0 || status.st_uid != geteuid() || (status.st_mode & 077) != 0) {
+        close(fd);
+        return muster_error_set(ret_error, MUSTER_ESTATE,
+                                "the folder %s must belong to this user and be closed to others (mode 0700)",
+                                path);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int nest_open_home(int *ret_fd, struct muster_error *ret_error)
+{
+    char home[NEST_HOME_BYTES];
+    const char *variable;
+    int result = nest_home(home, &variable, ret_error);
+
+    if (result != 0)
+        return result;
     if (mkdir(home, 0700) != 0 && errno != EEXIST)
         return muster_error_system(ret_error, errno,
                                    "cannot make the folder %s for sockets (set %s to a folder "
                                    "that can be written)",
                                    home, variable);
-    fd = open(home, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return muster_error_system(ret_error, errno, "cannot open the folder %s for sockets", home);
-    if (fstat(fd, &status) != 0 || status.st_uid != geteuid() || (status.st_mode & 077) != 0) {
-        close(fd);
-        return muster_error_set(ret_error, MUSTER_ESTATE,
-                                "the folder %s must belong to this user and be closed to others (mode 0700)",
-                                home);
-    }
-    *ret_fd = fd;
-    return 0;
+    return nest_open_folder(home, ret_fd, ret_error);
 }
 
 static void remove_folder(int home_fd, int folder_fd, const char *name)
@@ -81,7 +107,7 @@ static void sweep(int home_fd)
     while ((entry = readdir(list)) != NULL) {
         int folder_fd, lock_fd;
 
-        if (entry->d_name[0] == '.')
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, DAEMON) == 0)
             continue;
         folder_fd = openat(home_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (folder_fd < 0)
@@ -103,7 +129,7 @@ static int make_folder(struct nest *nest, const char *home, struct muster_error 
     char path[sizeof nest->folder + sizeof LOCK];
     int error;
 
-    snprintf(nest->folder, sizeof nest->folder, "%.*s/XXXXXX", HOME_BYTES_MAX, home);
+    snprintf(nest->folder, sizeof nest->folder, "%.*s/XXXXXX", NEST_HOME_BYTES - 1, home);
     if (!mkdtemp(nest->folder))
         return muster_error_system(ret_error, errno, "cannot make a folder for sockets in %s", home);
     snprintf(path, sizeof path, "%s/%s", nest->folder, LOCK);
@@ -120,17 +146,11 @@ static int make_folder(struct nest *nest, const char *home, struct muster_error 
 
 int nest_init(struct nest *nest, struct muster_error *ret_error)
 {
-    const char *variable, *parent = parent_folder(&variable);
-    char home[HOME_BYTES_MAX + 1];
-    int home_fd = -1, result;
+    char home[NEST_HOME_BYTES];
+    int home_fd = -1, result = nest_home(home, NULL, ret_error);
 
-    if (parent[0] != '/')
-        return muster_error_set(ret_error, MUSTER_EINVALID, "%s must name a folder from the root on, not %s",
-                                variable, parent);
-    if (snprintf(home, sizeof home, "%s/muster-%u", parent, (unsigned)geteuid()) > HOME_BYTES_MAX)
-        return muster_error_set(ret_error, MUSTER_ELIMIT, "%s names a folder too long for sockets: %s",
-                                variable, parent);
-    result = open_home(home, variable, &home_fd, ret_error);
+    if (result == 0)
+        result = nest_open_home(&home_fd, ret_error);
     if (result != 0)
         return result;
     if (flock(home_fd, LOCK_EX) != 0)

@@ -19,7 +19,18 @@ struct nest {
     int lock_fd; /* owned; the lock lives as long as it is open */
 };
 
-/* In XDG_RUNTIME_DIR if that is set, else in TMPDIR, else in /tmp. */
+/* The user's folder, muster-UID, in XDG_RUNTIME_DIR if that is set, else in TMPDIR, else in /tmp; so short
+ * that sockets in its folders have room. *ret_variable (may be NULL): what could name another. */
+enum { NEST_HOME_BYTES = sizeof((struct sockaddr_un *)0)->sun_path - sizeof "/XXXXXX/socket" + 1 };
+int nest_home(char ret_home[NEST_HOME_BYTES], const char **ret_variable, struct muster_error *ret_error);
+
+/* Opens the user's folder, making it first if there is none. */
+int nest_open_home(int *ret_fd, struct muster_error *ret_error);
+
+/* Opens a folder that must belong to this user and be closed to others. */
+int nest_open_folder(const char *path, int *ret_fd, struct muster_error *ret_error);
+
+/* Makes a folder in the user's. */
 int nest_init(struct nest *nest, struct muster_error *ret_error);
 
 /* Removes the folder and lets go of the lock. */

@@ -215,10 +215,12 @@ void supervisor_kill_child(const struct child *child)
 
 void supervisor_kill(struct supervisor *supervisor, unsigned slot)
 {
-    const struct child *child = &supervisor->children[slot - 1];
+    struct child *child = &supervisor->children[slot - 1];
 
-    if (child->pid)
-        supervisor_kill_child(child);
+    if (!child->pid)
+        return;
+    child->killed = true;
+    supervisor_kill_child(child);
 }
 
 int supervisor_fd(const struct supervisor *supervisor)
@@ -314,6 +316,7 @@ int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)
     child = &supervisor->children[event.data.u32 - 1];
     assert(child->pid > 0); /* 0 would be this process's own group */
     exit.slot = event.data.u32;
+    exit.killed = child->killed;
     collect(supervisor, child, &exit);
     read_flight(supervisor, child->flight, &exit);
     supervisor_release(supervisor, child);

@@ -18,6 +18,7 @@ enum { LEGACIES_MAX = 64, LEGACY_BYTES_MAX = 1 << 30 };
 struct child {
     pid_t pid; /* 0: none */
     int pidfd;
+    bool killed;  /* by supervisor_kill */
     bool adopted; /* not a child of this process */
     int flight_fd;
     char name[PROTO_PEER_NAME_MAX + 1];

@@ -111,11 +111,13 @@ static int open_socket(struct wire_context *context, int type, struct wire **ret
 
 int wire_open_router(struct wire_context *context, struct wire **ret_wire, struct muster_error *ret_error)
 {
-    int mandatory = 1, result;
+    int mandatory = 1, backlog = 2 * PROTO_CLIENTS_MAX, result;
 
     result = open_socket(context, ZMQ_ROUTER, ret_wire, ret_error);
     if (result == 0)
         zmq_setsockopt((*ret_wire)->socket, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory);
+    if (result == 0) /* all at once, and each twice (client/processes.c): a watched one does not try again */
+        zmq_setsockopt((*ret_wire)->socket, ZMQ_BACKLOG, &backlog, sizeof backlog);
     return result;
 }
 
@@ -134,9 +136,18 @@ int wire_open_dealer(struct wire_context *context, const char *name, struct wire
     return result;
 }
 
+/* IPv6 is for addresses that are written as such: with it, ZeroMQ takes names and IPv4 for IPv6, too. */
+static void choose_family(struct wire *wire, const char *endpoint)
+{
+    int version_6 = strncmp(endpoint, "tcp://[", strlen("tcp://[")) == 0;
+
+    zmq_setsockopt(wire->socket, ZMQ_IPV6, &version_6, sizeof version_6);
+}
+
 int wire_bind(struct wire *wire, const char *endpoint, struct muster_error *ret_error)
 {
     wire->drained = false;
+    choose_family(wire, endpoint);
     if (TEMP_FAILURE_RETRY(zmq_bind(wire->socket, endpoint)) == 0)
         return 0;
     return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot listen on %s: %s", endpoint,
@@ -157,6 +168,7 @@ int wire_endpoint(const struct wire *wire, char ret_endpoint[WIRE_ENDPOINT_BYTES
 int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *ret_error)
 {
     wire->drained = false;
+    choose_family(wire, endpoint);
     if (TEMP_FAILURE_RETRY(zmq_connect(wire->socket, endpoint)) == 0)
         return 0;
     return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot connect to %s: %s", endpoint,
@@ -477,6 +489,17 @@ static bool take_name(zmq_msg_t *part, char *name)
     return true;
 }
 
+/* Who sent the part. ZeroMQ says of ipc "localhost:UID:GID:PID", as SO_PEERCRED has it, and of tcp an
+ * address. */
+static pid_t sender_of(zmq_msg_t *part)
+{
+    const char *address = zmq_msg_gets(part, "Peer-Address");
+    unsigned uid, gid;
+    int pid;
+
+    return address && sscanf(address, "localhost:%u:%u:%d", &uid, &gid, &pid) == 3 ? pid : 0;
+}
+
 static struct wire_frame *create_frame(const char *peer)
 {
     struct wire_frame *frame = calloc(1, sizeof *frame);
@@ -550,6 +573,8 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
         goto out;
     }
     decode(frame, count - front);
+    if (frame->error.code == 0 && frame->message.type == PROTO_HELLO)
+        frame->pid = sender_of(&parts[0]);
     *ret_frame = frame;
     frame = NULL;
 out:

@@ -14,6 +14,8 @@
 #include "proto/codec.h"
 #include "proto/limits.h"
 
+#include <sys/types.h>
+
 struct wire_context;
 struct wire;
 struct wire_parcel;
@@ -79,6 +81,7 @@ struct wire_frame {
     struct proto_message message;       /* valid when error.code is 0 */
     struct muster_error error;          /* what was wrong with the bytes */
     size_t bytes;                       /* of header and payload */
+    pid_t pid;                          /* of HELLO over ipc: its sender, as the kernel says; else 0 */
     uint64_t received_ns;               /* CLOCK_MONOTONIC */
     struct blob *payload;               /* what message.payload refers to, or NULL */
     struct blob *header;

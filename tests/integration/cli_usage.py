@@ -228,14 +228,14 @@ class Help(harness.Case):
             command = ["bash", "-c", program, "bash", script, harness.MUSTER, *words]
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
-        self.assertEqual(complete("co"), ["compare"])
+        self.assertEqual(complete("com"), ["compare"])
         self.assertEqual(complete("map", "nq"), ["nqueens"])
         self.assertEqual(complete("map", "--mod"), ["--model"])
         self.assertEqual(complete("map", "--model", "t"), ["threads"])
         self.assertEqual(complete("map", "echo", ":::", "--mod"), [])
         self.assertEqual(complete("lab", ""), ["race", "deadlock"])
         self.assertEqual(complete("bench", "m"), ["memory"])
-        for verb in ("map", "exec", "compare", "advise", "lab", "bench", "functions"):
+        for verb in ("map", "exec", "compare", "advise", "lab", "bench", "functions", "coordinator"):
             said = self.muster(verb, "--help").out
             options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said)) | {"--help"}
             self.assertEqual(set(complete(verb, "--")), options, f"{verb}: what completion offers, what the help says")

@@ -167,10 +167,11 @@ class Case(unittest.TestCase):
     def tearDown(self):
         try:
             self.assert_processes_gone()
-            # The user's own folder stays, for the next coordinator; what was inside goes.
+            # The user's own folder stays, for the next coordinator, and that of his daemon; what was inside goes.
             left = {str(path.relative_to(self.temporary)) for path in self.temporary.rglob("*")}
             if not self.may_leave_files:
-                self.assertEqual(left - {f"muster-{os.getuid()}"}, set(), "left in the temporary directory")
+                kept = {f"muster-{os.getuid()}", f"muster-{os.getuid()}/daemon"}
+                self.assertEqual(left - kept, set(), "left in the temporary directory")
         finally:
             for pid in self.marked():
                 os.kill(pid, signal.SIGKILL)

@@ -308,7 +308,7 @@ static void options_of_the_coordinator_are_refused_by_its_client(void)
         {.model = MUSTER_PROCESSES, .coordinator = "ipc://x", .pin = true},
         {.model = MUSTER_PROCESSES, .coordinator = "ipc://x", .warm = true},
         {.model = MUSTER_THREADS, .coordinator = "ipc://x"},
-        {.model = MUSTER_PROCESSES, .coordinator = "tcp://127.0.0.1:9"},
+        {.model = MUSTER_PROCESSES, .coordinator = "tcp://192.0.2.1:9"},
         {.model = MUSTER_PROCESSES, .coordinator = "ipc://"},
         {.model = MUSTER_PROCESSES, .coordinator = ""},
     };

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * muster coordinator: workers that the clients of a user share, until a signal ends it. The main thread
+ * starts the coordinator's thread and waits for it; whatever is said meanwhile is said there.
+ */
+#include "coordinator/coordinator.h"
+#include "base/log.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/verbs.h"
+#include "client/handle.h"
+#include "client/processes.h"
+#include "coordinator/journal.h"
+#include "coordinator/notify.h"
+#include "coordinator/place.h"
+#include "jobs/registry.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+enum {
+    CLIENT_DESCRIPTORS = 2, /* of one client: connection, pidfd */
+    CLIENTS_LEAST = 8,      /* fewer are not worth a start */
+};
+
+struct daemon {
+    struct options options;
+    struct place places[OPTIONS_LISTEN_MAX];
+    size_t place_count;
+    struct registry *registry;
+    struct wire_context *context;
+    int interrupt_fd;
+};
+
+static int require_function(const void *registry, const char *name, struct muster_error *ret_error)
+{
+    const muster_function *function;
+    struct muster_error error;
+    int code = registry_require(registry, name, &function, &error);
+
+    return code ? muster_error_set(ret_error, code,
+                                   "%s, at the coordinator; plug-ins are loaded as it starts: 'muster "
+                                   "coordinator --plugin FILE'",
+                                   error.text)
+                : 0;
+}
+
+/* Raises the limit of descriptors as far as clients may need it; libzmq does not bear to run out of them. */
+static int count_clients(unsigned workers, unsigned *ret_clients, struct muster_error *ret_error)
+{
+    rlim_t fixed = PROCESSES_OTHER_DESCRIPTORS + PROCESSES_WORKER_DESCRIPTORS * (rlim_t)workers;
+    rlim_t wanted = fixed + CLIENT_DESCRIPTORS * (rlim_t)PROTO_CLIENTS_MAX;
+    struct rlimit limit;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur < fixed + CLIENT_DESCRIPTORS * CLIENTS_LEAST)
+        return muster_error_set(
+            ret_error, MUSTER_ELIMIT,
+            "%u workers and some clients need %llu file descriptors, and %llu can be had: "
+            "fewer workers (-j), or a higher limit (ulimit -n)",
+            workers, (unsigned long long)(fixed + CLIENT_DESCRIPTORS * CLIENTS_LEAST),
+            (unsigned long long)limit.rlim_cur);
+    *ret_clients = limit.rlim_cur >= wanted ? PROTO_CLIENTS_MAX
+                                            : (unsigned)((limit.rlim_cur - fixed) / CLIENT_DESCRIPTORS);
+    return 0;
+}
+
+static int open_places(struct daemon *d, struct muster_error *ret_error)
+{
+    size_t wanted = d->options.listen_count ? d->options.listen_count : 1;
+    int code = 0;
+
+    while (d->place_count < wanted && !code) {
+        code = place_open(d->options.listen[d->place_count], &d->places[d->place_count], ret_error);
+        d->place_count += code == 0;
+    }
+    return code;
+}
+
+static void announce(const struct daemon *d, unsigned workers)
+{
+    char status[PLACE_ENDPOINT_BYTES + 64];
+
+    for (size_t i = 0; i < d->place_count; i++)
+        log_error("the coordinator listens at %s%s", d->places[i].endpoint,
+                  place_is_local(&d->places[i]) ? "" : ", where any user of this host may run jobs as you");
+    log_error("%u worker%s; keeps nothing on disk: what waits is lost when it ends", workers,
+              workers == 1 ? "" : "s");
+    snprintf(status, sizeof status, "READY=1\nSTATUS=%u worker%s at %s", workers, workers == 1 ? "" : "s",
+             d->places[0].endpoint);
+    notify_send(status);
+}
+
+/* Serves until a signal comes. */
+static int serve(struct daemon *d, const struct muster_options *checked, struct muster_error *ret_error)
+{
+    const struct core_functions functions = {.require = require_function, .context = d->registry};
+    const struct journal journal = {.verbose = d->options.verbose};
+    struct coordinator_options options = processes_settings(checked);
+    struct coordinator *coordinator;
+    int code;
+
+    options.places = d->places;
+    options.place_count = d->place_count;
+    options.stop_fd = d->interrupt_fd;
+    options.functions = &functions;
+    options.journal = &journal;
+    code = count_clients(options.workers, &options.clients, ret_error);
+    if (code == 0)
+        code = coordinator_start(&options, d->context, &coordinator, ret_error);
+    if (code)
+        return code;
+    announce(d, options.workers);
+    code = coordinator_stop(coordinator);
+    return code ? muster_error_set(ret_error, code, "the coordinator has failed: %s", muster_error_name(code))
+                : 0;
+}
+
+static int run(struct daemon *d, struct muster_error *ret_error)
+{
+    struct muster_options checked;
+    int code;
+
+    d->options.open.worker_program = program_path();
+    if ((code = handle_check_options(&d->options.open, &checked, ret_error)) ||
+        (code = interrupt_start(&d->interrupt_fd, ret_error)))
+        return code;
+    if (!(d->registry = registry_create()))
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    if ((code = options_load_plugins(&d->options, d->registry, ret_error)) ||
+        (code = open_places(d, ret_error)) || (code = wire_context_create(&d->context, ret_error)))
+        return code;
+    return serve(d, &checked, ret_error);
+}
+
+int verb_coordinator(int argc, char **argv)
+{
+    struct daemon d = {.interrupt_fd = -1};
+    struct muster_error error;
+    int code;
+
+    if (options_parse(&d.options, VERB_COORDINATOR, argc, argv, &error))
+        return usage_error(argv[0], &error);
+    if (d.options.help)
+        return help_print(argv[0]);
+    code = run(&d, &error);
+    wire_context_destroy(d.context);
+    for (size_t i = 0; i < d.place_count; i++)
+        place_close(&d.places[i]);
+    registry_destroy(d.registry);
+    if (code)
+        return plain_error(&error);
+    return interrupt_signal() == SIGTERM ? 0 : STATUS_SIGNAL + interrupt_signal();
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Endpoints that are known beforehand. See place.h. What is done in a folder is done under a lock on
+ * it, so that of many that begin at once one gets the place, and whose lock file is removed as it ends
+ * is locked by nobody.
+ */
+#include "coordinator/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char IPC[] = "ipc://", TCP[] = "tcp://";
+
+enum { IPC_BYTES = sizeof IPC - 1, TCP_BYTES = sizeof TCP - 1, PORT_MAX = 65535 };
+
+int place_default(char ret_endpoint[PLACE_ENDPOINT_BYTES], struct muster_error *ret_error)
+{
+    char home[NEST_HOME_BYTES];
+    int result = nest_home(home, NULL, ret_error);
+
+    if (result == 0)
+        snprintf(ret_endpoint, PLACE_ENDPOINT_BYTES, "%s%s/daemon/socket", IPC, home);
+    return result;
+}
+
+static int check_path(const char *endpoint, struct muster_error *ret_error)
+{
+    const char *path = endpoint + IPC_BYTES;
+
+    if (path[0] != '/' || path[strlen(path) - 1] == '/')
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "'%s' is no endpoint: ipc:// is followed by a path from the root on",
+                                endpoint);
+    if (strlen(path) >= sizeof((struct place *)0)->socket)
+        return muster_error_set(ret_error, MUSTER_ELIMIT, "%s: the path of a socket has at most %zu bytes",
+                                endpoint, sizeof((struct place *)0)->socket - 1);
+    return 0;
+}
+
+/* A port, or * for any that is free. */
+static bool is_port(const char *text)
+{
+    char *end;
+
+    if (strcmp(text, "*") == 0)
+        return true;
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    return strtoul(text, &end, 10) <= PORT_MAX && *end == '\0';
+}
+
+static int check_address(const char *endpoint, struct muster_error *ret_error)
+{
+    static const char *const loopback[] = {"127.0.0.1:", "[::1]:"};
+    const char *address = endpoint + TCP_BYTES, *port = strrchr(address, ':');
+
+    if (!port || !is_port(port + 1))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "'%s' is no endpoint: tcp:// is followed by 127.0.0.1:PORT or [::1]:PORT",
+                                endpoint);
+    for (size_t i = 0; i < sizeof loopback / sizeof *loopback; i++)
+        if (strncmp(address, loopback[i], strlen(loopback[i])) == 0 &&
+            port == address + strlen(loopback[i]) - 1)
+            return 0;
+    return muster_error_set(ret_error, MUSTER_EINVALID,
+                            "%s: other addresses than 127.0.0.1 and [::1] need keys, which muster does not "
+                            "have yet: ipc://PATH, or a tunnel of ssh to it",
+                            endpoint);
+}
+
+int place_check(const char *endpoint, struct muster_error *ret_error)
+{
+    if (strncmp(endpoint, IPC, IPC_BYTES) == 0)
+        return check_path(endpoint, ret_error);
+    if (strncmp(endpoint, TCP, TCP_BYTES) == 0)
+        return check_address(endpoint, ret_error);
+    return muster_error_set(ret_error, MUSTER_EINVALID,
+                            "'%s' is no endpoint of a coordinator: ipc://PATH or tcp://127.0.0.1:PORT",
+                            endpoint);
+}
+
+/* Makes the folder of the default endpoint; those of others are there. */
+static int make_default_folder(struct muster_error *ret_error)
+{
+    int home_fd, result = nest_open_home(&home_fd, ret_error);
+
+    if (result != 0)
+        return result;
+    if (mkdirat(home_fd, "daemon", 0700) != 0 && errno != EEXIST)
+        result = muster_error_system(ret_error, errno, "cannot make the folder of the coordinator's socket");
+    close(home_fd);
+    return result;
+}
+
+static int open_folder(struct place *place, struct muster_error *ret_error)
+{
+    char folder[sizeof place->socket];
+    size_t size = (size_t)(strrchr(place->socket, '/') - place->socket);
+
+    memcpy(folder, place->socket, size);
+    strcpy(folder + size, size ? "" : "/");
+    return nest_open_folder(folder, &place->folder_fd, ret_error);
+}
+
+/* Somebody has the lock, and wrote his pid into the file before he let go of the folder. */
+static int refuse(const struct place *place, struct muster_error *ret_error)
+{
+    char text[32];
+    ssize_t size = pread(place->lock_fd, text, sizeof text - 1, 0);
+    long pid;
+
+    text[size > 0 ? size : 0] = '\0';
+    pid = strtol(text, NULL, 10);
+    return muster_error_set(ret_error, MUSTER_ESTATE, "a coordinator runs already, process %ld, at %s", pid,
+                            place->endpoint);
+}
+
+/* Removes the socket of a coordinator that was killed, and nothing else that may be there. */
+static int remove_stale(const struct place *place, struct muster_error *ret_error)
+{
+    struct stat status;
+
+    if (lstat(place->socket, &status) != 0)
+        return errno == ENOENT ? 0
+                               : muster_error_system(ret_error, errno, "cannot look at %s", place->socket);
+    if (!S_ISSOCK(status.st_mode))
+        return muster_error_set(ret_error, MUSTER_ESTATE, "%s is there already, and is no socket",
+                                place->socket);
+    if (unlink(place->socket) != 0)
+        return muster_error_system(ret_error, errno, "cannot remove the old socket %s", place->socket);
+    return 0;
+}
+
+/* The caller holds the lock on the folder. */
+static int take_lock(struct place *place, struct muster_error *ret_error)
+{
+    char pid[32];
+    int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+
+    place->lock_fd = open(place->lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (place->lock_fd < 0)
+        return muster_error_system(ret_error, errno, "cannot open the lock file %s", place->lock);
+    if (flock(place->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? refuse(place, ret_error)
+                                    : muster_error_system(ret_error, errno, "cannot lock %s", place->lock);
+    if (ftruncate(place->lock_fd, 0) != 0 || pwrite(place->lock_fd, pid, (size_t)size, 0) != size)
+        return muster_error_system(ret_error, errno, "cannot write %s", place->lock);
+    return remove_stale(place, ret_error);
+}
+
+/* Makes the socket's path this process's. */
+static int take_path(struct place *place, struct muster_error *ret_error)
+{
+    int result;
+
+    snprintf(place->socket, sizeof place->socket, "%s", place->endpoint + IPC_BYTES);
+    snprintf(place->lock, sizeof place->lock, "%s.lock", place->socket);
+    result = open_folder(place, ret_error);
+    if (result != 0)
+        return result;
+    if (flock(place->folder_fd, LOCK_EX) != 0)
+        result = muster_error_system(ret_error, errno, "cannot lock the folder of %s", place->socket);
+    if (result == 0)
+        result = take_lock(place, ret_error);
+    flock(place->folder_fd, LOCK_UN);
+    if (result != 0) {
+        if (place->lock_fd >= 0)
+            close(place->lock_fd);
+        close(place->folder_fd);
+    }
+    return result;
+}
+
+int place_open(const char *endpoint, struct place *ret_place, struct muster_error *ret_error)
+{
+    struct place place = {.folder_fd = -1, .lock_fd = -1};
+    int result;
+
+    if (endpoint) {
+        result = place_check(endpoint, ret_error);
+        snprintf(place.endpoint, sizeof place.endpoint, "%s", endpoint);
+    } else {
+        result = place_default(place.endpoint, ret_error);
+        if (result == 0)
+            result = make_default_folder(ret_error);
+    }
+    if (result == 0 && strncmp(place.endpoint, IPC, IPC_BYTES) == 0)
+        result = take_path(&place, ret_error);
+    if (result == 0)
+        *ret_place = place;
+    return result;
+}
+
+void place_close(struct place *place)
+{
+    if (place->folder_fd < 0)
+        return;
+    flock(place->folder_fd, LOCK_EX);
+    unlink(place->socket);
+    unlink(place->lock);
+    close(place->lock_fd);
+    flock(place->folder_fd, LOCK_UN);
+    close(place->folder_fd);
+}
+
+bool place_is_local(const struct place *place)
+{
+    return place->folder_fd >= 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An endpoint that a coordinator of its own process listens at, which others know beforehand: the
+ * socket `daemon/socket` in the user's folder, or what --listen names. A socket of ipc is in a folder
+ * of mode 0700 that belongs to the user, and has a lock file beside it with the pid of who listens:
+ * binding would silently take the socket from him. What a killed coordinator left is replaced.
+ */
+#ifndef MUSTER_COORDINATOR_PLACE_H
+#define MUSTER_COORDINATOR_PLACE_H
+
+#include "base/error.h"
+#include "coordinator/nest.h"
+
+#include <stdbool.h>
+
+enum { PLACE_ENDPOINT_BYTES = 256 };
+
+struct place {
+    char endpoint[PLACE_ENDPOINT_BYTES];                      /* to bind, or where it was bound */
+    char socket[sizeof((struct sockaddr_un *)0)->sun_path];   /* of ipc; else "" */
+    char lock[sizeof((struct sockaddr_un *)0)->sun_path + 8]; /* its lock file */
+    int folder_fd;                                            /* of ipc: owned; else -1 */
+    int lock_fd; /* likewise; the lock lives as long as it is open */
+};
+
+/* Where clients of this user look for a coordinator unless they are told otherwise. */
+int place_default(char ret_endpoint[PLACE_ENDPOINT_BYTES], struct muster_error *ret_error);
+
+/* Whether the endpoint has one of the forms that can be listened at and connected to: ipc://PATH, from the
+ * root on, and tcp://127.0.0.1:PORT or tcp://[::1]:PORT. 0, or MUSTER_EINVALID or MUSTER_ELIMIT. */
+int place_check(const char *endpoint, struct muster_error *ret_error);
+
+/* Takes an endpoint, NULL being the default one, whose folder is made. MUSTER_ESTATE when somebody
+ * listens there, or when the folder is not this user's alone. */
+int place_open(const char *endpoint, struct place *ret_place, struct muster_error *ret_error);
+
+/* Lets go of it: when nobody of this process listens there any more. */
+void place_close(struct place *place);
+
+/* Whether it is one of ipc. */
+bool place_is_local(const struct place *place);
+
+#endif
