@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A request on its way through the store, with its answer. The submitter's thread makes it, the
+ * store's thread does it, and the submitter frees it as a completion.
+ */
+#ifndef MUSTER_COORDINATOR_STORE_ENTRY_H
+#define MUSTER_COORDINATOR_STORE_ENTRY_H
+
+#include "coordinator/store.h"
+#include "coordinator/store_arena.h"
+#include "coordinator/store_sql.h"
+
+struct store_entry {
+    struct store_done done; /* first: what the submitter gets of it */
+    struct store_request request;
+    struct store_arena asked, answer; /* what the two point to */
+    void *list;                       /* the list in `done`, while it grows */
+    struct store_entry *next;
+};
+
+/* What becomes of it on a disk that cannot be written. */
+enum store_trouble { STORE_TROUBLE_REFUSED, STORE_TROUBLE_KEPT, STORE_TROUBLE_READS };
+
+enum store_trouble store_entry_trouble(const struct store_entry *entry);
+
+/* A copy of the request. 0 or MUSTER_ENOMEM. */
+int store_entry_create(const struct store_request *request, struct store_entry **ret_entry);
+void store_entry_destroy(struct store_entry *entry);
+
+/* Forgets the answer, so that the request can be done again. */
+void store_entry_clear(struct store_entry *entry);
+
+/* The request cannot be done. Returns `code`. */
+int store_entry_fail(struct store_entry *entry, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Does it (store_write.c, store_read.c), inside a transaction. 0; or what it was answered; or, when
+ * the database has a failure, that the transaction must be undone. A request that fails has
+ * changed nothing. */
+int store_write(struct store_database *database, struct store_entry *entry);
+int store_read(struct store_database *database, struct store_entry *entry);
+
+/* Of a batch, what most requests look at first. NOTFOUND is answered. */
+struct store_brief {
+    enum store_state state;
+    bool sealed, list;
+    uint64_t total, begin_ms, inline_count;
+    uint64_t lane, work; /* rows */
+};
+
+int store_brief(struct store_database *database, struct store_entry *entry, uint64_t number,
+                struct store_brief *ret_brief);
+
+/* Memory for an answer is out: a failure of the database, so that nothing of the group is done. */
+int store_no_memory(struct store_database *database);
+
+/* store_after.c: what a sealed batch is, by those it waits for and its time. */
+int store_judge(struct store_database *database, uint64_t number, uint64_t begin_ms, uint64_t now_ms,
+                enum store_state *ret_state);
+
+/* The entry's batch has ended as `state`: so do, or are queued, those that waited for it; the answer
+ * lists them. */
+int store_settle(struct store_database *database, struct store_entry *entry);
+
+/* Adds a batch to the answer's list of those that moved, from a row: number, state, priority, user. */
+int store_move(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row);
+
+/* Cancels a batch that has not begun: all of its jobs. */
+int store_cancel(struct store_database *database, uint64_t number, uint64_t now_ms);
+
+#endif

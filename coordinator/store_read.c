@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Requests that only read. Every answer is a page: bounded in entries, in bytes and in what is looked
+ * at for it, and it says where the next one begins.
+ */
+#include "coordinator/store_entry.h"
+
+#include <string.h>
+
+const char *store_state_name(enum store_state state)
+{
+    switch (state) {
+#define X(name, number, text) \
+    case STORE_##name:        \
+        return text;
+        STORE_STATE_MAP(X)
+#undef X
+    }
+    return "in no state"; /* of a damaged file */
+}
+
+/* What is left of the page. */
+struct room {
+    uint32_t entries;
+    uint64_t bytes;
+};
+
+static struct room room_of(const struct store_page *page)
+{
+    struct room room = {.entries = STORE_PAGE_MAX, .bytes = STORE_PAGE_BYTES_MAX};
+
+    if (page->count_max && page->count_max < room.entries)
+        room.entries = page->count_max;
+    if (page->bytes_max && page->bytes_max < room.bytes)
+        room.bytes = page->bytes_max;
+    return room;
+}
+
+/* Whether one more entry goes onto the page: the first always does. */
+static bool take_room(struct room *room, uint32_t count, uint64_t bytes)
+{
+    if (room->entries == 0 || (count != 0 && bytes > room->bytes))
+        return false;
+    room->entries--;
+    room->bytes -= bytes < room->bytes ? bytes : room->bytes;
+    return true;
+}
+
+static int column_text(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row,
+                       int column, struct proto_text *ret_text)
+{
+    const void *bytes = sqlite3_column_blob(row, column);
+
+    if (store_arena_text(&entry->answer, bytes, (size_t)sqlite3_column_bytes(row, column), ret_text) != 0)
+        return store_no_memory(database);
+    return 0;
+}
+
+/* A blob of its own, which the answer holds. */
+static int column_slice(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row,
+                        int column, struct slice *ret_slice)
+{
+    const void *bytes = sqlite3_column_blob(row, column);
+    size_t size = (size_t)sqlite3_column_bytes(row, column);
+    struct blob *blob;
+    int result;
+
+    *ret_slice = (struct slice){.blob = NULL};
+    if (size == 0)
+        return 0;
+    blob = blob_copy(bytes, size);
+    if (!blob)
+        return store_no_memory(database);
+    result = store_arena_hold(&entry->answer, blob);
+    blob_unref(blob);
+    if (result != 0)
+        return store_no_memory(database);
+    *ret_slice = (struct slice){.blob = blob, .size = size};
+    return 0;
+}
+
+/* The row of STORE_SQL_BATCH. */
+static int read_batch(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row,
+                      struct store_batch *ret_batch)
+{
+    struct store_batch batch = {
+        .number = sql_column(row, 0),
+        .state = (enum store_state)sql_column(row, 1),
+        .sealed = sqlite3_column_type(row, 2) != SQLITE_NULL,
+        .total = sql_column(row, 2),
+        .submitted_ms = sql_column(row, 3),
+        .begin_ms = sql_column(row, 4),
+        .started_ms = sql_column(row, 5),
+        .ended_ms = sql_column(row, 6),
+        .kind = sqlite3_column_type(row, 7) == SQLITE_NULL ? PROTO_LIST : PROTO_RANGE,
+        .first = sqlite3_column_int64(row, 7),
+        .last = sqlite3_column_int64(row, 8),
+        .origin = sql_column(row, 9),
+        .succeeded = sql_column(row, 10),
+        .failed = sql_column(row, 11),
+        .cancelled = sql_column(row, 12),
+        .block = {.first = 1, .count = (uint32_t)sql_column(row, 14)},
+        .lane = {.priority = (int32_t)sqlite3_column_int(row, 17)},
+    };
+
+    if (column_text(database, entry, row, 13, &batch.totals) != 0 ||
+        column_slice(database, entry, row, 15, &batch.block.payload) != 0 ||
+        column_text(database, entry, row, 16, &batch.name) != 0 ||
+        column_text(database, entry, row, 18, &batch.lane.user) != 0 ||
+        column_text(database, entry, row, 19, &batch.function) != 0 ||
+        column_text(database, entry, row, 20, &batch.settings) != 0)
+        return MUSTER_ESYSTEM;
+    *ret_batch = batch;
+    return 0;
+}
+
+/* What a batch waits for, or waited. */
+static int read_after(struct store_database *database, struct store_entry *entry, struct store_batch *batch)
+{
+    sqlite3_stmt *after = database->statements[SQL_AFTER];
+    void *list = NULL;
+    int result;
+
+    sql_bind_number(after, 1, batch->number);
+    while ((result = sql_row(database, after)) == 0) {
+        struct store_after *more =
+            store_arena_append(&entry->answer, &list, batch->after_count, sizeof *more);
+
+        if (!more) {
+            sqlite3_reset(after);
+            return store_no_memory(database);
+        }
+        more->batch = sql_column(after, 0);
+        more->condition = (enum store_condition)sql_column(after, 1);
+        batch->after_count++;
+    }
+    batch->after = list;
+    return result == MUSTER_EEND ? 0 : result;
+}
+
+static int append_batch(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row,
+                        bool with_after)
+{
+    void *list = entry->list;
+    struct store_batch *batch = store_arena_append(&entry->answer, &list, entry->done.count, sizeof *batch);
+
+    if (!batch)
+        return store_no_memory(database);
+    if (read_batch(database, entry, row, batch) != 0 ||
+        (with_after && read_after(database, entry, batch) != 0))
+        return MUSTER_ESYSTEM;
+    entry->list = list;
+    entry->done.batches = list;
+    entry->done.count++;
+    return 0;
+}
+
+/* Ends a query, of which rows may be left. */
+static int finish(sqlite3_stmt *statement, int result)
+{
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return result == MUSTER_EEND ? 0 : result;
+}
+
+static int next(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *rows = database->statements[SQL_NEXT];
+    const struct store_page *page = &entry->request.page;
+    struct room room = room_of(page);
+    int result;
+
+    sqlite3_bind_int(rows, 1, page->lane.priority);
+    sql_bind_text(rows, 2, page->lane.user);
+    sql_bind_number(rows, 3, page->from);
+    while ((result = sql_row(database, rows)) == 0) {
+        entry->done.more = !take_room(&room, entry->done.count, (uint64_t)sqlite3_column_bytes(rows, 15));
+        if (entry->done.more)
+            break;
+        entry->done.next = sql_column(rows, 0);
+        result = append_batch(database, entry, rows, false);
+        if (result != 0)
+            break;
+    }
+    return finish(rows, result);
+}
+
+static bool is_text(sqlite3_stmt *row, int column, struct proto_text text)
+{
+    return text.size == 0 || ((uint32_t)sqlite3_column_bytes(row, column) == text.size &&
+                              memcmp(sqlite3_column_blob(row, column), text.bytes, text.size) == 0);
+}
+
+static bool is_wanted(sqlite3_stmt *row, const struct store_page *page)
+{
+    uint64_t state = sql_column(row, 1);
+
+    return (page->states == 0 || (state < 32 && (page->states >> state & 1))) &&
+           is_text(row, 18, page->user) && is_text(row, 16, page->name);
+}
+
+static int list(struct store_database *database, struct store_entry *entry)
+{
+    const struct store_page *page = &entry->request.page;
+    sqlite3_stmt *rows = database->statements[page->downwards ? SQL_LIST_DOWN : SQL_LIST_UP];
+    struct room room = room_of(page);
+    unsigned looked_at = 0;
+    int result;
+
+    sql_bind_number(rows, 1, page->downwards && page->from == 0 ? INT64_MAX : page->from);
+    while ((result = sql_row(database, rows)) == 0) {
+        bool wanted = is_wanted(rows, page);
+
+        entry->done.more =
+            looked_at == STORE_SCAN_MAX ||
+            (wanted && !take_room(&room, entry->done.count, (uint64_t)sqlite3_column_bytes(rows, 15)));
+        if (entry->done.more)
+            break;
+        entry->done.next = sql_column(rows, 0);
+        looked_at++;
+        if (wanted && (result = append_batch(database, entry, rows, true)) != 0)
+            break;
+    }
+    return finish(rows, result);
+}
+
+static int find(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *rows = database->statements[SQL_FIND];
+    int result;
+
+    sql_bind_number(rows, 1, entry->request.batch);
+    result = sql_row(database, rows);
+    if (result == MUSTER_EEND)
+        return store_entry_fail(entry, MUSTER_ENOTFOUND, "batch %llu is not known",
+                                (unsigned long long)entry->request.batch);
+    if (result == 0)
+        result = append_batch(database, entry, rows, true);
+    return finish(rows, result);
+}
+
+/* Appends a block from three columns: first, count, payload. */
+static int append_block(struct store_database *database, struct store_entry *entry, uint64_t first,
+                        sqlite3_stmt *row, int column)
+{
+    void *list = entry->list;
+    struct store_block *block = store_arena_append(&entry->answer, &list, entry->done.count, sizeof *block);
+
+    if (!block)
+        return store_no_memory(database);
+    block->first = first;
+    block->count = (uint32_t)sql_column(row, column);
+    if (column_slice(database, entry, row, column + 1, &block->payload) != 0)
+        return MUSTER_ESYSTEM;
+    entry->list = list;
+    entry->done.blocks = list;
+    entry->done.count++;
+    entry->done.next = block->first + block->count;
+    return 0;
+}
+
+static int load_inline(struct store_database *database, struct store_entry *entry, struct room *room)
+{
+    sqlite3_stmt *row = database->statements[SQL_INLINE];
+    int result;
+
+    sql_bind_number(row, 1, entry->request.batch);
+    result = sql_row(database, row);
+    if (result == 0 && take_room(room, 0, (uint64_t)sqlite3_column_bytes(row, 1)))
+        result = append_block(database, entry, 1, row, 0);
+    return finish(row, result);
+}
+
+static int load(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *rows = database->statements[SQL_LOAD];
+    const struct store_page *page = &entry->request.page;
+    struct room room = room_of(page);
+    struct store_brief brief;
+    int result = store_brief(database, entry, entry->request.batch, &brief);
+
+    if (result == 0 && page->from <= brief.inline_count && brief.inline_count)
+        result = load_inline(database, entry, &room);
+    if (result != 0)
+        return result;
+    sql_bind_number(rows, 1, entry->request.batch);
+    sql_bind_number(rows, 2, page->from);
+    while ((result = sql_row(database, rows)) == 0) {
+        if (sql_column(rows, 0) + sql_column(rows, 1) <= page->from)
+            continue; /* there is no such job yet */
+        entry->done.more = !take_room(&room, entry->done.count, (uint64_t)sqlite3_column_bytes(rows, 2));
+        if (entry->done.more)
+            break;
+        result = append_block(database, entry, sql_column(rows, 0), rows, 1);
+        if (result != 0)
+            break;
+    }
+    return finish(rows, result);
+}
+
+/* Appends the row of STORE_SQL_RECORD. */
+static int append_record(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row)
+{
+    void *list = entry->list;
+    struct store_record *record =
+        store_arena_append(&entry->answer, &list, entry->done.count, sizeof *record);
+
+    if (!record)
+        return store_no_memory(database);
+    record->sequence = sql_column(row, 0);
+    record->first = sql_column(row, 1);
+    record->count = (uint32_t)sql_column(row, 2);
+    record->failed = (uint32_t)sql_column(row, 3);
+    if (column_text(database, entry, row, 4, &record->header) != 0 ||
+        column_slice(database, entry, row, 5, &record->payload) != 0)
+        return MUSTER_ESYSTEM;
+    entry->list = list;
+    entry->done.records = list;
+    entry->done.count++;
+    entry->done.next = entry->request.page.by_sequence ? record->sequence + 1 : record->first + record->count;
+    return 0;
+}
+
+static int read_records(struct store_database *database, struct store_entry *entry)
+{
+    const struct store_page *page = &entry->request.page;
+    sqlite3_stmt *rows = database->statements[page->by_sequence ? SQL_READ_SEQUENCE : SQL_READ_JOBS];
+    struct room room = room_of(page);
+    struct store_brief brief;
+    int result = store_brief(database, entry, entry->request.batch, &brief);
+
+    if (result != 0)
+        return result;
+    entry->done.state = brief.state;
+    sql_bind_number(rows, 1, entry->request.batch);
+    sql_bind_number(rows, 2, page->from);
+    while ((result = sql_row(database, rows)) == 0) {
+        uint64_t bytes = (uint64_t)sqlite3_column_bytes(rows, 4) + (uint64_t)sqlite3_column_bytes(rows, 5);
+
+        if (!page->by_sequence && sql_column(rows, 1) + sql_column(rows, 2) <= page->from)
+            continue; /* the last before the job; that has no record yet */
+        entry->done.more = !take_room(&room, entry->done.count, bytes);
+        if (entry->done.more)
+            break;
+        result = append_record(database, entry, rows);
+        if (result != 0)
+            break;
+    }
+    return finish(rows, result);
+}
+
+static int append_gap(struct store_database *database, struct store_entry *entry, uint64_t first,
+                      uint64_t end)
+{
+    void *list = entry->list;
+    struct span *gap;
+
+    if (first >= end)
+        return 0;
+    gap = store_arena_append(&entry->answer, &list, entry->done.count, sizeof *gap);
+    if (!gap)
+        return store_no_memory(database);
+    *gap = (struct span){.first = first, .count = end - first};
+    entry->list = list;
+    entry->done.gaps = list;
+    entry->done.count++;
+    return 0;
+}
+
+static int gaps(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *rows = database->statements[SQL_SPANS];
+    uint64_t from = entry->request.page.from ? entry->request.page.from : 1;
+    struct room room = room_of(&entry->request.page);
+    struct store_brief brief;
+    int result = store_brief(database, entry, entry->request.batch, &brief);
+
+    if (result != 0)
+        return result;
+    if (!brief.sealed)
+        return store_entry_fail(entry, MUSTER_ESTATE, "batch %llu is not sealed",
+                                (unsigned long long)entry->request.batch);
+    sql_bind_number(rows, 1, entry->request.batch);
+    sql_bind_number(rows, 2, from);
+    while ((result = sql_row(database, rows)) == 0 && entry->done.count < room.entries) {
+        uint64_t first = sql_column(rows, 0), end = first + sql_column(rows, 1);
+
+        result = append_gap(database, entry, from, first);
+        if (result != 0)
+            break;
+        from = end > from ? end : from;
+    }
+    entry->done.more = result == 0;
+    entry->done.next = from;
+    if (result == MUSTER_EEND)
+        result = append_gap(database, entry, from, brief.total + 1);
+    return finish(rows, result);
+}
+
+static int counts(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *rows = database->statements[SQL_COUNTS];
+    int result;
+
+    while ((result = sql_row(database, rows)) == 0) {
+        void *list = entry->list;
+        struct store_waiting *waiting;
+
+        if (sql_column(rows, 2) == 0)
+            continue;
+        waiting = store_arena_append(&entry->answer, &list, entry->done.count, sizeof *waiting);
+        if (!waiting || column_text(database, entry, rows, 1, &waiting->lane.user) != 0) {
+            sqlite3_reset(rows);
+            return store_no_memory(database);
+        }
+        waiting->lane.priority = (int32_t)sqlite3_column_int(rows, 0);
+        waiting->batches = sql_column(rows, 2);
+        entry->list = list;
+        entry->done.waiting = list;
+        entry->done.count++;
+    }
+    if (result == MUSTER_EEND)
+        result = sql_number(database, database->statements[SQL_HIGHEST], &entry->done.highest);
+    return result != 0 ? result
+                       : sql_number(database, database->statements[SQL_EARLIEST], &entry->done.begin_ms);
+}
+
+int store_read(struct store_database *database, struct store_entry *entry)
+{
+    switch (entry->request.operation) {
+    case STORE_COUNTS:
+        return counts(database, entry);
+    case STORE_NEXT:
+        return next(database, entry);
+    case STORE_LOAD:
+        return load(database, entry);
+    case STORE_READ:
+        return read_records(database, entry);
+    case STORE_GAPS:
+        return gaps(database, entry);
+    case STORE_LIST:
+        return list(database, entry);
+    case STORE_FIND:
+        return find(database, entry);
+    case STORE_ADD:
+    case STORE_ARGUMENTS:
+    case STORE_SEAL:
+    case STORE_STATE:
+    case STORE_RESULT:
+    case STORE_END:
+    case STORE_DUE:
+    case STORE_ABANDON:
+    case STORE_DROP:
+    case STORE_RESET:
+        break;
+    }
+    return store_entry_fail(entry, MUSTER_EINVALID, "not a request to read");
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The store's database as its own files see it: the connection, its statements (all prepared when it
+ * is opened), and what went wrong with it. A failure of the database (not of a request) is noted in it, and
+ * whoever runs the transaction undoes it. One thread at a time.
+ */
+#ifndef MUSTER_COORDINATOR_STORE_SQL_H
+#define MUSTER_COORDINATOR_STORE_SQL_H
+
+#include "base/error.h"
+#include "proto/messages.h"
+
+#include <sqlite3.h>
+
+/* Columns of a batch, for store_read.c; joined in the order in which they are looked up. */
+#define STORE_SQL_BATCH                                                                                  \
+    "SELECT b.number, b.state, b.total, b.submitted_ms, b.begin_ms, b.started_ms, b.ended_ms, b.first, " \
+    "b.last, b.origin, b.succeeded, b.failed, b.cancelled, b.totals, b.argument_count, b.argument, "     \
+    "b.name, l.priority, l.user, w.function, w.settings FROM batch b "                                   \
+    "CROSS JOIN lane l ON l.lane = b.lane CROSS JOIN work w ON w.work = b.work "
+
+/* Of a record, and of a search for the last one that begins at or before a job. */
+#define STORE_SQL_RECORD "SELECT sequence, first, count, failed, header, payload FROM record "
+#define STORE_SQL_BEFORE(table) \
+    "(SELECT first FROM " table " WHERE batch = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1)"
+
+/* The conditions of the partial indexes stand as in store_schema.c, or they are not used. */
+#define STORE_SQL_ACTIVE "state IN (1, 2, 3, 5)"
+
+#define STORE_SQL_MAP(X)                                                                                     \
+    X(BEGIN, "BEGIN")                                                                                        \
+    X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                                        \
+    X(COMMIT, "COMMIT")                                                                                      \
+    X(ROLLBACK, "ROLLBACK")                                                                                  \
+    X(BRIEF, "SELECT state, total, begin_ms, lane, work, argument_count, first IS NULL FROM batch "          \
+             "WHERE number = ?1")                                                                            \
+    X(USE_LANE, "INSERT INTO lane (priority, user, uses) VALUES (?1, ?2, 1) "                                \
+                "ON CONFLICT (priority, user) DO UPDATE SET uses = uses + 1 RETURNING lane")                 \
+    X(USE_WORK, "INSERT INTO work (function, settings, uses) VALUES (?1, ?2, 1) "                            \
+                "ON CONFLICT (function, settings) DO UPDATE SET uses = uses + 1 RETURNING work")             \
+    X(LEAVE_LANE, "UPDATE lane SET uses = uses - 1 WHERE lane = ?1")                                         \
+    X(LEAVE_WORK, "UPDATE work SET uses = uses - 1 WHERE work = ?1")                                         \
+    X(SWEEP_LANE, "DELETE FROM lane WHERE lane = ?1 AND uses = 0")                                           \
+    X(SWEEP_WORK, "DELETE FROM work WHERE work = ?1 AND uses = 0")                                           \
+    X(ADD, "INSERT INTO batch (number, state, lane, work, submitted_ms, total, argument_count, argument, "   \
+           "first, last, begin_ms, name, origin) "                                                           \
+           "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")                                \
+    X(ADD_AFTER, "INSERT INTO after (waiter, batch, condition) VALUES (?1, ?2, ?3) ON CONFLICT "             \
+                 "(waiter, batch) DO UPDATE SET condition = min(condition, excluded.condition)")             \
+    X(ADD_ARGUMENTS, "INSERT INTO argument (batch, first, count, payload) VALUES (?1, ?2, ?3, ?4)")          \
+    X(ADD_RECORD, "INSERT INTO record (batch, first, count, failed, header, payload) "                       \
+                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                         \
+    X(ADD_FAILURE, "INSERT OR IGNORE INTO failure (batch, job, code, text) VALUES (?1, ?2, ?3, ?4)")         \
+    X(FAILURES, "SELECT count(*) FROM failure WHERE batch = ?1")                                             \
+    X(ARGUMENTS_END, "SELECT first + count FROM argument WHERE batch = ?1 ORDER BY first DESC LIMIT 1")      \
+    X(RECORD_END, "SELECT first + count FROM record WHERE batch = ?1 AND first < ?2 "                        \
+                  "ORDER BY first DESC LIMIT 1")                                                             \
+    X(SET_STATE, "UPDATE batch SET state = ?2 WHERE number = ?1")                                            \
+    X(SET_STARTED, "UPDATE batch SET state = ?2, started_ms = ?3 WHERE number = ?1")                         \
+    X(SET_TOTAL, "UPDATE batch SET total = ?2 WHERE number = ?1")                                            \
+    X(SET_END, "UPDATE batch SET state = ?2, ended_ms = ?3, succeeded = ?4, failed = ?5, cancelled = ?6, "   \
+               "totals = ?7 WHERE number = ?1")                                                              \
+    X(CANCEL, "UPDATE batch SET state = 8, ended_ms = ?2, succeeded = 0, failed = 0, cancelled = total "     \
+              "WHERE number = ?1")                                                                           \
+    X(AFTER, "SELECT a.batch, a.condition, b.state FROM after a JOIN batch b ON b.number = a.batch "         \
+             "WHERE a.waiter = ?1 ORDER BY a.batch")                                                         \
+    X(WAITERS, "SELECT a.waiter, b.state, l.priority, l.user FROM after a JOIN batch b "                     \
+               "ON b.number = a.waiter JOIN lane l ON l.lane = b.lane WHERE a.batch = ?1 "                   \
+               "ORDER BY a.waiter")                                                                          \
+    X(WAITER, "SELECT a.waiter FROM after a JOIN batch b ON b.number = a.waiter "                            \
+              "WHERE a.batch = ?1 AND b.state IN (1, 2) LIMIT 1")                                            \
+    X(DUE, "SELECT b.number, b.state, l.priority, l.user FROM batch b JOIN lane l ON l.lane = b.lane "       \
+           "WHERE b." STORE_SQL_ACTIVE " AND b.state = 3 AND b.begin_ms <= ?1 ORDER BY b.begin_ms LIMIT ?2") \
+    X(EARLIEST, "SELECT min(begin_ms) FROM batch WHERE " STORE_SQL_ACTIVE " AND state = 3")                  \
+    X(UNSEALED, "SELECT number FROM batch WHERE " STORE_SQL_ACTIVE " AND state IN (1, 5) "                   \
+                "AND total IS NULL LIMIT 1")                                                                 \
+    X(REQUEUE, "UPDATE batch SET state = 4, started_ms = NULL WHERE " STORE_SQL_ACTIVE " AND state = 5")     \
+    X(DROP_FAILURES, "DELETE FROM failure WHERE batch = ?1")                                                 \
+    X(DROP_RECORDS, "DELETE FROM record WHERE batch = ?1")                                                   \
+    X(DROP_ARGUMENTS, "DELETE FROM argument WHERE batch = ?1")                                               \
+    X(DROP_AFTER, "DELETE FROM after WHERE waiter = ?1")                                                     \
+    X(DROP_WAITERS, "DELETE FROM after WHERE batch = ?1")                                                    \
+    X(DROP_BATCH, "DELETE FROM batch WHERE number = ?1")                                                     \
+    X(NOTE_HIGHEST, "UPDATE forgotten SET highest = max(highest, ?1)")                                       \
+    X(HIGHEST, "SELECT max(highest, coalesce((SELECT max(number) FROM batch), 0)) FROM forgotten")           \
+    X(COUNTS, "SELECT priority, user, "                                                                      \
+              "(SELECT count(*) FROM batch WHERE state = 4 AND batch.lane = lane.lane) FROM lane")           \
+    X(NEXT, STORE_SQL_BATCH "WHERE b.state = 4 AND b.lane = "                                                \
+                            "(SELECT lane FROM lane WHERE priority = ?1 AND user = ?2) "                     \
+                            "AND b.number > ?3 ORDER BY b.number")                                           \
+    X(LIST_UP, STORE_SQL_BATCH "WHERE b.number > ?1 ORDER BY b.number")                                      \
+    X(LIST_DOWN, STORE_SQL_BATCH "WHERE b.number < ?1 ORDER BY b.number DESC")                               \
+    X(FIND, STORE_SQL_BATCH "WHERE b.number = ?1")                                                           \
+    X(INLINE, "SELECT argument_count, argument FROM batch WHERE number = ?1")                                \
+    X(LOAD, "SELECT first, count, payload FROM argument WHERE batch = ?1 "                                   \
+            "AND first >= coalesce(" STORE_SQL_BEFORE("argument") ", 0) ORDER BY first")                     \
+    X(READ_JOBS, STORE_SQL_RECORD "WHERE batch = ?1 "                                                        \
+                                  "AND first >= coalesce(" STORE_SQL_BEFORE("record") ", 0) "                \
+                                                                                      "ORDER BY first")      \
+    X(READ_SEQUENCE, STORE_SQL_RECORD "INDEXED BY record_in_order "                                          \
+                                      "WHERE batch = ?1 AND sequence >= ?2 ORDER BY sequence")               \
+    X(SPANS, "SELECT first, count FROM record WHERE batch = ?1 "                                             \
+             "AND first >= coalesce(" STORE_SQL_BEFORE("record") ", 0) ORDER BY first")
+
+enum store_sql {
+#define X(name, text) SQL_##name,
+    STORE_SQL_MAP(X)
+#undef X
+        SQL_COUNT
+};
+
+struct store_database {
+    char *path;      /* owned; what messages call it */
+    int lock_fd;     /* -1: in memory */
+    sqlite3 *handle; /* owned */
+    sqlite3_stmt *statements[SQL_COUNT];
+    int failure;                           /* SQLite's code since it was last cleared; 0: none */
+    char why[MUSTER_ERROR_TEXT_BYTES / 2]; /* of it */
+};
+
+/* Notes a failure and returns MUSTER_ESYSTEM. */
+int sql_fail(struct store_database *database, int code);
+
+/* Runs a statement that has no rows. 0 or MUSTER_ESYSTEM. */
+int sql_run(struct store_database *database, sqlite3_stmt *statement);
+
+/* The next row. 0; MUSTER_EEND: there is none; MUSTER_ESYSTEM. But for 0, the statement has been reset. */
+int sql_row(struct store_database *database, sqlite3_stmt *statement);
+
+/* The one row of a query with a number; NULL is 0. 0, MUSTER_EEND or MUSTER_ESYSTEM. */
+int sql_number(struct store_database *database, sqlite3_stmt *statement, uint64_t *ret_number);
+
+void sql_bind_number(sqlite3_stmt *statement, int place, uint64_t number);
+
+/* 0 is NULL. */
+void sql_bind_any(sqlite3_stmt *statement, int place, uint64_t number);
+
+/* The text, or the blob, must live until the statement is reset. An empty one is not NULL. */
+void sql_bind_text(sqlite3_stmt *statement, int place, struct proto_text text);
+void sql_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size);
+
+static inline uint64_t sql_column(sqlite3_stmt *statement, int column)
+{
+    return (uint64_t)sqlite3_column_int64(statement, column);
+}
+
+#endif

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Requests that change the database. Each looks first whether it can be done, so that one that is
+ * refused has changed nothing; what fails after that is a failure of the database, and the whole
+ * transaction is undone.
+ */
+#include "coordinator/store_entry.h"
+#include "proto/limits.h"
+
+int store_no_memory(struct store_database *database)
+{
+    return sql_fail(database, SQLITE_NOMEM);
+}
+
+int store_brief(struct store_database *database, struct store_entry *entry, uint64_t number,
+                struct store_brief *ret_brief)
+{
+    sqlite3_stmt *brief = database->statements[SQL_BRIEF];
+    int result;
+
+    sql_bind_number(brief, 1, number);
+    result = sql_row(database, brief);
+    if (result == MUSTER_EEND)
+        return store_entry_fail(entry, MUSTER_ENOTFOUND, "batch %llu is not known",
+                                (unsigned long long)number);
+    if (result != 0)
+        return result;
+    *ret_brief = (struct store_brief){
+        .state = (enum store_state)sql_column(brief, 0),
+        .sealed = sqlite3_column_type(brief, 1) != SQLITE_NULL,
+        .total = sql_column(brief, 1),
+        .begin_ms = sql_column(brief, 2),
+        .lane = sql_column(brief, 3),
+        .work = sql_column(brief, 4),
+        .inline_count = sql_column(brief, 5),
+        .list = sql_column(brief, 6) != 0,
+    };
+    return sql_run(database, brief);
+}
+
+static int fail_state(struct store_entry *entry, uint64_t number, enum store_state state, const char *what)
+{
+    return store_entry_fail(entry, MUSTER_ESTATE, "batch %llu is %s%s", (unsigned long long)number,
+                            store_state_name(state), what);
+}
+
+static int set_state(struct store_database *database, uint64_t number, enum store_state state)
+{
+    sqlite3_stmt *set = database->statements[SQL_SET_STATE];
+
+    sql_bind_number(set, 1, number);
+    sql_bind_number(set, 2, state);
+    return sql_run(database, set);
+}
+
+/* A sealed batch becomes what it is by those it waits for. */
+static int accept(struct store_database *database, struct store_entry *entry, uint64_t number,
+                  uint64_t begin_ms)
+{
+    uint64_t now_ms = entry->request.now_ms;
+    enum store_state state;
+
+    if (store_judge(database, number, begin_ms, now_ms, &state) != 0)
+        return MUSTER_ESYSTEM;
+    entry->done.state = state;
+    if (state == STORE_CANCELLED)
+        return store_cancel(database, number, now_ms);
+    return set_state(database, number, state);
+}
+
+/* Batches that it waits for are known and accepted. */
+static int check_after(struct store_database *database, struct store_entry *entry)
+{
+    const struct store_batch *batch = &entry->request.add;
+
+    for (uint32_t i = 0; i < batch->after_count; i++) {
+        struct store_brief brief;
+        int result = store_brief(database, entry, batch->after[i].batch, &brief);
+
+        if (result != 0)
+            return result;
+        if (!brief.sealed)
+            return store_entry_fail(entry, MUSTER_ENOTFOUND,
+                                    "batch %llu is not known: it was not accepted yet",
+                                    (unsigned long long)batch->after[i].batch);
+    }
+    return 0;
+}
+
+static int check_add(struct store_database *database, struct store_entry *entry)
+{
+    const struct store_batch *batch = &entry->request.add;
+    struct store_brief brief;
+    int result;
+
+    if (batch->number == 0 || batch->number > INT64_MAX || batch->total > (uint64_t)PROTO_BATCH_JOBS_MAX)
+        return store_entry_fail(entry, MUSTER_EINVALID, "a batch cannot be numbered %llu, with %llu jobs",
+                                (unsigned long long)batch->number, (unsigned long long)batch->total);
+    if (batch->block.count != 0 && batch->block.first != 1)
+        return store_entry_fail(entry, MUSTER_EINVALID, "the first arguments are not those of job 1");
+    if (batch->sealed && batch->kind == PROTO_LIST && batch->total != batch->block.count)
+        return store_entry_fail(entry, MUSTER_EINVALID, "a batch of %llu jobs has %lu arguments",
+                                (unsigned long long)batch->total, (unsigned long)batch->block.count);
+    result = store_brief(database, entry, batch->number, &brief);
+    if (result == 0)
+        return store_entry_fail(entry, MUSTER_ESTATE, "batch %llu is there already",
+                                (unsigned long long)batch->number);
+    if (result != MUSTER_ENOTFOUND)
+        return result;
+    store_entry_clear(entry); /* that it is not known is as it should be */
+    return check_after(database, entry);
+}
+
+static int use_lane(struct store_database *database, const struct store_lane *lane, uint64_t *ret_row)
+{
+    sqlite3_stmt *use = database->statements[SQL_USE_LANE];
+
+    sqlite3_bind_int(use, 1, lane->priority);
+    sql_bind_text(use, 2, lane->user);
+    return sql_number(database, use, ret_row);
+}
+
+static int use_work(struct store_database *database, const struct store_batch *batch, uint64_t *ret_row)
+{
+    sqlite3_stmt *use = database->statements[SQL_USE_WORK];
+
+    sql_bind_text(use, 1, batch->function);
+    sql_bind_blob(use, 2, batch->settings.bytes, batch->settings.size);
+    return sql_number(database, use, ret_row);
+}
+
+static int insert_batch(struct store_database *database, const struct store_batch *batch, bool in_row)
+{
+    sqlite3_stmt *add = database->statements[SQL_ADD];
+    uint64_t lane, work;
+
+    if (use_lane(database, &batch->lane, &lane) != 0 || use_work(database, batch, &work) != 0)
+        return MUSTER_ESYSTEM;
+    sql_bind_number(add, 1, batch->number);
+    sql_bind_number(add, 2, STORE_OPENING);
+    sql_bind_number(add, 3, lane);
+    sql_bind_number(add, 4, work);
+    sql_bind_number(add, 5, batch->submitted_ms);
+    if (batch->sealed)
+        sql_bind_number(add, 6, batch->total);
+    if (in_row) {
+        sql_bind_number(add, 7, batch->block.count);
+        sql_bind_blob(add, 8, slice_bytes(&batch->block.payload), batch->block.payload.size);
+    }
+    if (batch->kind == PROTO_RANGE) {
+        sqlite3_bind_int64(add, 9, batch->first);
+        sqlite3_bind_int64(add, 10, batch->last);
+    }
+    sql_bind_any(add, 11, batch->begin_ms);
+    if (batch->name.size)
+        sql_bind_text(add, 12, batch->name);
+    sql_bind_any(add, 13, batch->origin);
+    return sql_run(database, add);
+}
+
+static int insert_block(struct store_database *database, uint64_t number, const struct store_block *block)
+{
+    sqlite3_stmt *add = database->statements[SQL_ADD_ARGUMENTS];
+
+    sql_bind_number(add, 1, number);
+    sql_bind_number(add, 2, block->first);
+    sql_bind_number(add, 3, block->count);
+    sql_bind_blob(add, 4, slice_bytes(&block->payload), block->payload.size);
+    return sql_run(database, add);
+}
+
+static int add(struct store_database *database, struct store_entry *entry)
+{
+    const struct store_batch *batch = &entry->request.add;
+    bool in_row = batch->block.count && batch->block.payload.size <= STORE_INLINE_BYTES_MAX;
+    sqlite3_stmt *add_after = database->statements[SQL_ADD_AFTER];
+    int result = check_add(database, entry);
+
+    if (result != 0)
+        return result;
+    result = insert_batch(database, batch, in_row);
+    if (result == 0 && batch->block.count && !in_row)
+        result = insert_block(database, batch->number, &batch->block);
+    for (uint32_t i = 0; i < batch->after_count && result == 0; i++) {
+        sql_bind_number(add_after, 1, batch->number);
+        sql_bind_number(add_after, 2, batch->after[i].batch);
+        sql_bind_number(add_after, 3, batch->after[i].condition);
+        result = sql_run(database, add_after);
+    }
+    entry->done.state = STORE_OPENING;
+    if (result == 0 && batch->sealed)
+        result = accept(database, entry, batch->number, batch->begin_ms);
+    return result;
+}
+
+/* The job behind the last that has an argument. */
+static int arguments_end(struct store_database *database, uint64_t number, const struct store_brief *brief,
+                         uint64_t *ret_end)
+{
+    sqlite3_stmt *end = database->statements[SQL_ARGUMENTS_END];
+    int result;
+
+    sql_bind_number(end, 1, number);
+    result = sql_number(database, end, ret_end);
+    if (result != MUSTER_EEND)
+        return result;
+    *ret_end = brief->inline_count + 1;
+    return 0;
+}
+
+static int add_arguments(struct store_database *database, struct store_entry *entry)
+{
+    const struct store_block *block = &entry->request.block;
+    uint64_t number = entry->request.batch, end;
+    struct store_brief brief;
+    int result = store_brief(database, entry, number, &brief);
+
+    if (result != 0)
+        return result;
+    if (brief.sealed || !brief.list)
+        return fail_state(entry, number, brief.state, ", and takes no arguments");
+    if (arguments_end(database, number, &brief, &end) != 0)
+        return MUSTER_ESYSTEM;
+    if (block->first != end || block->count == 0)
+        return store_entry_fail(entry, MUSTER_ESTATE, "arguments from job %llu on, where %llu comes next",
+                                (unsigned long long)block->first, (unsigned long long)end);
+    return insert_block(database, number, block);
+}
+
+static int seal(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *set = database->statements[SQL_SET_TOTAL];
+    uint64_t number = entry->request.batch, end;
+    struct store_brief brief;
+    int result = store_brief(database, entry, number, &brief);
+
+    if (result != 0)
+        return result;
+    if (brief.sealed)
+        return fail_state(entry, number, brief.state, ", and was sealed");
+    if (arguments_end(database, number, &brief, &end) != 0)
+        return MUSTER_ESYSTEM;
+    if (brief.list && entry->request.total != end - 1)
+        return store_entry_fail(entry, MUSTER_EINVALID, "batch %llu has %llu arguments for %llu jobs",
+                                (unsigned long long)number, (unsigned long long)(end - 1),
+                                (unsigned long long)entry->request.total);
+    sql_bind_number(set, 1, number);
+    sql_bind_number(set, 2, entry->request.total);
+    entry->done.state = brief.state;
+    result = sql_run(database, set);
+    if (result == 0 && brief.state == STORE_OPENING)
+        result = accept(database, entry, number, brief.begin_ms);
+    return result;
+}
+
+static int change_state(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *started = database->statements[SQL_SET_STARTED];
+    enum store_state state = entry->request.state;
+    uint64_t number = entry->request.batch;
+    struct store_brief brief;
+    int result = store_brief(database, entry, number, &brief);
+
+    if (result != 0)
+        return result;
+    if (!(state == STORE_RUNNING && (brief.state == STORE_QUEUED || brief.state == STORE_OPENING)) &&
+        !(state == STORE_QUEUED && brief.state == STORE_RUNNING && brief.sealed))
+        return fail_state(entry, number, brief.state, "");
+    sql_bind_number(started, 1, number);
+    sql_bind_number(started, 2, state);
+    if (state == STORE_RUNNING)
+        sql_bind_number(started, 3, entry->request.now_ms);
+    return sql_run(database, started);
+}
+
+static int add_failures(struct store_database *database, const struct store_entry *entry)
+{
+    sqlite3_stmt *count = database->statements[SQL_FAILURES], *add = database->statements[SQL_ADD_FAILURE];
+    const struct store_request *request = &entry->request;
+    uint64_t rows;
+    int result;
+
+    if (request->failure_count == 0)
+        return 0;
+    sql_bind_number(count, 1, request->batch);
+    result = sql_number(database, count, &rows);
+    for (uint32_t i = 0; result == 0 && i < request->failure_count && rows < STORE_FAILURES_MAX;
+         i++, rows++) {
+        sql_bind_number(add, 1, request->batch);
+        sql_bind_number(add, 2, request->failures[i].index);
+        sqlite3_bind_int(add, 3, request->failures[i].code);
+        sql_bind_text(add, 4, request->failures[i].text);
+        result = sql_run(database, add);
+    }
+    return result;
+}
+
+/* The record is of jobs that the batch has, and no other record has them. */
+static int check_record(struct store_database *database, struct store_entry *entry)
+{
+    const struct store_record *record = &entry->request.record;
+    sqlite3_stmt *before = database->statements[SQL_RECORD_END];
+    uint64_t number = entry->request.batch, end = 0, jobs;
+    struct store_brief brief;
+    int result = store_brief(database, entry, number, &brief);
+
+    if (result != 0)
+        return result;
+    if (store_state_is_end(brief.state))
+        return fail_state(entry, number, brief.state, ", and takes no results");
+    jobs = brief.sealed ? brief.total : (uint64_t)PROTO_BATCH_JOBS_MAX;
+    if (record->first == 0 || record->count == 0 || record->first > jobs ||
+        record->count > jobs - record->first + 1)
+        return store_entry_fail(entry, MUSTER_EINVALID, "batch %llu has no %lu jobs from %llu on",
+                                (unsigned long long)number, (unsigned long)record->count,
+                                (unsigned long long)record->first);
+    sql_bind_number(before, 1, number);
+    sql_bind_number(before, 2, record->first + record->count);
+    result = sql_number(database, before, &end);
+    if (result == 0 && end > record->first)
+        return store_entry_fail(entry, MUSTER_ESTATE, "jobs of batch %llu from %llu on have results",
+                                (unsigned long long)number, (unsigned long long)record->first);
+    return result == MUSTER_EEND ? 0 : result;
+}
+
+static int add_record(struct store_database *database, struct store_entry *entry)
+{
+    const struct store_record *record = &entry->request.record;
+    sqlite3_stmt *add = database->statements[SQL_ADD_RECORD];
+    int result = check_record(database, entry);
+
+    if (result != 0)
+        return result;
+    sql_bind_number(add, 1, entry->request.batch);
+    sql_bind_number(add, 2, record->first);
+    sql_bind_number(add, 3, record->count);
+    sql_bind_number(add, 4, record->failed);
+    sql_bind_blob(add, 5, record->header.bytes, record->header.size);
+    sql_bind_blob(add, 6, slice_bytes(&record->payload), record->payload.size);
+    result = sql_run(database, add);
+    return result != 0 ? result : add_failures(database, entry);
+}
+
+static int end(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *set = database->statements[SQL_SET_END];
+    const struct store_request *request = &entry->request;
+    struct store_brief brief;
+    int result;
+
+    if (!store_state_is_end(request->state))
+        return store_entry_fail(entry, MUSTER_EINVALID, "%s is no end", store_state_name(request->state));
+    result = store_brief(database, entry, request->batch, &brief);
+    if (result != 0)
+        return result;
+    if (store_state_is_end(brief.state) || !brief.sealed)
+        return fail_state(entry, request->batch, brief.state, brief.sealed ? "" : ", and not sealed");
+    sql_bind_number(set, 1, request->batch);
+    sql_bind_number(set, 2, request->state);
+    sql_bind_number(set, 3, request->now_ms);
+    sql_bind_number(set, 4, request->add.succeeded);
+    sql_bind_number(set, 5, request->add.failed);
+    sql_bind_number(set, 6, request->add.cancelled);
+    if (request->add.totals.size)
+        sql_bind_blob(set, 7, request->add.totals.bytes, request->add.totals.size);
+    result = sql_run(database, set);
+    return result != 0 ? result : store_settle(database, entry);
+}
+
+static int queue_due(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *due = database->statements[SQL_DUE], *earliest = database->statements[SQL_EARLIEST];
+    int result;
+
+    sql_bind_number(due, 1, entry->request.now_ms);
+    sql_bind_number(due, 2, STORE_PAGE_MAX);
+    while ((result = sql_row(database, due)) == 0) {
+        if (store_move(database, entry, due) != 0) {
+            sqlite3_reset(due);
+            return MUSTER_ESYSTEM;
+        }
+    }
+    for (uint32_t i = 0; i < entry->done.count && result == MUSTER_EEND; i++) {
+        struct store_moved *moved = (struct store_moved *)entry->list + i;
+
+        moved->state = STORE_QUEUED;
+        if (set_state(database, moved->batch, STORE_QUEUED) != 0)
+            return MUSTER_ESYSTEM;
+    }
+    if (result == MUSTER_EEND)
+        result = sql_number(database, earliest, &entry->done.begin_ms);
+    entry->done.more = entry->done.begin_ms != 0 && entry->done.begin_ms <= entry->request.now_ms;
+    return result;
+}
+
+static int run_on(struct store_database *database, enum store_sql statement, uint64_t number)
+{
+    sql_bind_number(database->statements[statement], 1, number);
+    return sql_run(database, database->statements[statement]);
+}
+
+/* All of a batch. That its number was used is kept. */
+static int forget(struct store_database *database, uint64_t number, const struct store_brief *brief)
+{
+    static const enum store_sql of_batch[] = {SQL_DROP_FAILURES, SQL_DROP_RECORDS, SQL_DROP_ARGUMENTS,
+                                              SQL_DROP_AFTER,    SQL_DROP_WAITERS, SQL_DROP_BATCH,
+                                              SQL_NOTE_HIGHEST};
+
+    for (size_t i = 0; i < sizeof of_batch / sizeof *of_batch; i++)
+        if (run_on(database, of_batch[i], number) != 0)
+            return MUSTER_ESYSTEM;
+    if (run_on(database, SQL_LEAVE_LANE, brief->lane) != 0 ||
+        run_on(database, SQL_LEAVE_WORK, brief->work) != 0 ||
+        run_on(database, SQL_SWEEP_LANE, brief->lane) != 0)
+        return MUSTER_ESYSTEM;
+    return run_on(database, SQL_SWEEP_WORK, brief->work);
+}
+
+static int drop(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *waiter = database->statements[SQL_WAITER];
+    uint64_t number = entry->request.batch, waits;
+    struct store_brief brief;
+    int result = store_brief(database, entry, number, &brief);
+
+    if (result != 0)
+        return result;
+    if (!store_state_is_end(brief.state))
+        return fail_state(entry, number, brief.state, ": cancel it first");
+    sql_bind_number(waiter, 1, number);
+    result = sql_number(database, waiter, &waits);
+    if (result == 0)
+        return store_entry_fail(entry, MUSTER_ESTATE, "batch %llu waits for batch %llu",
+                                (unsigned long long)waits, (unsigned long long)number);
+    return result != MUSTER_EEND ? result : forget(database, number, &brief);
+}
+
+static int abandon(struct store_database *database, struct store_entry *entry)
+{
+    uint64_t number = entry->request.batch;
+    struct store_brief brief;
+    int result = store_brief(database, entry, number, &brief);
+
+    if (result != 0)
+        return result;
+    if (brief.sealed)
+        return fail_state(entry, number, brief.state, ", and was accepted");
+    return forget(database, number, &brief);
+}
+
+static int reset(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *unsealed = database->statements[SQL_UNSEALED];
+    struct store_brief brief;
+    uint64_t number;
+    int result;
+
+    while ((result = sql_number(database, unsealed, &number)) == 0) {
+        if (store_brief(database, entry, number, &brief) != 0)
+            return sql_fail(database, SQLITE_CORRUPT); /* a row that was there a moment ago */
+        if (forget(database, number, &brief) != 0)
+            return MUSTER_ESYSTEM;
+    }
+    return result != MUSTER_EEND ? result : sql_run(database, database->statements[SQL_REQUEUE]);
+}
+
+int store_write(struct store_database *database, struct store_entry *entry)
+{
+    switch (entry->request.operation) {
+    case STORE_ADD:
+        return add(database, entry);
+    case STORE_ARGUMENTS:
+        return add_arguments(database, entry);
+    case STORE_SEAL:
+        return seal(database, entry);
+    case STORE_STATE:
+        return change_state(database, entry);
+    case STORE_RESULT:
+        return add_record(database, entry);
+    case STORE_END:
+        return end(database, entry);
+    case STORE_DUE:
+        return queue_due(database, entry);
+    case STORE_ABANDON:
+        return abandon(database, entry);
+    case STORE_DROP:
+        return drop(database, entry);
+    case STORE_RESET:
+        return reset(database, entry);
+    case STORE_COUNTS:
+    case STORE_NEXT:
+    case STORE_LOAD:
+    case STORE_READ:
+    case STORE_GAPS:
+    case STORE_LIST:
+    case STORE_FIND:
+        break;
+    }
+    return store_read(database, entry);
+}
