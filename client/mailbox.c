@@ -58,10 +58,15 @@ static uint64_t ticket_of(const struct proto_message *message)
         return message->results.ticket;
     case PROTO_ENDED:
         return message->ended.ticket;
+    case PROTO_ARGUMENTS:
+        return message->arguments.ticket;
+    case PROTO_ATTACHED:
+        return message->attached.ticket;
+    case PROTO_ANSWER:
+        return message->answer.ticket;
     case PROTO_HELLO:
     case PROTO_WELCOME:
     case PROTO_SUBMIT:
-    case PROTO_ARGUMENTS:
     case PROTO_SEAL:
     case PROTO_CONSUMED:
     case PROTO_CANCEL:
@@ -71,6 +76,11 @@ static uint64_t ticket_of(const struct proto_message *message)
     case PROTO_PONG:
     case PROTO_STOP:
     case PROTO_RETURNED:
+    case PROTO_ATTACH:
+    case PROTO_DETACH:
+    case PROTO_REQUEST:
+    case PROTO_STANDING:
+    case PROTO_KEPT:
         return 0;
     }
     return 0;

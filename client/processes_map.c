@@ -534,6 +534,8 @@ static void submit(struct map *m)
                 .timings = batch->want_timings,
                 .shared = m->p->mappings != NULL,
                 .window_bytes = WINDOW_BYTES,
+                .attach = true,
+                .cpus = 1,
             },
     };
 

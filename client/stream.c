@@ -422,6 +422,8 @@ int stream_open(struct stream_outlet *outlet, const struct stream_kind *kind, st
                                                            .retries = kind->retries,
                                                            .crash_limit = outlet->crash_limit,
                                                            .shared = outlet->mailbox->mappings != NULL,
+                                                           .attach = true,
+                                                           .cpus = 1,
                                                            .window_bytes = WINDOW_BYTES}});
     if (code != 0) {
         stream_destroy(stream);

@@ -31,6 +31,9 @@ struct batch *batch_create(uint64_t id, uint64_t now_ns, const char *client,
     memcpy(batch->function, submit->function.bytes, submit->function.size);
     batch->settings = *submit;
     batch->settings.function = (struct proto_text){batch->function, submit->function.size};
+    batch->settings.name = (struct proto_text){0}; /* what the message lent, and nobody here asks for */
+    batch->settings.after = NULL;
+    batch->settings.after_count = 0;
     batch->fresh = (struct job_run){.first = 1, .state = JOB_QUEUED};
     batch->totals.ticket = submit->ticket;
     batch->workers = workers;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The coordinator's entry points: what happened goes in, what is to be done comes out. See
- * core.h. Assignment is in dispatch.c, the fate of jobs in settle.c, bury.c and
+ * core.h. New batches are in submit.c, assignment is in dispatch.c, the fate of jobs in settle.c, bury.c and
  * cancel.c. Pure.
  */
 #include "coordinator/core.h"
@@ -67,14 +67,6 @@ void core_destroy(struct core *core)
     free(core);
 }
 
-static void send_error(struct outbox *outbox, const char *peer, uint64_t ticket, int code, const char *text)
-{
-    outbox_send(outbox, peer,
-                &(struct proto_message){
-                    .type = PROTO_ERROR,
-                    .error = {.ticket = ticket, .code = code, .text = outbox_text(outbox, text)}});
-}
-
 static unsigned count_in(const struct core *core, enum worker_state state)
 {
     unsigned count = 0;
@@ -113,7 +105,7 @@ static void check_starts(struct core *core, uint64_t now_ns, struct outbox *outb
     }
     HASH_ITER(hh, core->clients, client, next)
         if (!client->welcomed)
-            send_error(outbox, client->name, 0, MUSTER_ELOST, core->start_error);
+            core_refuse(outbox, client->name, 0, MUSTER_ELOST, core->start_error);
     core->failed_starts = 0;
 }
 
@@ -130,6 +122,14 @@ void core_start(struct core *core, uint64_t now_ns, struct outbox *outbox)
 
 /* --- workers */
 
+/* Every worker here is as young as its coordinator. */
+static void refuse_standing(struct core *core, struct worker *worker, struct outbox *outbox)
+{
+    core_refuse(outbox, worker->name, 0, MUSTER_ESTATE,
+                "this coordinator takes over no chunks of another incarnation");
+    dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
+}
+
 static void worker_hello(struct core *core, uint64_t now_ns, struct worker *worker,
                          const struct proto_hello *hello, struct outbox *outbox)
 {
@@ -138,9 +138,13 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
     if (worker->state == WORKER_DOOMED)
         return;
     if (hello->version != PROTO_VERSION) {
-        send_error(outbox, worker->name, 0, MUSTER_EVERSION,
-                   "this coordinator speaks another protocol version");
+        core_refuse(outbox, worker->name, 0, MUSTER_EVERSION,
+                    "this coordinator speaks another protocol version");
         dispatch_doom(core, worker, DOOM_VERSION, outbox);
+        return;
+    }
+    if (hello->standing > 0) {
+        refuse_standing(core, worker, outbox);
         return;
     }
     if (worker->state != WORKER_STARTING || hello->role != PROTO_WORKER) {
@@ -183,7 +187,9 @@ static void worker_message(struct core *core, uint64_t now_ns, struct worker *wo
     } else if (message->type == PROTO_RETURNED) {
         if (!settle_returned(worker, &message->returned, outbox))
             dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
-    } else if (message->type != PROTO_PONG)
+    } else if (message->type == PROTO_STANDING)
+        refuse_standing(core, worker, outbox);
+    else if (message->type != PROTO_PONG)
         dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
 }
 
@@ -234,70 +240,6 @@ void core_spawn_failed(struct core *core, uint64_t now_ns, unsigned slot, const 
 
 /* --- clients */
 
-static struct batch *find_batch(struct core *core, const struct client *client, uint64_t ticket)
-{
-    struct batch *batch;
-
-    DL_FOREACH(core->batches, batch)
-        if (batch->settings.ticket == ticket && strcmp(batch->client, client->name) == 0)
-            return batch;
-    return NULL;
-}
-
-/* Whether workers have the function; the client is told when they do not. */
-static bool check_function(const struct core *core, const struct client *client,
-                           const struct proto_submit *submit, struct outbox *outbox)
-{
-    const struct core_functions *functions = core->options.functions;
-    char name[PROTO_FUNCTION_NAME_MAX + 1];
-    struct muster_error error;
-
-    if (!functions)
-        return true;
-    snprintf(name, sizeof name, "%.*s", (int)submit->function.size, submit->function.bytes);
-    if (functions->require(functions->context, name, &error) == 0)
-        return true;
-    send_error(outbox, client->name, submit->ticket, error.code, error.text);
-    return false;
-}
-
-static void client_submit(struct core *core, uint64_t now_ns, struct client *client,
-                          const struct proto_submit *submit, struct outbox *outbox)
-{
-    struct batch *batch;
-    unsigned batches;
-
-    if (!check_function(core, client, submit, outbox))
-        return;
-    if (find_batch(core, client, submit->ticket)) {
-        send_error(outbox, client->name, submit->ticket, MUSTER_ESTATE, "this ticket is in use");
-        return;
-    }
-    DL_COUNT(core->batches, batch, batches);
-    if (batches >= PROTO_BATCHES_MAX) {
-        send_error(outbox, client->name, submit->ticket, MUSTER_ELIMIT, "too many batches are open");
-        return;
-    }
-    batch = batch_create(core->last_batch + 1, now_ns, client->name, submit, core->options.workers);
-    if (!batch) {
-        send_error(outbox, client->name, submit->ticket, MUSTER_ENOMEM, "the coordinator is out of memory");
-        return;
-    }
-    batch->reader = submit->shared && core->options.host ? client->pid : 0;
-    core->last_batch++;
-    DL_APPEND(core->batches, batch);
-    outbox_send(outbox, client->name,
-                &(struct proto_message){.type = PROTO_ACCEPTED,
-                                        .accepted = {.ticket = submit->ticket, .batch = batch->id}});
-    if (submit->kind == PROTO_LIST) {
-        batch->granted_cost = PROTO_GRANT_BYTES;
-        outbox_send(
-            outbox, client->name,
-            &(struct proto_message){.type = PROTO_GRANT,
-                                    .grant = {.ticket = submit->ticket, .bytes = batch->granted_cost}});
-    }
-}
-
 /* A client leaves: its batches are cancelled, and nothing more is sent to it. */
 static void client_stop(struct core *core, uint64_t now_ns, struct client *client, struct outbox *outbox)
 {
@@ -328,7 +270,7 @@ static int client_cancel(struct core *core, uint64_t now_ns, struct batch *batch
 static void client_batch_message(struct core *core, uint64_t now_ns, struct client *client,
                                  const struct proto_message *message, uint64_t ticket, struct outbox *outbox)
 {
-    struct batch *batch = find_batch(core, client, ticket);
+    struct batch *batch = core_find_batch(core, client, ticket);
     int result = 0;
 
     if (!batch)
@@ -344,10 +286,16 @@ static void client_batch_message(struct core *core, uint64_t now_ns, struct clie
     else
         result = MUSTER_EPROTOCOL;
     if (result != 0) {
-        send_error(outbox, client->name, ticket, result,
-                   "arguments or counts do not follow what was sent before");
+        core_refuse(outbox, client->name, ticket, result,
+                    "arguments or counts do not follow what was sent before");
         cancel_batch(core, now_ns, batch, PROTO_CANCEL_NOW, outbox);
     }
+}
+
+static void refuse_unserved(const struct client *client, uint64_t ticket, struct outbox *outbox)
+{
+    core_refuse(outbox, client->name, ticket, MUSTER_ESTATE,
+                "this coordinator keeps no batches: there is nothing to attach to or to ask about");
 }
 
 static void client_message(struct core *core, uint64_t now_ns, struct client *client,
@@ -355,7 +303,7 @@ static void client_message(struct core *core, uint64_t now_ns, struct client *cl
 {
     switch (message->type) {
     case PROTO_SUBMIT:
-        client_submit(core, now_ns, client, &message->submit, outbox);
+        core_submit(core, now_ns, client, message, outbox);
         return;
     case PROTO_ARGUMENTS:
         client_batch_message(core, now_ns, client, message, message->arguments.ticket, outbox);
@@ -374,6 +322,15 @@ static void client_message(struct core *core, uint64_t now_ns, struct client *cl
     case PROTO_STOP:
         client_stop(core, now_ns, client, outbox);
         return;
+    case PROTO_ATTACH:
+        refuse_unserved(client, message->attach.ticket, outbox);
+        return;
+    case PROTO_DETACH:
+        refuse_unserved(client, message->detach.ticket, outbox);
+        return;
+    case PROTO_REQUEST:
+        refuse_unserved(client, message->request.ticket, outbox);
+        return;
     case PROTO_HELLO:
     case PROTO_WELCOME:
     case PROTO_ERROR:
@@ -386,9 +343,13 @@ static void client_message(struct core *core, uint64_t now_ns, struct client *cl
     case PROTO_PING:
     case PROTO_PONG:
     case PROTO_RETURNED:
+    case PROTO_ATTACHED:
+    case PROTO_ANSWER:
+    case PROTO_STANDING:
+    case PROTO_KEPT:
         break;
     }
-    send_error(outbox, client->name, 0, MUSTER_EPROTOCOL, "a client does not send this message");
+    core_refuse(outbox, client->name, 0, MUSTER_EPROTOCOL, "a client does not send this message");
 }
 
 /* Somebody new. Workers are known by the names they were spawned under; all others can only
@@ -405,15 +366,15 @@ static void stranger_message(struct core *core, const char *peer, const struct p
     if (message->type == PROTO_RETURNED) /* likewise: its jobs were returned with it */
         return;
     if (message->type == PROTO_HELLO && message->hello.version != PROTO_VERSION) {
-        send_error(outbox, peer, 0, MUSTER_EVERSION, "this coordinator speaks another protocol version");
+        core_refuse(outbox, peer, 0, MUSTER_EVERSION, "this coordinator speaks another protocol version");
         return;
     }
     if (message->type != PROTO_HELLO || message->hello.role != PROTO_CLIENT) {
-        send_error(outbox, peer, 0, MUSTER_ESTATE, "say HELLO first, under the name you were given");
+        core_refuse(outbox, peer, 0, MUSTER_ESTATE, "say HELLO first, under the name you were given");
         return;
     }
     if (HASH_COUNT(core->clients) >= (core->options.clients ? core->options.clients : PROTO_CLIENTS_MAX)) {
-        send_error(outbox, peer, 0, MUSTER_ELIMIT, "too many clients are connected");
+        core_refuse(outbox, peer, 0, MUSTER_ELIMIT, "too many clients are connected");
         return;
     }
     client = calloc(1, sizeof *client);
@@ -460,7 +421,7 @@ void core_malformed(struct core *core, uint64_t now_ns, const char *peer, const 
     if (worker)
         dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
     else
-        send_error(outbox, peer, 0, error->code, error->text);
+        core_refuse(outbox, peer, 0, error->code, error->text);
     settle_all(core, now_ns, outbox);
 }
 
@@ -552,7 +513,7 @@ void core_fail(struct core *core, int code, const char *reason, struct outbox *o
     struct client *client, *next;
 
     HASH_ITER(hh, core->clients, client, next)
-        send_error(outbox, client->name, 0, code, reason);
+        core_refuse(outbox, client->name, 0, code, reason);
 }
 
 void core_stop(struct core *core, struct outbox *outbox)
@@ -568,7 +529,7 @@ void core_stop(struct core *core, struct outbox *outbox)
             dispatch_doom(core, worker, DOOM_CANCELLED, outbox);
     }
     HASH_ITER(hh, core->clients, client, next)
-        send_error(outbox, client->name, 0, MUSTER_ELOST, "the coordinator ends");
+        core_refuse(outbox, client->name, 0, MUSTER_ELOST, "the coordinator ends");
 }
 
 bool core_stopped(const struct core *core)

@@ -81,6 +81,18 @@ struct core {
     bool stopped;
 };
 
+/* --- submit.c: new batches */
+
+/* Tells a peer that what it sent was refused; about no batch: ticket 0. */
+void core_refuse(struct outbox *outbox, const char *peer, uint64_t ticket, int code, const char *text);
+
+/* The open batch of this ticket; NULL: the client has none. */
+struct batch *core_find_batch(struct core *core, const struct client *client, uint64_t ticket);
+
+/* A client submits a batch: it is accepted, or refused for a reason. */
+void core_submit(struct core *core, uint64_t now_ns, struct client *client,
+                 const struct proto_message *message, struct outbox *outbox);
+
 /* --- hold.c: what workers hold */
 
 /* Gives the worker a chunk of these jobs, which the batch has assigned. NULL when out of memory. */

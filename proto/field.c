@@ -110,6 +110,21 @@ void field_i64(struct field_coder *c, const char *name, int64_t *value)
         refuse(c, name, "is not an integer of 64 bits");
 }
 
+void field_i32(struct field_coder *c, const char *name, int32_t min, int32_t max, int32_t *value)
+{
+    int64_t number = *value;
+
+    if (!field_writing(c))
+        field_i64(c, name, &number);
+    field_require(c, number >= min && number <= max, name, out_of_range);
+    if (c->code)
+        return;
+    if (field_writing(c))
+        field_i64(c, name, &number);
+    else
+        *value = (int32_t)number;
+}
+
 void field_bool(struct field_coder *c, const char *name, bool *value)
 {
     const msgpack_object *object;

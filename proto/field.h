@@ -35,6 +35,7 @@ static inline bool field_writing(const struct field_coder *c)
 void field_u64(struct field_coder *c, const char *name, uint64_t min, uint64_t max, uint64_t *value);
 void field_u32(struct field_coder *c, const char *name, uint32_t min, uint32_t max, uint32_t *value);
 void field_i64(struct field_coder *c, const char *name, int64_t *value);
+void field_i32(struct field_coder *c, const char *name, int32_t min, int32_t max, int32_t *value);
 void field_bool(struct field_coder *c, const char *name, bool *value);
 
 /* An error code, or 0 where `zero` allows it. */

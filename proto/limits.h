@@ -8,7 +8,7 @@
 
 enum {
     /* Version of proto/PROTOCOL.md. A peer of another version is refused at HELLO. */
-    PROTO_VERSION = 3,
+    PROTO_VERSION = 4,
 
     /* msgpack-c's unpacker nests at most 32 containers (MSGPACK_EMBED_STACK_SIZE); a value
      * may nest 28 deep, which leaves the rest for the message around it. */
@@ -66,6 +66,8 @@ enum {
 
     PROTO_FUNCTION_NAME_MAX = 64, /* bytes */
     PROTO_TEXT_MAX = 1000,        /* bytes of an error text; longer ones are cut */
+    PROTO_NAME_MAX = 200,         /* bytes of a batch's name */
+    PROTO_USER_MAX = 64,          /* bytes of who submits */
     PROTO_PEER_NAME_MAX = 64,     /* bytes of a routing id */
     PROTO_WORKERS_MAX = 1024,     /* of one coordinator */
     PROTO_CLIENTS_MAX = 1024,     /* of one coordinator */
@@ -74,6 +76,12 @@ enum {
     PROTO_RETRIES_MAX = 1000,
     PROTO_CRASH_LIMIT_MAX = 1000,
     PROTO_TIMEOUT_MS_MAX = 0x7fffffff, /* 24 days */
+    PROTO_PRIORITY_MAX = 1000,         /* and as far below 0 */
+    PROTO_AFTER_MAX = 64,              /* batches that one waits for */
+
+    /* Incarnations of a coordinator: chunk numbers are 64 bits, of which the lowest 40 count the
+     * chunks of one incarnation (a million a second for twelve days). */
+    PROTO_EPOCH_MAX = (1 << 24) - 1,
 };
 
 /* Jobs of one batch: indexes fit a positive int64_t with room to add. */
@@ -82,5 +90,12 @@ enum {
 /* Bytes in shared memory that one message may count: more than the 47 bits of address space in
  * which somebody could map them. Sums of 65536 messages do not overflow. */
 #define PROTO_SHARED_BYTES_MAX (INT64_C(1) << 48)
+
+/* Memory that one job may claim: more than a process can address. */
+#define PROTO_MEMORY_BYTES_MAX (INT64_C(1) << 48)
+
+/* When a batch may begin at the latest: the last millisecond of the year 9999, behind which a date
+ * has more than four digits for the year. */
+#define PROTO_BEGIN_MS_MAX INT64_C(253402300799999)
 
 #endif

@@ -17,26 +17,33 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* X(name, number, sender, has payload): peers are C client, W worker, Q coordinator. */
-#define PROTO_TYPE_MAP(X)                                                  \
-    X(HELLO, 1)     /* client, worker: who I am */                         \
-    X(WELCOME, 2)   /* coordinator: you are known */                       \
-    X(ERROR, 3)     /* coordinator: what you sent was refused */           \
-    X(SUBMIT, 4)    /* client: a new batch */                              \
-    X(ACCEPTED, 5)  /* coordinator: its number */                          \
-    X(ARGUMENTS, 6) /* client: arguments of a streamed batch; payload */   \
-    X(SEAL, 7)      /* client: a streamed batch has no more arguments */   \
-    X(GRANT, 8)     /* coordinator: how many argument bytes may be sent */ \
-    X(RESULTS, 9)   /* coordinator: jobs that ended; payload */            \
-    X(CONSUMED, 10) /* client: how many result bytes it has taken */       \
-    X(ENDED, 11)    /* coordinator: the batch is over */                   \
-    X(CANCEL, 12)   /* client, coordinator: end jobs early */              \
-    X(CHUNK, 13)    /* coordinator: jobs to run; payload when a list */    \
-    X(RESULT, 14)   /* worker: jobs of a chunk that ended; payload */      \
-    X(PING, 15)     /* coordinator: are you there? */                      \
-    X(PONG, 16)     /* worker: yes */                                      \
-    X(STOP, 17)     /* coordinator: finish; client: I leave */             \
-    X(RETURNED, 18) /* worker: jobs that it gives back */
+/* X(name, number): peers are C client, W worker, Q coordinator. */
+#define PROTO_TYPE_MAP(X)                                                                        \
+    X(HELLO, 1)     /* client, worker: who I am */                                               \
+    X(WELCOME, 2)   /* coordinator: you are known */                                             \
+    X(ERROR, 3)     /* coordinator: what you sent was refused */                                 \
+    X(SUBMIT, 4)    /* client: a new batch; payload */                                           \
+    X(ACCEPTED, 5)  /* coordinator: its number */                                                \
+    X(ARGUMENTS, 6) /* client: arguments of a batch; payload; coordinator: of one attached to */ \
+    X(SEAL, 7)      /* client: a streamed batch has no more arguments */                         \
+    X(GRANT, 8)     /* coordinator: how many argument bytes may be sent */                       \
+    X(RESULTS, 9)   /* coordinator: jobs that ended; payload */                                  \
+    X(CONSUMED, 10) /* client: how many result bytes it has taken */                             \
+    X(ENDED, 11)    /* coordinator: the batch is over */                                         \
+    X(CANCEL, 12)   /* client, coordinator: end jobs early */                                    \
+    X(CHUNK, 13)    /* coordinator: jobs to run; payload when a list */                          \
+    X(RESULT, 14)   /* worker: jobs of a chunk that ended; payload */                            \
+    X(PING, 15)     /* coordinator: are you there? */                                            \
+    X(PONG, 16)     /* worker: yes */                                                            \
+    X(STOP, 17)     /* coordinator: finish; client: I leave */                                   \
+    X(RETURNED, 18) /* worker: jobs that it gives back */                                        \
+    X(ATTACH, 19)   /* client: tell me about a batch that is there */                            \
+    X(ATTACHED, 20) /* coordinator: what it is; the rest follows */                              \
+    X(DETACH, 21)   /* client: no more about that batch, which goes on */                        \
+    X(REQUEST, 22)  /* client: a question, or something to be done */                            \
+    X(ANSWER, 23)   /* coordinator: to that; payload */                                          \
+    X(STANDING, 24) /* worker, to a coordinator that came back: a chunk that I hold */           \
+    X(KEPT, 25)     /* coordinator: results that are recorded */
 
 enum proto_type {
 #define X(name, number) PROTO_##name = (number),
@@ -58,12 +65,19 @@ struct proto_hello {
     uint32_t credit;            /* worker: chunks it takes at once; client: 0 */
     uint32_t concurrency;       /* worker: jobs it runs at once; client: 0 */
     struct proto_text software; /* "muster 0.1.0", for people */
+    struct proto_text user;     /* client: who submits, for sharing and for people; may be empty */
+    uint32_t standing;          /* worker: STANDING messages that follow; else 0 */
 };
+
+/* What becomes of a kept batch when the coordinator dies; NOTHING: it keeps none. */
+enum proto_keeps { PROTO_KEEPS_NOTHING = 0, PROTO_KEEPS_IN_MEMORY = 1, PROTO_KEEPS_ON_DISK = 2 };
 
 struct proto_welcome {
     uint32_t version;
     uint32_t workers; /* that the coordinator is set to run */
     uint64_t host; /* equal where processes can open each other's shared memory (proto/heap.h); 0: nowhere */
+    enum proto_keeps keeps;
+    uint32_t epoch; /* incarnation of the coordinator: one more each time that it starts; 0: it has but one */
 };
 
 struct proto_error {
@@ -74,8 +88,16 @@ struct proto_error {
 
 enum proto_arguments { PROTO_RANGE = 1, PROTO_LIST = 2 };
 
-struct proto_submit {
-    uint64_t ticket; /* the client's own number for the batch, unique on its connection, not 0 */
+/* What must become of the batch that another waits for; else that one is cancelled. */
+enum proto_condition { PROTO_AFTER_OK = 1, PROTO_AFTER_ANY = 2 };
+
+struct proto_after {
+    uint64_t batch;
+    enum proto_condition condition;
+};
+
+struct proto_submit { /* payload: `count` values */
+    uint64_t ticket;  /* the client's own number for the batch, unique on its connection, not 0 */
     struct proto_text function;
     enum proto_arguments kind;
     int64_t first, last;   /* RANGE: the arguments, inclusive; LIST: 0, 0 */
@@ -85,7 +107,22 @@ struct proto_submit {
     uint32_t crash_limit;  /* worker deaths until a job is quarantined, at least 1 */
     bool timings;          /* measure every job */
     bool shared;           /* the client reads results in shared memory: its host is the coordinator's */
-    uint64_t window_bytes; /* result cost that may be sent and not yet consumed */
+    uint64_t window_bytes; /* result cost that may be sent and not yet consumed; !attach: says nothing */
+    uint32_t count; /* LIST: values in the payload, and then they are all: no ARGUMENTS and no SEAL follow */
+    bool keep;      /* the batch is recorded, and goes on when this client leaves or dies */
+    bool hold;      /* kept: its record stays until it is forgotten; else until it has ended and this client
+                       has consumed all of it */
+    bool attach;    /* RESULTS and ENDED come here, under `ticket`; not if kept: only ACCEPTED does */
+    bool ordered;   /* RESULTS in the order of jobs, not as they end */
+    struct proto_text name;          /* for people; may be empty */
+    int32_t priority;                /* higher ones go first; -PROTO_PRIORITY_MAX..PROTO_PRIORITY_MAX */
+    uint32_t most_running;           /* jobs of the batch at once; 0: as many as there is room for */
+    uint32_t cpus;                   /* that each job takes, at least 1 */
+    uint64_t memory_bytes;           /* that each job takes; 0: not said */
+    uint64_t begin_ms;               /* not before: milliseconds since 1970, UTC; 0: at once */
+    uint32_t backoff_ms;             /* before a failed job is tried again, doubled each time; 0: none */
+    const struct proto_after *after; /* batches that must have ended first */
+    uint32_t after_count;
 };
 
 struct proto_accepted {
@@ -94,7 +131,7 @@ struct proto_accepted {
 
 struct proto_arguments_block { /* payload: `count` values */
     uint64_t ticket;
-    uint64_t first; /* index of the first job; blocks follow each other without a gap */
+    uint64_t first; /* index of the first job; a client's blocks follow each other without a gap */
     uint32_t count;
     uint64_t shared_bytes; /* of these values, in shared memory; 0: all of them are in the payload */
 };
@@ -194,6 +231,7 @@ struct proto_chunk { /* payload: `count` values when kind is LIST */
 
 struct proto_result { /* payload */
     uint64_t batch, chunk;
+    uint64_t number;         /* of this message, from 1, kept by its worker until KEPT; 0: it keeps none */
     bool final;              /* the last message of this chunk: jobs not reported were not started */
     uint64_t process_cpu_ns; /* of the worker process since it started, */
     uint64_t process_voluntary, process_involuntary; /* and its context switches */
@@ -209,6 +247,75 @@ struct proto_returned {
 
 struct proto_ping {
     uint64_t nonce;
+};
+
+struct proto_attach {
+    uint64_t ticket; /* the client's own number for what it is told, unique as a batch's */
+    uint64_t batch;
+    uint64_t first;        /* ordered: the first job that is wanted; else the first RESULTS, counted from 1 */
+    bool ordered;          /* RESULTS in the order of jobs, not as they ended */
+    bool follow;           /* until the batch is over; else only what is recorded by now */
+    bool arguments;        /* ARGUMENTS of a list, each ahead of the RESULTS of its jobs */
+    bool results;          /* false: only ATTACHED and ENDED come */
+    uint64_t window_bytes; /* cost that may be sent and not yet consumed; 0 without results */
+};
+
+struct proto_attached {
+    uint64_t ticket, batch;
+    struct proto_text function;
+    enum proto_arguments kind;
+    int64_t first, last; /* as they were submitted */
+    uint64_t total;      /* jobs known so far */
+    bool sealed;         /* and there are no more */
+};
+
+struct proto_detach {
+    uint64_t ticket;
+};
+
+/* X(name, number): what `batch`, `number` and `text` mean, and what is answered, is in PROTOCOL.md. */
+#define PROTO_OPERATION_MAP(X) \
+    X(STATUS, 1)               \
+    X(BATCHES, 2)              \
+    X(WORKERS, 3)              \
+    X(CANCEL, 4)               \
+    X(RETRY, 5)                \
+    X(FORGET, 6)               \
+    X(SCALE, 7)                \
+    X(DRAIN, 8)                \
+    X(STOP, 9)
+
+enum proto_operation {
+#define X(name, number) PROTO_REQUEST_##name = (number),
+    PROTO_OPERATION_MAP(X)
+#undef X
+};
+
+struct proto_request {
+    uint64_t ticket; /* the client's own number for it, unique as a batch's */
+    enum proto_operation operation;
+    uint64_t batch;
+    uint64_t number;
+    struct proto_text text;
+};
+
+struct proto_answer { /* payload: one value; nil: there is nothing to say */
+    uint64_t ticket;
+    int32_t code;           /* 0: done; else why not */
+    bool more;              /* a further ANSWER follows */
+    struct proto_text text; /* of `code` */
+};
+
+/* A chunk that a worker was assigned by an incarnation of its coordinator that is gone. */
+struct proto_standing {
+    uint64_t batch, chunk;
+    uint64_t first;
+    uint32_t count;
+    uint32_t attempt;
+};
+
+struct proto_kept {
+    uint64_t number; /* RESULT messages up to this one need not be sent again */
 };
 
 struct proto_message {
@@ -230,6 +337,13 @@ struct proto_message {
         struct proto_result result;
         struct proto_ping ping; /* PING and PONG */
         struct proto_returned returned;
+        struct proto_attach attach;
+        struct proto_attached attached;
+        struct proto_detach detach;
+        struct proto_request request;
+        struct proto_answer answer;
+        struct proto_standing standing;
+        struct proto_kept kept;
     };
     struct slice payload; /* empty for types without one; the reference belongs to the holder */
 };

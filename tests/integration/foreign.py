@@ -12,7 +12,7 @@ import zmq
 
 import foreign_protocol as protocol
 import harness
-from foreign_client import Client, Refused
+from foreign_client import PLAIN, Client, Refused
 
 DRIVER = os.environ.get("MUSTER_TEST_DRIVER", "")
 GOLDEN = pathlib.Path(os.environ.get("MUSTER_TEST_GOLDEN", "."))
@@ -24,6 +24,8 @@ class Golden(unittest.TestCase):
     def setUp(self):
         self.vectors = {path.stem: protocol.golden(path) for path in GOLDEN.glob("*.hex")}
         self.foreign = self.vectors.pop("hello-foreign")
+        for old in ("hello-old", "hello-version-3", "welcome-version-3"):
+            self.vectors.pop(old)
 
     def test_vectors_are_decoded_and_encoded_to_the_same_bytes(self):
         kinds = set()
@@ -167,7 +169,7 @@ class Coordinator(Foreign):
         self.socket.bind(f"ipc://{self.home}/socket")
         self.worker = self.start("worker", "--connect", f"ipc://{self.home}/socket", "--name", "worker")
         self.assertEqual(self.receive().type, "HELLO")
-        self.send("WELCOME", version=protocol.VERSION, workers=1, host=0)
+        self.send("WELCOME", version=protocol.VERSION, workers=1, host=0, keeps=0, epoch=0)
 
     def send(self, kind, values=(), /, **fields):
         self.socket.send_multipart([b"worker", *protocol.encode(kind, values, **fields)])
@@ -239,6 +241,31 @@ class ClientOfMuster(Foreign):
         client = self.welcome()
         self.assertEqual(client.finish(client.submit("echo", arguments=[])).succeeded, 0)
 
+    def test_list_that_comes_with_its_submission_is_run_without_more(self):
+        client = self.welcome()
+        batch = client.submit("echo", arguments=VALUES, count=len(VALUES))
+        self.assertEqual(client.finish(batch).succeeded, len(VALUES))
+        self.assertEqual([batch.values[index] for index in range(1, len(VALUES) + 1)], VALUES)
+        self.assertEqual(batch.granted, 0, "nothing more may be sent")
+
+    def test_what_only_a_coordinator_that_keeps_batches_does_is_refused_by_name(self):
+        client = self.welcome()
+        for asked, why in (({"keep": True}, "keep"), ({"ordered": True}, "ordered"), ({"begin_ms": 1}, "begin_ms"),
+                           ({"after": [[1, protocol.ANY]]}, "after")):
+            with self.subTest(why), self.assertRaises(Refused) as refused:
+                client.finish(client.submit("echo", first=1, last=1, **asked))
+            self.assertEqual(refused.exception.code, -protocol.STATE)
+            self.assertIn(why, str(refused.exception))
+        for kind, fields in (("ATTACH", {"batch": 1, "first": 1, "ordered": False, "follow": True, "arguments": False,
+                                         "results": False, "window_bytes": 0}),
+                             ("REQUEST", {"operation": protocol.STATUS, "batch": 0, "number": 0, "text": ""}),
+                             ("DETACH", {})):
+            with self.subTest(kind):
+                client.peer.send(kind, ticket=99, **fields)
+                answer = client.receive()
+                self.assertEqual((answer.type, answer.ticket, answer.code), ("ERROR", 99, -protocol.STATE))
+        self.assertEqual(client.finish(client.submit("echo", first=1, last=10)).succeeded, 10)
+
     def test_nothing_new_starts_behind_a_window_that_is_not_consumed(self):
         client = self.welcome()
         stalled = client.submit("echo", first=1, last=10000, window_bytes=1, chunk_jobs=100)
@@ -309,7 +336,7 @@ class ClientOfMuster(Foreign):
         client.until(lambda: batch.granted)
         client.peer.send("SUBMIT", ticket=batch.ticket, function="echo", kind=protocol.RANGE, first=1, last=1,
                          chunk_jobs=0, timeout_ms=0, retries=0, crash_limit=1, timings=False,
-                         shared=False, window_bytes=1)
+                         shared=False, window_bytes=1, **PLAIN)
         client.until(lambda: batch.error)
         gate.touch()
         client.until(lambda: batch.ended)

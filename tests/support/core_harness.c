@@ -251,7 +251,9 @@ struct proto_submit range_of(int64_t first, int64_t last, uint32_t chunk_jobs)
                                  .last = last,
                                  .chunk_jobs = chunk_jobs,
                                  .crash_limit = 3,
-                                 .window_bytes = 1 << 30};
+                                 .window_bytes = 1 << 30,
+                                 .attach = true,
+                                 .cpus = 1};
 }
 
 struct proto_submit list_of(uint32_t chunk_jobs)

@@ -12,6 +12,9 @@ import zmq
 
 import foreign_protocol as protocol
 
+# What a SUBMIT says of a batch that is like any other.
+PLAIN = {"count": 0, "keep": False, "hold": False, "attach": True, "ordered": False, "name": "", "priority": 0,
+         "most_running": 0, "cpus": 1, "memory_bytes": 0, "begin_ms": 0, "backoff_ms": 0, "after": []}
 REPORT_BYTES = 256 * 1024  # of arguments in a message, about
 
 
@@ -58,7 +61,7 @@ class Client:
     def hello(self, version=protocol.VERSION):
         """Says who it is and waits for the answer; returns WELCOME."""
         self.peer.send("HELLO", version=version, role=protocol.CLIENT, pid=os.getpid(), credit=0,
-                       concurrency=0, software="a client in Python")
+                       concurrency=0, software="a client in Python", user="", standing=0)
         answer = self.receive()
         if answer.type == "ERROR":
             raise Refused(answer)
@@ -71,16 +74,18 @@ class Client:
         return self.peer.receive()
 
     def submit(self, function, first=0, last=0, arguments=None, chunk_jobs=0, timeout_ms=0, retries=0,
-               timings=False, window_bytes=1 << 20, shared_bytes=0):
-        """Submits the range first..last, or the list of arguments. Returns the batch at once."""
+               timings=False, window_bytes=1 << 20, shared_bytes=0, **more):
+        """Submits the range first..last, or the list of arguments. Returns the batch at once. With a
+        `count` the arguments, so many, are in the SUBMIT itself."""
         self.tickets += 1
         batch = self.batches[self.tickets] = Batch(self.tickets, arguments or (), window_bytes)
-        batch.sealed = arguments is None
+        batch.sealed = arguments is None or "count" in more
         batch.shared_bytes = shared_bytes
-        self.peer.send("SUBMIT", ticket=batch.ticket, function=function, first=first, last=last,
+        values = [protocol.pack(argument) for argument in arguments] if "count" in more else []
+        self.peer.send("SUBMIT", values, ticket=batch.ticket, function=function, first=first, last=last,
                        kind=protocol.RANGE if arguments is None else protocol.LIST, chunk_jobs=chunk_jobs,
                        timeout_ms=timeout_ms, retries=retries, crash_limit=3, timings=timings, shared=False,
-                       window_bytes=window_bytes)
+                       window_bytes=window_bytes, **PLAIN | more)
         return batch
 
     def cancel(self, batch, mode, first=0, count=0):

@@ -14,7 +14,7 @@ import types
 import msgpack
 import zmq
 
-VERSION = 3
+VERSION = 4
 CLIENT, WORKER = 1, 2
 RANGE, LIST = 1, 2
 SOON, NOW, RETURN = 1, 2, 3
@@ -32,7 +32,15 @@ SHARED_EXT = 77
 SHARED_BYTES_MAX = 2**48
 TEXT_MAX = 1000
 WORKERS_MAX = 1024
+NAME_MAX, USER_MAX, AFTER_MAX = 200, 64, 64
+PRIORITY_MAX = 1000
+MEMORY_BYTES_MAX = 2**48
+BEGIN_MS_MAX = 253402300799999
+EPOCH_MAX = 2**24 - 1
+OK, ANY = 1, 2  # what must become of a batch that another waits for
+STATUS = 1  # of REQUEST's operations
 CONCURRENCY_MAX = 20000
+CREDIT_MAX = 20016
 TIMEOUT_MS_MAX = 2147483647
 SHARED_REFERENCE = struct.Struct(">BIIQIQQ")  # kind, pid, fd, heap, block, offset, size
 STR, BIN = 1, 2
@@ -61,8 +69,12 @@ def boolean(value):
     return type(value) is bool
 
 
-def text(value):
-    return type(value) is str and "\n" not in value and len(value.encode(errors="surrogateescape")) <= TEXT_MAX
+def text_of(most):
+    return lambda value: (type(value) is str and "\n" not in value
+                          and len(value.encode(errors="surrogateescape")) <= most)
+
+
+text = text_of(TEXT_MAX)
 
 
 def name(value):
@@ -84,6 +96,11 @@ def failures(value):
         for entry in value)
 
 
+def after(value):
+    return type(value) is list and len(value) <= AFTER_MAX and all(
+        type(entry) is list and len(entry) == 2 and uint(1)(entry[0]) and uint(OK, ANY)(entry[1]) for entry in value)
+
+
 def timings(value):
     return value is None or type(value) is list and value and len(value) % TIMINGS == 0 and all(map(uint(), value))
 
@@ -94,14 +111,21 @@ OUTCOME = {"first": uint(1, BATCH_JOBS_MAX + 1), "count": uint(0, CHUNK_JOBS_MAX
            "execute_ns": uint(), "encode_ns": uint(), "cpu_ns": uint(), "shared_bytes": uint(0, SHARED_BYTES_MAX),
            "failures": failures, "timings": timings}
 FIELDS = {
-    "HELLO": {"version": uint(0, 2**32 - 1), "role": uint(1, 2), "pid": uint(), "credit": uint(0, 16),
-              "concurrency": uint(0, CONCURRENCY_MAX), "software": text},
-    "WELCOME": {"version": uint(0, 2**32 - 1), "workers": uint(0, WORKERS_MAX), "host": uint()},
+    "HELLO": {"version": uint(0, 2**32 - 1), "role": uint(1, 2), "pid": uint(), "credit": uint(0, CREDIT_MAX),
+              "concurrency": uint(0, CONCURRENCY_MAX), "software": text, "user": text_of(USER_MAX),
+              "standing": uint(0, CREDIT_MAX)},
+    "WELCOME": {"version": uint(0, 2**32 - 1), "workers": uint(0, WORKERS_MAX), "host": uint(),
+                "keeps": uint(0, 2), "epoch": uint(0, EPOCH_MAX)},
     "ERROR": {"ticket": uint(), "code": code, "text": text},
     "SUBMIT": {"ticket": ID, "function": name, "kind": uint(1, 2), "first": signed, "last": signed,
                "chunk_jobs": uint(0, CHUNK_JOBS_MAX), "timeout_ms": uint(0, TIMEOUT_MS_MAX),
                "retries": uint(0, 1000), "crash_limit": uint(1, 1000), "timings": boolean, "shared": boolean,
-               "window_bytes": uint(1)},
+               "window_bytes": uint(1), "count": uint(0, BLOCK_JOBS_MAX), "keep": boolean, "hold": boolean,
+               "attach": boolean, "ordered": boolean, "name": text_of(NAME_MAX),
+               "priority": lambda value: signed(value) and abs(value) <= PRIORITY_MAX,
+               "most_running": uint(0, 2**32 - 1), "cpus": uint(1, WORKERS_MAX),
+               "memory_bytes": uint(0, MEMORY_BYTES_MAX), "begin_ms": uint(0, BEGIN_MS_MAX),
+               "backoff_ms": uint(0, TIMEOUT_MS_MAX), "after": after},
     "ACCEPTED": {"ticket": ID, "batch": ID},
     "ARGUMENTS": {"ticket": ID, "first": uint(1, BATCH_JOBS_MAX), "count": uint(1, BLOCK_JOBS_MAX),
                   "shared_bytes": uint(0, SHARED_BYTES_MAX)},
@@ -119,12 +143,22 @@ FIELDS = {
               "count": uint(1, CHUNK_JOBS_MAX), "attempt": uint(1, 2**32 - 1), "timeout_ms": uint(0, TIMEOUT_MS_MAX),
               "timings": boolean, "reader": uint(), "shared_bytes": uint(0, SHARED_BYTES_MAX), "kind": uint(1, 2),
               "argument": signed},
-    "RESULT": {"batch": ID, "chunk": ID, "final": boolean, "process_cpu_ns": uint(), "process_voluntary": uint(),
+    "RESULT": {"batch": ID, "chunk": ID, "number": uint(), "final": boolean, "process_cpu_ns": uint(), "process_voluntary": uint(),
                "process_involuntary": uint(), **OUTCOME},
     "PING": {"nonce": uint()},
     "PONG": {"nonce": uint()},
     "STOP": {},
     "RETURNED": {"batch": ID, "chunk": ID, "first": uint(1, BATCH_JOBS_MAX), "count": uint(1, CHUNK_JOBS_MAX)},
+    "ATTACH": {"ticket": ID, "batch": ID, "first": uint(1, BATCH_JOBS_MAX), "ordered": boolean, "follow": boolean,
+               "arguments": boolean, "results": boolean, "window_bytes": uint()},
+    "ATTACHED": {"ticket": ID, "batch": ID, "function": name, "kind": uint(1, 2), "first": signed, "last": signed,
+                 "total": uint(0, BATCH_JOBS_MAX), "sealed": boolean},
+    "DETACH": {"ticket": ID},
+    "REQUEST": {"ticket": ID, "operation": uint(1, 9), "batch": uint(), "number": uint(), "text": text},
+    "ANSWER": {"ticket": ID, "code": code_or_zero, "more": boolean, "text": text},
+    "STANDING": {"batch": ID, "chunk": ID, "first": uint(1, BATCH_JOBS_MAX), "count": uint(1, CHUNK_JOBS_MAX),
+                 "attempt": uint(1, 2**32 - 1)},
+    "KEPT": {"number": ID},
 }
 NUMBERS = {kind: number for number, kind in enumerate(FIELDS, 1)}
 KINDS = {number: kind for kind, number in NUMBERS.items()}
@@ -143,11 +177,20 @@ def check_fields(message):
         check(getattr(message, "argument", 0) == 0, "CHUNK.argument")
     if message.type == "CHUNK":
         check(message.kind == LIST or message.shared_bytes == 0, "CHUNK.shared_bytes")
+    if message.type in ("SUBMIT", "ATTACHED"):
+        check(message.first <= message.last and message.last - message.first < BATCH_JOBS_MAX, f"{message.type}.last")
+        check(message.kind == RANGE or message.first == message.last == 0, f"{message.type}.first")
     if message.type == "SUBMIT":
-        check(message.first <= message.last and message.last - message.first < BATCH_JOBS_MAX, "SUBMIT.last")
-        check(message.kind == RANGE or message.first == message.last == 0, "SUBMIT.first")
+        check(message.kind == LIST or message.count == 0, "SUBMIT.count")
+        check(message.keep or not message.hold, "SUBMIT.hold")
+        check(message.keep or message.attach, "SUBMIT.attach")
+    if message.type == "ATTACH":
+        check(message.results == (message.window_bytes > 0), "ATTACH.window_bytes")
+        check(message.results or not message.arguments, "ATTACH.arguments")
     if message.type == "HELLO":
         check((message.role == WORKER) == (message.concurrency > 0) == (message.credit > 0), "HELLO: of a worker")
+        check(message.role == WORKER or message.standing == 0, "HELLO.standing")
+        check(message.role == CLIENT or message.user == "", "HELLO.user")
     if message.type == "CANCEL":
         check((message.first == 0) == (message.count == 0), "CANCEL.first")
         check(message.first + message.count <= BATCH_JOBS_MAX + 1, "CANCEL.count")
@@ -165,6 +208,10 @@ def value_count(message):
     """How many values the payload has; None: the message has no payload frame."""
     if message.type == "ARGUMENTS" or message.type == "CHUNK" and message.kind == LIST:
         return message.count
+    if message.type == "SUBMIT":
+        return message.count
+    if message.type == "ANSWER":
+        return 1
     if message.type in ("RESULTS", "RESULT"):
         return message.count - len(message.failures)
     return None

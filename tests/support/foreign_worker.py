@@ -166,7 +166,7 @@ class Report:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         decode_ns, execute_ns, encode_ns = self.spent_ns
         return protocol.encode(
-            "RESULT", self.values, batch=self.chunk.batch, chunk=self.chunk.chunk, final=final,
+            "RESULT", self.values, batch=self.chunk.batch, chunk=self.chunk.chunk, number=0, final=final,
             process_cpu_ns=time.process_time_ns(), process_voluntary=usage.ru_nvcsw,
             process_involuntary=usage.ru_nivcsw, first=self.first, count=self.count, attempt=self.chunk.attempt,
             arrived_ns=self.chunk.arrived_ns, began_ns=self.job_ns, reported_ns=time.monotonic_ns(), split=True,
@@ -281,7 +281,7 @@ class Worker:
             self.poller.register(waited, zmq.POLLIN)
         self.flight.phase = FlightPage.RUNNING
         self.peer.send("HELLO", version=protocol.VERSION, role=protocol.WORKER, pid=os.getpid(), credit=2,
-                       concurrency=1, software="a worker in Python")
+                       concurrency=1, software="a worker in Python", user="", standing=0)
 
     def run(self):
         """Returns the exit status."""
@@ -343,7 +343,7 @@ class Worker:
             print(f"{sys.argv[0]}: {message.text}", file=sys.stderr)
             return False
         else:
-            protocol.check(message.type == "WELCOME", f"{message.type} is nothing for a worker")
+            protocol.check(message.type in ("WELCOME", "KEPT"), f"{message.type} is nothing for a worker")
         return True
 
     def cancel(self, message):

@@ -26,6 +26,8 @@ static struct proto_submit random_settings(struct sim *sim, uint64_t ticket, uin
         .crash_limit = 1 + (uint32_t)sim_below(sim, 3),
         .timings = sim_once_in(sim, 3),
         .window_bytes = sim_once_in(sim, 3) ? 1 + sim_below(sim, 2000) : 1 << 20,
+        .attach = true,
+        .cpus = 1,
     };
 
     if (settings.kind == PROTO_RANGE) {

@@ -29,7 +29,9 @@ static struct proto_submit settings(enum proto_arguments kind, int64_t first, in
                                  .first = first,
                                  .last = last,
                                  .crash_limit = 3,
-                                 .window_bytes = 1000};
+                                 .window_bytes = 1000,
+                                 .attach = true,
+                                 .cpus = 1};
 }
 
 static void create_range(int64_t first, int64_t last)

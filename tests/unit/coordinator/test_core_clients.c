@@ -148,6 +148,51 @@ Test(core_clients, same_ticket_of_two_clients_is_two_batches)
     cr_assert_eq(core_count(core).batches, 1);
 }
 
+/* --- what takes a coordinator that keeps batches */
+
+static void expect_unserved(struct proto_submit settings, const char *field)
+{
+    step_message(CLIENT, &(struct proto_message){.type = PROTO_SUBMIT, .submit = settings});
+    expect_error(CLIENT, 1, MUSTER_ESTATE, field);
+}
+
+Test(core_clients, submission_of_what_is_not_served_is_refused_by_name)
+{
+    struct proto_after after = {.batch = 1, .condition = PROTO_AFTER_ANY};
+    struct proto_submit plain = range_of(1, 1, 0), settings;
+
+    begin_ready(1, 1);
+    settings = plain;
+    settings.keep = true;
+    expect_unserved(settings, "without keep");
+    settings = plain;
+    settings.ordered = true;
+    expect_unserved(settings, "without ordered");
+    settings = plain;
+    settings.begin_ms = 1;
+    expect_unserved(settings, "without begin_ms");
+    settings = plain;
+    settings.after = &after;
+    settings.after_count = 1;
+    expect_unserved(settings, "without after");
+    submit(CLIENT, &plain);
+    expect_chunk(1, 1, 1);
+}
+
+Test(core_clients, question_to_a_coordinator_that_keeps_nothing_is_refused)
+{
+    begin_lazy(1);
+    step_message(CLIENT, &(struct proto_message){.type = PROTO_ATTACH,
+                                                 .attach = {.ticket = 4, .batch = 1, .first = 1}});
+    expect_error(CLIENT, 4, MUSTER_ESTATE, "keeps no batches");
+    step_message(CLIENT, &(struct proto_message){.type = PROTO_DETACH, .detach = {.ticket = 5}});
+    expect_error(CLIENT, 5, MUSTER_ESTATE, "keeps no batches");
+    step_message(CLIENT,
+                 &(struct proto_message){.type = PROTO_REQUEST,
+                                         .request = {.ticket = 6, .operation = PROTO_REQUEST_STATUS}});
+    expect_error(CLIENT, 6, MUSTER_ESTATE, "keeps no batches");
+}
+
 /* --- arguments */
 
 /* A list whose client is told that what it sent cannot be, and that the batch is over. */

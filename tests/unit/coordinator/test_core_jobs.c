@@ -57,6 +57,27 @@ Test(core_jobs, list_is_handed_out_as_it_comes_and_ends_with_its_seal)
     expect_ended(9, 0, 0);
 }
 
+Test(core_jobs, list_that_comes_with_its_submission_is_whole)
+{
+    struct blob *blob = pack_values(argument_of, 1, 3, NULL);
+    struct proto_message message = {
+        .type = PROTO_SUBMIT, .submit = list_of(2), .payload = {.blob = blob, .size = blob->size}};
+    struct proto_chunk a, b;
+
+    begin_ready(2, 1);
+    message.submit.count = 3;
+    step_message(CLIENT, &message);
+    expect_sent(CLIENT, PROTO_ACCEPTED);
+    a = expect_chunk(1, 1, 2);
+    b = expect_chunk(2, 3, 1);
+    blob_unref(blob);
+    worker_finishes(2, &b);
+    expect_results(3, 1, NULL);
+    worker_finishes(1, &a);
+    expect_results(1, 2, NULL);
+    expect_ended(3, 0, 0);
+}
+
 Test(core_jobs, empty_list_ends_at_its_seal)
 {
     struct proto_submit settings = list_of(0);

@@ -101,7 +101,9 @@ static bool submit(enum proto_arguments kind, int64_t last)
                                                .last = last,
                                                .chunk_jobs = 1,
                                                .crash_limit = 1,
-                                               .window_bytes = 1 << 20}};
+                                               .window_bytes = 1 << 20,
+                                               .attach = true,
+                                               .cpus = 1}};
 
     return tell("client", &message);
 }

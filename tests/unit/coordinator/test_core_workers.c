@@ -363,6 +363,27 @@ Test(core_workers, worker_of_another_version_is_refused_and_counts_as_a_failed_s
     cr_assert_eq(core_deadline(core), now_ns + 100 * CLOCK_NS_PER_MS);
 }
 
+Test(core_workers, worker_that_stands_by_chunks_of_another_coordinator_is_refused)
+{
+    struct proto_message hello = {
+        .type = PROTO_HELLO,
+        .hello = {
+            .version = PROTO_VERSION, .role = PROTO_WORKER, .credit = 1, .concurrency = 1, .standing = 1}};
+    struct proto_message standing = {
+        .type = PROTO_STANDING, .standing = {.batch = 1, .chunk = 1, .first = 1, .count = 1, .attempt = 1}};
+
+    begin_warm(2);
+    expect_spawn(1);
+    expect_spawn(2);
+    step_message(worker_name(1), &hello);
+    expect_error(worker_name(1), 0, MUSTER_ESTATE, "takes over no chunks");
+    expect_kill(1);
+    worker_hello(2, 1);
+    step_message(worker_name(2), &standing);
+    expect_error(worker_name(2), 0, MUSTER_ESTATE, "takes over no chunks");
+    expect_kill(2);
+}
+
 /* --- workers that are not to be trusted */
 
 Test(core_workers, malformed_bytes_doom_their_worker_and_blame_its_job)

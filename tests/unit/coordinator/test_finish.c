@@ -369,7 +369,9 @@ static double run(const char *name, unsigned workers, uint64_t jobs, uint32_t fi
                                                            .last = (int64_t)jobs,
                                                            .chunk_jobs = fixed,
                                                            .crash_limit = 3,
-                                                           .window_bytes = UINT64_C(1) << 40}});
+                                                           .window_bytes = UINT64_C(1) << 40,
+                                                           .attach = true,
+                                                           .cpus = 1}});
     go_on();
     took_ns = (double)(finish_ns - began_ns);
     for (uint64_t index = 1; index <= jobs; index++)

@@ -97,7 +97,7 @@ Test(codec, what_is_no_message_is_refused)
 {
     static const struct wrong cases[] = {
         {"1", "array"},     {"[]", "array"},        {"[0]", "type"},
-        {"[19]", "type"},   {"[\"STOP\"]", "type"}, {"[-1]", "type"},
+        {"[26]", "type"},   {"[\"STOP\"]", "type"}, {"[-1]", "type"},
         {"[[17]]", "type"}, {"[17.0]", "type"},     {"[1073741824]", "type"},
     };
 
@@ -112,16 +112,20 @@ Test(codec, missing_or_surplus_field_is_refused)
 {
     static const struct wrong cases[] = {
         {"[1]", "version"},
-        {"[1,3,2,9,1,1]", "software"},
-        {"[1,3,2,9,1,1,\"x\",0]", "more than 6"},
-        {"[2,3]", "workers"},
-        {"[2,3,2]", "host"},
-        {"[2,3,2,0,3]", "more than 3"},
+        {"[1,4,2,9,1,1]", "software"},
+        {"[1,4,2,9,1,1,\"x\"]", "user"},
+        {"[1,4,2,9,1,1,\"x\",\"\"]", "standing"},
+        {"[1,4,2,9,1,1,\"x\",\"\",0,0]", "more than 8"},
+        {"[2,4]", "workers"},
+        {"[2,4,2]", "host"},
+        {"[2,4,2,0]", "keeps"},
+        {"[2,4,2,0,0]", "epoch"},
+        {"[2,4,2,0,0,0,3]", "more than 5"},
         {"[15]", "nonce"},
         {"[15,1,1]", "more than 1"},
         {"[17,null]", "more than 0"},
         {"[8,1]", "bytes"},
-        {"[14,3,13,true,0,0,0,9,1,1,0,0,0,false,0,0,0,0,0,[]]", "timings"},
+        {"[14,3,13,0,true,0,0,0,9,1,1,0,0,0,false,0,0,0,0,0,[]]", "timings"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -130,24 +134,33 @@ Test(codec, missing_or_surplus_field_is_refused)
 Test(codec, greeting_out_of_range_is_refused)
 {
     static const struct wrong cases[] = {
-        {"[1,-1,2,9,1,1,\"x\"]", "version"},
-        {"[1,4294967296,2,9,1,1,\"x\"]", "version"},
-        {"[1,3,0,9,1,1,\"x\"]", "role"},
-        {"[1,3,3,9,1,1,\"x\"]", "role"},
-        {"[1,3,2,-9,1,1,\"x\"]", "pid"},
-        {"[1,3,2,9,0,1,\"x\"]", "credit"},
-        {"[1,3,2,9,20017,1,\"x\"]", "credit"},
-        {"[1,3,1,9,1,0,\"x\"]", "credit"},
-        {"[1,3,2,9,1,0,\"x\"]", "concurrency"},
-        {"[1,3,2,9,1,20001,\"x\"]", "concurrency"},
-        {"[1,3,2,9,1,-1,\"x\"]", "concurrency"},
-        {"[1,3,1,9,0,1,\"x\"]", "concurrency"},
-        {"[1,3,1,9,0,0,null]", "software"},
-        {"[1,3,1,9,0,0,7]", "software"},
-        {"[1,true,1,9,0,0,\"x\"]", "version"},
-        {"[2,3,1025,0]", "workers"},
-        {"[2,3,1.0,0]", "workers"},
-        {"[2,3,1,-1]", "host"},
+        {"[1,-1]", "version"},
+        {"[1,4294967296]", "version"},
+        {"[1,4,0,9,1,1,\"x\",\"\",0]", "role"},
+        {"[1,4,3,9,1,1,\"x\",\"\",0]", "role"},
+        {"[1,4,2,-9,1,1,\"x\",\"\",0]", "pid"},
+        {"[1,4,2,9,0,1,\"x\",\"\",0]", "credit"},
+        {"[1,4,2,9,20017,1,\"x\",\"\",0]", "credit"},
+        {"[1,4,1,9,1,0,\"x\",\"\",0]", "credit"},
+        {"[1,4,2,9,1,0,\"x\",\"\",0]", "concurrency"},
+        {"[1,4,2,9,1,20001,\"x\",\"\",0]", "concurrency"},
+        {"[1,4,2,9,1,-1,\"x\",\"\",0]", "concurrency"},
+        {"[1,4,1,9,0,1,\"x\",\"\",0]", "concurrency"},
+        {"[1,4,1,9,0,0,null,\"\",0]", "software"},
+        {"[1,4,1,9,0,0,7,\"\",0]", "software"},
+        {"[1,true]", "version"},
+        {"[2,4,1025,0,0,0]", "workers"},
+        {"[2,4,1.0,0,0,0]", "workers"},
+        {"[2,4,1,-1,0,0]", "host"},
+        {"[2,4,1,0,3,0]", "keeps"},
+        {"[2,4,1,0,-1,0]", "keeps"},
+        {"[2,4,1,0,2,16777216]", "epoch"},
+        {"[1,4,1,9,0,0,\"x\",7,0]", "user"},
+        {"[1,4,1,9,0,0,\"x\",\"a2345678901234567890123456789012345678901234567890123456789012345\",0]",
+         "user"},
+        {"[1,4,2,9,1,1,\"x\",\"ada\",0]", "user"},
+        {"[1,4,1,9,0,0,\"x\",\"ada\",1]", "standing"},
+        {"[1,4,2,9,1,1,\"x\",\"\",20017]", "standing"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -166,33 +179,170 @@ Test(codec, greeting_of_another_version_tells_its_version)
     }
 }
 
+/* The fields of a SUBMIT from `count` on, of a batch that is like any other. */
+#define REST "0,false,false,true,false,\"\",0,0,1,0,0,0,[]]"
+
 Test(codec, submission_out_of_range_is_refused)
 {
     static const struct wrong cases[] = {
-        {"[4,0,\"f\",1,1,2,0,0,0,1,false,false,1]", "ticket"},
-        {"[4,1,\"\",1,1,2,0,0,0,1,false,false,1]", "function"},
-        {"[4,1,\"1f\",1,1,2,0,0,0,1,false,false,1]", "function"},
-        {"[4,1,\"F\",1,1,2,0,0,0,1,false,false,1]", "function"},
-        {"[4,1,\"f/g\",1,1,2,0,0,0,1,false,false,1]", "function"},
-        {"[4,1,\"f\\u0000\",1,1,2,0,0,0,1,false,false,1]", "function"},
+        {"[4,0,\"f\",1,1,2,0,0,0,1,false,false,1," REST, "ticket"},
+        {"[4,1,\"\",1,1,2,0,0,0,1,false,false,1," REST, "function"},
+        {"[4,1,\"1f\",1,1,2,0,0,0,1,false,false,1," REST, "function"},
+        {"[4,1,\"F\",1,1,2,0,0,0,1,false,false,1," REST, "function"},
+        {"[4,1,\"f/g\",1,1,2,0,0,0,1,false,false,1," REST, "function"},
+        {"[4,1,\"f\\u0000\",1,1,2,0,0,0,1,false,false,1," REST, "function"},
         {"[4,1,\"a2345678901234567890123456789012345678901234567890123456789012345\",1,1,2,0,0,0,1,false,"
-         "false,1]",
+         "false,1," REST,
          "function"},
-        {"[4,1,\"f\",0,1,2,0,0,0,1,false,false,1]", "kind"},
-        {"[4,1,\"f\",3,1,2,0,0,0,1,false,false,1]", "kind"},
-        {"[4,1,\"f\",1,3,2,0,0,0,1,false,false,1]", "last"},
-        {"[4,1,\"f\",1,0,4611686018427387904,0,0,0,1,false,false,1]", "last"},
-        {"[4,1,\"f\",1,-9223372036854775808,9223372036854775807,0,0,0,1,false,false,1]", "last"},
-        {"[4,1,\"f\",2,1,1,0,0,0,1,false,false,1]", "first"},
-        {"[4,1,\"f\",1,1.5,2,0,0,0,1,false,false,1]", "first"},
-        {"[4,1,\"f\",1,1,2,65537,0,0,1,false,false,1]", "chunk_jobs"},
-        {"[4,1,\"f\",1,1,2,0,2147483648,0,1,false,false,1]", "timeout_ms"},
-        {"[4,1,\"f\",1,1,2,0,0,1001,1,false,false,1]", "retries"},
-        {"[4,1,\"f\",1,1,2,0,0,0,0,false,false,1]", "crash_limit"},
-        {"[4,1,\"f\",1,1,2,0,0,0,1001,false,false,1]", "crash_limit"},
-        {"[4,1,\"f\",1,1,2,0,0,0,1,0,false,1]", "timings"},
-        {"[4,1,\"f\",1,1,2,0,0,0,1,false,0,1]", "shared"},
-        {"[4,1,\"f\",1,1,2,0,0,0,1,false,false,0]", "window_bytes"},
+        {"[4,1,\"f\",0,1,2,0,0,0,1,false,false,1," REST, "kind"},
+        {"[4,1,\"f\",3,1,2,0,0,0,1,false,false,1," REST, "kind"},
+        {"[4,1,\"f\",1,3,2,0,0,0,1,false,false,1," REST, "last"},
+        {"[4,1,\"f\",1,0,4611686018427387904,0,0,0,1,false,false,1," REST, "last"},
+        {"[4,1,\"f\",1,-9223372036854775808,9223372036854775807,0,0,0,1,false,false,1," REST, "last"},
+        {"[4,1,\"f\",2,1,1,0,0,0,1,false,false,1," REST, "first"},
+        {"[4,1,\"f\",1,1.5,2,0,0,0,1,false,false,1," REST, "first"},
+        {"[4,1,\"f\",1,1,2,65537,0,0,1,false,false,1," REST, "chunk_jobs"},
+        {"[4,1,\"f\",1,1,2,0,2147483648,0,1,false,false,1," REST, "timeout_ms"},
+        {"[4,1,\"f\",1,1,2,0,0,1001,1,false,false,1," REST, "retries"},
+        {"[4,1,\"f\",1,1,2,0,0,0,0,false,false,1," REST, "crash_limit"},
+        {"[4,1,\"f\",1,1,2,0,0,0,1001,false,false,1," REST, "crash_limit"},
+        {"[4,1,\"f\",1,1,2,0,0,0,1,0,false,1," REST, "timings"},
+        {"[4,1,\"f\",1,1,2,0,0,0,1,false,0,1," REST, "shared"},
+        {"[4,1,\"f\",1,1,2,0,0,0,1,false,false,0," REST, "window_bytes"},
+    };
+
+    assert_refused(cases, COUNT(cases));
+}
+
+/* A SUBMIT of a range, or of a list, up to `count`. */
+#define RANGE "[4,1,\"f\",1,1,2,0,0,0,1,false,false,1,"
+#define LIST  "[4,1,\"f\",2,0,0,0,0,0,1,false,false,1,"
+
+Test(codec, submission_that_is_to_be_kept_out_of_range_is_refused)
+{
+    static const struct wrong cases[] = {
+        {RANGE "1,false,false,true,false,\"\",0,0,1,0,0,0,[]]", "count"},
+        {LIST "4097,false,false,true,false,\"\",0,0,1,0,0,0,[]]", "count"},
+        {LIST "-1,false,false,true,false,\"\",0,0,1,0,0,0,[]]", "count"},
+        {RANGE "0,0,false,true,false,\"\",0,0,1,0,0,0,[]]", "keep"},
+        {RANGE "0,false,true,true,false,\"\",0,0,1,0,0,0,[]]", "hold"},
+        {RANGE "0,false,false,false,false,\"\",0,0,1,0,0,0,[]]", "attach"},
+        {RANGE "0,false,false,true,null,\"\",0,0,1,0,0,0,[]]", "ordered"},
+        {RANGE "0,false,false,true,false,null,0,0,1,0,0,0,[]]", "name"},
+        {RANGE "0,false,false,true,false,\"\",1001,0,1,0,0,0,[]]", "priority"},
+        {RANGE "0,false,false,true,false,\"\",-1001,0,1,0,0,0,[]]", "priority"},
+        {RANGE "0,false,false,true,false,\"\",4294967296,0,1,0,0,0,[]]", "priority"},
+        {RANGE "0,false,false,true,false,\"\",0,-1,1,0,0,0,[]]", "most_running"},
+        {RANGE "0,false,false,true,false,\"\",0,0,0,0,0,0,[]]", "cpus"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1025,0,0,0,[]]", "cpus"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,281474976710657,0,0,[]]", "memory_bytes"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,0,253402300800000,0,[]]", "begin_ms"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,2147483648,[]]", "backoff_ms"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,null]", "after"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,[7]]", "after"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,[[7]]]", "after"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,[[7,1,1]]]", "after"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,[[0,1]]]", "after batch"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,[[7,0]]]", "after condition"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,[[7,1],[8,3]]]", "after condition"},
+    };
+    static const char *const right[] = {
+        LIST "4096,false,false,true,false,\"\",0,0,1,0,0,0,[]]",
+        RANGE
+        "0,true,true,false,true,\"x\",1000,4294967295,1024,281474976710656,253402300799999,2147483647,[]]",
+        RANGE "0,true,false,true,true,\"x\",-1000,1,1,1,1,1,[[9223372036854775807,2]]]",
+    };
+
+    assert_refused(cases, COUNT(cases));
+    assert_accepted(right, COUNT(right));
+}
+
+/* The header of a SUBMIT whose name is so long, and that waits for so many batches. */
+static int decode_submission(unsigned name, unsigned after)
+{
+    struct proto_message message;
+    char header[2048];
+    int size = snprintf(header, sizeof header, RANGE "0,true,false,true,false,\"%*s\",0,0,1,0,0,0,[",
+                        (int)name, "x");
+
+    for (unsigned i = 0; i < after; i++)
+        size += snprintf(header + size, sizeof header - (size_t)size, "%s[%u,1]", i ? "," : "", i + 1);
+    snprintf(header + size, sizeof header - (size_t)size, "]]");
+    return decode(header, &message);
+}
+
+Test(codec, submission_with_too_long_a_name_or_too_many_to_wait_for_is_refused)
+{
+    cr_assert_eq(decode_submission(PROTO_NAME_MAX, PROTO_AFTER_MAX), 0);
+    cr_assert_eq(decode_submission(PROTO_NAME_MAX + 1, 0), MUSTER_EPROTOCOL);
+    cr_assert_not_null(strstr(error.text, "name"));
+    cr_assert_eq(decode_submission(1, PROTO_AFTER_MAX + 1), MUSTER_EPROTOCOL);
+    cr_assert_not_null(strstr(error.text, "after"));
+}
+
+Test(codec, attachment_out_of_range_is_refused)
+{
+    static const struct wrong cases[] = {
+        {"[19,0,1,1,true,true,true,true,1]", "ticket"},
+        {"[19,1,0,1,true,true,true,true,1]", "batch"},
+        {"[19,1,1,0,true,true,true,true,1]", "first"},
+        {"[19,1,1,4611686018427387905,true,true,true,true,1]", "first"},
+        {"[19,1,1,1,1,true,true,true,1]", "ordered"},
+        {"[19,1,1,1,true,1,true,true,1]", "follow"},
+        {"[19,1,1,1,true,true,1,true,1]", "arguments"},
+        {"[19,1,1,1,true,true,true,false,0]", "arguments"},
+        {"[19,1,1,1,true,true,true,1,1]", "results"},
+        {"[19,1,1,1,true,true,true,true,0]", "window_bytes"},
+        {"[19,1,1,1,true,true,false,false,1]", "window_bytes"},
+        {"[20,0,1,\"f\",1,1,2,2,true]", "ticket"},
+        {"[20,1,0,\"f\",1,1,2,2,true]", "batch"},
+        {"[20,1,1,\"\",1,1,2,2,true]", "function"},
+        {"[20,1,1,\"f\",0,1,2,2,true]", "kind"},
+        {"[20,1,1,\"f\",1,3,2,2,true]", "last"},
+        {"[20,1,1,\"f\",2,1,1,2,true]", "first"},
+        {"[20,1,1,\"f\",1,1,2,4611686018427387905,true]", "total"},
+        {"[20,1,1,\"f\",1,1,2,2,0]", "sealed"},
+        {"[21,0]", "ticket"},
+        {"[21]", "ticket"},
+        {"[21,1,1]", "more than 1"},
+    };
+    static const char *const right[] = {
+        "[19,9223372036854775807,1,4611686018427387904,false,false,false,true,9223372036854775807]",
+        "[19,1,1,1,false,true,false,false,0]",
+        "[20,1,1,\"f\",2,0,0,0,true]",
+    };
+
+    assert_refused(cases, COUNT(cases));
+    assert_accepted(right, COUNT(right));
+}
+
+Test(codec, question_or_answer_out_of_range_is_refused)
+{
+    static const struct wrong cases[] = {
+        {"[22,0,1,0,0,\"\"]", "ticket"},     {"[22,1,0,0,0,\"\"]", "operation"},
+        {"[22,1,10,0,0,\"\"]", "operation"}, {"[22,1,1,-1,0,\"\"]", "batch"},
+        {"[22,1,1,0,-1,\"\"]", "number"},    {"[22,1,1,0,0,null]", "text"},
+        {"[23,0,0,false,\"\"]", "ticket"},   {"[23,1,1,false,\"\"]", "code"},
+        {"[23,1,-99,false,\"\"]", "code"},   {"[23,1,0,0,\"\"]", "more"},
+        {"[23,1,0,false,7]", "text"},
+    };
+
+    assert_refused(cases, COUNT(cases));
+}
+
+Test(codec, what_a_worker_stands_by_out_of_range_is_refused)
+{
+    static const struct wrong cases[] = {
+        {"[24,0,1,1,1,1]", "batch"},
+        {"[24,1,0,1,1,1]", "chunk"},
+        {"[24,1,1,0,1,1]", "first"},
+        {"[24,1,1,1,0,1]", "count"},
+        {"[24,1,1,1,65537,1]", "count"},
+        {"[24,1,1,4611686018427387904,2,1]", "count"},
+        {"[24,1,1,1,1,0]", "attempt"},
+        {"[25,0]", "number"},
+        {"[25]", "number"},
+        {"[14,1,1,-1,true,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "number"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -202,11 +352,11 @@ Test(codec, submission_at_its_limits_is_accepted)
 {
     static const char *const headers[] = {
         ("[4,1,\"a234567890123456789012345678901234567890123456789012345678901_.-\",1,1,3,0,0,0,1,true,false,"
-         "1]"),
-        "[4,1,\"f\",1,1,4611686018427387904,65536,2147483647,1000,1000,true,false,1]",
-        "[4,1,\"f\",1,-9223372036854775808,-9223372036854775808,0,0,0,1,false,false,1]",
-        "[4,1,\"f\",1,9223372036854775807,9223372036854775807,0,0,0,1,false,false,1]",
-        "[4,1,\"f\",1,-2305843009213693952,2305843009213693951,0,0,0,1,false,false,1]",
+         "1," REST),
+        "[4,1,\"f\",1,1,4611686018427387904,65536,2147483647,1000,1000,true,false,1," REST,
+        "[4,1,\"f\",1,-9223372036854775808,-9223372036854775808,0,0,0,1,false,false,1," REST,
+        "[4,1,\"f\",1,9223372036854775807,9223372036854775807,0,0,0,1,false,false,1," REST,
+        "[4,1,\"f\",1,-2305843009213693952,2305843009213693951,0,0,0,1,false,false,1," REST,
     };
 
     assert_accepted(headers, COUNT(headers));
@@ -311,25 +461,25 @@ Test(codec, chunk_out_of_range_is_refused)
 Test(codec, outcome_out_of_range_is_refused)
 {
     static const struct wrong cases[] = {
-        {"[14,0,1,true,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "batch"},
-        {"[14,1,0,true,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "chunk"},
-        {"[14,1,1,1,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "final"},
-        {"[14,1,1,true,0,0,0,0,1,1,0,0,0,false,0,0,0,0,0,[],null]", "first"},
-        {"[14,1,1,false,0,0,0,1,0,1,0,0,0,false,0,0,0,0,0,[],null]", "count"},
-        {"[14,1,1,true,0,0,0,1,65537,1,0,0,0,false,0,0,0,0,0,[],null]", "count"},
-        {"[14,1,1,true,0,0,0,4611686018427387905,1,1,0,0,0,false,0,0,0,0,0,[],null]", "count"},
-        {"[14,1,1,true,0,0,0,1,1,0,0,0,0,false,0,0,0,0,0,[],null]", "attempt"},
-        {"[14,1,1,true,0,-1,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "process_voluntary"},
-        {"[14,1,1,true,0,0,-1,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "process_involuntary"},
-        {"[14,1,1,true,0,0,0,1,1,1,0,-1,0,false,0,0,0,0,0,[],null]", "began_ns"},
-        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,false,0,-1,0,0,0,[],null]", "execute_ns"},
-        {"[14,1,1,true,0,0,0,1,1,1,-1,0,0,false,0,0,0,0,0,[],null]", "arrived_ns"},
-        {"[14,1,1,true,0,0,0,1,1,1,0,0,-1,false,0,0,0,0,0,[],null]", "reported_ns"},
-        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,0,0,0,0,0,0,[],null]", "split"},
-        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,false,-1,0,0,0,0,[],null]", "decode_ns"},
-        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,false,0,0,-1,0,0,[],null]", "encode_ns"},
-        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,false,0,0,0,0,-1,[],null]", "shared_bytes"},
-        {"[14,1,1,true,0,0,0,1,1,1,0,0,0,false,0,0,0,-1,0,[],null]", "cpu_ns"},
+        {"[14,0,1,0,true,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "batch"},
+        {"[14,1,0,0,true,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "chunk"},
+        {"[14,1,1,0,1,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "final"},
+        {"[14,1,1,0,true,0,0,0,0,1,1,0,0,0,false,0,0,0,0,0,[],null]", "first"},
+        {"[14,1,1,0,false,0,0,0,1,0,1,0,0,0,false,0,0,0,0,0,[],null]", "count"},
+        {"[14,1,1,0,true,0,0,0,1,65537,1,0,0,0,false,0,0,0,0,0,[],null]", "count"},
+        {"[14,1,1,0,true,0,0,0,4611686018427387905,1,1,0,0,0,false,0,0,0,0,0,[],null]", "count"},
+        {"[14,1,1,0,true,0,0,0,1,1,0,0,0,0,false,0,0,0,0,0,[],null]", "attempt"},
+        {"[14,1,1,0,true,0,-1,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "process_voluntary"},
+        {"[14,1,1,0,true,0,0,-1,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "process_involuntary"},
+        {"[14,1,1,0,true,0,0,0,1,1,1,0,-1,0,false,0,0,0,0,0,[],null]", "began_ns"},
+        {"[14,1,1,0,true,0,0,0,1,1,1,0,0,0,false,0,-1,0,0,0,[],null]", "execute_ns"},
+        {"[14,1,1,0,true,0,0,0,1,1,1,-1,0,0,false,0,0,0,0,0,[],null]", "arrived_ns"},
+        {"[14,1,1,0,true,0,0,0,1,1,1,0,0,-1,false,0,0,0,0,0,[],null]", "reported_ns"},
+        {"[14,1,1,0,true,0,0,0,1,1,1,0,0,0,0,0,0,0,0,0,[],null]", "split"},
+        {"[14,1,1,0,true,0,0,0,1,1,1,0,0,0,false,-1,0,0,0,0,[],null]", "decode_ns"},
+        {"[14,1,1,0,true,0,0,0,1,1,1,0,0,0,false,0,0,-1,0,0,[],null]", "encode_ns"},
+        {"[14,1,1,0,true,0,0,0,1,1,1,0,0,0,false,0,0,0,0,-1,[],null]", "shared_bytes"},
+        {"[14,1,1,0,true,0,0,0,1,1,1,0,0,0,false,0,0,0,-1,0,[],null]", "cpu_ns"},
         {"[9,0,1,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "ticket"},
         {"[9,1,1025,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "worker"},
         {"[9,1,1,-1,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]", "queued_ns"},
@@ -338,8 +488,8 @@ Test(codec, outcome_out_of_range_is_refused)
         {"[9,1,1,0,0,1,1,0,0,0,0,false,0,0,0,0,0,[],null]", "attempt"},
     };
     static const char *const right[] = {
-        "[14,1,1,true,0,0,0,4611686018427387905,0,1,0,0,0,false,0,0,0,0,0,[],null]",
-        "[14,1,1,true,0,0,0,4611686018427387904,1,1,0,0,0,false,0,0,0,0,0,[],null]",
+        "[14,1,1,0,true,0,0,0,4611686018427387905,0,1,0,0,0,false,0,0,0,0,0,[],null]",
+        "[14,1,1,0,true,0,0,0,4611686018427387904,1,1,0,0,0,false,0,0,0,0,0,[],null]",
         "[9,1,0,0,0,1,1,1,0,0,0,false,0,0,0,0,0,[],null]",
     };
 
@@ -350,19 +500,19 @@ Test(codec, outcome_out_of_range_is_refused)
 Test(codec, failures_that_do_not_fit_their_jobs_are_refused)
 {
     static const struct wrong cases[] = {
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,null,null]", "failures"},
-        {"[14,1,1,true,0,0,0,5,1,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\"],[6,-11,\"\"]],null]", "failures"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[4,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[7,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\"],[5,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[6,-11,\"\"],[5,-11,\"\"]],null]", "index"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,0,\"\"]],null]", "code"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-99,\"\"]],null]", "code"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,1]],null]", "text"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11]],null]", "failure"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\",0]],null]", "failure"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[5,-11],null]", "failure"},
-        {"[14,1,1,true,0,0,0,5,0,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\"]],null]", "failures"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,null,null]", "failures"},
+        {"[14,1,1,0,true,0,0,0,5,1,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\"],[6,-11,\"\"]],null]", "failures"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[4,-11,\"\"]],null]", "index"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[7,-11,\"\"]],null]", "index"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\"],[5,-11,\"\"]],null]", "index"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[6,-11,\"\"],[5,-11,\"\"]],null]", "index"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,0,\"\"]],null]", "code"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-99,\"\"]],null]", "code"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,1]],null]", "text"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11]],null]", "failure"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\",0]],null]", "failure"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[5,-11],null]", "failure"},
+        {"[14,1,1,0,true,0,0,0,5,0,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\"]],null]", "failures"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -371,12 +521,12 @@ Test(codec, failures_that_do_not_fit_their_jobs_are_refused)
 Test(codec, timings_that_do_not_fit_their_jobs_are_refused)
 {
     static const struct wrong cases[] = {
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[1,2,3,4,5,6,7,8,9]]", "timings"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[1,2,3,4,5,6,7,8,9,10,11]]", "timings"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[]]", "timings"},
-        {"[14,1,1,true,0,0,0,5,0,1,0,0,0,false,0,0,0,0,0,[],[]]", "timings"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],0]", "timings"},
-        {"[14,1,1,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[1,2,-3,4,5,6,7,8,9,10]]", "timing"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[1,2,3,4,5,6,7,8,9]]", "timings"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[1,2,3,4,5,6,7,8,9,10,11]]", "timings"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[]]", "timings"},
+        {"[14,1,1,0,true,0,0,0,5,0,1,0,0,0,false,0,0,0,0,0,[],[]]", "timings"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],0]", "timings"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[],[1,2,-3,4,5,6,7,8,9,10]]", "timing"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -435,7 +585,7 @@ Test(codec, struct_that_would_not_decode_is_not_encoded)
                                         {.index = 1, .code = MUSTER_EFAILED}};
     struct proto_message messages[] = {
         {.type = (enum proto_type)0},
-        {.type = (enum proto_type)19},
+        {.type = (enum proto_type)26},
         {.type = PROTO_HELLO, .hello = {.version = PROTO_VERSION + 1, .role = PROTO_CLIENT}},
         {.type = PROTO_HELLO, .hello = {.version = PROTO_VERSION}},
         {.type = PROTO_WELCOME, .welcome = {.version = PROTO_VERSION, .workers = PROTO_WORKERS_MAX + 1}},
@@ -555,6 +705,8 @@ Test(codec, payload_of_other_than_the_promised_values_is_refused)
         .type = PROTO_RESULT,
         .result.outcome = {.first = 1, .count = 3, .failures = &failure, .failure_count = 1}};
     struct proto_message chunk = {.type = PROTO_CHUNK, .chunk = {.count = 2, .kind = PROTO_LIST}};
+    struct proto_message whole = {.type = PROTO_SUBMIT, .submit = {.count = 2, .kind = PROTO_LIST}};
+    struct proto_message answer = {.type = PROTO_ANSWER};
 
     cr_assert_eq(check_payload(&result, "\1\2", 2), 0);
     cr_assert_eq(check_payload(&result, "\1", 1), MUSTER_EPROTOCOL);
@@ -563,16 +715,24 @@ Test(codec, payload_of_other_than_the_promised_values_is_refused)
     cr_assert_eq(check_payload(&result, "", 0), MUSTER_EPROTOCOL);
     cr_assert_eq(check_payload(&chunk, "\1\2", 2), 0);
     cr_assert_eq(check_payload(&chunk, "\1", 1), MUSTER_EPROTOCOL);
+    cr_assert_eq(check_payload(&whole, "\1\2", 2), 0);
+    cr_assert_eq(check_payload(&whole, "\1", 1), MUSTER_EPROTOCOL);
+    cr_assert_eq(check_payload(&answer, "\xc0", 1), 0);
+    cr_assert_eq(check_payload(&answer, "", 0), MUSTER_EPROTOCOL);
+    cr_assert_eq(check_payload(&answer, "\xc0\xc0", 2), MUSTER_EPROTOCOL);
 }
 
 Test(codec, payload_on_a_message_without_one_is_refused)
 {
     struct proto_message chunk = {.type = PROTO_CHUNK, .chunk = {.count = 2, .kind = PROTO_RANGE}};
+    struct proto_message streamed = {.type = PROTO_SUBMIT, .submit = {.kind = PROTO_LIST}};
     struct proto_message ping = {.type = PROTO_PING};
 
     cr_assert_eq(check_payload(&chunk, "", 0), 0);
     cr_assert_eq(check_payload(&chunk, "\1\2", 2), MUSTER_EPROTOCOL);
     cr_assert_eq(check_payload(&ping, "\1", 1), MUSTER_EPROTOCOL);
+    cr_assert_eq(check_payload(&streamed, "", 0), 0);
+    cr_assert_eq(check_payload(&streamed, "\1", 1), MUSTER_EPROTOCOL);
 }
 
 Test(codec, payload_value_beyond_a_limit_is_refused)
@@ -593,6 +753,6 @@ Test(codec, number_of_no_type_has_no_name)
     cr_assert_str_eq(proto_type_name(PROTO_STOP), "STOP");
     cr_assert_str_eq(proto_type_name(0), "?");
     cr_assert_str_eq(proto_type_name(-1), "?");
-    cr_assert_str_eq(proto_type_name(PROTO_RETURNED), "RETURNED");
-    cr_assert_str_eq(proto_type_name(PROTO_RETURNED + 1), "?");
+    cr_assert_str_eq(proto_type_name(PROTO_KEPT), "KEPT");
+    cr_assert_str_eq(proto_type_name(PROTO_KEPT + 1), "?");
 }

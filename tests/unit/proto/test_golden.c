@@ -33,6 +33,10 @@ static const struct proto_failure cancelled_failures[] = {
     {.index = 3, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
     {.index = 4, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
 };
+static const struct proto_after kept_after[] = {
+    {.batch = 70000, .condition = PROTO_AFTER_OK},
+    {.batch = 70001, .condition = PROTO_AFTER_ANY},
+};
 static const uint64_t results_timings[] = {0,   100,        200, 0,   2,     5,   100,   0,
                                            300, 400,        305, 500, 69000, 500, 80000, UINT64_C(1) << 32,
                                            500, 4999930800, 0,   0};
@@ -48,24 +52,40 @@ static const struct vector {
     struct proto_message message;
 } vectors[] = {
     {"hello-client", {.type = PROTO_HELLO, .hello = {
-        .version = 3, .role = PROTO_CLIENT, .pid = 4242, .software = TEXT("muster 0.1.0")}}},
+        .version = 4, .role = PROTO_CLIENT, .pid = 4242, .software = TEXT("muster 0.1.0"), .user = TEXT("ada")}}},
     {"hello-worker", {.type = PROTO_HELLO, .hello = {
-        .version = 3, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .concurrency = 1000,
+        .version = 4, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .concurrency = 1000,
         .software = TEXT("muster 0.1.0")}}},
-    {"hello-foreign", {.type = PROTO_HELLO, .hello = {.version = 4}}},
+    {"hello-standing", {.type = PROTO_HELLO, .hello = {
+        .version = 4, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .concurrency = 1000,
+        .software = TEXT("muster 0.1.0"), .standing = 2}}},
+    {"hello-foreign", {.type = PROTO_HELLO, .hello = {.version = 5}}},
     {"hello-old", {.type = PROTO_HELLO, .hello = {.version = 2}}},
-    {"welcome", {.type = PROTO_WELCOME, .welcome = {.version = 3, .workers = 2, .host = UINT64_C(0x8877665544332211)}}},
+    {"hello-version-3", {.type = PROTO_HELLO, .hello = {.version = 3}}},
+    {"welcome", {.type = PROTO_WELCOME, .welcome = {.version = 4, .workers = 2, .host = UINT64_C(0x8877665544332211)}}},
+    {"welcome-keeps", {.type = PROTO_WELCOME, .welcome = {
+        .version = 4, .workers = 2, .keeps = PROTO_KEEPS_ON_DISK, .epoch = 3}}},
+    {"welcome-version-3", {.type = PROTO_WELCOME, .welcome = {.version = 3}}},
     {"error", {.type = PROTO_ERROR, .error = {
         .ticket = 7, .code = MUSTER_ESTATE, .text = TEXT("this ticket is in use")}}},
     {"error-version", {.type = PROTO_ERROR, .error = {
-        .code = MUSTER_EVERSION, .text = TEXT("this coordinator speaks version 3")}}},
+        .code = MUSTER_EVERSION, .text = TEXT("this coordinator speaks version 4")}}},
     {"submit-range", {.type = PROTO_SUBMIT, .submit = {
         .ticket = 1, .function = TEXT("is_prime"), .kind = PROTO_RANGE, .first = -5, .last = 10000000,
-        .crash_limit = 3, .window_bytes = 4 << 20}}},
+        .crash_limit = 3, .window_bytes = 4 << 20, .attach = true, .cpus = 1}}},
     {"submit-list", {.type = PROTO_SUBMIT, .submit = {
         .ticket = 300, .function = TEXT("sha256"), .kind = PROTO_LIST, .chunk_jobs = 65536,
         .timeout_ms = 1500, .retries = 2, .crash_limit = 1, .timings = true, .shared = true,
-        .window_bytes = UINT64_C(1) << 40}}},
+        .window_bytes = UINT64_C(1) << 40, .attach = true, .cpus = 1}}},
+    {"submit-whole", {.type = PROTO_SUBMIT, .submit = {
+        .ticket = 301, .function = TEXT("sha256"), .kind = PROTO_LIST, .crash_limit = 3,
+        .window_bytes = 4 << 20, .count = 3, .attach = true, .cpus = 1}}},
+    {"submit-kept", {.type = PROTO_SUBMIT, .submit = {
+        .ticket = 2, .function = TEXT("is_prime"), .kind = PROTO_RANGE, .first = 1, .last = 1000, .retries = 5,
+        .crash_limit = 3, .window_bytes = 4 << 20, .keep = true, .hold = true, .ordered = true,
+        .name = TEXT("primes \xe2\x89\xa4 1000"), .priority = -20, .most_running = 8, .cpus = 2,
+        .memory_bytes = 1 << 30, .begin_ms = 1893456000000, .backoff_ms = 1500,
+        .after = kept_after, .after_count = 2}}},
     {"accepted", {.type = PROTO_ACCEPTED, .accepted = {.ticket = 1, .batch = 70000}}},
     {"arguments", {.type = PROTO_ARGUMENTS, .arguments = {.ticket = 300, .first = 9, .count = 8}}},
     {"arguments-shared", {.type = PROTO_ARGUMENTS, .arguments = {
@@ -144,11 +164,37 @@ static const struct vector {
                     .reported_ns = BEGAN_NS + 2000000, .split = true, .decode_ns = 100,
                     .execute_ns = 1900000, .encode_ns = 90000, .cpu_ns = 1950000,
                     .shared_bytes = 300000}}}},
+    {"result-numbered", {.type = PROTO_RESULT, .result = {
+        .batch = 70000, .chunk = (UINT64_C(3) << 40) + 12, .number = 40, .final = true,
+        .process_cpu_ns = 7000000, .process_voluntary = 500, .process_involuntary = 7,
+        .outcome = {.first = 1498, .count = 3, .attempt = 1, .arrived_ns = ARRIVED_NS, .began_ns = BEGAN_NS,
+                    .reported_ns = BEGAN_NS + 1000, .execute_ns = 900, .cpu_ns = 890}}}},
     {"ping", {.type = PROTO_PING, .ping = {.nonce = UINT64_C(0x0123456789abcdef)}}},
     {"pong", {.type = PROTO_PONG, .ping = {.nonce = UINT64_C(0x0123456789abcdef)}}},
     {"stop", {.type = PROTO_STOP}},
     {"returned", {.type = PROTO_RETURNED, .returned = {
         .batch = 70000, .chunk = 12, .first = 1499, .count = 2}}},
+    {"attach", {.type = PROTO_ATTACH, .attach = {
+        .ticket = 8, .batch = 70000, .first = 1, .ordered = true, .follow = true, .arguments = true,
+        .results = true, .window_bytes = 4 << 20}}},
+    {"attach-wait", {.type = PROTO_ATTACH, .attach = {.ticket = 9, .batch = 70000, .first = 1, .follow = true}}},
+    {"attached", {.type = PROTO_ATTACHED, .attached = {
+        .ticket = 8, .batch = 70000, .function = TEXT("is_prime"), .kind = PROTO_RANGE, .first = 1,
+        .last = 1000, .total = 1000, .sealed = true}}},
+    {"attached-list", {.type = PROTO_ATTACHED, .attached = {
+        .ticket = 9, .batch = 70001, .function = TEXT("sha256"), .kind = PROTO_LIST, .total = 3}}},
+    {"detach", {.type = PROTO_DETACH, .detach = {.ticket = 8}}},
+    {"request", {.type = PROTO_REQUEST, .request = {
+        .ticket = 10, .operation = PROTO_REQUEST_BATCHES, .batch = 70000, .number = 20,
+        .text = TEXT("state=running state=queued")}}},
+    {"request-cancel", {.type = PROTO_REQUEST, .request = {
+        .ticket = 11, .operation = PROTO_REQUEST_CANCEL, .batch = 70000, .number = PROTO_CANCEL_NOW}}},
+    {"answer", {.type = PROTO_ANSWER, .answer = {.ticket = 10, .more = true}}},
+    {"answer-refused", {.type = PROTO_ANSWER, .answer = {
+        .ticket = 11, .code = MUSTER_ENOTFOUND, .text = TEXT("there is no batch 70000")}}},
+    {"standing", {.type = PROTO_STANDING, .standing = {
+        .batch = 70000, .chunk = (UINT64_C(2) << 40) + 12, .first = 1001, .count = 500, .attempt = 1}}},
+    {"kept", {.type = PROTO_KEPT, .kept = {.number = 40}}},
 };
 /* clang-format on */
 
@@ -240,6 +286,23 @@ static void assert_same_submit(const char *name, const struct proto_submit *a, c
     SAME(timings);
     SAME(shared);
     SAME(window_bytes);
+    SAME(count);
+    SAME(keep);
+    SAME(hold);
+    SAME(attach);
+    SAME(ordered);
+    assert_same_text(name, a->name, b->name);
+    SAME(priority);
+    SAME(most_running);
+    SAME(cpus);
+    SAME(memory_bytes);
+    SAME(begin_ms);
+    SAME(backoff_ms);
+    SAME(after_count);
+    for (uint32_t i = 0; i < a->after_count; i++) {
+        SAME(after[i].batch);
+        SAME(after[i].condition);
+    }
 }
 
 static void assert_same_chunk(const char *name, const struct proto_chunk *a, const struct proto_chunk *b)
@@ -265,6 +328,8 @@ static void assert_same_greeting(const char *name, const struct proto_message *a
         SAME(welcome.version);
         SAME(welcome.workers);
         SAME(welcome.host);
+        SAME(welcome.keeps);
+        SAME(welcome.epoch);
         return;
     }
     SAME(hello.version);
@@ -273,6 +338,49 @@ static void assert_same_greeting(const char *name, const struct proto_message *a
     SAME(hello.credit);
     SAME(hello.concurrency);
     assert_same_text(name, a->hello.software, b->hello.software);
+    assert_same_text(name, a->hello.user, b->hello.user);
+    SAME(hello.standing);
+}
+
+static void assert_same_attachment(const char *name, const struct proto_message *a,
+                                   const struct proto_message *b)
+{
+    if (a->type == PROTO_ATTACH) {
+        SAME(attach.ticket);
+        SAME(attach.batch);
+        SAME(attach.first);
+        SAME(attach.ordered);
+        SAME(attach.follow);
+        SAME(attach.arguments);
+        SAME(attach.results);
+        SAME(attach.window_bytes);
+        return;
+    }
+    SAME(attached.ticket);
+    SAME(attached.batch);
+    assert_same_text(name, a->attached.function, b->attached.function);
+    SAME(attached.kind);
+    SAME(attached.first);
+    SAME(attached.last);
+    SAME(attached.total);
+    SAME(attached.sealed);
+}
+
+static void assert_same_question(const char *name, const struct proto_message *a,
+                                 const struct proto_message *b)
+{
+    if (a->type == PROTO_REQUEST) {
+        SAME(request.ticket);
+        SAME(request.operation);
+        SAME(request.batch);
+        SAME(request.number);
+        assert_same_text(name, a->request.text, b->request.text);
+        return;
+    }
+    SAME(answer.ticket);
+    SAME(answer.code);
+    SAME(answer.more);
+    assert_same_text(name, a->answer.text, b->answer.text);
 }
 
 /* Messages of a few numbers. */
@@ -305,6 +413,16 @@ static void assert_same_small(const char *name, const struct proto_message *a, c
         SAME(returned.chunk);
         SAME(returned.first);
         SAME(returned.count);
+    } else if (a->type == PROTO_DETACH) {
+        SAME(detach.ticket);
+    } else if (a->type == PROTO_STANDING) {
+        SAME(standing.batch);
+        SAME(standing.chunk);
+        SAME(standing.first);
+        SAME(standing.count);
+        SAME(standing.attempt);
+    } else if (a->type == PROTO_KEPT) {
+        SAME(kept.number);
     } else if (a->type != PROTO_STOP) {
         SAME(ping.nonce);
     }
@@ -342,12 +460,24 @@ static void assert_same(const char *name, const struct proto_message *a, const s
     case PROTO_RESULT:
         SAME(result.batch);
         SAME(result.chunk);
+        SAME(result.number);
         SAME(result.final);
         SAME(result.process_cpu_ns);
         SAME(result.process_voluntary);
         SAME(result.process_involuntary);
         assert_same_outcome(name, &a->result.outcome, &b->result.outcome);
         return;
+    case PROTO_ATTACH:
+    case PROTO_ATTACHED:
+        assert_same_attachment(name, a, b);
+        return;
+    case PROTO_REQUEST:
+    case PROTO_ANSWER:
+        assert_same_question(name, a, b);
+        return;
+    case PROTO_DETACH:
+    case PROTO_STANDING:
+    case PROTO_KEPT:
     case PROTO_ACCEPTED:
     case PROTO_ARGUMENTS:
     case PROTO_SEAL:
@@ -458,7 +588,7 @@ Test(golden, every_file_is_tested_and_every_type_has_one)
         files += strlen(entry->d_name) > 4 && strcmp(entry->d_name + strlen(entry->d_name) - 4, ".hex") == 0;
     closedir(folder);
     cr_assert_eq(files, VECTORS);
-    for (int type = PROTO_HELLO; type <= PROTO_RETURNED; type++) {
+    for (int type = PROTO_HELLO; type <= PROTO_KEPT; type++) {
         bool found = false;
 
         for (const struct vector *v = vectors; v < vectors + VECTORS; v++)

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static char page[1 << 16];
+static char page[1 << 17];
 
 static void set_up(void)
 {
@@ -43,6 +43,13 @@ Test(protocol, every_error_has_its_number_and_text)
 {
 #define X(name, number, text) assert_there("\n| `" #name "` | " #number " | " text " |\n");
     MUSTER_ERROR_MAP(X)
+#undef X
+}
+
+Test(protocol, every_operation_has_its_number)
+{
+#define X(name, number) assert_there("\n| `" #name "` | " #number " | ");
+    PROTO_OPERATION_MAP(X)
 #undef X
 }
 
@@ -82,6 +89,13 @@ Test(protocol, every_limit_has_its_value)
     LIMIT(RETRIES_MAX);
     LIMIT(CRASH_LIMIT_MAX);
     LIMIT(TIMEOUT_MS_MAX);
+    LIMIT(NAME_MAX);
+    LIMIT(USER_MAX);
+    LIMIT(PRIORITY_MAX);
+    LIMIT(AFTER_MAX);
+    LIMIT(MEMORY_BYTES_MAX);
+    LIMIT(BEGIN_MS_MAX);
+    LIMIT(EPOCH_MAX);
 #undef LIMIT
 }
 

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * New batches: what a client may ask of this coordinator, and what it is answered. Pure.
+ */
+#include "coordinator/state.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+void core_refuse(struct outbox *outbox, const char *peer, uint64_t ticket, int code, const char *text)
+{
+    outbox_send(outbox, peer,
+                &(struct proto_message){
+                    .type = PROTO_ERROR,
+                    .error = {.ticket = ticket, .code = code, .text = outbox_text(outbox, text)}});
+}
+
+struct batch *core_find_batch(struct core *core, const struct client *client, uint64_t ticket)
+{
+    struct batch *batch;
+
+    DL_FOREACH(core->batches, batch)
+        if (batch->settings.ticket == ticket && strcmp(batch->client, client->name) == 0)
+            return batch;
+    return NULL;
+}
+
+/* What only a coordinator with a ledger does; NULL: the batch asks for none of it. */
+static const char *find_unserved(const struct proto_submit *submit)
+{
+    if (submit->keep)
+        return "this coordinator keeps no batches: submit without keep";
+    if (submit->ordered)
+        return "this coordinator sends results as jobs end: submit without ordered";
+    if (submit->begin_ms != 0)
+        return "this coordinator begins batches at once: submit without begin_ms";
+    if (submit->after_count > 0)
+        return "this coordinator lets no batch wait for others: submit without after";
+    return NULL;
+}
+
+/* Whether workers have the function; the client is told when they do not. */
+static bool check_function(const struct core *core, const struct client *client,
+                           const struct proto_submit *submit, struct outbox *outbox)
+{
+    const struct core_functions *functions = core->options.functions;
+    char name[PROTO_FUNCTION_NAME_MAX + 1];
+    struct muster_error error;
+
+    if (!functions)
+        return true;
+    snprintf(name, sizeof name, "%.*s", (int)submit->function.size, submit->function.bytes);
+    if (functions->require(functions->context, name, &error) == 0)
+        return true;
+    core_refuse(outbox, client->name, submit->ticket, error.code, error.text);
+    return false;
+}
+
+/* The arguments that came with the SUBMIT are the list. */
+static int take_whole(struct batch *batch, uint64_t now_ns, const struct proto_message *submit)
+{
+    struct proto_message block = {
+        .type = PROTO_ARGUMENTS,
+        .arguments = {.ticket = submit->submit.ticket, .first = 1, .count = submit->submit.count},
+        .payload = submit->payload};
+    int result;
+
+    if (block.arguments.count == 0)
+        return 0;
+    batch->granted_cost = PROTO_GRANT_BYTES;
+    result = batch_append(batch, now_ns, &block);
+    return result == 0 ? batch_seal(batch, block.arguments.count) : result;
+}
+
+void core_submit(struct core *core, uint64_t now_ns, struct client *client,
+                 const struct proto_message *message, struct outbox *outbox)
+{
+    const struct proto_submit *submit = &message->submit;
+    const char *unserved = find_unserved(submit);
+    struct batch *batch;
+    unsigned batches;
+
+    if (unserved) {
+        core_refuse(outbox, client->name, submit->ticket, MUSTER_ESTATE, unserved);
+        return;
+    }
+    if (!check_function(core, client, submit, outbox))
+        return;
+    if (core_find_batch(core, client, submit->ticket)) {
+        core_refuse(outbox, client->name, submit->ticket, MUSTER_ESTATE, "this ticket is in use");
+        return;
+    }
+    DL_COUNT(core->batches, batch, batches);
+    if (batches >= PROTO_BATCHES_MAX) {
+        core_refuse(outbox, client->name, submit->ticket, MUSTER_ELIMIT, "too many batches are open");
+        return;
+    }
+    batch = batch_create(core->last_batch + 1, now_ns, client->name, submit, core->options.workers);
+    if (!batch || take_whole(batch, now_ns, message) != 0) {
+        batch_destroy(batch);
+        core_refuse(outbox, client->name, submit->ticket, MUSTER_ENOMEM, "the coordinator is out of memory");
+        return;
+    }
+    batch->reader = submit->shared && core->options.host ? client->pid : 0;
+    core->last_batch++;
+    DL_APPEND(core->batches, batch);
+    outbox_send(outbox, client->name,
+                &(struct proto_message){.type = PROTO_ACCEPTED,
+                                        .accepted = {.ticket = submit->ticket, .batch = batch->id}});
+    if (!batch->sealed) {
+        batch->granted_cost = PROTO_GRANT_BYTES;
+        outbox_send(
+            outbox, client->name,
+            &(struct proto_message){.type = PROTO_GRANT,
+                                    .grant = {.ticket = submit->ticket, .bytes = batch->granted_cost}});
+    }
+}
