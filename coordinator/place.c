@@ -140,18 +140,34 @@ static int remove_stale(const struct place *place, struct muster_error *ret_erro
 /* The caller holds the lock on the folder. */
 static int take_lock(struct place *place, struct muster_error *ret_error)
 {
-    char pid[32];
-    int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    int result;
 
     place->lock_fd = open(place->lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (place->lock_fd < 0)
         return muster_error_system(ret_error, errno, "cannot open the lock file %s", place->lock);
-    if (flock(place->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK ? refuse(place, ret_error)
-                                    : muster_error_system(ret_error, errno, "cannot lock %s", place->lock);
+    if (flock(place->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    result = errno == EWOULDBLOCK ? refuse(place, ret_error)
+                                  : muster_error_system(ret_error, errno, "cannot lock %s", place->lock);
+    close(place->lock_fd);
+    return result;
+}
+
+/* Says whose the lock is, and makes room for the socket. The caller has both locks. */
+static int move_in(struct place *place, struct muster_error *ret_error)
+{
+    char pid[32];
+    int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid()), result;
+
     if (ftruncate(place->lock_fd, 0) != 0 || pwrite(place->lock_fd, pid, (size_t)size, 0) != size)
-        return muster_error_system(ret_error, errno, "cannot write %s", place->lock);
-    return remove_stale(place, ret_error);
+        result = muster_error_system(ret_error, errno, "cannot write %s", place->lock);
+    else
+        result = remove_stale(place, ret_error);
+    if (result == 0)
+        return 0;
+    unlink(place->lock);
+    close(place->lock_fd);
+    return result;
 }
 
 /* Makes the socket's path this process's. */
@@ -168,12 +184,11 @@ static int take_path(struct place *place, struct muster_error *ret_error)
         result = muster_error_system(ret_error, errno, "cannot lock the folder of %s", place->socket);
     if (result == 0)
         result = take_lock(place, ret_error);
+    if (result == 0)
+        result = move_in(place, ret_error);
     flock(place->folder_fd, LOCK_UN);
-    if (result != 0) {
-        if (place->lock_fd >= 0)
-            close(place->lock_fd);
+    if (result != 0)
         close(place->folder_fd);
-    }
     return result;
 }
 

@@ -574,7 +574,7 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
     }
     decode(frame, count - front);
     if (frame->error.code == 0 && frame->message.type == PROTO_HELLO)
-        frame->pid = sender_of(&parts[0]);
+        frame->pid = sender_of(&((struct frame_blob *)frame->header)->frame);
     *ret_frame = frame;
     frame = NULL;
 out:

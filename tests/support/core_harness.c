@@ -136,6 +136,13 @@ void step_malformed(const char *peer)
     after_step();
 }
 
+void step_gone(const char *client)
+{
+    before_step();
+    core_client_gone(core, now_ns, client, &outbox);
+    after_step();
+}
+
 void step_exit(const struct worker_exit *exit)
 {
     before_step();

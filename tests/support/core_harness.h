@@ -43,6 +43,7 @@ void end_core(void);
 
 void step_message(const char *peer, const struct proto_message *message);
 void step_malformed(const char *peer);
+void step_gone(const char *client);
 void step_exit(const struct worker_exit *exit);
 void step_spawn_failed(unsigned slot, const char *text);
 

@@ -56,6 +56,20 @@ Test(core_clients, client_beyond_the_limit_is_refused)
     expect_error("one-too-many", 0, MUSTER_ELIMIT, "too many clients");
 }
 
+Test(core_clients, client_beyond_a_lower_limit_is_refused)
+{
+    struct proto_message hello = {.type = PROTO_HELLO,
+                                  .hello = {.version = PROTO_VERSION, .role = PROTO_CLIENT}};
+
+    begin_lazy(1);
+    core->options.clients = HASH_COUNT(core->clients) + 1;
+    client_hello("last");
+    step_message("one-too-many", &hello);
+    expect_error("one-too-many", 0, MUSTER_ELIMIT, "too many clients");
+    step_gone("last");
+    client_hello("next");
+}
+
 Test(core_clients, malformed_bytes_are_answered_and_do_no_harm)
 {
     struct proto_submit settings = range_of(1, 1, 0);
@@ -472,4 +486,59 @@ Test(core_clients, consuming_more_than_was_sent_or_less_than_before_ends_the_bat
     consumed(1);
     expect_error(CLIENT, 1, MUSTER_EPROTOCOL, "do not follow");
     expect_sent(worker_name(1), PROTO_CANCEL);
+}
+
+/* --- clients that die */
+
+Test(core_clients, dead_clients_batches_leave_the_workers_to_others)
+{
+    struct proto_submit settings = range_of(1, 4, 1);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    client_hello("other");
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 1);
+    submit("other", &settings);
+    step_gone(CLIENT);
+    cr_assert_eq(expect_sent(worker_name(1), PROTO_CANCEL)->cancel.mode, PROTO_CANCEL_NOW);
+    cr_assert_not(core_has_client(core, CLIENT));
+    cr_assert(core_has_client(core, "other"));
+    worker_finishes(1, &chunk); /* told to nobody */
+    expect_chunk(1, 1, 1);
+    cr_assert_eq(core_count(core).batches, 1);
+}
+
+Test(core_clients, death_of_somebody_who_is_no_client_is_passed_over)
+{
+    begin_ready(1, 1);
+    step_gone("stranger");
+    step_gone(worker_name(1));
+    step_gone(CLIENT);
+    step_gone(CLIENT);
+    cr_assert_eq(core_count(core).workers_ready, 1);
+    client_hello(CLIENT);
+}
+
+/* --- functions */
+
+static int require_echo(const void *context, const char *name, struct muster_error *ret_error)
+{
+    return strcmp(name, context) == 0 ? 0 : muster_error_set(ret_error, MUSTER_ENOTFOUND, "no %s here", name);
+}
+
+Test(core_clients, function_that_workers_do_not_have_is_refused)
+{
+    const struct core_functions functions = {.require = require_echo, .context = "echo"};
+    struct proto_submit settings = range_of(1, 1, 0);
+
+    begin_ready(1, 1);
+    core->options.functions = &functions;
+    settings.function = proto_text("echoes");
+    step_message(CLIENT, &(struct proto_message){.type = PROTO_SUBMIT, .submit = settings});
+    expect_error(CLIENT, settings.ticket, MUSTER_ENOTFOUND, "no echoes here");
+    cr_assert_eq(core_count(core).batches, 0);
+    settings.function = proto_text("echo");
+    submit(CLIENT, &settings);
+    expect_chunk(1, 1, 1);
 }

@@ -111,6 +111,42 @@ Test(wire, messages_go_both_ways_with_their_payload)
     wire_close(dealer, 0);
 }
 
+/* What the sender says of itself is another matter. */
+static pid_t sender_of_hello(const char *name, const char *where)
+{
+    const struct proto_message hello = {.type = PROTO_HELLO,
+                                        .hello = {.version = PROTO_VERSION, .role = PROTO_CLIENT, .pid = 1}};
+    struct muster_error error;
+    struct wire_frame *frame;
+    struct wire *dealer;
+    pid_t pid;
+
+    cr_assert_eq(wire_open_dealer(context, name, &dealer, &error), 0);
+    cr_assert_eq(wire_connect(dealer, where, &error), 0, "%s", error.text);
+    cr_assert_eq(wire_send(dealer, NULL, &hello), 0);
+    frame = receive(router);
+    cr_assert_eq(frame->error.code, 0, "%s", frame->error.text);
+    pid = frame->pid;
+    wire_frame_destroy(frame);
+    wire_close(dealer, 0);
+    return pid;
+}
+
+Test(wire, sender_of_hello_is_known_by_the_kernel_over_ipc_alone)
+{
+    char tcp[WIRE_ENDPOINT_BYTES];
+    struct muster_error error;
+
+    cr_assert_eq(sender_of_hello("one", endpoint), getpid());
+    cr_assert_eq(wire_bind(router, "tcp://127.0.0.1:*", &error), 0, "%s", error.text);
+    cr_assert_eq(wire_endpoint(router, tcp, &error), 0);
+    cr_assert_eq(sender_of_hello("two", tcp), 0);
+    if (wire_bind(router, "tcp://[::1]:*", &error) == 0) { /* where there is IPv6 */
+        cr_assert_eq(wire_endpoint(router, tcp, &error), 0);
+        cr_assert_eq(sender_of_hello("three", tcp), 0);
+    }
+}
+
 Test(wire, large_payload_is_shared_not_lost)
 {
     enum { SIZE = 1 << 20 };

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Endpoints that are known beforehand: never held by two processes, taken over from one that was killed
+ * and from nobody else, and only in folders that are closed to others. A plain executable, since holders
+ * are processes.
+ */
+#include "coordinator/place.h"
+
+#include "tests/support/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char parent[] = "/tmp/muster-test-XXXXXX"; /* what TMPDIR says */
+static char endpoint[72], path[64];               /* of a socket in it */
+static struct muster_error error;
+
+static bool exists(const char *name)
+{
+    struct stat status;
+
+    return lstat(name, &status) == 0;
+}
+
+static void open_place(const char *where, struct place *place)
+{
+    CHECK_SAYING(place_open(where, place, &error) == 0, error.text);
+}
+
+static void check_refused(const char *where, int code, const char *text)
+{
+    struct place place;
+
+    error = (struct muster_error){0};
+    CHECK_SAYING(place_open(where, &place, &error) == code && error.code == code, where);
+    CHECK_SAYING(strstr(error.text, text), error.text);
+}
+
+/* What binding leaves. */
+static void make_socket(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(fd >= 0);
+    strcpy(address.sun_path, path);
+    CHECK(bind(fd, (const struct sockaddr *)&address, sizeof address) == 0);
+    close(fd);
+}
+
+/* A child that takes the place, and then lives until it is killed. */
+static pid_t start_holder(void)
+{
+    struct place place;
+    int ready[2];
+    char byte;
+    pid_t pid;
+
+    CHECK(pipe2(ready, O_CLOEXEC) == 0);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        open_place(endpoint, &place);
+        make_socket();
+        CHECK(write(ready[1], "x", 1) == 1);
+        for (;;)
+            pause();
+    }
+    CHECK(read(ready[0], &byte, 1) == 1);
+    close(ready[0]);
+    close(ready[1]);
+    return pid;
+}
+
+static void kill_holder(pid_t pid)
+{
+    CHECK(kill(pid, SIGKILL) == 0);
+    CHECK(waitpid(pid, NULL, 0) == pid);
+}
+
+/* --- */
+
+static void place_is_closed_to_others_and_leaves_nothing(void)
+{
+    char expected[PLACE_ENDPOINT_BYTES];
+    struct stat status;
+    struct place place;
+
+    CHECK(place_default(expected, &error) == 0);
+    umask(0);
+    open_place(NULL, &place);
+    umask(022);
+    CHECK(strcmp(place.endpoint, expected) == 0 && place_is_local(&place));
+    CHECK(stat(place.lock, &status) == 0 && (status.st_mode & 07777) == 0600);
+    *strrchr(place.socket, '/') = '\0';
+    CHECK(stat(place.socket, &status) == 0 && (status.st_mode & 07777) == 0700);
+    CHECK(rmdir(place.socket) != 0 && errno == ENOTEMPTY);
+    place_close(&place);
+    CHECK(rmdir(place.socket) == 0);
+}
+
+static void second_holder_is_told_who_is_first(void)
+{
+    char holder[32];
+    pid_t pid = start_holder();
+
+    snprintf(holder, sizeof holder, "process %ld,", (long)pid);
+    check_refused(endpoint, MUSTER_ESTATE, holder);
+    check_refused(endpoint, MUSTER_ESTATE, endpoint);
+    CHECK(exists(path));
+    kill_holder(pid);
+}
+
+static void what_a_killed_holder_left_is_replaced(void)
+{
+    struct place place;
+
+    kill_holder(start_holder());
+    CHECK(exists(path));
+    open_place(endpoint, &place);
+    CHECK(!exists(path));
+    place_close(&place);
+    CHECK(!exists(place.lock));
+}
+
+/* A mark is made by who has the place, and must not be there. */
+static void take_turns(unsigned rounds)
+{
+    char mark[96];
+    struct place place;
+    unsigned had = 0;
+    int fd;
+
+    snprintf(mark, sizeof mark, "%s/mark", parent);
+    while (had < rounds) {
+        if (place_open(endpoint, &place, &error) != 0) {
+            CHECK_SAYING(error.code == MUSTER_ESTATE && strstr(error.text, "process "), error.text);
+            CHECK_SAYING(!strstr(error.text, "process 0,"), error.text);
+            continue;
+        }
+        fd = open(mark, O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        CHECK_SAYING(fd >= 0, "two have it");
+        close(fd);
+        CHECK(unlink(mark) == 0);
+        place_close(&place);
+        had++;
+    }
+}
+
+static void place_never_has_two_holders(void)
+{
+    enum { PROCESSES = 6, ROUNDS = 100 };
+    int status;
+
+    for (int i = 0; i < PROCESSES; i++) {
+        pid_t pid = fork();
+
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            take_turns(ROUNDS);
+            exit(0);
+        }
+    }
+    for (int i = 0; i < PROCESSES; i++)
+        CHECK(wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* --- refused */
+
+static void file_that_is_no_socket_is_kept(void)
+{
+    int fd = open(path, O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    CHECK(fd >= 0);
+    close(fd);
+    check_refused(endpoint, MUSTER_ESTATE, "is no socket");
+    CHECK(unlink(path) == 0);
+}
+
+static void link_in_place_of_the_lock_is_not_followed(void)
+{
+    char lock[96], target[96];
+
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    snprintf(target, sizeof target, "%s/target", parent);
+    CHECK(symlink(target, lock) == 0);
+    check_refused(endpoint, MUSTER_ESYSTEM, lock);
+    CHECK(!exists(target) && unlink(lock) == 0);
+}
+
+static void folder_that_is_open_to_others_is_refused(void)
+{
+    CHECK(chmod(parent, 0710) == 0);
+    check_refused(endpoint, MUSTER_ESTATE, "mode 0700");
+    CHECK(chmod(parent, 0700) == 0);
+}
+
+static void link_in_place_of_the_folder_is_refused(void)
+{
+    char link[64], below[80];
+
+    snprintf(link, sizeof link, "%s/link", parent);
+    snprintf(below, sizeof below, "ipc://%s/socket", link);
+    CHECK(symlink(parent, link) == 0);
+    check_refused(below, MUSTER_ESYSTEM, link);
+    CHECK(unlink(link) == 0);
+}
+
+static void endpoints_that_are_none_are_refused(void)
+{
+    static const char *const none[] = {
+        "",
+        "x",
+        "ipc://",
+        "ipc://x",
+        "ipc://@x",
+        "ipc:///tmp/",
+        "inproc://x",
+        "tcp://",
+        "tcp://:1",
+        "tcp://127.0.0.1",
+        "tcp://127.0.0.1:",
+        "tcp://127.0.0.1:65536",
+        "tcp://127.0.0.1:1x",
+        "tcp://127.0.0.1:-1",
+        "tcp://127.0.0.1:99999999999999999999",
+        "tcp://[::1]",
+        "tcp://0.0.0.0:1",
+        "tcp://*:1",
+        "tcp://127.0.0.1:1:2",
+        "tcp://eth0:1",
+        "tcp://127.0.0.1.example.org:1",
+        "tcp://127.0.0.1:1;127.0.0.1:2",
+    };
+    static const char *const some[] = {"ipc:///x", "tcp://127.0.0.1:0", "tcp://127.0.0.1:65535",
+                                       "tcp://[::1]:*"};
+    char longest[160] = "ipc:///";
+
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        check_refused(none[i], MUSTER_EINVALID, none[i]);
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        CHECK_SAYING(place_check(some[i], &error) == 0, some[i]);
+    memset(longest + strlen(longest), 'x', sizeof((struct sockaddr_un *)0)->sun_path - 1);
+    check_refused(longest, MUSTER_ELIMIT, "at most 107 bytes");
+    longest[strlen("ipc://") + 107] = '\0';
+    CHECK(place_check(longest, &error) == 0);
+}
+
+int main(void)
+{
+    static const struct check checks[] = {
+        {"place_is_closed_to_others_and_leaves_nothing", place_is_closed_to_others_and_leaves_nothing},
+        {"second_holder_is_told_who_is_first", second_holder_is_told_who_is_first},
+        {"what_a_killed_holder_left_is_replaced", what_a_killed_holder_left_is_replaced},
+        {"place_never_has_two_holders", place_never_has_two_holders},
+        {"file_that_is_no_socket_is_kept", file_that_is_no_socket_is_kept},
+        {"link_in_place_of_the_lock_is_not_followed", link_in_place_of_the_lock_is_not_followed},
+        {"folder_that_is_open_to_others_is_refused", folder_that_is_open_to_others_is_refused},
+        {"link_in_place_of_the_folder_is_refused", link_in_place_of_the_folder_is_refused},
+        {"endpoints_that_are_none_are_refused", endpoints_that_are_none_are_refused},
+    };
+    char home[NEST_HOME_BYTES];
+
+    unsetenv("XDG_RUNTIME_DIR");
+    CHECK(mkdtemp(parent) && setenv("TMPDIR", parent, 1) == 0);
+    snprintf(path, sizeof path, "%s/socket", parent);
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
+    check_all(checks, sizeof checks / sizeof *checks);
+    CHECK(nest_home(home, NULL, &error) == 0 && rmdir(home) == 0 && rmdir(parent) == 0);
+    return 0;
+}
