@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The file of a store: who may open it, what is refused and left as it was, what a process that was
+ * killed has left in it, and how many transactions it took.
+ */
+#include "tests/unit/coordinator/store_fixture.h"
+
+#include "coordinator/store_schema.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct blob *argument; /* of all batches here */
+
+static void add_many(struct store *store, uint64_t first, uint64_t last)
+{
+    for (uint64_t i = first; i <= last; i++) {
+        struct store_request request = fixture_single(i, argument);
+
+        CHECK(store_submit(store, &request) == 0);
+    }
+    for (uint64_t i = first; i <= last; i++) {
+        struct store_done *done = fixture_done(store);
+
+        CHECK_SAYING(done->code == 0 && done->batch == i, done->text);
+        store_done_free(done);
+    }
+}
+
+static uint8_t *read_file(const char *path, size_t *ret_size)
+{
+    struct stat status;
+    uint8_t *bytes;
+    FILE *file = fopen(path, "re");
+
+    CHECK(file && fstat(fileno(file), &status) == 0);
+    *ret_size = (size_t)status.st_size;
+    bytes = malloc(*ret_size + 1);
+    CHECK(bytes && fread(bytes, 1, *ret_size, file) == *ret_size);
+    fclose(file);
+    return bytes;
+}
+
+static void write_file(const char *path, const void *bytes, size_t size)
+{
+    FILE *file = fopen(path, "we");
+
+    CHECK(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
+}
+
+/* It is refused, and its bytes are what they were. */
+static void check_refused(const char *path, int code, const char *words)
+{
+    size_t size, size_after;
+    uint8_t *before = read_file(path, &size), *after;
+
+    fixture_refuses(path, code, words);
+    after = read_file(path, &size_after);
+    CHECK(size == size_after && memcmp(before, after, size) == 0);
+    free(before);
+    free(after);
+}
+
+static void make(const char *path, uint64_t batches)
+{
+    struct store *store = fixture_open(path);
+
+    add_many(store, 1, batches);
+    store_destroy(store);
+}
+
+static void change(const char *path, const char *text)
+{
+    sqlite3 *handle;
+
+    CHECK(sqlite3_open(path, &handle) == SQLITE_OK);
+    CHECK(sqlite3_exec(handle, text, NULL, NULL, NULL) == SQLITE_OK);
+    CHECK(sqlite3_close(handle) == SQLITE_OK);
+}
+
+static void second_process_is_refused_and_told_who_has_it(void)
+{
+    const char *path = fixture_path("locked"), *linked = fixture_path("link");
+    struct store *store = fixture_open(path);
+    char words[64];
+
+    snprintf(words, sizeof words, "process %ld has it open", (long)getpid());
+    fixture_refuses(path, MUSTER_ESTATE, words);
+    CHECK(symlink(path, linked) == 0);
+    fixture_refuses(linked, MUSTER_ESTATE, words);
+    add_many(store, 1, 1); /* whoever was refused took no lock away */
+    fixture_refuses(path, MUSTER_ESTATE, words);
+    store_destroy(store);
+    store_destroy(fixture_open(path));
+}
+
+static void file_that_another_program_writes_is_refused(void)
+{
+    const char *path = fixture_path("busy");
+    sqlite3 *handle;
+
+    make(path, 1);
+    CHECK(sqlite3_open(path, &handle) == SQLITE_OK);
+    CHECK(sqlite3_exec(handle, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE", NULL, NULL, NULL) ==
+          SQLITE_OK);
+    fixture_refuses(path, MUSTER_ESTATE, "another program has the file locked");
+    sqlite3_close(handle);
+    store_destroy(fixture_open(path));
+}
+
+static void file_of_a_newer_muster_is_refused_unchanged(void)
+{
+    const char *path = fixture_path("newer");
+
+    make(path, 1);
+    change(path, "PRAGMA user_version = 77");
+    check_refused(path, MUSTER_EVERSION, "schema 77");
+}
+
+static void file_of_another_program_is_refused_unchanged(void)
+{
+    const char *path = fixture_path("other");
+
+    change(path, "CREATE TABLE t (x)");
+    check_refused(path, MUSTER_EINVALID, "database of another program");
+    write_file(
+        path,
+        "not a database, but longer than the hundred bytes that the header of one takes, so that all is read",
+        99);
+    check_refused(path, MUSTER_EINVALID, "not a database");
+    write_file(path, "short", 5);
+    check_refused(path, MUSTER_EINVALID, "not a database");
+    fixture_refuses(fixture_path(""), MUSTER_ESYSTEM, "directory");
+    fixture_refuses("/nowhere/at/all", MUSTER_ESYSTEM, "No such file");
+    fixture_refuses("/dev/null", MUSTER_EINVALID, "not a file");
+}
+
+static void file_without_one_of_its_tables_is_refused(void)
+{
+    const char *path = fixture_path("missing");
+
+    make(path, 1);
+    change(path, "DROP TABLE record");
+    fixture_refuses(path, MUSTER_EINVALID, "damaged");
+}
+
+/* Everything in the store can be asked for. Returns how many batches it lists without an error. */
+static uint64_t read_all(struct store *store)
+{
+    struct store_request list = {.operation = STORE_LIST}, request = {.operation = STORE_COUNTS};
+    uint64_t batches = 0;
+    bool more = true;
+
+    fixture_code(store, &request);
+    while (more) {
+        struct store_done *done = fixture_ask(store, &list);
+
+        for (uint32_t i = 0; i < done->count && done->code == 0; i++, batches++) {
+            request = (struct store_request){.operation = STORE_LOAD, .batch = done->batches[i].number};
+            fixture_code(store, &request);
+        }
+        more = done->code == 0 && done->more;
+        list.page.from = done->next;
+        store_done_free(done);
+    }
+    return batches;
+}
+
+/* Of one byte, it is an empty one to SQLite. */
+static void truncated_file_is_refused_at_every_length(void)
+{
+    const char *path = fixture_path("truncated");
+    size_t size;
+    uint8_t *bytes;
+
+    make(path, 300);
+    bytes = read_file(path, &size);
+    for (size_t left = 2; left < size; left += size / 20 + 7) {
+        write_file(path, bytes, left);
+        check_refused(path, MUSTER_EINVALID, left < 512 ? "not a database" : "");
+    }
+    write_file(path, bytes, size);
+    free(bytes);
+    store_destroy(fixture_open(path));
+}
+
+/* A flip inside of a value cannot be seen; whatever else it hits must neither crash nor hang. */
+static void file_with_flipped_bits_is_refused_or_can_be_read(void)
+{
+    const char *path = fixture_path("flipped");
+    unsigned refused = 0, random = 1;
+    size_t size;
+    uint8_t *bytes;
+
+    make(path, 300);
+    bytes = read_file(path, &size);
+    for (int i = 0; i < 100; i++) {
+        struct muster_error error = {0};
+        struct store *store;
+        size_t place;
+        uint8_t bit;
+
+        random = random * 1103515245 + 12345;
+        place = i < 50 ? random / 8 % 4096 : random / 8 % size; /* the first page has the schema */
+        bit = (uint8_t)(1 << (random >> 16 & 7));
+        bytes[place] ^= bit;
+        write_file(path, bytes, size);
+        if (store_create(path, &store, &error) == 0) {
+            read_all(store);
+            store_destroy(store);
+        } else {
+            CHECK(error.code != 0 && strstr(error.text, path));
+            refused++;
+        }
+        bytes[place] ^= bit;
+        unlink(fixture_path("flipped-wal"));
+        unlink(fixture_path("flipped-shm"));
+    }
+    CHECK(refused > 5);
+    write_file(path, bytes, size);
+    free(bytes);
+    store_destroy(fixture_open(path));
+}
+
+/* Transactions in the log: frames that are the last of one say how large the file is then. */
+static unsigned commits_of(const char *log)
+{
+    enum { LOG_HEADER = 32, FRAME_HEADER = 24, PAGE = 4096 };
+    unsigned commits = 0;
+    size_t size;
+    uint8_t *bytes = read_file(log, &size);
+
+    for (size_t at = LOG_HEADER; at + FRAME_HEADER + PAGE <= size; at += FRAME_HEADER + PAGE)
+        commits += bytes[at + 4] || bytes[at + 5] || bytes[at + 6] || bytes[at + 7];
+    free(bytes);
+    return commits;
+}
+
+static void many_that_wait_are_committed_together(void)
+{
+    const char *log = fixture_path("group-wal");
+    struct store *store = fixture_open(fixture_path("group"));
+    unsigned before = commits_of(log);
+
+    for (uint64_t i = 1; i <= 20; i++)
+        add_many(store, i, i);
+    CHECK(commits_of(log) == before + 20);
+    add_many(store, 21, 520);
+    CHECK(commits_of(log) > before + 20 && commits_of(log) < before + 20 + 250);
+    store_destroy(store);
+}
+
+/* What a writer that will be killed has seen completed. */
+struct seen {
+    _Atomic uint64_t batches, records;
+};
+
+/* Adds batches and records, dozens in flight, until it is killed; says when it has seen so many. */
+static void write_for_ever(const char *path, struct seen *seen, uint64_t until, int fd)
+{
+    struct store *store = fixture_open(path);
+    uint64_t number = 1;
+
+    for (uint64_t waiting = 0;;) {
+        struct store_done *done;
+
+        for (; waiting < 60; waiting += 2, number++) {
+            struct store_request add = fixture_single(number, argument);
+            struct store_request record = fixture_record(number, 1, 1, argument);
+
+            CHECK(store_submit(store, &add) == 0 && store_submit(store, &record) == 0);
+        }
+        done = fixture_done(store);
+        CHECK(done->code == 0);
+        if (done->operation == STORE_ADD)
+            seen->batches = done->batch;
+        else
+            seen->records = done->batch;
+        if (done->operation == STORE_RESULT && done->batch == until)
+            CHECK(write(fd, "", 1) == 1);
+        store_done_free(done);
+        waiting--;
+    }
+}
+
+/* All that was seen is there, and nothing is there by half. */
+static void check_left(const char *path, const struct seen *seen)
+{
+    struct store *store = fixture_open(path);
+    struct store_request counts = {.operation = STORE_COUNTS};
+    struct store_done *done = fixture_ask(store, &counts);
+    uint64_t highest = done->highest;
+
+    CHECK(highest >= seen->batches);
+    store_done_free(done);
+    CHECK(read_all(store) == highest);
+    for (uint64_t i = 1; i <= seen->records; i++) {
+        struct store_request read = {.operation = STORE_READ, .batch = i};
+
+        done = fixture_ask(store, &read);
+        CHECK(done->code == 0 && done->count == 1);
+        store_done_free(done);
+    }
+    store_destroy(store);
+}
+
+static void what_a_killed_process_saw_completed_is_there(void)
+{
+    struct seen *seen = mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    CHECK(seen != MAP_FAILED);
+    for (uint64_t turn = 0; turn < 6; turn++) {
+        const char *path = fixture_path("killed");
+        uint64_t until = 1 + turn * 77;
+        int status, fds[2];
+        pid_t child;
+        char byte;
+
+        CHECK(pipe2(fds, O_CLOEXEC) == 0);
+        seen->batches = seen->records = 0;
+        fflush(NULL);
+        CHECK((child = fork()) >= 0);
+        if (child == 0)
+            write_for_ever(path, seen, until, fds[1]);
+        close(fds[1]);
+        CHECK(read(fds[0], &byte, 1) == 1);
+        close(fds[0]);
+        CHECK(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+        check_left(path, seen);
+        unlink(path);
+    }
+    munmap(seen, sizeof *seen);
+}
+
+static void file_is_for_its_owner_alone(void)
+{
+    const char *path = fixture_path("mode");
+    struct store *store = fixture_open(path);
+    struct stat status;
+
+    CHECK(stat(path, &status) == 0 && (status.st_mode & 0777) == 0600);
+    CHECK(stat(fixture_path("mode-wal"), &status) == 0 && (status.st_mode & 0777) == 0600);
+    store_destroy(store);
+    CHECK(stat(fixture_path("mode-wal"), &status) != 0); /* carried over, when it is closed */
+}
+
+int main(void)
+{
+    static const struct check checks[] = {
+#define TEST(name) {#name, name}
+        TEST(second_process_is_refused_and_told_who_has_it),
+        TEST(file_that_another_program_writes_is_refused),
+        TEST(file_of_a_newer_muster_is_refused_unchanged),
+        TEST(file_of_another_program_is_refused_unchanged),
+        TEST(file_without_one_of_its_tables_is_refused),
+        TEST(truncated_file_is_refused_at_every_length),
+        TEST(file_with_flipped_bits_is_refused_or_can_be_read),
+        TEST(many_that_wait_are_committed_together),
+        TEST(what_a_killed_process_saw_completed_is_there),
+        TEST(file_is_for_its_owner_alone),
+    };
+
+    argument = fixture_slice("1").blob;
+    check_all(checks, sizeof checks / sizeof *checks);
+    blob_unref(argument);
+    return 0;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A store on a disk that cannot be written: submissions fail at once, results are kept, reads go on,
+ * and all is well again when there is space. The disk is a small tmpfs in a mount namespace, which
+ * the program starts itself in again; where there are none, a limit on the size of files.
+ */
+#include "tests/unit/coordinator/store_fixture.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const char *disk; /* the tmpfs; NULL: there is none */
+
+static const char *path_of(const char *name)
+{
+    static char path[128];
+
+    if (!disk)
+        return fixture_path(name);
+    snprintf(path, sizeof path, "%s/%s", disk, name);
+    return path;
+}
+
+/* From now on no file grows; or they may again. */
+static void limit_files(bool limited)
+{
+    struct rlimit limit = {.rlim_cur = limited ? 0 : RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+static void fill_disk(void)
+{
+    static const char zeroes[4096];
+    int fd = open(path_of("filler"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    CHECK(fd >= 0);
+    while (write(fd, zeroes, sizeof zeroes) > 0)
+        continue;
+    close(fd);
+}
+
+static void make_space(void)
+{
+    CHECK(unlink(path_of("filler")) == 0);
+}
+
+static int log_fd; /* what the store logs comes out of it: a pipe has no size that is limited */
+
+static void catch_log(int *ret_before)
+{
+    int fds[2];
+
+    *ret_before = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+    CHECK(pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0 && *ret_before >= 0 && dup2(fds[1], STDERR_FILENO) >= 0);
+    close(fds[1]);
+    log_fd = fds[0];
+}
+
+/* Its lines, which hold the words in turn. */
+static void check_log(int before, const char *const *words, unsigned count)
+{
+    char text[4096] = "", *line = text;
+
+    CHECK(dup2(before, STDERR_FILENO) >= 0);
+    CHECK_SAYING(read(log_fd, text, sizeof text - 1) > 0, "nothing was logged");
+    close(log_fd);
+    close(before);
+    for (unsigned i = 0; i < count; i++) {
+        char *end = strchr(line, '\n');
+
+        CHECK_SAYING(end, text);
+        *end = '\0';
+        CHECK_SAYING(strstr(line, words[i]), line);
+        line = end + 1;
+    }
+    CHECK_SAYING(*line == '\0', line);
+}
+
+static void submit(struct store *store, struct store_request request, uint64_t tag)
+{
+    request.tag = tag;
+    CHECK(store_submit(store, &request) == 0);
+}
+
+static void expect(struct store *store, uint64_t tag, int code, const char *words)
+{
+    struct store_done *done = fixture_done(store);
+
+    CHECK_SAYING(done->tag == tag && done->code == code, done->text);
+    CHECK_SAYING(strstr(done->text, words), done->text);
+    store_done_free(done);
+}
+
+static struct blob *zeroes(size_t size)
+{
+    struct blob *blob = blob_take(calloc(1, size), size);
+
+    CHECK(blob && blob->bytes);
+    return blob;
+}
+
+/* Batch 1 runs, and nothing can be written any more: first with a group of all kinds. Then there is
+ * space, and what was kept is done in its order. */
+static void check_trouble(const char *name, void (*begin)(void), void (*end)(void))
+{
+    static const char *const logged[] = {"cannot be written", "is written again"};
+    struct store *store = fixture_open(path_of(name));
+    struct blob *payload = zeroes(100000), *argument = zeroes(1);
+    struct store_request find = {.operation = STORE_FIND, .batch = 1};
+    struct store_request single = fixture_single(1, argument), read = {.operation = STORE_READ, .batch = 1};
+    struct store_done *done;
+    int before;
+
+    CHECK(fixture_code(store, &single) == 0);
+    single.add.number = 2;
+    catch_log(&before);
+    begin();
+    submit(store, fixture_state(STORE_STATE, 1, STORE_RUNNING), 1);
+    submit(store, fixture_record(1, 1, 1, payload), 2);
+    submit(store, single, 3);
+    submit(store, find, 4);
+    submit(store, fixture_state(STORE_END, 1, STORE_SUCCEEDED), 5);
+    submit(store, fixture_state(STORE_DROP, 1, STORE_OPENING), 6);
+    expect(store, 3, MUSTER_ESYSTEM, "cannot be written");
+    expect(store, 4, 0, "");
+    expect(store, 6, MUSTER_ESYSTEM, "cannot be written");
+    submit(store, single, 7);
+    expect(store, 7, MUSTER_ESYSTEM, "cannot be written");
+    end();
+    expect(store, 1, 0, "");
+    expect(store, 2, 0, "");
+    expect(store, 5, 0, "");
+    CHECK(fixture_code(store, &single) == 0);
+    check_log(before, logged, 2);
+    store_destroy(store);
+    store = fixture_open(path_of(name));
+    done = fixture_ask(store, &read);
+    CHECK(done->code == 0 && done->count == 1 && done->records->payload.size == 100000);
+    CHECK(done->state == STORE_SUCCEEDED);
+    store_done_free(done);
+    store_destroy(store);
+    blob_unref(payload);
+    blob_unref(argument);
+}
+
+static void full_disk_loses_no_result_and_takes_no_batch(void)
+{
+    if (disk)
+        check_trouble("full", fill_disk, make_space);
+    else
+        puts("    (left out: no tmpfs can be mounted here)");
+}
+
+static void begin_limit(void)
+{
+    limit_files(true);
+}
+
+static void end_limit(void)
+{
+    limit_files(false);
+}
+
+static void file_that_cannot_grow_loses_no_result_and_takes_no_batch(void)
+{
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    check_trouble("limited", begin_limit, end_limit);
+}
+
+/* It ends all the same, says that results are lost, and what was there before is there. */
+static void store_that_is_closed_on_a_full_disk_does_not_hang(void)
+{
+    static const char *const logged[] = {"cannot be written", "is lost"};
+    struct store *store = fixture_open(path_of("closed"));
+    struct blob *argument = zeroes(1);
+    struct store_request single = fixture_single(1, argument);
+    int before;
+
+    CHECK(fixture_code(store, &single) == 0);
+    catch_log(&before);
+    limit_files(true);
+    submit(store, fixture_state(STORE_STATE, 1, STORE_RUNNING), 1);
+    store_destroy(store);
+    limit_files(false);
+    check_log(before, logged, 2);
+    store = fixture_open(path_of("closed"));
+    CHECK(fixture_find(store, 1) == STORE_QUEUED);
+    store_destroy(store);
+    blob_unref(argument);
+}
+
+static void disk_that_is_read_only_is_refused(void)
+{
+    if (!disk) {
+        puts("    (left out: no tmpfs can be mounted here)");
+        return;
+    }
+    store_destroy(fixture_open(path_of("state")));
+    CHECK(mount(NULL, disk, NULL, MS_REMOUNT | MS_RDONLY, "size=1m") == 0);
+    fixture_refuses(path_of("state"), MUSTER_ESYSTEM, "Read-only file system");
+}
+
+int main(int count, char **words)
+{
+    static const struct check checks[] = {
+#define TEST(name) {#name, name}
+        TEST(file_that_cannot_grow_loses_no_result_and_takes_no_batch),
+        TEST(store_that_is_closed_on_a_full_disk_does_not_hang),
+        TEST(full_disk_loses_no_result_and_takes_no_batch),
+        TEST(disk_that_is_read_only_is_refused),
+    };
+    const char *script = "mount -t tmpfs -o size=1m none /mnt && exec \"$0\" /mnt";
+
+    if (count == 1 &&
+        system("exec unshare --mount --map-root-user mount -t tmpfs none /mnt 2>/dev/null") == 0) {
+        execlp("unshare", "unshare", "--mount", "--map-root-user", "sh", "-c", script, words[0], NULL);
+        return 1;
+    }
+    disk = count > 1 ? words[1] : NULL;
+    return check_all(checks, sizeof checks / sizeof *checks);
+}
