@@ -11,6 +11,7 @@
 #include "cli/exec_again.h"
 #include "cli/exec_output.h"
 #include "cli/interrupt.h"
+#include "cli/open.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "proto/descriptors.h"
@@ -181,6 +182,8 @@ static int print_commands(struct exec *exec)
     uint64_t sequence;
     int code;
 
+    if (interrupt_start(&exec->interrupt_fd, &error))
+        return plain_error(&error);
     while ((code = await_row(exec, &row, &sequence, &error)) == 0) {
         exec->command.total = exec_fill_total(&exec->fill);
         if ((code = template_expand(&exec->command, &row, 1, sequence, &command, &error)) != 0 ||
@@ -229,7 +232,7 @@ static const char *temporary_folder(const struct exec *exec)
 }
 
 /* The pipes of jobs, for --line-buffer two each, are left room: libmuster counts what it needs itself. */
-static int open_muster(struct exec *exec, muster **ret_m, struct muster_error *ret_error)
+static int open_with_room(struct exec *exec, muster **ret_m, struct muster_error *ret_error)
 {
     unsigned pipes = exec->options.group == EXEC_GROUP_LINES ? 2 * exec->options.open.workers : 0;
     struct descriptors room;
@@ -237,7 +240,7 @@ static int open_muster(struct exec *exec, muster **ret_m, struct muster_error *r
 
     if (descriptors_hold(&room, pipes))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    code = muster_open(&exec->options.open, ret_m, ret_error);
+    code = open_muster(&exec->options.open, ret_m, &exec->interrupt_fd, ret_error);
     descriptors_release(&room);
     return code;
 }
@@ -253,14 +256,13 @@ static int open_and_run(struct exec *exec)
 
     if (total > 0 && total < options->open.workers)
         options->open.workers = (unsigned)total;
-    options->open.worker_program = program_path();
     snprintf(pid, sizeof pid, "%d", getpid());
     setenv("PARALLEL_PID", pid, 1);
     if ((options->folder && exec_folder_want(options->folder, &error)) ||
         exec_pace_init(&exec->pace, &options->pace, options->open.workers, exec_termseq_ms(&options->termseq),
                        &error) ||
         exec_folder_make(&exec->folder, temporary_folder(exec), &error) || open_ways_out(exec, &error) ||
-        open_muster(exec, &m, &error))
+        open_with_room(exec, &m, &error))
         return plain_error(&error);
     if (options->progress == PROGRESS_AUTOMATIC && (options->trace || options->group == EXEC_GROUP_NOTHING))
         options->progress = PROGRESS_NEVER; /* what workers write would be in its line */
@@ -301,11 +303,10 @@ static int prepare(struct exec *exec, struct muster_error *ret_error)
     struct template_rules tag_rules;
 
     if (!code)
-        code = interrupt_start(&exec->interrupt_fd, ret_error);
-    if (!code)
         say_where_input_is_awaited(options);
     if (!code && !options->pipe.wanted)
         code = await_names(exec, ret_error);
+    interrupt_hold(); /* up to here a signal ends muster, which has begun nothing */
     tag_rules = options->rules;
     tag_rules.text = true;
     tag_rules.quote = false;
@@ -342,6 +343,7 @@ int verb_exec(int argc, char **argv)
                         .pipe = {.fd = -1, .parts.fd = -1},
                         .out_fd = STDOUT_FILENO,
                         .shared_out_fd = -1,
+                        .interrupt_fd = -1,
                         .live.fd = -1};
     struct muster_error error;
     int status;
@@ -353,7 +355,7 @@ int verb_exec(int argc, char **argv)
     else if (exec.options.line_length)
         status = print_line_length();
     else if (prepare(&exec, &error))
-        status = interrupt_signal() ? STATUS_SIGNAL + interrupt_signal() : plain_error(&error);
+        status = plain_error(&error);
     else
         status = exec.options.dry_run ? print_commands(&exec) : open_and_run(&exec);
     exec_live_close(&exec.live);

@@ -8,6 +8,7 @@
 #include "cli/arguments.h"
 #include "cli/interrupt.h"
 #include "cli/json_write.h"
+#include "cli/open.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -183,13 +184,12 @@ static int open_and_run(struct map *map)
     int status = STATUS_ERROR, fd;
 
     if (arguments_init(&map->arguments, options->family, options->items, options->item_count, &error) ||
-        stats_open(&map->stats, options->stats, &error) || interrupt_start(&map->interrupt_fd, &error)) {
+        stats_open(&map->stats, options->stats, &error)) {
         plain_error(&error);
         goto out;
     }
-    options->open.worker_program = program_path();
     fd = output_claim_stdout();
-    if (muster_open(&options->open, &m, &error)) {
+    if (open_muster(&options->open, &m, &map->interrupt_fd, &error)) {
         plain_error(&error);
         goto out;
     }

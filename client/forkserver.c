@@ -138,6 +138,7 @@ struct server {
     const struct registry *registry;
     uint64_t memory_bytes;
     unsigned concurrency;
+    bool clean; /* of what close-on-exec descriptors the caller has */
     int socket, caller_pidfd;
     pid_t pid;
 };
@@ -164,6 +165,24 @@ static void become_plain(void)
     dup2(STDERR_FILENO, STDOUT_FILENO);
     if (null > STDERR_FILENO)
         close(null);
+}
+
+/* Closes what a program that is started anew would not have, but for what the server needs itself. */
+static void close_inner(const struct server *server)
+{
+    DIR *open_files = opendir("/proc/self/fd");
+    const struct dirent *entry;
+
+    while (open_files && (entry = readdir(open_files)) != NULL) {
+        int fd = atoi(entry->d_name); /* 0 of "." and ".." */
+        int flags = fcntl(fd, F_GETFD);
+
+        if (fd > STDERR_FILENO && flags >= 0 && (flags & FD_CLOEXEC) && fd != server->socket &&
+            fd != server->caller_pidfd && fd != dirfd(open_files))
+            close(fd);
+    }
+    if (open_files)
+        closedir(open_files);
 }
 
 /* The life of a worker. What the caller's program registered for its own end does not run. */
@@ -286,6 +305,8 @@ static _Noreturn void be_server(struct server *server, pid_t caller)
     server->caller_pidfd = pidfd_open(caller, 0);
     if (server->caller_pidfd < 0 || getppid() != caller)
         _exit(1);
+    if (server->clean)
+        close_inner(server);
     serve(server);
 }
 
@@ -420,11 +441,14 @@ static pid_t fork_server(struct server *server, int caller_socket)
     return pid;
 }
 
-int forkserver_start(const struct registry *registry, uint64_t memory_bytes, unsigned concurrency,
+int forkserver_start(const struct registry *registry, const struct muster_options *options,
                      struct forkserver **ret_server, struct muster_error *ret_error)
 {
     const struct timeval limit = {.tv_sec = ANSWER_S};
-    struct server server = {.registry = registry, .memory_bytes = memory_bytes, .concurrency = concurrency};
+    struct server server = {.registry = registry,
+                            .memory_bytes = options->memory_bytes,
+                            .concurrency = options->concurrency,
+                            .clean = options->start == MUSTER_FORK_CLEAN};
     struct forkserver *own;
     int sockets[2], code = forkserver_check(ret_error);
 

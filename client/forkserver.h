@@ -9,10 +9,9 @@
 #ifndef MUSTER_CLIENT_FORKSERVER_H
 #define MUSTER_CLIENT_FORKSERVER_H
 
+#include "client/muster.h"
 #include "coordinator/launcher.h"
 #include "jobs/registry.h"
-
-#include <stdint.h>
 
 struct forkserver;
 
@@ -20,10 +19,9 @@ struct forkserver;
  * thread, or a ZeroMQ context of ours: neither survives a fork. */
 int forkserver_check(struct muster_error *ret_error);
 
-/* Forks it off. Workers find their functions in `registry`; `concurrency` jobs run at once in each;
- * `memory_bytes` limits the data of each (0: no limit). Fails as
- * forkserver_check does. */
-int forkserver_start(const struct registry *registry, uint64_t memory_bytes, unsigned concurrency,
+/* Forks it off. Workers find their functions in `registry`; of the options, `start`, `concurrency` and
+ * `memory_bytes` are theirs. Fails as forkserver_check does. */
+int forkserver_start(const struct registry *registry, const struct muster_options *options,
                      struct forkserver **ret_server, struct muster_error *ret_error);
 
 /* Makes workers through it. When the server has died, its spawn fails with MUSTER_ELOST. */

@@ -60,6 +60,7 @@ enum muster_start {
      * but standard input and output. MUSTER_ESTATE once the caller has threads or a ZeroMQ
      * context, neither of which survives a fork. */
     MUSTER_FORK,
+    MUSTER_FORK_CLEAN, /* such a copy, without the descriptors that are closed where a program is started */
 };
 
 /* What messages of `processes` travel over. */
@@ -88,7 +89,7 @@ struct muster_options {
     unsigned workers;           /* 0: muster_cores(); at most 1024; `inline` has one */
     const char *const *plugins; /* files to load, plugin_count of them */
     unsigned plugin_count;
-    /* Functions of the calling program; NULL: none. Under `processes` they need MUSTER_FORK. */
+    /* Functions of the calling program; NULL: none. Under `processes` they need a copy of it. */
     const struct muster_plugin *functions;
     enum muster_start start;         /* processes */
     enum muster_transport transport; /* processes */

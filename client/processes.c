@@ -245,9 +245,8 @@ static int open_own(struct processes *p, const struct muster_options *options,
     p->functions = (struct core_functions){.require = require_function, .context = registry};
     coordinator_options.functions = registry ? &p->functions : NULL;
 
-    if (result == 0 && options->start == MUSTER_FORK) {
-        result = forkserver_start(registry, options->memory_bytes, options->concurrency, &p->forkserver,
-                                  ret_error);
+    if (result == 0 && options->start != MUSTER_SPAWN) {
+        result = forkserver_start(registry, options, &p->forkserver, ret_error);
         coordinator_options.launcher = result == 0 ? forkserver_launcher(p->forkserver) : NULL;
     }
     if (result == 0)

@@ -44,7 +44,8 @@ class Case(harness.Case):
 
     def commands(self, run):
         """All processes of the test but muster and its workers."""
-        return [pid for pid in self.marked() if pid != run.pid and pid not in run.children()]
+        own = [run.pid, *run.fork_server(), *run.children()]
+        return [pid for pid in self.marked() if pid not in own]
 
     def close(self, run):
         for stream in (run.process.stdin, run.process.stdout, run.process.stderr):

@@ -119,13 +119,12 @@ class Folders(harness.Case):
 
 class Parents(harness.Case):
     def test_parent_that_ignores_its_children(self):
-        old = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        try:
-            good = self.start("map", "echo", ":::", "1..1000", stdin=subprocess.DEVNULL)
-            bad = self.start("map", "crash", *FAULTY, ":::", "false", "1", stdin=subprocess.DEVNULL)
-            refused = self.start("map", "noop", "--plugin", plugin("constructor_crash"), ":::", "1")
-        finally:
-            signal.signal(signal.SIGCHLD, old)
+        def start(*words):
+            return self.start("--ignore-signal=CHLD", harness.MUSTER, *words, command="env")
+
+        good = start("map", "echo", ":::", "1..1000")
+        bad = start("map", "crash", *FAULTY, ":::", "false", "1")
+        refused = start("map", "noop", "--plugin", plugin("constructor_crash"), ":::", "1")
         self.assert_ok(good.end(), "".join(f"{number}\n" for number in range(1, 1001)))
         result = bad.end()
         self.assert_fails(result, 1, "job 1.2 (argument 1): crashed its worker 3 times", "killed by SIGSEGV")
@@ -155,6 +154,14 @@ class Parents(harness.Case):
         open_files = [os.readlink(path) for path in pathlib.Path(f"/proc/{worker}/fd").iterdir()]
         self.assertEqual([name for name in open_files if name.startswith("pipe:")], [])
         self.assertEqual(run.end().status, 0)
+
+    def test_thread_of_a_plugin_keeps_no_worker_from_starting(self):
+        self.assert_ok(self.muster("map", "threaded", "--plugin", plugin("constructor_thread"), ":::", "1"), "1\n")
+
+    @unittest.skipIf(harness.SANITIZE, "a sanitizer's library has to be the first")
+    def test_thread_of_a_preloaded_library_keeps_no_worker_from_starting(self):
+        result = self.muster("exec", "echo", ":::", "1", env={"LD_PRELOAD": plugin("constructor_thread")})
+        self.assert_ok(result, "1\n")
 
     def test_program_that_a_job_becomes_has_no_descriptor_of_its_worker(self):
         run = self.start("map", "exec", *FAULTY, "-j", "1", ":::", "true")

@@ -182,18 +182,19 @@ class Ends(harness.Case):
 
     def test_interrupt_ends_commands_and_leaves_nothing(self):
         run = self.start("exec", "-j2", "echo {}; exec sleep 1000", ":::", "1", "2", "3")
-        self.until(lambda: sum(self.name(pid) == "sleep" for pid in self.marked()) == 2, "both commands run")
+        self.until(lambda: sum(harness.name(pid) == "sleep" for pid in self.marked()) == 2, "both commands run")
         run.interrupt()
         result = run.end()
         self.assertEqual(result.status, 128 + signal.SIGINT, str(result))
 
-    @staticmethod
-    def name(pid):
-        try:
-            with open(f"/proc/{pid}/comm", encoding="ascii") as file:
-                return file.read().strip()
-        except OSError:
-            return ""
+    def test_interrupt_while_the_names_of_the_values_are_awaited(self):
+        run = self.start("exec", "--header", ":", "echo {a}")
+        self.until(lambda: (run.pid, "S") in {(pid, state) for pid, _, state in harness.processes()},
+                   "muster waits for the first line")
+        run.signal(signal.SIGINT)
+        run.process.wait(harness.LIMIT_S)  # with its input still open
+        result = run.end()
+        self.assertEqual((result.status, result.out), (128 + signal.SIGINT, ""), str(result))
 
     def test_a_worker_that_is_killed_costs_no_job(self):
         killed = self.home / "killed"

@@ -86,8 +86,14 @@ class Running:
         os.killpg(self.pid, signal.SIGINT)
 
     def children(self):
-        """Its direct children that are not zombies: the workers, and commands they run."""
-        return [pid for pid, parent, state in processes() if parent == self.pid and state != "Z"]
+        """Its workers, and what else it started itself, without zombies."""
+        server = self.fork_server()
+        return [pid for pid, parent, state in processes()
+                if parent in (self.pid, *server) and state != "Z" and pid not in server]
+
+    def fork_server(self):
+        """The process that forks its workers, if there is one."""
+        return [pid for pid, parent, _ in processes() if parent == self.pid and name(pid) == "muster-fork"]
 
     def line(self, limit=LIMIT_S):
         """The next line of standard output, without its newline; fails when none comes in time."""
@@ -147,6 +153,14 @@ def processes():
             continue  # gone meanwhile
         state, parent = stat.rpartition(")")[2].split()[:2]
         yield int(entry.name), int(parent), state
+
+
+def name(pid):
+    """What a process calls itself; nothing where it is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 class Case(unittest.TestCase):

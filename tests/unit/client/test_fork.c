@@ -16,8 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,11 +82,28 @@ static int run_arrive(muster_call *call, const msgpack_object *argument, msgpack
     return write(arrivals[1], "", 1) == 1 ? 0 : muster_call_fail(call, "cannot write");
 }
 
+/* The first is closed where a program is started. Their numbers may be given to others then. */
+static struct {
+    int fd;
+    struct stat file;
+} open_files[2];
+
+static int run_has(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    uint64_t i = argument->via.u64 - 1;
+    struct stat file;
+
+    (void)call;
+    return number(ret_result,
+                  fstat(open_files[i].fd, &file) == 0 && file.st_ino == open_files[i].file.st_ino);
+}
+
 static const muster_function functions[] = {
     {.name = "secret", .summary = "what this program knows", .run = run_secret},
     {.name = "crash", .summary = "kills its worker at 7", .run = run_crash},
     {.name = "process", .summary = "process numbers", .run = run_process},
     {.name = "arrive", .summary = "says that it runs", .run = run_arrive},
+    {.name = "has", .summary = "whether a descriptor is open", .run = run_has},
     {.name = "plain", .summary = "whether signals are default", .run = run_plain},
 };
 static const muster_plugin table = MUSTER_PLUGIN(functions);
@@ -101,7 +120,7 @@ static muster *open_fork(struct muster_options options)
     muster *m = NULL;
 
     options.model = MUSTER_PROCESSES;
-    options.start = MUSTER_FORK;
+    options.start = options.start ? options.start : MUSTER_FORK;
     options.functions = &table;
     error.text[0] = '\0';
     error.code = muster_open(&options, &m, &error);
@@ -364,6 +383,24 @@ static void functions_of_this_program_need_workers_that_are_forked(void)
     CHECK(muster_open(&options, &m, &error) == MUSTER_EINVALID && strstr(error.text, "MUSTER_FORK"));
 }
 
+static void a_clean_copy_lacks_what_is_closed_where_a_program_is_started(void)
+{
+    muster *m;
+
+    for (int i = 0; i < 2; i++) {
+        CHECK((open_files[i].fd = memfd_create("of a test", i == 0 ? MFD_CLOEXEC : 0)) >= 0);
+        CHECK(fstat(open_files[i].fd, &open_files[i].file) == 0);
+    }
+    must_open(m = open_fork((struct muster_options){.workers = 1}));
+    CHECK(map(m, "has", 2, NULL) == 0 && values[1] == 1 && values[2] == 1);
+    muster_close(m);
+    must_open(m = open_fork((struct muster_options){.workers = 1, .start = MUSTER_FORK_CLEAN}));
+    CHECK(map(m, "has", 2, NULL) == 0 && values[1] == 0 && values[2] == 1);
+    muster_close(m);
+    close(open_files[0].fd);
+    close(open_files[1].fd);
+}
+
 /* They waited for the coordinator's first grant, and for each other. */
 static void jobs_run_while_their_caller_does_not_look(void)
 {
@@ -398,6 +435,7 @@ int main(void)
     workers_have_limits_cores_and_plugins_like_others();
     a_crash_costs_its_job_and_the_worker_is_forked_anew();
     workers_start_with_default_signals_in_a_group_of_their_own();
+    a_clean_copy_lacks_what_is_closed_where_a_program_is_started();
     an_interrupt_while_the_server_is_forked_is_the_callers_alone();
     a_program_with_threads_is_refused_until_they_have_ended();
     a_program_with_a_zeromq_context_is_refused_until_it_is_closed();
