@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <nss.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -40,6 +41,13 @@ static void open_standard_descriptors(void)
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) != fd)
             abort();
+}
+
+/* libzmq asks for the number of PGM, which nobody here uses, when a context is made. glibc looks for a
+ * database of protocols first, which hardly a host has: 80 files that are not there. */
+static void look_up_protocols_in_files(void)
+{
+    __nss_configure_lookup("protocols", "files");
 }
 
 static int print_version(void)
@@ -84,6 +92,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* a reader that leaves is an error to report, not a death; */
     signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
     signal(SIGCHLD, SIG_DFL); /* a parent that ignored it would hide how workers end */
+    look_up_protocols_in_files();
     if (argc < 2) {
         log_error("no verb is given; see 'muster --help'");
         return STATUS_ERROR;
