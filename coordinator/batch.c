@@ -4,6 +4,7 @@
  */
 #include "coordinator/batch.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "proto/codec.h"
 #include "proto/scan.h"
@@ -64,6 +65,7 @@ void batch_destroy(struct batch *batch)
         free_block(batch, block);
     DL_FOREACH_SAFE(batch->requeued, node, next_node)
         free(node);
+    delays_fini(&batch->delays);
     spans_fini(&batch->skipped);
     spans_fini(&batch->cancelled);
     free(batch->reason);
@@ -289,16 +291,6 @@ int batch_take(struct batch *batch, uint64_t now_ns, uint32_t count, struct job_
     return 0;
 }
 
-/* Whether jobs that follow each other may run in one chunk again. A job with which a worker
- * died runs alone. */
-static bool same_history(const struct job_run *before, const struct job_run *after)
-{
-    return before->first + before->count == after->first && before->attempts == after->attempts &&
-           before->failures == after->failures && before->recalls == after->recalls &&
-           before->block == after->block &&
-           before->crashes + after->crashes + before->orphaned + after->orphaned == 0;
-}
-
 /* The run behind which a job belongs, or NULL: it comes first. Reports come in order of index,
  * so the search begins where the last one ended. */
 static struct requeued *find_place(const struct batch *batch, uint64_t first)
@@ -318,7 +310,7 @@ static int requeue(struct batch *batch, const struct job_run *run)
 {
     struct requeued *before = find_place(batch, run->first), *node, *after;
 
-    if (before && same_history(&before->run, run)) {
+    if (before && job_run_continues(&before->run, run)) {
         before->run.count += run->count;
         node = before;
     } else {
@@ -332,12 +324,11 @@ static int requeue(struct batch *batch, const struct job_run *run)
             DL_PREPEND(batch->requeued, node);
     }
     after = node->next;
-    if (after && same_history(&node->run, &after->run)) {
+    if (after && job_run_continues(&node->run, &after->run)) {
         node->run.count += after->run.count;
         drop_requeued(batch, after);
     }
     batch->requeued_last = node;
-    batch->queued += run->count;
     return 0;
 }
 
@@ -376,10 +367,24 @@ int batch_settle(struct batch *batch, struct job_run run, enum job_event event)
     batch->assigned -= run.count;
     if (event == JOB_RETRY || event == JOB_CRASH)
         batch->totals.retried += run.count;
-    if (!job_ended(run.state))
-        return requeue(batch, &run);
-    count_ended(batch, &run);
-    return 0;
+    if (job_ended(run.state)) {
+        count_ended(batch, &run);
+        return 0;
+    }
+    batch->queued += run.count;
+    return run.due_ns > 0 ? delays_add(&batch->delays, &run) : requeue(batch, &run);
+}
+
+int batch_end_delays(struct batch *batch, uint64_t now_ns)
+{
+    struct job_run run;
+    int result = 0;
+
+    while (result == 0 && delays_take_due(&batch->delays, now_ns, &run)) {
+        run.due_ns = 0;
+        result = requeue(batch, &run);
+    }
+    return result;
 }
 
 int batch_explain(struct batch *batch, int code, const char *reason)
@@ -472,6 +477,8 @@ int batch_cancel_queued(struct batch *batch, uint64_t first, uint64_t count, str
     int result = cancel_requeued(batch, first, first + count, &run);
 
     if (result == 0 && run.count == 0)
+        result = delays_take(&batch->delays, first, first + count, &run);
+    if (result == 0 && run.count == 0)
         result = cancel_fresh(batch, first, first + count, &run);
     if (result != 0)
         return result;
@@ -513,6 +520,7 @@ static void drop_fresh(struct batch *batch)
 void batch_drop_queue(struct batch *batch)
 {
     struct requeued *node, *next;
+    struct job_run run;
 
     DL_FOREACH_SAFE(batch->requeued, node, next) {
         int result = job_apply(&node->run, JOB_CANCEL);
@@ -522,6 +530,12 @@ void batch_drop_queue(struct batch *batch)
         free(node);
     }
     batch->requeued = batch->requeued_last = NULL;
+    while (delays_take_due(&batch->delays, CLOCK_NEVER, &run)) {
+        int result = job_apply(&run, JOB_CANCEL);
+
+        assert(result == 0);
+        count_ended(batch, &run);
+    }
     drop_fresh(batch);
     batch->queued = 0;
     batch->sealed = true;

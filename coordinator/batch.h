@@ -8,6 +8,7 @@
 #ifndef MUSTER_COORDINATOR_BATCH_H
 #define MUSTER_COORDINATOR_BATCH_H
 
+#include "coordinator/delays.h"
 #include "coordinator/job.h"
 #include "coordinator/pacing.h"
 #include "coordinator/spans.h"
@@ -47,7 +48,8 @@ struct batch {
     struct block *blocks;           /* oldest first; owned */
     struct requeued *requeued;      /* owned; neighbours with one history are one run */
     struct requeued *requeued_last; /* put in last, where the next one is likely to go; NULL: none */
-    uint64_t queued, assigned;      /* jobs */
+    struct delays delays;           /* those that are to run again, but not yet */
+    uint64_t queued, assigned;      /* jobs; those that are delayed are queued, too */
 
     struct spans cancelled;        /* jobs that workers hold and the client cancelled */
     enum proto_cancel_mode cancel; /* of the whole batch; 0: not cancelled */
@@ -80,6 +82,12 @@ int batch_append(struct batch *batch, uint64_t now_ns, const struct proto_messag
 /* No more arguments come. 0, MUSTER_ESTATE when sealed, MUSTER_EPROTOCOL for a wrong total. */
 int batch_seal(struct batch *batch, uint64_t total);
 
+/* Jobs that are queued, and not delayed. */
+static inline uint64_t batch_waiting(const struct batch *batch)
+{
+    return batch->queued - batch->delays.jobs;
+}
+
 /* Whether a job could be assigned now: one is queued, and its result may be sent. */
 bool batch_ready(const struct batch *batch);
 
@@ -100,9 +108,12 @@ void batch_note_results(struct batch *batch, uint32_t jobs, uint64_t bytes);
 int batch_take(struct batch *batch, uint64_t now_ns, uint32_t count, struct job_run *ret_run,
                struct slice *ret_arguments, int64_t *ret_first_argument);
 
-/* Applies an event to jobs that were taken, and counts; jobs that are queued again go back.
- * 0 or MUSTER_ENOMEM. */
+/* Applies an event to jobs that were taken, and counts; jobs that are queued again go back, and wait
+ * until run.due_ns. 0 or MUSTER_ENOMEM. */
 int batch_settle(struct batch *batch, struct job_run run, enum job_event event);
+
+/* Jobs that were delayed, and may run by now, can be taken. 0 or MUSTER_ENOMEM. */
+int batch_end_delays(struct batch *batch, uint64_t now_ns);
 
 /* Cancels queued jobs among first .. first + count - 1: the next run of them, which is over then;
  * call it until it returns none (count 0). 0 or MUSTER_ENOMEM. */

@@ -71,6 +71,14 @@ bool job_ended(enum job_state state)
     return false;
 }
 
+bool job_run_continues(const struct job_run *before, const struct job_run *after)
+{
+    return before->first + before->count == after->first && before->attempts == after->attempts &&
+           before->failures == after->failures && before->recalls == after->recalls &&
+           before->block == after->block && before->due_ns == after->due_ns &&
+           before->crashes + after->crashes + before->orphaned + after->orphaned == 0;
+}
+
 struct job_run job_run_take(struct job_run *run, uint64_t count)
 {
     struct job_run taken = *run;

@@ -41,6 +41,7 @@ struct job_run {
     uint32_t orphaned;    /* workers that died with it otherwise, see settle.c; no attempts */
     uint32_t recalls;     /* how often it was taken back from a worker; no attempts */
     struct block *block;  /* that holds their arguments, borrowed; NULL: a range's */
+    uint64_t due_ns;      /* not to be run again before; 0: at once */
     uint64_t queued_ns;   /* when these came; set, like the next, when they are assigned */
     uint64_t assigned_ns; /* the last time; 0: never yet */
 };
@@ -51,6 +52,10 @@ int job_apply(struct job_run *run, enum job_event event);
 
 /* Whether jobs in this state are over. */
 bool job_ended(enum job_state state);
+
+/* Whether jobs that wait may run in one chunk: `after` follow, and have the same history. A job with
+ * which a worker died runs alone. */
+bool job_run_continues(const struct job_run *before, const struct job_run *after);
 
 /* Cuts the first `count` jobs off *run and returns them; count <= run->count. */
 struct job_run job_run_take(struct job_run *run, uint64_t count);
