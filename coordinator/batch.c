@@ -38,6 +38,7 @@ struct batch *batch_create(uint64_t id, uint64_t now_ns, const char *client,
     batch->fresh = (struct job_run){.first = 1, .state = JOB_QUEUED};
     batch->totals.ticket = submit->ticket;
     batch->workers = workers;
+    batch->demand = (struct demand){.cpus = submit->cpus, .memory_bytes = submit->memory_bytes};
     pacing_init(&batch->pacing, submit->chunk_jobs);
     if (submit->kind == PROTO_RANGE) {
         batch->total = (uint64_t)submit->last - (uint64_t)submit->first + 1;

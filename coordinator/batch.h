@@ -8,9 +8,11 @@
 #ifndef MUSTER_COORDINATOR_BATCH_H
 #define MUSTER_COORDINATOR_BATCH_H
 
+#include "coordinator/capacity.h"
 #include "coordinator/delays.h"
 #include "coordinator/job.h"
 #include "coordinator/pacing.h"
+#include "coordinator/schedule.h"
 #include "coordinator/spans.h"
 #include "proto/limits.h"
 #include "proto/messages.h"
@@ -60,12 +62,15 @@ struct batch {
 
     double mean_result; /* bytes of a job's result, recent ones counting most; 0: not known */
 
+    struct turn turn;     /* among the batches of the coordinator */
+    struct demand demand; /* of each job */
     struct pacing pacing;
     struct proto_ended totals; /* what ENDED will say, but for its text */
     char *reason;              /* of totals.code: that text; owned, NULL: none */
 
     struct batch *prev, *next; /* of the core's list */
 
+    uint64_t running; /* jobs that may be running: of each worker's, as many as it has places */
     unsigned workers; /* at least 1; so many jobs may be assigned, however large the results are */
     uint64_t held[];  /* jobs that each worker holds, by slot from 1 */
 };

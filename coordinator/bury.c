@@ -40,7 +40,7 @@ static int crash_text(const struct batch *batch, const struct job_run *run, cons
 }
 
 /* The job that was executing when its worker died. */
-static void blame(struct batch *batch, const struct worker *worker, struct job_run run,
+static void blame(uint64_t now_ns, struct batch *batch, const struct worker *worker, struct job_run run,
                   const struct worker_exit *exit, struct outbox *outbox)
 {
     char text[512];
@@ -62,6 +62,8 @@ static void blame(struct batch *batch, const struct worker *worker, struct job_r
     }
     if (event == JOB_FAIL || event == JOB_QUARANTINE)
         settle_failure(batch, worker->slot, &run, code, text, outbox);
+    settle_delay(batch, now_ns, event, &run);
+    schedule_correct(&batch->turn, (double)(now_ns - worker->moved_ns) * batch->demand.cpus);
     settle_jobs(batch, run, event, outbox);
 }
 
@@ -110,18 +112,20 @@ static struct chunk *find_suspect(const struct worker *worker, const struct work
 }
 
 /* Settles a run of jobs that the worker had, with the job `suspect` among them. */
-static void bury_suspect(struct batch *batch, const struct worker *worker, struct job_run run,
-                         uint64_t suspect, const struct worker_exit *exit, struct outbox *outbox)
+static void bury_suspect(uint64_t now_ns, struct batch *batch, const struct worker *worker,
+                         struct job_run run, uint64_t suspect, const struct worker_exit *exit,
+                         struct outbox *outbox)
 {
     settle_return(batch, worker, job_run_take(&run, suspect - run.first), JOB_RETURN, outbox);
     if (exit->executing)
-        blame(batch, worker, job_run_take(&run, 1), exit, outbox);
+        blame(now_ns, batch, worker, job_run_take(&run, 1), exit, outbox);
     else
         orphan(batch, worker, job_run_take(&run, 1), exit, outbox);
     settle_return(batch, worker, run, JOB_RETURN, outbox);
 }
 
-void bury_worker(struct worker *worker, const struct worker_exit *exit, struct outbox *outbox)
+void bury_worker(uint64_t now_ns, struct worker *worker, const struct worker_exit *exit,
+                 struct outbox *outbox)
 {
     uint64_t index = 0;
     const struct chunk *suspect = find_suspect(worker, exit, &index);
@@ -137,7 +141,7 @@ void bury_worker(struct worker *worker, const struct worker_exit *exit, struct o
             run.first = span.first;
             run.count = span.count;
             if (chunk == suspect && index >= span.first && index - span.first < span.count)
-                bury_suspect(batch, worker, run, index, exit, outbox);
+                bury_suspect(now_ns, batch, worker, run, index, exit, outbox);
             else
                 settle_return(batch, worker, run, JOB_RETURN, outbox);
         }

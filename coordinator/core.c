@@ -31,6 +31,9 @@ int core_create(const struct core_options *options, struct core **ret_core)
         return MUSTER_ENOMEM;
     core->options = *options;
     core->recall_ns = CLOCK_NEVER;
+    core->capacity.has.cpus = options->cpus ? options->cpus : options->workers;
+    core->capacity.has.memory_bytes = options->memory_bytes;
+    core->demanding = core->capacity.has.cpus < options->workers;
     core->workers = calloc(options->workers, sizeof *core->workers);
     if (!core->workers) {
         free(core);
@@ -64,6 +67,7 @@ void core_destroy(struct core *core)
     }
     DL_FOREACH_SAFE(core->batches, batch, next_batch)
         batch_destroy(batch);
+    schedule_fini(&core->schedule);
     free(core);
 }
 
@@ -182,7 +186,7 @@ static void worker_message(struct core *core, uint64_t now_ns, struct worker *wo
     else if (message->type == PROTO_RESULT) {
         if (message->result.outcome.count > 0)
             note_progress(now_ns, worker);
-        if (!settle_result(core, worker, message, outbox))
+        if (!settle_result(core, now_ns, worker, message, outbox))
             dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
     } else if (message->type == PROTO_RETURNED) {
         if (!settle_returned(worker, &message->returned, outbox))
@@ -209,7 +213,7 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
     else if (worker->doom == DOOM_VERSION)
         snprintf(known.reason, sizeof known.reason, "killed for speaking another protocol version");
     HASH_DEL(core->workers_by_name, worker);
-    bury_worker(worker, &known, outbox);
+    bury_worker(now_ns, worker, &known, outbox);
     worker->state = WORKER_ABSENT;
     worker->respawn_ns = 0;
     if (!started) {
@@ -290,6 +294,7 @@ static void client_batch_message(struct core *core, uint64_t now_ns, struct clie
                     "arguments or counts do not follow what was sent before");
         cancel_batch(core, now_ns, batch, PROTO_CANCEL_NOW, outbox);
     }
+    schedule_wake(&batch->turn);
 }
 
 static void refuse_unserved(const struct client *client, uint64_t ticket, struct outbox *outbox)
@@ -383,6 +388,8 @@ static void stranger_message(struct core *core, const char *peer, const struct p
         return;
     }
     client->pid = message->hello.pid;
+    if (message->hello.user.size > 0)
+        memcpy(client->user, message->hello.user.bytes, message->hello.user.size);
     memcpy(client->name, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
     HASH_ADD_STR(core->clients, name, client);
     if (!client->hh.tbl) {
@@ -478,6 +485,19 @@ static void worker_due(struct core *core, uint64_t now_ns, struct worker *worker
     }
 }
 
+static void end_delays(struct core *core, uint64_t now_ns, struct outbox *outbox)
+{
+    struct batch *batch;
+
+    DL_FOREACH(core->batches, batch) {
+        if (delays_due_ns(&batch->delays) > now_ns)
+            continue;
+        if (batch_end_delays(batch, now_ns) != 0)
+            outbox->failed = true;
+        schedule_wake(&batch->turn);
+    }
+}
+
 void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
     struct batch *batch;
@@ -488,6 +508,7 @@ void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox)
     DL_FOREACH(core->batches, batch)
         if (batch->cancel && batch->cancel_deadline_ns <= now_ns)
             cancel_stubborn(core, now_ns, batch, outbox);
+    end_delays(core, now_ns, outbox);
     settle_all(core, now_ns, outbox);
 }
 
@@ -502,9 +523,14 @@ uint64_t core_deadline(const struct core *core)
         if (due < earliest)
             earliest = due;
     }
-    DL_FOREACH(core->batches, batch)
-        if (batch->cancel && batch->cancel_deadline_ns < earliest)
-            earliest = batch->cancel_deadline_ns;
+    DL_FOREACH(core->batches, batch) {
+        uint64_t due = delays_due_ns(&batch->delays);
+
+        if (batch->cancel && batch->cancel_deadline_ns < due)
+            due = batch->cancel_deadline_ns;
+        if (due < earliest)
+            earliest = due;
+    }
     return earliest;
 }
 

@@ -26,6 +26,8 @@ struct core_options {
     unsigned workers;      /* 1..PROTO_WORKERS_MAX */
     uint64_t heartbeat_ns; /* a busy worker that is silent for so long is killed */
     uint64_t host;         /* heap_host(); 0: nothing is in shared memory */
+    unsigned cpus;         /* that jobs may take together; 0: as many as there are workers */
+    uint64_t memory_bytes; /* likewise; 0: not known, and not counted */
     bool warm;             /* spawn all workers at once; clients are welcomed when all are ready */
     const char *owner;     /* the client whose STOP ends the coordinator; NULL: nobody's. Borrowed */
     unsigned clients;      /* at most; 0: PROTO_CLIENTS_MAX */

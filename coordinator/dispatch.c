@@ -3,83 +3,43 @@
  * Which worker gets which jobs, and how many workers there are. Part of the core: pure.
  */
 #include "base/clock.h"
-#include "coordinator/state.h"
+#include "coordinator/room.h"
 
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <utlist.h>
 
-/* Jobs for a worker that runs several at once: what it should have less what it has, once that is
- * worth a message. Jobs of other batches take places, too. */
-static uint64_t fill_places(const struct core *core, const struct batch *batch, const struct worker *worker)
-{
-    struct pacing_fill fill = pacing_fill(&batch->pacing, worker->concurrency, batch->queued, batch->assigned,
-                                          core->options.workers);
-    uint64_t mine = batch->held[worker->slot - 1], jobs;
+/* What a job is taken to take of which none was measured yet. */
+static const double UNKNOWN_NS = 1e6;
 
-    if (mine >= fill.jobs)
-        return 0;
-    jobs = fill.jobs - mine;
-    if (worker->jobs > mine) {
-        uint64_t places = worker->concurrency > worker->jobs ? worker->concurrency - worker->jobs : 0;
-
-        return jobs < places ? jobs : places;
-    }
-    if (mine >= fill.running && jobs < (fill.jobs - fill.running) / 2)
-        return 0; /* it has enough for a while */
-    return jobs;
-}
-
-/* Whether the worker would begin the next jobs of the batch now. It matters for those that were taken
- * back from another one, or from itself, because they had to wait there. While any wait, workers are
- * not supplied ahead with others: one is to have nothing soon. */
-static bool takes_recalled(const struct core *core, const struct batch *batch, const struct worker *worker)
-{
-    bool recalled = batch_recalled(batch);
-
-    if (worker->concurrency == 1)
-        return worker->holds == 0 || !(recalled || core->recalled_wait);
-    return !recalled || !worker->slow;
-}
-
-/* Jobs that the worker may be given in one chunk; 0: it has enough. */
-static uint32_t room_at(const struct core *core, const struct batch *batch, const struct worker *worker)
-{
-    uint64_t jobs;
-
-    if (worker->state != WORKER_READY || worker->holds >= worker->credit ||
-        !takes_recalled(core, batch, worker))
-        return 0;
-    if (worker->concurrency == 1) {
-        uint32_t chunk = pacing_chunk(&batch->pacing, batch->queued, core->options.workers);
-
-        return worker->holds < pacing_depth(&batch->pacing, chunk, worker->credit) ? chunk : 0;
-    }
-    jobs = fill_places(core, batch, worker);
-    if (batch->pacing.fixed && jobs > batch->pacing.fixed)
-        jobs = batch->pacing.fixed;
-    return jobs < PROTO_CHUNK_JOBS_MAX ? (uint32_t)jobs : PROTO_CHUNK_JOBS_MAX;
-}
+/* Batches that are tried in vain before the rest have to wait until something has changed, so that
+ * a coordinator of many batches spends no more on each message. */
+enum { PASSED_MAX = 64 };
 
 static bool less_loaded(const struct worker *a, const struct worker *b)
 {
     return a->concurrency > 1 ? a->jobs < b->jobs : a->holds < b->holds;
 }
 
-/* The worker that has the least to do of those that the batch may give more. */
-static struct worker *least_loaded(struct core *core, const struct batch *batch, uint32_t *ret_count)
+/* The worker that has the least to do of those that the batch may give more; and whether any could
+ * begin a job at once. */
+static struct worker *least_loaded(struct core *core, const struct batch *batch, uint32_t *ret_count,
+                                   bool *ret_places)
 {
     struct worker *best = NULL;
+    bool places = false;
 
     for (unsigned i = 0; i < core->options.workers; i++) {
         struct worker *worker = &core->workers[i];
         uint32_t count = room_at(core, batch, worker);
 
+        places |= worker->state == WORKER_READY && worker->jobs < worker->concurrency;
         if (count == 0 || (best && !less_loaded(worker, best)))
             continue;
         best = worker;
         *ret_count = count;
     }
+    *ret_places = places;
     return best;
 }
 
@@ -129,18 +89,23 @@ void dispatch_grant(struct batch *batch, struct outbox *outbox)
                                         .grant = {.ticket = batch->settings.ticket, .bytes = granted_cost}});
 }
 
-/* Gives one chunk of the batch to a worker. Returns whether it did. */
-static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, struct outbox *outbox)
+/* Notes that the batch is served with the chunk, whose jobs take as long as others of it did. */
+static void serve(struct batch *batch, struct chunk *chunk)
 {
-    uint32_t count;
-    struct worker *worker = batch_ready(batch) ? least_loaded(core, batch, &count) : NULL;
+    double mean_ns = batch->pacing.largest ? batch->pacing.mean_ns : UNKNOWN_NS;
+
+    chunk->each_ns = mean_ns * batch->demand.cpus;
+    schedule_serve(&batch->turn, chunk->each_ns * (double)chunk->run.count);
+}
+
+static bool give(struct core *core, uint64_t now_ns, struct batch *batch, struct worker *worker,
+                 uint32_t count, struct outbox *outbox)
+{
     struct slice arguments;
     struct chunk *chunk;
     struct job_run run;
     int64_t first_argument;
 
-    if (!worker)
-        return false;
     if (count > batch_room(batch))
         count = batch_room(batch);
     if (batch_take(batch, now_ns, count, &run, &arguments, &first_argument) != 0) {
@@ -156,11 +121,25 @@ static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, stru
         outbox->failed = true;
         return false;
     }
+    serve(batch, chunk);
     batch->totals.chunks++;
     batch->totals.bytes_in += arguments.size + shared_bytes(&run);
     send_chunk(batch, worker, chunk, &arguments, first_argument, outbox);
     dispatch_grant(batch, outbox);
     return true;
+}
+
+/* Gives one chunk of the batch, which is ready, to a worker. Returns whether it did; if not, whether
+ * a worker has places that jobs of others could take. */
+static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, bool *ret_places,
+                   struct outbox *outbox)
+{
+    struct worker *worker;
+    uint32_t count;
+
+    room_survey(core);
+    worker = least_loaded(core, batch, &count, ret_places);
+    return worker && give(core, now_ns, batch, worker, count, outbox);
 }
 
 /* Workers that would have something to do; jobs that were cancelled stay where they are. */
@@ -173,9 +152,9 @@ static uint64_t wanted(const struct core *core)
         return core->options.workers;
     DL_FOREACH(core->batches, batch) {
         if (jobs >= core->options.workers)
-            break; /* before it overflows */
+            break;
         if (!batch->cancel)
-            jobs += batch->queued + batch->assigned;
+            jobs += room_wanted(core, batch);
     }
     return jobs < core->options.workers ? jobs : core->options.workers;
 }
@@ -212,30 +191,59 @@ static void staff(struct core *core, uint64_t now_ns, struct outbox *outbox)
         }
 }
 
-/* Jobs that came back go first. */
+/* Of the batches that go before all others, jobs that came back go first; but where jobs take more
+ * than workers, only in their turn: others may wait for what they would take. */
 static void assign_recalled(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
     struct batch *batch;
+    bool places;
 
     core->recalled_wait = false;
     DL_FOREACH(core->batches, batch) {
-        while (batch_recalled(batch) && !outbox->failed && assign(core, now_ns, batch, outbox)) {
+        if (!batch_recalled(batch) || batch->turn.user->level != core->schedule.levels)
+            continue;
+        while (core->demanding == 0 && batch_recalled(batch) && !outbox->failed &&
+               assign(core, now_ns, batch, &places, outbox)) {
         }
         core->recalled_wait |= batch_recalled(batch);
     }
 }
 
+static struct batch *batch_of(struct turn *turn)
+{
+    return (struct batch *)(void *)((char *)turn - offsetof(struct batch, turn));
+}
+
+/* Where no worker has places, nobody is supplied ahead behind the back of the one whose turn it is. */
+static void assign_in_turn(struct core *core, uint64_t now_ns, struct outbox *outbox)
+{
+    struct turn *turn;
+    unsigned passed = 0;
+    bool places;
+
+    core->capacity.kept = (struct demand){0};
+    schedule_begin(&core->schedule);
+    while (!outbox->failed && passed < PASSED_MAX && (turn = schedule_pick(&core->schedule)) != NULL) {
+        struct batch *batch = batch_of(turn);
+
+        if (batch_ready(batch) && assign(core, now_ns, batch, &places, outbox))
+            continue;
+        if (!batch_ready(batch) || room_is_used_up(batch)) {
+            schedule_park(turn); /* until something becomes of its jobs */
+            continue;
+        }
+        if (!places)
+            break;
+        room_keep(core, batch);
+        schedule_pass_over(&core->schedule, turn);
+        passed++;
+    }
+}
+
 void dispatch(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
-    struct batch *batch;
-    bool progress = true;
-
     assign_recalled(core, now_ns, outbox);
-    while (progress && !outbox->failed) {
-        progress = false;
-        DL_FOREACH(core->batches, batch)
-            progress |= assign(core, now_ns, batch, outbox);
-    }
+    assign_in_turn(core, now_ns, outbox);
     staff(core, now_ns, outbox);
     recall(core, now_ns, outbox);
 }

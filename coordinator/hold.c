@@ -18,6 +18,26 @@ static struct holding holding_of(struct chunk *chunk)
                             .chunk = chunk};
 }
 
+/* The worker has so many jobs of the batch from now on. */
+static void change_held(const struct worker *worker, struct batch *batch, uint64_t jobs)
+{
+    uint64_t *held = &batch->held[worker->slot - 1], places = worker->concurrency;
+
+    batch->running -= *held < places ? *held : places;
+    batch->running += jobs < places ? jobs : places;
+    *held = jobs;
+}
+
+/* Some of its jobs are gone. */
+static void recount_taken(struct worker *worker)
+{
+    const struct chunk *chunk;
+
+    worker->taken = (struct demand){0};
+    DL_FOREACH(worker->chunks, chunk)
+        demand_add(&worker->taken, &chunk->batch->demand, spans_jobs(&chunk->left), worker->concurrency);
+}
+
 struct chunk *hold_add(struct worker *worker, struct batch *batch, uint64_t id, const struct job_run *run)
 {
     struct chunk *chunk = calloc(1, sizeof *chunk);
@@ -45,7 +65,8 @@ struct chunk *hold_add(struct worker *worker, struct batch *batch, uint64_t id, 
     DL_APPEND(worker->chunks, chunk);
     worker->holds++;
     worker->jobs += run->count;
-    batch->held[worker->slot - 1] += run->count;
+    change_held(worker, batch, batch->held[worker->slot - 1] + run->count);
+    demand_add(&worker->taken, &batch->demand, run->count, worker->concurrency);
     return chunk;
 }
 
@@ -68,7 +89,10 @@ int hold_take(struct worker *worker, struct chunk *chunk, uint64_t first, uint64
     run.first = first;
     run.count = count;
     worker->jobs -= count;
-    chunk->batch->held[worker->slot - 1] -= count;
+    change_held(worker, chunk->batch, chunk->batch->held[worker->slot - 1] - count);
+    if (worker->concurrency > 1)
+        worker->taken.memory_bytes -= count * chunk->batch->demand.memory_bytes;
+    schedule_correct(&chunk->batch->turn, -chunk->each_ns * (double)count);
     *ret_run = run;
     return 0;
 }
@@ -79,11 +103,14 @@ void hold_drop(struct worker *worker, struct chunk *chunk)
     struct holding holding = holding_of(chunk);
 
     worker->jobs -= left;
-    chunk->batch->held[worker->slot - 1] -= left;
+    change_held(worker, chunk->batch, chunk->batch->held[worker->slot - 1] - left);
+    schedule_correct(&chunk->batch->turn, -chunk->each_ns * (double)left);
     holdings_remove(&worker->holdings, &holding);
     HASH_DEL(worker->chunks_by_id, chunk);
     DL_DELETE(worker->chunks, chunk);
     worker->holds--;
+    if (worker->holds == 0 || !demand_is_plain(&chunk->batch->demand))
+        recount_taken(worker);
     spans_fini(&chunk->left);
     free(chunk);
 }

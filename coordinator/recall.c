@@ -10,7 +10,7 @@
  * the core: pure.
  */
 #include "base/clock.h"
-#include "coordinator/state.h"
+#include "coordinator/room.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -50,12 +50,14 @@ static const struct span *last_span(const struct chunk *chunk)
     return &spans_list(&chunk->left)[chunk->left.count - 1];
 }
 
-/* Whether jobs of the chunk may be asked for: those that were are not any more in it. */
-static bool recallable(const struct chunk *chunk)
+/* Whether jobs of the chunk may be asked for: those that were are not any more in it, and others could
+ * not begin jobs that wait for their batch's limit or for the host. */
+static bool recallable(const struct core *core, const struct chunk *chunk)
 {
     const struct span *last = last_span(chunk);
 
-    return !chunk->batch->cancel && (chunk->recalled == 0 || last->first + last->count <= chunk->recalled);
+    return !chunk->batch->cancel && room_elsewhere(core, chunk->batch) &&
+           (chunk->recalled == 0 || last->first + last->count <= chunk->recalled);
 }
 
 /* Between the ends of two jobs of the chunk; 0: not known. */
@@ -92,12 +94,12 @@ static double expected_ns(const struct worker *worker)
     return worker->concurrency > 1 ? sum_ns + chunk->batch->pacing.mean_ns : sum_ns;
 }
 
-static bool holds_recallable(const struct worker *worker)
+static bool holds_recallable(const struct core *core, const struct worker *worker)
 {
     const struct chunk *chunk;
 
     DL_FOREACH(worker->chunks, chunk)
-        if (recallable(chunk) && (chunk != worker->chunks || spans_jobs(&chunk->left) > 1))
+        if (recallable(core, chunk) && (chunk != worker->chunks || spans_jobs(&chunk->left) > 1))
             return true;
     return false;
 }
@@ -109,7 +111,7 @@ static bool weigh(struct core *core, uint64_t now_ns, struct worker *worker, str
     double expected, left_ns;
     uint64_t due_ns;
 
-    if (worker->state != WORKER_READY || worker->jobs < 2 || !holds_recallable(worker))
+    if (worker->state != WORKER_READY || worker->jobs < 2 || !holds_recallable(core, worker))
         return false;
     expected = expected_ns(worker);
     left_ns = expected - (double)(now_ns - worker->moved_ns);
@@ -167,7 +169,7 @@ static void take_back(struct core *core, struct worker *worker, double give_ns, 
     struct ask ask = {.batch = NULL};
 
     for (;; chunk = chunk->prev) {
-        uint64_t count = recallable(chunk) ? jobs_worth(worker, chunk, give_ns) : 0;
+        uint64_t count = recallable(core, chunk) ? jobs_worth(worker, chunk, give_ns) : 0;
 
         if (count > 0) {
             const struct span *last = last_span(chunk);
@@ -228,7 +230,8 @@ void recall(struct core *core, uint64_t now_ns, struct outbox *outbox)
     core->recall_ns = CLOCK_NEVER;
     if (!core->batches || core->stopped)
         return;
-    idle = count_idle(core, now_ns);
+    room_survey(core);
+    idle = room_for_idle(core, count_idle(core, now_ns));
     if (idle == 0)
         return;
     for (unsigned i = 0; i < core->options.workers; i++)

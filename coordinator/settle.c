@@ -18,6 +18,7 @@ void settle_jobs(struct batch *batch, struct job_run run, enum job_event event, 
     if (batch_settle(batch, run, event) != 0 ||
         spans_drop(&batch->cancelled, run.first, run.count) != 0) /* not assigned any more */
         outbox->failed = true;
+    schedule_wake(&batch->turn);
 }
 
 bool settle_is_cancelled(const struct batch *batch, uint64_t index)
@@ -62,6 +63,12 @@ enum job_event settle_judge(const struct batch *batch, const struct job_run *run
     return !batch->cancel && run->failures < batch->settings.retries ? JOB_RETRY : JOB_FAIL;
 }
 
+void settle_delay(const struct batch *batch, uint64_t now_ns, enum job_event event, struct job_run *run)
+{
+    if (batch->settings.backoff_ms > 0 && (event == JOB_RETRY || event == JOB_CRASH))
+        run->due_ns = clock_after(now_ns, delays_backoff_ns(batch->settings.backoff_ms, run->attempts + 1));
+}
+
 /* Passes on the part of an outcome that covers jobs first .. end - 1, with the failures and
  * the bytes of the payload that belong to it; `payload` shrinks by what was passed on. */
 static bool forward(struct batch *batch, const struct worker *worker, const struct job_run *run,
@@ -86,8 +93,9 @@ static bool forward(struct batch *batch, const struct worker *worker, const stru
 /* Settles the jobs of a report, which `run` are, and passes on what is final. Jobs that are
  * tried again, or were cancelled, are holes between the parts that go to the client; one that it
  * cancelled by itself is told of, however it failed. */
-static bool settle_outcome(struct batch *batch, const struct worker *worker, struct job_run run,
-                           const struct proto_outcome *outcome, struct slice payload, struct outbox *outbox)
+static bool settle_outcome(uint64_t now_ns, struct batch *batch, const struct worker *worker,
+                           struct job_run run, const struct proto_outcome *outcome, struct slice payload,
+                           struct outbox *outbox)
 {
     struct proto_outcome part = *outcome;
 
@@ -100,6 +108,7 @@ static bool settle_outcome(struct batch *batch, const struct worker *worker, str
         settle_jobs(batch, job_run_take(&run, failure->index - run.first), JOB_SUCCEED, outbox);
         event = settle_judge(batch, &run, failure->code);
         job = job_run_take(&run, 1);
+        settle_delay(batch, now_ns, event, &job);
         settle_jobs(batch, job, event, outbox);
         if (event == JOB_FAIL) {
             part.failure_count++;
@@ -251,6 +260,16 @@ static void count_report(struct batch *batch, struct worker *worker, const struc
         batch_note_results(batch, outcome->count, bytes);
 }
 
+/* Its share of time goes down by what the jobs took, at most all that the worker could have spent. */
+static void charge(uint64_t now_ns, struct batch *batch, const struct worker *worker,
+                   const struct job_run *run, const struct proto_outcome *outcome)
+{
+    double most_ns = (double)(now_ns - run->assigned_ns) * worker->concurrency;
+    double took_ns = (double)outcome->execute_ns;
+
+    schedule_correct(&batch->turn, (took_ns < most_ns ? took_ns : most_ns) * batch->demand.cpus);
+}
+
 /* Whether the report can be about this chunk; that its jobs are left is seen when they are taken. */
 static bool fits(const struct chunk *chunk, const struct proto_result *result)
 {
@@ -261,8 +280,8 @@ static bool fits(const struct chunk *chunk, const struct proto_result *result)
     return outcome->count == 0 || (outcome->timings != NULL) == chunk->batch->settings.timings;
 }
 
-bool settle_result(struct core *core, struct worker *worker, const struct proto_message *message,
-                   struct outbox *outbox)
+bool settle_result(struct core *core, uint64_t now_ns, struct worker *worker,
+                   const struct proto_message *message, struct outbox *outbox)
 {
     const struct proto_result *result = &message->result;
     const struct proto_outcome *outcome = &result->outcome;
@@ -284,7 +303,8 @@ bool settle_result(struct core *core, struct worker *worker, const struct proto_
     if (taken != 0)
         return outbox->failed;
     count_report(batch, worker, message);
-    if (outcome->count > 0 && !settle_outcome(batch, worker, run, outcome, message->payload, outbox))
+    charge(now_ns, batch, worker, &run, outcome);
+    if (outcome->count > 0 && !settle_outcome(now_ns, batch, worker, run, outcome, message->payload, outbox))
         return false;
     if (result->final || chunk->left.count == 0) { /* then nothing keeps the batch from ending */
         settle_rest(worker, chunk, outbox);
@@ -326,6 +346,8 @@ void settle_ended(struct core *core, struct outbox *outbox)
             batch->totals.text = outbox_text(outbox, batch->reason);
         tell_client(batch, &(struct proto_message){.type = PROTO_ENDED, .ended = batch->totals}, outbox);
         DL_DELETE(core->batches, batch);
+        schedule_leave(&core->schedule, &batch->turn);
+        core->demanding -= !demand_is_plain(&batch->demand);
         batch_destroy(batch);
     }
 }

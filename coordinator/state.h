@@ -21,6 +21,7 @@ struct chunk {
     struct batch *batch;
     struct job_run run;        /* all of them, in state JOB_ASSIGNED, with the history they share */
     struct spans left;         /* what is not reported yet; never empty */
+    double each_ns;            /* what a job was taken to take, when its batch was served with it */
     uint64_t recalled;         /* its worker was asked for jobs from this one on; 0: for none */
     struct chunk *prev, *next; /* of the worker's list, oldest first */
     UT_hash_handle hh;         /* by id */
@@ -46,6 +47,7 @@ struct worker {
     unsigned concurrency; /* jobs it runs at once */
     unsigned holds;       /* chunks it has */
     uint64_t jobs;        /* that it has not reported, of all its chunks */
+    struct demand taken;  /* of the host, by its jobs */
     struct chunk *chunks; /* owned */
     struct chunk *chunks_by_id;
     struct holdings holdings; /* the same chunks, by their jobs */
@@ -61,6 +63,7 @@ struct worker {
 
 struct client {
     char name[PROTO_PEER_NAME_MAX + 1];
+    char user[PROTO_USER_MAX + 1]; /* as it said; "": it did not */
     bool welcomed;
     uint64_t pid;      /* as it said */
     UT_hash_handle hh; /* by name */
@@ -72,6 +75,9 @@ struct core {
     struct worker *workers_by_name;
     struct client *clients; /* owned */
     struct batch *batches;  /* in order of submission; owned */
+    struct schedule schedule;
+    struct capacity capacity;
+    unsigned demanding; /* batches whose jobs take more than a worker stands for; 0: nobody need count */
     uint64_t last_batch, last_chunk;
     uint64_t recall_ns; /* when it may be time to take jobs back; CLOCK_NEVER */
     bool recalled_wait; /* jobs that came back wait for a worker that has nothing */
@@ -145,8 +151,8 @@ void cancel_stubborn(struct core *core, uint64_t now_ns, struct batch *batch, st
 
 /* A worker reported on a chunk. Returns false when the report is not possible: the worker
  * cannot be trusted. */
-bool settle_result(struct core *core, struct worker *worker, const struct proto_message *message,
-                   struct outbox *outbox);
+bool settle_result(struct core *core, uint64_t now_ns, struct worker *worker,
+                   const struct proto_message *message, struct outbox *outbox);
 
 /* A worker gives jobs back that it was asked for. Returns as settle_result does. */
 bool settle_returned(struct worker *worker, const struct proto_returned *returned, struct outbox *outbox);
@@ -173,6 +179,9 @@ void settle_cancelled(struct batch *batch, unsigned slot, const struct job_run *
 /* What the failure of a job means for it. */
 enum job_event settle_judge(const struct batch *batch, const struct job_run *run, int code);
 
+/* A job that is tried again waits first, if its batch says so. */
+void settle_delay(const struct batch *batch, uint64_t now_ns, enum job_event event, struct job_run *run);
+
 /* Whether the client cancelled this job, which a worker holds. */
 bool settle_is_cancelled(const struct batch *batch, uint64_t index);
 
@@ -182,6 +191,7 @@ void settle_ended(struct core *core, struct outbox *outbox);
 /* --- bury.c: what a worker leaves */
 
 /* A worker is gone, with all it held. */
-void bury_worker(struct worker *worker, const struct worker_exit *exit, struct outbox *outbox);
+void bury_worker(uint64_t now_ns, struct worker *worker, const struct worker_exit *exit,
+                 struct outbox *outbox);
 
 #endif

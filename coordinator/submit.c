@@ -73,6 +73,41 @@ static int take_whole(struct batch *batch, uint64_t now_ns, const struct proto_m
     return result == 0 ? batch_seal(batch, block.arguments.count) : result;
 }
 
+/* Whether a job could ever run; the client is told when it could not. */
+static bool check_demand(const struct core *core, const struct client *client,
+                         const struct proto_submit *submit, struct outbox *outbox)
+{
+    const struct demand *has = &core->capacity.has;
+    char text[160];
+
+    if (submit->cpus > has->cpus)
+        snprintf(text, sizeof text, "a job of %u CPUs can never run here: jobs may take %u together",
+                 submit->cpus, has->cpus);
+    else if (has->memory_bytes > 0 && submit->memory_bytes > has->memory_bytes)
+        snprintf(text, sizeof text,
+                 "a job of %.4g MiB of memory can never run here: jobs may take %.4g MiB together",
+                 (double)submit->memory_bytes / (1 << 20), (double)has->memory_bytes / (1 << 20));
+    else
+        return true;
+    core_refuse(outbox, client->name, submit->ticket, MUSTER_ELIMIT, text);
+    return false;
+}
+
+/* The batch takes its turns with those of other users, which are told apart by what they say. */
+static int join(struct core *core, const struct client *client, struct batch *batch)
+{
+    int result = schedule_join(&core->schedule, batch->settings.priority,
+                               client->user[0] ? client->user : client->name, &batch->turn);
+
+    if (result != 0)
+        return result;
+    if (core->capacity.has.memory_bytes == 0)
+        batch->demand.memory_bytes = 0;
+    core->demanding += !demand_is_plain(&batch->demand);
+    schedule_wake(&batch->turn);
+    return 0;
+}
+
 void core_submit(struct core *core, uint64_t now_ns, struct client *client,
                  const struct proto_message *message, struct outbox *outbox)
 {
@@ -85,7 +120,7 @@ void core_submit(struct core *core, uint64_t now_ns, struct client *client,
         core_refuse(outbox, client->name, submit->ticket, MUSTER_ESTATE, unserved);
         return;
     }
-    if (!check_function(core, client, submit, outbox))
+    if (!check_function(core, client, submit, outbox) || !check_demand(core, client, submit, outbox))
         return;
     if (core_find_batch(core, client, submit->ticket)) {
         core_refuse(outbox, client->name, submit->ticket, MUSTER_ESTATE, "this ticket is in use");
@@ -97,7 +132,7 @@ void core_submit(struct core *core, uint64_t now_ns, struct client *client,
         return;
     }
     batch = batch_create(core->last_batch + 1, now_ns, client->name, submit, core->options.workers);
-    if (!batch || take_whole(batch, now_ns, message) != 0) {
+    if (!batch || take_whole(batch, now_ns, message) != 0 || join(core, client, batch) != 0) {
         batch_destroy(batch);
         core_refuse(outbox, client->name, submit->ticket, MUSTER_ENOMEM, "the coordinator is out of memory");
         return;

@@ -7,7 +7,7 @@
 #include "tests/support/core_invariants.h"
 
 #include "base/clock.h"
-#include "coordinator/state.h"
+#include "coordinator/room.h"
 #include "proto/codec.h"
 
 #include <stdarg.h>
@@ -45,6 +45,11 @@ static uint64_t jobs_in(const struct spans *spans, uint64_t first, uint64_t end)
 static bool share_jobs(const struct spans *spans, const struct job_run *run)
 {
     return jobs_in(spans, run->first, run->first + run->count) > 0;
+}
+
+static bool share(const struct job_run *a, const struct job_run *b)
+{
+    return a->first < b->first + b->count && b->first < a->first + a->count;
 }
 
 /* Spans ascend, and never touch. */
@@ -139,6 +144,20 @@ static const char *check_state(const struct core *core, const struct worker *wor
     return NULL;
 }
 
+static const char *check_taken(const struct worker *worker)
+{
+    struct demand taken = {0};
+    const struct chunk *chunk;
+
+    DL_FOREACH(worker->chunks, chunk)
+        demand_add(&taken, &chunk->batch->demand, spans_jobs(&chunk->left), worker->concurrency);
+    if (taken.cpus != worker->taken.cpus || taken.memory_bytes != worker->taken.memory_bytes)
+        return complain("worker %u takes %u CPUs and %lu bytes, %u and %lu are counted", worker->slot,
+                        taken.cpus, (unsigned long)taken.memory_bytes, worker->taken.cpus,
+                        (unsigned long)worker->taken.memory_bytes);
+    return NULL;
+}
+
 static const char *check_worker(const struct core *core, const struct worker *worker)
 {
     const char *wrong = check_state(core, worker);
@@ -165,6 +184,8 @@ static const char *check_worker(const struct core *core, const struct worker *wo
         if (!wrong)
             wrong = check_fence(core, chunk);
     }
+    if (!wrong)
+        wrong = check_taken(worker);
     if (!wrong && worker->state == WORKER_READY && worker->holds > 0 && core_deadline(core) == CLOCK_NEVER)
         wrong = complain("worker %u has work, and nobody watches it", worker->slot);
     return wrong;
@@ -175,7 +196,7 @@ static const char *check_worker(const struct core *core, const struct worker *wo
 static const char *check_queue(const struct batch *batch)
 {
     const struct requeued *node;
-    uint64_t behind = 0, jobs = batch->fresh.count - spans_jobs(&batch->skipped);
+    uint64_t behind = 0, jobs = batch->fresh.count - spans_jobs(&batch->skipped), delayed_jobs = 0;
 
     LL_FOREACH(batch->requeued, node) {
         if (node->run.count == 0 || node->run.state != JOB_QUEUED)
@@ -186,6 +207,27 @@ static const char *check_queue(const struct batch *batch)
         behind = node->run.first + node->run.count - 1;
         jobs += node->run.count;
     }
+    for (unsigned i = 0; i < DELAY_QUEUES; i++) {
+        const struct delayed *delayed;
+
+        DL_FOREACH(batch->delays.queues[i], delayed) {
+            if (delayed->run.count == 0 || delayed->run.state != JOB_QUEUED)
+                return complain("%lu jobs in state %d are delayed", (unsigned long)delayed->run.count,
+                                delayed->run.state);
+            if (delayed->next && delayed->next->run.due_ns < delayed->run.due_ns)
+                return complain("delayed jobs are out of order");
+            LL_FOREACH(batch->requeued, node)
+                if (share(&delayed->run, &node->run))
+                    return complain("a delayed job is to run again at once");
+            if (share(&delayed->run, &batch->fresh))
+                return complain("a fresh job is delayed");
+            jobs += delayed->run.count;
+            delayed_jobs += delayed->run.count;
+        }
+    }
+    if (delayed_jobs != batch->delays.jobs)
+        return complain("%lu jobs are delayed, %lu are counted", (unsigned long)delayed_jobs,
+                        (unsigned long)batch->delays.jobs);
     if (!in_order(&batch->skipped) ||
         (batch->skipped.count > 0 && spans_list(&batch->skipped)->first <= batch->fresh.first) ||
         jobs_in(&batch->skipped, 0, batch->total + 1) != spans_jobs(&batch->skipped))
@@ -272,6 +314,12 @@ static const char *check_blocks(const struct core *core, const struct batch *bat
         behind = block->first + block->count - 1;
         LL_FOREACH(batch->requeued, node)
             unended += jobs_inside(&node->run, block);
+        for (unsigned i = 0; i < DELAY_QUEUES; i++) {
+            const struct delayed *delayed;
+
+            DL_FOREACH(batch->delays.queues[i], delayed)
+                unended += jobs_inside(&delayed->run, block);
+        }
         for (unsigned i = 0; i < core->options.workers; i++) {
             const struct chunk *chunk;
 
@@ -286,9 +334,35 @@ static const char *check_blocks(const struct core *core, const struct batch *bat
     return NULL;
 }
 
+/* No more runs than may, and nothing that could run is forgotten. */
+static const char *check_turn(const struct core *core, const struct batch *batch)
+{
+    uint64_t running = 0;
+
+    for (unsigned i = 0; i < core->options.workers; i++) {
+        uint64_t places = core->workers[i].concurrency;
+
+        running += batch->held[i] < places ? batch->held[i] : places;
+    }
+    if (running != batch->running)
+        return complain("%lu jobs of batch %lu may run, %lu are counted", (unsigned long)running,
+                        (unsigned long)batch->id, (unsigned long)batch->running);
+    if (batch->settings.most_running > 0 && running > batch->settings.most_running)
+        return complain("%lu jobs of batch %lu may run, its limit is %u", (unsigned long)running,
+                        (unsigned long)batch->id, batch->settings.most_running);
+    if (!batch->turn.user || (batch_ready(batch) && !room_is_used_up(batch) && !batch->turn.waits))
+        return complain("batch %lu has jobs to run, and no turn", (unsigned long)batch->id);
+    if (core_deadline(core) > delays_due_ns(&batch->delays))
+        return complain("a delayed job of batch %lu is not woken for", (unsigned long)batch->id);
+    return NULL;
+}
+
 static const char *check_batch(const struct core *core, const struct batch *batch)
 {
     const char *wrong = check_totals(batch);
+
+    if (!wrong)
+        wrong = check_turn(core, batch);
 
     if (!wrong)
         wrong = check_queue(batch);
@@ -297,6 +371,28 @@ static const char *check_batch(const struct core *core, const struct batch *batc
     if (!wrong)
         wrong = check_blocks(core, batch);
     return wrong;
+}
+
+/* What jobs take together is there. */
+static const char *check_host(const struct core *core)
+{
+    const struct demand *has = &core->capacity.has;
+    unsigned cpus = 0, demanding = has->cpus < core->options.workers;
+    const struct batch *batch;
+    uint64_t memory_bytes = 0;
+
+    for (unsigned i = 0; i < core->options.workers; i++) {
+        cpus += core->workers[i].taken.cpus;
+        memory_bytes += core->workers[i].taken.memory_bytes;
+    }
+    DL_FOREACH(core->batches, batch)
+        demanding += !demand_is_plain(&batch->demand);
+    if (cpus > has->cpus || memory_bytes > has->memory_bytes)
+        return complain("jobs take %u CPUs and %lu bytes, there are %u and %lu", cpus,
+                        (unsigned long)memory_bytes, has->cpus, (unsigned long)has->memory_bytes);
+    if (demanding != core->demanding)
+        return complain("%u batches take more than workers, %u are counted", demanding, core->demanding);
+    return NULL;
 }
 
 const char *core_invariants(const struct core *core)
@@ -314,6 +410,8 @@ const char *core_invariants(const struct core *core)
     DL_FOREACH(core->batches, batch)
         if (!wrong)
             wrong = check_batch(core, batch);
+    if (!wrong)
+        wrong = check_host(core);
     return wrong;
 }
 

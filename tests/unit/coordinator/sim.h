@@ -15,7 +15,14 @@
 
 #include <criterion/criterion.h>
 
-enum { SIM_WORKERS_MAX = 4, SIM_CLIENTS = 2, SIM_BATCHES = 3, SIM_JOBS_MAX = 24, SIM_GHOSTS = 8 };
+enum {
+    SIM_WORKERS_MAX = 4,
+    SIM_CLIENTS = 2,
+    SIM_BATCHES = 3,
+    SIM_JOBS_MAX = 24,
+    SIM_GHOSTS = 8,
+    SIM_MEMORY = 100
+};
 
 /* --- mail: an encoded message, and the order of those on their way between two peers */
 
@@ -115,6 +122,7 @@ struct sim {
     struct core *core;
     struct outbox outbox;
     unsigned worker_count;
+    struct demand host; /* memory_bytes 0: not known */
     struct sim_worker workers[SIM_WORKERS_MAX];
     struct sim_client clients[SIM_CLIENTS];
     struct { /* what workers that are buried had sent before */
@@ -142,6 +150,7 @@ void sim_client_check_end(struct sim *sim, const struct sim_client *client);
 void sim_worker_spawn(struct sim_worker *worker, const char *name);
 void sim_worker_receive(struct sim *sim, struct sim_worker *worker);
 void sim_worker_act(struct sim *sim, struct sim_worker *worker);
+uint32_t sim_worker_runs(const struct sim_worker *worker, const char *function); /* jobs of it */
 void sim_worker_die(struct sim_worker *worker, const char *reason);
 void sim_worker_bury(struct sim *sim, struct sim_worker *worker);
 

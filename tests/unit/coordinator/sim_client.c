@@ -27,7 +27,11 @@ static struct proto_submit random_settings(struct sim *sim, uint64_t ticket, uin
         .timings = sim_once_in(sim, 3),
         .window_bytes = sim_once_in(sim, 3) ? 1 + sim_below(sim, 2000) : 1 << 20,
         .attach = true,
-        .cpus = 1,
+        .priority = sim_once_in(sim, 3) ? (int32_t)sim_below(sim, 3) - 1 : 0,
+        .most_running = sim_once_in(sim, 3) ? 1 + (uint32_t)sim_below(sim, 5) : 0,
+        .cpus = sim_once_in(sim, 3) ? 1 + (uint32_t)sim_below(sim, sim->host.cpus) : 1,
+        .memory_bytes = sim_once_in(sim, 3) ? 1 + sim_below(sim, SIM_MEMORY) : 0,
+        .backoff_ms = sim_once_in(sim, 3) ? 1 + (uint32_t)sim_below(sim, 40) : 0,
     };
 
     if (settings.kind == PROTO_RANGE) {
@@ -43,6 +47,8 @@ void sim_client_init(struct sim *sim, unsigned place)
     struct proto_message hello = {.type = PROTO_HELLO,
                                   .hello = {.version = PROTO_VERSION, .role = PROTO_CLIENT}};
 
+    if (sim_once_in(sim, 2))
+        hello.hello.user = (struct proto_text){"ann", 3};
     *client = (struct sim_client){0};
     snprintf(client->name, sizeof client->name, "client-%u", place);
     for (unsigned i = 0; i < SIM_BATCHES; i++) {

@@ -148,6 +148,17 @@ static uint32_t count_in(const struct sim_task *task, enum sim_stage stage)
     return count;
 }
 
+uint32_t sim_worker_runs(const struct sim_worker *worker, const char *function)
+{
+    const struct sim_task *task;
+    uint32_t count = 0;
+
+    if (worker->life == SIM_ALIVE)
+        DL_FOREACH(worker->tasks, task)
+            count += strcmp(task->function, function) == 0 ? count_in(task, SIM_RUNS) : 0;
+    return count;
+}
+
 /* Some of the jobs that ended, neighbours, from any place on; `final` when no more come. */
 static void report_some(struct sim *sim, struct sim_worker *worker, struct sim_task *task)
 {

@@ -568,7 +568,7 @@ Test(core_jobs, result_of_more_jobs_than_the_chunk_has_dooms_its_worker)
     check_refused(too_many);
 }
 
-Test(core_jobs, two_batches_share_the_workers)
+Test(core_jobs, batch_of_another_client_does_not_wait_for_the_first_to_end)
 {
     struct proto_submit first = range_of(1, 100, 1), second = range_of(1, 100, 1);
     struct proto_chunk a, b;
@@ -583,8 +583,8 @@ Test(core_jobs, two_batches_share_the_workers)
     cr_assert_neq(one, two);
     worker_finishes(1, &a);
     expect_results(1, 1, NULL);
-    cr_assert_eq(expect_chunk(1, 3, 1).batch, one);
+    cr_assert_eq(expect_chunk(1, 1, 1).batch, two);
     worker_finishes(2, &b);
     expect_results(2, 1, NULL);
-    expect_chunk(2, 4, 1);
+    cr_assert_eq(expect_chunk(2, 3, 1).batch, one);
 }

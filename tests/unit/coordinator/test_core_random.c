@@ -64,6 +64,37 @@ static void kill_worker(struct sim *sim, struct sim_worker *worker)
     sim_worker_die(worker, "killed by SIGKILL");
 }
 
+/* What jobs of the batch that run at workers take together. */
+static void check_running(struct sim *sim, const struct sim_batch *batch, struct demand *load)
+{
+    const struct proto_submit *settings = &batch->settings;
+    uint32_t running = 0;
+
+    for (unsigned i = 0; i < sim->worker_count; i++) {
+        uint32_t here = sim_worker_runs(&sim->workers[i], batch->function);
+
+        running += here;
+        load->memory_bytes += here * settings->memory_bytes;
+        if (sim->workers[i].concurrency == 1)
+            load->cpus += here * settings->cpus;
+    }
+    SIM_CHECK(sim, settings->most_running == 0 || running <= settings->most_running,
+              "%s: %u jobs run at once, %u may", batch->function, running, settings->most_running);
+}
+
+/* What really runs is no more than there is, whatever the core believes. */
+static void check_load(struct sim *sim)
+{
+    struct demand load = {0};
+
+    for (unsigned c = 0; c < SIM_CLIENTS; c++)
+        for (unsigned i = 0; i < SIM_BATCHES; i++)
+            check_running(sim, &sim->clients[c].batches[i], &load);
+    SIM_CHECK(sim, load.cpus <= sim->host.cpus, "%u CPUs are in use", load.cpus);
+    SIM_CHECK(sim, sim->host.memory_bytes == 0 || load.memory_bytes <= sim->host.memory_bytes,
+              "%lu bytes are in use", (unsigned long)load.memory_bytes);
+}
+
 static void check(struct sim *sim)
 {
     const char *wrong = outbox_invariants(&sim->outbox);
@@ -71,6 +102,7 @@ static void check(struct sim *sim)
     if (!wrong)
         wrong = core_invariants(sim->core);
     SIM_CHECK(sim, !wrong, "%s", wrong);
+    check_load(sim);
 }
 
 /* Carries out what was decided. Workers that cannot be spawned are named in `ret_failed`. */
@@ -213,6 +245,10 @@ static void begin(struct sim *sim, uint64_t seed)
     random_seed(&sim->random, seed);
     sim->worker_count = options.workers = 1 + (unsigned)sim_below(sim, SIM_WORKERS_MAX);
     options.warm = sim_once_in(sim, 4);
+    options.cpus = sim_once_in(sim, 4) ? 1 + (unsigned)sim_below(sim, SIM_WORKERS_MAX) : 0;
+    options.memory_bytes = sim_once_in(sim, 2) ? SIM_MEMORY : 0;
+    sim->host = (struct demand){.cpus = options.cpus ? options.cpus : options.workers,
+                                .memory_bytes = options.memory_bytes};
     for (unsigned i = 0; i < sim->worker_count; i++)
         sim->workers[i].slot = i + 1;
     for (unsigned i = 0; i < SIM_CLIENTS; i++)
