@@ -202,7 +202,9 @@ class Clients(Case):
 class Ends(Case):
     def test_waiting_clients_are_told(self):
         daemon = self.serve("-j1", "-v")
-        clients = [self.map("hang", "1"), self.map("echo", "1")]
+        clients = [self.map("hang", "1")]
+        self.occupied(daemon, 1)
+        clients.append(self.map("echo", "1"))
         self.occupied(daemon, 2)
         daemon.signal(signal.SIGTERM)
         self.assertEqual(daemon.end().status, 0, daemon.log())
