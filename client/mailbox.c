@@ -29,7 +29,7 @@ void mailbox_lose(struct mailbox *mailbox, int code, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    muster_error_set(&mailbox->lost, code, "%s", text);
+    muster_error_set(&mailbox->lost, code, "%s%s%s", mailbox->where, mailbox->where[0] ? ": " : "", text);
 }
 
 int mailbox_send(struct mailbox *mailbox, const struct proto_message *message)

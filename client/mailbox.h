@@ -7,6 +7,7 @@
 #ifndef MUSTER_CLIENT_MAILBOX_H
 #define MUSTER_CLIENT_MAILBOX_H
 
+#include "coordinator/place.h"
 #include "proto/shared.h"
 #include "proto/wire.h"
 
@@ -24,8 +25,9 @@ struct mail_route {
 };
 
 struct mailbox {
-    struct wire *wire;         /* owned */
-    struct mail_route *routes; /* by ticket; not owned */
+    struct wire *wire;                /* owned */
+    char where[PLACE_ENDPOINT_BYTES]; /* an endpoint, for people; "" for the coordinator of this process */
+    struct mail_route *routes;        /* by ticket; not owned */
     uint64_t last_ticket;
     struct mappings *mappings; /* of what results refer to; borrowed; NULL: they do not */
     struct muster_error lost;  /* why nothing is sent and heard any more; code 0: it is */

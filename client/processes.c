@@ -267,7 +267,7 @@ static int open_other(struct processes *p, const struct muster_options *options,
                       struct muster_error *ret_error)
 {
     uint64_t deadline_ns = clock_after(clock_now_ns(), (uint64_t)(options->heartbeat_s * 1e9));
-    char endpoint[PLACE_ENDPOINT_BYTES];
+    char *endpoint = p->mailbox.where;
     struct muster_error error;
     int result = check_descriptors(0, ret_error);
 

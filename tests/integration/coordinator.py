@@ -78,6 +78,17 @@ class Sharing(Case):
         for i, client in enumerate(clients):
             self.assert_ok(client.end(), "".join(f"{n}\n" for n in range(i, i + 10)))
 
+    def test_clients_that_come_while_it_is_stopped_are_served(self):
+        daemon = self.serve("-j1")
+        daemon.signal(signal.SIGSTOP)
+        clients = [self.start("map", "--heartbeat", "30", "echo", ":::", i) for i in range(60)]
+        connections = pathlib.Path("/proc/net/unix")  # those that wait to be accepted: two of each client
+        self.until(lambda: connections.read_text(encoding="utf-8").count(f"{self.folder}/socket") > 2 * len(clients),
+                   "all have tried to connect")
+        daemon.signal(signal.SIGCONT)
+        for i, client in enumerate(clients):
+            self.assert_ok(client.end(), f"{i}\n")
+
     def test_more_clients_than_descriptors_allow_are_refused(self):
         limit = 32 + 5 + 2 * 8 + 1  # as the command counts for a worker and eight clients
         daemon = self.serve("-j1", "-v", limits={harness.resource.RLIMIT_NOFILE: limit})
@@ -209,8 +220,17 @@ class Ends(Case):
         daemon.signal(signal.SIGTERM)
         self.assertEqual(daemon.end().status, 0, daemon.log())
         for client in clients:
-            self.assert_fails(client.end(), 255, "the coordinator ends")
+            self.assert_fails(client.end(), 255, f"{self.endpoint}: the coordinator ends")
         self.assertFalse(any(self.folder.iterdir()))
+
+    def test_client_is_told_of_one_that_is_killed(self):
+        daemon = self.serve("-j1", "-v")
+        client = self.map("hang", "1")
+        self.occupied(daemon, 1)
+        daemon.signal(signal.SIGKILL)
+        self.assert_fails(client.end(), 255, f"{self.endpoint}: the connection to the coordinator broke")
+        daemon.end()
+        self.may_leave_files = True
 
     def test_status_says_which_signal(self):
         for number in signal.SIGINT, signal.SIGHUP:
