@@ -46,6 +46,7 @@ static int check_descriptors(unsigned workers, struct muster_error *ret_error)
 
 static int say_hello(struct processes *p, struct muster_error *ret_error)
 {
+    const char *user = getenv("USER");
     struct proto_message hello = {
         .type = PROTO_HELLO,
         .hello =
@@ -54,6 +55,7 @@ static int say_hello(struct processes *p, struct muster_error *ret_error)
                 .role = PROTO_CLIENT,
                 .pid = (uint64_t)getpid(),
                 .software = proto_text("libmuster " MUSTER_VERSION),
+                .user = proto_text(user ? user : ""),
             },
     };
 

@@ -77,26 +77,51 @@ struct sim_batch *sim_find_batch(struct sim *sim, const char *function)
 
 /* --- what it says */
 
-static void send_arguments(struct sim *sim, struct sim_client *client, struct sim_batch *batch)
+/* The next arguments of the batch, so many. The caller unrefs the blob. */
+static struct slice pack_arguments(struct sim_batch *batch, uint32_t count)
 {
-    uint32_t left = batch->total - batch->sent, count = 1 + (uint32_t)sim_below(sim, left);
-    struct proto_message message = {.type = PROTO_ARGUMENTS};
     msgpack_sbuffer buffer;
     msgpack_packer packer;
+    struct slice payload;
 
     msgpack_sbuffer_init(&buffer);
     msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
     for (uint32_t i = 1; i <= count; i++)
         msgpack_pack_int64(&packer, sim_argument(batch->settings.ticket, batch->sent + i));
-    message.arguments = (struct proto_arguments_block){
-        .ticket = batch->settings.ticket, .first = batch->sent + 1, .count = count};
-    message.payload = (struct slice){.blob = blob_copy(buffer.data, buffer.size), .size = buffer.size};
+    payload = (struct slice){.blob = blob_copy(buffer.data, buffer.size), .size = buffer.size};
     msgpack_sbuffer_destroy(&buffer);
-    cr_assert(message.payload.blob);
+    cr_assert(payload.blob);
+    batch->sent += count;
+    return payload;
+}
+
+/* Some submissions of lists have all of their arguments with them. */
+static void submit(struct sim *sim, struct sim_client *client, struct sim_batch *batch)
+{
+    struct proto_message message = {.type = PROTO_SUBMIT};
+
+    if (batch->settings.kind == PROTO_LIST && sim_once_in(sim, 3)) {
+        batch->settings.count = batch->total;
+        batch->sealed = true;
+        message.payload = pack_arguments(batch, batch->total);
+    }
+    message.submit = batch->settings;
+    sim_post(&client->from, &message);
+    blob_unref(message.payload.blob);
+    batch->submitted = true;
+}
+
+static void send_arguments(struct sim *sim, struct sim_client *client, struct sim_batch *batch)
+{
+    uint32_t left = batch->total - batch->sent, count = 1 + (uint32_t)sim_below(sim, left);
+    struct proto_message message = {
+        .type = PROTO_ARGUMENTS,
+        .arguments = {.ticket = batch->settings.ticket, .first = batch->sent + 1, .count = count},
+        .payload = pack_arguments(batch, count)};
+
     sim_post(&client->from, &message);
     batch->sent_cost += message.payload.size + PROTO_MESSAGE_COST_BYTES;
     blob_unref(message.payload.blob);
-    batch->sent += count;
 }
 
 static void cancel_some(struct sim *sim, struct sim_client *client, struct sim_batch *batch)
@@ -119,8 +144,7 @@ static void act_on(struct sim *sim, struct sim_client *client, struct sim_batch 
     uint64_t ticket = batch->settings.ticket;
 
     if (!batch->submitted) {
-        sim_post(&client->from, &(struct proto_message){.type = PROTO_SUBMIT, .submit = batch->settings});
-        batch->submitted = true;
+        submit(sim, client, batch);
     } else if (batch->ended) {
         return;
     } else if ((batch->sent > 0 || batch->settings.kind == PROTO_RANGE) && sim_fault(sim, 12)) {
