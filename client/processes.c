@@ -230,22 +230,12 @@ struct coordinator_options processes_settings(const struct muster_options *optio
     };
 }
 
-static int require_function(const void *registry, const char *name, struct muster_error *ret_error)
-{
-    const muster_function *function;
-
-    return registry_require(registry, name, &function, ret_error);
-}
-
 /* Starts a coordinator of its own and waits until it is ready, which it says itself if it fails. */
 static int open_own(struct processes *p, const struct muster_options *options,
                     const struct registry *registry, struct muster_error *ret_error)
 {
     struct coordinator_options coordinator_options = processes_settings(options);
     int result = check_descriptors(options->workers, ret_error);
-
-    p->functions = (struct core_functions){.require = require_function, .context = registry};
-    coordinator_options.functions = registry ? &p->functions : NULL;
 
     if (result == 0 && options->start != MUSTER_SPAWN) {
         result = forkserver_start(registry, options, &p->forkserver, ret_error);

@@ -24,7 +24,6 @@ struct processes {
     struct model model;              /* first */
     struct wire_context *context;    /* owned */
     struct coordinator *coordinator; /* owned; NULL when it is another process's */
-    struct core_functions functions; /* that its workers have */
     struct forkserver *forkserver;   /* owned; NULL where workers are spawned */
     struct mappings *mappings;       /* of the workers' heaps; owned; NULL: nothing is in shared memory */
     struct mailbox mailbox;          /* to the coordinator; the caller's thread's */

@@ -69,7 +69,7 @@ struct proto_hello {
     uint32_t standing;          /* worker: STANDING messages that follow; else 0 */
 };
 
-/* What becomes of a kept batch when the coordinator dies; NOTHING: it keeps none. */
+/* Where a coordinator has the record of batches that are kept; NOTHING: it keeps none. */
 enum proto_keeps { PROTO_KEEPS_NOTHING = 0, PROTO_KEEPS_IN_MEMORY = 1, PROTO_KEEPS_ON_DISK = 2 };
 
 struct proto_welcome {
@@ -112,7 +112,7 @@ struct proto_submit { /* payload: `count` values */
     bool keep;      /* the batch is recorded, and goes on when this client leaves or dies */
     bool hold;      /* kept: its record stays until it is forgotten; else until it has ended and this client
                        has consumed all of it */
-    bool attach;    /* RESULTS and ENDED come here, under `ticket`; not if kept: only ACCEPTED does */
+    bool attach;    /* RESULTS and ENDED come under `ticket`; false, if kept: only ACCEPTED does */
     bool ordered;   /* RESULTS in the order of jobs, not as they end */
     struct proto_text name;          /* for people; may be empty */
     int32_t priority;                /* higher ones go first; -PROTO_PRIORITY_MAX..PROTO_PRIORITY_MAX */
