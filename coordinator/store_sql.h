@@ -34,10 +34,12 @@
     X(ROLLBACK, "ROLLBACK")                                                                                  \
     X(BRIEF, "SELECT state, total, begin_ms, lane, work, argument_count, first IS NULL FROM batch "          \
              "WHERE number = ?1")                                                                            \
-    X(USE_LANE, "INSERT INTO lane (priority, user, uses) VALUES (?1, ?2, 1) "                                \
-                "ON CONFLICT (priority, user) DO UPDATE SET uses = uses + 1 RETURNING lane")                 \
-    X(USE_WORK, "INSERT INTO work (function, settings, uses) VALUES (?1, ?2, 1) "                            \
-                "ON CONFLICT (function, settings) DO UPDATE SET uses = uses + 1 RETURNING work")             \
+    X(FIND_LANE, "SELECT lane FROM lane WHERE priority = ?1 AND user = ?2")                                  \
+    X(FIND_WORK, "SELECT work FROM work WHERE function = ?1 AND settings = ?2")                              \
+    X(ADD_LANE, "INSERT INTO lane (priority, user, uses) VALUES (?1, ?2, 1)")                                \
+    X(ADD_WORK, "INSERT INTO work (function, settings, uses) VALUES (?1, ?2, 1)")                            \
+    X(USE_LANE, "UPDATE lane SET uses = uses + 1 WHERE lane = ?1")                                           \
+    X(USE_WORK, "UPDATE work SET uses = uses + 1 WHERE work = ?1")                                           \
     X(LEAVE_LANE, "UPDATE lane SET uses = uses - 1 WHERE lane = ?1")                                         \
     X(LEAVE_WORK, "UPDATE work SET uses = uses - 1 WHERE work = ?1")                                         \
     X(SWEEP_LANE, "DELETE FROM lane WHERE lane = ?1 AND uses = 0")                                           \

@@ -44,6 +44,13 @@ static int fail_state(struct store_entry *entry, uint64_t number, enum store_sta
                             store_state_name(state), what);
 }
 
+/* Runs a statement on one number. */
+static int run_on(struct store_database *database, enum store_sql statement, uint64_t number)
+{
+    sql_bind_number(database->statements[statement], 1, number);
+    return sql_run(database, database->statements[statement]);
+}
+
 static int set_state(struct store_database *database, uint64_t number, enum store_state state)
 {
     sqlite3_stmt *set = database->statements[SQL_SET_STATE];
@@ -51,21 +58,6 @@ static int set_state(struct store_database *database, uint64_t number, enum stor
     sql_bind_number(set, 1, number);
     sql_bind_number(set, 2, state);
     return sql_run(database, set);
-}
-
-/* A sealed batch becomes what it is by those it waits for. */
-static int accept(struct store_database *database, struct store_entry *entry, uint64_t number,
-                  uint64_t begin_ms)
-{
-    uint64_t now_ms = entry->request.now_ms;
-    enum store_state state;
-
-    if (store_judge(database, number, begin_ms, now_ms, &state) != 0)
-        return MUSTER_ESYSTEM;
-    entry->done.state = state;
-    if (state == STORE_CANCELLED)
-        return store_cancel(database, number, now_ms);
-    return set_state(database, number, state);
 }
 
 /* Batches that it waits for are known and accepted. */
@@ -111,33 +103,57 @@ static int check_add(struct store_database *database, struct store_entry *entry)
     return check_after(database, entry);
 }
 
-static int use_lane(struct store_database *database, const struct store_lane *lane, uint64_t *ret_row)
+static void bind_lane(sqlite3_stmt *statement, const struct store_batch *batch)
 {
-    sqlite3_stmt *use = database->statements[SQL_USE_LANE];
-
-    sqlite3_bind_int(use, 1, lane->priority);
-    sql_bind_text(use, 2, lane->user);
-    return sql_number(database, use, ret_row);
+    sqlite3_bind_int(statement, 1, batch->lane.priority);
+    sql_bind_text(statement, 2, batch->lane.user);
 }
 
-static int use_work(struct store_database *database, const struct store_batch *batch, uint64_t *ret_row)
+static void bind_work(sqlite3_stmt *statement, const struct store_batch *batch)
 {
-    sqlite3_stmt *use = database->statements[SQL_USE_WORK];
-
-    sql_bind_text(use, 1, batch->function);
-    sql_bind_blob(use, 2, batch->settings.bytes, batch->settings.size);
-    return sql_number(database, use, ret_row);
+    sql_bind_text(statement, 1, batch->function);
+    sql_bind_blob(statement, 2, batch->settings.bytes, batch->settings.size);
 }
 
-static int insert_batch(struct store_database *database, const struct store_batch *batch, bool in_row)
+/* A row that many batches share, and that counts them: finds it and counts one more, or adds it. */
+struct shared {
+    void (*bind)(sqlite3_stmt *statement, const struct store_batch *batch);
+    enum store_sql find, use, add;
+};
+
+static const struct shared lanes = {bind_lane, SQL_FIND_LANE, SQL_USE_LANE, SQL_ADD_LANE};
+static const struct shared works = {bind_work, SQL_FIND_WORK, SQL_USE_WORK, SQL_ADD_WORK};
+
+static int use(struct store_database *database, const struct shared *shared, const struct store_batch *batch,
+               uint64_t *ret_row)
+{
+    uint64_t row;
+    int result;
+
+    shared->bind(database->statements[shared->find], batch);
+    result = sql_number(database, database->statements[shared->find], &row);
+    if (result == 0) {
+        result = run_on(database, shared->use, row);
+    } else if (result == MUSTER_EEND) {
+        shared->bind(database->statements[shared->add], batch);
+        result = sql_run(database, database->statements[shared->add]);
+        row = (uint64_t)sqlite3_last_insert_rowid(database->handle);
+    }
+    if (result == 0)
+        *ret_row = row;
+    return result;
+}
+
+static int insert_batch(struct store_database *database, const struct store_batch *batch,
+                        enum store_state state, bool in_row)
 {
     sqlite3_stmt *add = database->statements[SQL_ADD];
     uint64_t lane, work;
 
-    if (use_lane(database, &batch->lane, &lane) != 0 || use_work(database, batch, &work) != 0)
+    if (use(database, &lanes, batch, &lane) != 0 || use(database, &works, batch, &work) != 0)
         return MUSTER_ESYSTEM;
     sql_bind_number(add, 1, batch->number);
-    sql_bind_number(add, 2, STORE_OPENING);
+    sql_bind_number(add, 2, state);
     sql_bind_number(add, 3, lane);
     sql_bind_number(add, 4, work);
     sql_bind_number(add, 5, batch->submitted_ms);
@@ -158,6 +174,20 @@ static int insert_batch(struct store_database *database, const struct store_batc
     return sql_run(database, add);
 }
 
+static int insert_after(struct store_database *database, const struct store_batch *batch)
+{
+    sqlite3_stmt *add = database->statements[SQL_ADD_AFTER];
+    int result = 0;
+
+    for (uint32_t i = 0; i < batch->after_count && result == 0; i++) {
+        sql_bind_number(add, 1, batch->number);
+        sql_bind_number(add, 2, batch->after[i].batch);
+        sql_bind_number(add, 3, batch->after[i].condition);
+        result = sql_run(database, add);
+    }
+    return result;
+}
+
 static int insert_block(struct store_database *database, uint64_t number, const struct store_block *block)
 {
     sqlite3_stmt *add = database->statements[SQL_ADD_ARGUMENTS];
@@ -173,23 +203,21 @@ static int add(struct store_database *database, struct store_entry *entry)
 {
     const struct store_batch *batch = &entry->request.add;
     bool in_row = batch->block.count && batch->block.payload.size <= STORE_INLINE_BYTES_MAX;
-    sqlite3_stmt *add_after = database->statements[SQL_ADD_AFTER];
+    enum store_state state = STORE_OPENING;
     int result = check_add(database, entry);
 
     if (result != 0)
         return result;
-    result = insert_batch(database, batch, in_row);
-    if (result == 0 && batch->block.count && !in_row)
+    if (insert_after(database, batch) != 0 ||
+        (batch->sealed &&
+         store_judge(database, batch->number, batch->begin_ms, entry->request.now_ms, &state) != 0) ||
+        insert_batch(database, batch, state, in_row) != 0)
+        return MUSTER_ESYSTEM;
+    entry->done.state = state;
+    if (batch->block.count && !in_row)
         result = insert_block(database, batch->number, &batch->block);
-    for (uint32_t i = 0; i < batch->after_count && result == 0; i++) {
-        sql_bind_number(add_after, 1, batch->number);
-        sql_bind_number(add_after, 2, batch->after[i].batch);
-        sql_bind_number(add_after, 3, batch->after[i].condition);
-        result = sql_run(database, add_after);
-    }
-    entry->done.state = STORE_OPENING;
-    if (result == 0 && batch->sealed)
-        result = accept(database, entry, batch->number, batch->begin_ms);
+    if (result == 0 && state == STORE_CANCELLED)
+        result = store_cancel(database, batch->number, entry->request.now_ms);
     return result;
 }
 
@@ -248,9 +276,13 @@ static int seal(struct store_database *database, struct store_entry *entry)
     sql_bind_number(set, 2, entry->request.total);
     entry->done.state = brief.state;
     result = sql_run(database, set);
-    if (result == 0 && brief.state == STORE_OPENING)
-        result = accept(database, entry, number, brief.begin_ms);
-    return result;
+    if (result != 0 || brief.state != STORE_OPENING)
+        return result;
+    if (store_judge(database, number, brief.begin_ms, entry->request.now_ms, &entry->done.state) != 0)
+        return MUSTER_ESYSTEM;
+    if (entry->done.state == STORE_CANCELLED)
+        return store_cancel(database, number, entry->request.now_ms);
+    return set_state(database, number, entry->done.state);
 }
 
 static int change_state(struct store_database *database, struct store_entry *entry)
@@ -391,12 +423,6 @@ static int queue_due(struct store_database *database, struct store_entry *entry)
         result = sql_number(database, earliest, &entry->done.begin_ms);
     entry->done.more = entry->done.begin_ms != 0 && entry->done.begin_ms <= entry->request.now_ms;
     return result;
-}
-
-static int run_on(struct store_database *database, enum store_sql statement, uint64_t number)
-{
-    sql_bind_number(database->statements[statement], 1, number);
-    return sql_run(database, database->statements[statement]);
 }
 
 /* All of a batch. That its number was used is kept. */
