@@ -22,8 +22,9 @@
 #include <unistd.h>
 
 enum {
-    GROUP_MAX = 1000, /* requests of one transaction: a sync each thousand costs little a request */
-    RETRY_MS = 1000,  /* until what is kept is tried again */
+    GROUP_BYTES_MAX = 64 << 20, /* of payloads in one: what the log grows by at most */
+    GROUP_MAX = 1000,           /* requests of one transaction: a sync each thousand costs little a request */
+    RETRY_MS = 1000,            /* until what is kept is tried again */
 };
 
 struct queue {
@@ -109,28 +110,48 @@ static bool has_writes(const struct queue *queue)
     return false;
 }
 
+/* Tries all of the queue as one transaction. On failure the database has one, nothing has happened, and
+ * *ret_culprit is the request that met it: NULL when none did. */
+static void attempt(struct store_database *database, const struct queue *queue,
+                    struct store_entry **ret_culprit)
+{
+    struct store_entry *entry;
+    int failure;
+
+    database->failure = 0;
+    sql_run(database, database->statements[has_writes(queue) ? SQL_BEGIN_WRITE : SQL_BEGIN]);
+    for (entry = database->failure ? NULL : queue->first; entry; entry = entry->next) {
+        if (entry->unreadable)
+            continue;
+        store_entry_clear(entry);
+        store_write(database, entry);
+        if (database->failure)
+            break;
+    }
+    *ret_culprit = entry;
+    if (!database->failure)
+        sql_run(database, database->statements[SQL_COMMIT]);
+    failure = database->failure;
+    if (!sqlite3_get_autocommit(database->handle))
+        sql_run(database, database->statements[SQL_ROLLBACK]);
+    database->failure = failure;
+}
+
 /* Does all of the queue as one transaction. Returns whether it did: else nothing has happened, and the
- * database has a failure. */
+ * database has a failure. A read that meets a damaged page is answered so, and the others are done. */
 static bool run(struct store *store, const struct queue *queue)
 {
     struct store_database *database = &store->database;
-    sqlite3_stmt *begin = database->statements[has_writes(queue) ? SQL_BEGIN_WRITE : SQL_BEGIN];
+    struct store_entry *culprit;
 
-    database->failure = 0;
-    sql_run(database, begin);
-    for (struct store_entry *entry = queue->first; entry && !database->failure; entry = entry->next) {
-        store_entry_clear(entry);
-        store_write(database, entry);
+    for (;;) {
+        attempt(database, queue, &culprit);
+        if (!database->failure || !culprit || store_entry_trouble(culprit) != STORE_TROUBLE_READS)
+            return !database->failure;
+        store_entry_clear(culprit);
+        store_entry_fail(culprit, MUSTER_ESYSTEM, "%s: cannot be read: %s", database->path, database->why);
+        culprit->unreadable = true;
     }
-    if (!database->failure)
-        sql_run(database, database->statements[SQL_COMMIT]);
-    if (!sqlite3_get_autocommit(database->handle)) {
-        int failure = database->failure;
-
-        sql_run(database, database->statements[SQL_ROLLBACK]);
-        database->failure = failure;
-    }
-    return !database->failure;
 }
 
 /* Writing failed, or it works again. Says so once. */
@@ -239,11 +260,15 @@ static void wait_for_work(struct store *store)
 /* LOCKING: held. What the next transaction is of. */
 static void take_group(struct store *store, struct queue *ret_queue)
 {
-    struct store_entry *entry;
+    size_t bytes = 0;
 
     queue_init(ret_queue);
-    for (int i = 0; i < GROUP_MAX && (entry = queue_take(&store->submitted)); i++)
+    for (int i = 0; i < GROUP_MAX && bytes < GROUP_BYTES_MAX && store->submitted.first; i++) {
+        struct store_entry *entry = queue_take(&store->submitted);
+
+        bytes += store_entry_bytes(entry);
         queue_append(ret_queue, entry);
+    }
 }
 
 static void *serve_all(void *argument)

@@ -67,7 +67,7 @@ struct store_done {
     uint64_t tag, batch;
     int code;                            /* 0, or why nothing was done */
     const char *text;                    /* of `code`; never NULL */
-    enum store_state state;              /* ADD, SEAL: what it is now */
+    enum store_state state;              /* ADD, SEAL, READ: what it is now */
     const struct store_moved *moved;     /* END, DUE */
     const struct store_batch *batches;   /* NEXT, LIST, FIND */
     const struct store_block *blocks;    /* LOAD */

@@ -21,6 +21,16 @@ enum store_trouble store_entry_trouble(const struct store_entry *entry)
     abort();
 }
 
+size_t store_entry_bytes(const struct store_entry *entry)
+{
+    const struct store_request *request = &entry->request;
+
+    return request->operation == STORE_ADD         ? request->add.block.payload.size
+           : request->operation == STORE_ARGUMENTS ? request->block.payload.size
+           : request->operation == STORE_RESULT    ? request->record.payload.size
+                                                   : 0;
+}
+
 static int keep_text(struct store_arena *arena, struct proto_text *text)
 {
     return store_arena_text(arena, text->bytes, text->size, text);

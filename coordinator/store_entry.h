@@ -15,6 +15,7 @@ struct store_entry {
     struct store_request request;
     struct store_arena asked, answer; /* what the two point to */
     void *list;                       /* the list in `done`, while it grows */
+    bool unreadable;                  /* answered: what it asks for is on a damaged page */
     struct store_entry *next;
 };
 
@@ -22,6 +23,9 @@ struct store_entry {
 enum store_trouble { STORE_TROUBLE_REFUSED, STORE_TROUBLE_KEPT, STORE_TROUBLE_READS };
 
 enum store_trouble store_entry_trouble(const struct store_entry *entry);
+
+/* Of its payload. */
+size_t store_entry_bytes(const struct store_entry *entry);
 
 /* A copy of the request. 0 or MUSTER_ENOMEM. */
 int store_entry_create(const struct store_request *request, struct store_entry **ret_entry);

@@ -337,6 +337,39 @@ static void what_a_killed_process_saw_completed_is_there(void)
     munmap(seen, sizeof *seen);
 }
 
+/* A page of a record is damaged while the store is open. The record is larger than SQLite's cache, or it
+ * would not be read again. */
+static void damaged_record_stops_nothing_but_its_reader(void)
+{
+    enum { PAYLOAD = 40 << 20, PLACE = 1 << 20 };
+    const char *path = fixture_path("record");
+    struct store *store = fixture_open(path);
+    struct blob *payload = blob_take(calloc(1, PAYLOAD), PAYLOAD);
+    struct store_request record = fixture_record(1, 1, 1, payload), add = fixture_single(2, argument);
+    struct store_request read = {.operation = STORE_READ, .batch = 1};
+    static const char zeroes[1 << 16];
+    int fd;
+
+    CHECK(payload && payload->bytes);
+    add_many(store, 1, 1);
+    CHECK(fixture_code(store, &record) == 0);
+    store_destroy(store);
+    blob_unref(payload);
+    store = fixture_open(path);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && pwrite(fd, zeroes, sizeof zeroes, PLACE) == sizeof zeroes);
+    CHECK(store_submit(store, &read) == 0 && store_submit(store, &add) == 0);
+    for (int i = 0; i < 2; i++) {
+        struct store_done *done = fixture_done(store);
+
+        CHECK_SAYING(done->code == (i == 0 ? MUSTER_ESYSTEM : 0), done->text);
+        CHECK_SAYING(i == 1 || strstr(done->text, "malformed"), done->text);
+        store_done_free(done);
+    }
+    store_destroy(store);
+    close(fd);
+}
+
 static void file_is_for_its_owner_alone(void)
 {
     const char *path = fixture_path("mode");
@@ -362,6 +395,7 @@ int main(void)
         TEST(file_with_flipped_bits_is_refused_or_can_be_read),
         TEST(many_that_wait_are_committed_together),
         TEST(what_a_killed_process_saw_completed_is_there),
+        TEST(damaged_record_stops_nothing_but_its_reader),
         TEST(file_is_for_its_owner_alone),
     };
 
