@@ -48,6 +48,7 @@ enum option_id {
     OPTION_MODELS,
     OPTION_NAME,
     OPTION_NO_PROGRESS,
+    OPTION_ORPHAN_GRACE,
     OPTION_PARENT,
     OPTION_PEERS,
     OPTION_PIN,
@@ -106,6 +107,7 @@ static const struct {
     {"models", OPTION_MODELS, required_argument, COMPARE},
     {"name", OPTION_NAME, required_argument, WORKER},
     {"no-progress", OPTION_NO_PROGRESS, no_argument, MAP | COMPARE | ADVISE},
+    {"orphan-grace", OPTION_ORPHAN_GRACE, required_argument, WORKER},
     {"parent", OPTION_PARENT, required_argument, WORKER},
     {"peers", OPTION_PEERS, no_argument, BENCH},
     {"pin", OPTION_PIN, no_argument, MAP | COMPARE | COORDINATOR},
@@ -156,6 +158,16 @@ static int take_int(const char *text, int least, int most, int *ret_number, stru
 static int take_seconds(const char *text, double *ret_seconds, struct muster_error *ret_error)
 {
     return quantity_seconds(text, 0.001, PROTO_TIMEOUT_MS_MAX / 1000.0, ret_seconds, ret_error);
+}
+
+static int take_grace(const char *text, uint64_t *ret_ns, struct muster_error *ret_error)
+{
+    double seconds;
+    int code = take_seconds(text, &seconds, ret_error);
+
+    if (code == 0)
+        *ret_ns = (uint64_t)(seconds * 1e9);
+    return code;
 }
 
 static int take_format(enum verb verb, const char *text, enum output_format *ret_format,
@@ -303,6 +315,8 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
     case OPTION_NO_PROGRESS:
         o->progress = PROGRESS_NEVER;
         return 0;
+    case OPTION_ORPHAN_GRACE:
+        return take_grace(text, &o->worker.orphan_grace_ns, ret_error);
     case OPTION_PARENT:
         return take_int(text, 1, INT_MAX, &o->worker.parent_pid, ret_error);
     case OPTION_PEERS:

@@ -55,7 +55,7 @@ static void hello_fields(struct field_coder *c, struct proto_message *message)
               &m->concurrency);
     field_text(c, "software", PROTO_TEXT_MAX, &m->software);
     field_text(c, "user", role == PROTO_CLIENT ? PROTO_USER_MAX : 0, &m->user);
-    field_u32(c, "standing", 0, role == PROTO_WORKER ? PROTO_CREDIT_MAX : 0, &m->standing);
+    field_u32(c, "standing", 0, role == PROTO_WORKER ? PROTO_STANDING_MAX : 0, &m->standing);
 }
 
 static void welcome_fields(struct field_coder *c, struct proto_message *message)

@@ -73,6 +73,12 @@ enum {
     PROTO_CLIENTS_MAX = 1024,     /* of one coordinator */
     PROTO_BATCHES_MAX = 1 << 16,  /* open ones of one coordinator */
     PROTO_CREDIT_MAX = 20016,     /* chunks a worker may hold: one for each job it runs at once, and 16 */
+    /* What a worker keeps of results that are not on disk, at their cost; behind that it begins no job. */
+    PROTO_KEPT_BYTES_MAX = 64 << 20,
+
+    /* Chunks that a worker may stand by: those that it holds, and those of results that it keeps. */
+    PROTO_STANDING_MAX = PROTO_CREDIT_MAX + PROTO_KEPT_BYTES_MAX / PROTO_MESSAGE_COST_BYTES + 1,
+
     PROTO_RETRIES_MAX = 1000,
     PROTO_CRASH_LIMIT_MAX = 1000,
     PROTO_TIMEOUT_MS_MAX = 0x7fffffff, /* 24 days */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Messages over ZeroMQ. See wire.h. How they are waited for is in wire_wait.c.
+ * Messages over ZeroMQ. See wire.h. How they are waited for is in wire_wait.c, how a
+ * connection is watched in wire_watch.c.
  *
  * A message is one or two frames, [header] or [header][payload]; a ROUTER sees the peer's
  * name in front. Large payloads are neither copied out of what ZeroMQ received nor into what
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -175,59 +175,11 @@ int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *r
                             zmq_strerror(errno));
 }
 
-/* Any of them: there is no connection, and none will be. */
-enum {
-    LOSSES = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED |
-             ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-             ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
-};
-
-int wire_watch(struct wire *wire, struct muster_error *ret_error)
-{
-    int later_ms = 3600 * 1000; /* never: with -1, ZeroMQ drops what has come and was not received */
-    char name[64];
-
-    snprintf(name, sizeof name, "inproc://monitor-%p", (void *)wire);
-    zmq_setsockopt(wire->socket, ZMQ_RECONNECT_IVL, &later_ms, sizeof later_ms);
-    wire->monitor = zmq_socket(wire->context->zmq, ZMQ_PAIR);
-    if (wire->monitor && zmq_socket_monitor(wire->socket, name, LOSSES) == 0 &&
-        TEMP_FAILURE_RETRY(zmq_connect(wire->monitor, name)) == 0) {
-        wire->monitor_fd = wire_socket_fd(wire->monitor);
-        return 0;
-    }
-    return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot watch a connection: %s", zmq_strerror(errno));
-}
-
-/* Whether the connection of a watched wire broke. */
-static bool broke(struct wire *wire)
-{
-    zmq_msg_t part;
-    bool any;
-
-    if (!wire->monitor)
-        return false;
-    zmq_msg_init(&part);
-    any = TEMP_FAILURE_RETRY(zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT)) >= 0;
-    zmq_msg_close(&part);
-    return any;
-}
-
-/* A loss has several events, one after another: behind the first, nobody is to wake up for them. */
-static void unwatch(struct wire *wire)
-{
-    if (wire->poll_fd >= 0)
-        epoll_ctl(wire->poll_fd, EPOLL_CTL_DEL, wire->monitor_fd, NULL);
-    zmq_socket_monitor(wire->socket, NULL, 0);
-    zmq_close(wire->monitor);
-    wire->monitor = NULL;
-}
-
 void wire_close(struct wire *wire, int linger_ms)
 {
     if (!wire)
         return;
-    if (wire->monitor)
-        unwatch(wire);
+    wire_unwatch(wire);
     if (wire->poll_fd >= 0)
         close(wire->poll_fd);
     if (wire->ready_fd >= 0)
@@ -328,6 +280,23 @@ int wire_pack(const struct proto_message *message, struct wire_parcel **ret_parc
     if (parcel->has_payload)
         HAND_OVER(zmq_msg_data(&parcel->payload));
     *ret_parcel = parcel;
+    return 0;
+}
+
+int wire_parcel_share(struct wire_parcel *parcel, struct wire_parcel **ret_parcel)
+{
+    struct wire_parcel *shared = malloc(sizeof *shared);
+
+    if (!shared)
+        return MUSTER_ENOMEM;
+    shared->has_payload = parcel->has_payload;
+    zmq_msg_init(&shared->header);
+    zmq_msg_copy(&shared->header, &parcel->header);
+    if (parcel->has_payload) {
+        zmq_msg_init(&shared->payload);
+        zmq_msg_copy(&shared->payload, &parcel->payload);
+    }
+    *ret_parcel = shared;
     return 0;
 }
 
@@ -545,8 +514,8 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
     count = receive_parts(wire, parts, PARTS);
     if (count == MUSTER_EAGAIN && wire->lost)
         count = MUSTER_ELOST;
-    if (count == MUSTER_EAGAIN && broke(wire)) {
-        unwatch(wire);
+    if (count == MUSTER_EAGAIN && wire_broke(wire)) {
+        wire_unwatch(wire);
         wire->lost = true; /* and what came before is there by now */
         count = receive_parts(wire, parts, PARTS);
         count = count == MUSTER_EAGAIN ? MUSTER_ELOST : count;

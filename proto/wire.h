@@ -50,11 +50,20 @@ int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *r
  * is lost). Without, a dealer tries for ever. */
 int wire_watch(struct wire *wire, struct muster_error *ret_error);
 
+/* As wire_watch, but until the connection is made once it is tried for ever, several times a second;
+ * then wire_wait says that the wire is ready, and after wire_receive has said that there is no message,
+ * wire_is_connected is true. When it breaks the wire is lost: no other connection takes its place. */
+int wire_follow(struct wire *wire, struct muster_error *ret_error);
+bool wire_is_connected(const struct wire *wire);
+
 /* Closes the socket; messages not yet on their way get `linger_ms`. Takes NULL. */
 void wire_close(struct wire *wire, int linger_ms);
 
 /* Encodes a message, taking a reference on its payload. */
 int wire_pack(const struct proto_message *message, struct wire_parcel **ret_parcel);
+
+/* A second parcel of the same bytes, which are copied only where they are few. */
+int wire_parcel_share(struct wire_parcel *parcel, struct wire_parcel **ret_parcel);
 
 /* Takes NULL. */
 void wire_parcel_destroy(struct wire_parcel *parcel);

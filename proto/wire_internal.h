@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A wire from inside: what wire.c, which sends and receives, and wire_wait.c, which waits, share.
+ * A wire from inside: what wire.c, which sends and receives, wire_wait.c, which waits, and
+ * wire_watch.c, which sees what becomes of its connection, share.
  */
 #ifndef MUSTER_PROTO_WIRE_INTERNAL_H
 #define MUSTER_PROTO_WIRE_INTERNAL_H
@@ -16,6 +17,8 @@ struct wire {
     bool router;
     struct wire_context *context; /* borrowed */
     void *monitor;             /* owned: what happens to the connection of a watched wire, until it is lost */
+    bool follows;              /* it is tried for until it is made */
+    bool connected;            /* it was made, on a wire that follows */
     bool lost;                 /* that connection is gone */
     int socket_fd, monitor_fd; /* theirs: readable when something is new to them */
     /* A receive, or a look, has just found nothing: what comes from now on shows on socket_fd. Not so
@@ -27,5 +30,11 @@ struct wire {
 
 /* The descriptor of a ZeroMQ socket. */
 int wire_socket_fd(void *socket);
+
+/* Whether the connection of a watched wire broke, by what has happened since the last call. */
+bool wire_broke(struct wire *wire);
+
+/* From now on nothing is told of the connection. */
+void wire_unwatch(struct wire *wire);
 
 #endif

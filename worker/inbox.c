@@ -92,7 +92,7 @@ int link_try_take(struct link *link, struct assignment **ret_assignment)
         add_slot(link);
     if (link->stopping)
         result = MUSTER_EEND;
-    else if (!link->queue)
+    else if (!link->queue || kept_is_full(&link->kept))
         result = MUSTER_EAGAIN;
     else
         *ret_assignment = take(link);

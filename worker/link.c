@@ -59,13 +59,20 @@ static void post_to_thread(struct link *link, struct wire_parcel **parcel)
     link->unsent++;
 }
 
-void link_post(struct link *link, struct wire_parcel **parcel)
+uint64_t link_number(struct link *link)
+{
+    return atomic_load_explicit(&link->keeps, memory_order_relaxed) ? ++link->numbered : 0;
+}
+
+void link_post(struct link *link, const struct proto_result *result, struct wire_parcel **parcel)
 {
     bool in_slot;
 
     pthread_mutex_lock(&link->mutex);
     in_slot = post_to_slot(link, *parcel);
-    if (!in_slot)
+    if (result->number > 0 && kept_add(&link->kept, result, *parcel) != 0)
+        link->stopping = true;
+    if (!in_slot && !link->away)
         post_to_thread(link, parcel);
     pthread_mutex_unlock(&link->mutex);
     wire_parcel_destroy(*parcel);
@@ -74,6 +81,17 @@ void link_post(struct link *link, struct wire_parcel **parcel)
         link_wake(link);
     else if (slots_must_wake(link->slots))
         ring(link->bell_fd);
+}
+
+void outgoing_drop(struct outgoing **list)
+{
+    struct outgoing *node, *next;
+
+    DL_FOREACH_SAFE(*list, node, next) {
+        wire_parcel_destroy(node->parcel);
+        free(node);
+    }
+    *list = NULL;
 }
 
 /* --- the thread */
@@ -121,10 +139,16 @@ static void handle(struct link *link, struct wire_frame **frame)
             inbox_cancel(link, &message->cancel);
     } else if (message->type == PROTO_PING) {
         answer(link, &message->ping);
+    } else if (message->type == PROTO_WELCOME) {
+        atomic_store(&link->keeps, link->grace_ns > 0 && message->welcome.keeps != PROTO_KEEPS_NOTHING);
+    } else if (message->type == PROTO_KEPT) {
+        away_drop_kept(link, message->kept.number);
     } else if (message->type == PROTO_ERROR) {
         log_error("worker: refused by the coordinator: %.*s", (int)message->error.text.size,
                   message->error.text.bytes);
         link_stop_taking(link);
+        if (link->grace_ns > 0)
+            away_end_worker(link);
     } else if (message->type == PROTO_STOP) {
         link->stopped = true;
         link_stop_taking(link);
@@ -146,7 +170,9 @@ static void drain_incoming(struct link *link)
         if (slot_is_full(&link->slots->to_worker))
             slots_ring(link->slots); /* it may be its turn now */
     }
-    if (result != MUSTER_EAGAIN)
+    if (result == MUSTER_ELOST)
+        away_leave(link);
+    else if (result != MUSTER_EAGAIN)
         link_stop_taking(link);
 }
 
@@ -175,13 +201,15 @@ static bool drain_outgoing(struct link *link)
 static void *run(void *argument)
 {
     struct link *link = argument;
-    struct wire_poll items[] = {{.wire = link->wire}, {.fd = link->wake_fd}, {.fd = link->parent_fd}};
+    struct wire_poll items[] = {{.fd = -1}, {.fd = link->wake_fd}, {.fd = link->parent_fd}};
     uint64_t count;
 
     pthread_setname_np(pthread_self(), "link");
     for (;;) {
-        uint64_t look_ns = watch_jobs(link);
+        uint64_t look_ns = watch_jobs(link), away_ns = away_look(link);
 
+        look_ns = away_ns < look_ns ? away_ns : look_ns;
+        items[0].wire = link->wire;
         if (wire_wait(items, 3, clock_poll_ms(clock_now_ns(), look_ns)) < 0)
             link_stop_taking(link);
         if (items[1].ready && read(link->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN)
@@ -198,7 +226,7 @@ static void *run(void *argument)
 
 /* --- life */
 
-static int say_hello(struct link *link)
+int link_say_hello(struct link *link, uint32_t standing)
 {
     struct proto_message hello = {
         .type = PROTO_HELLO,
@@ -210,18 +238,21 @@ static int say_hello(struct link *link)
                 .credit = link->credit,
                 .concurrency = link->concurrency,
                 .software = proto_text("muster " MUSTER_VERSION),
+                .standing = standing,
             },
     };
-
     int result = wire_send(link->wire, NULL, &hello);
 
-    link->sent += result == 0;
+    if (result == 0)
+        count_sent(link, 0);
     return result;
 }
 
 static void destroy(struct link *link)
 {
     inbox_fini(link);
+    outgoing_drop(&link->outgoing);
+    kept_fini(&link->kept);
     wire_context_destroy(link->context);
     if (link->wake_fd >= 0)
         close(link->wake_fd);
@@ -243,6 +274,17 @@ static int init_slots(struct link *link, const struct link_options *options)
     return 0;
 }
 
+static int connect_at_once(struct link *link, struct muster_error *ret_error)
+{
+    int result = wire_open_dealer(link->context, link->name, &link->wire, ret_error);
+
+    if (result == 0)
+        result = wire_connect(link->wire, link->endpoint, ret_error);
+    if (result == 0 && link_say_hello(link, 0) != 0)
+        result = muster_error_set(ret_error, MUSTER_ESYSTEM, "worker: cannot send to %s", link->endpoint);
+    return result;
+}
+
 int link_start(const struct link_options *options, struct link **ret_link, struct muster_error *ret_error)
 {
     struct link *link = calloc(1, sizeof *link);
@@ -256,17 +298,17 @@ int link_start(const struct link_options *options, struct link **ret_link, struc
     link->concurrency = options->concurrency;
     link->credit = options->concurrency > 1 ? options->concurrency + CREDIT : CREDIT;
     link->parent_fd = options->parent_fd;
+    link->endpoint = options->endpoint;
+    link->name = options->name;
+    link->grace_ns = options->grace_ns;
+    link->away = options->grace_ns > 0;
     pthread_mutex_init(&link->mutex, NULL);
     spin_init(&link->spin);
     link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     result = link->wake_fd < 0 ? muster_error_system(ret_error, errno, "worker: eventfd")
                                : wire_context_create(&link->context, ret_error);
     if (result == 0)
-        result = wire_open_dealer(link->context, options->name, &link->wire, ret_error);
-    if (result == 0)
-        result = wire_connect(link->wire, options->endpoint, ret_error);
-    if (result == 0 && say_hello(link) != 0)
-        result = muster_error_set(ret_error, MUSTER_ESYSTEM, "worker: cannot send to %s", options->endpoint);
+        result = link->away ? away_connect(link, ret_error) : connect_at_once(link, ret_error);
     if (result == 0 && pthread_create(&link->thread, NULL, run, link) != 0)
         result = muster_error_system(ret_error, EAGAIN, "worker: cannot start a thread");
     if (result != 0) {

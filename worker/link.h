@@ -83,9 +83,10 @@ struct link_options {
     struct slots *slots;  /* shared with the coordinator; NULL: all goes by the wire */
     int bell_fd;          /* to be rung when the coordinator sleeps and there is something in them */
     unsigned concurrency; /* jobs that the executor runs at once */
+    uint64_t grace_ns;    /* how long it goes on without a coordinator; 0: not at all. If not, no slots */
 };
 
-/* Connects and says HELLO. */
+/* Connects and says HELLO; with a grace, as soon as somebody listens. */
 int link_start(const struct link_options *options, struct link **ret_link, struct muster_error *ret_error);
 
 /* Ends this worker at once, with all that its jobs started: its whole process group, if it
@@ -116,8 +117,11 @@ void link_run(struct link *link, const struct link_job *job);
 /* Ends the worker, because this job did not end in time. */
 __attribute__((noreturn)) void link_end_for_time(struct link *link, uint64_t chunk, uint64_t index);
 
-/* Sends a message about a chunk that was taken. Takes *parcel. */
-void link_post(struct link *link, struct wire_parcel **parcel);
+/* The number of the next RESULT, 0: it is not kept. Of one thread at a time. */
+uint64_t link_number(struct link *link);
+
+/* Sends a RESULT about a chunk that was taken, and keeps it if it has a number. Takes *parcel. */
+void link_post(struct link *link, const struct proto_result *result, struct wire_parcel **parcel);
 
 /* The executor is done with an assignment that it took. */
 void link_release(struct link *link, struct assignment *assignment);

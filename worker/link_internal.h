@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The link from inside: what its four files share. link.c has the thread, its life and what it
+ * The link from inside: what its files share. link.c has the thread, its life and what it
  * sends; inbox.c the chunks that were assigned and what of them is cancelled; recall.c
- * what of them goes back; watch.c the time that jobs take. Functions here are called on the link's thread,
+ * what of them goes back; watch.c the time that jobs take; away.c what happens while there is no
+ * coordinator. Functions here are called on the link's thread,
  * unless they say otherwise.
  */
 #ifndef MUSTER_WORKER_LINK_INTERNAL_H
@@ -10,6 +11,7 @@
 
 #include "base/spin.h"
 #include "proto/holdings.h"
+#include "worker/kept.h"
 #include "worker/link.h"
 
 #include <pthread.h>
@@ -32,6 +34,11 @@ struct link {
     bool told;                       /* the thread's: that the job at seen_position is slow */
     bool stopped;                    /* the thread's: the coordinator said STOP, and will read on */
     int parent_fd;                   /* pidfd; -1: none */
+    const char *endpoint, *name;     /* borrowed */
+    uint64_t grace_ns;               /* how long it waits for a coordinator to come back; 0: not at all */
+    uint64_t away_deadline_ns;       /* the thread's: until then, while it is away */
+    atomic_bool keeps;               /* the coordinator says which results are on disk */
+    uint64_t numbered;               /* the executor's: results, since they are kept */
     int wake_fd;                     /* eventfd: there is something for the thread to see */
 
     pthread_mutex_t mutex;    /* guards all below */
@@ -40,9 +47,11 @@ struct link {
     struct holdings holdings; /* both, by their jobs */
     struct link_job running;  /* where the executor runs several jobs */
     unsigned queued;
-    struct outgoing *outgoing;          /* owned */
-    unsigned unsent;                    /* of them, with those that are being sent */
-    uint64_t sent, handled;             /* messages by the wire */
+    struct outgoing *outgoing; /* owned */
+    unsigned unsent;           /* of them, with those that are being sent */
+    uint64_t sent, handled;    /* messages by the wire */
+    bool away;                 /* there is no coordinator: nothing is sent; the thread alone writes it */
+    struct kept kept;
     const struct link_watcher *watcher; /* borrowed; NULL: nobody watches yet */
     void *watcher_context;
     bool stopping; /* no more chunks will be taken */
@@ -53,6 +62,29 @@ struct link {
 
 /* Makes the link's thread look at all that it watches. On any thread. */
 void link_wake(const struct link *link);
+
+/* Drops what waits to be sent. */
+void outgoing_drop(struct outgoing **list);
+
+/* Says who this is, and that it holds so many chunks that it was given by another life of the coordinator. */
+int link_say_hello(struct link *link, uint32_t standing);
+
+/* For a link with grace: opens a socket that connects when somebody listens; until then the worker is away.
+ */
+int away_connect(struct link *link, struct muster_error *ret_error);
+
+/* The connection is gone. */
+void away_leave(struct link *link);
+
+/* While the worker is away: greets a coordinator that is there, or ends when the grace is over.
+ * Returns when to look again. */
+uint64_t away_look(struct link *link);
+
+/* Results up to this number are on disk. */
+void away_drop_kept(struct link *link, uint64_t number);
+
+/* Ends this worker, which nobody wants, with all that it runs; no job is to blame. */
+void away_end_worker(struct link *link);
 
 /* No more chunks: the executor ends when it has finished what it runs. */
 void link_stop_taking(struct link *link);

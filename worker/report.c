@@ -109,6 +109,7 @@ int report_post(struct report *report, const struct proto_chunk *chunk, bool fin
     getrusage(RUSAGE_SELF, &usage); /* the CPU time, too: a clock of it is a system call more */
     message.result = (struct proto_result){.batch = chunk->batch,
                                            .chunk = chunk->chunk,
+                                           .number = link_number(link),
                                            .final = final,
                                            .process_cpu_ns = ns_of(&usage.ru_utime) + ns_of(&usage.ru_stime),
                                            .process_voluntary = (uint64_t)usage.ru_nvcsw,
@@ -118,6 +119,6 @@ int report_post(struct report *report, const struct proto_chunk *chunk, bool fin
     result = wire_pack(&message, &parcel);
     blob_unref(values);
     if (result == 0)
-        link_post(link, &parcel);
+        link_post(link, &message.result, &parcel);
     return result;
 }

@@ -66,6 +66,14 @@ static int tie_to_parent(int pid, int *ret_parent_fd, struct muster_error *ret_e
     return 0;
 }
 
+/* One that outlives its parent is woken if it is stopped: it is to end when its grace is over. */
+static int outlive_parent(struct muster_error *ret_error)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGCONT) != 0)
+        return muster_error_system(ret_error, errno, "worker: cannot watch its parent");
+    return 0;
+}
+
 static int run_on(int cpu, struct muster_error *ret_error)
 {
     size_t bytes;
@@ -104,7 +112,7 @@ static int open_flight(int fd, struct flight_page **ret_flight, struct muster_er
 static int open_slots(const struct worker_options *options, unsigned concurrency, struct slots **ret_slots,
                       struct muster_error *ret_error)
 {
-    if (options->slots_fd < 0 || options->bell_fd < 0 || concurrency > 1)
+    if (options->slots_fd < 0 || options->bell_fd < 0 || concurrency > 1 || options->orphan_grace_ns > 0)
         return 0;
     if (slots_attach(options->slots_fd, ret_slots) == 0)
         return 0;
@@ -170,6 +178,7 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
                  struct flight_page *flight, struct muster_error *ret_error)
 {
     unsigned concurrency = options->concurrency > 1 ? options->concurrency : 1;
+    int heap_fd = options->orphan_grace_ns > 0 ? -1 : options->heap_fd;
     struct slots *slots = NULL;
     struct link *link;
     int result;
@@ -183,14 +192,15 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
                                                .flight = flight,
                                                .slots = slots,
                                                .bell_fd = options->bell_fd,
-                                               .concurrency = concurrency},
+                                               .concurrency = concurrency,
+                                               .grace_ns = options->orphan_grace_ns},
                         &link, ret_error);
     if (result != 0) {
         slots_unmap(slots);
         return result;
     }
-    result = concurrency > 1 ? concurrent_serve(link, registry, flight, concurrency, options->heap_fd)
-                             : serve_one(link, registry, flight, options->heap_fd);
+    result = concurrency > 1 ? concurrent_serve(link, registry, flight, concurrency, heap_fd)
+                             : serve_one(link, registry, flight, heap_fd);
     if (result != 0)
         muster_error_set(ret_error, result, "worker: %s", muster_error_name(result));
     slots_unmap(slots);
@@ -207,7 +217,9 @@ int worker_main(const struct worker_options *options)
 
     keep_descriptors(options);
     executor_prepare();
-    if (options->parent_pid > 0)
+    if (options->orphan_grace_ns > 0)
+        result = outlive_parent(&error);
+    else if (options->parent_pid > 0)
         result = tie_to_parent(options->parent_pid, &parent_fd, &error);
     if (result == 0)
         result = open_flight(options->flight_fd, &flight, &error);

@@ -25,6 +25,9 @@ struct worker_options {
     uint64_t memory_bytes; /* limit of data memory; 0: none */
     int cpu;               /* core to run on; -1: any */
     unsigned concurrency;  /* jobs it runs at once, as coroutines; 0: 1 */
+    /* It outlives its parent, and goes on without a coordinator for so long: then `slots_fd`,
+     * `bell_fd` and `heap_fd` are passed over. 0: it ends with its parent. */
+    uint64_t orphan_grace_ns;
 };
 
 /* Runs until the coordinator says STOP. Returns the exit status: 0, or 255 after one line on

@@ -41,6 +41,7 @@ OK, ANY = 1, 2  # what must become of a batch that another waits for
 STATUS = 1  # of REQUEST's operations
 CONCURRENCY_MAX = 20000
 CREDIT_MAX = 20016
+STANDING_MAX = 41862
 TIMEOUT_MS_MAX = 2147483647
 SHARED_REFERENCE = struct.Struct(">BIIQIQQ")  # kind, pid, fd, heap, block, offset, size
 STR, BIN = 1, 2
@@ -113,7 +114,7 @@ OUTCOME = {"first": uint(1, BATCH_JOBS_MAX + 1), "count": uint(0, CHUNK_JOBS_MAX
 FIELDS = {
     "HELLO": {"version": uint(0, 2**32 - 1), "role": uint(1, 2), "pid": uint(), "credit": uint(0, CREDIT_MAX),
               "concurrency": uint(0, CONCURRENCY_MAX), "software": text, "user": text_of(USER_MAX),
-              "standing": uint(0, CREDIT_MAX)},
+              "standing": uint(0, STANDING_MAX)},
     "WELCOME": {"version": uint(0, 2**32 - 1), "workers": uint(0, WORKERS_MAX), "host": uint(),
                 "keeps": uint(0, 2), "epoch": uint(0, EPOCH_MAX)},
     "ERROR": {"ticket": uint(), "code": code, "text": text},

@@ -160,7 +160,7 @@ Test(codec, greeting_out_of_range_is_refused)
          "user"},
         {"[1,4,2,9,1,1,\"x\",\"ada\",0]", "user"},
         {"[1,4,1,9,0,0,\"x\",\"ada\",1]", "standing"},
-        {"[1,4,2,9,1,1,\"x\",\"\",20017]", "standing"},
+        {"[1,4,2,9,1,1,\"x\",\"\",41863]", "standing"},
     };
 
     assert_refused(cases, COUNT(cases));

@@ -439,6 +439,33 @@ Test(wire, watched_wire_notices_that_nobody_listens)
     wire_close(dealer, 0);
 }
 
+Test(wire, followed_wire_waits_for_somebody_to_listen_and_notices_when_nobody_does_any_more)
+{
+    char to[80];
+    struct wire_poll item;
+    struct wire_frame *frame;
+    struct wire *dealer, *late;
+    struct muster_error error;
+
+    snprintf(to, sizeof to, "ipc://%s/late", folder);
+    cr_assert_eq(wire_open_dealer(context, "peer", &dealer, &error), 0);
+    cr_assert_eq(wire_follow(dealer, &error), 0);
+    cr_assert_eq(wire_connect(dealer, to, &error), 0);
+    cr_assert_eq(wire_open_router(context, &late, &error), 0);
+    cr_assert_eq(wire_receive(dealer, &frame), MUSTER_EAGAIN);
+    cr_assert_not(wire_is_connected(dealer));
+    cr_assert_eq(wire_bind(late, to, &error), 0);
+    item = (struct wire_poll){.wire = dealer};
+    cr_assert_eq(wire_wait(&item, 1, 10000), 1);
+    cr_assert_eq(wire_receive(dealer, &frame), MUSTER_EAGAIN);
+    cr_assert(wire_is_connected(dealer));
+    wire_close(late, 0);
+    cr_assert_eq(wire_wait(&item, 1, 10000), 1);
+    cr_assert_eq(wire_receive(dealer, &frame), MUSTER_ELOST);
+    cr_assert_not(wire_is_connected(dealer));
+    wire_close(dealer, 0);
+}
+
 Test(wire, name_that_is_too_long_is_refused)
 {
     char name[PROTO_PEER_NAME_MAX + 2];

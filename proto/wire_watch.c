@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What happens to the one connection of a wire: ZeroMQ tells of it on a socket of its own. See
+ * wire.h.
+ */
+#include "proto/wire_internal.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+#include <zmq.h>
+
+/* Any of them: there is no connection, and none will be. */
+enum {
+    LOSSES = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED |
+             ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+             ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+};
+
+/* A wire may lie where one was whose monitor is not quite closed yet: each has a number of its own. */
+static int monitor(struct wire *wire, int events, struct muster_error *ret_error)
+{
+    static atomic_uint monitors;
+    char name[64];
+
+    snprintf(name, sizeof name, "inproc://monitor-%u", atomic_fetch_add(&monitors, 1));
+    wire->monitor = zmq_socket(wire->context->zmq, ZMQ_PAIR);
+    if (wire->monitor && zmq_socket_monitor(wire->socket, name, events) == 0 &&
+        TEMP_FAILURE_RETRY(zmq_connect(wire->monitor, name)) == 0) {
+        wire->monitor_fd = wire_socket_fd(wire->monitor);
+        return 0;
+    }
+    return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot watch a connection: %s", zmq_strerror(errno));
+}
+
+int wire_watch(struct wire *wire, struct muster_error *ret_error)
+{
+    int later_ms = 3600 * 1000; /* never: with -1, ZeroMQ drops what has come and was not received */
+
+    zmq_setsockopt(wire->socket, ZMQ_RECONNECT_IVL, &later_ms, sizeof later_ms);
+    return monitor(wire, LOSSES, ret_error);
+}
+
+int wire_follow(struct wire *wire, struct muster_error *ret_error)
+{
+    enum { AGAIN_MS = 250 };
+    int again_ms = AGAIN_MS;
+
+    zmq_setsockopt(wire->socket, ZMQ_RECONNECT_IVL, &again_ms, sizeof again_ms);
+    wire->follows = true;
+    return monitor(wire, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED, ret_error);
+}
+
+bool wire_is_connected(const struct wire *wire)
+{
+    return wire->connected && !wire->lost;
+}
+
+/* The next event of the monitor, 0: there is none. It comes in two frames, and begins the first. */
+static int next_event(struct wire *wire)
+{
+    uint16_t event = 0;
+    zmq_msg_t part;
+    int more;
+
+    zmq_msg_init(&part);
+    if (TEMP_FAILURE_RETRY(zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT)) >= (int)sizeof event)
+        memcpy(&event, zmq_msg_data(&part), sizeof event);
+    for (more = zmq_msg_more(&part); more; more = zmq_msg_more(&part))
+        TEMP_FAILURE_RETRY(zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT));
+    zmq_msg_close(&part);
+    return event;
+}
+
+bool wire_broke(struct wire *wire)
+{
+    int event;
+
+    while (wire->monitor && (event = next_event(wire)) != 0) {
+        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+            wire->connected = true;
+        else if (wire->connected || !wire->follows)
+            return true;
+    }
+    return false;
+}
+
+/* A loss has several events, one after another: behind the first, nobody is to wake up for them. */
+void wire_unwatch(struct wire *wire)
+{
+    if (!wire->monitor)
+        return;
+    if (wire->poll_fd >= 0)
+        epoll_ctl(wire->poll_fd, EPOLL_CTL_DEL, wire->monitor_fd, NULL);
+    zmq_socket_monitor(wire->socket, NULL, 0);
+    zmq_close(wire->monitor);
+    wire->monitor = NULL;
+}
