@@ -357,13 +357,27 @@ static void count_ended(struct batch *batch, const struct job_run *run)
     let_go(batch, run->block);
 }
 
-int batch_settle(struct batch *batch, struct job_run run, enum job_event event)
+/* Cuts the first jobs off *run whose arguments are in one block, and says which. It is known, but for
+ * jobs that batch_take_queued took. */
+static struct job_run take_of_block(const struct batch *batch, struct job_run *run)
 {
-    int result;
+    struct block *block = run->block ? run->block : batch->blocks;
+    struct job_run part;
+    uint64_t left;
 
-    if (run.count == 0)
-        return 0;
-    result = job_apply(&run, event);
+    if (!block) /* a range */
+        return job_run_take(run, run->count);
+    while (run->first >= block->first + block->count)
+        block = block->next;
+    left = block->first + block->count - run->first;
+    part = job_run_take(run, left < run->count ? left : run->count);
+    part.block = block;
+    return part;
+}
+
+static int settle_part(struct batch *batch, struct job_run run, enum job_event event)
+{
+    int result = job_apply(&run, event);
     assert(result == 0);
     batch->assigned -= run.count;
     if (event == JOB_RETRY || event == JOB_CRASH)
@@ -374,6 +388,15 @@ int batch_settle(struct batch *batch, struct job_run run, enum job_event event)
     }
     batch->queued += run.count;
     return run.due_ns > 0 ? delays_add(&batch->delays, &run) : requeue(batch, &run);
+}
+
+int batch_settle(struct batch *batch, struct job_run run, enum job_event event)
+{
+    int result = 0;
+
+    while (run.count > 0 && result == 0)
+        result = settle_part(batch, take_of_block(batch, &run), event);
+    return result;
 }
 
 int batch_end_delays(struct batch *batch, uint64_t now_ns)
@@ -425,7 +448,7 @@ static struct job_run find_fresh(const struct batch *batch, uint64_t lowest, uin
     return run;
 }
 
-static int cancel_fresh(struct batch *batch, uint64_t first, uint64_t end, struct job_run *ret_run)
+static int skip_fresh(struct batch *batch, uint64_t first, uint64_t end, struct job_run *ret_run)
 {
     struct job_run run = find_fresh(batch, first, end);
 
@@ -436,7 +459,7 @@ static int cancel_fresh(struct batch *batch, uint64_t first, uint64_t end, struc
 }
 
 /* Cuts jobs out of those that are to run again. */
-static int cancel_requeued(struct batch *batch, uint64_t first, uint64_t end, struct job_run *ret_run)
+static int cut_requeued(struct batch *batch, uint64_t first, uint64_t end, struct job_run *ret_run)
 {
     struct requeued *node;
 
@@ -472,19 +495,21 @@ static int cancel_requeued(struct batch *batch, uint64_t first, uint64_t end, st
     return 0;
 }
 
-int batch_cancel_queued(struct batch *batch, uint64_t first, uint64_t count, struct job_run *ret_run)
+/* Takes the next run of queued jobs among first .. first + count - 1 out of the queue, for this to happen. */
+static int take_out(struct batch *batch, uint64_t first, uint64_t count, enum job_event event,
+                    struct job_run *ret_run)
 {
     struct job_run run;
-    int result = cancel_requeued(batch, first, first + count, &run);
+    int result = cut_requeued(batch, first, first + count, &run);
 
     if (result == 0 && run.count == 0)
         result = delays_take(&batch->delays, first, first + count, &run);
     if (result == 0 && run.count == 0)
-        result = cancel_fresh(batch, first, first + count, &run);
+        result = skip_fresh(batch, first, first + count, &run);
     if (result != 0)
         return result;
     if (run.count > 0) {
-        result = job_apply(&run, JOB_CANCEL);
+        result = job_apply(&run, event);
         assert(result == 0);
         batch->queued -= run.count;
         count_ended(batch, &run);
@@ -494,6 +519,20 @@ int batch_cancel_queued(struct batch *batch, uint64_t first, uint64_t count, str
     run.block = NULL; /* it may be gone */
     *ret_run = run;
     return 0;
+}
+
+int batch_cancel_queued(struct batch *batch, uint64_t first, uint64_t count, struct job_run *ret_run)
+{
+    return take_out(batch, first, count, JOB_CANCEL, ret_run);
+}
+
+int batch_take_queued(struct batch *batch, uint64_t first, uint64_t count, struct job_run *ret_run)
+{
+    int result = take_out(batch, first, count, JOB_ASSIGN, ret_run);
+
+    if (result == 0)
+        batch->assigned += ret_run->count;
+    return result;
 }
 
 static void drop_fresh(struct batch *batch)

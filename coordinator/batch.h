@@ -42,12 +42,12 @@ struct batch {
     uint64_t reader;              /* process that reads results in shared memory; 0: none does */
     uint64_t came_ns;
 
-    bool sealed;                    /* `total` is final */
-    uint64_t total;                 /* jobs known so far */
-    struct job_run fresh;           /* jobs that were never assigned: up to `total` */
-    struct spans skipped;           /* of these, behind the first, jobs that were cancelled */
-    size_t fresh_offset;            /* LIST: where the first of them starts in its block */
-    struct block *blocks;           /* oldest first; owned */
+    bool sealed;          /* `total` is final */
+    uint64_t total;       /* jobs known so far */
+    struct job_run fresh; /* jobs that were never assigned: up to `total` */
+    struct spans skipped; /* of these, behind the first, jobs that were taken out: cancelled, or taken over */
+    size_t fresh_offset;  /* LIST: where the first of them starts in its block */
+    struct block *blocks; /* oldest first; owned */
     struct requeued *requeued;      /* owned; neighbours with one history are one run */
     struct requeued *requeued_last; /* put in last, where the next one is likely to go; NULL: none */
     struct delays delays;           /* those that are to run again, but not yet */
@@ -123,6 +123,11 @@ int batch_end_delays(struct batch *batch, uint64_t now_ns);
 /* Cancels queued jobs among first .. first + count - 1: the next run of them, which is over then;
  * call it until it returns none (count 0). 0 or MUSTER_ENOMEM. */
 int batch_cancel_queued(struct batch *batch, uint64_t first, uint64_t count, struct job_run *ret_run);
+
+/* Assigns queued jobs among first .. first + count - 1 to somebody who has them already: the next run of
+ * them; call it until it returns none (count 0). The run says nothing of where their arguments are. 0
+ * or MUSTER_ENOMEM. */
+int batch_take_queued(struct batch *batch, uint64_t first, uint64_t count, struct job_run *ret_run);
 
 /* Notes why the batch ends early, for ENDED; the last reason counts. 0 or MUSTER_ENOMEM. */
 int batch_explain(struct batch *batch, int code, const char *reason);

@@ -20,6 +20,10 @@ static const uint64_t RESPAWN_NS = 50 * CLOCK_NS_PER_MS;
 /* How long a worker may take until it says HELLO: its plug-ins load meanwhile. */
 static const uint64_t START_NS = 60 * CLOCK_NS_PER_S;
 
+/* How long an adopted worker may take until it has said what it holds: it tries to connect four times a
+ * second. */
+static const uint64_t AWAY_NS = 10 * CLOCK_NS_PER_S;
+
 /* Starts that may fail one after another before the batches are given up. */
 enum { FAILED_STARTS_MAX = 3 };
 
@@ -31,6 +35,7 @@ int core_create(const struct core_options *options, struct core **ret_core)
         return MUSTER_ENOMEM;
     core->options = *options;
     core->recall_ns = CLOCK_NEVER;
+    core->last_chunk = (uint64_t)options->epoch << CHUNKS_OF_EPOCH_BITS;
     core->capacity.has.cpus = options->cpus ? options->cpus : options->workers;
     core->capacity.has.memory_bytes = options->memory_bytes;
     core->demanding = core->capacity.has.cpus < options->workers;
@@ -80,17 +85,26 @@ static unsigned count_in(const struct core *core, enum worker_state state)
     return count;
 }
 
+static void send_welcome(const struct core *core, const char *peer, struct outbox *outbox)
+{
+    const struct core_options *options = &core->options;
+
+    outbox_send(outbox, peer,
+                &(struct proto_message){.type = PROTO_WELCOME,
+                                        .welcome = {.version = PROTO_VERSION,
+                                                    .workers = options->workers,
+                                                    .host = options->host,
+                                                    .keeps = options->keeps,
+                                                    .epoch = options->epoch}});
+}
+
 /* Tells a client that it is known; with `warm`, once all workers are there. */
 static void welcome(struct core *core, struct client *client, struct outbox *outbox)
 {
     if (client->welcomed || (core->options.warm && count_in(core, WORKER_READY) < core->options.workers))
         return;
     client->welcomed = true;
-    outbox_send(outbox, client->name,
-                &(struct proto_message){.type = PROTO_WELCOME,
-                                        .welcome = {.version = PROTO_VERSION,
-                                                    .workers = core->options.workers,
-                                                    .host = core->options.host}});
+    send_welcome(core, client->name, outbox);
 }
 
 /* Workers do not start, and none runs or may yet come up: whoever waits for them is told why. */
@@ -100,7 +114,7 @@ static void check_starts(struct core *core, uint64_t now_ns, struct outbox *outb
     struct batch *batch;
 
     if (core->failed_starts < FAILED_STARTS_MAX || count_in(core, WORKER_READY) > 0 ||
-        count_in(core, WORKER_STARTING) > 0)
+        count_in(core, WORKER_STARTING) > 0 || core->awaited > 0)
         return;
     DL_FOREACH(core->batches, batch) {
         if (batch_explain(batch, MUSTER_ELOST, core->start_error) != 0)
@@ -126,11 +140,11 @@ void core_start(struct core *core, uint64_t now_ns, struct outbox *outbox)
 
 /* --- workers */
 
-/* Every worker here is as young as its coordinator. */
+/* Of a worker that is as young as its coordinator. */
 static void refuse_standing(struct core *core, struct worker *worker, struct outbox *outbox)
 {
     core_refuse(outbox, worker->name, 0, MUSTER_ESTATE,
-                "this coordinator takes over no chunks of another incarnation");
+                "this coordinator gave this worker no chunks in another life");
     dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
 }
 
@@ -147,11 +161,11 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
         dispatch_doom(core, worker, DOOM_VERSION, outbox);
         return;
     }
-    if (hello->standing > 0) {
+    if (hello->standing > 0 && worker->state != WORKER_AWAY) {
         refuse_standing(core, worker, outbox);
         return;
     }
-    if (worker->state != WORKER_STARTING || hello->role != PROTO_WORKER) {
+    if ((worker->state != WORKER_STARTING && worker->state != WORKER_AWAY) || hello->role != PROTO_WORKER) {
         dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
         return;
     }
@@ -160,11 +174,8 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
     worker->concurrency = hello->concurrency < 1 ? 1 : hello->concurrency;
     worker->heard_ns = now_ns;
     core->failed_starts = 0;
-    outbox_send(outbox, worker->name,
-                &(struct proto_message){.type = PROTO_WELCOME,
-                                        .welcome = {.version = PROTO_VERSION,
-                                                    .workers = core->options.workers,
-                                                    .host = core->options.host}});
+    send_welcome(core, worker->name, outbox);
+    adopt_greeted(core, worker, hello->standing);
     HASH_ITER(hh, core->clients, client, next)
         welcome(core, client, outbox);
 }
@@ -176,24 +187,35 @@ static void note_progress(uint64_t now_ns, struct worker *worker)
     worker->slow = false;
 }
 
+static void worker_result(struct core *core, uint64_t now_ns, struct worker *worker,
+                          const struct proto_message *message, struct outbox *outbox)
+{
+    if (message->result.outcome.count > 0)
+        note_progress(now_ns, worker);
+    if (!settle_result(core, now_ns, worker, message, outbox))
+        dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
+    else if (message->result.number > 0)
+        outbox_keep(outbox, worker->name, message->result.number);
+}
+
 static void worker_message(struct core *core, uint64_t now_ns, struct worker *worker,
                            const struct proto_message *message, struct outbox *outbox)
 {
+    if (worker->state == WORKER_AWAY && message->type != PROTO_HELLO)
+        return; /* said to another life: what of it counts will be said again */
     worker->heard_ns = now_ns;
     worker->pinged_ns = 0;
     if (message->type == PROTO_HELLO)
         worker_hello(core, now_ns, worker, &message->hello, outbox);
     else if (message->type == PROTO_RESULT) {
-        if (message->result.outcome.count > 0)
-            note_progress(now_ns, worker);
-        if (!settle_result(core, now_ns, worker, message, outbox))
-            dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
+        worker_result(core, now_ns, worker, message, outbox);
     } else if (message->type == PROTO_RETURNED) {
         if (!settle_returned(worker, &message->returned, outbox))
             dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
-    } else if (message->type == PROTO_STANDING)
-        refuse_standing(core, worker, outbox);
-    else if (message->type != PROTO_PONG)
+    } else if (message->type == PROTO_STANDING) {
+        if (!adopt_standing(core, now_ns, worker, &message->standing, outbox))
+            refuse_standing(core, worker, outbox);
+    } else if (message->type != PROTO_PONG)
         dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
 }
 
@@ -202,9 +224,12 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
 {
     struct worker *worker = &core->workers[exit->slot - 1];
     struct worker_exit known = *exit;
-    bool started = worker->credit > 0;
+    bool started = worker->credit > 0 || worker->awaited;
 
-    if (worker->doom == DOOM_SILENT)
+    if (worker->doom == DOOM_SILENT && worker->awaited)
+        snprintf(known.reason, sizeof known.reason, "not coming back for %.3g s, and killed",
+                 (double)AWAY_NS / 1e9);
+    else if (worker->doom == DOOM_SILENT)
         snprintf(known.reason, sizeof known.reason, "%s for %.3g s, and killed",
                  started ? "not answering" : "not saying HELLO",
                  (double)(started ? core->options.heartbeat_ns : START_NS) / 1e9);
@@ -212,6 +237,9 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
         snprintf(known.reason, sizeof known.reason, "killed for sending what no worker sends");
     else if (worker->doom == DOOM_VERSION)
         snprintf(known.reason, sizeof known.reason, "killed for speaking another protocol version");
+    if (worker->awaited)
+        adopt_last_words(core, now_ns, worker, &known, outbox);
+    adopt_settled(core, worker);
     HASH_DEL(core->workers_by_name, worker);
     bury_worker(now_ns, worker, &known, outbox);
     worker->state = WORKER_ABSENT;
@@ -454,7 +482,11 @@ bool core_has_client(const struct core *core, const char *peer)
 /* The next thing that is due for a worker: a respawn, a ping, or its end. */
 static uint64_t worker_deadline(const struct core *core, const struct worker *worker)
 {
+    if (worker->awaited && worker->state != WORKER_DOOMED)
+        return clock_after(worker->heard_ns, AWAY_NS);
     switch (worker->state) {
+    case WORKER_AWAY:
+        break;
     case WORKER_ABSENT:
         return worker->respawn_ns ? worker->respawn_ns : CLOCK_NEVER;
     case WORKER_READY:
@@ -476,7 +508,7 @@ static void worker_due(struct core *core, uint64_t now_ns, struct worker *worker
 {
     if (worker->state == WORKER_ABSENT) {
         worker->respawn_ns = 0; /* dispatch spawns it if it is wanted */
-    } else if (worker->pinged_ns || worker->state == WORKER_STARTING) {
+    } else if (worker->pinged_ns || worker->awaited || worker->state == WORKER_STARTING) {
         dispatch_doom(core, worker, DOOM_SILENT, outbox);
     } else {
         worker->pinged_ns = now_ns;

@@ -15,6 +15,9 @@
 
 struct core;
 
+/* Chunk numbers are counted in each epoch from EPOCH << CHUNKS_OF_EPOCH_BITS; see PROTO_EPOCH_MAX. */
+enum { CHUNKS_OF_EPOCH_BITS = 40 };
+
 /* What there is to submit. */
 struct core_functions {
     /* 0, or MUSTER_ENOTFOUND with a reason when there is none of that name. Pure. */
@@ -29,8 +32,12 @@ struct core_options {
     unsigned cpus;         /* that jobs may take together; 0: as many as there are workers */
     uint64_t memory_bytes; /* likewise; 0: not known, and not counted */
     bool warm;             /* spawn all workers at once; clients are welcomed when all are ready */
-    const char *owner;     /* the client whose STOP ends the coordinator; NULL: nobody's. Borrowed */
-    unsigned clients;      /* at most; 0: PROTO_CLIENTS_MAX */
+    /* What becomes of batches when the coordinator dies, and which of its lives this is, from 1; 0: it has
+     * but one. Chunks and workers have numbers and names of their epoch, so that none is used again. */
+    enum proto_keeps keeps;
+    uint32_t epoch;
+    const char *owner; /* the client whose STOP ends the coordinator; NULL: nobody's. Borrowed */
+    unsigned clients;  /* at most; 0: PROTO_CLIENTS_MAX */
     const struct core_functions *functions; /* that workers have; NULL: not known here. Borrowed */
 };
 
@@ -53,6 +60,15 @@ void core_destroy(struct core *core);
 
 /* At the start, once: workers that are wanted from the beginning. */
 void core_start(struct core *core, uint64_t now_ns, struct outbox *outbox);
+
+/* At the start: a worker of another life of this coordinator, living or dead, has the slot. When it has
+ * said what it holds, it goes on; it is killed if it says nothing for ten seconds. No job is assigned
+ * until all of them are heard of, or buried. What they say is to be handled, and the dead are to be
+ * buried, behind the submission of the batches whose jobs they may have. */
+void core_adopt(struct core *core, uint64_t now_ns, unsigned slot, const char *name, struct outbox *outbox);
+
+/* What an item OUTBOX_KEEP waited for is on disk. Names of workers that are gone are passed over. */
+void core_committed(const struct core *core, const char *name, uint64_t number, struct outbox *outbox);
 
 /* A peer sent a message. */
 void core_message(struct core *core, uint64_t now_ns, const char *peer, const struct proto_message *message,

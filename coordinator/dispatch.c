@@ -159,9 +159,19 @@ static uint64_t wanted(const struct core *core)
     return jobs < core->options.workers ? jobs : core->options.workers;
 }
 
+/* By a name that none had before, in another life of this coordinator neither. */
+static void name_worker(const struct core *core, struct worker *worker)
+{
+    if (core->options.epoch > 0)
+        snprintf(worker->name, sizeof worker->name, "worker-%u.%u.%u", worker->slot, core->options.epoch,
+                 worker->incarnation + 1);
+    else
+        snprintf(worker->name, sizeof worker->name, "worker-%u.%u", worker->slot, worker->incarnation + 1);
+}
+
 static void spawn(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)
 {
-    snprintf(worker->name, sizeof worker->name, "worker-%u.%u", worker->slot, worker->incarnation + 1);
+    name_worker(core, worker);
     HASH_ADD_STR(core->workers_by_name, name, worker);
     if (!worker->hh.tbl) {
         outbox->failed = true;
@@ -242,8 +252,10 @@ static void assign_in_turn(struct core *core, uint64_t now_ns, struct outbox *ou
 
 void dispatch(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
-    assign_recalled(core, now_ns, outbox);
-    assign_in_turn(core, now_ns, outbox);
+    if (core->awaited == 0) { /* else a worker may be about to say that it has these jobs */
+        assign_recalled(core, now_ns, outbox);
+        assign_in_turn(core, now_ns, outbox);
+    }
     staff(core, now_ns, outbox);
     recall(core, now_ns, outbox);
 }

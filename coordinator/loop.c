@@ -116,6 +116,8 @@ static void carry_out_item(struct coordinator *c, const struct outbox_item *item
     case OUTBOX_KILL:
         supervisor_kill(c->supervisor, item->slot);
         return;
+    case OUTBOX_KEEP:
+        return; /* nothing is recorded here, and workers are not asked to keep anything */
     case OUTBOX_RELEASE:
         release(c, &item->message.payload);
         return;

@@ -84,6 +84,14 @@ void outbox_kill(struct outbox *outbox, unsigned slot)
         item->slot = slot;
 }
 
+void outbox_keep(struct outbox *outbox, const char *worker, uint64_t number)
+{
+    struct outbox_item *item = add(outbox, OUTBOX_KEEP, worker);
+
+    if (item)
+        item->number = number;
+}
+
 void outbox_release(struct outbox *outbox, const struct slice *payload)
 {
     struct outbox_item *item = add(outbox, OUTBOX_RELEASE, "");

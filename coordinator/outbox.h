@@ -18,12 +18,16 @@ enum outbox_kind {
     OUTBOX_KILL,  /* the worker of `slot` and its process group, with SIGKILL */
     /* What the values in the payload of `message` refer to in shared memory: nobody else will. */
     OUTBOX_RELEASE,
+    /* When all that was sent to clients ahead of this is on disk, core_committed is to be told of `number`:
+     * a RESULT of the worker `peer`. */
+    OUTBOX_KEEP,
 };
 
 struct outbox_item {
     enum outbox_kind kind;
     unsigned slot;
     char peer[PROTO_PEER_NAME_MAX + 1];
+    uint64_t number;
     struct proto_message message; /* holds a reference on its payload; texts live in `zone` */
 };
 
@@ -48,6 +52,8 @@ void outbox_clear(struct outbox *outbox);
 void outbox_send(struct outbox *outbox, const char *peer, const struct proto_message *message);
 void outbox_spawn(struct outbox *outbox, unsigned slot, const char *name);
 void outbox_kill(struct outbox *outbox, unsigned slot);
+
+void outbox_keep(struct outbox *outbox, const char *worker, uint64_t number);
 
 /* Takes a reference on the payload. */
 void outbox_release(struct outbox *outbox, const struct slice *payload);

@@ -280,13 +280,26 @@ static bool fits(const struct chunk *chunk, const struct proto_result *result)
     return outcome->count == 0 || (outcome->timings != NULL) == chunk->batch->settings.timings;
 }
 
+/* `run`: the jobs of a report, which its worker held. */
+static bool settle_report(uint64_t now_ns, struct worker *worker, const struct chunk *chunk,
+                          const struct job_run *run, const struct proto_message *message,
+                          struct outbox *outbox)
+{
+    const struct proto_outcome *outcome = &message->result.outcome;
+    struct batch *batch = chunk->batch;
+
+    count_report(batch, worker, message);
+    charge(now_ns, batch, worker, run, outcome);
+    return outcome->count == 0 ||
+           settle_outcome(now_ns, batch, worker, *run, outcome, message->payload, outbox);
+}
+
 bool settle_result(struct core *core, uint64_t now_ns, struct worker *worker,
                    const struct proto_message *message, struct outbox *outbox)
 {
     const struct proto_result *result = &message->result;
     const struct proto_outcome *outcome = &result->outcome;
     struct chunk *chunk = hold_find(worker, result->chunk);
-    struct batch *batch;
     struct job_run run;
     int taken;
 
@@ -294,17 +307,16 @@ bool settle_result(struct core *core, uint64_t now_ns, struct worker *worker,
         settle_late(core, message, outbox);
         return true;
     }
-    batch = chunk->batch;
     if (!fits(chunk, result))
         return false;
     taken = hold_take(worker, chunk, outcome->first, outcome->count, &run);
     if (taken == MUSTER_ENOMEM)
         outbox->failed = true;
-    if (taken != 0)
+    if (taken == MUSTER_ESTATE && chunk->adopted)
+        adopt_reported_again(core, worker, chunk, message, outbox);
+    else if (taken != 0)
         return outbox->failed;
-    count_report(batch, worker, message);
-    charge(now_ns, batch, worker, &run, outcome);
-    if (outcome->count > 0 && !settle_outcome(now_ns, batch, worker, run, outcome, message->payload, outbox))
+    else if (!settle_report(now_ns, worker, chunk, &run, message, outbox))
         return false;
     if (result->final || chunk->left.count == 0) { /* then nothing keeps the batch from ending */
         settle_rest(worker, chunk, outbox);

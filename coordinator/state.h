@@ -21,6 +21,7 @@ struct chunk {
     struct batch *batch;
     struct job_run run;        /* all of them, in state JOB_ASSIGNED, with the history they share */
     struct spans left;         /* what is not reported yet; never empty */
+    bool adopted;              /* by another life of this coordinator: jobs of it may be recorded already */
     double each_ns;            /* what a job was taken to take, when its batch was served with it */
     uint64_t recalled;         /* its worker was asked for jobs from this one on; 0: for none */
     struct chunk *prev, *next; /* of the worker's list, oldest first */
@@ -30,6 +31,7 @@ struct chunk {
 enum worker_state {
     WORKER_ABSENT,   /* no process */
     WORKER_STARTING, /* spawned, has not said HELLO */
+    WORKER_AWAY,     /* adopted, has not said HELLO */
     WORKER_READY,
     WORKER_DOOMED, /* killed; its exit will be reported */
 };
@@ -51,12 +53,14 @@ struct worker {
     struct chunk *chunks; /* owned */
     struct chunk *chunks_by_id;
     struct holdings holdings; /* the same chunks, by their jobs */
-    uint64_t heard_ns;        /* last sign of life, or when it was spawned or got work after having none */
-    uint64_t pinged_ns;       /* 0: not since it was last heard */
-    uint64_t moved_ns;        /* when it last reported jobs, or got work after having none */
-    uint64_t asked_ns;        /* when it was asked for jobs; 0: it answered, or reported some */
-    bool slow;                /* it was asked for jobs, and has reported none since */
-    uint64_t respawn_ns;      /* ABSENT: not before */
+    bool awaited;        /* adopted, and has not yet said what it holds: nothing is assigned until then */
+    uint32_t standing;   /* STANDING messages that it said it would send */
+    uint64_t heard_ns;   /* last sign of life, or when it was spawned or got work after having none */
+    uint64_t pinged_ns;  /* 0: not since it was last heard */
+    uint64_t moved_ns;   /* when it last reported jobs, or got work after having none */
+    uint64_t asked_ns;   /* when it was asked for jobs; 0: it answered, or reported some */
+    bool slow;           /* it was asked for jobs, and has reported none since */
+    uint64_t respawn_ns; /* ABSENT: not before */
     uint64_t process_cpu_ns, voluntary, involuntary; /* as it last reported */
     UT_hash_handle hh;                               /* by name, while STARTING or READY or DOOMED */
 };
@@ -79,6 +83,7 @@ struct core {
     struct capacity capacity;
     unsigned demanding; /* batches whose jobs take more than a worker stands for; 0: nobody need count */
     uint64_t last_batch, last_chunk;
+    unsigned awaited;   /* workers; see above */
     uint64_t recall_ns; /* when it may be time to take jobs back; CLOCK_NEVER */
     bool recalled_wait; /* jobs that came back wait for a worker that has nothing */
     uint64_t late;
@@ -187,6 +192,27 @@ bool settle_is_cancelled(const struct batch *batch, uint64_t index);
 
 /* Ends batches that are over: tells their clients and forgets them. */
 void settle_ended(struct core *core, struct outbox *outbox);
+
+/* --- adopt.c: workers of another life of this coordinator */
+
+/* The worker has said HELLO, and that so many STANDING follow. */
+void adopt_greeted(struct core *core, struct worker *worker, uint32_t standing);
+
+/* No more is to be expected of it. */
+void adopt_settled(struct core *core, struct worker *worker);
+
+/* The worker holds a chunk of another life: it has what of it is queued here from now on, and is told
+ * of the rest. Returns false when it says what cannot be. */
+bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
+                    const struct proto_standing *standing, struct outbox *outbox);
+
+/* The worker died before it could say so: gives it the job that it was executing, to be blamed. */
+void adopt_last_words(struct core *core, uint64_t now_ns, struct worker *worker,
+                      const struct worker_exit *exit, struct outbox *outbox);
+
+/* Of a report on an adopted chunk, some jobs are over: it is late, and those that are not run again. */
+void adopt_reported_again(struct core *core, struct worker *worker, struct chunk *chunk,
+                          const struct proto_message *message, struct outbox *outbox);
 
 /* --- bury.c: what a worker leaves */
 

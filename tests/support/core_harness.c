@@ -150,6 +150,23 @@ void step_exit(const struct worker_exit *exit)
     after_step();
 }
 
+void step_adopt(unsigned slot)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "worker-%u.1.1", slot);
+    before_step();
+    core_adopt(core, now_ns, slot, name, &outbox);
+    after_step();
+}
+
+void step_committed(unsigned slot, uint64_t number)
+{
+    before_step();
+    core_committed(core, worker_name(slot), number, &outbox);
+    after_step();
+}
+
 void step_spawn_failed(unsigned slot, const char *text)
 {
     struct muster_error error;
@@ -185,10 +202,10 @@ void step_deadline(uint64_t from_now_ns)
 
 /* --- life */
 
-static void create(unsigned workers, bool warm)
+static void create(unsigned workers, bool warm, uint32_t epoch)
 {
     struct core_options options = {
-        .workers = workers, .heartbeat_ns = HEARTBEAT_NS, .warm = warm, .owner = OWNER};
+        .workers = workers, .heartbeat_ns = HEARTBEAT_NS, .warm = warm, .owner = OWNER, .epoch = epoch};
 
     now_ns = 1000 * CLOCK_NS_PER_S;
     cr_assert_eq(outbox_init(&outbox), 0);
@@ -199,13 +216,19 @@ static void create(unsigned workers, bool warm)
 
 void begin_lazy(unsigned workers)
 {
-    create(workers, false);
+    create(workers, false, 0);
+    client_hello(CLIENT);
+}
+
+void begin_again(unsigned workers)
+{
+    create(workers, false, 2);
     client_hello(CLIENT);
 }
 
 void begin_warm(unsigned workers)
 {
-    create(workers, true);
+    create(workers, true, 0);
 }
 
 void begin_ready(unsigned workers, unsigned credit)
@@ -443,6 +466,9 @@ static const char *item_name(const struct outbox_item *item)
     case OUTBOX_KILL:
         snprintf(name, sizeof name, "a kill of worker %u", item->slot);
         break;
+    case OUTBOX_KEEP:
+        snprintf(name, sizeof name, "a wait for what %s reported", item->peer);
+        break;
     case OUTBOX_RELEASE:
         snprintf(name, sizeof name, "a release of %zu bytes of values", item->message.payload.size);
         break;
@@ -567,6 +593,20 @@ void expect_release(uint64_t first, uint32_t count)
             return;
         }
     cr_assert_fail("no release of the values from job %lu on", (unsigned long)first);
+}
+
+void expect_keep(unsigned slot, uint64_t number)
+{
+    for (size_t i = 0; i < outbox.count; i++) {
+        const struct outbox_item *item = &outbox.items[i];
+
+        if (taken[i] || item->kind != OUTBOX_KEEP || strcmp(item->peer, worker_name(slot)) != 0)
+            continue;
+        cr_assert_eq(item->number, number);
+        taken[i] = true;
+        return;
+    }
+    cr_assert_fail("nobody waits for what worker %u reported", slot);
 }
 
 void expect_error(const char *peer, uint64_t ticket, int code, const char *text)

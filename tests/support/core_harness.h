@@ -36,6 +36,10 @@ void begin_ready(unsigned workers, unsigned credit);
 /* As begin_ready with a wide credit, of workers that run `concurrency` jobs at once. */
 void begin_concurrent(unsigned workers, unsigned concurrency);
 
+/* The second life of a coordinator that keeps books, and a client. Its batch of ticket 1 has the number 1,
+ * too. Workers are to be adopted; those that nobody adopts are not spawned yet. */
+void begin_again(unsigned workers);
+
 /* For the end of every test: nothing unexpected was decided, nothing leaks. */
 void end_core(void);
 
@@ -45,6 +49,8 @@ void step_message(const char *peer, const struct proto_message *message);
 void step_malformed(const char *peer);
 void step_gone(const char *client);
 void step_exit(const struct worker_exit *exit);
+void step_adopt(unsigned slot);
+void step_committed(unsigned slot, uint64_t number);
 void step_spawn_failed(unsigned slot, const char *text);
 
 /* Lets time pass, without a tick. */
@@ -132,6 +138,9 @@ void expect_failure(uint64_t index, int code, const char *text);
 
 /* What the values of these jobs refer to in shared memory is released. */
 void expect_release(uint64_t first, uint32_t count);
+
+/* That this RESULT of the worker is recorded is waited for. */
+void expect_keep(unsigned slot, uint64_t number);
 
 /* ERROR to the peer about the ticket; `text` is part of its text. */
 void expect_error(const char *peer, uint64_t ticket, int code, const char *text);

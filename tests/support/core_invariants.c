@@ -80,7 +80,8 @@ static const char *check_chunk(const struct core *core, const struct worker *wor
 {
     const struct batch *batch;
 
-    if (chunk->id == 0 || chunk->id > core->last_chunk)
+    if (chunk->id == 0 || chunk->id > core->last_chunk ||
+        chunk->adopted != (chunk->id >> CHUNKS_OF_EPOCH_BITS < core->options.epoch))
         return complain("worker %u holds a chunk that was never made", worker->slot);
     DL_SEARCH_SCALAR(core->batches, batch, id, chunk->batch->id);
     if (batch != chunk->batch)
@@ -175,7 +176,10 @@ static const char *check_worker(const struct core *core, const struct worker *wo
         wrong = complain("worker %u has chunks that are only found by number", worker->slot);
     if (!wrong && count != worker->holds)
         wrong = complain("worker %u holds %u chunks and counts %u", worker->slot, count, worker->holds);
-    if (!wrong && worker->holds > worker->credit)
+    if (!wrong && worker->awaited && worker->state != WORKER_AWAY && worker->standing == 0 &&
+        worker->state != WORKER_DOOMED)
+        wrong = complain("worker %u is awaited and has said all", worker->slot);
+    if (!wrong && worker->holds > worker->credit && !worker->chunks->adopted)
         wrong = complain("worker %u holds %u chunks, its credit is %u", worker->slot, worker->holds,
                          worker->credit);
     DL_FOREACH(worker->chunks, chunk) {
@@ -241,6 +245,20 @@ static const char *check_queue(const struct batch *batch)
     return NULL;
 }
 
+/* Those among the fresh ones that were taken out of the middle are not fresh. */
+static uint64_t fresh_jobs_in(const struct batch *batch, const struct spans *left)
+{
+    uint64_t end = batch->fresh.first + batch->fresh.count;
+    uint64_t jobs = jobs_in(left, batch->fresh.first, end);
+
+    for (uint32_t i = 0; i < batch->skipped.count; i++) {
+        const struct span *span = &spans_list(&batch->skipped)[i];
+
+        jobs -= jobs_in(left, span->first, span->first + span->count);
+    }
+    return jobs;
+}
+
 static const char *check_assigned(const struct core *core, const struct batch *batch)
 {
     uint64_t assigned = 0, cancelled = 0;
@@ -262,7 +280,7 @@ static const char *check_assigned(const struct core *core, const struct batch *b
             LL_FOREACH(batch->requeued, node)
                 if (share_jobs(&chunk->left, &node->run))
                     return complain("a job is queued and assigned");
-            if (share_jobs(&chunk->left, &batch->fresh))
+            if (fresh_jobs_in(batch, &chunk->left) > 0)
                 return complain("a fresh job is assigned");
         }
         if (assigned - before != batch->held[i])

@@ -127,6 +127,9 @@ static unsigned carry_out(struct sim *sim, unsigned *ret_failed)
         case OUTBOX_KILL:
             kill_worker(sim, &sim->workers[item->slot - 1]);
             break;
+        case OUTBOX_KEEP:
+            cr_assert_fail("workers number no results");
+            break;
         case OUTBOX_RELEASE:
             cr_assert_fail("nothing is in shared memory");
         }

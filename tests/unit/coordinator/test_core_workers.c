@@ -376,11 +376,11 @@ Test(core_workers, worker_that_stands_by_chunks_of_another_coordinator_is_refuse
     expect_spawn(1);
     expect_spawn(2);
     step_message(worker_name(1), &hello);
-    expect_error(worker_name(1), 0, MUSTER_ESTATE, "takes over no chunks");
+    expect_error(worker_name(1), 0, MUSTER_ESTATE, "gave this worker no chunks");
     expect_kill(1);
     worker_hello(2, 1);
     step_message(worker_name(2), &standing);
-    expect_error(worker_name(2), 0, MUSTER_ESTATE, "takes over no chunks");
+    expect_error(worker_name(2), 0, MUSTER_ESTATE, "gave this worker no chunks");
     expect_kill(2);
 }
 

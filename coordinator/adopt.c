@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Workers of another life of this coordinator: what they hold is taken over, as far as it is still
+ * queued, and what they had to report and nobody recorded. Part of the core: pure.
+ */
+#include "coordinator/state.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <utlist.h>
+
+void core_adopt(struct core *core, uint64_t now_ns, unsigned slot, const char *name, struct outbox *outbox)
+{
+    struct worker *worker = &core->workers[slot - 1];
+
+    assert(worker->state == WORKER_ABSENT);
+    snprintf(worker->name, sizeof worker->name, "%s", name);
+    HASH_ADD_STR(core->workers_by_name, name, worker);
+    if (!worker->hh.tbl) {
+        outbox->failed = true;
+        return;
+    }
+    worker->state = WORKER_AWAY;
+    worker->awaited = true;
+    worker->heard_ns = now_ns;
+    core->awaited++;
+}
+
+void core_committed(const struct core *core, const char *name, uint64_t number, struct outbox *outbox)
+{
+    const struct worker *worker;
+
+    HASH_FIND_STR(core->workers_by_name, name, worker);
+    if (worker && worker->state == WORKER_READY)
+        outbox_send(outbox, name, &(struct proto_message){.type = PROTO_KEPT, .kept = {.number = number}});
+}
+
+void adopt_greeted(struct core *core, struct worker *worker, uint32_t standing)
+{
+    worker->standing = standing;
+    if (standing == 0)
+        adopt_settled(core, worker);
+}
+
+void adopt_settled(struct core *core, struct worker *worker)
+{
+    core->awaited -= worker->awaited;
+    worker->awaited = false;
+    worker->standing = 0;
+}
+
+/* Jobs that the worker need not do: they are recorded, another one has them, or nobody wants them. */
+static void refuse(const struct worker *worker, uint64_t batch, const struct span *span,
+                   struct outbox *outbox)
+{
+    outbox_send(
+        outbox, worker->name,
+        &(struct proto_message){
+            .type = PROTO_CANCEL,
+            .cancel = {.id = batch, .mode = PROTO_CANCEL_NOW, .first = span->first, .count = span->count}});
+}
+
+/* Assigns those of the jobs that are queued. What is left in *gone is not. 0 or MUSTER_ENOMEM. */
+static int take_queued(struct batch *batch, struct spans *gone, const struct span *jobs)
+{
+    struct job_run run;
+    int result;
+
+    for (;;) {
+        result = batch_take_queued(batch, jobs->first, jobs->count, &run);
+        if (result != 0 || run.count == 0)
+            return result;
+        result = spans_take(gone, run.first, run.count);
+        if (result != 0)
+            return result;
+    }
+}
+
+/* Of the attempts before this one nobody knows any more how they ended: they count as failures, so that
+ * no job is tried more often than it may be. */
+static struct job_run run_of(const struct batch *batch, uint64_t now_ns, const struct span *jobs,
+                             uint32_t attempt)
+{
+    uint32_t before = attempt > 0 ? attempt - 1 : 0;
+
+    return (struct job_run){.first = jobs->first,
+                            .count = jobs->count,
+                            .state = JOB_ASSIGNED,
+                            .attempts = before,
+                            .failures = before,
+                            .queued_ns = batch->came_ns,
+                            .assigned_ns = now_ns};
+}
+
+/* Puts a chunk of these jobs, less those that are gone, into the hands of the worker. 0 or MUSTER_ENOMEM. */
+static int hand_over(struct worker *worker, struct batch *batch, uint64_t id, const struct job_run *run,
+                     const struct spans *gone)
+{
+    struct chunk *chunk = hold_add(worker, batch, id, run);
+    struct job_run taken;
+    int result = chunk ? 0 : MUSTER_ENOMEM;
+
+    if (chunk)
+        chunk->adopted = true;
+    for (uint32_t i = 0; i < gone->count && result == 0; i++)
+        result = hold_take(worker, chunk, spans_list(gone)[i].first, spans_list(gone)[i].count, &taken);
+    return result;
+}
+
+/* Returns whether the worker has any of the jobs now. */
+static bool take_over(uint64_t now_ns, struct worker *worker, struct batch *batch, uint64_t id,
+                      const struct span *jobs, uint32_t attempt, struct outbox *outbox)
+{
+    struct job_run run = run_of(batch, now_ns, jobs, attempt);
+    struct spans gone = {0};
+    bool any = false;
+    int result = spans_add(&gone, jobs->first, jobs->count);
+
+    if (result == 0)
+        result = take_queued(batch, &gone, jobs);
+    any = result == 0 && spans_jobs(&gone) < jobs->count;
+    if (any)
+        result = hand_over(worker, batch, id, &run, &gone);
+    for (uint32_t i = 0; i < gone.count && result == 0; i++)
+        refuse(worker, batch->id, &spans_list(&gone)[i], outbox);
+    outbox->failed |= result != 0;
+    spans_fini(&gone);
+    return any && result == 0;
+}
+
+bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
+                    const struct proto_standing *standing, struct outbox *outbox)
+{
+    struct span jobs = {.first = standing->first, .count = standing->count};
+    struct batch *batch;
+
+    if (worker->standing == 0 || standing->chunk >> CHUNKS_OF_EPOCH_BITS >= core->options.epoch ||
+        hold_find(worker, standing->chunk))
+        return false;
+    DL_SEARCH_SCALAR(core->batches, batch, id, standing->batch);
+    if (batch && !batch->cancel && jobs.first + jobs.count - 1 <= batch->total) {
+        if (worker->holds == 0)
+            worker->moved_ns = now_ns;
+        take_over(now_ns, worker, batch, standing->chunk, &jobs, standing->attempt, outbox);
+    } else {
+        refuse(worker, standing->batch, &jobs, outbox);
+    }
+    if (--worker->standing == 0)
+        adopt_settled(core, worker);
+    return true;
+}
+
+void adopt_last_words(struct core *core, uint64_t now_ns, struct worker *worker,
+                      const struct worker_exit *exit, struct outbox *outbox)
+{
+    struct span job = {.first = exit->index, .count = 1};
+    struct batch *batch;
+
+    if (!exit->executing || hold_find(worker, exit->chunk))
+        return;
+    DL_SEARCH_SCALAR(core->batches, batch, id, exit->batch);
+    if (batch && !batch->cancel && job.first >= 1 && job.first <= batch->total)
+        take_over(now_ns, worker, batch, exit->chunk, &job, exit->attempt, outbox);
+}
+
+void adopt_reported_again(struct core *core, struct worker *worker, struct chunk *chunk,
+                          const struct proto_message *message, struct outbox *outbox)
+{
+    const struct proto_outcome *outcome = &message->result.outcome;
+    uint64_t end = outcome->first + outcome->count;
+    uint32_t i;
+
+    settle_late(core, message, outbox);
+    while ((i = spans_find(&chunk->left, outcome->first)) < chunk->left.count &&
+           spans_list(&chunk->left)[i].first < end && !outbox->failed) {
+        struct span span = spans_list(&chunk->left)[i];
+        uint64_t first = span.first > outcome->first ? span.first : outcome->first;
+        uint64_t behind = span.first + span.count < end ? span.first + span.count : end;
+        struct job_run run;
+
+        if (first >= behind)
+            return;
+        if (hold_take(worker, chunk, first, behind - first, &run) != 0)
+            outbox->failed = true;
+        else
+            settle_return(chunk->batch, worker, run, JOB_RETURN, outbox);
+    }
+}
