@@ -108,6 +108,21 @@ static int join(struct core *core, const struct client *client, struct batch *ba
     return 0;
 }
 
+/* Tells the client its number, and what it may send. */
+static void accept_batch(const struct client *client, struct batch *batch, struct outbox *outbox)
+{
+    outbox_send(outbox, client->name,
+                &(struct proto_message){.type = PROTO_ACCEPTED,
+                                        .accepted = {.ticket = batch->settings.ticket, .batch = batch->id}});
+    if (!batch->sealed) {
+        batch->granted_cost = PROTO_GRANT_BYTES;
+        outbox_send(outbox, client->name,
+                    &(struct proto_message){
+                        .type = PROTO_GRANT,
+                        .grant = {.ticket = batch->settings.ticket, .bytes = batch->granted_cost}});
+    }
+}
+
 void core_submit(struct core *core, uint64_t now_ns, struct client *client,
                  const struct proto_message *message, struct outbox *outbox)
 {
@@ -140,14 +155,5 @@ void core_submit(struct core *core, uint64_t now_ns, struct client *client,
     batch->reader = submit->shared && core->options.host ? client->pid : 0;
     core->last_batch++;
     DL_APPEND(core->batches, batch);
-    outbox_send(outbox, client->name,
-                &(struct proto_message){.type = PROTO_ACCEPTED,
-                                        .accepted = {.ticket = submit->ticket, .batch = batch->id}});
-    if (!batch->sealed) {
-        batch->granted_cost = PROTO_GRANT_BYTES;
-        outbox_send(
-            outbox, client->name,
-            &(struct proto_message){.type = PROTO_GRANT,
-                                    .grant = {.ticket = submit->ticket, .bytes = batch->granted_cost}});
-    }
+    accept_batch(client, batch, outbox);
 }

@@ -197,6 +197,12 @@ class Coordinator(Foreign):
         self.assertEqual(results, values)
         self.assert_ok(self.worker.end(), "")
 
+    def test_worker_that_keeps_no_results_passes_over_kept(self):
+        self.send("KEPT", number=1)
+        message = self.begin_and_stop([protocol.pack("still here")])
+        self.assertEqual((message.number, message.values), (0, [protocol.pack("still here")]))
+        self.assert_ok(self.worker.end(), "")
+
     def test_worker_that_is_stopped_does_not_wait_for_ever_to_be_heard(self):
         self.begin_and_stop([protocol.pack(bytes(1 << 20))] * 64)
         self.assert_ok(self.worker.end(), "")
