@@ -16,6 +16,7 @@
 #include "coordinator/supervisor.h"
 #include "proto/shared.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -142,7 +143,7 @@ static void carry_out(struct coordinator *c)
  * over ipc; else it is whom he says he is, unless that is nobody this process can see. */
 static void attend(struct coordinator *c, const struct wire_frame *frame)
 {
-    pid_t pid = frame->pid ? frame->pid : (pid_t)frame->message.hello.pid;
+    uint64_t pid;
     int result;
 
     if (frame->message.type == PROTO_STOP) {
@@ -153,9 +154,10 @@ static void attend(struct coordinator *c, const struct wire_frame *frame)
     if (!core_has_client(c->core, frame->peer))
         return;
     journal_client(c->journal, frame->peer, "connected");
-    if (pid <= 0 || pid == getpid())
+    pid = frame->pid ? (uint64_t)frame->pid : frame->message.hello.pid;
+    if (pid == 0 || pid > INT_MAX || pid == (uint64_t)getpid())
         return;
-    result = guests_watch(c->guests, frame->peer, pid);
+    result = guests_watch(c->guests, frame->peer, (pid_t)pid);
     if (result == MUSTER_ENOMEM)
         c->outbox.failed = true;
     else if (result == MUSTER_ELOST && frame->pid)
