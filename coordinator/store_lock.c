@@ -9,6 +9,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 /* Who has the lock, by the kernel's list of all; 0: it does not say. */
 static long holder(int fd)
 {
+    static const char kind[] = "FLOCK  ADVISORY  WRITE ";
     char line[256], wanted[64];
     FILE *locks = fopen("/proc/locks", "re");
     struct stat status;
@@ -29,10 +31,10 @@ static long holder(int fd)
         snprintf(wanted, sizeof wanted, " %02x:%02x:%llu ", major(status.st_dev), minor(status.st_dev),
                  (unsigned long long)status.st_ino);
         while (found == 0 && fgets(line, sizeof line, locks)) {
-            long pid;
+            const char *lock = strstr(line, kind);
 
-            if (strstr(line, wanted) && sscanf(line, "%*d: FLOCK ADVISORY WRITE %ld ", &pid) == 1)
-                found = pid;
+            if (lock && strstr(lock, wanted))
+                found = strtol(lock + sizeof kind - 1, NULL, 10);
         }
     }
     fclose(locks);

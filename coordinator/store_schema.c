@@ -150,7 +150,7 @@ static int ask_number(struct store_database *database, const char *text, long lo
     int result = ask(database, text, answer, sizeof answer, ret_error);
 
     if (result == 0)
-        *ret_number = atoll(answer);
+        *ret_number = strtoll(answer, NULL, 10);
     return result;
 }
 

@@ -20,9 +20,10 @@ int store_brief(struct store_database *database, struct store_entry *entry, uint
 
     sql_bind_number(brief, 1, number);
     result = sql_row(database, brief);
-    if (result == MUSTER_EEND)
-        return store_entry_fail(entry, MUSTER_ENOTFOUND, "batch %llu is not known",
-                                (unsigned long long)number);
+    if (result == MUSTER_EEND) {
+        store_entry_fail(entry, MUSTER_ENOTFOUND, "batch %llu is not known", (unsigned long long)number);
+        return MUSTER_ENOTFOUND;
+    }
     if (result != 0)
         return result;
     *ret_brief = (struct store_brief){
