@@ -9,6 +9,7 @@
 #include "cli/quantity.h"
 #include "cli/verbs.h"
 #include "client/probe.h"
+#include "coordinator/delays.h"
 #include "coordinator/place.h"
 #include "jobs/registry.h"
 #include "lab/race.h"
@@ -27,11 +28,13 @@ enum option_id {
     OPTION_OUTPUT = 'o',
     OPTION_VERBOSE = 'v',
     OPTION_CHECK_PLUGIN = 256, /* from here on there is no letter */
+    OPTION_BACKOFF,
     OPTION_CHUNK,
     OPTION_CONCURRENCY,
     OPTION_CONNECT,
     OPTION_COORDINATOR,
     OPTION_CPU,
+    OPTION_CPUS,
     OPTION_CRASH_LIMIT,
     OPTION_DIR,
     OPTION_BELL_FD,
@@ -43,6 +46,7 @@ enum option_id {
     OPTION_HTML,
     OPTION_JOBS,
     OPTION_LISTEN,
+    OPTION_MAX_RUNNING,
     OPTION_MEMORY,
     OPTION_MODEL,
     OPTION_MODELS,
@@ -53,6 +57,7 @@ enum option_id {
     OPTION_PEERS,
     OPTION_PIN,
     OPTION_PLUGIN,
+    OPTION_PRIORITY,
     OPTION_PROGRESS,
     OPTION_RETRIES,
     OPTION_ROUNDS,
@@ -87,6 +92,7 @@ static const struct {
      MAP | COMPARE | LAB | BENCH | FUNCTIONS | WORKER | ADVISE | COORDINATOR},
     {"workers", OPTION_WORKERS, required_argument, MAP | COMPARE | BENCH | ADVISE | COORDINATOR},
     {"output", OPTION_OUTPUT, required_argument, MAP | COMPARE | LAB | BENCH | FUNCTIONS | ADVISE},
+    {"backoff", OPTION_BACKOFF, required_argument, MAP},
     {"bell-fd", OPTION_BELL_FD, required_argument, WORKER},
     {"check-plugin", OPTION_CHECK_PLUGIN, required_argument, WORKER},
     {"chunk", OPTION_CHUNK, required_argument, MAP | COMPARE},
@@ -94,6 +100,7 @@ static const struct {
     {"connect", OPTION_CONNECT, required_argument, WORKER},
     {"coordinator", OPTION_COORDINATOR, required_argument, MAP},
     {"cpu", OPTION_CPU, required_argument, WORKER},
+    {"cpus", OPTION_CPUS, required_argument, MAP},
     {"crash-limit", OPTION_CRASH_LIMIT, required_argument, MAP},
     {"dir", OPTION_DIR, required_argument, BENCH},
     {"flight-fd", OPTION_FLIGHT_FD, required_argument, WORKER},
@@ -102,6 +109,7 @@ static const struct {
     {"html", OPTION_HTML, required_argument, COMPARE | BENCH},
     {"jobs", OPTION_JOBS, required_argument, ADVISE},
     {"listen", OPTION_LISTEN, required_argument, COORDINATOR},
+    {"max-running", OPTION_MAX_RUNNING, required_argument, MAP},
     {"memory", OPTION_MEMORY, required_argument, MAP | WORKER | COORDINATOR},
     {"model", OPTION_MODEL, required_argument, MAP},
     {"models", OPTION_MODELS, required_argument, COMPARE},
@@ -112,6 +120,7 @@ static const struct {
     {"peers", OPTION_PEERS, no_argument, BENCH},
     {"pin", OPTION_PIN, no_argument, MAP | COMPARE | COORDINATOR},
     {"plugin", OPTION_PLUGIN, required_argument, MAP | COMPARE | FUNCTIONS | WORKER | ADVISE | COORDINATOR},
+    {"priority", OPTION_PRIORITY, required_argument, MAP},
     {"progress", OPTION_PROGRESS, no_argument, MAP | COMPARE | ADVISE},
     {"retries", OPTION_RETRIES, required_argument, MAP},
     {"rounds", OPTION_ROUNDS, required_argument, COMPARE | LAB | BENCH},
@@ -168,6 +177,18 @@ static int take_grace(const char *text, uint64_t *ret_ns, struct muster_error *r
     if (code == 0)
         *ret_ns = (uint64_t)(seconds * 1e9);
     return code;
+}
+
+static int take_priority(const char *text, int *ret_priority, struct muster_error *ret_error)
+{
+    uint64_t number;
+    bool below = text[0] == '-';
+
+    if (quantity_integer(text + below, 0, PROTO_PRIORITY_MAX, &number, ret_error))
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a whole number from %d to %d is expected",
+                                -PROTO_PRIORITY_MAX, PROTO_PRIORITY_MAX);
+    *ret_priority = below ? -(int)number : (int)number;
+    return 0;
 }
 
 static int take_format(enum verb verb, const char *text, enum output_format *ret_format,
@@ -265,6 +286,8 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
     case OPTION_CHECK_PLUGIN:
         o->check_plugin = text;
         return 0;
+    case OPTION_BACKOFF:
+        return quantity_seconds(text, 0.001, DELAY_MS_MAX / 1000.0, &o->backoff_s, ret_error);
     case OPTION_CHUNK:
         return take_chunk(text, &o->chunk_jobs, ret_error);
     case OPTION_CONCURRENCY:
@@ -278,6 +301,8 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return 0;
     case OPTION_CPU:
         return take_int(text, 0, CPU_MAX, &o->worker.cpu, ret_error);
+    case OPTION_CPUS:
+        return take_integer(text, 1, PROTO_WORKERS_MAX, &o->cpus, ret_error);
     case OPTION_CRASH_LIMIT:
         return take_integer(text, 1, PROTO_CRASH_LIMIT_MAX, &o->open.crash_limit, ret_error);
     case OPTION_DIR:
@@ -302,6 +327,8 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return quantity_integer(text, 1, INT64_MAX, &o->jobs, ret_error);
     case OPTION_LISTEN:
         return take_listen(o, text, ret_error);
+    case OPTION_MAX_RUNNING:
+        return take_integer(text, 1, UINT32_MAX, &o->most_running, ret_error);
     case OPTION_MEMORY:
         return quantity_size(text, verb == VERB_WORKER ? &o->worker.memory_bytes : &o->open.memory_bytes,
                              ret_error);
@@ -327,6 +354,8 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return 0;
     case OPTION_PLUGIN:
         return take_plugin(o, text, ret_error);
+    case OPTION_PRIORITY:
+        return take_priority(text, &o->priority, ret_error);
     case OPTION_PROGRESS:
         o->progress = PROGRESS_ALWAYS;
         return 0;

@@ -40,6 +40,10 @@ struct options {
     unsigned chunk_jobs;
     double timeout_s;
     unsigned retries;
+    double backoff_s;
+    int priority;
+    unsigned most_running;
+    unsigned cpus;
     uint64_t halt_failures;
     bool halt_now;
     bool unordered;

@@ -28,6 +28,7 @@ static const uint64_t MEMORY_MIN_BYTES = UINT64_C(64) << 20;
 
 /* A worker under a time limit checks it with timers of a millisecond. */
 static const double TIMEOUT_MIN_S = 0.001;
+static const double BACKOFF_MAX_S = 3600; /* the longest that a failed job waits in any case */
 
 const char *muster_phase_name(enum muster_phase phase)
 {
@@ -324,6 +325,38 @@ int handle_check_limits(const struct muster *m, double timeout_s, unsigned retri
     return 0;
 }
 
+/* What only workers can be held to. */
+static int check_need(const struct muster *m, const char *what, bool needed, struct muster_error *ret_error)
+{
+    if (!needed || m->options.model == MUSTER_PROCESSES)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_EINVALID,
+                            "%s needs the model 'processes': under '%s' jobs run wherever a thread is free",
+                            what, muster_model_name(m->options.model));
+}
+
+/* When, and beside how many others, jobs of the batch may run. */
+static int check_turn(const struct muster *m, const struct muster_batch *batch,
+                      struct muster_error *ret_error)
+{
+    int code;
+
+    if (batch->priority < -PROTO_PRIORITY_MAX || batch->priority > PROTO_PRIORITY_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a priority of %d is out of range: %d to %d",
+                                batch->priority, -PROTO_PRIORITY_MAX, PROTO_PRIORITY_MAX);
+    if (batch->cpus > PROTO_WORKERS_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%u CPUs for a job are too many: at most %d",
+                                batch->cpus, PROTO_WORKERS_MAX);
+    if (!(batch->backoff_s == 0 || (batch->backoff_s >= TIMEOUT_MIN_S && batch->backoff_s <= BACKOFF_MAX_S)))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a wait of %g seconds before a retry is out of range: %g to %g",
+                                batch->backoff_s, TIMEOUT_MIN_S, BACKOFF_MAX_S);
+    if ((code = check_need(m, "a limit on jobs at once", batch->most_running > 0, ret_error)) != 0 ||
+        (code = check_need(m, "more than one CPU for a job", batch->cpus > 1, ret_error)) != 0)
+        return code;
+    return check_need(m, "a wait before a retry", batch->backoff_s > 0, ret_error);
+}
+
 static int check_chunk(const struct muster_batch *batch, struct muster_error *ret_error)
 {
     if (batch->chunk_jobs <= PROTO_CHUNK_JOBS_MAX)
@@ -344,7 +377,8 @@ static int check_batch(const struct muster *m, const struct muster_batch *batch,
         return muster_error_set(ret_error, MUSTER_EINVALID, "a batch without a function");
     if ((code = check_source(&batch->source, ret_error)) != 0 ||
         (code = check_chunk(batch, ret_error)) != 0 ||
-        (code = handle_check_limits(m, batch->timeout_s, batch->retries, ret_error)) != 0)
+        (code = handle_check_limits(m, batch->timeout_s, batch->retries, ret_error)) != 0 ||
+        (code = check_turn(m, batch, ret_error)) != 0)
         return code;
     if (m->options.coordinator) /* which knows what its workers have */
         *ret_function = NULL;

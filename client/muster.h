@@ -204,6 +204,10 @@ struct muster_batch {
     unsigned chunk_jobs;    /* jobs handed out together; 0: automatic */
     double timeout_s;       /* of one job; 0: none; processes only */
     unsigned retries;       /* further attempts of a job that failed or timed out */
+    double backoff_s;       /* before the first of them, doubled for each; at most 3600; processes only */
+    int priority;           /* -1000..1000: batches of a higher one go first; for a coordinator of several */
+    unsigned most_running;  /* jobs at once; 0: as many as there is room for; processes only */
+    unsigned cpus;          /* that a job takes, of as many as there are workers; 0: 1; processes only */
     uint64_t halt_failures; /* end early after so many failed jobs; 0: never */
     bool halt_now;          /* and end running jobs too */
     bool unordered;         /* on_result as jobs end, not in order of index */

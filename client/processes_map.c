@@ -535,7 +535,10 @@ static void submit(struct map *m)
                 .shared = m->p->mappings != NULL,
                 .window_bytes = WINDOW_BYTES,
                 .attach = true,
-                .cpus = 1,
+                .priority = batch->priority,
+                .most_running = batch->most_running,
+                .cpus = batch->cpus > 0 ? batch->cpus : 1,
+                .backoff_ms = (uint32_t)ceil(batch->backoff_s * 1e3),
             },
     };
 

@@ -137,6 +137,12 @@ Test(options, bad_values_name_the_option_and_what_it_got)
     expect_refused(VERB_MAP, "map --timeout 0 f", "--timeout 0: ");
     expect_refused(VERB_MAP, "map --retries 1001 f", "--retries 1001: ");
     expect_refused(VERB_MAP, "map --crash-limit 0 f", "--crash-limit 0: ");
+    expect_refused(VERB_MAP, "map --backoff 3601 f", "--backoff 3601: ");
+    expect_refused(VERB_MAP, "map --priority 1001 f", "--priority 1001: a whole number from -1000 to 1000");
+    expect_refused(VERB_MAP, "map --priority=- f", "--priority");
+    expect_refused(VERB_MAP, "map --priority=--5 f", "--priority");
+    expect_refused(VERB_MAP, "map --max-running 0 f", "--max-running 0: ");
+    expect_refused(VERB_MAP, "map --cpus 1025 f", "--cpus 1025: ");
     expect_refused(VERB_MAP, "map --concurrency 0 f", "--concurrency 0: ");
     expect_refused(VERB_WORKER, "worker --concurrency 20001", "--concurrency 20001: ");
     expect_refused(VERB_MAP, "map --halt soon f", "--halt soon: ");
@@ -161,6 +167,15 @@ Test(options, concurrency_of_a_model_without_coroutines_is_ignored)
     expect_ok(VERB_MAP, "map f --concurrency 2 --model loop");
     expect_ok(VERB_MAP, "map f --concurrency 2");
     expect_ok(VERB_COMPARE, "compare f --models threads --concurrency 2");
+}
+
+Test(options, when_jobs_have_their_turn_arrives)
+{
+    expect_ok(VERB_MAP, "map f --backoff 1.5 --priority -7 --max-running 9 --cpus 3");
+    cr_assert_eq(options.backoff_s, 1.5);
+    cr_assert_eq(options.priority, -7);
+    cr_assert_eq(options.most_running, 9);
+    cr_assert_eq(options.cpus, 3);
 }
 
 Test(options, every_value_arrives)

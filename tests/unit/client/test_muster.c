@@ -134,6 +134,14 @@ Test(muster, batch_fields_out_of_range_are_refused)
     cr_expect_eq(map_code(&batch, &error), MUSTER_EINVALID);
     batch = good, batch.timeout_s = INFINITY;
     cr_expect_eq(map_code(&batch, &error), MUSTER_EINVALID);
+    batch = good, batch.backoff_s = NAN;
+    cr_expect_eq(map_code(&batch, &error), MUSTER_EINVALID);
+    batch = good, batch.backoff_s = 3601;
+    cr_expect_eq(map_code(&batch, &error), MUSTER_EINVALID);
+    batch = good, batch.priority = -PROTO_PRIORITY_MAX - 1;
+    cr_expect_eq(map_code(&batch, &error), MUSTER_EINVALID);
+    batch = good, batch.cpus = PROTO_WORKERS_MAX + 1;
+    cr_expect_eq(map_code(&batch, &error), MUSTER_EINVALID);
 }
 
 Test(muster, unknown_function_is_refused_with_the_nearest_name)
