@@ -235,10 +235,11 @@ static void assign_in_turn(struct core *core, uint64_t now_ns, struct outbox *ou
     schedule_begin(&core->schedule);
     while (!outbox->failed && passed < PASSED_MAX && (turn = schedule_pick(&core->schedule)) != NULL) {
         struct batch *batch = batch_of(turn);
+        bool ready = batch_ready(batch);
 
-        if (batch_ready(batch) && assign(core, now_ns, batch, &places, outbox))
+        if (ready && assign(core, now_ns, batch, &places, outbox))
             continue;
-        if (!batch_ready(batch) || room_is_used_up(batch)) {
+        if (!ready || room_is_used_up(batch)) {
             schedule_park(turn); /* until something becomes of its jobs */
             continue;
         }

@@ -103,8 +103,10 @@ void hold_drop(struct worker *worker, struct chunk *chunk)
     struct holding holding = holding_of(chunk);
 
     worker->jobs -= left;
-    change_held(worker, chunk->batch, chunk->batch->held[worker->slot - 1] - left);
-    schedule_correct(&chunk->batch->turn, -chunk->each_ns * (double)left);
+    if (left > 0) {
+        change_held(worker, chunk->batch, chunk->batch->held[worker->slot - 1] - left);
+        schedule_correct(&chunk->batch->turn, -chunk->each_ns * (double)left);
+    }
     holdings_remove(&worker->holdings, &holding);
     HASH_DEL(worker->chunks_by_id, chunk);
     DL_DELETE(worker->chunks, chunk);

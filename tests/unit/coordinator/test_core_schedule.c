@@ -130,6 +130,26 @@ Test(core_schedule, job_that_killed_its_worker_after_long_costs_its_user_nothing
     next_chunk(1);
 }
 
+Test(core_schedule, batch_is_charged_for_jobs_that_it_did_not_run)
+{
+    struct proto_submit settings = range_of(1, 100, 4);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 4);
+    pass(100 * MS);
+    worker_reports(1, &chunk,
+                   &(struct report){.first = 1, .count = 2, .final = false, .execute_ns = 30 * MS});
+    expect_results(1, 2, NULL);
+    step_exit(&(struct worker_exit){.slot = 1, .reason = "killed by SIGKILL"});
+    expect_spawn(1);
+    cr_assert_float_eq(core->batches->turn.place.tag_ns, 30 * MS, 1); /* two did not run */
+    worker_hello(1, 1);
+    expect_chunk(1, 3, 1);
+    cr_assert_float_eq(core->batches->turn.place.tag_ns, 45 * MS, 1); /* as long as the others */
+}
+
 /* --- limits */
 
 Test(core_schedule, more_jobs_of_a_batch_run_than_its_limit_allows)
