@@ -10,9 +10,11 @@
 #include "cli/verbs.h"
 #include "client/handle.h"
 #include "client/processes.h"
+#include "coordinator/books.h"
 #include "coordinator/journal.h"
 #include "coordinator/notify.h"
 #include "coordinator/place.h"
+#include "coordinator/store.h"
 #include "jobs/registry.h"
 
 #include <signal.h>
@@ -30,6 +32,7 @@ struct daemon {
     size_t place_count;
     struct registry *registry;
     struct wire_context *context;
+    struct store *store; /* NULL: nothing is kept */
     int interrupt_fd;
 };
 
@@ -83,6 +86,11 @@ static int open_places(struct daemon *d, struct muster_error *ret_error)
     return code;
 }
 
+static int open_store(struct daemon *d, struct muster_error *ret_error)
+{
+    return d->options.state ? store_create(d->options.state, &d->store, ret_error) : 0;
+}
+
 static void announce(const struct daemon *d, unsigned workers)
 {
     char status[PLACE_ENDPOINT_BYTES + 64];
@@ -90,8 +98,12 @@ static void announce(const struct daemon *d, unsigned workers)
     for (size_t i = 0; i < d->place_count; i++)
         log_error("the coordinator listens at %s%s", d->places[i].endpoint,
                   place_is_local(&d->places[i]) ? "" : ", where any user of this host may run jobs as you");
-    log_error("%u worker%s; keeps nothing on disk: what waits is lost when it ends", workers,
-              workers == 1 ? "" : "s");
+    if (d->store)
+        log_error("%u worker%s; batches and results are kept in %s", workers, workers == 1 ? "" : "s",
+                  d->options.state);
+    else
+        log_error("%u worker%s; keeps nothing on disk: what waits is lost when it ends", workers,
+                  workers == 1 ? "" : "s");
     snprintf(status, sizeof status, "READY=1\nSTATUS=%u worker%s at %s", workers, workers == 1 ? "" : "s",
              d->places[0].endpoint);
     notify_send(status);
@@ -102,6 +114,13 @@ static int serve(struct daemon *d, const struct muster_options *checked, struct 
 {
     const struct core_functions functions = {.require = require_function, .context = d->registry};
     const struct journal journal = {.verbose = d->options.verbose};
+    const struct books_store access = {.submit = store_submit,
+                                       .fd = store_fd,
+                                       .take = store_take,
+                                       .done_free = store_done_free,
+                                       .store = d->store};
+    const struct books_options books = {
+        .store = &access, .keeps = PROTO_KEEPS_ON_DISK, .functions = &functions};
     struct coordinator_options options = processes_settings(checked);
     struct coordinator *coordinator;
     int code;
@@ -111,6 +130,7 @@ static int serve(struct daemon *d, const struct muster_options *checked, struct 
     options.stop_fd = d->interrupt_fd;
     options.functions = &functions;
     options.journal = &journal;
+    options.books = d->store ? &books : NULL;
     code = count_clients(options.workers, &options.clients, ret_error);
     if (code == 0)
         code = coordinator_start(&options, d->context, &coordinator, ret_error);
@@ -134,7 +154,8 @@ static int run(struct daemon *d, struct muster_error *ret_error)
     if (!(d->registry = registry_create()))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     if ((code = options_load_plugins(&d->options, d->registry, ret_error)) ||
-        (code = open_places(d, ret_error)) || (code = wire_context_create(&d->context, ret_error)))
+        (code = open_places(d, ret_error)) || (code = open_store(d, ret_error)) ||
+        (code = wire_context_create(&d->context, ret_error)))
         return code;
     return serve(d, &checked, ret_error);
 }
@@ -150,6 +171,7 @@ int verb_coordinator(int argc, char **argv)
     if (d.options.help)
         return help_print(argv[0]);
     code = run(&d, &error);
+    store_destroy(d.store);
     wire_context_destroy(d.context);
     for (size_t i = 0; i < d.place_count; i++)
         place_close(&d.places[i]);

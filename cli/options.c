@@ -62,6 +62,7 @@ enum option_id {
     OPTION_RETRIES,
     OPTION_ROUNDS,
     OPTION_RUN,
+    OPTION_STATE,
     OPTION_STATS,
     OPTION_TIME,
     OPTION_TIMELINE,
@@ -127,6 +128,7 @@ static const struct {
     {"run", OPTION_RUN, no_argument, ADVISE},
     {"heap-fd", OPTION_HEAP_FD, required_argument, WORKER},
     {"slots-fd", OPTION_SLOTS_FD, required_argument, WORKER},
+    {"state", OPTION_STATE, required_argument, COORDINATOR},
     {"stats", OPTION_STATS, required_argument, MAP},
     {"time", OPTION_TIME, required_argument, ADVISE},
     {"timeline", OPTION_TIMELINE, no_argument, COMPARE},
@@ -329,6 +331,9 @@ static int take(struct options *o, enum verb verb, enum option_id id, const char
         return take_listen(o, text, ret_error);
     case OPTION_MAX_RUNNING:
         return take_integer(text, 1, UINT32_MAX, &o->most_running, ret_error);
+    case OPTION_STATE:
+        o->state = text;
+        return 0;
     case OPTION_MEMORY:
         return quantity_size(text, verb == VERB_WORKER ? &o->worker.memory_bytes : &o->open.memory_bytes,
                              ret_error);

@@ -66,6 +66,7 @@ struct options {
 
     const char *listen[OPTIONS_LISTEN_MAX]; /* coordinator: endpoints, listen_count of them */
     size_t listen_count;
+    const char *state; /* coordinator: file of its store; NULL: it keeps nothing */
     bool verbose;
 
     struct worker_options worker;

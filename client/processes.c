@@ -173,6 +173,7 @@ static int take_welcome(struct processes *p, struct muster_error *ret_error)
         result = muster_error_set(ret_error, MUSTER_EVERSION, "the coordinator speaks another version");
     } else {
         p->workers = frame->message.welcome.workers;
+        p->keeps = frame->message.welcome.keeps != PROTO_KEEPS_NOTHING;
         p->welcome = true;
         result = share_memory(p, frame->message.welcome.host, ret_error);
     }

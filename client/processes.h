@@ -31,6 +31,7 @@ struct processes {
     uint32_t crash_limit;
     uint32_t workers; /* of the coordinator */
     bool welcome;     /* it said so */
+    bool keeps;       /* it records what it is submitted */
 };
 
 enum {

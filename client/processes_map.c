@@ -533,6 +533,7 @@ static void submit(struct map *m)
                 .crash_limit = m->p->crash_limit,
                 .timings = batch->want_timings,
                 .shared = m->p->mappings != NULL,
+                .keep = m->p->keeps,
                 .window_bytes = WINDOW_BYTES,
                 .attach = true,
                 .priority = batch->priority,

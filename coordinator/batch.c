@@ -68,9 +68,37 @@ void batch_destroy(struct batch *batch)
         free(node);
     delays_fini(&batch->delays);
     spans_fini(&batch->skipped);
+    spans_fini(&batch->before);
     spans_fini(&batch->cancelled);
     free(batch->reason);
     free(batch);
+}
+
+/* Of jobs first .. end - 1, ends those that had ended before. */
+static int pass_before(struct batch *batch, uint64_t first, uint64_t end)
+{
+    const struct span *before = spans_list(&batch->before);
+    struct job_run run;
+    int result = 0;
+
+    for (uint32_t i = spans_find(&batch->before, first); i < batch->before.count && before[i].first < end;
+         i++) {
+        do {
+            result = batch_cancel_queued(batch, before[i].first, before[i].count, &run);
+            if (result != 0)
+                return result;
+            batch->totals.cancelled -= run.count;
+        } while (run.count > 0);
+    }
+    return 0;
+}
+
+int batch_end_before(struct batch *batch, const struct span *ended, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (spans_add(&batch->before, ended[i].first, ended[i].count) != 0)
+            return MUSTER_ENOMEM;
+    return pass_before(batch, 1, batch->total + 1);
 }
 
 int batch_append(struct batch *batch, uint64_t now_ns, const struct proto_message *message)
@@ -100,7 +128,7 @@ int batch_append(struct batch *batch, uint64_t now_ns, const struct proto_messag
     batch->total += block->count;
     batch->fresh.count += block->count;
     batch->queued += block->count;
-    return 0;
+    return pass_before(batch, arguments->first, arguments->first + arguments->count);
 }
 
 int batch_seal(struct batch *batch, uint64_t total)

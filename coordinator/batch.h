@@ -53,6 +53,7 @@ struct batch {
     struct delays delays;           /* those that are to run again, but not yet */
     uint64_t queued, assigned;      /* jobs; those that are delayed are queued, too */
 
+    struct spans before;           /* jobs that had ended before the batch came here; not in the totals */
     struct spans cancelled;        /* jobs that workers hold and the client cancelled */
     enum proto_cancel_mode cancel; /* of the whole batch; 0: not cancelled */
     uint64_t cancel_deadline_ns;   /* when workers that still run its jobs are killed */
@@ -92,6 +93,10 @@ static inline uint64_t batch_waiting(const struct batch *batch)
 {
     return batch->queued - batch->delays.jobs;
 }
+
+/* These jobs, those to come included, have ended before: they are not run, and not counted. Once, before
+ * any is assigned. 0 or MUSTER_ENOMEM. */
+int batch_end_before(struct batch *batch, const struct span *ended, uint32_t count);
 
 /* Whether a job could be assigned now: one is queued, and its result may be sent. */
 bool batch_ready(const struct batch *batch);

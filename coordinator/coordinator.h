@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct books_options; /* coordinator/books.h */
 struct coordinator;
 struct journal;  /* coordinator/journal.h */
 struct launcher; /* coordinator/launcher.h */
@@ -40,6 +41,7 @@ struct coordinator_options {
     unsigned clients;                       /* at most; 0: PROTO_CLIENTS_MAX */
     const struct core_functions *functions; /* that workers have; NULL: not known here */
     const struct journal *journal;          /* NULL: it says nothing */
+    const struct books_options *books;      /* between clients and the core; NULL: nothing is kept */
     bool tcp; /* listen on loopback instead of ipc: any user of this host may connect */
     bool values_inline, messages_alone; /* no shared memory for large values; for single messages */
     bool pin, warm;

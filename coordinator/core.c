@@ -127,7 +127,7 @@ static void check_starts(struct core *core, uint64_t now_ns, struct outbox *outb
     core->failed_starts = 0;
 }
 
-static void settle_all(struct core *core, uint64_t now_ns, struct outbox *outbox)
+void core_settle(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
     dispatch(core, now_ns, outbox);
     settle_ended(core, outbox);
@@ -252,7 +252,7 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
                  known.reason);
         check_starts(core, now_ns, outbox);
     }
-    settle_all(core, now_ns, outbox);
+    core_settle(core, now_ns, outbox);
 }
 
 void core_spawn_failed(struct core *core, uint64_t now_ns, unsigned slot, const struct muster_error *error,
@@ -267,7 +267,7 @@ void core_spawn_failed(struct core *core, uint64_t now_ns, unsigned slot, const 
         clock_after(now_ns, RESPAWN_NS << (core->failed_starts < 8 ? core->failed_starts : 8));
     memcpy(core->start_error, error->text, sizeof core->start_error);
     check_starts(core, now_ns, outbox);
-    settle_all(core, now_ns, outbox);
+    core_settle(core, now_ns, outbox);
 }
 
 /* --- clients */
@@ -444,7 +444,7 @@ void core_message(struct core *core, uint64_t now_ns, const char *peer, const st
         client_message(core, now_ns, client, message, outbox);
     else
         stranger_message(core, peer, message, outbox);
-    settle_all(core, now_ns, outbox);
+    core_settle(core, now_ns, outbox);
 }
 
 void core_malformed(struct core *core, uint64_t now_ns, const char *peer, const struct muster_error *error,
@@ -457,7 +457,7 @@ void core_malformed(struct core *core, uint64_t now_ns, const char *peer, const 
         dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
     else
         core_refuse(outbox, peer, 0, error->code, error->text);
-    settle_all(core, now_ns, outbox);
+    core_settle(core, now_ns, outbox);
 }
 
 void core_client_gone(struct core *core, uint64_t now_ns, const char *peer, struct outbox *outbox)
@@ -468,7 +468,15 @@ void core_client_gone(struct core *core, uint64_t now_ns, const char *peer, stru
     if (!client)
         return;
     client_stop(core, now_ns, client, outbox);
-    settle_all(core, now_ns, outbox);
+    core_settle(core, now_ns, outbox);
+}
+
+bool core_has_worker(const struct core *core, const char *peer)
+{
+    const struct worker *worker;
+
+    HASH_FIND_STR(core->workers_by_name, peer, worker);
+    return worker != NULL;
 }
 
 bool core_has_client(const struct core *core, const char *peer)
@@ -541,7 +549,7 @@ void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox)
         if (batch->cancel && batch->cancel_deadline_ns <= now_ns)
             cancel_stubborn(core, now_ns, batch, outbox);
     end_delays(core, now_ns, outbox);
-    settle_all(core, now_ns, outbox);
+    core_settle(core, now_ns, outbox);
 }
 
 uint64_t core_deadline(const struct core *core)

@@ -74,12 +74,23 @@ void core_committed(const struct core *core, const char *name, uint64_t number, 
 void core_message(struct core *core, uint64_t now_ns, const char *peer, const struct proto_message *message,
                   struct outbox *outbox);
 
+/* A batch of a client that keeps books, under the number that its ticket is, with the jobs that had ended
+ * before: an item of kind OUTBOX_CORE whose message is SUBMIT. */
+void core_submit_known(struct core *core, uint64_t now_ns, const char *peer, const struct outbox_item *item,
+                       struct outbox *outbox);
+
 /* A peer sent bytes that are no message. */
 void core_malformed(struct core *core, uint64_t now_ns, const char *peer, const struct muster_error *error,
                     struct outbox *outbox);
 
 /* A client is dead: its batches are cancelled. Names of others are passed over. */
 void core_client_gone(struct core *core, uint64_t now_ns, const char *peer, struct outbox *outbox);
+
+/* Names of workers, and of nobody else, begin so. */
+#define CORE_WORKER_PREFIX "worker-"
+
+/* Whether a worker of that name is there. */
+bool core_has_worker(const struct core *core, const char *peer);
 
 /* Whether a client of that name has said HELLO and not left. */
 bool core_has_client(const struct core *core, const char *peer);

@@ -163,10 +163,11 @@ static uint64_t wanted(const struct core *core)
 static void name_worker(const struct core *core, struct worker *worker)
 {
     if (core->options.epoch > 0)
-        snprintf(worker->name, sizeof worker->name, "worker-%u.%u.%u", worker->slot, core->options.epoch,
-                 worker->incarnation + 1);
+        snprintf(worker->name, sizeof worker->name, CORE_WORKER_PREFIX "%u.%u.%u", worker->slot,
+                 core->options.epoch, worker->incarnation + 1);
     else
-        snprintf(worker->name, sizeof worker->name, "worker-%u.%u", worker->slot, worker->incarnation + 1);
+        snprintf(worker->name, sizeof worker->name, CORE_WORKER_PREFIX "%u.%u", worker->slot,
+                 worker->incarnation + 1);
 }
 
 static void spawn(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)

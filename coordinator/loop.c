@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/spin.h"
+#include "coordinator/books.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/core.h"
 #include "coordinator/guests.h"
@@ -36,7 +37,7 @@ static const uint64_t STOP_GRACE_NS = 500 * CLOCK_NS_PER_MS;
 static const uint64_t LOOK_NS = CLOCK_NS_PER_MS;
 
 /* What the loop waits for. */
-enum { MESSAGES, DEATHS, BELL, GUESTS, STOP, ITEMS };
+enum { MESSAGES, DEATHS, BELL, GUESTS, RECORDS, STOP, ITEMS };
 
 struct coordinator {
     struct wire *router; /* owned by the thread once it runs */
@@ -45,6 +46,7 @@ struct coordinator {
     struct wire_poll items[ITEMS];
     uint64_t looked_ns; /* when they were last waited for */
     struct core *core;
+    struct books *books; /* between clients and the core; owned; NULL: nothing is kept */
     struct supervisor *supervisor;
     struct guests *guests;
     const struct journal *journal;      /* borrowed */
@@ -77,14 +79,22 @@ static int spawn(struct coordinator *c, const struct outbox_item *item, struct m
     return result;
 }
 
+static bool has_client(const struct coordinator *c, const char *name)
+{
+    return c->books ? books_has_client(c->books, name) : core_has_client(c->core, name);
+}
+
 /* A client that died, or whose connection did. */
 static void lose_client(struct coordinator *c, const char *name)
 {
-    if (!core_has_client(c->core, name))
+    if (!has_client(c, name))
         return;
     guests_forget(c->guests, name);
-    journal_client(c->journal, name, "is gone: its batches are cancelled");
-    core_client_gone(c->core, clock_now_ns(), name, &c->outbox);
+    journal_client(c->journal, name, c->books ? "is gone" : "is gone: its batches are cancelled");
+    if (c->books)
+        books_gone(c->books, name, &c->outbox);
+    else
+        core_client_gone(c->core, clock_now_ns(), name, &c->outbox);
 }
 
 /* A worker that has gone is dealt with when its end is seen. */
@@ -106,7 +116,10 @@ static void carry_out_item(struct coordinator *c, const struct outbox_item *item
 
     switch (item->kind) {
     case OUTBOX_SEND:
-        send_item(c, item);
+        if (c->books && strcmp(item->peer, LEDGER_PEER) == 0)
+            books_told(c->books, &item->message, &c->outbox);
+        else
+            send_item(c, item);
         return;
     case OUTBOX_SPAWN:
         if (spawn(c, item, &error) == 0)
@@ -121,6 +134,16 @@ static void carry_out_item(struct coordinator *c, const struct outbox_item *item
         return; /* nothing is recorded here, and workers are not asked to keep anything */
     case OUTBOX_RELEASE:
         release(c, &item->message.payload);
+        return;
+    case OUTBOX_CORE:
+        if (item->message.type == PROTO_SUBMIT)
+            core_submit_known(c->core, clock_now_ns(), LEDGER_PEER, item, &c->outbox);
+        else
+            core_message(c->core, clock_now_ns(), LEDGER_PEER, &item->message, &c->outbox);
+        return;
+    case OUTBOX_STORE:
+        if (books_request(c->books, item->request) != 0)
+            c->outbox.failed = true;
         return;
     }
 }
@@ -151,7 +174,7 @@ static void attend(struct coordinator *c, const struct wire_frame *frame)
         guests_forget(c->guests, frame->peer);
         return;
     }
-    if (!core_has_client(c->core, frame->peer))
+    if (!has_client(c, frame->peer))
         return;
     journal_client(c->journal, frame->peer, "connected");
     pid = frame->pid ? (uint64_t)frame->pid : frame->message.hello.pid;
@@ -164,11 +187,25 @@ static void attend(struct coordinator *c, const struct wire_frame *frame)
         lose_client(c, frame->peer);
 }
 
+/* Only clients do not have names that the core gave. What comes late of a worker that is buried is no
+ * client's: nobody is told. */
+static void hand_to_books(struct coordinator *c, const struct wire_frame *frame)
+{
+    if (strncmp(frame->peer, CORE_WORKER_PREFIX, strlen(CORE_WORKER_PREFIX)) == 0)
+        return;
+    if (frame->error.code != 0)
+        books_malformed(c->books, frame->peer, &frame->error, &c->outbox);
+    else
+        books_message(c->books, frame->peer, &frame->message, &c->outbox);
+}
+
 static void handle(struct coordinator *c, const struct wire_frame *frame)
 {
     uint64_t now_ns = clock_now_ns();
 
-    if (frame->error.code != 0)
+    if (c->books && !core_has_worker(c->core, frame->peer))
+        hand_to_books(c, frame);
+    else if (frame->error.code != 0)
         core_malformed(c->core, now_ns, frame->peer, &frame->error, &c->outbox);
     else
         core_message(c->core, now_ns, frame->peer, &frame->message, &c->outbox);
@@ -229,13 +266,27 @@ static void drain_guests(struct coordinator *c)
     }
 }
 
+static void drain_records(struct coordinator *c)
+{
+    for (int i = 0; i < DRAIN_MAX && !c->outbox.failed && books_take(c->books, &c->outbox); i++)
+        carry_out(c);
+}
+
+static uint64_t deadline(const struct coordinator *c)
+{
+    uint64_t core_ns = core_deadline(c->core), books_ns = c->books ? books_deadline(c->books) : CLOCK_NEVER;
+
+    return core_ns < books_ns ? core_ns : books_ns;
+}
+
 static void tick(struct coordinator *c)
 {
     uint64_t now_ns = clock_now_ns();
 
-    if (core_deadline(c->core) > now_ns)
-        return;
-    core_tick(c->core, now_ns, &c->outbox);
+    if (core_deadline(c->core) <= now_ns)
+        core_tick(c->core, now_ns, &c->outbox);
+    if (c->books)
+        books_tick(c->books, &c->outbox);
     carry_out(c);
 }
 
@@ -269,7 +320,7 @@ static void fail(struct coordinator *c, int code, const char *reason)
 /* Sees what is there; `asleep`: waits for it. */
 static int look(struct coordinator *c, bool asleep)
 {
-    int timeout_ms = asleep ? clock_poll_ms(clock_now_ns(), core_deadline(c->core)) : 0;
+    int timeout_ms = asleep ? clock_poll_ms(clock_now_ns(), deadline(c)) : 0;
     struct wire_poll *items = c->items;
     int result;
 
@@ -287,7 +338,7 @@ static int wait(struct coordinator *c)
     bool heard = drain_messages(c);
     int result;
 
-    c->items[DEATHS].ready = c->items[GUESTS].ready = false;
+    c->items[DEATHS].ready = c->items[GUESTS].ready = c->items[RECORDS].ready = false;
     if (heard)
         return clock_now_ns() - c->looked_ns >= LOOK_NS ? look(c, false) : 0;
     spin_begin(&c->spin);
@@ -298,11 +349,25 @@ static int wait(struct coordinator *c)
     return result;
 }
 
+/* Clients are heard when the ledger knows what the store has. */
+static void open_books(struct coordinator *c)
+{
+    struct wire_poll item = {.fd = books_fd(c->books)};
+
+    if (!c->books)
+        return;
+    books_start(c->books, &c->outbox);
+    carry_out(c);
+    while (!books_ready(c->books) && !c->outbox.failed && wire_wait(&item, 1, -1) >= 0)
+        drain_records(c);
+}
+
 /* Until the end is asked for, or is there. */
 static void serve(struct coordinator *c)
 {
     core_start(c->core, clock_now_ns(), &c->outbox);
     carry_out(c);
+    open_books(c);
     while (!core_stopped(c->core) && !c->outbox.failed) {
         if (wait(c) < 0) {
             fail(c, MUSTER_ESYSTEM, "the coordinator cannot wait for messages");
@@ -314,6 +379,8 @@ static void serve(struct coordinator *c)
             drain_deaths(c);
         if (c->items[GUESTS].ready)
             drain_guests(c);
+        if (c->items[RECORDS].ready)
+            drain_records(c);
         if (supervisor_settle(c->supervisor))
             mappings_trim(c->mappings);
         if (c->items[STOP].ready) {
@@ -334,10 +401,13 @@ static void *run(void *argument)
     c->items[DEATHS].fd = supervisor_fd(c->supervisor);
     c->items[BELL].fd = post_bell(c->post);
     c->items[GUESTS].fd = guests_fd(c->guests);
+    c->items[RECORDS].fd = books_fd(c->books);
     c->items[STOP].fd = c->stop_fd;
     pthread_setname_np(pthread_self(), "coordinator");
     spin_init(&c->spin);
     serve(c);
+    if (c->books)
+        books_stop(c->books, &c->outbox);
     core_stop(c->core, &c->outbox);
     carry_out(c);
     bury_workers(c);
@@ -350,6 +420,7 @@ static void *run(void *argument)
 
 static void destroy(struct coordinator *c)
 {
+    books_destroy(c->books);
     core_destroy(c->core);
     mappings_destroy(c->mappings);
     outbox_fini(&c->outbox);
@@ -407,7 +478,7 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
     struct core_options core_options = {
         .workers = options->workers,
         .heartbeat_ns = options->heartbeat_ns,
-        .host = options->values_inline ? 0 : heap_host(),
+        .host = options->values_inline || options->books ? 0 : heap_host(),
         .warm = options->warm,
         .owner = options->stop_fd ? NULL : COORDINATOR_OWNER,
         .clients = options->clients,
@@ -429,6 +500,8 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
 
     if (outbox_init(&c->outbox) != 0 || outbox_init(&c->spare) != 0 ||
         mappings_create(NULL, true, &c->mappings) != 0 || core_create(&core_options, &c->core) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
+    if (options->books && books_create(options->books, options->workers, &c->books) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     result = open_router(c, options, context, ret_error);
     if (result == 0)

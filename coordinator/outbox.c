@@ -57,15 +57,21 @@ static struct outbox_item *add(struct outbox *outbox, enum outbox_kind kind, con
     return item;
 }
 
-void outbox_send(struct outbox *outbox, const char *peer, const struct proto_message *message)
+static void add_message(struct outbox *outbox, enum outbox_kind kind, const char *peer,
+                        const struct proto_message *message)
 {
-    struct outbox_item *item = add(outbox, OUTBOX_SEND, peer);
+    struct outbox_item *item = add(outbox, kind, peer);
 
     if (!item)
         return;
     item->message = *message;
     if (item->message.payload.blob)
         blob_ref(item->message.payload.blob);
+}
+
+void outbox_send(struct outbox *outbox, const char *peer, const struct proto_message *message)
+{
+    add_message(outbox, OUTBOX_SEND, peer, message);
 }
 
 void outbox_spawn(struct outbox *outbox, unsigned slot, const char *name)
@@ -102,6 +108,76 @@ void outbox_release(struct outbox *outbox, const struct slice *payload)
     blob_ref(payload->blob);
 }
 
+void outbox_core(struct outbox *outbox, const struct proto_message *message)
+{
+    add_message(outbox, OUTBOX_CORE, "", message);
+}
+
+void outbox_core_submit(struct outbox *outbox, const struct proto_message *message, const char *user,
+                        const struct spans *ended)
+{
+    size_t bytes = ended->count * sizeof(struct span), length = strlen(user) + 1;
+    struct span *spans = outbox_alloc(outbox, bytes + length); /* and the user behind them */
+    struct outbox_item *item;
+
+    if (!spans)
+        return;
+    memcpy(spans, spans_list(ended), bytes);
+    memcpy(spans + ended->count, user, length);
+    outbox_core(outbox, message);
+    if (outbox->failed)
+        return;
+    item = &outbox->items[outbox->count - 1];
+    item->user = (const char *)(spans + ended->count);
+    item->ended = spans;
+    item->ended_count = ended->count;
+}
+
+/* What of a request holds a payload. */
+static const struct slice *payload_of(const struct store_request *request)
+{
+    switch (request->operation) {
+    case STORE_ADD:
+        return &request->add.block.payload;
+    case STORE_ARGUMENTS:
+        return &request->block.payload;
+    case STORE_RESULT:
+        return &request->record.payload;
+    case STORE_SEAL:
+    case STORE_STATE:
+    case STORE_END:
+    case STORE_DUE:
+    case STORE_ABANDON:
+    case STORE_DROP:
+    case STORE_RESET:
+    case STORE_COUNTS:
+    case STORE_NEXT:
+    case STORE_LOAD:
+    case STORE_READ:
+    case STORE_GAPS:
+    case STORE_LIST:
+    case STORE_FIND:
+        break;
+    }
+    return NULL;
+}
+
+void outbox_store(struct outbox *outbox, const struct store_request *request)
+{
+    struct store_request *copy = outbox_alloc(outbox, sizeof *copy);
+    struct outbox_item *item = copy ? add(outbox, OUTBOX_STORE, "") : NULL;
+    const struct slice *payload = payload_of(request);
+
+    if (!item)
+        return;
+    *copy = *request;
+    item->request = copy;
+    if (!payload || !payload->blob)
+        return;
+    item->message.payload = *payload;
+    blob_ref(payload->blob);
+}
+
 void *outbox_alloc(struct outbox *outbox, size_t bytes)
 {
     void *memory = msgpack_zone_malloc(&outbox->zone, bytes);
@@ -111,14 +187,19 @@ void *outbox_alloc(struct outbox *outbox, size_t bytes)
     return memory;
 }
 
-struct proto_text outbox_text(struct outbox *outbox, const char *text)
+struct proto_text outbox_copy(struct outbox *outbox, const struct proto_text *text)
 {
-    struct proto_text view = proto_text(text);
-    char *copy = outbox_alloc(outbox, view.size ? view.size : 1);
+    char *copy = outbox_alloc(outbox, text->size ? text->size : 1);
 
     if (!copy)
         return proto_text("");
-    memcpy(copy, view.bytes, view.size);
-    view.bytes = copy;
-    return view;
+    memcpy(copy, text->bytes, text->size);
+    return (struct proto_text){copy, text->size};
+}
+
+struct proto_text outbox_text(struct outbox *outbox, const char *text)
+{
+    struct proto_text view = proto_text(text);
+
+    return outbox_copy(outbox, &view);
 }

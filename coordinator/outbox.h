@@ -7,6 +7,7 @@
 #ifndef MUSTER_COORDINATOR_OUTBOX_H
 #define MUSTER_COORDINATOR_OUTBOX_H
 
+#include "coordinator/store_request.h"
 #include "proto/limits.h"
 #include "proto/messages.h"
 
@@ -21,6 +22,8 @@ enum outbox_kind {
     /* When all that was sent to clients ahead of this is on disk, core_committed is to be told of `number`:
      * a RESULT of the worker `peer`. */
     OUTBOX_KEEP,
+    OUTBOX_CORE,  /* `message` to the core, from the ledger; of a SUBMIT, jobs in `ended` are over already */
+    OUTBOX_STORE, /* `request` to the store, whose payload `message` holds */
 };
 
 struct outbox_item {
@@ -29,6 +32,10 @@ struct outbox_item {
     char peer[PROTO_PEER_NAME_MAX + 1];
     uint64_t number;
     struct proto_message message; /* holds a reference on its payload; texts live in `zone` */
+    const struct store_request *request;
+    const char *user;         /* whose the batch is, of a SUBMIT to the core */
+    const struct span *ended; /* in order, not touching each other */
+    uint32_t ended_count;
 };
 
 struct outbox {
@@ -58,10 +65,22 @@ void outbox_keep(struct outbox *outbox, const char *worker, uint64_t number);
 /* Takes a reference on the payload. */
 void outbox_release(struct outbox *outbox, const struct slice *payload);
 
+/* From the ledger, as outbox_send; see coordinator/ledger.h. */
+void outbox_core(struct outbox *outbox, const struct proto_message *message);
+
+/* The same with a SUBMIT of this user's batch, of which these jobs have ended before; both are copied. */
+void outbox_core_submit(struct outbox *outbox, const struct proto_message *message, const char *user,
+                        const struct spans *ended);
+
+/* Copies the request, and takes a reference on its payload. What else it points to must live in
+ * outbox->zone or outlive the next outbox_clear. */
+void outbox_store(struct outbox *outbox, const struct store_request *request);
+
 /* Memory until the next outbox_clear; NULL (and `failed`) when there is none. */
 void *outbox_alloc(struct outbox *outbox, size_t bytes);
 
-/* A copy of a text until the next outbox_clear. */
+/* Copies of texts until the next outbox_clear. */
+struct proto_text outbox_copy(struct outbox *outbox, const struct proto_text *text);
 struct proto_text outbox_text(struct outbox *outbox, const char *text);
 
 #endif

@@ -92,6 +92,11 @@ struct core {
     bool stopped;
 };
 
+/* --- core.c */
+
+/* Behind every event: what can be assigned is, and what is over ends. */
+void core_settle(struct core *core, uint64_t now_ns, struct outbox *outbox);
+
 /* --- submit.c: new batches */
 
 /* Tells a peer that what it sent was refused; about no batch: ticket 0. */

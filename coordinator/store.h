@@ -76,7 +76,7 @@ struct store_done {
     const struct store_waiting *waiting; /* COUNTS */
     uint32_t count;                      /* of whichever of these */
     bool more;                           /* there is more behind it: */
-    uint64_t next;                       /* what `from` is for that */
+    uint64_t next;                       /* what `from` is for that; RESULT: for READ by sequence behind it */
     uint64_t begin_ms;                   /* COUNTS, DUE: the earliest of what is delayed; 0: nothing is */
     uint64_t highest;                    /* COUNTS */
 };

@@ -7,18 +7,6 @@
 
 #include <string.h>
 
-const char *store_state_name(enum store_state state)
-{
-    switch (state) {
-#define X(name, number, text) \
-    case STORE_##name:        \
-        return text;
-        STORE_STATE_MAP(X)
-#undef X
-    }
-    return "in no state"; /* of a damaged file */
-}
-
 /* What is left of the page. */
 struct room {
     uint32_t entries;

@@ -30,7 +30,17 @@ enum store_state {
 #undef X
 };
 
-const char *store_state_name(enum store_state state);
+static inline const char *store_state_name(enum store_state state)
+{
+    switch (state) {
+#define X(name, number, text) \
+    case STORE_##name:        \
+        return text;
+        STORE_STATE_MAP(X)
+#undef X
+    }
+    return "in no state"; /* of a damaged file */
+}
 
 static inline bool store_state_is_end(enum store_state state)
 {

@@ -371,7 +371,10 @@ static int add_record(struct store_database *database, struct store_entry *entry
     sql_bind_blob(add, 5, record->header.bytes, record->header.size);
     sql_bind_blob(add, 6, slice_bytes(&record->payload), record->payload.size);
     result = sql_run(database, add);
-    return result != 0 ? result : add_failures(database, entry);
+    if (result != 0)
+        return result;
+    entry->done.next = (uint64_t)sqlite3_last_insert_rowid(database->handle) + 1;
+    return add_failures(database, entry);
 }
 
 static int end(struct store_database *database, struct store_entry *entry)

@@ -94,10 +94,9 @@ static bool check_demand(const struct core *core, const struct client *client,
 }
 
 /* The batch takes its turns with those of other users, which are told apart by what they say. */
-static int join(struct core *core, const struct client *client, struct batch *batch)
+static int join(struct core *core, const char *user, struct batch *batch)
 {
-    int result = schedule_join(&core->schedule, batch->settings.priority,
-                               client->user[0] ? client->user : client->name, &batch->turn);
+    int result = schedule_join(&core->schedule, batch->settings.priority, user, &batch->turn);
 
     if (result != 0)
         return result;
@@ -123,37 +122,69 @@ static void accept_batch(const struct client *client, struct batch *batch, struc
     }
 }
 
-void core_submit(struct core *core, uint64_t now_ns, struct client *client,
-                 const struct proto_message *message, struct outbox *outbox)
+/* `known`, which may be NULL, says whose it is, and which of its jobs had ended before. */
+static void take_batch(struct core *core, uint64_t now_ns, const struct client *client, uint64_t number,
+                       const struct proto_message *message, const struct outbox_item *known,
+                       struct outbox *outbox)
 {
     const struct proto_submit *submit = &message->submit;
-    const char *unserved = find_unserved(submit);
-    struct batch *batch;
-    unsigned batches;
+    const char *user = known ? known->user : client->user[0] ? client->user : client->name;
+    struct batch *batch = batch_create(number, now_ns, client->name, submit, core->options.workers);
 
-    if (unserved) {
-        core_refuse(outbox, client->name, submit->ticket, MUSTER_ESTATE, unserved);
-        return;
-    }
-    if (!check_function(core, client, submit, outbox) || !check_demand(core, client, submit, outbox))
-        return;
-    if (core_find_batch(core, client, submit->ticket)) {
-        core_refuse(outbox, client->name, submit->ticket, MUSTER_ESTATE, "this ticket is in use");
-        return;
-    }
-    DL_COUNT(core->batches, batch, batches);
-    if (batches >= PROTO_BATCHES_MAX) {
-        core_refuse(outbox, client->name, submit->ticket, MUSTER_ELIMIT, "too many batches are open");
-        return;
-    }
-    batch = batch_create(core->last_batch + 1, now_ns, client->name, submit, core->options.workers);
-    if (!batch || take_whole(batch, now_ns, message) != 0 || join(core, client, batch) != 0) {
+    if (!batch || (known && batch_end_before(batch, known->ended, known->ended_count) != 0) ||
+        take_whole(batch, now_ns, message) != 0 || join(core, user, batch) != 0) {
         batch_destroy(batch);
         core_refuse(outbox, client->name, submit->ticket, MUSTER_ENOMEM, "the coordinator is out of memory");
         return;
     }
     batch->reader = submit->shared && core->options.host ? client->pid : 0;
-    core->last_batch++;
+    if (number > core->last_batch)
+        core->last_batch = number;
     DL_APPEND(core->batches, batch);
     accept_batch(client, batch, outbox);
+}
+
+/* Whether the batch can be taken; the client is told when it cannot. */
+static bool check_submit(struct core *core, const struct client *client, const struct proto_submit *submit,
+                         struct outbox *outbox)
+{
+    const char *unserved = find_unserved(submit);
+    const struct batch *batch;
+    unsigned batches;
+
+    if (unserved) {
+        core_refuse(outbox, client->name, submit->ticket, MUSTER_ESTATE, unserved);
+        return false;
+    }
+    if (!check_function(core, client, submit, outbox) || !check_demand(core, client, submit, outbox))
+        return false;
+    if (core_find_batch(core, client, submit->ticket)) {
+        core_refuse(outbox, client->name, submit->ticket, MUSTER_ESTATE, "this ticket is in use");
+        return false;
+    }
+    DL_COUNT(core->batches, batch, batches);
+    if (batches >= PROTO_BATCHES_MAX) {
+        core_refuse(outbox, client->name, submit->ticket, MUSTER_ELIMIT, "too many batches are open");
+        return false;
+    }
+    return true;
+}
+
+void core_submit(struct core *core, uint64_t now_ns, struct client *client,
+                 const struct proto_message *message, struct outbox *outbox)
+{
+    if (check_submit(core, client, &message->submit, outbox))
+        take_batch(core, now_ns, client, core->last_batch + 1, message, NULL, outbox);
+}
+
+void core_submit_known(struct core *core, uint64_t now_ns, const char *peer, const struct outbox_item *item,
+                       struct outbox *outbox)
+{
+    const struct proto_submit *submit = &item->message.submit;
+    struct client *client;
+
+    HASH_FIND_STR(core->clients, peer, client);
+    if (client && check_submit(core, client, submit, outbox))
+        take_batch(core, now_ns, client, submit->ticket, &item->message, item, outbox);
+    core_settle(core, now_ns, outbox);
 }

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MIT
 """muster coordinator: a daemon whose workers many clients share; who may start one and where, how it ends,
 and what becomes of clients that die."""
+import contextlib
 import os
 import pathlib
 import select
 import signal
 import socket
+import sqlite3
 import time
 import unittest
 
@@ -41,14 +43,14 @@ class Case(harness.Case):
                 daemon.process.wait(harness.LIMIT_S)
         super().tearDown()
 
-    def serve(self, *options, **more):
+    def serve(self, *options, ready="keeps nothing on disk", **more):
         """Starts a coordinator with the test's plug-in, and returns when it listens."""
         log = self.home / f"log-{len(self.daemons)}"
         with open(log, "wb") as stderr:
             daemon = self.start("coordinator", "--plugin", FAULTY, *options, stderr=stderr, **more)
         daemon.log = log.read_text
         self.daemons.append(daemon)
-        self.until(lambda: "keeps nothing on disk" in daemon.log(), "the coordinator says that it is ready")
+        self.until(lambda: ready in daemon.log(), "the coordinator says that it is ready")
         return daemon
 
     def map(self, function, *arguments):
@@ -309,6 +311,57 @@ class Places(Case):
             other.listen()
             endpoint = f"tcp://127.0.0.1:{other.getsockname()[1]}"
             self.refused(endpoint, "in use", options=("--listen", endpoint))
+
+
+class Kept(Case):
+    """With a file to keep batches in."""
+
+    def setUp(self):
+        super().setUp()
+        self.state = self.home / "state"
+
+    def keep(self, *options):
+        return self.serve("--state", self.state, *options, ready="are kept in")
+
+    def ask(self, query):
+        """The rows that another program reads in the file."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.state}?mode=ro", uri=True)) as database:
+            return database.execute(query).fetchall()
+
+    def recorded(self):
+        return self.ask("SELECT coalesce(sum(count), 0) FROM record")[0][0]
+
+    def test_batch_and_results_are_there_when_the_coordinator_has_gone(self):
+        daemon = self.keep()
+        self.assert_ok(self.map("is_prime", "1..1000").end(), None)
+        self.assert_ok(self.start("map", "--unordered", "-o", "none", "noop", ":::", "1..50").end(), "")
+        result = self.start("map", "--retries", "1", "fail", ":::", "1..3").end()
+        self.assertEqual(result.status, 3, str(result))
+        daemon.signal(signal.SIGTERM)
+        self.assertEqual(daemon.end().status, 0)
+        self.assertEqual(self.ask("SELECT state, jobs, succeeded, failed FROM batches ORDER BY batch"),
+                         [("succeeded", 1000, 1000, 0), ("succeeded", 50, 50, 0), ("failed", 3, 0, 3)])
+
+    def test_killed_coordinator_goes_on_where_it_was_and_records_each_job_once(self):
+        daemon = self.keep("-j2", "-v")
+        client = self.start("map", "--chunk", "1", "spin", ":::", *["0.02"] * 60)
+        self.until(lambda: self.recorded() >= 5, "some jobs are recorded")
+        for least in 15, 30:
+            daemon.signal(signal.SIGKILL)
+            daemon.process.wait(harness.LIMIT_S)
+            daemon = self.keep("-j2")
+            if least == 15:
+                self.assertEqual(client.end().status, 255)
+            self.until(lambda least=least: self.recorded() >= least, "more are recorded")
+        self.until(lambda: self.ask("SELECT state FROM batches") == [("succeeded",)], "the batch ends")
+        self.assertEqual(self.ask("SELECT first, count FROM record ORDER BY first"), [(i, 1) for i in range(1, 61)])
+
+    def test_file_of_another_coordinator_is_refused(self):
+        self.keep()
+        other = self.home / "other"
+        other.mkdir(mode=0o700)
+        result = self.muster("coordinator", "--state", self.state, "--listen", f"ipc://{other}/socket")
+        self.assert_one_line_error(result, str(self.state))
 
 
 if __name__ == "__main__":

@@ -475,6 +475,10 @@ static const char *item_name(const struct outbox_item *item)
     case OUTBOX_SEND:
         snprintf(name, sizeof name, "%s to %s", proto_type_name(item->message.type), item->peer);
         break;
+    case OUTBOX_CORE:
+    case OUTBOX_STORE:
+        snprintf(name, sizeof name, "what only a ledger decides");
+        break;
     }
     return name;
 }

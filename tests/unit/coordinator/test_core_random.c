@@ -132,6 +132,9 @@ static unsigned carry_out(struct sim *sim, unsigned *ret_failed)
             break;
         case OUTBOX_RELEASE:
             cr_assert_fail("nothing is in shared memory");
+        case OUTBOX_CORE:
+        case OUTBOX_STORE:
+            cr_assert_fail("only a ledger decides that");
         }
     }
     outbox_clear(&sim->outbox);

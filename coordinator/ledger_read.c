@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Clients that take results: as they are recorded while they keep pace, out of the store when they are
+ * behind, each in its own order and within its own window, so that a slow one holds up nobody but
+ * itself. Part of the ledger: pure.
+ */
+#include "base/error.h"
+#include "coordinator/ledger_state.h"
+#include "proto/codec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Records that are read at once. */
+enum { PAGE_RECORDS = 64 };
+
+/* NULL when out of memory. */
+static struct reader *add(struct ledger *ledger, const char *client, uint64_t ticket, uint64_t batch)
+{
+    struct reader *reader = calloc(1, sizeof *reader);
+
+    if (!reader)
+        return NULL;
+    reader->id = ++ledger->last_tag;
+    memcpy(reader->client, client, strnlen(client, PROTO_PEER_NAME_MAX));
+    reader->ticket = ticket;
+    reader->batch = batch;
+    reader->place = 1;
+    DL_APPEND(ledger->readers, reader);
+    return reader;
+}
+
+static void find(struct reader *reader, struct outbox *outbox)
+{
+    reader->asking = true;
+    outbox_store(outbox,
+                 &(struct store_request){.operation = STORE_FIND, .tag = reader->id, .batch = reader->batch});
+}
+
+bool read_submitted(struct ledger *ledger, const char *client, const struct proto_submit *submit,
+                    uint64_t batch)
+{
+    struct reader *reader = add(ledger, client, submit->ticket, batch);
+
+    if (!reader)
+        return false;
+    reader->ordered = submit->ordered;
+    reader->follow = reader->results = reader->told = true;
+    reader->window_bytes = submit->window_bytes;
+    return true;
+}
+
+void read_attach(struct ledger *ledger, const struct patron *patron, const struct proto_attach *attach,
+                 struct outbox *outbox)
+{
+    struct reader *reader;
+
+    if (read_find(ledger, patron->name, attach->ticket)) {
+        ledger_refuse(outbox, patron->name, attach->ticket, MUSTER_ESTATE, "this ticket is in use");
+        return;
+    }
+    reader = add(ledger, patron->name, attach->ticket, attach->batch);
+    if (!reader) {
+        outbox->failed = true;
+        return;
+    }
+    reader->ordered = attach->ordered;
+    reader->follow = attach->follow;
+    reader->results = attach->results;
+    reader->place = attach->first;
+    reader->window_bytes = attach->window_bytes;
+    find(reader, outbox);
+}
+
+void read_drop(struct ledger *ledger, struct reader *reader)
+{
+    DL_DELETE(ledger->readers, reader);
+    free(reader);
+}
+
+struct reader *read_find(const struct ledger *ledger, const char *client, uint64_t ticket)
+{
+    struct reader *reader;
+
+    DL_FOREACH(ledger->readers, reader)
+        if (reader->ticket == ticket && strcmp(reader->client, client) == 0)
+            return reader;
+    return NULL;
+}
+
+static bool has_room(const struct reader *reader)
+{
+    return reader->sent_cost - reader->consumed_cost < reader->window_bytes;
+}
+
+/* What comes next for the reader, if it is not known to be nowhere. */
+static void go_on(struct ledger *ledger, struct reader *reader, struct outbox *outbox)
+{
+    if (reader->asking || !reader->told)
+        return;
+    if (reader->behind) {
+        if (!has_room(reader))
+            return;
+        reader->asking = true;
+        outbox_store(outbox, &(struct store_request){
+                                 .operation = STORE_READ,
+                                 .tag = reader->id,
+                                 .batch = reader->batch,
+                                 .page = {.from = reader->place,
+                                          .count_max = PAGE_RECORDS,
+                                          .bytes_max = LEDGER_PAGE_BYTES,
+                                          .by_sequence = !reader->ordered},
+                             });
+    } else if (reader->over) {
+        find(reader, outbox);
+    } else if (!reader->follow) {
+        outbox_send(outbox, reader->client,
+                    &(struct proto_message){.type = PROTO_ENDED,
+                                            .ended = {.ticket = reader->ticket,
+                                                      .code = MUSTER_EAGAIN,
+                                                      .text = outbox_text(outbox, "the batch is not over")}});
+        read_drop(ledger, reader);
+    }
+}
+
+/* Decodes what was kept of a message, of this type. False when it is damaged. */
+static bool decode(const struct proto_text *kept, enum proto_type type, struct outbox *outbox,
+                   struct proto_message *ret_message)
+{
+    struct muster_error error;
+    char *copy = outbox_alloc(outbox, kept->size + 1);
+
+    if (!copy)
+        return false;
+    memcpy(copy, kept->bytes, kept->size);
+    return proto_decode(copy, kept->size, &outbox->zone, ret_message, &error) == 0 &&
+           ret_message->type == type;
+}
+
+/* Ends what the reader was to be told. */
+static void fail(struct ledger *ledger, struct reader *reader, int code, const char *text,
+                 struct outbox *outbox)
+{
+    ledger_refuse(outbox, reader->client, reader->ticket, code, text);
+    read_drop(ledger, reader);
+}
+
+/* Sends a record. False when it is damaged: the reader is gone then. */
+static bool pass_on(struct ledger *ledger, struct reader *reader, const struct proto_text *header,
+                    const struct slice *payload, struct outbox *outbox)
+{
+    struct proto_message message;
+
+    if (!decode(header, PROTO_RESULTS, outbox, &message)) {
+        fail(ledger, reader, MUSTER_EPROTOCOL, "the record of a result is damaged", outbox);
+        return false;
+    }
+    message.results.ticket = reader->ticket;
+    message.payload = *payload;
+    reader->sent_cost += proto_cost(&message);
+    outbox_send(outbox, reader->client, &message);
+    return true;
+}
+
+void read_consumed(struct ledger *ledger, struct reader *reader, uint64_t bytes, struct outbox *outbox)
+{
+    if (bytes < reader->consumed_cost || bytes > reader->sent_cost) {
+        fail(ledger, reader, MUSTER_EPROTOCOL, "counts do not follow what was sent before", outbox);
+        return;
+    }
+    reader->consumed_cost = bytes;
+    if (reader->behind)
+        go_on(ledger, reader, outbox);
+}
+
+/* One record that came just now, for a reader that has all before it. */
+static void take_new(struct ledger *ledger, struct reader *reader, const struct entry *entry, uint64_t behind,
+                     struct outbox *outbox)
+{
+    if (reader->ordered && entry->first > reader->place) {
+        reader->ahead = true;
+        return;
+    }
+    if (!has_room(reader)) {
+        reader->behind = true;
+        return;
+    }
+    if (!pass_on(ledger, reader, &(struct proto_text){entry->header, entry->header_size}, &entry->payload,
+                 outbox))
+        return;
+    reader->place = reader->ordered ? entry->first + entry->count : behind;
+    reader->behind = reader->ahead;
+    go_on(ledger, reader, outbox);
+}
+
+void read_recorded(struct ledger *ledger, uint64_t batch, const struct entry *entry, uint64_t behind,
+                   struct outbox *outbox)
+{
+    struct reader *reader, *next;
+
+    DL_FOREACH_SAFE(ledger->readers, reader, next)
+        if (reader->batch == batch && reader->results && reader->told && !reader->asking && !reader->behind)
+            take_new(ledger, reader, entry, behind, outbox);
+}
+
+void read_over(struct ledger *ledger, uint64_t batch, struct outbox *outbox)
+{
+    struct reader *reader, *next;
+
+    DL_FOREACH_SAFE(ledger->readers, reader, next) {
+        if (reader->batch != batch || !reader->told)
+            continue;
+        reader->over = true;
+        reader->behind |= reader->ahead;
+        go_on(ledger, reader, outbox);
+    }
+}
+
+/* Records out of the store. */
+static void take_records(struct ledger *ledger, struct reader *reader, const struct store_done *done,
+                         struct outbox *outbox)
+{
+    reader->behind = done->more;
+    reader->ahead = false;
+    for (uint32_t i = 0; i < done->count; i++) {
+        const struct store_record *record = &done->records[i];
+
+        if (reader->ordered && record->first > reader->place && !reader->over) {
+            reader->ahead = true;
+            reader->behind = false;
+            break;
+        }
+        if (!has_room(reader)) {
+            reader->behind = true;
+            break;
+        }
+        if (!pass_on(ledger, reader, &record->header, &record->payload, outbox))
+            return;
+        reader->place = reader->ordered ? record->first + record->count : record->sequence + 1;
+    }
+    go_on(ledger, reader, outbox);
+}
+
+/* What there is to say about the batch as a whole, ahead of its results. */
+static void take_attached(struct ledger *ledger, struct reader *reader, const struct store_batch *batch,
+                          struct outbox *outbox)
+{
+    outbox_send(outbox, reader->client,
+                &(struct proto_message){.type = PROTO_ATTACHED,
+                                        .attached = {.ticket = reader->ticket,
+                                                     .batch = batch->number,
+                                                     .function = outbox_copy(outbox, &batch->function),
+                                                     .kind = batch->kind,
+                                                     .first = batch->first,
+                                                     .last = batch->last,
+                                                     .total = batch->total,
+                                                     .sealed = batch->sealed}});
+    reader->told = true;
+    reader->over = store_state_is_end(batch->state);
+    reader->behind = reader->results;
+    go_on(ledger, reader, outbox);
+}
+
+static void take_end(struct ledger *ledger, struct reader *reader, const struct store_batch *batch,
+                     struct outbox *outbox)
+{
+    struct proto_message message = {.type = PROTO_ENDED}; /* as it is for one that never ran */
+
+    if (batch->totals.size > 0 && !decode(&batch->totals, PROTO_ENDED, outbox, &message)) {
+        fail(ledger, reader, MUSTER_EPROTOCOL, "the record of the batch is damaged", outbox);
+        return;
+    }
+    message.ended.ticket = reader->ticket;
+    message.ended.succeeded = batch->succeeded; /* of all its runs */
+    message.ended.failed = batch->failed;
+    message.ended.cancelled = batch->total - batch->succeeded - batch->failed;
+    outbox_send(outbox, reader->client, &message);
+    read_drop(ledger, reader);
+}
+
+void read_done(struct ledger *ledger, struct reader *reader, const struct store_done *done,
+               struct outbox *outbox)
+{
+    reader->asking = false;
+    if (done->code != 0)
+        fail(ledger, reader, done->code, done->text, outbox);
+    else if (done->operation == STORE_READ)
+        take_records(ledger, reader, done, outbox);
+    else if (!reader->told)
+        take_attached(ledger, reader, &done->batches[0], outbox);
+    else
+        take_end(ledger, reader, &done->batches[0], outbox);
+}

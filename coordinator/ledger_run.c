@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Batches that are accepted: which of those that wait the core gets, how it is fed, and how they
+ * end. Part of the ledger: pure.
+ */
+#include "base/error.h"
+#include "coordinator/ledger_state.h"
+#include "proto/codec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- lanes */
+
+static struct proto_text user_text(const char *user)
+{
+    return (struct proto_text){user, (uint32_t)strlen(user)};
+}
+
+static bool is_lane(const struct lane *lane, const struct store_lane *key)
+{
+    return lane->priority == key->priority && strlen(lane->user) == key->user.size &&
+           memcmp(lane->user, key->user.bytes, key->user.size) == 0;
+}
+
+/* Makes it if there is none; NULL when out of memory. */
+static struct lane *find_lane(struct ledger *ledger, const struct store_lane *key, struct outbox *outbox)
+{
+    struct lane *lane;
+
+    DL_FOREACH(ledger->lanes, lane)
+        if (is_lane(lane, key))
+            return lane;
+    lane = key->user.size <= PROTO_USER_MAX ? calloc(1, sizeof *lane) : NULL;
+    if (!lane) {
+        outbox->failed = true;
+        return NULL;
+    }
+    lane->id = ++ledger->last_tag;
+    lane->priority = key->priority;
+    memcpy(lane->user, key->user.bytes, key->user.size);
+    DL_APPEND(ledger->lanes, lane);
+    return lane;
+}
+
+/* Asks for the next batches of the lane, if the core has room for some. */
+static void fill(const struct ledger *ledger, struct lane *lane, struct outbox *outbox)
+{
+    if (lane->fetching || lane->waiting == 0 || lane->open >= ledger->options.open || !ledger->ready)
+        return;
+    lane->fetching = true;
+    outbox_store(outbox, &(struct store_request){
+                             .operation = STORE_NEXT,
+                             .tag = lane->id,
+                             .page = {.from = lane->behind,
+                                      .count_max = ledger->options.open - lane->open,
+                                      .lane = {.priority = lane->priority, .user = user_text(lane->user)}},
+                         });
+}
+
+/* A batch of the lane waits in the store. */
+static void wait_in_lane(const struct ledger *ledger, struct lane *lane, uint64_t number,
+                         struct outbox *outbox)
+{
+    lane->waiting++;
+    if (lane->behind >= number)
+        lane->behind = number - 1;
+    fill(ledger, lane, outbox);
+}
+
+static void leave_lane(const struct ledger *ledger, struct book *book, struct outbox *outbox)
+{
+    struct lane *lane = book->lane;
+
+    if (!lane)
+        return;
+    book->lane = NULL;
+    lane->open--;
+    fill(ledger, lane, outbox);
+}
+
+/* --- start */
+
+static void send_submit(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct spans *ended,
+                        struct outbox *outbox)
+{
+    struct proto_message message;
+    struct muster_error error;
+
+    (void)ledger;
+    if (proto_decode(book->settings, book->settings_size, &outbox->zone, &message, &error) != 0 ||
+        message.type != PROTO_SUBMIT) {
+        /* The store has something else than what was put in. */
+        message = (struct proto_message){.type = PROTO_ERROR,
+                                         .error = {.ticket = book->number,
+                                                   .code = MUSTER_EPROTOCOL,
+                                                   .text = outbox_text(outbox, "its settings are damaged")}};
+        ledger_told(ledger, now_ms, &message, outbox);
+        return;
+    }
+    message.submit.ticket = book->number;
+    message.submit.window_bytes = LEDGER_WINDOW_BYTES;
+    message.submit.keep = message.submit.hold = message.submit.ordered = false; /* that is done here */
+    message.submit.attach = true;
+    message.submit.begin_ms = 0;
+    message.submit.after_count = 0;
+    book->phase = BOOK_RUNNING;
+    book->in_core = true;
+    book->core_grant = PROTO_GRANT_BYTES;
+    outbox_core_submit(outbox, &message, book->user, ended);
+    if (book->cancelled)
+        outbox_core(outbox,
+                    &(struct proto_message){.type = PROTO_CANCEL,
+                                            .cancel = {.id = book->number, .mode = PROTO_CANCEL_NOW}});
+    run_feed(book, outbox);
+}
+
+static void ask_gaps(const struct book *book, uint64_t from, struct outbox *outbox)
+{
+    outbox_store(outbox, &(struct store_request){
+                             .operation = STORE_GAPS, .batch = book->number, .page = {.from = from}});
+}
+
+void run_start(struct ledger *ledger, uint64_t now_ms, struct book *book, struct outbox *outbox)
+{
+    struct store_lane key = {.priority = book->priority, .user = user_text(book->user)};
+
+    book->lane = find_lane(ledger, &key, outbox);
+    if (!book->lane)
+        return;
+    book->lane->open++;
+    outbox_store(outbox, &(struct store_request){.operation = STORE_STATE,
+                                                 .batch = book->number,
+                                                 .now_ms = now_ms,
+                                                 .state = STORE_RUNNING});
+    if (book->resumed) {
+        book->phase = BOOK_CHECKING;
+        ask_gaps(book, 1, outbox);
+    } else {
+        send_submit(ledger, now_ms, book, &(struct spans){0}, outbox);
+    }
+}
+
+/* All jobs that are not among the gaps. */
+static int recorded_jobs(const struct book *book, struct spans *ret_ended)
+{
+    const struct span *gaps = spans_list(&book->gaps);
+    uint64_t behind = 1;
+
+    for (uint32_t i = 0; i <= book->gaps.count; i++) {
+        uint64_t end = i < book->gaps.count ? gaps[i].first : book->total + 1;
+
+        if (end > behind && spans_add(ret_ended, behind, end - behind) != 0)
+            return MUSTER_ENOMEM;
+        if (i < book->gaps.count)
+            behind = gaps[i].first + gaps[i].count;
+    }
+    return 0;
+}
+
+static void take_gaps(struct ledger *ledger, uint64_t now_ms, struct book *book,
+                      const struct store_done *done, struct outbox *outbox)
+{
+    struct spans ended = {0};
+
+    for (uint32_t i = 0; i < done->count; i++)
+        if (spans_add(&book->gaps, done->gaps[i].first, done->gaps[i].count) != 0)
+            outbox->failed = true;
+    if (done->more) {
+        ask_gaps(book, done->next, outbox);
+        return;
+    }
+    if (recorded_jobs(book, &ended) != 0)
+        outbox->failed = true;
+    spans_fini(&book->gaps);
+    send_submit(ledger, now_ms, book, &ended, outbox);
+    spans_fini(&ended);
+}
+
+/* --- feed */
+
+static void send_arguments(struct book *book, const struct store_block *block, struct outbox *outbox)
+{
+    struct proto_message message = {
+        .type = PROTO_ARGUMENTS,
+        .arguments = {.ticket = book->number, .first = block->first, .count = block->count},
+        .payload = block->payload,
+    };
+
+    book->fed += block->count;
+    book->fed_cost += proto_cost(&message);
+    outbox_core(outbox, &message);
+}
+
+void run_feed(struct book *book, struct outbox *outbox)
+{
+    if (book->phase != BOOK_RUNNING || book->kind != PROTO_LIST || book->loading || book->seal_told)
+        return;
+    if (book->fed == 0 && book->block.count > 0) {
+        send_arguments(book, &book->block, outbox);
+        blob_unref(book->block.payload.blob);
+        book->block = (struct store_block){0};
+    }
+    if (book->fed < book->total) {
+        if (book->fed_cost >= book->core_grant)
+            return;
+        book->loading = true;
+        outbox_store(outbox, &(struct store_request){
+                                 .operation = STORE_LOAD,
+                                 .batch = book->number,
+                                 .page = {.from = book->fed + 1, .bytes_max = LEDGER_PAGE_BYTES},
+                             });
+    } else if (book->sealed && !book->coming) {
+        book->seal_told = true;
+        outbox_core(outbox, &(struct proto_message){.type = PROTO_SEAL,
+                                                    .seal = {.ticket = book->number, .total = book->total}});
+    }
+}
+
+/* The core takes no more than it granted but for the block with which it passes that; what is loaded
+ * beyond is loaded again. */
+static void take_blocks(struct book *book, const struct store_done *done, struct outbox *outbox)
+{
+    book->loading = false;
+    if (book->phase != BOOK_RUNNING)
+        return;
+    for (uint32_t i = 0; i < done->count && book->fed_cost < book->core_grant; i++)
+        if (done->blocks[i].first == book->fed + 1)
+            send_arguments(book, &done->blocks[i], outbox);
+    run_feed(book, outbox);
+}
+
+/* --- accepted, and in the queue */
+
+void run_accepted(struct ledger *ledger, uint64_t now_ms, struct book *book, enum store_state state,
+                  struct outbox *outbox)
+{
+    struct store_lane key = {.priority = book->priority, .user = user_text(book->user)};
+    uint64_t number = book->number, begin_ms = book->begin_ms;
+    struct lane *lane;
+
+    if (state == STORE_QUEUED) {
+        lane = find_lane(ledger, &key, outbox);
+        if (!lane)
+            return;
+        if (lane->waiting == 0 && lane->open < ledger->options.open && !ledger->draining) {
+            run_start(ledger, now_ms, book, outbox);
+            return;
+        }
+        ledger_drop_book(ledger, book);
+        wait_in_lane(ledger, lane, number, outbox);
+        return;
+    }
+    ledger_drop_book(ledger, book);
+    if (state == STORE_DELAYED && (ledger->begin_ms == 0 || begin_ms < ledger->begin_ms))
+        ledger->begin_ms = begin_ms;
+    if (store_state_is_end(state))
+        read_over(ledger, number, outbox);
+}
+
+/* What the store moved to another state. */
+static void take_moved(struct ledger *ledger, const struct store_done *done, struct outbox *outbox)
+{
+    for (uint32_t i = 0; i < done->count; i++) {
+        const struct store_moved *moved = &done->moved[i];
+        struct lane *lane;
+
+        if (store_state_is_end(moved->state)) {
+            read_over(ledger, moved->batch, outbox);
+        } else if (moved->state == STORE_QUEUED) {
+            lane = find_lane(ledger, &moved->lane, outbox);
+            if (lane)
+                wait_in_lane(ledger, lane, moved->batch, outbox);
+        }
+    }
+}
+
+static struct book *load_book(struct ledger *ledger, const struct lane *lane, const struct store_batch *batch)
+{
+    struct book *book = ledger_add_book(ledger, batch->number);
+    char *settings = book ? malloc(batch->settings.size) : NULL;
+
+    if (!settings) {
+        if (book)
+            ledger_drop_book(ledger, book);
+        return NULL;
+    }
+    memcpy(settings, batch->settings.bytes, batch->settings.size);
+    book->settings = settings;
+    book->settings_size = batch->settings.size;
+    book->priority = lane->priority;
+    memcpy(book->user, lane->user, sizeof book->user);
+    book->kind = batch->kind;
+    book->sealed = true;
+    book->total = batch->total;
+    book->resumed = batch->started_ms != 0;
+    if (batch->block.count > 0) {
+        book->block = batch->block;
+        if (book->block.payload.blob)
+            blob_ref(book->block.payload.blob);
+    }
+    return book;
+}
+
+static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store_done *done,
+                      struct outbox *outbox)
+{
+    struct lane *lane;
+
+    DL_SEARCH_SCALAR(ledger->lanes, lane, id, done->tag);
+    if (!lane)
+        return;
+    lane->fetching = false;
+    if (done->count == 0)
+        lane->waiting = 0;
+    for (uint32_t i = 0; i < done->count && !outbox->failed; i++) {
+        struct book *book;
+
+        lane->behind = done->batches[i].number;
+        if (ledger_book(ledger, lane->behind))
+            continue;
+        if (lane->waiting > 0)
+            lane->waiting--;
+        book = load_book(ledger, lane, &done->batches[i]);
+        if (book)
+            run_start(ledger, now_ms, book, outbox);
+        else
+            outbox->failed = true;
+    }
+    fill(ledger, lane, outbox);
+}
+
+static void take_counts(struct ledger *ledger, const struct store_done *done, struct outbox *outbox)
+{
+    struct lane *lane;
+
+    for (uint32_t i = 0; i < done->count; i++) {
+        lane = find_lane(ledger, &done->waiting[i].lane, outbox);
+        if (lane)
+            lane->waiting = done->waiting[i].batches;
+    }
+    if (done->highest > ledger->last_batch)
+        ledger->last_batch = done->highest;
+    ledger->begin_ms = done->begin_ms;
+    ledger->ready = true;
+    DL_FOREACH(ledger->lanes, lane)
+        fill(ledger, lane, outbox);
+}
+
+/* --- the end */
+
+static enum store_state end_state(const struct proto_ended *ended)
+{
+    if (ended->code != 0)
+        return STORE_LOST;
+    if (ended->cancelled > 0)
+        return STORE_CANCELLED;
+    return ended->failed > 0 ? STORE_FAILED : STORE_SUCCEEDED;
+}
+
+static struct proto_text encode_totals(const struct proto_ended *ended, struct outbox *outbox)
+{
+    struct proto_message message = {.type = PROTO_ENDED, .ended = *ended};
+    struct proto_text text = {0};
+    msgpack_sbuffer buffer;
+    char *copy = NULL;
+
+    message.ended.ticket = 1;
+    msgpack_sbuffer_init(&buffer);
+    if (proto_encode(&message, &buffer) == 0)
+        copy = outbox_alloc(outbox, buffer.size);
+    if (copy) {
+        memcpy(copy, buffer.data, buffer.size);
+        text = (struct proto_text){copy, (uint32_t)buffer.size};
+    } else {
+        outbox->failed = true;
+    }
+    msgpack_sbuffer_destroy(&buffer);
+    return text;
+}
+
+void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_ended *ended,
+               struct outbox *outbox)
+{
+    book->in_core = false;
+    if (book->phase == BOOK_LEAVING) {
+        leave_lane(ledger, book, outbox);
+        if (book->forgotten)
+            ledger_drop_book(ledger, book);
+        return;
+    }
+    book->phase = BOOK_ENDING;
+    outbox_store(outbox, &(struct store_request){
+                             .operation = STORE_END,
+                             .batch = book->number,
+                             .now_ms = now_ms,
+                             .state = end_state(ended),
+                             .add = {.succeeded = ended->succeeded,
+                                     .failed = ended->failed,
+                                     .cancelled = ended->cancelled,
+                                     .totals = encode_totals(ended, outbox)},
+                         });
+}
+
+static void take_end(struct ledger *ledger, const struct store_done *done, struct outbox *outbox)
+{
+    struct book *book = ledger_book(ledger, done->batch);
+
+    if (book && book->in_core) { /* a client cancelled it while it waited, and it has started meanwhile */
+        book->phase = BOOK_LEAVING;
+        book->forgotten = true;
+        outbox_core(outbox,
+                    &(struct proto_message){.type = PROTO_CANCEL,
+                                            .cancel = {.id = book->number, .mode = PROTO_CANCEL_NOW}});
+    } else if (book) {
+        leave_lane(ledger, book, outbox);
+        ledger_drop_book(ledger, book);
+    }
+    take_moved(ledger, done, outbox);
+    read_over(ledger, done->batch, outbox);
+}
+
+void run_cancel(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_cancel *cancel,
+                struct outbox *outbox)
+{
+    struct proto_message message = {.type = PROTO_CANCEL, .cancel = *cancel};
+
+    if (!book->sealed) {
+        submit_abandon(ledger, now_ms, book, outbox);
+        return;
+    }
+    message.cancel.id = book->number;
+    if (book->in_core)
+        outbox_core(outbox, &message);
+    else if (cancel->count == 0)
+        book->cancelled = true;
+}
+
+void run_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox)
+{
+    struct book *book = done->batch ? ledger_book(ledger, done->batch) : NULL;
+
+    if (done->operation == STORE_COUNTS)
+        take_counts(ledger, done, outbox);
+    else if (done->operation == STORE_NEXT)
+        take_next(ledger, now_ms, done, outbox);
+    else if (done->operation == STORE_END)
+        take_end(ledger, done, outbox);
+    else if (done->operation == STORE_LOAD && book)
+        take_blocks(book, done, outbox);
+    else if (done->operation == STORE_GAPS && book)
+        take_gaps(ledger, now_ms, book, done, outbox);
+    else if (done->operation == STORE_DUE) {
+        ledger->due = done->more;
+        ledger->begin_ms = done->begin_ms;
+        take_moved(ledger, done, outbox);
+        if (done->more)
+            outbox_store(outbox, &(struct store_request){.operation = STORE_DUE, .now_ms = now_ms});
+    }
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the ledger is made of; for its own files and the tests of its invariants.
+ */
+#ifndef MUSTER_COORDINATOR_LEDGER_STATE_H
+#define MUSTER_COORDINATOR_LEDGER_STATE_H
+
+#include "coordinator/ledger.h"
+
+/* Out of memory, an element is not added, and its hh.tbl is NULL; the default is to exit. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include <utlist.h>
+
+enum {
+    /* Results of a batch that the core may have sent and the store has not recorded yet. */
+    LEDGER_WINDOW_BYTES = 16 << 20,
+
+    /* Arguments that are read from the store at once, for the core or for a reader. */
+    LEDGER_PAGE_BYTES = 1 << 20,
+};
+
+/* Who said HELLO. */
+struct patron {
+    char name[PROTO_PEER_NAME_MAX + 1];
+    char user[PROTO_USER_MAX + 1];
+    UT_hash_handle hh; /* by name */
+};
+
+/* Batches of one user and one priority that wait, in order of number; kept for good, as there are few. */
+struct lane {
+    uint64_t id; /* tag of its NEXT */
+    int32_t priority;
+    char user[PROTO_USER_MAX + 1];
+    uint64_t waiting; /* in the store alone */
+    uint64_t behind;  /* all of lower numbers were opened */
+    unsigned open;    /* in the core */
+    bool fetching;
+    struct lane *prev, *next;
+};
+
+enum book_phase {
+    BOOK_ADDING,   /* its ADD is under way */
+    BOOK_OPENING,  /* arguments come, and perhaps its SEAL is under way */
+    BOOK_CHECKING, /* it ran before: the store is asked which of its jobs are recorded */
+    BOOK_RUNNING,  /* the core has it */
+    BOOK_ENDING,   /* its END is under way */
+    BOOK_LEAVING,  /* given up before it was accepted: ABANDON is under way */
+};
+
+/* Jobs on their way to the store: a block of arguments, or a record. */
+struct entry {
+    struct slice payload; /* a reference, of a record */
+    char *header;         /* of a record; owned */
+    uint32_t header_size;
+    uint64_t first;
+    uint32_t count;
+    uint64_t cost;
+    struct entry *prev, *next;
+};
+
+/* A batch that is in memory. */
+struct book {
+    uint64_t number;
+    enum book_phase phase;
+    struct lane *lane; /* that it is open in; NULL: in none */
+    char *settings;    /* as the store has them; owned */
+    uint32_t settings_size;
+    struct store_block block; /* its first arguments, if they are at hand; a reference */
+    enum proto_arguments kind;
+    bool sealed;
+    uint64_t total; /* jobs: those of a list that are recorded */
+
+    /* while it is submitted */
+    char client[PROTO_PEER_NAME_MAX + 1]; /* "": nobody waits for ACCEPTED */
+    uint64_t ticket;
+    int32_t priority;
+    char user[PROTO_USER_MAX + 1];
+    uint64_t begin_ms;             /* not before; 0: at once */
+    bool forgotten;                /* LEAVING: the store has */
+    bool early;                    /* its client takes results: it runs before it is sealed */
+    struct entry *coming;          /* blocks, oldest first; owned */
+    uint64_t sent_jobs, sent_cost; /* arguments that came, */
+    uint64_t recorded_cost;        /* were recorded, */
+    uint64_t granted_cost;         /* and may come */
+
+    /* while the core has it */
+    bool resumed; /* jobs of it may be recorded already */
+    bool in_core, seal_told, cancelled;
+    struct spans gaps;             /* CHECKING: jobs that are not recorded */
+    uint64_t fed;                  /* jobs whose arguments the core has */
+    uint64_t fed_cost, core_grant; /* cost of these, and up to which it takes more */
+    bool loading;                  /* LOAD is under way */
+    struct entry *records;         /* oldest first; owned */
+    uint64_t consumed_cost;        /* of results that are recorded */
+    UT_hash_handle hh;             /* by number */
+};
+
+/* Somebody who takes results of a batch. The store does what it is asked in order, so a READ that is
+ * done knows all that was recorded by then, and what is recorded later comes behind it. */
+struct reader {
+    uint64_t id; /* tag of its READ and FIND */
+    char client[PROTO_PEER_NAME_MAX + 1];
+    uint64_t ticket, batch;
+    bool ordered, follow, results;
+    bool told;      /* it knows what the batch is: ATTACHED was sent, or it submitted it */
+    uint64_t place; /* ordered: the job that comes next; else the least sequence number that does */
+    bool behind;    /* the store may have what comes next */
+    bool ahead;     /* ordered: it has what comes after that */
+    bool asking;    /* READ or FIND is under way */
+    bool over;      /* the batch has ended, and all of it is recorded */
+    uint64_t window_bytes, sent_cost, consumed_cost;
+    struct reader *prev, *next;
+};
+
+/* A request of a client that the store works on. */
+struct inquiry {
+    uint64_t id; /* tag */
+    char client[PROTO_PEER_NAME_MAX + 1];
+    uint64_t ticket;
+    enum proto_operation operation;
+    struct inquiry *prev, *next;
+};
+
+struct ledger {
+    struct ledger_options options;
+    bool ready, draining;
+    uint64_t last_batch, last_tag;
+    uint64_t begin_ms; /* the earliest of what is delayed; 0: nothing is */
+    bool due;          /* DUE is under way */
+    struct patron *patrons;
+    struct lane *lanes;
+    struct book *books;
+    struct reader *readers;
+    struct inquiry *inquiries;
+};
+
+/* --- ledger.c */
+
+/* ERROR to a client. */
+void ledger_refuse(struct outbox *outbox, const char *peer, uint64_t ticket, int code, const char *text);
+
+struct patron *ledger_patron(const struct ledger *ledger, const char *name);
+struct book *ledger_book(const struct ledger *ledger, uint64_t number);
+
+/* A new one, in phase ADDING. NULL when out of memory. */
+struct book *ledger_add_book(struct ledger *ledger, uint64_t number);
+void ledger_drop_book(struct ledger *ledger, struct book *book);
+
+/* --- ledger_submit.c: what comes in, until it is accepted */
+
+void submit_batch(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
+                  const struct proto_message *message, struct outbox *outbox);
+void submit_arguments(struct ledger *ledger, uint64_t now_ms, struct book *book,
+                      const struct proto_message *message, struct outbox *outbox);
+void submit_seal(struct ledger *ledger, uint64_t now_ms, struct book *book, uint64_t total,
+                 struct outbox *outbox);
+
+/* ADD, ARGUMENTS, SEAL or ABANDON of the batch is done. */
+void submit_done(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct store_done *done,
+                 struct outbox *outbox);
+
+/* Gives up a batch that was not accepted. */
+void submit_abandon(struct ledger *ledger, uint64_t now_ms, struct book *book, struct outbox *outbox);
+
+/* --- ledger_run.c: what waits, what the core has, how it ends */
+
+/* The batch is accepted, and in this state now. Takes the book, unless it starts. */
+void run_accepted(struct ledger *ledger, uint64_t now_ms, struct book *book, enum store_state state,
+                  struct outbox *outbox);
+
+/* Submits a batch to the core. */
+void run_start(struct ledger *ledger, uint64_t now_ms, struct book *book, struct outbox *outbox);
+
+/* Gives the core arguments, as far as they are recorded and it takes them, and SEAL behind the last. */
+void run_feed(struct book *book, struct outbox *outbox);
+
+/* COUNTS, NEXT, LOAD, GAPS, STATE, END or DUE is done. */
+void run_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox);
+
+/* The core has ended the batch. */
+void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_ended *ended,
+               struct outbox *outbox);
+
+void run_cancel(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_cancel *cancel,
+                struct outbox *outbox);
+
+/* --- ledger_record.c: results on their way to the store */
+
+void record_results(struct ledger *ledger, struct book *book, const struct proto_message *message,
+                    struct outbox *outbox);
+void record_done(struct ledger *ledger, struct book *book, const struct store_done *done,
+                 struct outbox *outbox);
+/* Frees it; it is in no list. */
+void record_free(struct entry *entry);
+
+/* --- ledger_read.c: who is told what is recorded */
+
+/* Of a batch that the client submits. False when out of memory. */
+bool read_submitted(struct ledger *ledger, const char *client, const struct proto_submit *submit,
+                    uint64_t batch);
+
+/* Of any batch. */
+void read_attach(struct ledger *ledger, const struct patron *patron, const struct proto_attach *attach,
+                 struct outbox *outbox);
+
+void read_drop(struct ledger *ledger, struct reader *reader);
+struct reader *read_find(const struct ledger *ledger, const char *client, uint64_t ticket);
+void read_consumed(struct ledger *ledger, struct reader *reader, uint64_t bytes, struct outbox *outbox);
+
+/* The entry, of this batch, is recorded, with a sequence number just below `behind`. */
+void read_recorded(struct ledger *ledger, uint64_t batch, const struct entry *entry, uint64_t behind,
+                   struct outbox *outbox);
+
+/* The batch is over, and that is recorded. */
+void read_over(struct ledger *ledger, uint64_t batch, struct outbox *outbox);
+
+/* READ or FIND for a reader is done. */
+void read_done(struct ledger *ledger, struct reader *reader, const struct store_done *done,
+               struct outbox *outbox);
+
+/* --- ledger_answer.c: what clients ask */
+
+void answer_request(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
+                    const struct proto_request *request, struct outbox *outbox);
+void answer_done(struct ledger *ledger, struct inquiry *inquiry, const struct store_done *done,
+                 struct outbox *outbox);
+
+#endif
