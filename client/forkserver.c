@@ -174,7 +174,7 @@ static void close_inner(const struct server *server)
     const struct dirent *entry;
 
     while (open_files && (entry = readdir(open_files)) != NULL) {
-        int fd = atoi(entry->d_name); /* 0 of "." and ".." */
+        int fd = (int)strtol(entry->d_name, NULL, 10); /* 0 of "." and ".." */
         int flags = fcntl(fd, F_GETFD);
 
         if (fd > STDERR_FILENO && flags >= 0 && (flags & FD_CLOEXEC) && fd != server->socket &&

@@ -170,6 +170,8 @@ static void take_gaps(struct ledger *ledger, uint64_t now_ms, struct book *book,
         ask_gaps(book, done->next, outbox);
         return;
     }
+    book->succeeded = done->succeeded;
+    book->failed = done->failed;
     if (recorded_jobs(book, &ended) != 0)
         outbox->failed = true;
     spans_fini(&book->gaps);
@@ -382,6 +384,8 @@ static struct proto_text encode_totals(const struct proto_ended *ended, struct o
 void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_ended *ended,
                struct outbox *outbox)
 {
+    struct proto_ended all = *ended; /* of earlier lives, too */
+
     book->in_core = false;
     if (book->phase == BOOK_LEAVING) {
         leave_lane(ledger, book, outbox);
@@ -390,15 +394,17 @@ void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const 
         return;
     }
     book->phase = BOOK_ENDING;
+    all.succeeded += book->succeeded;
+    all.failed += book->failed;
     outbox_store(outbox, &(struct store_request){
                              .operation = STORE_END,
                              .batch = book->number,
                              .now_ms = now_ms,
-                             .state = end_state(ended),
-                             .add = {.succeeded = ended->succeeded,
-                                     .failed = ended->failed,
-                                     .cancelled = ended->cancelled,
-                                     .totals = encode_totals(ended, outbox)},
+                             .state = end_state(&all),
+                             .add = {.succeeded = all.succeeded,
+                                     .failed = all.failed,
+                                     .cancelled = all.cancelled,
+                                     .totals = encode_totals(&all, outbox)},
                          });
 }
 

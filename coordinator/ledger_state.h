@@ -87,7 +87,8 @@ struct book {
     /* while the core has it */
     bool resumed; /* jobs of it may be recorded already */
     bool in_core, seal_told, cancelled;
-    struct spans gaps;             /* CHECKING: jobs that are not recorded */
+    struct spans gaps;             /* CHECKING: jobs that are not recorded, */
+    uint64_t succeeded, failed;    /* and how many are */
     uint64_t fed;                  /* jobs whose arguments the core has */
     uint64_t fed_cost, core_grant; /* cost of these, and up to which it takes more */
     bool loading;                  /* LOAD is under way */

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -39,17 +40,16 @@ static void insert(struct place **list, struct place *place)
 /* Gives it another tag, and the place that goes with it. */
 static void move(struct place **list, struct place *place, double tag_ns)
 {
-    struct place *before = place == *list ? NULL : place->prev;
-    bool back = before && before->tag_ns > tag_ns, on = place->next && place->next->tag_ns < tag_ns;
+    struct place *before = place == *list ? NULL : place->prev, *next = place->next;
 
     place->tag_ns = tag_ns;
-    if (!back && !on)
-        return;
-    DL_DELETE(*list, place);
-    if (back)
+    if (before && before->tag_ns > tag_ns) {
+        DL_DELETE(*list, place); /* NOLINT: it is not the first, for which this follows `next` */
         insert_behind(list, before, place);
-    else
+    } else if (next && next->tag_ns < tag_ns) {
+        DL_DELETE(*list, place);
         insert(list, place);
+    }
 }
 
 /* --- levels and users */
@@ -125,8 +125,12 @@ static struct sharer *find_user(struct level *level, const char *name)
  * ahead of too many. */
 static void forget_idle(struct level *level)
 {
-    while (level->idle && (level->idle->tag_ns <= level->now_ns || level->idle_count > SCHEDULE_IDLE_MAX))
-        forget(level, (struct sharer *)level->idle);
+    while (level->idle && (level->idle->tag_ns <= level->now_ns || level->idle_count > SCHEDULE_IDLE_MAX)) {
+        struct sharer *user = (struct sharer *)level->idle;
+
+        assert(user->idle);
+        forget(level, user);
+    }
 }
 
 int schedule_join(struct schedule *schedule, int priority, const char *name, struct turn *turn)

@@ -64,8 +64,9 @@ enum { SCHEDULE_IDLE_MAX = 1024 };
 
 void schedule_fini(struct schedule *schedule);
 
-/* A turn takes part, parked at first. The name is cut at PROTO_USER_MAX bytes. 0 or MUSTER_ENOMEM. */
-int schedule_join(struct schedule *schedule, int priority, const char *user, struct turn *turn);
+/* A turn takes part, parked at first. The name is its user's, and cut at PROTO_USER_MAX bytes. 0 or
+ * MUSTER_ENOMEM. */
+int schedule_join(struct schedule *schedule, int priority, const char *name, struct turn *turn);
 
 /* It takes no more part, and is all zero again. Nothing happens to one that is. */
 void schedule_leave(struct schedule *schedule, struct turn *turn);

@@ -55,7 +55,7 @@ void store_destroy(struct store *store);
  * NEXT       Queued batches of a lane by number, with their inline arguments.
  * LOAD       Argument blocks, beginning with the one that holds the job.
  * READ       Records, beginning with the one that holds the job, in order of jobs or of commit.
- * GAPS       Jobs of a sealed batch from one on that no record has.
+ * GAPS       Jobs of a sealed batch from one on that no record has; and how many have.
  * LIST       Batches by number. `more` with few or none: go on behind `next`.
  * FIND       One batch.
  *
@@ -79,6 +79,7 @@ struct store_done {
     uint64_t next;                       /* what `from` is for that; RESULT: for READ by sequence behind it */
     uint64_t begin_ms;                   /* COUNTS, DUE: the earliest of what is delayed; 0: nothing is */
     uint64_t highest;                    /* COUNTS */
+    uint64_t succeeded, failed;          /* GAPS: jobs that have a record */
 };
 
 /* Readable (poll) while there may be completions. */

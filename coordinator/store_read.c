@@ -355,6 +355,21 @@ static int append_gap(struct store_database *database, struct store_entry *entry
     return 0;
 }
 
+/* How the jobs ended that have a record. */
+static int count_recorded(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *row = database->statements[SQL_ENDED];
+    int result;
+
+    sql_bind_number(row, 1, entry->request.batch);
+    result = sql_row(database, row);
+    if (result == 0) {
+        entry->done.succeeded = sql_column(row, 0);
+        entry->done.failed = sql_column(row, 1);
+    }
+    return finish(row, result);
+}
+
 static int gaps(struct store_database *database, struct store_entry *entry)
 {
     sqlite3_stmt *rows = database->statements[SQL_SPANS];
@@ -368,6 +383,9 @@ static int gaps(struct store_database *database, struct store_entry *entry)
     if (!brief.sealed)
         return store_entry_fail(entry, MUSTER_ESTATE, "batch %llu is not sealed",
                                 (unsigned long long)entry->request.batch);
+    result = count_recorded(database, entry);
+    if (result != 0)
+        return result;
     sql_bind_number(rows, 1, entry->request.batch);
     sql_bind_number(rows, 2, from);
     while ((result = sql_row(database, rows)) == 0 && entry->done.count < room.entries) {

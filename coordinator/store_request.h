@@ -79,7 +79,8 @@ struct store_batch {
     struct store_block
         block;       /* LIST: the first arguments. Answers have it when it is small (LOAD otherwise) */
     uint64_t origin; /* whose jobs it tries again */
-    uint64_t submitted_ms, begin_ms, started_ms, ended_ms;
+    uint64_t submitted_ms, begin_ms, ended_ms;
+    uint64_t started_ms;                   /* when it ran first; from then on it may have records */
     uint64_t succeeded, failed, cancelled; /* jobs, when it has ended */
     struct proto_text totals;
     const struct store_after *after; /* NEXT does not say it */

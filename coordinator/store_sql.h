@@ -58,7 +58,7 @@
     X(RECORD_END, "SELECT first + count FROM record WHERE batch = ?1 AND first < ?2 "                        \
                   "ORDER BY first DESC LIMIT 1")                                                             \
     X(SET_STATE, "UPDATE batch SET state = ?2 WHERE number = ?1")                                            \
-    X(SET_STARTED, "UPDATE batch SET state = ?2, started_ms = ?3 WHERE number = ?1")                         \
+    X(SET_STARTED, "UPDATE batch SET state = ?2, started_ms = coalesce(started_ms, ?3) WHERE number = ?1")   \
     X(SET_TOTAL, "UPDATE batch SET total = ?2 WHERE number = ?1")                                            \
     X(SET_END, "UPDATE batch SET state = ?2, ended_ms = ?3, succeeded = ?4, failed = ?5, cancelled = ?6, "   \
                "totals = ?7 WHERE number = ?1")                                                              \
@@ -76,7 +76,7 @@
     X(EARLIEST, "SELECT min(begin_ms) FROM batch WHERE " STORE_SQL_ACTIVE " AND state = 3")                  \
     X(UNSEALED, "SELECT number FROM batch WHERE " STORE_SQL_ACTIVE " AND state IN (1, 5) "                   \
                 "AND total IS NULL LIMIT 1")                                                                 \
-    X(REQUEUE, "UPDATE batch SET state = 4, started_ms = NULL WHERE " STORE_SQL_ACTIVE " AND state = 5")     \
+    X(REQUEUE, "UPDATE batch SET state = 4 WHERE " STORE_SQL_ACTIVE " AND state = 5")                        \
     X(DROP_FAILURES, "DELETE FROM failure WHERE batch = ?1")                                                 \
     X(DROP_RECORDS, "DELETE FROM record WHERE batch = ?1")                                                   \
     X(DROP_ARGUMENTS, "DELETE FROM argument WHERE batch = ?1")                                               \
@@ -101,6 +101,8 @@
                                                                                       "ORDER BY first")      \
     X(READ_SEQUENCE, STORE_SQL_RECORD "INDEXED BY record_in_order "                                          \
                                       "WHERE batch = ?1 AND sequence >= ?2 ORDER BY sequence")               \
+    X(ENDED,                                                                                                 \
+      "SELECT coalesce(sum(count - failed), 0), coalesce(sum(failed), 0) FROM record WHERE batch = ?1")      \
     X(SPANS, "SELECT first, count FROM record WHERE batch = ?1 "                                             \
              "AND first >= coalesce(" STORE_SQL_BEFORE("record") ", 0) ORDER BY first")
 

@@ -10,7 +10,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
@@ -19,11 +21,17 @@
 /* Of "worker-SLOT.INCARNATION.flight" the name and the slot. */
 static bool parse(const char *file, char ret_name[PROTO_PEER_NAME_MAX + 1], unsigned *ret_slot)
 {
-    size_t size = strlen(file), end = strlen(".flight");
+    size_t size = strlen(file), start = strlen(CORE_WORKER_PREFIX), end = strlen(".flight");
+    unsigned long slot;
+    char *rest;
 
-    if (size <= end || size - end > PROTO_PEER_NAME_MAX || strcmp(file + size - end, ".flight") != 0 ||
-        sscanf(file, "worker-%9u.", ret_slot) != 1)
+    if (size <= start + end || size - end > PROTO_PEER_NAME_MAX ||
+        strcmp(file + size - end, ".flight") != 0 || strncmp(file, CORE_WORKER_PREFIX, start) != 0)
         return false;
+    slot = strtoul(file + start, &rest, 10);
+    if (rest == file + start || *rest != '.' || slot > UINT_MAX)
+        return false;
+    *ret_slot = (unsigned)slot;
     memcpy(ret_name, file, size - end);
     ret_name[size - end] = '\0';
     return true;

@@ -462,11 +462,13 @@ static bool take_name(zmq_msg_t *part, char *name)
  * address. */
 static pid_t sender_of(zmq_msg_t *part)
 {
-    const char *address = zmq_msg_gets(part, "Peer-Address");
-    unsigned uid, gid;
-    int pid;
+    static const char local[] = "localhost:";
+    const char *address = zmq_msg_gets(part, "Peer-Address"), *last;
 
-    return address && sscanf(address, "localhost:%u:%u:%d", &uid, &gid, &pid) == 3 ? pid : 0;
+    if (!address || strncmp(address, local, sizeof local - 1) != 0)
+        return 0;
+    last = strrchr(address, ':');
+    return last > address + sizeof local - 1 ? (pid_t)strtol(last + 1, NULL, 10) : 0;
 }
 
 static struct wire_frame *create_frame(const char *peer)

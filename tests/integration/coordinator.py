@@ -353,7 +353,7 @@ class Kept(Case):
             if least == 15:
                 self.assertEqual(client.end().status, 255)
             self.until(lambda least=least: self.recorded() >= least, "more are recorded")
-        self.until(lambda: self.ask("SELECT state FROM batches") == [("succeeded",)], "the batch ends")
+        self.until(lambda: self.ask("SELECT state, succeeded FROM batches") == [("succeeded", 60)], "the batch ends")
         self.assertEqual(self.ask("SELECT first, count FROM record ORDER BY first"), [(i, 1) for i in range(1, 61)])
 
     def test_file_of_another_coordinator_is_refused(self):

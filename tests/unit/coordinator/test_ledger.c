@@ -437,6 +437,7 @@ static void restart_runs_what_is_not_recorded_and_nothing_else(void)
         }
         runs += w.runs;
         world_close(&w);
+        CHECK(epoch < 100);
         open_again(++epoch);
     }
     CHECK(runs == 800 && epoch > 5);
