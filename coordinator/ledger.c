@@ -7,6 +7,7 @@
 #include "coordinator/ledger.h"
 
 #include "coordinator/ledger_state.h"
+#include "proto/codec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,20 @@ void ledger_refuse(struct outbox *outbox, const char *peer, uint64_t ticket, int
                 &(struct proto_message){
                     .type = PROTO_ERROR,
                     .error = {.ticket = ticket, .code = code, .text = outbox_text(outbox, text)}});
+}
+
+struct proto_text ledger_encode(const struct proto_message *message, struct outbox *outbox)
+{
+    struct proto_text text = {0};
+    msgpack_sbuffer buffer;
+
+    msgpack_sbuffer_init(&buffer);
+    if (proto_encode(message, &buffer) == 0)
+        text = outbox_copy(outbox, &(struct proto_text){buffer.data, (uint32_t)buffer.size});
+    else
+        outbox->failed = true;
+    msgpack_sbuffer_destroy(&buffer);
+    return text;
 }
 
 struct patron *ledger_patron(const struct ledger *ledger, const char *name)

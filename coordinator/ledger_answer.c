@@ -141,7 +141,6 @@ static void inquire(struct ledger *ledger, const struct patron *patron, const st
     inquiry->id = ++ledger->last_tag;
     memcpy(inquiry->client, patron->name, sizeof inquiry->client);
     inquiry->ticket = request->ticket;
-    inquiry->operation = request->operation;
     DL_APPEND(ledger->inquiries, inquiry);
     ask->tag = inquiry->id;
     ask->batch = request->batch;

@@ -59,6 +59,11 @@ void read_attach(struct ledger *ledger, const struct patron *patron, const struc
         ledger_refuse(outbox, patron->name, attach->ticket, MUSTER_ESTATE, "this ticket is in use");
         return;
     }
+    if (attach->arguments) {
+        ledger_refuse(outbox, patron->name, attach->ticket, MUSTER_ESTATE,
+                      "this coordinator does not send arguments back: attach without them");
+        return;
+    }
     reader = add(ledger, patron->name, attach->ticket, attach->batch);
     if (!reader) {
         outbox->failed = true;
@@ -67,7 +72,10 @@ void read_attach(struct ledger *ledger, const struct patron *patron, const struc
     reader->ordered = attach->ordered;
     reader->follow = attach->follow;
     reader->results = attach->results;
-    reader->place = attach->first;
+    if (attach->ordered)
+        reader->place = attach->first;
+    else
+        reader->skip = attach->first - 1;
     reader->window_bytes = attach->window_bytes;
     find(reader, outbox);
 }
@@ -151,6 +159,10 @@ static bool pass_on(struct ledger *ledger, struct reader *reader, const struct p
 {
     struct proto_message message;
 
+    if (reader->skip > 0) {
+        reader->skip--;
+        return true;
+    }
     if (!decode(header, PROTO_RESULTS, outbox, &message)) {
         fail(ledger, reader, MUSTER_EPROTOCOL, "the record of a result is damaged", outbox);
         return false;

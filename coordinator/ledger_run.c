@@ -87,7 +87,6 @@ static void send_submit(struct ledger *ledger, uint64_t now_ms, struct book *boo
     struct proto_message message;
     struct muster_error error;
 
-    (void)ledger;
     if (proto_decode(book->settings, book->settings_size, &outbox->zone, &message, &error) != 0 ||
         message.type != PROTO_SUBMIT) {
         /* The store has something else than what was put in. */
@@ -245,7 +244,7 @@ void run_accepted(struct ledger *ledger, uint64_t now_ms, struct book *book, enu
         lane = find_lane(ledger, &key, outbox);
         if (!lane)
             return;
-        if (lane->waiting == 0 && lane->open < ledger->options.open && !ledger->draining) {
+        if (lane->waiting == 0 && lane->open < ledger->options.open) {
             run_start(ledger, now_ms, book, outbox);
             return;
         }
@@ -363,22 +362,9 @@ static enum store_state end_state(const struct proto_ended *ended)
 static struct proto_text encode_totals(const struct proto_ended *ended, struct outbox *outbox)
 {
     struct proto_message message = {.type = PROTO_ENDED, .ended = *ended};
-    struct proto_text text = {0};
-    msgpack_sbuffer buffer;
-    char *copy = NULL;
 
     message.ended.ticket = 1;
-    msgpack_sbuffer_init(&buffer);
-    if (proto_encode(&message, &buffer) == 0)
-        copy = outbox_alloc(outbox, buffer.size);
-    if (copy) {
-        memcpy(copy, buffer.data, buffer.size);
-        text = (struct proto_text){copy, (uint32_t)buffer.size};
-    } else {
-        outbox->failed = true;
-    }
-    msgpack_sbuffer_destroy(&buffer);
-    return text;
+    return ledger_encode(&message, outbox);
 }
 
 void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_ended *ended,

@@ -109,6 +109,7 @@ struct reader {
     bool behind;    /* the store may have what comes next */
     bool ahead;     /* ordered: it has what comes after that */
     bool asking;    /* READ or FIND is under way */
+    uint64_t skip;  /* not ordered: records that it has had before */
     bool over;      /* the batch has ended, and all of it is recorded */
     uint64_t window_bytes, sent_cost, consumed_cost;
     struct reader *prev, *next;
@@ -119,13 +120,12 @@ struct inquiry {
     uint64_t id; /* tag */
     char client[PROTO_PEER_NAME_MAX + 1];
     uint64_t ticket;
-    enum proto_operation operation;
     struct inquiry *prev, *next;
 };
 
 struct ledger {
     struct ledger_options options;
-    bool ready, draining;
+    bool ready;
     uint64_t last_batch, last_tag;
     uint64_t begin_ms; /* the earliest of what is delayed; 0: nothing is */
     bool due;          /* DUE is under way */
@@ -140,6 +140,9 @@ struct ledger {
 
 /* ERROR to a client. */
 void ledger_refuse(struct outbox *outbox, const char *peer, uint64_t ticket, int code, const char *text);
+
+/* The header of a message as it is kept, until the next outbox_clear. */
+struct proto_text ledger_encode(const struct proto_message *message, struct outbox *outbox);
 
 struct patron *ledger_patron(const struct ledger *ledger, const char *name);
 struct book *ledger_book(const struct ledger *ledger, uint64_t number);

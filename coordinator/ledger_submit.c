@@ -13,22 +13,10 @@
 static struct proto_text encode_settings(const struct proto_message *message, struct outbox *outbox)
 {
     struct proto_message settings = *message;
-    struct proto_text text = {0};
-    msgpack_sbuffer buffer;
-    char *copy;
 
     settings.submit.count = 0; /* arguments are kept by themselves */
     settings.submit.ticket = 1;
-    msgpack_sbuffer_init(&buffer);
-    copy = proto_encode(&settings, &buffer) == 0 ? outbox_alloc(outbox, buffer.size) : NULL;
-    if (copy) {
-        memcpy(copy, buffer.data, buffer.size);
-        text = (struct proto_text){copy, (uint32_t)buffer.size};
-    } else {
-        outbox->failed = true;
-    }
-    msgpack_sbuffer_destroy(&buffer);
-    return text;
+    return ledger_encode(&settings, outbox);
 }
 
 /* Takes what is needed to start it out of the message. False when out of memory. */
@@ -88,8 +76,6 @@ static void request_add(uint64_t now_ms, const struct book *book, const struct p
 static const char *objection(const struct ledger *ledger, const struct patron *patron,
                              const struct proto_submit *submit)
 {
-    if (ledger->draining)
-        return "the coordinator takes no more batches: it drains";
     if (!submit->keep)
         return "this coordinator keeps what it takes: the batch has to say so";
     if (read_find(ledger, patron->name, submit->ticket))

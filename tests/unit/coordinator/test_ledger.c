@@ -234,6 +234,37 @@ static void late_reader_has_all_of_it_in_any_order(void)
     world_close(&w);
 }
 
+static void reader_that_comes_back_goes_on_where_it_was(void)
+{
+    struct proto_message submit = submit_range(1, 50, false);
+    struct proto_message attach = {
+        .type = PROTO_ATTACH,
+        .attach = {
+            .ticket = 2, .batch = 1, .first = 4, .follow = true, .results = true, .window_bytes = 1 << 20}};
+    uint64_t all[5], count = 0;
+
+    world_open(&w, NULL, 1, 1);
+    world_hello(&w, "a", "");
+    world_say(&w, "a", &submit);
+    accepted("a");
+    say_attach("a", 3, 1, false, 1 << 20);
+    while (world_has(&w, "a", PROTO_RESULTS)) {
+        CHECK(count < 5);
+        all[count++] = world_expect(&w, "a", PROTO_RESULTS)->results.outcome.first;
+    }
+    CHECK(count == 5); /* chunks of 10 */
+    check_ended("a", 50, 0, 0);
+    world_say(&w, "a", &attach);
+    for (count = 3; count < 5; count++)
+        CHECK(world_expect(&w, "a", PROTO_RESULTS)->results.outcome.first == all[count]);
+    CHECK(!world_has(&w, "a", PROTO_RESULTS));
+    check_ended("a", 50, 0, 0);
+    attach.attach.arguments = true;
+    world_say(&w, "a", &attach);
+    CHECK(world_expect(&w, "a", PROTO_ERROR)->error.code == MUSTER_ESTATE);
+    world_close(&w);
+}
+
 static void slow_reader_holds_up_only_itself(void)
 {
     struct proto_message submit = submit_range(1, 1000, true);
@@ -462,6 +493,7 @@ int main(void)
         C(list_is_accepted_with_its_seal_and_runs_before_it_for_a_client_that_waits),
         C(client_that_dies_in_mid_submission_leaves_nothing),
         C(late_reader_has_all_of_it_in_any_order),
+        C(reader_that_comes_back_goes_on_where_it_was),
         C(slow_reader_holds_up_only_itself),
         C(batches_that_wait_are_not_in_memory_and_all_run),
         C(batch_waits_for_another_and_falls_with_it),
