@@ -168,3 +168,24 @@ int cgroup_place_find(const char *membership, const char *mounts, struct cgroup_
     *ret_place = place;
     return 0;
 }
+
+uint64_t cgroup_place_limit(const char *membership, const char *mounts)
+{
+    struct cgroup_place place = {.unified = false};
+    uint64_t least = UINT64_MAX;
+    char path[PATH_MAX] = "", text[64];
+    size_t top = 0;
+
+    if (read_membership(membership, path, &place.unified) != 0 || find_mount(mounts, path, &place, &top) != 0)
+        return UINT64_MAX;
+    for (;;) {
+        uint64_t limit;
+
+        read_start(place.path, place.unified ? "memory.max" : "memory.limit_in_bytes", text, sizeof text);
+        limit = text[0] >= '0' && text[0] <= '9' ? strtoull(text, NULL, 10) : UINT64_MAX;
+        least = limit < least ? limit : least;
+        if (strlen(place.path) <= top)
+            return least;
+        *strrchr(place.path, '/') = '\0';
+    }
+}

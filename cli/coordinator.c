@@ -5,6 +5,7 @@
  */
 #include "coordinator/coordinator.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
@@ -16,7 +17,9 @@
 #include "coordinator/place.h"
 #include "coordinator/store.h"
 #include "jobs/registry.h"
+#include "proto/spool.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -24,6 +27,10 @@
 enum {
     CLIENT_DESCRIPTORS = 2, /* of one client: connection, pidfd */
     CLIENTS_LEAST = 8,      /* fewer are not worth a start */
+
+    /* What is kept in memory has so much of it at most, and so has what clients have on their way: half
+     * is left for workers. */
+    MEMORY_SHARE = 4,
 };
 
 struct daemon {
@@ -32,7 +39,9 @@ struct daemon {
     size_t place_count;
     struct registry *registry;
     struct wire_context *context;
-    struct store *store; /* NULL: nothing is kept */
+    struct store *store; /* owned */
+    struct spool spool;
+    struct place workers_place; /* where they may outlive it; its folder_fd is -1: they do not */
     int interrupt_fd;
 };
 
@@ -49,16 +58,19 @@ static int require_function(const void *registry, const char *name, struct muste
                 : 0;
 }
 
-/* Raises the limit of descriptors as far as clients may need it; libzmq does not bear to run out of them. */
-static int count_clients(unsigned workers, unsigned *ret_clients, struct muster_error *ret_error)
+/* Raises the limit of descriptors as far as clients, and workers that they ask for, may need it; libzmq
+ * does not bear to run out of them. Clients come first. */
+static int count_peers(unsigned workers, unsigned *ret_clients, unsigned *ret_workers_max,
+                       struct muster_error *ret_error)
 {
     rlim_t fixed = PROCESSES_OTHER_DESCRIPTORS + PROCESSES_WORKER_DESCRIPTORS * (rlim_t)workers;
-    rlim_t wanted = fixed + CLIENT_DESCRIPTORS * (rlim_t)PROTO_CLIENTS_MAX;
+    rlim_t wanted = fixed + CLIENT_DESCRIPTORS * (rlim_t)PROTO_CLIENTS_MAX, more;
+    rlim_t most = wanted + PROCESSES_WORKER_DESCRIPTORS * (rlim_t)(PROTO_WORKERS_MAX - workers);
     struct rlimit limit;
 
     getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < wanted) {
-        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (limit.rlim_cur < most) {
+        limit.rlim_cur = limit.rlim_max < most ? limit.rlim_max : most;
         setrlimit(RLIMIT_NOFILE, &limit);
         getrlimit(RLIMIT_NOFILE, &limit);
     }
@@ -71,6 +83,8 @@ static int count_clients(unsigned workers, unsigned *ret_clients, struct muster_
             (unsigned long long)limit.rlim_cur);
     *ret_clients = limit.rlim_cur >= wanted ? PROTO_CLIENTS_MAX
                                             : (unsigned)((limit.rlim_cur - fixed) / CLIENT_DESCRIPTORS);
+    more = limit.rlim_cur > wanted ? (limit.rlim_cur - wanted) / PROCESSES_WORKER_DESCRIPTORS : 0;
+    *ret_workers_max = more < PROTO_WORKERS_MAX - workers ? workers + (unsigned)more : PROTO_WORKERS_MAX;
     return 0;
 }
 
@@ -86,9 +100,40 @@ static int open_places(struct daemon *d, struct muster_error *ret_error)
     return code;
 }
 
+static bool is_in_store(void *context, uint64_t batch)
+{
+    const struct store_request request = {.operation = STORE_FIND, .batch = batch};
+    struct store *store = context;
+    struct pollfd answer = {.fd = store_fd(store), .events = POLLIN};
+    struct store_done *done;
+    bool found;
+
+    if (store_submit(store, &request) != 0)
+        return true;
+    while (!(done = store_take(store)))
+        poll(&answer, 1, -1);
+    found = done->code != MUSTER_ENOTFOUND;
+    store_done_free(done);
+    return found;
+}
+
 static int open_store(struct daemon *d, struct muster_error *ret_error)
 {
-    return d->options.state ? store_create(d->options.state, &d->store, ret_error) : 0;
+    int code = store_create(d->options.state, &d->store, ret_error);
+
+    if (d->options.state_limit == 0 && !d->options.state)
+        d->options.state_limit = memory_bytes() / MEMORY_SHARE;
+    if (!code)
+        store_limit(d->store, d->options.state_limit);
+    if (!code)
+        code = spool_open(&d->spool, d->options.state, ret_error);
+    if (!code)
+        spool_sweep(&d->spool, is_in_store, d->store);
+    if (!code && setenv(PROTO_SPOOL_VARIABLE, d->spool.path, 1) != 0)
+        code = muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    if (!code && d->options.state && d->options.orphan_grace_ns > 0)
+        code = place_open_workers(store_identity(d->store), &d->workers_place, ret_error);
+    return code;
 }
 
 static void announce(const struct daemon *d, unsigned workers)
@@ -98,12 +143,12 @@ static void announce(const struct daemon *d, unsigned workers)
     for (size_t i = 0; i < d->place_count; i++)
         log_error("the coordinator listens at %s%s", d->places[i].endpoint,
                   place_is_local(&d->places[i]) ? "" : ", where any user of this host may run jobs as you");
-    if (d->store)
+    if (d->options.state)
         log_error("%u worker%s; batches and results are kept in %s", workers, workers == 1 ? "" : "s",
                   d->options.state);
     else
-        log_error("%u worker%s; keeps nothing on disk: what waits is lost when it ends", workers,
-                  workers == 1 ? "" : "s");
+        log_error("%u worker%s; keeps nothing on disk: what waits is lost when it ends; %.4g MiB at most",
+                  workers, workers == 1 ? "" : "s", (double)d->options.state_limit / (1 << 20));
     snprintf(status, sizeof status, "READY=1\nSTATUS=%u worker%s at %s", workers, workers == 1 ? "" : "s",
              d->places[0].endpoint);
     notify_send(status);
@@ -119,8 +164,11 @@ static int serve(struct daemon *d, const struct muster_options *checked, struct 
                                        .take = store_take,
                                        .done_free = store_done_free,
                                        .store = d->store};
-    const struct books_options books = {
-        .store = &access, .keeps = PROTO_KEEPS_ON_DISK, .functions = &functions};
+    struct books_options books = {.store = &access,
+                                  .keeps = d->options.state ? PROTO_KEEPS_ON_DISK : PROTO_KEEPS_IN_MEMORY,
+                                  .epoch = store_epoch(d->store),
+                                  .functions = &functions,
+                                  .spool = &d->spool};
     struct coordinator_options options = processes_settings(checked);
     struct coordinator *coordinator;
     int code;
@@ -130,8 +178,13 @@ static int serve(struct daemon *d, const struct muster_options *checked, struct 
     options.stop_fd = d->interrupt_fd;
     options.functions = &functions;
     options.journal = &journal;
-    options.books = d->store ? &books : NULL;
-    code = count_clients(options.workers, &options.clients, ret_error);
+    options.books = &books;
+    options.workers_place = place_is_local(&d->workers_place) ? &d->workers_place : NULL;
+    options.orphan_grace_ns = d->options.orphan_grace_ns;
+    code = count_peers(options.workers, &options.clients, &options.workers_max, ret_error);
+    books.clients = options.clients;
+    books.promise_max = memory_bytes() / MEMORY_SHARE;
+    options.host_bytes = memory_bytes();
     if (code == 0)
         code = coordinator_start(&options, d->context, &coordinator, ret_error);
     if (code)
@@ -162,7 +215,7 @@ static int run(struct daemon *d, struct muster_error *ret_error)
 
 int verb_coordinator(int argc, char **argv)
 {
-    struct daemon d = {.interrupt_fd = -1};
+    struct daemon d = {.interrupt_fd = -1, .spool.folder_fd = -1, .workers_place.folder_fd = -1};
     struct muster_error error;
     int code;
 
@@ -171,12 +224,14 @@ int verb_coordinator(int argc, char **argv)
     if (d.options.help)
         return help_print(argv[0]);
     code = run(&d, &error);
-    store_destroy(d.store);
     wire_context_destroy(d.context);
+    place_close(&d.workers_place); /* each of these ahead of what the next coordinator needs to get there */
+    spool_close(&d.spool);
+    store_destroy(d.store);
     for (size_t i = 0; i < d.place_count; i++)
         place_close(&d.places[i]);
     registry_destroy(d.registry);
     if (code)
         return plain_error(&error);
-    return interrupt_signal() == SIGTERM ? 0 : STATUS_SIGNAL + interrupt_signal();
+    return interrupt_signal() == 0 || interrupt_signal() == SIGTERM ? 0 : STATUS_SIGNAL + interrupt_signal();
 }

@@ -11,8 +11,10 @@
 #include "cli/exec_again.h"
 #include "cli/exec_output.h"
 #include "cli/interrupt.h"
+#include "cli/leave.h"
 #include "cli/open.h"
 #include "cli/output.h"
+#include "cli/summon.h"
 #include "cli/verbs.h"
 #include "proto/descriptors.h"
 
@@ -23,6 +25,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* For the batch to end in order, after what runs was ended. */
@@ -35,7 +38,8 @@ static bool reader_left(const struct exec *exec, int code)
 }
 
 /* Says how it ended; returns the exit status. */
-static int conclude(struct exec *exec, int code, const struct muster_error *error)
+static int conclude(struct exec *exec, int code, const struct muster_summary *summary,
+                    const struct muster_error *error)
 {
     const struct exec_halt *halt = &exec->options.halt;
     uint64_t total = exec_again_total(exec), done = exec->succeeded + exec->failed;
@@ -56,9 +60,50 @@ static int conclude(struct exec *exec, int code, const struct muster_error *erro
     }
     if (code && !(exec->halted && code == MUSTER_ECANCELLED))
         return plain_error(error);
+    if (summary->cancelled > 0 && !exec->halted && !exec->stopped_by) {
+        log_error("batch %" PRIu64 " was cancelled: %s done", summary->batch, jobs);
+        return STATUS_ERROR;
+    }
     if (exec->halted && halt->cause == HALT_FAIL && halt->count == 1)
         return exec->first_failure;
     return exec_halt_status(halt, exec->succeeded, exec->failed, total);
+}
+
+/* A signal came, and the batch goes on. */
+static int conclude_left(const struct exec *exec, const struct muster_summary *summary)
+{
+    char jobs[JOBS_TEXT_BYTES];
+
+    jobs_count(exec->succeeded + exec->failed, exec_again_total(exec), jobs, sizeof jobs);
+    log_error("interrupted: %s done", jobs);
+    leave_tell_return(exec->options.open.coordinator, summary->batch);
+    return STATUS_SIGNAL + interrupt_signal();
+}
+
+/* --detach: of the batch. */
+static int print_number(const struct exec *exec, uint64_t batch)
+{
+    struct muster_error error;
+    char line[64];
+    int size = snprintf(line, sizeof line,
+                        exec->options.records ? "{\"batch\":%" PRIu64 "}\n" : "%" PRIu64 "\n", batch);
+
+    return exec_output_bytes(exec->out_fd, "standard output", line, (size_t)size, &error)
+               ? plain_error(&error)
+               : 0;
+}
+
+/* --detach: how that went; returns the exit status. */
+static int conclude_detached(const struct exec *exec, int code, const struct muster_summary *summary,
+                             const struct muster_error *error)
+{
+    int status = code ? plain_error(error) : print_number(exec, summary->batch);
+
+    if (code == MUSTER_ECANCELLED && interrupt_signal())
+        return STATUS_SIGNAL + interrupt_signal();
+    if (!status)
+        leave_tell_kept(summary);
+    return status;
 }
 
 static int run(struct exec *exec, muster *m)
@@ -75,12 +120,21 @@ static int run(struct exec *exec, muster *m)
         .on_tick = exec_on_tick,
         .context = exec,
         .wake_fd = exec->live.fd,
+        .interrupt_fd = exec->options.open.coordinator ? exec->interrupt_fd : -1,
+        .detach = exec->options.detach,
+        .detach_on_interrupt = true,
     };
     struct muster_summary summary = {.workers = 0};
     struct muster_error error, late;
     int code, status;
 
-    interrupt_let_run(exec->pace.grace_ns + GRACE_NS);
+    terms_apply(&exec->options.terms, &batch);
+    if (exec->options.open.coordinator) { /* where others want workers and memory, too */
+        batch.most_running = exec->options.most_running;
+        batch.memory_bytes = exec->options.limits.memory_bytes;
+    } else {
+        interrupt_let_run(exec->pace.grace_ns + GRACE_NS);
+    }
     code = muster_map(m, &batch, &summary, &error);
 
     if (exec->live.fd >= 0 && exec_live_finish(&exec->live, &late) && !code) {
@@ -90,6 +144,10 @@ static int run(struct exec *exec, muster *m)
     progress_hide(&exec->progress);
     if (code && code == exec->error.code)
         error = exec->error; /* a callback ended the batch, and knows why */
+    if (exec->options.detach)
+        return conclude_detached(exec, code, &summary, &error);
+    if (summary.detached)
+        return conclude_left(exec, &summary);
     exec->stats.commands = &exec->used;
     summary.failed = exec->failed;
     summary.succeeded = exec->succeeded;
@@ -99,7 +157,7 @@ static int run(struct exec *exec, muster *m)
     }
     if (reader_left(exec, code))
         return STATUS_SIGNAL + SIGPIPE;
-    status = conclude(exec, code, &error);
+    status = conclude(exec, code, &summary, &error);
     exec_again_advise(exec, exec->halted || exec->stopped_by || code == MUSTER_ECANCELLED ||
                                 code == MUSTER_EOUTPUT);
     return status;
@@ -168,7 +226,7 @@ static int expand_tag(struct exec *exec, const struct row *row, uint64_t sequenc
     exec->tag.total = exec->command.total;
     code = exec->options.tag ? template_expand(&exec->tag, row, 1, sequence, &tag, ret_error) : 0;
     if (!code)
-        *ret_tag = exec_fill_slot(tag.line, 1, &exec->tag_text);
+        *ret_tag = exec_note_fill(tag.line, 1, &exec->tag_text);
     return code;
 }
 
@@ -189,7 +247,7 @@ static int print_commands(struct exec *exec)
         if ((code = template_expand(&exec->command, &row, 1, sequence, &command, &error)) != 0 ||
             (code = exec_fill_check(&exec->fill, command.line, &error)) != 0)
             break;
-        line = exec_fill_slot(command.line, 1, &exec->title);
+        line = exec_note_fill(command.line, 1, &exec->title);
         if (exec->options.trace && (code = print_line(STDERR_FILENO, "standard error", line, &error)) != 0)
             break;
         if ((code = expand_tag(exec, &row, sequence, &tag, &error)) != 0 ||
@@ -234,15 +292,37 @@ static const char *temporary_folder(const struct exec *exec)
 /* The pipes of jobs, for --line-buffer two each, are left room: libmuster counts what it needs itself. */
 static int open_with_room(struct exec *exec, muster **ret_m, struct muster_error *ret_error)
 {
+    struct muster_options open = exec->options.open;
     unsigned pipes = exec->options.group == EXEC_GROUP_LINES ? 2 * exec->options.open.workers : 0;
     struct descriptors room;
     int code;
 
     if (descriptors_hold(&room, pipes))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    code = open_muster(&exec->options.open, ret_m, &exec->interrupt_fd, ret_error);
+    if (open.coordinator)
+        open.workers = 0; /* they are its own */
+    code = open_muster(&open, ret_m, &exec->interrupt_fd, ret_error);
     descriptors_release(&room);
+    if (!code && open.coordinator)
+        exec_pace_share(&exec->pace, muster_workers(*ret_m), exec->options.most_running);
     return code;
+}
+
+/* What the workers of a coordinator do not have of this process. */
+static int take_origin(struct exec *exec, struct muster_error *ret_error)
+{
+    const struct exec_options *options = &exec->options;
+
+    return options->open.coordinator ? exec_origin_take(&exec->origin, options->folder, options->variables,
+                                                        options->variable_count, ret_error)
+                                     : 0;
+}
+
+static int summon(const struct exec_options *options, struct muster_error *ret_error)
+{
+    return options->detach && strcmp(options->open.coordinator, MUSTER_COORDINATOR_DEFAULT) == 0
+               ? summon_coordinator(NULL, 0, ret_error)
+               : 0;
 }
 
 static int open_and_run(struct exec *exec)
@@ -258,7 +338,8 @@ static int open_and_run(struct exec *exec)
         options->open.workers = (unsigned)total;
     snprintf(pid, sizeof pid, "%d", getpid());
     setenv("PARALLEL_PID", pid, 1);
-    if ((options->folder && exec_folder_want(options->folder, &error)) ||
+    if ((options->folder && exec_folder_want(options->folder, &error)) || take_origin(exec, &error) ||
+        summon(options, &error) ||
         exec_pace_init(&exec->pace, &options->pace, options->open.workers, exec_termseq_ms(&options->termseq),
                        &error) ||
         exec_folder_make(&exec->folder, temporary_folder(exec), &error) || open_ways_out(exec, &error) ||
@@ -266,6 +347,8 @@ static int open_and_run(struct exec *exec)
         return plain_error(&error);
     if (options->progress == PROGRESS_AUTOMATIC && (options->trace || options->group == EXEC_GROUP_NOTHING))
         options->progress = PROGRESS_NEVER; /* what workers write would be in its line */
+    if (options->detach)
+        options->progress = PROGRESS_NEVER;
     progress_init(&exec->progress, STDERR_FILENO, options->progress);
     exec->progress.bar = options->bar;
     exec->shares_terminal = isatty(exec->out_fd);
@@ -363,6 +446,7 @@ int verb_exec(int argc, char **argv)
         close(exec.shared_out_fd);
     exec_pace_fini(&exec.pace);
     exec_folder_remove(&exec.folder);
+    exec_origin_fini(&exec.origin);
     stats_close(&exec.stats);
     exec_again_close(&exec);
     msgpack_sbuffer_destroy(&exec.title);

@@ -74,7 +74,7 @@ static int ask_next(struct exec *exec, struct muster_error *ret_error)
     if (code)
         return code;
     progress_hide(&exec->progress);
-    return ask_about(ask, exec_fill_slot(command.line, 1, &exec->title), ret_error);
+    return ask_about(ask, exec_note_fill(command.line, 1, &exec->title), ret_error);
 }
 
 static int take_answer(struct exec_ask *ask, bool *ret_yes, struct muster_error *ret_error)

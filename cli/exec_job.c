@@ -160,6 +160,11 @@ static int put_note(struct exec *exec, struct map *map, struct word title, const
     return code;
 }
 
+static msgpack_object yes(void)
+{
+    return (msgpack_object){.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true};
+}
+
 /* How it is ended, and run again. */
 static void put_ends(struct map *map, const struct exec_options *options)
 {
@@ -168,6 +173,8 @@ static void put_ends(struct map *map, const struct exec_options *options)
 
     if (options->tries != 1)
         put(map, "tries", integer(options->tries));
+    if (options->fail)
+        put(map, "fails", yes());
     if (!options->has_termseq)
         return;
     items = msgpack_zone_malloc(map->zone, 2 * steps->count * sizeof *items);
@@ -181,13 +188,22 @@ static void put_ends(struct map *map, const struct exec_options *options)
                          .via.array = {items ? (uint32_t)(2 * steps->count) : 0, items}});
 }
 
-/* What is in the environment of this command alone. */
-static void put_environment(struct map *map, uint64_t sequence)
+/* What its worker does not have in its environment. */
+static void put_environment(struct map *map, const struct exec_origin *origin, uint64_t sequence)
 {
+    msgpack_object *items = msgpack_zone_malloc(map->zone, (origin->variable_count + 1) * sizeof *items);
     char text[sizeof "PARALLEL_SEQ=18446744073709551615"];
     int size = snprintf(text, sizeof text, "PARALLEL_SEQ=%" PRIu64, sequence);
 
-    put(map, "env", keep_words(map, &(struct word){text, (size_t)size}, 1));
+    map->failed |= !items;
+    if (!items)
+        return;
+    for (uint32_t i = 0; i < origin->variable_count; i++)
+        items[i] = origin->variables[i];
+    items[origin->variable_count] = keep(map, (struct word){text, (size_t)size});
+    put(map, "env",
+        (msgpack_object){.type = MSGPACK_OBJECT_ARRAY,
+                         .via.array = {.ptr = items, .size = origin->variable_count + 1}});
 }
 
 static void put_count(struct map *map, const char *key, uint64_t count)
@@ -203,7 +219,29 @@ static void put_limits(struct map *map, const struct exec_limits *limits)
     put_count(map, "open_files", limits->open_files);
     put_count(map, "file_size", limits->file_bytes);
     if (limits->privileges)
-        put(map, "privileges", (msgpack_object){.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true});
+        put(map, "privileges", yes());
+}
+
+/* How and where it runs. */
+static void put_place(struct exec *exec, struct map *map)
+{
+    const struct exec_options *options = &exec->options;
+    struct exec_origin *origin = &exec->origin;
+
+    put_count(map, "nice", (uint64_t)options->nice + origin->nice);
+    if (!origin->folder) {
+        if (options->folder)
+            put(map, "dir", text(word_of(options->folder)));
+        put(map, "tmpdir", text(word_of(exec->folder.path)));
+        return;
+    }
+    put(map, "dir", text(word_of(origin->folder)));
+    put(map, "umask", integer(origin->umask));
+    put(map, "ulimits",
+        (msgpack_object){.type = MSGPACK_OBJECT_ARRAY,
+                         .via.array = {.ptr = origin->limits, .size = RLIM_NLIMITS}});
+    if (origin->all)
+        put(map, "only_env", yes());
 }
 
 /* The path, and the ranges: of the header, if there is one, and of the part. */
@@ -236,7 +274,7 @@ static void put_input(struct map *map, const struct exec_pipe *pipe, bool as_fil
             (msgpack_object){.type = MSGPACK_OBJECT_BIN,
                              .via.bin = {.ptr = pipe->latest.bytes, .size = (uint32_t)pipe->latest.size}});
     if (as_file)
-        put(map, "as_file", (msgpack_object){.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true});
+        put(map, "as_file", yes());
 }
 
 /* The argument of `command` for a row. */
@@ -256,17 +294,15 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
     if (code)
         return code;
     put_command(&map, &command);
-    put_environment(&map, sequence);
+    put_environment(&map, &exec->origin, sequence);
     if ((code = put_note(exec, &map, command.line, row, sequence, ret_error)) != 0)
         return code;
     if (exec->pipe.open)
         put_input(&map, &exec->pipe, options->pipe.as_file);
-    if (options->folder)
-        put(&map, "dir", text(word_of(options->folder)));
-    put(&map, "tmpdir", text(word_of(exec->folder.path)));
-    put_count(&map, "nice", (uint64_t)options->nice);
+    put_place(exec, &map);
     put_limits(&map, &options->limits);
-    put(&map, "pace", text(word_of(exec->pace.path)));
+    if (!options->detach)
+        put(&map, "pace", text(word_of(exec->pace.path)));
     put_ends(&map, options);
     if (options->timeout_s > 0)
         put(&map, "timeout", (msgpack_object){.type = MSGPACK_OBJECT_FLOAT64, .via.f64 = options->timeout_s});

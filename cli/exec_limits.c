@@ -44,7 +44,7 @@ int exec_limits_open_files(const char *text, struct exec_limits *limits, struct 
     return quantity_integer(text, OPEN_FILES_MIN, INT32_MAX, &limits->open_files, ret_error);
 }
 
-/* "64 MiB" */
+/* " of 64 MiB"; nothing where it is not known. */
 static void write_size(uint64_t bytes, char *text, size_t size)
 {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
@@ -54,7 +54,9 @@ static void write_size(uint64_t bytes, char *text, size_t size)
         bytes /= 1024;
         unit++;
     }
-    snprintf(text, size, "%" PRIu64 " %s", bytes, units[unit]);
+    text[0] = '\0';
+    if (bytes > 0)
+        snprintf(text, size, " of %" PRIu64 " %s", bytes, units[unit]);
 }
 
 /* How it ended, as its parent is told. */
@@ -69,25 +71,26 @@ static int write_status(const struct exec_result *result, char *text, size_t siz
 void exec_result_reason(const struct exec_result *result, const struct exec_limits *limits,
                         char ret_reason[EXEC_REASON_BYTES])
 {
-    char memory[32], file[32];
+    char memory[40], file[40], cpu_time[40] = "";
     int used;
 
+    if (limits->cpu_time_s > 0)
+        snprintf(cpu_time, sizeof cpu_time, " of %" PRIu64 " s", limits->cpu_time_s);
     write_size(limits->memory_bytes, memory, sizeof memory);
     write_size(limits->file_bytes, file, sizeof file);
     if (result->flags & COMMAND_TIMED_OUT) {
         snprintf(ret_reason, EXEC_REASON_BYTES, "ended after its time limit");
     } else if (result->flags & COMMAND_MEMORY_LIMIT) {
-        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: over its memory limit of %s (cgroup)", memory);
+        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: over its memory limit%s (cgroup)", memory);
     } else if (result->flags & COMMAND_CPU_LIMIT) {
-        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: over its CPU time limit of %" PRIu64 " s",
-                 limits->cpu_time_s);
+        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: over its CPU time limit%s", cpu_time);
     } else if (result->flags & COMMAND_FILE_LIMIT) {
-        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: a file of it over its limit of %s", file);
+        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: a file of it over its limit%s", file);
     } else {
         used = write_status(result, ret_reason, EXEC_REASON_BYTES);
         if (result->flags & COMMAND_MEMORY_NEAR && used < EXEC_REASON_BYTES)
             snprintf(ret_reason + used, EXEC_REASON_BYTES - (size_t)used,
-                     ", near its memory limit of %s (RLIMIT_DATA)", memory);
+                     ", near its memory limit%s (RLIMIT_DATA)", memory);
         else if (result->flags & COMMAND_NO_ROOM && used < EXEC_REASON_BYTES)
             snprintf(ret_reason + used, EXEC_REASON_BYTES - (size_t)used,
                      "; no room is left for output, see --tmpdir");

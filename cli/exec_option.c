@@ -6,6 +6,7 @@
 #include "cli/exec_option.h"
 
 #include "cli/escapes.h"
+#include "cli/exec_absent.h"
 #include "cli/exec_values.h"
 #include "cli/quantity.h"
 
@@ -151,6 +152,13 @@ static int take_nothing(struct exec_options *o, const char *text, struct muster_
     return 0;
 }
 
+static int take_variable(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    (void)ret_error;
+    o->variables[o->variable_count++] = text;
+    return 0;
+}
+
 static int take_separator(const char *text, const char **ret_separator, struct muster_error *ret_error)
 {
     if (!*text)
@@ -219,6 +227,24 @@ static int take_joblog(struct exec_options *o, const char *text, struct muster_e
 static int take_delay(struct exec_options *o, const char *text, struct muster_error *ret_error)
 {
     return exec_value_delay(text, &o->pace.delay_s, ret_error);
+}
+
+static int take_away(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    double seconds;
+    int code = exec_value_delay(text, &seconds, ret_error);
+
+    if (!code)
+        o->open.away_s = seconds > 0 ? seconds : -1;
+    return code;
+}
+
+/* GNU parallel's, of which the one after it would else be the long form. */
+static int refuse_wait(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    (void)o;
+    (void)text;
+    return muster_error_set(ret_error, MUSTER_EINVALID, "%s", exec_absent_reason("--wait"));
 }
 
 static int take_load(struct exec_options *o, const char *text, struct muster_error *ret_error)
@@ -348,31 +374,67 @@ static int take_trim(struct exec_options *o, const char *text, struct muster_err
     return sources_trim_read(text, &o->sources.trim, ret_error);
 }
 
+static int take_name(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    return terms_take_name(&o->terms, text, ret_error);
+}
+
+static int take_after(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    return terms_take_after(&o->terms, text, ret_error);
+}
+
+static int take_begin(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    return terms_take_begin(&o->terms, text, ret_error);
+}
+
+static int take_priority(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    return terms_take_priority(&o->terms, text, ret_error);
+}
+
+static int take_cpus(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    uint64_t cpus;
+    int code = quantity_integer(text, 1, PROTO_WORKERS_MAX, &cpus, ret_error);
+
+    if (code == 0)
+        o->terms.cpus = (unsigned)cpus;
+    return code;
+}
+
 #define FLAG(field)      OPTION_FLAG, offsetof(struct exec_options, field), NULL
 #define TEXT(field)      OPTION_TEXT, offsetof(struct exec_options, field), NULL
 #define TAKE(kind, take) kind, 0, take
 
 const struct exec_option exec_option_table[] = {
+    {"after", TAKE(OPTION_VALUE, take_after)},
     {"a arg-file", TAKE(OPTION_VALUE, take_file)},
     {"arg-file-sep argfilesep", TAKE(OPTION_VALUE, take_file_separator)},
     {"arg-sep argsep", TAKE(OPTION_VALUE, take_word_separator)},
     {"bar", TAKE(OPTION_ALONE, take_bar)},
     {"basenameextensionreplace bner", TEXT(rules.basename_no_extension)},
     {"basenamereplace bnr", TEXT(rules.basename)},
+    {"begin", TAKE(OPTION_VALUE, take_begin)},
     {"block block-size", TAKE(OPTION_VALUE, take_block)},
     {"cat fifo", TAKE(OPTION_ALONE, take_pipe_as_file)},
+    {"cpus", TAKE(OPTION_VALUE, take_cpus)},
     {"C colsep", TEXT(sources.colsep)},
+    {"coordinator", TEXT(open.coordinator)},
     {"cpu-time", TAKE(OPTION_VALUE, take_cpu_time)},
     {"delay", TAKE(OPTION_VALUE, take_delay)},
     {"d delimiter", TAKE(OPTION_VALUE, take_delimiter)},
+    {"detach", FLAG(detach)},
     {"dirnamereplace dnr", TEXT(rules.dirname)},
     {"dry-run dryrun", FLAG(dry_run)},
     {"E", TEXT(sources.end)},
-    {"env", TAKE(OPTION_VALUE, take_nothing)},
+    {"env", TAKE(OPTION_VALUE, take_variable)},
     {"e eof", TAKE(OPTION_PERHAPS_WORD, take_end)},
     {"eta", TAKE(OPTION_ALONE, take_eta)},
     {"exit x", FLAG(fill.exact)},
     {"extensionreplace er", TEXT(rules.no_extension)},
+    {"fail", FLAG(fail)},
     {"files output-as-files outputasfiles", FLAG(files)},
     {"file-size", TAKE(OPTION_VALUE, take_file_size)},
     {"gnu no-notice nonotice plain silent will-cite", TAKE(OPTION_ALONE, take_nothing)},
@@ -398,6 +460,7 @@ const struct exec_option exec_option_table[] = {
     {"memfree", TAKE(OPTION_VALUE, take_memfree)},
     {"memory", TAKE(OPTION_VALUE, take_memory)},
     {"memsuspend", TAKE(OPTION_VALUE, take_memsuspend)},
+    {"name", TAKE(OPTION_VALUE, take_name)},
     {"nice", TAKE(OPTION_VALUE, take_nice)},
     {"no-keep-order", TAKE(OPTION_ALONE, take_no_keep_order)},
     {"no-progress", TAKE(OPTION_ALONE, take_no_progress)},
@@ -410,6 +473,7 @@ const struct exec_option exec_option_table[] = {
     {"pipepart pipe-part", TAKE(OPTION_ALONE, take_pipe_parts)},
     {"plus", FLAG(rules.plus)},
     {"privileges", FLAG(limits.privileges)},
+    {"priority", TAKE(OPTION_VALUE, take_priority)},
     {"progress", TAKE(OPTION_ALONE, take_progress)},
     {"q quote", FLAG(rules.quote)},
     {"recend", TEXT(pipe.blocks.separator.end)},
@@ -437,6 +501,8 @@ const struct exec_option exec_option_table[] = {
     {"u ungroup", TAKE(OPTION_ALONE, take_ungroup)},
     {"v", FLAG(verbose)},
     {"t verbose", FLAG(trace)},
+    {"wait", TAKE(OPTION_ALONE, refuse_wait)},
+    {"wait-coordinator", TAKE(OPTION_VALUE, take_away)},
     {"wd workdir", TEXT(folder)},
     {"X", FLAG(fill.words)},
     {"xargs", FLAG(fill.xargs)},

@@ -7,6 +7,7 @@
 
 #include "cli/exec_absent.h"
 #include "cli/exec_again.h"
+#include "cli/exec_coordinator.h"
 #include "cli/exec_option.h"
 #include "cli/exec_words.h"
 #include "jobs/nearest.h"
@@ -221,11 +222,11 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
 {
     int code, rest = argc;
 
-    *options = (struct exec_options){.open = {.model = MUSTER_PROCESSES, .workers = muster_cores()},
-                                     .tries = 1,
-                                     .termseq = command_steps_usual};
+    *options = (struct exec_options){
+        .open = {.model = MUSTER_PROCESSES}, .tries = 1, .termseq = command_steps_usual};
     options->source_list = calloc((size_t)argc, sizeof *options->source_list);
-    if (!options->source_list)
+    options->variables = calloc((size_t)argc, sizeof *options->variables);
+    if (!options->source_list || !options->variables)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     options->sources.sources = options->source_list;
     code = take_all(options, argc, argv, &rest, ret_error);
@@ -247,13 +248,17 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
     options->sources.read_all |= wants_total(options);
     options->words = argv;
     options->word_count = argc;
-    code = exec_pipe_check(options, ret_error);
-    return code ? code : exec_again_check(options, ret_error);
+    if ((code = exec_coordinator_check(options, ret_error)) == 0)
+        code = exec_pipe_check(options, ret_error);
+    if (code == 0)
+        code = exec_again_check(options, ret_error);
+    return code ? code : terms_check(&options->terms, options->open.coordinator, ret_error);
 }
 
 void exec_options_fini(struct exec_options *options)
 {
     exec_pipe_options_fini(&options->pipe);
     free(options->delimiter);
+    free(options->variables);
     free(options->source_list);
 }

@@ -16,6 +16,7 @@
 #include "cli/progress.h"
 #include "cli/sources.h"
 #include "cli/template.h"
+#include "cli/terms.h"
 #include "client/muster.h"
 
 /* What of the output of a job is never mixed with another's. */
@@ -42,7 +43,13 @@ struct exec_options {
     struct exec_fill_options fill;
     struct exec_pipe_options pipe;
 
-    struct muster_options open;
+    struct terms terms;         /* with a coordinator */
+    struct muster_options open; /* its `workers` are as many as commands run at once, about */
+    bool fail;                  /* likewise: a command that fails is a job that failed */
+    bool detach;                /* leave the jobs to the coordinator */
+    unsigned most_running;      /* at a coordinator: commands at once; 0: as many as it has workers */
+    const char **variables;     /* --env: their names; owned, variable_count of them */
+    size_t variable_count;
     bool keep_order;
     bool dry_run;
     unsigned quotes; /* --shellquote, so many times: the commands of a dry run as words */

@@ -43,6 +43,7 @@ int exec_pace_init(struct exec_pace *pace, const struct exec_pace_rules *rules, 
                                .fd = -1,
                                .timer_fd = -1,
                                .workers = workers,
+                               .places = workers,
                                .grace_ns = clock_after(grace_ms * CLOCK_NS_PER_MS, TELL_NS),
                                .end_ns = CLOCK_NEVER};
     if (pace_create(&pace->page_fd, &pace->page) != 0 ||
@@ -52,6 +53,12 @@ int exec_pace_init(struct exec_pace *pace, const struct exec_pace_rules *rules, 
     snprintf(pace->path, sizeof pace->path, "/proc/%d/fd/%d", (int)getpid(), pace->page_fd);
     atomic_store(&pace->page->delay_ns, (uint64_t)(rules->delay_s * (double)CLOCK_NS_PER_S));
     return looks_at_host(rules) ? exec_machine_look(&pace->seen, ret_error) : 0;
+}
+
+void exec_pace_share(struct exec_pace *pace, unsigned workers, unsigned most)
+{
+    pace->places = workers;
+    pace->workers = most > 0 && most < workers ? most : workers;
 }
 
 void exec_pace_fini(struct exec_pace *pace)
@@ -170,7 +177,7 @@ static struct pace_place *youngest(struct exec_pace *pace, bool stopped, unsigne
     uint64_t found_ns = 0;
 
     *ret_count = 0;
-    for (unsigned i = 0; i < pace->workers; i++) {
+    for (unsigned i = 0; i < pace->places; i++) {
         struct pace_place *place = &pace->page->places[i];
         uint64_t began_ns = began(place);
 
@@ -233,7 +240,7 @@ double exec_pace_left_s(const struct exec_pace *pace, uint64_t left)
 
     if (pace->ran == 0)
         return -1;
-    for (unsigned i = 0; i < pace->workers; i++) {
+    for (unsigned i = 0; i < pace->places; i++) {
         uint64_t began_ns = began(&pace->page->places[i]);
         double age_ns = began_ns && began_ns < now_ns ? (double)(now_ns - began_ns) : 0;
         double rest_ns = age_ns < mean_ns ? mean_ns - age_ns : age_ns / 2;

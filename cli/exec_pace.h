@@ -32,7 +32,8 @@ struct exec_pace {
     char path[32]; /* of the page, for workers */
     int fd;        /* to be polled when a job cannot be had yet: a copy of what is waited for */
     int timer_fd;
-    unsigned workers;
+    unsigned workers;         /* commands that run at once */
+    unsigned places;          /* workers that they may run in */
     uint64_t grace_ns;        /* for what runs, when the run ends before its time */
     uint64_t given, ended;    /* jobs */
     bool awaits_worker;       /* no job was handed out because none is free */
@@ -49,6 +50,9 @@ struct exec_pace {
 /* `grace_ms` is what the signals take that end a command. 0 or MUSTER_ESYSTEM. */
 int exec_pace_init(struct exec_pace *pace, const struct exec_pace_rules *rules, unsigned workers,
                    uint64_t grace_ms, struct muster_error *ret_error);
+
+/* Commands run in so many workers of a coordinator, of `most` at once; 0: of all. Before the first. */
+void exec_pace_share(struct exec_pace *pace, unsigned workers, unsigned most);
 
 /* Takes zeroed ones, too. */
 void exec_pace_fini(struct exec_pace *pace);

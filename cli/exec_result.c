@@ -60,7 +60,7 @@ static int read_written(const msgpack_object *item, struct exec_written *ret_wri
     return 0;
 }
 
-int exec_result_read(const msgpack_object *value, struct exec_result *ret_result)
+int exec_result_read(const msgpack_object *value, bool own, struct exec_result *ret_result)
 {
     const msgpack_object *items = value->via.array.ptr;
     struct exec_result result;
@@ -80,6 +80,7 @@ int exec_result_read(const msgpack_object *value, struct exec_result *ret_result
     result.live_bytes = 0;
     result.timed_out = flags & COMMAND_TIMED_OUT;
     result.flags = (unsigned)flags;
+    result.out.lent = result.err.lent = !own || (flags & COMMAND_SPOOLED);
     *ret_result = result;
     return 0;
 }
@@ -100,8 +101,8 @@ int exec_result_logged(const struct exec_result *result)
 
 void exec_result_discard(const struct exec_result *result)
 {
-    if (result->out.path[0])
+    if (result->out.path[0] && !result->out.lent)
         unlink(result->out.path);
-    if (result->err.path[0])
+    if (result->err.path[0] && !result->err.lent)
         unlink(result->err.path);
 }

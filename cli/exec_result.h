@@ -17,7 +17,8 @@
 struct exec_written {
     const char *bytes; /* borrowed from the value; NULL: it is in the file */
     size_t size;
-    char path[PATH_MAX]; /* of the file, which exec_result_discard removes; "": none */
+    char path[PATH_MAX]; /* of the file; "": none */
+    bool lent;           /* which is somebody else's; or exec_result_discard removes it */
 };
 
 struct exec_result {
@@ -31,8 +32,10 @@ struct exec_result {
     uint64_t live_bytes; /* that it wrote as they came */
 };
 
-/* 0, or MUSTER_EPROTOCOL when the value is something else. Nothing of it is trusted. */
-int exec_result_read(const msgpack_object *value, struct exec_result *ret_result);
+/* `own`: a worker of this process says it; any other, or whoever listens where a coordinator should, may name
+ * any file, so all files are lent then. 0, or MUSTER_EPROTOCOL when the value is something else. Nothing of
+ * it is trusted. */
+int exec_result_read(const msgpack_object *value, bool own, struct exec_result *ret_result);
 
 /* What a shell would say of it: its status, or 128 and the signal. What may be cut short has failed. */
 int exec_result_status(const struct exec_result *result);
@@ -40,7 +43,7 @@ int exec_result_status(const struct exec_result *result);
 /* What the job log has as its exit value: -1 when a time limit ended it, 0 when a signal did. */
 int exec_result_logged(const struct exec_result *result);
 
-/* Removes the files. */
+/* Removes the files that are the taker's. */
 void exec_result_discard(const struct exec_result *result);
 
 #endif

@@ -230,7 +230,7 @@ static bool same_command(struct exec_resume *resume, struct word logged, struct 
         worker = 10 * worker + (unsigned)(logged.bytes[i] - '0');
         if (worker > PROTO_WORKERS_MAX)
             break;
-        if (equal(logged, exec_fill_slot(command, worker, &resume->filled)))
+        if (equal(logged, exec_note_fill(command, worker, &resume->filled)))
             return true;
     }
     return false;

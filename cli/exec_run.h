@@ -11,23 +11,15 @@
 #include "cli/exec_folder.h"
 #include "cli/exec_live.h"
 #include "cli/exec_log.h"
+#include "cli/exec_note.h"
 #include "cli/exec_options.h"
+#include "cli/exec_origin.h"
 #include "cli/exec_pace.h"
 #include "cli/exec_resume.h"
 #include "cli/exec_store.h"
 #include "cli/stats.h"
 
 enum { EXEC_FAILURE_LINES = 20 /* failed jobs named on standard error; more are only counted */ };
-
-/* What this end needs to know again when a job has ended: the array "note" of its argument. */
-enum exec_note {
-    EXEC_NOTE_SEQUENCE, /* its number, which the one of libmuster is not when jobs are left out */
-    EXEC_NOTE_TITLE,    /* the command as a line */
-    EXEC_NOTE_TAG,      /* nil: none */
-    EXEC_NOTE_RESULTS,  /* the place of its files; for a table, its arguments; nil: none */
-    EXEC_NOTE_SENT,     /* bytes of its standard input */
-    EXEC_NOTES,
-};
 
 struct exec {
     struct exec_options options;
@@ -39,6 +31,7 @@ struct exec {
     msgpack_sbuffer title, tag_text, place; /* of the latest result */
     msgpack_sbuffer heading;                /* the same: what stands before its output in a file */
     struct exec_folder folder;
+    struct exec_origin origin; /* that commands have with a coordinator */
     struct exec_log log;
     struct exec_resume resume;
     struct exec_store store;
@@ -62,6 +55,7 @@ struct exec {
     int first_failure;          /* the status of the first that failed */
     bool halted;                /* by --halt */
     int stopped_by;             /* the signal that did; 0: none */
+    bool away;                  /* the coordinator is, and that was said */
     struct muster_error error;  /* why a callback ended the batch */
 };
 
@@ -88,9 +82,5 @@ int exec_on_tick(void *context, const struct muster_progress *progress);
 
 /* muster_batch.on_result. */
 int exec_on_result(void *context, const struct muster_result *result);
-
-/* A command or tag with the number of the worker where it belongs, which is known only when the job has
- * ended. Valid until `filled` is used again. */
-struct word exec_fill_slot(struct word word, unsigned worker, msgpack_sbuffer *filled);
 
 #endif

@@ -17,70 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    COMMAND_SHOWN = 200, /* bytes of a command in messages */
-    SLOT_MARK_BYTES = sizeof TEMPLATE_SLOT_MARK - 1,
-};
-
-/* One of the things that put_note left; NULL: none. */
-static const msgpack_object *noted(const msgpack_object *argument, enum exec_note item)
-{
-    for (uint32_t i = 0; argument && argument->type == MSGPACK_OBJECT_MAP && i < argument->via.map.size;
-         i++) {
-        const msgpack_object_kv *pair = &argument->via.map.ptr[i];
-
-        if (pair->key.type == MSGPACK_OBJECT_STR && pair->key.via.str.size == strlen("note") &&
-            memcmp(pair->key.via.str.ptr, "note", strlen("note")) == 0)
-            return &pair->val.via.array.ptr[item];
-    }
-    return NULL;
-}
-
-/* A text of them, with the number of the worker; without bytes: there is none. */
-static struct word noted_text(const struct muster_result *result, enum exec_note item,
-                              msgpack_sbuffer *filled)
-{
-    const msgpack_object *text = noted(result->argument, item);
-
-    if (!text || text->type != MSGPACK_OBJECT_STR)
-        return (struct word){NULL, 0};
-    return exec_fill_slot((struct word){text->via.str.ptr, text->via.str.size}, result->worker, filled);
-}
-
-static uint64_t noted_sequence(const struct muster_result *result)
-{
-    const msgpack_object *sequence = noted(result->argument, EXEC_NOTE_SEQUENCE);
-
-    return sequence ? sequence->via.u64 : result->index;
-}
-
-static uint64_t noted_size(const struct muster_result *result)
-{
-    const msgpack_object *size = noted(result->argument, EXEC_NOTE_SENT);
-
-    return size && size->type == MSGPACK_OBJECT_POSITIVE_INTEGER ? size->via.u64 : 0;
-}
-
-struct word exec_fill_slot(struct word word, unsigned worker, msgpack_sbuffer *filled)
-{
-    const char *mark, *at = word.bytes;
-    size_t left = word.size;
-    char number[16];
-    int size = snprintf(number, sizeof number, "%u", worker);
-    bool failed = false;
-
-    if (!at || !memmem(at, left, TEMPLATE_SLOT_MARK, SLOT_MARK_BYTES))
-        return word;
-    msgpack_sbuffer_clear(filled);
-    while ((mark = memmem(at, left, TEMPLATE_SLOT_MARK, SLOT_MARK_BYTES)) != NULL) {
-        failed |= !exec_output_gather(filled, at, (size_t)(mark - at)) ||
-                  !exec_output_gather(filled, number, (size_t)size);
-        left -= (size_t)(mark - at) + SLOT_MARK_BYTES;
-        at = mark + SLOT_MARK_BYTES;
-    }
-    failed |= !exec_output_gather(filled, at, left);
-    return failed ? word : (struct word){filled->data, filled->size};
-}
+enum { COMMAND_SHOWN = 200 /* bytes of a command in messages */ };
 
 static void name_failure(struct exec *exec, uint64_t index, struct word title, const char *why)
 {
@@ -192,8 +129,8 @@ static int keep_output(struct exec *exec, const struct ended *job)
 static int store_output(struct exec *exec, const struct ended *job, const struct muster_result *result)
 {
     static const msgpack_object_array none = {.size = 0};
-    const msgpack_object *args = noted(result->argument, EXEC_NOTE_RESULTS);
-    struct word place = noted_text(result, EXEC_NOTE_RESULTS, &exec->place), heading;
+    const msgpack_object *args = exec_note(result, EXEC_NOTE_RESULTS);
+    struct word place = exec_note_text(result, EXEC_NOTE_RESULTS, &exec->place), heading;
     const char *path;
     int code;
 
@@ -261,9 +198,9 @@ int exec_on_result(void *context, const struct muster_result *result)
 {
     struct exec *exec = context;
     struct ended job = {
-        .sequence = noted_sequence(result),
-        .title = noted_text(result, EXEC_NOTE_TITLE, &exec->title),
-        .tag = noted_text(result, EXEC_NOTE_TAG, &exec->tag_text),
+        .sequence = exec_note_number(result, EXEC_NOTE_SEQUENCE, result->index),
+        .title = exec_note_text(result, EXEC_NOTE_TITLE, &exec->title),
+        .tag = exec_note_text(result, EXEC_NOTE_TAG, &exec->tag_text),
     };
     uint64_t live_bytes = 0;
     int code = exec->live.fd < 0 ? 0 : exec_live_end(&exec->live, result->index, &live_bytes, &exec->error);
@@ -276,11 +213,11 @@ int exec_on_result(void *context, const struct muster_result *result)
         code = exec->options.records ? write_record(exec, &job, NULL, result->worker, result->text) : 0;
         return code ? code : check_halt(exec);
     }
-    code = exec_result_read(result->value, &job.result);
+    code = exec_result_read(result->value, !exec->options.open.coordinator, &job.result);
     if (code)
         return muster_error_set(&exec->error, code, "job 1.%" PRIu64 ": its result is of another version",
                                 job.sequence);
-    job.result.sent_bytes = noted_size(result);
+    job.result.sent_bytes = exec_note_number(result, EXEC_NOTE_SENT, 0);
     job.result.live_bytes = live_bytes;
     code = job.result.flags & COMMAND_CUT ? 0 : show_result(exec, &job, result);
     exec_result_discard(&job.result);

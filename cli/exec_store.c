@@ -204,7 +204,7 @@ static bool move(struct exec_store *store, enum part part, struct word place, co
 static int write_part(struct exec_store *store, enum part part, struct word place, struct word heading,
                       const struct exec_written *written, struct muster_error *ret_error)
 {
-    if (written->path[0] && heading.size == 0 && move(store, part, place, written->path))
+    if (written->path[0] && !written->lent && heading.size == 0 && move(store, part, place, written->path))
         return 0;
     return write_bytes(store, part, place, heading, written, ret_error);
 }

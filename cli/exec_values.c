@@ -56,36 +56,9 @@ int exec_value_jobs(const char *text, unsigned *ret_jobs, struct muster_error *r
     return MUSTER_EINVALID;
 }
 
-static const struct {
-    char letter;
-    double seconds;
-} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-
 int exec_value_duration(const char *text, double *ret_seconds, struct muster_error *ret_error)
 {
-    double total = 0, number;
-    const char *rest = text;
-    char piece[32];
-
-    while (*rest) {
-        size_t size = strspn(rest, "0123456789.");
-        double factor = rest[size] == '\0' ? 1 : 0;
-
-        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-            factor = rest[size] == units[i].letter ? units[i].seconds : factor;
-        if (factor == 0 || size >= sizeof piece)
-            return muster_error_set(ret_error, MUSTER_EINVALID, "a duration is expected: 2, 0.5, 1m30s, 2h");
-        snprintf(piece, sizeof piece, "%.*s", (int)size, rest);
-        if (quantity_seconds(piece, 0, PROTO_TIMEOUT_MS_MAX / 1000.0, &number, ret_error))
-            return MUSTER_EINVALID;
-        total += number * factor;
-        rest += size + (rest[size] != '\0');
-    }
-    if (total <= 0 || total > PROTO_TIMEOUT_MS_MAX / 1000.0)
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "a duration above 0 is expected: 2, 0.5, 1m30s, 2h");
-    *ret_seconds = total;
-    return 0;
+    return quantity_duration(text, PROTO_TIMEOUT_MS_MAX / 1000.0, ret_seconds, ret_error);
 }
 
 int exec_value_size(const char *text, size_t *ret_bytes, struct muster_error *ret_error)

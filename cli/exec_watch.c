@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/exec_again.h"
 #include "cli/interrupt.h"
+#include "cli/leave.h"
 
 #include <signal.h>
 
@@ -31,6 +32,10 @@ int exec_next_paced(void *context, msgpack_zone *zone, msgpack_object *ret_argum
  * MUSTER_ECANCELLED: what was to end did not, or has to at once. */
 static int heed_signals(struct exec *exec)
 {
+    if (exec->options.open.coordinator) { /* the batch is left to it, see muster_batch.detach_on_interrupt */
+        exec->stopped_by = interrupt_signal();
+        return 0;
+    }
     if (interrupt_signal()) {
         exec->stopped_by = interrupt_signal();
         exec_pace_end(&exec->pace);
@@ -51,6 +56,7 @@ int exec_on_tick(void *context, const struct muster_progress *progress)
     uint64_t done;
     int code;
 
+    leave_tell_away(&exec->progress, progress->away, &exec->away);
     exec_pace_tick(&exec->pace, progress->succeeded + progress->failed);
     known.succeeded = exec->succeeded;
     known.failed = exec->failed;

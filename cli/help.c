@@ -2,6 +2,7 @@
  *
  * The texts of --help, one for each verb: all that a user must know, in 80 columns.
  */
+#include "cli/help.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 
@@ -24,7 +25,19 @@ static const char help_muster[] =
     "                                      what this machine takes for what\n"
     "  muster functions [NAME]             what can be mapped, with documentation\n"
     "  muster coordinator                  workers that many runs of map share\n"
+    "  muster submit FILE                  steps that wait for each other, to it\n"
     "  muster worker                       a worker process; map starts them itself\n"
+    "\n"
+    "Of a coordinator that runs\n"
+    "  muster status [BATCH]               how it is, or how one of its batches is\n"
+    "  muster jobs [BATCH]                 its batches, or the jobs of one\n"
+    "  muster results BATCH                what the jobs of a batch returned\n"
+    "  muster wait BATCH...                until batches are over\n"
+    "  muster cancel|forget BATCH...       end batches; remove those that have ended\n"
+    "  muster retry BATCH                  run jobs that failed once more\n"
+    "  muster workers                      its workers, and what they do\n"
+    "  muster scale N                      how many workers it runs\n"
+    "  muster drain, muster stop           no job starts; end it\n"
     "\n"
     "  muster VERB --help                  everything about a verb\n"
     "  muster --version                    the version\n"
@@ -104,12 +117,21 @@ static const char help_map[] =
     "      --max-running N   At most N jobs at once, however many workers there are.\n"
     "      --cpus N          A job takes as many CPUs as N workers: N-1 of them get\n"
     "                        nothing while it runs. Default 1.\n"
+    "      --name NAME       What people call the batch.\n"
+    "      --after BATCH[:ok|any],...\n"
+    "                        With a coordinator that keeps batches: wait for these,\n"
+    "                        by number, until all of their jobs have succeeded (ok,\n"
+    "                        the default: if one fails, this batch is cancelled), or\n"
+    "                        until they have ended (any). May be repeated.\n"
+    "      --begin TIME      Likewise: start no job before now+10m, +90s, 15:30 or\n"
+    "                        2026-11-23T08:00 (local time, or with a zone).\n"
     "      --crash-limit N   Give a job up that killed its worker N times. Default 3.\n"
     "      --halt WHEN       never (the default); soon,fail=N: after N failed jobs\n"
     "                        start no more; now,fail=N: end those that run, too.\n"
     "      --memory SIZE     Data a worker may allocate: bytes, or with k, M, G; at\n"
     "                        least 64M. Large results may take as much again in\n"
-    "                        shared memory.\n"
+    "                        shared memory. With a coordinator: what a job takes of\n"
+    "                        the host's memory, so that no more are run than fit.\n"
     "      --heartbeat SECONDS\n"
     "                        Kill a worker that is silent for so long. Default 5.\n" HELP_PIN HELP_PLUGIN
     "      --coordinator ENDPOINT\n"
@@ -118,6 +140,15 @@ static const char help_map[] =
     "                        tcp://127.0.0.1:PORT, or default: the one that `muster\n"
     "                        coordinator` starts. none: without. Where it is not\n"
     "                        given, MUSTER_COORDINATOR says it, if that is set.\n"
+    "      --detach          Leave the jobs to that coordinator: print the number\n"
+    "                        of the batch and end, as soon as it is accepted. One\n"
+    "                        without a state file keeps it in memory only, and says\n"
+    "                        so: it is lost when that ends. Where no other is named,\n"
+    "                        and none runs at the default place, one is started.\n"
+    "                        `muster results N` shows the results.\n"
+    "      --wait-coordinator SECONDS\n"
+    "                        When a coordinator that keeps the jobs is gone, wait so\n"
+    "                        long until it is back, and go on. Default 60; 0: end.\n"
     "\n" HELP_MODELS "\n"
     "Output\n"
     "  -o, --output FORMAT   text (the default): the result of a job that succeeded;\n"
@@ -135,14 +166,17 @@ static const char help_map[] =
     "  1..100   so many failed\n"
     "  101      more than 100 failed\n"
     "  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM; what was done is\n"
-    "           printed; another signal after half a second ends muster at once\n"
+    "           printed; another signal after half a second ends muster at once.\n"
+    "           A batch that a coordinator keeps goes on there: how to return to it\n"
+    "           is said\n"
     "  255      any other error\n"
     "\n"
     "Examples\n"
     "  muster map nqueens ::: 8..12\n"
     "  muster map primes ::: '[0,49999999]' '[50000000,99999999]'\n"
     "  find /usr/lib -type f | muster map sha256 -o json --unordered\n"
-    "  muster map noop ::: 1..10000000 -o none --stats -\n";
+    "  muster map noop ::: 1..10000000 -o none --stats -\n"
+    "  N=$(muster map --detach nqueens ::: 8..14); muster wait $N\n";
 
 static const char help_compare[] =
     "usage: muster compare FUNCTION [option...] [::: ARG... | :::: FILE...]\n"
@@ -402,7 +436,8 @@ static const char help_exec[] =
     "      --plus                      More of them: {..} {/..} {+.} and their like.\n"
     "  -q, --quote                     Its words are no shell's.\n"
     "      --wd, --workdir DIR         Where it runs.\n"
-    "      --env NAME                  It has all of the environment anyway.\n"
+    "      --env NAME                  At a coordinator it has just these variables\n"
+    "                                  of yours; without it, all.\n"
     "      --nice N                    How nice it is, 0 to 19.\n"
     "      --timeout DURATION          Ends it after so long, and all it started;\n"
     "                                  200%: of the median run time.\n"
@@ -421,6 +456,18 @@ static const char help_exec[] =
     "The run\n"
     "  -j, --jobs, --max-procs N       At once: 4; 50%; cores +1 or -1; 0: many; or\n"
     "                                  the name of a file that says it.\n"
+    "      --coordinator ENDPOINT      By the workers of a coordinator that runs;\n"
+    "                                  default: that of `muster coordinator`; none:\n"
+    "                                  without. MUSTER_COORDINATOR says it, too.\n"
+    "                                  -j is how many of them may be busy at once.\n"
+    "      --detach                    Leaves the jobs to it, and prints the number\n"
+    "                                  of the batch: `muster results N` shows them.\n"
+    "      --fail                      With --detach: a command that fails is a job\n"
+    "                                  that failed, for --after and retry; just the\n"
+    "                                  last line of its standard error stays.\n"
+    "      --wait-coordinator DURATION When it is gone, waits so long until it is\n"
+    "                                  back, and goes on. Default 60; 0: not at all.\n"
+    "      --cpus N                    A command takes as many CPUs as N of them.\n"
     "      --delay DURATION            At least so long from one start to the next.\n"
     "      --load N                    Starts where fewer threads run; 100%: cores.\n"
     "      --memfree SIZE              Where so much memory is free; below half of it\n"
@@ -456,6 +503,12 @@ static const char help_exec[] =
     "      --progress, --bar, --eta    How far it is, where it is no terminal, too.\n"
     "      --no-progress               Not even there.\n"
     "\n"
+    "With a coordinator that keeps batches, as of muster map\n"
+    "      --name NAME                 What people call the batch.\n"
+    "      --after BATCH[:ok|any],...  It waits for these, by number.\n"
+    "      --begin TIME                And for now+10m, 15:30, 2026-11-23T08:00.\n"
+    "      --priority N                -1000 to 1000; higher ones go first.\n"
+    "\n"
     "Exit status\n"
     "  0 when all jobs succeeded; 1 to 100: so many failed; 101: more; 255: another\n"
     "  error; with --halt now,fail=1 or soon,fail=1 that of the job that failed.\n"
@@ -489,14 +542,23 @@ static const char help_coordinator[] =
     "                        user of this host may run jobs as you. May be repeated.\n"
     "      --state FILE      Keep batches and results in this database: what was\n"
     "                        accepted is there when the coordinator comes back, also\n"
-    "                        after a crash, and goes on. It is made if it is not there.\n"
+    "                        after a crash, and goes on. It is made if there is none.\n"
+    "      --state-limit SIZE\n"
+    "                        Keep so much at most: bytes, or with k, M, G. Then no\n"
+    "                        batch is accepted, and jobs wait, until some are\n"
+    "                        forgotten.\n"
+    "                        Default: a quarter of the memory; with --state no limit.\n"
+    "      --orphan-grace SECONDS\n"
+    "                        With --state: if the coordinator crashes, workers go on\n"
+    "                        for so long, and the next one with the FILE has them and\n"
+    "                        what they did. 0: they end with it. Default 60.\n"
     "      --concurrency K   Jobs that each worker runs at once, as coroutines on one\n"
     "                        thread, so that their waits overlap. Default 1.\n"
     "      --memory SIZE     Data a worker may allocate: bytes, or with k, M, G; at\n"
     "                        least 64M.\n"
     "      --heartbeat SECONDS\n"
     "                        Kill a worker that is silent for so long. Default 5.\n" HELP_PIN HELP_PLUGIN
-    "  -v, --verbose         Say who connects and leaves, and what becomes of batches.\n"
+    "  -v, --verbose         Say who connects and leaves, and what batches become.\n"
     "\n"
     "The default is one for each user: muster-UID/daemon/socket in XDG_RUNTIME_DIR,\n"
     "else in TMPDIR, else in /tmp. A second coordinator there is refused.\n"
@@ -510,6 +572,53 @@ static const char help_coordinator[] =
     "Example\n"
     "  muster coordinator -j 8 &\n"
     "  MUSTER_COORDINATOR=default muster map nqueens ::: 8..12\n";
+
+static const char help_submit[] =
+    "usage: muster submit FILE [option...]\n"
+    "\n"
+    "Submits the steps of a job file, functions and commands that wait for each\n"
+    "other, to a coordinator that keeps batches, and prints the name and the number\n"
+    "of each.\n"
+    "FILE is TOML or JSON, by its name or by how it begins; - is standard input.\n"
+    "\n"
+    "All of it is checked first. When the coordinator refuses a step, those before it\n"
+    "are cancelled.\n"
+    "\n"
+    "Options\n"
+    "      --dry-run         Print the steps in order, each as a command line of\n"
+    "                        muster map or muster exec, and submit nothing.\n"
+    "      --coordinator ENDPOINT\n"
+    "                        ipc://PATH, tcp://127.0.0.1:PORT, or default, which is\n"
+    "                        started if it does not run. Where none is given,\n"
+    "                        MUSTER_COORDINATOR says it, if that is set.\n"
+    "  -o, --output FORMAT   text (the default): a name and a number a line, a tab\n"
+    "                        between them; json: an array of objects: name, and batch\n"
+    "                        or command.\n"
+    "\n"
+    "A step\n"
+    "  name              required; others wait for it by this name\n"
+    "  function          as of muster map, or\n"
+    "  command           a line for the shell with {} in it, as of muster exec, or an\n"
+    "                    array of words that no shell looks at\n"
+    "  arguments         an array; or\n"
+    "  range             [FIRST, LAST]; or\n"
+    "  arguments_file    a file, a line each; or several. A command without any of\n"
+    "                    them runs once.\n"
+    "  after             names of steps and numbers of batches that have to succeed\n"
+    "                    first; \"name:any\": to end\n"
+    "  begin, priority, max_running, cpus, memory, timeout, retries, and of functions\n"
+    "  backoff           as the options of muster map\n"
+    "\n"
+    "Example\n"
+    "  [[step]]\n"
+    "  name = \"hashes\"\n"
+    "  function = \"sha256\"\n"
+    "  arguments = [\"a.iso\", \"b.iso\"]\n"
+    "\n"
+    "  [[step]]\n"
+    "  name = \"report\"\n"
+    "  command = \"mail -s done me < /dev/null\"\n"
+    "  after = \"hashes\"\n";
 
 static const char help_worker[] =
     "usage: muster worker --connect ENDPOINT --name NAME [option...]\n"
@@ -535,9 +644,8 @@ static const char help_worker[] =
     "      --concurrency K     Jobs it runs at once, as coroutines. Default 1.\n"
     "      --check-plugin FILE Load the plug-in, and say whether that went well.\n";
 
-static const struct {
-    const char *verb, *text;
-} texts[] = {
+/* Of the verbs that are not in help_ask. */
+static const struct help_text texts[] = {
     {"map", help_map},
     {"exec", help_exec},
     {"compare", help_compare},
@@ -546,6 +654,7 @@ static const struct {
     {"bench", help_bench},
     {"functions", help_functions},
     {"coordinator", help_coordinator},
+    {"submit", help_submit},
     {"worker", help_worker},
 };
 
@@ -559,6 +668,9 @@ int help_print(const char *verb)
     for (size_t i = 0; verb && i < sizeof texts / sizeof *texts; i++)
         if (strcmp(texts[i].verb, verb) == 0)
             text = texts[i].text;
+    for (const struct help_text *at = help_ask; verb && at->verb; at++)
+        if (strcmp(at->verb, verb) == 0)
+            text = at->text;
     output_init(&output, STDOUT_FILENO, "standard output", OUTPUT_TEXT);
     code = output_text(&output, "%s", text) ? muster_error_set(&error, MUSTER_ENOMEM, "out of memory")
                                             : output_flush(&output, &error);

@@ -29,7 +29,19 @@ static const struct {
     {"bench", verb_bench},
     {"functions", verb_functions},
     {"coordinator", verb_coordinator},
+    {"status", verb_status},
+    {"jobs", verb_jobs},
+    {"results", verb_results},
+    {"wait", verb_wait},
+    {"cancel", verb_cancel},
+    {"retry", verb_retry},
+    {"forget", verb_forget},
+    {"workers", verb_workers},
+    {"scale", verb_scale},
+    {"drain", verb_drain},
+    {"stop", verb_stop},
     {"worker", verb_worker},
+    {"submit", verb_submit},
 };
 
 enum { VERB_COUNT = sizeof verbs / sizeof *verbs };

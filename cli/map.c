@@ -6,23 +6,20 @@
  */
 #include "base/log.h"
 #include "cli/arguments.h"
+#include "cli/failures.h"
 #include "cli/interrupt.h"
-#include "cli/json_write.h"
+#include "cli/leave.h"
 #include "cli/open.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/stats.h"
+#include "cli/summon.h"
 #include "cli/verbs.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
-
-enum {
-    FAILURE_LINES = 20,   /* failed jobs named on standard error; more are only counted */
-    ARGUMENT_BYTES = 200, /* of an argument shown there */
-};
 
 struct map {
     struct options options;
@@ -31,42 +28,20 @@ struct map {
     struct progress progress;
     struct stats stats;
     int interrupt_fd;
-    bool shares_terminal;      /* results appear where the progress line stands */
-    uint64_t total;            /* jobs of the batch, 0 while not known */
-    uint64_t failed_lines;     /* failures that were, or would have been, named */
+    bool shares_terminal; /* results appear where the progress line stands */
+    uint64_t total;       /* jobs of the batch, 0 while not known */
+    struct failures failures;
+    bool away;                 /* the coordinator is, and that was said */
     struct muster_error error; /* why a callback ended the batch */
 };
 
-/* The argument of a failed job as JSON, cut where it is long; "" when it cannot be shown. */
-static void show_argument(const msgpack_object *argument, char text[ARGUMENT_BYTES])
-{
-    msgpack_sbuffer json;
-    size_t size;
-
-    text[0] = '\0';
-    msgpack_sbuffer_init(&json);
-    if (argument && json_write(argument, &json) == 0) {
-        size = json.size < ARGUMENT_BYTES ? json.size : ARGUMENT_BYTES - 4;
-        while (size < json.size && size > 0 && ((unsigned char)json.data[size] & 0xc0) == 0x80)
-            size--; /* not in the middle of a character */
-        memcpy(text, json.data, size);
-        strcpy(text + size, size < json.size ? "..." : "");
-    }
-    msgpack_sbuffer_destroy(&json);
-}
-
 static void name_failure(struct map *map, const struct muster_result *result)
 {
-    char argument[ARGUMENT_BYTES];
-
-    if (map->options.format == OUTPUT_JSON || map->failed_lines++ >= FAILURE_LINES)
+    if (map->options.format == OUTPUT_JSON)
         return;
-    progress_hide(&map->progress);
-    show_argument(result->argument, argument);
-    if (argument[0])
-        log_error("job 1.%" PRIu64 " (argument %s): %s", result->index, argument, result->text);
-    else
-        log_error("job 1.%" PRIu64 ": %s", result->index, result->text);
+    if (failures_has_room(&map->failures))
+        progress_hide(&map->progress);
+    failures_name(&map->failures, result);
 }
 
 static int on_result(void *context, const struct muster_result *result)
@@ -87,6 +62,7 @@ static int on_tick(void *context, const struct muster_progress *progress)
 
     known.total = progress->total ? progress->total : map->total;
     map->total = known.total;
+    leave_tell_away(&map->progress, progress->away, &map->away);
     if (output_pending(&map->output)) {
         if (map->shares_terminal)
             progress_hide(&map->progress);
@@ -97,6 +73,27 @@ static int on_tick(void *context, const struct muster_progress *progress)
     return 0;
 }
 
+/* A signal came. */
+static int conclude_interrupted(const struct map *map, const struct muster_summary *summary,
+                                const struct muster_error *error)
+{
+    char jobs[JOBS_TEXT_BYTES];
+
+    jobs_count(summary->succeeded + summary->failed, map->total, jobs, sizeof jobs);
+    log_error("%s: %s done", error->text, jobs);
+    if (summary->detached)
+        leave_tell_return(map->options.open.coordinator, summary->batch);
+    return STATUS_SIGNAL + interrupt_signal();
+}
+
+/* Whether nothing that was asked of this run ended the batch before its time: somebody else did. */
+static bool ended_elsewhere(const struct map *map, const struct muster_summary *summary)
+{
+    uint64_t limit = map->options.halt_failures;
+
+    return summary->cancelled > 0 && !interrupt_signal() && (limit == 0 || summary->failed < limit);
+}
+
 /* Says how the batch ended; returns the exit status. */
 static int conclude(struct map *map, int code, const struct muster_summary *summary,
                     const struct muster_error *error)
@@ -105,24 +102,18 @@ static int conclude(struct map *map, int code, const struct muster_summary *summ
     uint64_t total = code == 0 && summary->cancelled == 0 ? summary->jobs : map->total;
     char jobs[JOBS_TEXT_BYTES];
 
-    if (map->failed_lines > FAILURE_LINES)
-        log_error("... and %" PRIu64 " more failed; -o json names them all",
-                  map->failed_lines - FAILURE_LINES);
-    if (summary->failed > 0) {
-        jobs_count(summary->failed, total, jobs, sizeof jobs);
-        log_error("%s failed", jobs);
-    }
-    if (code == MUSTER_ECANCELLED && interrupt_signal()) {
-        jobs_count(done, total, jobs, sizeof jobs);
-        log_error("interrupted: %s done", jobs);
-        return STATUS_SIGNAL + interrupt_signal();
-    }
+    failures_count(&map->failures, summary->failed, total);
+    if (code == MUSTER_ECANCELLED && interrupt_signal())
+        return conclude_interrupted(map, summary, error);
     if (code)
         return plain_error(error);
-    if (summary->cancelled > 0 || done < total) {
-        jobs_count(done, total, jobs, sizeof jobs);
-        log_error("halted: %s done", jobs);
+    jobs_count(done, total, jobs, sizeof jobs);
+    if (ended_elsewhere(map, summary)) {
+        log_error("batch %" PRIu64 " was cancelled: %s done", summary->batch, jobs);
+        return STATUS_ERROR;
     }
+    if (summary->cancelled > 0 || done < total)
+        log_error("halted: %s done", jobs);
     return summary->failed < STATUS_FAILED_MANY ? (int)summary->failed : STATUS_FAILED_MANY;
 }
 
@@ -135,10 +126,6 @@ static struct muster_batch make_batch(struct map *map)
         .chunk_jobs = options->chunk_jobs,
         .timeout_s = options->timeout_s,
         .retries = options->retries,
-        .backoff_s = options->backoff_s,
-        .priority = options->priority,
-        .most_running = options->most_running,
-        .cpus = options->cpus,
         .halt_failures = options->halt_failures,
         .halt_now = options->halt_now,
         .unordered = options->unordered,
@@ -149,10 +136,23 @@ static struct muster_batch make_batch(struct map *map)
         .on_tick = on_tick,
         .context = map,
         .interrupt_fd = map->interrupt_fd,
+        .detach = options->detach,
+        .detach_on_interrupt = true,
     };
 
+    terms_apply(&options->terms, &batch);
     map->total = arguments_total(&map->arguments);
     return batch;
+}
+
+/* The number of a batch that was left to its coordinator. */
+static int print_number(struct map *map, const struct muster_summary *summary)
+{
+    if (map->options.format == OUTPUT_NONE)
+        return 0;
+    if (map->options.format == OUTPUT_JSON)
+        return output_text(&map->output, "{\"batch\":%" PRIu64 "}\n", summary->batch);
+    return output_text(&map->output, "%" PRIu64 "\n", summary->batch);
 }
 
 /* Runs the batch, and writes all that it left to write whatever came of it. */
@@ -167,10 +167,18 @@ static int run(struct map *map, muster *m)
     progress_hide(&map->progress);
     if (code && code == map->error.code)
         error = map->error; /* a callback ended the batch, and knows why */
+    if (!code && map->options.detach && (code = print_number(map, &summary)))
+        muster_error_set(&error, code, "out of memory");
     if (code != MUSTER_EOUTPUT && output_flush(&map->output, &late) && !code) {
         code = late.code;
         error = late;
     }
+    if (map->options.detach && !code) {
+        leave_tell_kept(&summary);
+        return 0;
+    }
+    if (map->options.detach)
+        return conclude(map, code, &summary, &error);
     if (summary.workers > 0 && stats_write(&map->stats, map->options.open.model, &summary, &late) && !code) {
         code = late.code;
         error = late;
@@ -189,6 +197,11 @@ static int open_and_run(struct map *map)
 
     if (arguments_init(&map->arguments, options->family, options->items, options->item_count, &error) ||
         stats_open(&map->stats, options->stats, &error)) {
+        plain_error(&error);
+        goto out;
+    }
+    if (options->detach && strcmp(options->open.coordinator, MUSTER_COORDINATOR_DEFAULT) == 0 &&
+        summon_coordinator(options->plugins, options->open.plugin_count, &error)) {
         plain_error(&error);
         goto out;
     }

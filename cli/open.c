@@ -13,6 +13,18 @@
 #include "cli/verbs.h"
 #include "client/forkserver.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+const char *open_coordinator(const char *asked, bool needed)
+{
+    const char *coordinator = asked ? asked : getenv(COORDINATOR_VARIABLE);
+
+    if (needed && (!coordinator || !*coordinator))
+        return MUSTER_COORDINATOR_DEFAULT;
+    return coordinator && *coordinator && strcmp(coordinator, "none") != 0 ? coordinator : NULL;
+}
+
 static bool may_fork(const struct muster_options *options)
 {
     struct muster_error why_not;

@@ -9,6 +9,7 @@
 #include "cli/arguments.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/terms.h"
 #include "client/muster.h"
 #include "lab/compare.h"
 #include "worker/worker.h"
@@ -21,7 +22,19 @@ enum verb {
     VERB_BENCH,
     VERB_FUNCTIONS,
     VERB_WORKER,
-    VERB_COORDINATOR
+    VERB_COORDINATOR,
+    VERB_STATUS, /* from here on: those that ask a coordinator */
+    VERB_JOBS,
+    VERB_RESULTS,
+    VERB_WAIT,
+    VERB_CANCEL,
+    VERB_RETRY,
+    VERB_FORGET,
+    VERB_WORKERS,
+    VERB_SCALE,
+    VERB_DRAIN,
+    VERB_STOP,
+    VERB_SUBMIT, /* or submit to one */
 };
 
 enum { OPTIONS_PLUGINS_MAX = 64, OPTIONS_LISTEN_MAX = 16 };
@@ -29,8 +42,10 @@ enum { OPTIONS_PLUGINS_MAX = 64, OPTIONS_LISTEN_MAX = 16 };
 struct registry; /* jobs/registry.h */
 
 struct options {
-    bool help;            /* asked for; nothing else is checked then */
-    const char *function; /* the word that is no option; NULL when there is none */
+    bool help;                /* asked for; nothing else is checked then */
+    const char *const *words; /* those that are no options, before the arguments */
+    size_t word_count;
+    const char *function; /* the first of them; NULL when there is none */
 
     enum arguments_family family;
     const char *const *items; /* words or files after `:::` or `::::` */
@@ -40,13 +55,11 @@ struct options {
     unsigned chunk_jobs;
     double timeout_s;
     unsigned retries;
-    double backoff_s;
-    int priority;
-    unsigned most_running;
-    unsigned cpus;
+    struct terms terms;
     uint64_t halt_failures;
     bool halt_now;
     bool unordered;
+    bool detach;
     enum output_format format;
     enum progress_wish progress;
     const char *stats;
@@ -62,12 +75,27 @@ struct options {
     double time_s; /* advise: to measure for; 0: its default */
     bool run;      /* advise: do what is advised */
 
+    bool dry_run;
+
     const char *folder; /* for files that measurements need; NULL: the usual one */
 
     const char *listen[OPTIONS_LISTEN_MAX]; /* coordinator: endpoints, listen_count of them */
     size_t listen_count;
-    const char *state; /* coordinator: file of its store; NULL: it keeps nothing */
+    const char *state;        /* coordinator: file of its store; NULL: in memory */
+    uint64_t state_limit;     /* bytes of it; 0: not said */
+    uint64_t orphan_grace_ns; /* with it: how long its workers outlive it */
     bool verbose;
+
+    /* Of the verbs that ask a coordinator. */
+    unsigned states;         /* jobs: bits of enum batch_state; 0: all */
+    const char *user, *name; /* jobs: only of this; NULL: of all */
+    uint64_t limit;          /* jobs: at most so many; 0: all */
+    bool follow;             /* results: until the batch is over */
+    bool now;                /* cancel, stop */
+    bool failed, all;        /* retry: which jobs */
+    bool ended;              /* forget: all batches that have */
+    double older_s;          /* forget: for so long */
+    bool off, wait;          /* drain */
 
     struct worker_options worker;
     const char *check_plugin;

@@ -21,7 +21,7 @@ enum {
     FLUSH_BYTES = 64 << 10, /* a pipe's capacity */
     KEEP_BYTES = 1 << 20,   /* a buffer that one large result made larger than this is given back */
     REAL_DIGITS = 9,        /* of measurements: nanoseconds of a second */
-    BATCH = 1,              /* the number of an embedded coordinator's only batch */
+    BATCH = 1, /* the number of an embedded coordinator's only batch, unless it is told otherwise */
 };
 
 int output_claim_stdout(void)
@@ -36,7 +36,7 @@ int output_claim_stdout(void)
 
 void output_init(struct output *output, int fd, const char *name, enum output_format format)
 {
-    *output = (struct output){.fd = fd, .name = name, .format = format};
+    *output = (struct output){.fd = fd, .name = name, .format = format, .batch = BATCH};
     msgpack_sbuffer_init(&output->buffer);
 }
 
@@ -74,6 +74,7 @@ int output_flush(struct output *output, struct muster_error *ret_error)
         msgpack_sbuffer_init(&output->buffer);
     }
     output->buffer.size = 0;
+    output->broken |= error == EPIPE;
     if (error)
         return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", output->name, strerror(error));
     return 0;
@@ -188,10 +189,10 @@ static int write_outcome(const struct muster_result *result, msgpack_sbuffer *bu
     return 0;
 }
 
-static int write_object(const struct muster_result *result, msgpack_sbuffer *buffer)
+static int write_object(uint64_t batch, const struct muster_result *result, msgpack_sbuffer *buffer)
 {
-    char text[48];
-    int size = snprintf(text, sizeof text, "{\"job\":\"%d.%" PRIu64 "\"", BATCH, result->index);
+    char text[64];
+    int size = snprintf(text, sizeof text, "{\"job\":\"%" PRIu64 ".%" PRIu64 "\"", batch, result->index);
     int code = json_write_raw(text, (size_t)size, buffer);
 
     if (!code && result->argument) {
@@ -202,8 +203,10 @@ static int write_object(const struct muster_result *result, msgpack_sbuffer *buf
     if (!code)
         code = write_outcome(result, buffer);
     if (!code &&
-        (write_count("attempts", result->attempts, buffer) || write_count("worker", result->worker, buffer) ||
-         write_us("wall_us", result->wall_ns, buffer) || write_us("cpu_us", result->cpu_ns, buffer)))
+        (write_count("attempts", result->attempts, buffer) || write_count("worker", result->worker, buffer)))
+        code = MUSTER_ENOMEM;
+    if (!code && (result->receipt || result->wall_ns) && /* else it was not measured */
+        (write_us("wall_us", result->wall_ns, buffer) || write_us("cpu_us", result->cpu_ns, buffer)))
         code = MUSTER_ENOMEM;
     if (!code && result->receipt)
         code = write_receipt(result->receipt, buffer);
@@ -228,7 +231,7 @@ int output_result(struct output *output, const struct muster_result *result, str
             code = write_line(result->value, &output->buffer);
         break;
     case OUTPUT_JSON:
-        code = write_object(result, &output->buffer);
+        code = write_object(output->batch, result, &output->buffer);
         break;
     case OUTPUT_NONE:
         break;

@@ -22,6 +22,8 @@ struct output {
     int fd;           /* borrowed */
     const char *name; /* of it, for errors; borrowed */
     enum output_format format;
+    uint64_t batch;         /* number of the batch that results are of */
+    bool broken;            /* nobody reads any more */
     msgpack_sbuffer buffer; /* not written yet */
 };
 

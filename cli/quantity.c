@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,37 @@ int quantity_seconds(const char *text, double least, double most, double *ret_se
         return muster_error_set(ret_error, MUSTER_EINVALID, "seconds from %g to %.10g are expected", least,
                                 most);
     *ret_seconds = number;
+    return 0;
+}
+
+int quantity_duration(const char *text, double most, double *ret_seconds, struct muster_error *ret_error)
+{
+    static const struct {
+        char letter;
+        double seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    double total = 0, number;
+    const char *rest = text;
+    char piece[32];
+
+    while (*rest) {
+        size_t size = strspn(rest, "0123456789.");
+        double factor = rest[size] == '\0' ? 1 : 0;
+
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+            factor = rest[size] == units[i].letter ? units[i].seconds : factor;
+        if (factor == 0 || size == 0 || size >= sizeof piece)
+            return muster_error_set(ret_error, MUSTER_EINVALID, "a duration is expected: 2, 0.5, 1m30s, 2h");
+        snprintf(piece, sizeof piece, "%.*s", (int)size, rest);
+        if (quantity_seconds(piece, 0, most, &number, ret_error))
+            return MUSTER_EINVALID;
+        total += number * factor;
+        rest += size + (rest[size] != '\0');
+    }
+    if (total <= 0 || total > most)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a duration above 0 is expected: 2, 0.5, 1m30s, 2h");
+    *ret_seconds = total;
     return 0;
 }
 

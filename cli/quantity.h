@@ -19,6 +19,9 @@ int quantity_integer(const char *text, uint64_t least, uint64_t most, uint64_t *
 int quantity_seconds(const char *text, double least, double most, double *ret_seconds,
                      struct muster_error *ret_error);
 
+/* Seconds above 0 with units or without: "2", "0.5", "1m30s", "2h", "1d2h3.5m4s". */
+int quantity_duration(const char *text, double most, double *ret_seconds, struct muster_error *ret_error);
+
 /* Bytes: a whole number, in powers of 1024 with k, M, G or T behind it. */
 int quantity_size(const char *text, uint64_t *ret_bytes, struct muster_error *ret_error);
 

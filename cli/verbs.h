@@ -14,6 +14,7 @@
 /* Exit statuses besides the number of failed jobs, which is cut to STATUS_FAILED_MANY. */
 enum {
     STATUS_FAILED_MANY = 101,
+    STATUS_NOT_OVER = 102, /* results, wait: the batch runs on */
     STATUS_ERROR = 255,
     STATUS_SIGNAL = 128, /* plus the signal's number */
 };
@@ -27,6 +28,20 @@ int verb_bench(int argc, char **argv);
 int verb_functions(int argc, char **argv);
 int verb_worker(int argc, char **argv);
 int verb_coordinator(int argc, char **argv);
+int verb_submit(int argc, char **argv);
+
+/* Those that ask a coordinator (cli/ask.h). */
+int verb_status(int argc, char **argv);
+int verb_jobs(int argc, char **argv);
+int verb_results(int argc, char **argv);
+int verb_wait(int argc, char **argv);
+int verb_cancel(int argc, char **argv);
+int verb_retry(int argc, char **argv);
+int verb_forget(int argc, char **argv);
+int verb_workers(int argc, char **argv);
+int verb_scale(int argc, char **argv);
+int verb_drain(int argc, char **argv);
+int verb_stop(int argc, char **argv);
 
 /* The path of this very program, for starting it again as a worker; static. */
 const char *program_path(void);

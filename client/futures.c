@@ -152,6 +152,17 @@ static void set_timer(struct futures *futures, uint64_t deadline_ns)
     futures->armed_ns = deadline_ns;
 }
 
+void futures_follow(struct futures *futures)
+{
+    int fd = futures->model->ops->fd(futures->model);
+
+    if (fd == futures->model_fd) /* else the kernel let go of the old one as it was closed */
+        return;
+    futures->model_fd = fd;
+    if (watch(futures, fd) < 0)
+        muster_error_system(&futures->lost, errno, "cannot watch the new connection");
+}
+
 void futures_refresh(struct futures *futures)
 {
     if (futures->phase != FUTURES_IDLE)

@@ -122,6 +122,9 @@ int futures_dispatch(struct futures *futures, struct muster_error *ret_error);
  * not made by futures_dispatch. */
 void futures_refresh(struct futures *futures);
 
+/* The model may have another descriptor: it has connected anew. */
+void futures_follow(struct futures *futures);
+
 /* Whether anything can still end a future. */
 bool futures_are_active(const struct futures *futures);
 

@@ -22,6 +22,9 @@ enum { CRASH_LIMIT_DEFAULT = 3 };
 
 static const double HEARTBEAT_DEFAULT_S = 5;
 
+/* A coordinator that is restarted, with its host, too, is back by then. */
+static const double AWAY_DEFAULT_S = 60;
+
 /* A worker has three threads with stacks of 8 MiB each and takes 2 MiB beyond them before its
  * first job; doubled, and rounded up, for the job. */
 static const uint64_t MEMORY_MIN_BYTES = UINT64_C(64) << 20;
@@ -161,6 +164,8 @@ int handle_check_options(const struct muster_options *options, struct muster_opt
                                 TIMEOUT_MIN_S, PROTO_TIMEOUT_MS_MAX / 1000.0);
     if (checked.heartbeat_s == 0)
         checked.heartbeat_s = HEARTBEAT_DEFAULT_S;
+    if (checked.away_s == 0)
+        checked.away_s = AWAY_DEFAULT_S;
     if (checked.memory_bytes && checked.model != MUSTER_PROCESSES)
         return muster_error_set(
             ret_error, MUSTER_EINVALID,
@@ -246,6 +251,11 @@ int muster_open(const struct muster_options *options, muster **ret_muster, struc
 out:
     muster_close(m);
     return code;
+}
+
+unsigned muster_workers(const struct muster *m)
+{
+    return m->model->workers ? m->model->workers : m->options.workers;
 }
 
 void model_close(struct model *model, struct task **ended)
@@ -357,12 +367,77 @@ static int check_turn(const struct muster *m, const struct muster_batch *batch,
     return check_need(m, "a wait before a retry", batch->backoff_s > 0, ret_error);
 }
 
+/* What only a coordinator that has other batches, too, knows how to heed. */
+static int check_queue(const struct muster *m, const struct muster_batch *batch,
+                       struct muster_error *ret_error)
+{
+    const char *what = batch->after_count > 0    ? "waiting for another batch"
+                       : batch->begin_ms > 0     ? "a time to begin at"
+                       : batch->memory_bytes > 0 ? "memory of a job"
+                                                 : NULL;
+
+    if (batch->name && strlen(batch->name) > PROTO_NAME_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a name of %zu bytes is too long: at most %d",
+                                strlen(batch->name), PROTO_NAME_MAX);
+    if (batch->after_count > PROTO_AFTER_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a batch cannot wait for %u others: at most %d",
+                                batch->after_count, PROTO_AFTER_MAX);
+    if (batch->begin_ms > (uint64_t)PROTO_BEGIN_MS_MAX ||
+        batch->memory_bytes > (uint64_t)PROTO_MEMORY_BYTES_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%s is out of range", what);
+    if (!what || m->options.coordinator)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_EINVALID, "%s needs a coordinator that outlives this process",
+                            what);
+}
+
 static int check_chunk(const struct muster_batch *batch, struct muster_error *ret_error)
 {
     if (batch->chunk_jobs <= PROTO_CHUNK_JOBS_MAX)
         return 0;
     return muster_error_set(ret_error, MUSTER_EINVALID, "a chunk of %u jobs is too large: at most %d",
                             batch->chunk_jobs, PROTO_CHUNK_JOBS_MAX);
+}
+
+/* What a coordinator that keeps batches is asked for. */
+static int check_stay(const struct muster *m, const struct muster_batch *batch,
+                      struct muster_error *ret_error)
+{
+    const char *what = batch->attach   ? "to attach to a batch"
+                       : batch->detach ? "to detach from a batch"
+                                       : NULL;
+
+    if (what && !m->options.coordinator)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "%s takes a coordinator that keeps it: 'muster coordinator --state FILE'",
+                                what);
+    if (batch->attach && batch->detach)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a batch that is attached to has been submitted");
+    if (batch->detach && batch->halt_failures)
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID,
+            "a batch that is detached from cannot halt early: nobody looks at its results");
+    return 0;
+}
+
+/* The function and its arguments: those of a batch that is attached to are known where it is. */
+static int check_subject(const struct muster *m, const struct muster_batch *batch,
+                         const muster_function **ret_function, struct muster_error *ret_error)
+{
+    const muster_function *function = NULL;
+    int code;
+
+    if (!batch->attach) {
+        if (!batch->function)
+            return muster_error_set(ret_error, MUSTER_EINVALID, "a batch without a function");
+        if ((code = check_source(&batch->source, ret_error)) != 0)
+            return code;
+    }
+    if (!m->options.coordinator && /* else that knows what its workers have */
+        (code = registry_require(m->registry, batch->function, &function, ret_error)) != 0)
+        return code;
+    *ret_function = function;
+    return 0;
 }
 
 /* Fills what the caller left out into *ret_batch. */
@@ -373,16 +448,10 @@ static int check_batch(const struct muster *m, const struct muster_batch *batch,
     struct muster_batch checked = *batch;
     int code;
 
-    if (!batch->function)
-        return muster_error_set(ret_error, MUSTER_EINVALID, "a batch without a function");
-    if ((code = check_source(&batch->source, ret_error)) != 0 ||
-        (code = check_chunk(batch, ret_error)) != 0 ||
+    if ((code = check_stay(m, batch, ret_error)) != 0 || (code = check_chunk(batch, ret_error)) != 0 ||
         (code = handle_check_limits(m, batch->timeout_s, batch->retries, ret_error)) != 0 ||
-        (code = check_turn(m, batch, ret_error)) != 0)
-        return code;
-    if (m->options.coordinator) /* which knows what its workers have */
-        *ret_function = NULL;
-    else if ((code = registry_require(m->registry, batch->function, ret_function, ret_error)) != 0)
+        (code = check_turn(m, batch, ret_error)) != 0 || (code = check_queue(m, batch, ret_error)) != 0 ||
+        (code = check_subject(m, batch, ret_function, ret_error)) != 0)
         return code;
     if (!checked.on_result) {
         checked.on_result = ignore_result;
@@ -431,6 +500,7 @@ int muster_map(struct muster *m, const struct muster_batch *batch, struct muster
     summary.cpu_ns += clock_process_cpu_ns() - cpu_ns;
     count_switches(&before, &summary);
     m->futures->phase = FUTURES_IDLE;
+    futures_follow(m->futures);
     futures_refresh(m->futures);
     if (ret_summary)
         *ret_summary = summary;

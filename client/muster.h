@@ -108,8 +108,11 @@ struct muster_options {
      * MUSTER_COORDINATOR_DEFAULT; NULL: one of its own. Its workers are its business: workers, start,
      * functions, concurrency, memory_bytes, pin and warm are 0. Functions are those that it has; for
      * muster_submit this process has to know the name, too, by a plug-in. When it ends, whatever is
-     * under way fails with MUSTER_ELOST. */
+     * under way fails with MUSTER_ELOST, but for batches that it keeps on disk. */
     const char *coordinator;
+    /* processes: muster_map waits so long for a `coordinator` that is gone, if it has accepted the batch and
+     * keeps it on disk, and goes on where it was; 0: 60 s; below 0: not at all */
+    double away_s;
     /* The muster command, which `processes` starts as its workers; NULL: the one that was
      * installed with the library, else the first in PATH, else MUSTER_EINVALID. Every model
      * first has it load each plug-in, so that a plug-in that crashes as it loads is an error
@@ -119,6 +122,9 @@ struct muster_options {
 
 /* Opens a model. On success *ret_muster is owned by the caller and closed with muster_close. */
 int muster_open(const struct muster_options *options, muster **ret_muster, struct muster_error *ret_error);
+
+/* How many workers there are: of the coordinator, where options name one. */
+unsigned muster_workers(const muster *m);
 
 /* Ends the workers. Takes NULL. */
 void muster_close(muster *m);
@@ -196,18 +202,31 @@ struct muster_progress {
     uint64_t total; /* 0 while not known */
     uint64_t succeeded, failed;
     uint64_t elapsed_ns;
+    bool away; /* the coordinator is gone, and waited for */
+};
+
+/* A batch that another one waits for, by the number that the coordinator gave it. */
+struct muster_after {
+    uint64_t batch;
+    bool any; /* until it has ended; false: all of its jobs have to succeed, else what waits is cancelled */
 };
 
 struct muster_batch {
     const char *function;
     struct muster_source source;
-    unsigned chunk_jobs;    /* jobs handed out together; 0: automatic */
-    double timeout_s;       /* of one job; 0: none; processes only */
-    unsigned retries;       /* further attempts of a job that failed or timed out */
-    double backoff_s;       /* before the first of them, doubled for each; at most 3600; processes only */
-    int priority;           /* -1000..1000: batches of a higher one go first; for a coordinator of several */
-    unsigned most_running;  /* jobs at once; 0: as many as there is room for; processes only */
-    unsigned cpus;          /* that a job takes, of as many as there are workers; 0: 1; processes only */
+    unsigned chunk_jobs;   /* jobs handed out together; 0: automatic */
+    double timeout_s;      /* of one job; 0: none; processes only */
+    unsigned retries;      /* further attempts of a job that failed or timed out */
+    double backoff_s;      /* before the first of them, doubled for each; at most 3600; processes only */
+    int priority;          /* -1000..1000: batches of a higher one go first; for a coordinator of several */
+    unsigned most_running; /* jobs at once; 0: as many as there is room for; processes only */
+    unsigned cpus;         /* that a job takes, of as many as there are workers; 0: 1; processes only */
+    /* For a `coordinator` that keeps batches; after, begin_ms and memory_bytes are refused without. */
+    const char *name;                 /* for people; NULL: none */
+    const struct muster_after *after; /* after_count batches, at most 64, that must have ended */
+    unsigned after_count;
+    uint64_t begin_ms;      /* no job starts before; milliseconds since 1970, UTC; 0: at once */
+    uint64_t memory_bytes;  /* that a job takes of its host's memory; 0: not said */
     uint64_t halt_failures; /* end early after so many failed jobs; 0: never */
     bool halt_now;          /* and end running jobs too */
     bool unordered;         /* on_result as jobs end, not in order of index */
@@ -224,6 +243,17 @@ struct muster_batch {
     void *context;
     int interrupt_fd; /* readable: end early, now, with MUSTER_ECANCELLED; -1 (or 0): none */
     int wake_fd;      /* readable: on_tick is called at once where the model waits; -1 (or 0): none */
+
+    /* Of a coordinator that keeps batches (muster coordinator --state FILE), else MUSTER_ESTATE. What it has
+     * accepted goes on there whatever becomes of this process: its number is in the summary.
+     *
+     * muster_map returns as soon as the batch is accepted; of the callbacks only on_tick is called. */
+    bool detach;
+    /* interrupt_fd ends muster_map, and not the batch, once that is accepted: summary.detached. */
+    bool detach_on_interrupt;
+    /* No new batch, but this one, whoever submitted it: all its results, and those to come. Of the other
+     * fields above only `unordered`, `failures_only`, the callbacks and the descriptors mean something. */
+    uint64_t attach;
 };
 
 struct muster_summary {
@@ -244,6 +274,9 @@ struct muster_summary {
      * moments at which it waited, or looked for an interrupt. */
     uint64_t stall_ns;
     unsigned workers;
+    uint64_t batch; /* its number at a coordinator that keeps it, once it is accepted; else 0 */
+    bool detached;  /* it goes on there; counts are those so far */
+    bool in_memory; /* the same, and it is lost when that coordinator ends */
     struct muster_receipt receipt; /* of the workers' time: see client/receipt.h */
 };
 

@@ -31,22 +31,45 @@ struct processes {
     uint32_t crash_limit;
     uint32_t workers; /* of the coordinator */
     bool welcome;     /* it said so */
-    bool keeps;       /* it records what it is submitted */
+    enum proto_keeps keeps;
+    uint32_t epoch;
+    uint64_t away_ns; /* how long a batch waits for its return; 0: not at all */
 };
 
 enum {
+    /* Of one attempt to return, which may meet a coordinator that only begins: nothing else is looked at
+     * meanwhile. */
+    PROCESSES_RETURN_MS = 1000,
+
     /* Descriptors of one worker: pidfd, flight recorder, heap, connection; one more while it is
      * replaced. And of all else: sockets, wake-ups, the lock, epoll. */
     PROCESSES_WORKER_DESCRIPTORS = 5,
     PROCESSES_OTHER_DESCRIPTORS = 32,
+
+    /* Results that may wait for their turn, and arguments that may be remembered. */
+    PROCESSES_WINDOW_BYTES = 64 << 20,
+
+    /* Results on their way from a coordinator that keeps the others meanwhile, and has many clients: two
+     * milliseconds of a socket at 1 GB/s, within which this side answers. */
+    PROCESSES_KEPT_WINDOW_BYTES = 2 << 20,
 };
 
 /* What a coordinator is started with, from options with their defaults. Borrows from them. */
 struct coordinator_options processes_settings(const struct muster_options *options);
 
+/* Results that may be on their way to this client, of each batch. */
+static inline uint64_t processes_window(const struct processes *p)
+{
+    return p->keeps ? PROCESSES_KEPT_WINDOW_BYTES : PROCESSES_WINDOW_BYTES;
+}
+
 /* The `map` of the model; see model.h. */
 int processes_map(struct model *model, const muster_function *function, const struct muster_batch *batch,
                   struct muster_summary *summary, struct muster_error *ret_error);
+
+/* Connects to the coordinator that has come back, to one that knows what it kept; single jobs are lost with
+ * their connection. MUSTER_ELOST: it is not there yet. */
+int processes_return(struct processes *p, struct muster_error *ret_error);
 
 /* Those for single jobs. */
 int processes_submit(struct model *model, struct task *task, struct muster_error *ret_error);
@@ -56,6 +79,9 @@ int processes_fd(const struct model *model);
 
 /* Ends all tasks with `code` and its text, and appends them to *ended. */
 void processes_end_tasks(struct processes *p, int code, const char *text, struct task **ended);
+
+/* Ends them, and leaves them to processes_dispatch. */
+void processes_fail_tasks(struct processes *p, int code, const char *text);
 
 /* Sends what waits to be sent, and lets the descriptor say what there is to do: before and after
  * somebody else uses the mailbox. */

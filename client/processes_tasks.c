@@ -163,16 +163,22 @@ void processes_cancel(struct model *model, struct task *task)
         processes_settle(p);
 }
 
-void processes_end_tasks(struct processes *p, int code, const char *text, struct task **ended)
+void processes_fail_tasks(struct processes *p, int code, const char *text)
 {
-    struct tasks *tasks = &p->tasks;
     struct stream *stream;
 
-    DL_FOREACH(tasks->all, stream) {
+    DL_FOREACH(p->tasks.all, stream) {
         stream_fail(stream, code, text);
         stream->over = true;
     }
-    reap(tasks);
+    reap(&p->tasks);
+}
+
+void processes_end_tasks(struct processes *p, int code, const char *text, struct task **ended)
+{
+    struct tasks *tasks = &p->tasks;
+
+    processes_fail_tasks(p, code, text);
     DL_CONCAT(*ended, tasks->outlet.ended);
     tasks->outlet.ended = NULL;
     tasks->outlet.ended_count = 0;

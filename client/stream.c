@@ -12,9 +12,6 @@
 #include <utlist.h>
 
 enum {
-    /* Results that may be on their way: those here are taken as they come. */
-    WINDOW_BYTES = 64 << 20,
-
     /* Of 8 bytes each: up to there a table of indexes is small, however many are holes. */
     SPARSE_MIN = 1 << 16,
 };
@@ -341,7 +338,7 @@ static void take_results(struct stream *stream, const struct wire_frame *frame)
         mailbox_lose(stream->outlet->mailbox, MUSTER_EPROTOCOL,
                      "the coordinator sent the result of a job that was not submitted or has ended");
     stream->consumed_cost += proto_cost(message);
-    if (stream->consumed_cost - stream->told_cost < WINDOW_BYTES / 4)
+    if (stream->consumed_cost - stream->told_cost < stream->outlet->window_bytes / 4)
         return;
     stream->told_cost = stream->consumed_cost;
     say(stream, &(struct proto_message){
@@ -424,7 +421,7 @@ int stream_open(struct stream_outlet *outlet, const struct stream_kind *kind, st
                                                            .shared = outlet->mailbox->mappings != NULL,
                                                            .attach = true,
                                                            .cpus = 1,
-                                                           .window_bytes = WINDOW_BYTES}});
+                                                           .window_bytes = outlet->window_bytes}});
     if (code != 0) {
         stream_destroy(stream);
         return code;

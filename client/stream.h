@@ -24,6 +24,7 @@ struct stream_outlet {
     struct task *ended;      /* in the order in which they did */
     uint64_t ended_count;
     uint32_t crash_limit;
+    uint64_t window_bytes; /* results that may be on their way: those here are taken as they come */
 };
 
 /* When a block of tasks was sent. */

@@ -14,6 +14,7 @@ void core_adopt(struct core *core, uint64_t now_ns, unsigned slot, const char *n
     struct worker *worker = &core->workers[slot - 1];
 
     assert(worker->state == WORKER_ABSENT);
+    scale_widen(core, slot, outbox);
     snprintf(worker->name, sizeof worker->name, "%s", name);
     HASH_ADD_STR(core->workers_by_name, name, worker);
     if (!worker->hh.tbl) {
@@ -22,8 +23,9 @@ void core_adopt(struct core *core, uint64_t now_ns, unsigned slot, const char *n
     }
     worker->state = WORKER_AWAY;
     worker->awaited = true;
-    worker->heard_ns = now_ns;
+    worker->heard_ns = worker->moved_ns = now_ns;
     core->awaited++;
+    roster_update(core, worker);
 }
 
 void core_committed(const struct core *core, const char *name, uint64_t number, struct outbox *outbox)
@@ -124,6 +126,7 @@ static bool take_over(uint64_t now_ns, struct worker *worker, struct batch *batc
     for (uint32_t i = 0; i < gone.count && result == 0; i++)
         refuse(worker, batch->id, &spans_list(&gone)[i], outbox);
     outbox->failed |= result != 0;
+    dispatch_grant(batch, outbox);
     spans_fini(&gone);
     return any && result == 0;
 }
@@ -133,21 +136,39 @@ bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
 {
     struct span jobs = {.first = standing->first, .count = standing->count};
     struct batch *batch;
+    bool held = false;
 
     if (worker->standing == 0 || standing->chunk >> CHUNKS_OF_EPOCH_BITS >= core->options.epoch ||
         hold_find(worker, standing->chunk))
         return false;
-    DL_SEARCH_SCALAR(core->batches, batch, id, standing->batch);
+    batch = core_batch(core, standing->batch);
     if (batch && !batch->cancel && jobs.first + jobs.count - 1 <= batch->total) {
         if (worker->holds == 0)
             worker->moved_ns = now_ns;
-        take_over(now_ns, worker, batch, standing->chunk, &jobs, standing->attempt, outbox);
+        held = take_over(now_ns, worker, batch, standing->chunk, &jobs, standing->attempt, outbox);
     } else {
         refuse(worker, standing->batch, &jobs, outbox);
+    }
+    if (!held) {
+        worker->unwanted_ns = cancel_deadline(now_ns);
+        outbox->failed |= spans_add(&worker->unwanted, standing->chunk, 1) != 0;
     }
     if (--worker->standing == 0)
         adopt_settled(core, worker);
     return true;
+}
+
+void adopt_ended(struct worker *worker, uint64_t chunk, struct outbox *outbox)
+{
+    outbox->failed |= spans_drop(&worker->unwanted, chunk, 1) != 0;
+}
+
+void adopt_stubborn(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)
+{
+    if (worker->chunks && worker->chunks->id < spans_list(&worker->unwanted)->first)
+        worker->unwanted_ns = cancel_deadline(now_ns); /* it is looked at again */
+    else
+        dispatch_doom(core, worker, DOOM_CANCELLED, outbox);
 }
 
 void adopt_last_words(struct core *core, uint64_t now_ns, struct worker *worker,
@@ -158,7 +179,7 @@ void adopt_last_words(struct core *core, uint64_t now_ns, struct worker *worker,
 
     if (!exit->executing || hold_find(worker, exit->chunk))
         return;
-    DL_SEARCH_SCALAR(core->batches, batch, id, exit->batch);
+    batch = core_batch(core, exit->batch);
     if (batch && !batch->cancel && job.first >= 1 && job.first <= batch->total)
         take_over(now_ns, worker, batch, exit->chunk, &job, exit->attempt, outbox);
 }

@@ -22,10 +22,12 @@ _Static_assert(PROTO_CHUNK_JOBS_MAX >> RECALLS_MAX == 1, "a chunk is halved so o
 struct batch *batch_create(uint64_t id, uint64_t now_ns, const char *client,
                            const struct proto_submit *submit, unsigned workers)
 {
-    struct batch *batch = calloc(1, sizeof *batch + workers * sizeof batch->held[0]);
+    struct batch *batch = calloc(1, sizeof *batch);
 
-    if (!batch)
+    if (!batch || batch_scale(batch, workers, workers) != 0) {
+        free(batch);
         return NULL;
+    }
     batch->id = id;
     batch->came_ns = now_ns;
     memcpy(batch->client, client, strnlen(client, PROTO_PEER_NAME_MAX));
@@ -37,7 +39,6 @@ struct batch *batch_create(uint64_t id, uint64_t now_ns, const char *client,
     batch->settings.after_count = 0;
     batch->fresh = (struct job_run){.first = 1, .state = JOB_QUEUED};
     batch->totals.ticket = submit->ticket;
-    batch->workers = workers;
     batch->demand = (struct demand){.cpus = submit->cpus, .memory_bytes = submit->memory_bytes};
     pacing_init(&batch->pacing, submit->chunk_jobs);
     if (submit->kind == PROTO_RANGE) {
@@ -46,6 +47,29 @@ struct batch *batch_create(uint64_t id, uint64_t now_ns, const char *client,
         batch->sealed = true;
     }
     return batch;
+}
+
+int batch_scale(struct batch *batch, unsigned workers, unsigned slots)
+{
+    uint64_t *held = slots > batch->slots ? reallocarray(batch->held, slots, sizeof *held) : batch->held;
+
+    if (!held)
+        return MUSTER_ENOMEM;
+    if (slots > batch->slots) {
+        memset(held + batch->slots, 0, (slots - batch->slots) * sizeof *held);
+        batch->held = held;
+        batch->slots = slots;
+    }
+    batch->workers = workers;
+    return 0;
+}
+
+void batch_note_change(struct batch *batch)
+{
+    if (!batch->changed || batch->is_changed)
+        return;
+    batch->is_changed = true;
+    DL_APPEND2(*batch->changed, batch, changed_prev, changed_next);
 }
 
 static void free_block(struct batch *batch, struct block *block)
@@ -71,6 +95,7 @@ void batch_destroy(struct batch *batch)
     spans_fini(&batch->before);
     spans_fini(&batch->cancelled);
     free(batch->reason);
+    free(batch->held);
     free(batch);
 }
 
@@ -138,6 +163,7 @@ int batch_seal(struct batch *batch, uint64_t total)
     if (total != batch->total)
         return MUSTER_EPROTOCOL;
     batch->sealed = true;
+    batch_note_change(batch);
     return 0;
 }
 
@@ -227,6 +253,7 @@ static int take_requeued(struct batch *batch, uint32_t count, struct job_run *re
     *ret_run = job_run_take(&node->run, take);
     if (node->run.count == 0)
         drop_requeued(batch, node);
+    batch_note_change(batch); /* what is the first now may have come back */
     return 0;
 }
 
@@ -424,6 +451,7 @@ int batch_settle(struct batch *batch, struct job_run run, enum job_event event)
 
     while (run.count > 0 && result == 0)
         result = settle_part(batch, take_of_block(batch, &run), event);
+    batch_note_change(batch);
     return result;
 }
 
@@ -436,6 +464,7 @@ int batch_end_delays(struct batch *batch, uint64_t now_ns)
         run.due_ns = 0;
         result = requeue(batch, &run);
     }
+    batch_note_change(batch);
     return result;
 }
 
@@ -546,6 +575,7 @@ static int take_out(struct batch *batch, uint64_t first, uint64_t count, enum jo
     }
     run.block = NULL; /* it may be gone */
     *ret_run = run;
+    batch_note_change(batch);
     return 0;
 }
 
@@ -607,6 +637,7 @@ void batch_drop_queue(struct batch *batch)
     drop_fresh(batch);
     batch->queued = 0;
     batch->sealed = true;
+    batch_note_change(batch);
 }
 
 bool batch_over(const struct batch *batch)

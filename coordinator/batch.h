@@ -8,6 +8,7 @@
 #ifndef MUSTER_COORDINATOR_BATCH_H
 #define MUSTER_COORDINATOR_BATCH_H
 
+#include "base/timers.h"
 #include "coordinator/capacity.h"
 #include "coordinator/delays.h"
 #include "coordinator/job.h"
@@ -33,6 +34,8 @@ struct requeued {
     struct job_run run;
     struct requeued *prev, *next;
 };
+
+struct client; /* coordinator/state.h */
 
 struct batch {
     uint64_t id;
@@ -71,15 +74,27 @@ struct batch {
 
     struct batch *prev, *next; /* of the core's list */
 
+    /* How the core finds it; see changes.c. Lists that it is in say so. */
+    struct client *owner;   /* whose it is, by number of ticket; borrowed, NULL: the client has left */
+    struct batch **changed; /* the list for batches of whose jobs something became; NULL: nobody looks */
+    bool is_changed, recalled;
+    struct batch *changed_prev, *changed_next, *recalled_prev, *recalled_next;
+    struct timer timer;
+    UT_hash_handle hh_id, hh_ticket;
+
     uint64_t running; /* jobs that may be running: of each worker's, as many as it has places */
     unsigned workers; /* at least 1; so many jobs may be assigned, however large the results are */
-    uint64_t held[];  /* jobs that each worker holds, by slot from 1 */
+    uint64_t *held;   /* jobs that each worker holds, by slot from 1; owned */
+    unsigned slots;   /* of these */
 };
 
 /* For a coordinator of so many workers. NULL when out of memory. */
 struct batch *batch_create(uint64_t id, uint64_t now_ns, const char *client,
                            const struct proto_submit *submit, unsigned workers);
 void batch_destroy(struct batch *batch);
+
+/* From now on there are so many workers, in so many slots. 0 or MUSTER_ENOMEM. */
+int batch_scale(struct batch *batch, unsigned workers, unsigned slots);
 
 /* Adds a block of arguments. 0; MUSTER_ESTATE when the batch is sealed or a range, or the
  * client was not granted so much; MUSTER_EPROTOCOL when it does not follow the last one. */
@@ -133,6 +148,10 @@ int batch_cancel_queued(struct batch *batch, uint64_t first, uint64_t count, str
  * them; call it until it returns none (count 0). The run says nothing of where their arguments are. 0
  * or MUSTER_ENOMEM. */
 int batch_take_queued(struct batch *batch, uint64_t first, uint64_t count, struct job_run *ret_run);
+
+/* The batch is to be looked at: it may be over, have jobs that came back, or wait for another time. What
+ * changes its jobs, here, says so by itself. */
+void batch_note_change(struct batch *batch);
 
 /* Notes why the batch ends early, for ENDED; the last reason counts. 0 or MUSTER_ENOMEM. */
 int batch_explain(struct batch *batch, int code, const char *reason);

@@ -9,6 +9,7 @@
 
 #include "coordinator/core.h"
 #include "coordinator/ledger.h"
+#include "coordinator/spool.h"
 
 /* The functions of coordinator/store.h. */
 struct books_store {
@@ -23,24 +24,29 @@ struct books_options {
     const struct books_store *store; /* borrowed */
     enum proto_keeps keeps;
     uint32_t epoch;
+    unsigned clients;                       /* as in ledger_options */
+    uint64_t promise_max;                   /* likewise */
     const struct core_functions *functions; /* as in core_options */
+    const struct spool *spool;              /* borrowed; NULL: there is none */
 };
 
 struct books;
 
-/* 0 or MUSTER_ENOMEM. */
-int books_create(const struct books_options *options, unsigned workers, struct books **ret_books);
+/* Over a core, which is borrowed, that can have so many workers. 0 or MUSTER_ENOMEM. */
+int books_create(const struct books_options *options, const struct core *core, unsigned workers_max,
+                 struct books **ret_books);
 
 /* Takes NULL. */
 void books_destroy(struct books *books);
 
 void books_start(struct books *books, struct outbox *outbox);
 bool books_ready(const struct books *books);
+const char *books_failure(const struct books *books);
 
 /* Readable when the store has done something; -1: there are no books. */
 int books_fd(const struct books *books);
 
-/* What the ledger makes of the next thing that the store has done. Returns whether there was one. */
+/* What follows from the next thing that the store has done. Returns whether there was one. */
 bool books_take(struct books *books, struct outbox *outbox);
 
 /* As the functions of coordinator/ledger.h. */
@@ -50,13 +56,17 @@ void books_malformed(struct books *books, const char *peer, const struct muster_
                      struct outbox *outbox);
 void books_gone(struct books *books, const char *peer, struct outbox *outbox);
 bool books_has_client(const struct books *books, const char *peer);
-void books_stop(struct books *books, struct outbox *outbox);
 
 /* A message from the core to its client. */
 void books_told(struct books *books, const struct proto_message *message, struct outbox *outbox);
 
 /* 0 or MUSTER_ENOMEM. */
 int books_request(struct books *books, const struct store_request *request);
+
+/* When all is on disk that the store was asked for by the time that the items ahead of this were carried
+ * out, the core is told that the RESULT of the worker is: see OUTBOX_KEEP. */
+void books_keep(struct books *books, unsigned slot, const char *worker, uint64_t number,
+                struct outbox *outbox);
 
 /* Does what is due; when that is next, on the monotonic clock. */
 void books_tick(struct books *books, struct outbox *outbox);

@@ -11,6 +11,11 @@
 /* How long workers have to let go of a batch that was cancelled with NOW. */
 static const uint64_t CANCEL_GRACE_NS = 250 * CLOCK_NS_PER_MS;
 
+uint64_t cancel_deadline(uint64_t now_ns)
+{
+    return clock_after(now_ns, CANCEL_GRACE_NS);
+}
+
 static void tell_worker(const struct worker *worker, const struct batch *batch,
                         const struct proto_cancel *cancel, struct outbox *outbox)
 {
@@ -25,9 +30,8 @@ void cancel_batch(struct core *core, uint64_t now_ns, struct batch *batch, enum 
 {
     if (batch->cancel < mode) {
         batch->cancel = mode;
-        batch->cancel_deadline_ns =
-            mode == PROTO_CANCEL_NOW ? clock_after(now_ns, CANCEL_GRACE_NS) : CLOCK_NEVER;
-        for (unsigned i = 0; i < core->options.workers; i++)
+        batch->cancel_deadline_ns = mode == PROTO_CANCEL_NOW ? cancel_deadline(now_ns) : CLOCK_NEVER;
+        for (unsigned i = 0; i < core->slots; i++)
             if (core->workers[i].state == WORKER_READY && batch->held[i] > 0)
                 tell_worker(&core->workers[i], batch, &(struct proto_cancel){.mode = mode}, outbox);
     }
@@ -76,7 +80,7 @@ int cancel_jobs(struct core *core, struct batch *batch, const struct proto_cance
         settle_cancelled(batch, 0, &run, outbox);
     } while (run.count > 0);
     dispatch_grant(batch, outbox); /* arguments that nobody needs were let go of */
-    for (unsigned i = 0; i < core->options.workers; i++)
+    for (unsigned i = 0; i < core->slots; i++)
         if (batch->held[i] > 0 && note_held(&core->workers[i], batch, cancel->first, end, outbox) &&
             core->workers[i].state == WORKER_READY)
             tell_worker(&core->workers[i], batch, cancel, outbox);
@@ -103,11 +107,11 @@ static bool holds_others(const struct worker *worker, const struct batch *batch)
 void cancel_stubborn(struct core *core, uint64_t now_ns, struct batch *batch, struct outbox *outbox)
 {
     batch->cancel_deadline_ns = CLOCK_NEVER;
-    for (unsigned i = 0; i < core->options.workers; i++) {
+    for (unsigned i = 0; i < core->slots; i++) {
         if (batch->held[i] == 0)
             continue;
         if (holds_others(&core->workers[i], batch))
-            batch->cancel_deadline_ns = clock_after(now_ns, CANCEL_GRACE_NS);
+            batch->cancel_deadline_ns = cancel_deadline(now_ns);
         else
             dispatch_doom(core, &core->workers[i], DOOM_CANCELLED, outbox);
     }

@@ -28,10 +28,12 @@ struct coordinator_options {
     struct launcher *launcher; /* that makes workers; NULL: one that starts `program` */
     const char *program;       /* the muster binary, for workers */
     unsigned workers;          /* 1..PROTO_WORKERS_MAX */
+    unsigned workers_max;      /* that clients may ask for; 0: no more than these */
     const char *const *plugins;
     unsigned plugin_count;
     uint64_t heartbeat_ns; /* not 0 */
     uint64_t memory_bytes; /* of a worker; 0: no limit */
+    uint64_t host_bytes;   /* of memory that jobs may take together; 0: not known, and not counted */
     unsigned concurrency;  /* jobs that each worker runs at once; 0: 1 */
     /* Where it listens for clients, place_count of them, whose endpoints are told with their ports; none:
      * in a folder of its own. Closed after the context was destroyed, which removes their sockets. */
@@ -42,7 +44,11 @@ struct coordinator_options {
     const struct core_functions *functions; /* that workers have; NULL: not known here */
     const struct journal *journal;          /* NULL: it says nothing */
     const struct books_options *books;      /* between clients and the core; NULL: nothing is kept */
-    bool tcp; /* listen on loopback instead of ipc: any user of this host may connect */
+    /* Where workers connect that outlive it by orphan_grace_ns, for the next one with this place and a higher
+     * epoch (of `books`) to adopt them; what is known of them is in its folder. NULL: they end with it. */
+    struct place *workers_place;
+    uint64_t orphan_grace_ns; /* not 0 */
+    bool tcp;                 /* listen on loopback instead of ipc: any user of this host may connect */
     bool values_inline, messages_alone; /* no shared memory for large values; for single messages */
     bool pin, warm;
 };

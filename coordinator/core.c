@@ -7,6 +7,7 @@
 #include "coordinator/core.h"
 
 #include "base/clock.h"
+#include "coordinator/core_look.h"
 #include "coordinator/state.h"
 
 #include <stdio.h>
@@ -16,13 +17,6 @@
 
 /* Pause before the n-th attempt to start a worker after failures, doubled each time. */
 static const uint64_t RESPAWN_NS = 50 * CLOCK_NS_PER_MS;
-
-/* How long a worker may take until it says HELLO: its plug-ins load meanwhile. */
-static const uint64_t START_NS = 60 * CLOCK_NS_PER_S;
-
-/* How long an adopted worker may take until it has said what it holds: it tries to connect four times a
- * second. */
-static const uint64_t AWAY_NS = 10 * CLOCK_NS_PER_S;
 
 /* Starts that may fail one after another before the batches are given up. */
 enum { FAILED_STARTS_MAX = 3 };
@@ -36,15 +30,21 @@ int core_create(const struct core_options *options, struct core **ret_core)
     core->options = *options;
     core->recall_ns = CLOCK_NEVER;
     core->last_chunk = (uint64_t)options->epoch << CHUNKS_OF_EPOCH_BITS;
+    if (options->keeps != PROTO_KEEPS_NOTHING)
+        core->last_batch = CORE_UNKEPT_BATCHES + ((uint64_t)options->epoch << BATCHES_OF_EPOCH_BITS);
     core->capacity.has.cpus = options->cpus ? options->cpus : options->workers;
     core->capacity.has.memory_bytes = options->memory_bytes;
-    core->demanding = core->capacity.has.cpus < options->workers;
-    core->workers = calloc(options->workers, sizeof *core->workers);
-    if (!core->workers) {
+    core->slots = core->crew = options->workers;
+    if (core->options.workers_max < options->workers)
+        core->options.workers_max = options->workers;
+    core->demanding = options->cpus > 0 && options->cpus < core->options.workers_max;
+    core->workers = calloc(core->options.workers_max, sizeof *core->workers);
+    if (!core->workers || roster_init(&core->roster, core->options.workers_max) != 0) {
+        free(core->workers);
         free(core);
         return MUSTER_ENOMEM;
     }
-    for (unsigned i = 0; i < options->workers; i++)
+    for (unsigned i = 0; i < core->slots; i++)
         core->workers[i].slot = i + 1;
     *ret_core = core;
     return 0;
@@ -57,21 +57,26 @@ void core_destroy(struct core *core)
 
     if (!core)
         return;
-    for (unsigned i = 0; i < core->options.workers; i++) {
+    for (unsigned i = 0; i < core->options.workers_max; i++) {
         struct worker *worker = &core->workers[i];
 
         while (worker->chunks)
             hold_drop(worker, worker->chunks);
         holdings_fini(&worker->holdings);
+        spans_fini(&worker->unwanted);
     }
     HASH_CLEAR(hh, core->workers_by_name);
+    roster_fini(&core->roster);
     free(core->workers);
     HASH_ITER(hh, core->clients, client, next_client) {
+        HASH_CLEAR(hh_ticket, client->batches);
         HASH_DEL(core->clients, client);
         free(client);
     }
+    HASH_CLEAR(hh_id, core->batches_by_id);
     DL_FOREACH_SAFE(core->batches, batch, next_batch)
         batch_destroy(batch);
+    timers_fini(&core->timers);
     schedule_fini(&core->schedule);
     free(core);
 }
@@ -80,7 +85,7 @@ static unsigned count_in(const struct core *core, enum worker_state state)
 {
     unsigned count = 0;
 
-    for (unsigned i = 0; i < core->options.workers; i++)
+    for (unsigned i = 0; i < core->slots; i++)
         count += core->workers[i].state == state;
     return count;
 }
@@ -92,7 +97,7 @@ static void send_welcome(const struct core *core, const char *peer, struct outbo
     outbox_send(outbox, peer,
                 &(struct proto_message){.type = PROTO_WELCOME,
                                         .welcome = {.version = PROTO_VERSION,
-                                                    .workers = options->workers,
+                                                    .workers = core->crew,
                                                     .host = options->host,
                                                     .keeps = options->keeps,
                                                     .epoch = options->epoch}});
@@ -101,7 +106,7 @@ static void send_welcome(const struct core *core, const char *peer, struct outbo
 /* Tells a client that it is known; with `warm`, once all workers are there. */
 static void welcome(struct core *core, struct client *client, struct outbox *outbox)
 {
-    if (client->welcomed || (core->options.warm && count_in(core, WORKER_READY) < core->options.workers))
+    if (client->welcomed || (core->options.warm && count_in(core, WORKER_READY) < core->crew))
         return;
     client->welcomed = true;
     send_welcome(core, client->name, outbox);
@@ -129,8 +134,11 @@ static void check_starts(struct core *core, uint64_t now_ns, struct outbox *outb
 
 void core_settle(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
+    changes_look(core, outbox);
     dispatch(core, now_ns, outbox);
+    changes_look(core, outbox);
     settle_ended(core, outbox);
+    scale_settle(core, now_ns, outbox);
 }
 
 void core_start(struct core *core, uint64_t now_ns, struct outbox *outbox)
@@ -170,6 +178,7 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
         return;
     }
     worker->state = WORKER_READY;
+    worker->pid = hello->pid;
     worker->credit = hello->credit < 1 ? 1 : hello->credit;
     worker->concurrency = hello->concurrency < 1 ? 1 : hello->concurrency;
     worker->heard_ns = now_ns;
@@ -195,7 +204,7 @@ static void worker_result(struct core *core, uint64_t now_ns, struct worker *wor
     if (!settle_result(core, now_ns, worker, message, outbox))
         dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
     else if (message->result.number > 0)
-        outbox_keep(outbox, worker->name, message->result.number);
+        outbox_keep(outbox, worker->slot, worker->name, message->result.number);
 }
 
 static void worker_message(struct core *core, uint64_t now_ns, struct worker *worker,
@@ -217,6 +226,7 @@ static void worker_message(struct core *core, uint64_t now_ns, struct worker *wo
             refuse_standing(core, worker, outbox);
     } else if (message->type != PROTO_PONG)
         dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
+    roster_update(core, worker);
 }
 
 void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_exit *exit,
@@ -228,11 +238,11 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
 
     if (worker->doom == DOOM_SILENT && worker->awaited)
         snprintf(known.reason, sizeof known.reason, "not coming back for %.3g s, and killed",
-                 (double)AWAY_NS / 1e9);
+                 (double)WORKER_AWAY_NS / 1e9);
     else if (worker->doom == DOOM_SILENT)
         snprintf(known.reason, sizeof known.reason, "%s for %.3g s, and killed",
                  started ? "not answering" : "not saying HELLO",
-                 (double)(started ? core->options.heartbeat_ns : START_NS) / 1e9);
+                 (double)(started ? core->options.heartbeat_ns : WORKER_START_NS) / 1e9);
     else if (worker->doom == DOOM_MALFORMED)
         snprintf(known.reason, sizeof known.reason, "killed for sending what no worker sends");
     else if (worker->doom == DOOM_VERSION)
@@ -240,6 +250,7 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
     if (worker->awaited)
         adopt_last_words(core, now_ns, worker, &known, outbox);
     adopt_settled(core, worker);
+    spans_fini(&worker->unwanted);
     HASH_DEL(core->workers_by_name, worker);
     bury_worker(now_ns, worker, &known, outbox);
     worker->state = WORKER_ABSENT;
@@ -252,6 +263,7 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
                  known.reason);
         check_starts(core, now_ns, outbox);
     }
+    roster_update(core, worker);
     core_settle(core, now_ns, outbox);
 }
 
@@ -266,6 +278,7 @@ void core_spawn_failed(struct core *core, uint64_t now_ns, unsigned slot, const 
     worker->respawn_ns =
         clock_after(now_ns, RESPAWN_NS << (core->failed_starts < 8 ? core->failed_starts : 8));
     memcpy(core->start_error, error->text, sizeof core->start_error);
+    roster_update(core, worker);
     check_starts(core, now_ns, outbox);
     core_settle(core, now_ns, outbox);
 }
@@ -275,14 +288,11 @@ void core_spawn_failed(struct core *core, uint64_t now_ns, unsigned slot, const 
 /* A client leaves: its batches are cancelled, and nothing more is sent to it. */
 static void client_stop(struct core *core, uint64_t now_ns, struct client *client, struct outbox *outbox)
 {
-    struct batch *batch;
+    struct batch *batch, *next;
 
-    DL_FOREACH(core->batches, batch) {
-        if (strcmp(batch->client, client->name) != 0)
-            continue;
+    HASH_ITER(hh_ticket, client->batches, batch, next)
         cancel_batch(core, now_ns, batch, PROTO_CANCEL_NOW, outbox);
-        batch->client[0] = '\0';
-    }
+    changes_disown(client);
     if (core->options.owner && strcmp(client->name, core->options.owner) == 0)
         core->stopped = true;
     HASH_DEL(core->clients, client);
@@ -302,7 +312,7 @@ static int client_cancel(struct core *core, uint64_t now_ns, struct batch *batch
 static void client_batch_message(struct core *core, uint64_t now_ns, struct client *client,
                                  const struct proto_message *message, uint64_t ticket, struct outbox *outbox)
 {
-    struct batch *batch = core_find_batch(core, client, ticket);
+    struct batch *batch = core_find_batch(client, ticket);
     int result = 0;
 
     if (!batch)
@@ -317,11 +327,17 @@ static void client_batch_message(struct core *core, uint64_t now_ns, struct clie
         batch->consumed_cost = message->consumed.bytes;
     else
         result = MUSTER_EPROTOCOL;
+    if (result == MUSTER_ENOMEM) { /* not the batch's fault, which may be one that is kept */
+        outbox->failed = true;
+        return;
+    }
     if (result != 0) {
         core_refuse(outbox, client->name, ticket, result,
                     "arguments or counts do not follow what was sent before");
         cancel_batch(core, now_ns, batch, PROTO_CANCEL_NOW, outbox);
     }
+    if (!batch->cancel)
+        dispatch_grant(batch, outbox); /* for jobs that are over, and nobody took */
     schedule_wake(&batch->turn);
 }
 
@@ -329,6 +345,16 @@ static void refuse_unserved(const struct client *client, uint64_t ticket, struct
 {
     core_refuse(outbox, client->name, ticket, MUSTER_ESTATE,
                 "this coordinator keeps no batches: there is nothing to attach to or to ask about");
+}
+
+static void client_detach(struct core *core, const struct client *client, uint64_t ticket,
+                          struct outbox *outbox)
+{
+    if (core->options.keeps == PROTO_KEEPS_NOTHING)
+        refuse_unserved(client, ticket, outbox);
+    else if (core_find_batch(client, ticket))
+        core_refuse(outbox, client->name, ticket, MUSTER_ESTATE,
+                    "this batch is not kept: it ends when its client leaves");
 }
 
 static void client_message(struct core *core, uint64_t now_ns, struct client *client,
@@ -359,7 +385,7 @@ static void client_message(struct core *core, uint64_t now_ns, struct client *cl
         refuse_unserved(client, message->attach.ticket, outbox);
         return;
     case PROTO_DETACH:
-        refuse_unserved(client, message->detach.ticket, outbox);
+        client_detach(core, client, message->detach.ticket, outbox);
         return;
     case PROTO_REQUEST:
         refuse_unserved(client, message->request.ticket, outbox);
@@ -487,91 +513,44 @@ bool core_has_client(const struct core *core, const char *peer)
     return client != NULL;
 }
 
-/* The next thing that is due for a worker: a respawn, a ping, or its end. */
-static uint64_t worker_deadline(const struct core *core, const struct worker *worker)
+/* Whether it is time to see if the worker has ended what nobody wants. */
+static bool is_stubborn(const struct worker *worker, uint64_t now_ns)
 {
-    if (worker->awaited && worker->state != WORKER_DOOMED)
-        return clock_after(worker->heard_ns, AWAY_NS);
-    switch (worker->state) {
-    case WORKER_AWAY:
-        break;
-    case WORKER_ABSENT:
-        return worker->respawn_ns ? worker->respawn_ns : CLOCK_NEVER;
-    case WORKER_READY:
-        if (worker->holds == 0)
-            return CLOCK_NEVER;
-        if (worker->pinged_ns) /* from then on, however late it was: it has to have time to answer */
-            return clock_after(worker->pinged_ns,
-                               core->options.heartbeat_ns - core->options.heartbeat_ns / 3);
-        return clock_after(worker->heard_ns, core->options.heartbeat_ns / 3);
-    case WORKER_STARTING:
-        return clock_after(worker->heard_ns, START_NS);
-    case WORKER_DOOMED:
-        return CLOCK_NEVER;
-    }
-    return CLOCK_NEVER;
+    return worker->state == WORKER_READY && worker->unwanted.count > 0 && worker->unwanted_ns <= now_ns;
 }
 
 static void worker_due(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)
 {
     if (worker->state == WORKER_ABSENT) {
         worker->respawn_ns = 0; /* dispatch spawns it if it is wanted */
-    } else if (worker->pinged_ns || worker->awaited || worker->state == WORKER_STARTING) {
+    } else if (is_stubborn(worker, now_ns)) {
+        adopt_stubborn(core, now_ns, worker, outbox);
+    } else if (worker->pinged_ns || worker->awaited || worker->state != WORKER_READY) {
         dispatch_doom(core, worker, DOOM_SILENT, outbox);
     } else {
         worker->pinged_ns = now_ns;
         outbox_send(outbox, worker->name,
                     &(struct proto_message){.type = PROTO_PING, .ping = {.nonce = now_ns}});
     }
-}
-
-static void end_delays(struct core *core, uint64_t now_ns, struct outbox *outbox)
-{
-    struct batch *batch;
-
-    DL_FOREACH(core->batches, batch) {
-        if (delays_due_ns(&batch->delays) > now_ns)
-            continue;
-        if (batch_end_delays(batch, now_ns) != 0)
-            outbox->failed = true;
-        schedule_wake(&batch->turn);
-    }
+    roster_update(core, worker);
 }
 
 void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
-    struct batch *batch;
-
-    for (unsigned i = 0; i < core->options.workers; i++)
+    for (unsigned i = 0; i < core->slots && lowest_number(&core->roster.due) <= now_ns; i++)
         if (worker_deadline(core, &core->workers[i]) <= now_ns)
             worker_due(core, now_ns, &core->workers[i], outbox);
-    DL_FOREACH(core->batches, batch)
-        if (batch->cancel && batch->cancel_deadline_ns <= now_ns)
-            cancel_stubborn(core, now_ns, batch, outbox);
-    end_delays(core, now_ns, outbox);
+    changes_tick(core, now_ns, outbox);
     core_settle(core, now_ns, outbox);
 }
 
 uint64_t core_deadline(const struct core *core)
 {
-    const struct batch *batch;
-    uint64_t earliest = core->recall_ns;
+    uint64_t earliest = timers_deadline(&core->timers), due = lowest_number(&core->roster.due);
 
-    for (unsigned i = 0; i < core->options.workers; i++) {
-        uint64_t due = worker_deadline(core, &core->workers[i]);
-
-        if (due < earliest)
-            earliest = due;
-    }
-    DL_FOREACH(core->batches, batch) {
-        uint64_t due = delays_due_ns(&batch->delays);
-
-        if (batch->cancel && batch->cancel_deadline_ns < due)
-            due = batch->cancel_deadline_ns;
-        if (due < earliest)
-            earliest = due;
-    }
-    return earliest;
+    if (core->recall_ns < earliest)
+        earliest = core->recall_ns;
+    return due < earliest ? due : earliest;
 }
 
 void core_fail(struct core *core, int code, const char *reason, struct outbox *outbox)
@@ -586,12 +565,12 @@ void core_stop(struct core *core, struct outbox *outbox)
 {
     struct client *client, *next;
 
-    for (unsigned i = 0; i < core->options.workers; i++) {
+    for (unsigned i = 0; i < core->slots; i++) {
         struct worker *worker = &core->workers[i];
 
         if (worker->state == WORKER_READY && worker->holds == 0)
             outbox_send(outbox, worker->name, &(struct proto_message){.type = PROTO_STOP});
-        else
+        else if (worker->state != WORKER_STOPPING)
             dispatch_doom(core, worker, DOOM_CANCELLED, outbox);
     }
     HASH_ITER(hh, core->clients, client, next)
@@ -605,15 +584,20 @@ bool core_stopped(const struct core *core)
 
 struct core_counts core_count(const struct core *core)
 {
-    struct core_counts counts = {.workers_ready = count_in(core, WORKER_READY), .late = core->late};
+    struct core_counts counts = {.workers_ready = count_in(core, WORKER_READY),
+                                 .workers = core->crew,
+                                 .draining = core->draining,
+                                 .late = core->late};
     const struct batch *batch;
 
     DL_FOREACH(core->batches, batch) {
         counts.batches++;
         counts.jobs_queued += batch->queued;
         counts.jobs_assigned += batch->assigned;
+        if (batch->id > CORE_UNKEPT_BATCHES)
+            counts.unkept_bytes += batch->settings.window_bytes + (batch->sealed ? 0 : PROTO_GRANT_BYTES);
     }
-    for (unsigned i = 0; i < core->options.workers; i++)
+    for (unsigned i = 0; i < core->slots; i++)
         counts.chunks_assigned += core->workers[i].holds;
     return counts;
 }

@@ -18,6 +18,12 @@ struct core;
 /* Chunk numbers are counted in each epoch from EPOCH << CHUNKS_OF_EPOCH_BITS; see PROTO_EPOCH_MAX. */
 enum { CHUNKS_OF_EPOCH_BITS = 40 };
 
+/* Batches that are not kept, of a coordinator that keeps others, have numbers from here on, which the store
+ * gives to none, and 2^38 in each epoch (with the 24 bits of PROTO_EPOCH_MAX that makes 2^63): a worker
+ * that comes back with a chunk of one finds no other batch under its number. */
+#define CORE_UNKEPT_BATCHES (UINT64_C(1) << 62)
+enum { BATCHES_OF_EPOCH_BITS = 38 };
+
 /* What there is to submit. */
 struct core_functions {
     /* 0, or MUSTER_ENOTFOUND with a reason when there is none of that name. Pure. */
@@ -27,6 +33,7 @@ struct core_functions {
 
 struct core_options {
     unsigned workers;      /* 1..PROTO_WORKERS_MAX */
+    unsigned workers_max;  /* that core_scale may ask for; 0: no more than these */
     uint64_t heartbeat_ns; /* a busy worker that is silent for so long is killed */
     uint64_t host;         /* heap_host(); 0: nothing is in shared memory */
     unsigned cpus;         /* that jobs may take together; 0: as many as there are workers */
@@ -75,9 +82,14 @@ void core_message(struct core *core, uint64_t now_ns, const char *peer, const st
                   struct outbox *outbox);
 
 /* A batch of a client that keeps books, under the number that its ticket is, with the jobs that had ended
- * before: an item of kind OUTBOX_CORE whose message is SUBMIT. */
+ * before: an item of kind OUTBOX_CORE whose message is SUBMIT. It was accepted: what it asks for beyond what
+ * the host has by now is cut, and it is refused only if its function is not there. */
 void core_submit_known(struct core *core, uint64_t now_ns, const char *peer, const struct outbox_item *item,
                        struct outbox *outbox);
+
+/* Whether a job of such a batch could ever run: 0, or MUSTER_ELIMIT with a reason. */
+int core_check_demand(const struct core *core, const struct proto_submit *submit,
+                      struct muster_error *ret_error);
 
 /* A peer sent bytes that are no message. */
 void core_malformed(struct core *core, uint64_t now_ns, const char *peer, const struct muster_error *error,
@@ -109,6 +121,16 @@ void core_tick(struct core *core, uint64_t now_ns, struct outbox *outbox);
 /* When core_tick is due next; CLOCK_NEVER while all is idle. */
 uint64_t core_deadline(const struct core *core);
 
+/* So many workers shall run from now on, 1..workers_max. Those that are too many are asked to stop when
+ * what they run is over; what they have not begun goes to others. */
+void core_scale(struct core *core, uint64_t now_ns, unsigned workers, struct outbox *outbox);
+
+/* No further job starts, and what workers have not begun comes back; or jobs start again. */
+void core_drain(struct core *core, uint64_t now_ns, bool drain, struct outbox *outbox);
+
+/* As core_drain, for good: when no job runs any more, core_stopped is true. */
+void core_finish(struct core *core, uint64_t now_ns, struct outbox *outbox);
+
 /* The coordinator cannot go on, for this reason: every client is told. */
 void core_fail(struct core *core, int code, const char *reason, struct outbox *outbox);
 
@@ -116,15 +138,7 @@ void core_fail(struct core *core, int code, const char *reason, struct outbox *o
  * told. */
 void core_stop(struct core *core, struct outbox *outbox);
 
-/* The owner asked the coordinator to end. */
+/* The owner asked the coordinator to end, or it has finished. */
 bool core_stopped(const struct core *core);
-
-/* Batches not yet ended, chunks assigned, and results that were dropped as late; for tests
- * and reports. */
-struct core_counts {
-    unsigned batches, workers_ready;
-    uint64_t jobs_queued, jobs_assigned, chunks_assigned, late;
-};
-struct core_counts core_count(const struct core *core);
 
 #endif

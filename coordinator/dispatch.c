@@ -16,31 +16,34 @@ static const double UNKNOWN_NS = 1e6;
  * a coordinator of many batches spends no more on each message. */
 enum { PASSED_MAX = 64 };
 
-static bool less_loaded(const struct worker *a, const struct worker *b)
-{
-    return a->concurrency > 1 ? a->jobs < b->jobs : a->holds < b->holds;
-}
-
-/* The worker that has the least to do of those that the batch may give more; and whether any could
- * begin a job at once. */
-static struct worker *least_loaded(struct core *core, const struct batch *batch, uint32_t *ret_count,
-                                   bool *ret_places)
+/* The worker that has the least to do of those that the batch may give more, among all. */
+static struct worker *search(struct core *core, const struct batch *batch, uint32_t *ret_count)
 {
     struct worker *best = NULL;
-    bool places = false;
 
-    for (unsigned i = 0; i < core->options.workers; i++) {
+    for (unsigned i = 0; i < core->crew; i++) {
         struct worker *worker = &core->workers[i];
         uint32_t count = room_at(core, batch, worker);
 
-        places |= worker->state == WORKER_READY && worker->jobs < worker->concurrency;
-        if (count == 0 || (best && !less_loaded(worker, best)))
+        if (count == 0 || (best && worker_load(worker) >= worker_load(best)))
             continue;
         best = worker;
         *ret_count = count;
     }
-    *ret_places = places;
     return best;
+}
+
+/* Likewise. The one with the least to do has room if any has, but for where that is not all that
+ * matters. */
+static struct worker *least_loaded(struct core *core, const struct batch *batch, uint32_t *ret_count)
+{
+    struct worker *least = roster_least_loaded(core);
+    uint32_t count = least ? room_at(core, batch, least) : 0;
+
+    if (count == 0 && !room_is_by_load(core, batch, least))
+        return search(core, batch, ret_count);
+    *ret_count = count;
+    return count > 0 ? least : NULL;
 }
 
 /* Of the chunk's arguments; not 0 if any of them may be in shared memory. */
@@ -117,6 +120,7 @@ static bool give(struct core *core, uint64_t now_ns, struct batch *batch, struct
         worker->pinged_ns = 0;
     }
     chunk = hold_add(worker, batch, ++core->last_chunk, &run);
+    roster_update(core, worker);
     if (!chunk) {
         outbox->failed = true;
         return false;
@@ -129,16 +133,12 @@ static bool give(struct core *core, uint64_t now_ns, struct batch *batch, struct
     return true;
 }
 
-/* Gives one chunk of the batch, which is ready, to a worker. Returns whether it did; if not, whether
- * a worker has places that jobs of others could take. */
-static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, bool *ret_places,
-                   struct outbox *outbox)
+/* Gives one chunk of the batch, which is ready, to a worker. Returns whether it did. */
+static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, struct outbox *outbox)
 {
-    struct worker *worker;
     uint32_t count;
+    struct worker *worker = least_loaded(core, batch, &count);
 
-    room_survey(core);
-    worker = least_loaded(core, batch, &count, ret_places);
     return worker && give(core, now_ns, batch, worker, count, outbox);
 }
 
@@ -149,14 +149,14 @@ static uint64_t wanted(const struct core *core)
     uint64_t jobs = 0;
 
     if (core->options.warm)
-        return core->options.workers;
+        return core->crew;
     DL_FOREACH(core->batches, batch) {
-        if (jobs >= core->options.workers)
+        if (jobs >= core->crew)
             break;
         if (!batch->cancel)
             jobs += room_wanted(core, batch);
     }
-    return jobs < core->options.workers ? jobs : core->options.workers;
+    return jobs < core->crew ? jobs : core->crew;
 }
 
 /* By a name that none had before, in another life of this coordinator neither. */
@@ -183,19 +183,22 @@ static void spawn(struct core *core, uint64_t now_ns, struct worker *worker, str
     worker->incarnation++;
     worker->process_cpu_ns = worker->voluntary = worker->involuntary = 0;
     worker->credit = worker->concurrency = 0;
-    worker->heard_ns = now_ns;
+    worker->pid = 0;
+    worker->heard_ns = worker->moved_ns = now_ns;
     worker->pinged_ns = worker->asked_ns = 0;
     worker->slow = false;
+    roster_update(core, worker);
     outbox_spawn(outbox, worker->slot, worker->name);
 }
 
 static void staff(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
-    uint64_t want = core->stopped ? 0 : wanted(core), have = 0;
+    uint64_t want, have = core->roster.counts.present;
 
-    for (unsigned i = 0; i < core->options.workers; i++)
-        have += core->workers[i].state != WORKER_ABSENT;
-    for (unsigned i = 0; i < core->options.workers && have < want; i++)
+    if (have == core->crew || core->stopped || core->draining)
+        return;
+    want = wanted(core);
+    for (unsigned i = 0; i < core->crew && have < want; i++)
         if (core->workers[i].state == WORKER_ABSENT && core->workers[i].respawn_ns <= now_ns) {
             spawn(core, now_ns, &core->workers[i], outbox);
             have++;
@@ -206,15 +209,20 @@ static void staff(struct core *core, uint64_t now_ns, struct outbox *outbox)
  * than workers, only in their turn: others may wait for what they would take. */
 static void assign_recalled(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
-    struct batch *batch;
-    bool places;
+    struct batch *batch, *next;
 
     core->recalled_wait = false;
-    DL_FOREACH(core->batches, batch) {
-        if (!batch_recalled(batch) || batch->turn.user->level != core->schedule.levels)
+    DL_FOREACH_SAFE2(core->recalled, batch, next, recalled_next)
+    {
+        if (!batch_recalled(batch)) {
+            DL_DELETE2(core->recalled, batch, recalled_prev, recalled_next);
+            batch->recalled = false;
+            continue;
+        }
+        if (batch->turn.user->level != core->schedule.levels)
             continue;
         while (core->demanding == 0 && batch_recalled(batch) && !outbox->failed &&
-               assign(core, now_ns, batch, &places, outbox)) {
+               assign(core, now_ns, batch, outbox)) {
         }
         core->recalled_wait |= batch_recalled(batch);
     }
@@ -230,7 +238,6 @@ static void assign_in_turn(struct core *core, uint64_t now_ns, struct outbox *ou
 {
     struct turn *turn;
     unsigned passed = 0;
-    bool places;
 
     core->capacity.kept = (struct demand){0};
     schedule_begin(&core->schedule);
@@ -238,13 +245,13 @@ static void assign_in_turn(struct core *core, uint64_t now_ns, struct outbox *ou
         struct batch *batch = batch_of(turn);
         bool ready = batch_ready(batch);
 
-        if (ready && assign(core, now_ns, batch, &places, outbox))
+        if (ready && assign(core, now_ns, batch, outbox))
             continue;
         if (!ready || room_is_used_up(batch)) {
             schedule_park(turn); /* until something becomes of its jobs */
             continue;
         }
-        if (!places)
+        if (core->roster.counts.open == 0)
             break;
         room_keep(core, batch);
         schedule_pass_over(&core->schedule, turn);
@@ -254,7 +261,8 @@ static void assign_in_turn(struct core *core, uint64_t now_ns, struct outbox *ou
 
 void dispatch(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
-    if (core->awaited == 0) { /* else a worker may be about to say that it has these jobs */
+    if (core->awaited == 0 &&
+        !core->draining) { /* else a worker may be about to say that it has these jobs */
         assign_recalled(core, now_ns, outbox);
         assign_in_turn(core, now_ns, outbox);
     }
@@ -264,10 +272,10 @@ void dispatch(struct core *core, uint64_t now_ns, struct outbox *outbox)
 
 void dispatch_doom(struct core *core, struct worker *worker, enum doom why, struct outbox *outbox)
 {
-    (void)core;
     if (worker->state == WORKER_ABSENT || worker->state == WORKER_DOOMED)
         return;
     worker->state = WORKER_DOOMED;
     worker->doom = why;
+    roster_update(core, worker);
     outbox_kill(outbox, worker->slot);
 }

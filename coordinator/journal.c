@@ -40,6 +40,14 @@ void journal_message(const struct journal *journal, const char *name, const stru
                   (int)message->error.text.size, message->error.text.bytes);
 }
 
+void journal_found(const struct journal *journal, const char *name, const char *refused)
+{
+    if (journal && refused)
+        log_error("%s of another life was ended: %s; its jobs run again", name, refused);
+    else if (journal && journal->verbose)
+        log_error("%s of another life is found", name);
+}
+
 void journal_exit(const struct journal *journal, const struct worker_exit *exit)
 {
     if (journal)

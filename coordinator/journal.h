@@ -20,6 +20,9 @@ void journal_client(const struct journal *journal, const char *name, const char 
 /* The core has this message for a client: those that tell of its batches are worth a line. */
 void journal_message(const struct journal *journal, const char *name, const struct proto_message *message);
 
+/* A worker of another life is there, or was ended since it cannot be taken over (`refused`: why). */
+void journal_found(const struct journal *journal, const char *name, const char *refused);
+
 /* A worker died, or could not be started. */
 void journal_exit(const struct journal *journal, const struct worker_exit *exit);
 void journal_spawn_failed(const struct journal *journal, const char *text);

@@ -6,9 +6,11 @@
  */
 #include "coordinator/ledger.h"
 
+#include "coordinator/core_look.h"
 #include "coordinator/ledger_state.h"
 #include "proto/codec.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +29,6 @@ void ledger_destroy(struct ledger *ledger)
 {
     struct patron *patron, *next_patron;
     struct reader *reader, *next_reader;
-    struct inquiry *inquiry, *next_inquiry;
     struct book *book, *next_book;
     struct lane *lane, *next_lane;
 
@@ -39,8 +40,7 @@ void ledger_destroy(struct ledger *ledger)
     }
     DL_FOREACH_SAFE(ledger->readers, reader, next_reader)
         read_drop(ledger, reader);
-    DL_FOREACH_SAFE(ledger->inquiries, inquiry, next_inquiry)
-        free(inquiry);
+    answer_fini(ledger);
     HASH_ITER(hh, ledger->books, book, next_book)
         ledger_drop_book(ledger, book);
     DL_FOREACH_SAFE(ledger->lanes, lane, next_lane)
@@ -86,6 +86,31 @@ struct book *ledger_book(const struct ledger *ledger, uint64_t number)
     return book;
 }
 
+bool ledger_promise(struct ledger *ledger, uint64_t bytes)
+{
+    uint64_t most = ledger->options.promise_max;
+
+    if (most > 0 && (bytes > most || ledger->promised + ledger->unkept > most - bytes)) {
+        ledger->unkept = core_count(ledger->options.core).unkept_bytes; /* what has ended since */
+        if (bytes > most || ledger->promised + ledger->unkept > most - bytes)
+            return false;
+    }
+    ledger->promised += bytes;
+    return true;
+}
+
+void ledger_refuse_promise(const struct ledger *ledger, const char *client, uint64_t ticket,
+                           struct outbox *outbox)
+{
+    char text[200];
+
+    snprintf(text, sizeof text,
+             "what clients may have on their way to and from this coordinator would pass %.4g MiB: try again "
+             "when others are done, or with a smaller window",
+             (double)ledger->options.promise_max / (1 << 20));
+    ledger_refuse(outbox, client, ticket, MUSTER_ELIMIT, text);
+}
+
 struct book *ledger_add_book(struct ledger *ledger, uint64_t number)
 {
     struct book *book = calloc(1, sizeof *book);
@@ -104,6 +129,7 @@ void ledger_drop_book(struct ledger *ledger, struct book *book)
 {
     struct entry *entry, *next;
 
+    ledger->promised -= book->promised;
     HASH_DEL(ledger->books, book);
     DL_FOREACH_SAFE(book->coming, entry, next)
         record_free(entry);
@@ -112,21 +138,32 @@ void ledger_drop_book(struct ledger *ledger, struct book *book)
     spans_fini(&book->gaps);
     blob_unref(book->block.payload.blob);
     free(book->settings);
+    free(book->lost);
     free(book);
 }
 
 void ledger_start(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
 {
-    (void)ledger;
+    ledger->started_ms = now_ms;
     outbox_core(outbox, &(struct proto_message){.type = PROTO_HELLO,
                                                 .hello = {.version = PROTO_VERSION, .role = PROTO_CLIENT}});
     outbox_store(outbox, &(struct store_request){.operation = STORE_RESET, .now_ms = now_ms});
-    outbox_store(outbox, &(struct store_request){.operation = STORE_COUNTS});
+    run_resume(0, outbox);
 }
 
 bool ledger_ready(const struct ledger *ledger)
 {
+    struct book *book, *next;
+
+    HASH_ITER(hh, ledger->books, book, next)
+        if (run_is_resuming(book))
+            return false;
     return ledger->ready;
+}
+
+const char *ledger_failure(const struct ledger *ledger)
+{
+    return ledger->failure[0] ? ledger->failure : NULL;
 }
 
 /* --- clients */
@@ -140,27 +177,22 @@ static void copy_text(char *to, size_t size, const struct proto_text *text)
 {
     size_t length = text->size < size ? text->size : size - 1;
 
-    memcpy(to, text->bytes, length);
+    if (length > 0)
+        memcpy(to, text->bytes, length);
     to[length] = '\0';
 }
 
+/* Somebody new. The core welcomes or refuses him, for the same reasons. */
 static void hello(struct ledger *ledger, const char *peer, const struct proto_message *message,
                   struct outbox *outbox)
 {
+    unsigned most = ledger->options.clients ? ledger->options.clients : PROTO_CLIENTS_MAX;
     struct patron *patron;
 
-    if (message->type != PROTO_HELLO || message->hello.role != PROTO_CLIENT) {
-        ledger_refuse(outbox, peer, 0, MUSTER_ESTATE, "say HELLO first, under the name you were given");
+    outbox_forward(outbox, peer, message);
+    if (message->type != PROTO_HELLO || message->hello.role != PROTO_CLIENT ||
+        message->hello.version != PROTO_VERSION || HASH_COUNT(ledger->patrons) >= most)
         return;
-    }
-    if (message->hello.version != PROTO_VERSION) {
-        ledger_refuse(outbox, peer, 0, MUSTER_EVERSION, "this coordinator speaks another protocol version");
-        return;
-    }
-    if (HASH_COUNT(ledger->patrons) >= PROTO_CLIENTS_MAX) {
-        ledger_refuse(outbox, peer, 0, MUSTER_ELIMIT, "too many clients are connected");
-        return;
-    }
     patron = calloc(1, sizeof *patron);
     if (!patron) {
         outbox->failed = true;
@@ -172,18 +204,10 @@ static void hello(struct ledger *ledger, const char *peer, const struct proto_me
     if (!patron->hh.tbl) {
         free(patron);
         outbox->failed = true;
-        return;
     }
-    outbox_send(outbox, peer,
-                &(struct proto_message){.type = PROTO_WELCOME,
-                                        .welcome = {.version = PROTO_VERSION,
-                                                    .workers = ledger->options.workers,
-                                                    .keeps = ledger->options.keeps,
-                                                    .epoch = ledger->options.epoch}});
 }
 
-/* Of a batch that this client submits and that is not accepted, or that runs. */
-static struct book *find_ticket(const struct ledger *ledger, const char *client, uint64_t ticket)
+struct book *ledger_submission(const struct ledger *ledger, const char *client, uint64_t ticket)
 {
     struct book *book, *next;
 
@@ -193,19 +217,10 @@ static struct book *find_ticket(const struct ledger *ledger, const char *client,
     return NULL;
 }
 
-/* What this client calls `ticket`, as a batch that it submits or one that it reads. */
-static struct book *named_book(const struct ledger *ledger, const char *client, uint64_t ticket)
-{
-    const struct reader *reader = read_find(ledger, client, ticket);
-
-    return reader ? ledger_book(ledger, reader->batch) : find_ticket(ledger, client, ticket);
-}
-
 void ledger_gone(struct ledger *ledger, uint64_t now_ms, const char *peer, struct outbox *outbox)
 {
     struct patron *patron = ledger_patron(ledger, peer);
     struct reader *reader, *next_reader;
-    struct inquiry *inquiry, *next_inquiry;
     struct book *book, *next_book;
 
     if (!patron)
@@ -213,28 +228,29 @@ void ledger_gone(struct ledger *ledger, uint64_t now_ms, const char *peer, struc
     DL_FOREACH_SAFE(ledger->readers, reader, next_reader)
         if (strcmp(reader->client, peer) == 0)
             read_drop(ledger, reader);
-    DL_FOREACH_SAFE(ledger->inquiries, inquiry, next_inquiry)
-        if (strcmp(inquiry->client, peer) == 0)
-            inquiry->client[0] = '\0';
+    answer_gone(ledger, peer);
     HASH_ITER(hh, ledger->books, book, next_book)
         if (strcmp(book->client, peer) == 0) {
             book->client[0] = '\0';
             if (!book->sealed)
                 submit_abandon(ledger, now_ms, book, outbox);
         }
+    outbox_forward(outbox, peer, &(struct proto_message){.type = PROTO_STOP});
     HASH_DEL(ledger->patrons, patron);
     free(patron);
 }
 
+/* Those about tickets that the ledger does not know are the core's, as batches are that are not kept. To
+ * both, what is about a batch that has ended means nothing. */
 static void about_arguments(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
                             const struct proto_message *message, struct outbox *outbox)
 {
     uint64_t ticket = message->type == PROTO_SEAL ? message->seal.ticket : message->arguments.ticket;
-    struct book *book = find_ticket(ledger, patron->name, ticket);
+    struct book *book = ledger_submission(ledger, patron->name, ticket);
 
-    if (!book) /* it has been given up meanwhile */
-        return;
-    if (message->type == PROTO_SEAL)
+    if (!book)
+        outbox_forward(outbox, patron->name, message);
+    else if (message->type == PROTO_SEAL)
         submit_seal(ledger, now_ms, book, message->seal.total, outbox);
     else
         submit_arguments(ledger, now_ms, book, message, outbox);
@@ -243,28 +259,32 @@ static void about_arguments(struct ledger *ledger, uint64_t now_ms, const struct
 static void about_results(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
                           const struct proto_message *message, struct outbox *outbox)
 {
-    struct reader *reader;
-    struct book *book;
+    uint64_t ticket = message->type == PROTO_CONSUMED ? message->consumed.ticket
+                      : message->type == PROTO_DETACH ? message->detach.ticket
+                                                      : message->cancel.id;
+    struct book *book = ledger_submission(ledger, patron->name, ticket);
+    struct reader *reader = read_find(ledger, patron->name, ticket);
 
-    if (message->type == PROTO_CANCEL) {
-        book = named_book(ledger, patron->name, message->cancel.id);
-        if (book)
-            run_cancel(ledger, now_ms, book, &message->cancel, outbox);
-        return;
-    }
-    reader = read_find(ledger, patron->name,
-                       message->type == PROTO_DETACH ? message->detach.ticket : message->consumed.ticket);
-    if (reader && message->type == PROTO_DETACH)
+    if (message->type == PROTO_CANCEL && (book || reader))
+        run_cancel(ledger, now_ms, book ? book->number : reader->batch, &message->cancel, 0, outbox);
+    else if (message->type == PROTO_DETACH && book)
+        ledger_refuse(outbox, patron->name, ticket, MUSTER_ESTATE,
+                      "this batch is not accepted yet: it would be lost");
+    else if (message->type == PROTO_DETACH && reader)
         read_drop(ledger, reader);
-    else if (reader)
+    else if (message->type == PROTO_CONSUMED && reader)
         read_consumed(ledger, reader, message->consumed.bytes, outbox);
+    else
+        outbox_forward(outbox, patron->name, message);
 }
 
 void ledger_message(struct ledger *ledger, uint64_t now_ms, const char *peer,
                     const struct proto_message *message, struct outbox *outbox)
 {
-    const struct patron *patron = ledger_patron(ledger, peer);
+    struct patron *patron = ledger_patron(ledger, peer);
 
+    if (strcmp(peer, LEDGER_PEER) == 0) /* a name that is taken is not heard */
+        return;
     if (!patron) {
         hello(ledger, peer, message, outbox);
         return;
@@ -349,30 +369,32 @@ void ledger_told(struct ledger *ledger, uint64_t now_ms, const struct proto_mess
     }
 }
 
-static struct reader *reader_of(const struct ledger *ledger, uint64_t tag)
+static void read_for(struct ledger *ledger, const struct store_done *done, struct outbox *outbox)
 {
     struct reader *reader;
 
-    DL_SEARCH_SCALAR(ledger->readers, reader, id, tag);
-    return reader;
+    DL_SEARCH_SCALAR(ledger->readers, reader, id, done->tag);
+    if (reader)
+        read_done(ledger, reader, done, outbox);
 }
 
 void ledger_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox)
 {
-    struct inquiry *inquiry = NULL;
-    struct reader *reader;
     struct book *book;
 
-    if (done->tag != 0) {
-        DL_SEARCH_SCALAR(ledger->inquiries, inquiry, id, done->tag);
-        if (inquiry) {
-            answer_done(ledger, inquiry, done, outbox);
-            return;
-        }
+    if (ledger->full && !done->full)
+        record_resume(ledger, outbox);
+    ledger->full = done->full;
+    if (answer_done(ledger, now_ms, done, outbox))
+        return;
+    if (done->code != 0 && !ledger->ready && done->batch == 0) { /* RESET, RESUME or COUNTS */
+        snprintf(ledger->failure, sizeof ledger->failure, "%s", done->text);
+        return;
     }
     switch (done->operation) {
     case STORE_ADD:
     case STORE_ARGUMENTS:
+    case STORE_COPY:
     case STORE_SEAL:
     case STORE_ABANDON:
         book = ledger_book(ledger, done->batch);
@@ -386,22 +408,28 @@ void ledger_done(struct ledger *ledger, uint64_t now_ms, const struct store_done
         return;
     case STORE_READ:
     case STORE_FIND:
-        reader = reader_of(ledger, done->tag);
-        if (reader)
-            read_done(ledger, reader, done, outbox);
+        read_for(ledger, done, outbox);
+        return;
+    case STORE_LOAD:
+        if (done->tag != 0) /* else it is for the core */
+            read_for(ledger, done, outbox);
+        else
+            run_done(ledger, now_ms, done, outbox);
         return;
     case STORE_STATE:
     case STORE_END:
     case STORE_DUE:
     case STORE_COUNTS:
+    case STORE_RESUME:
     case STORE_NEXT:
-    case STORE_LOAD:
     case STORE_GAPS:
         run_done(ledger, now_ms, done, outbox);
         return;
     case STORE_DROP:
     case STORE_RESET:
+    case STORE_BARRIER:
     case STORE_LIST:
+    case STORE_TALLY:
         return;
     }
 }
@@ -417,14 +445,6 @@ void ledger_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
 uint64_t ledger_deadline_ms(const struct ledger *ledger)
 {
     return ledger->begin_ms == 0 || ledger->due ? UINT64_MAX : ledger->begin_ms;
-}
-
-void ledger_stop(struct ledger *ledger, struct outbox *outbox)
-{
-    struct patron *patron, *next;
-
-    HASH_ITER(hh, ledger->patrons, patron, next)
-        ledger_refuse(outbox, patron->name, 0, MUSTER_ELOST, "the coordinator ends");
 }
 
 struct ledger_counts ledger_count(const struct ledger *ledger)

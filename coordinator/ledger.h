@@ -12,6 +12,10 @@
  * Nothing is told before it is on disk: ACCEPTED leaves when the batch is recorded, a result when its
  * record is. Batches that wait are in the store alone; so many of each lane as keep the core busy are
  * in memory.
+ *
+ * The core knows the clients, too, and welcomes them: what a client submits without `keep` is forwarded to
+ * it, as are all further messages about tickets that the ledger knows nothing of, and the core answers that
+ * client itself.
  */
 #ifndef MUSTER_COORDINATOR_LEDGER_H
 #define MUSTER_COORDINATOR_LEDGER_H
@@ -29,8 +33,13 @@ struct ledger;
 struct ledger_options {
     enum proto_keeps keeps; /* where: IN_MEMORY or ON_DISK */
     uint32_t epoch;
-    unsigned workers;                       /* that the core is set to run */
-    unsigned open;                          /* batches of one lane that the core has at once, at least 1 */
+    const struct core *core;          /* borrowed; asked, never told */
+    unsigned workers_max;             /* that it can have */
+    uint64_t (*wall_ms)(uint64_t ns); /* a point of the core's time, in milliseconds since 1970 */
+    uint64_t pid;                     /* of the coordinator */
+    unsigned open;                    /* batches of one lane that the core has at once, at least 1 */
+    unsigned clients;                 /* at most; 0: PROTO_CLIENTS_MAX */
+    uint64_t promise_max;             /* bytes that all clients together may have on their way; 0: no limit */
     const struct core_functions *functions; /* that workers have; NULL: not known here. Borrowed */
 };
 
@@ -43,8 +52,12 @@ void ledger_destroy(struct ledger *ledger);
 /* At the start, once. Clients are not heard before ledger_ready. */
 void ledger_start(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox);
 
-/* It knows what the store has. */
+/* It knows what the store has, and the core has what ran in another life, with as many of the arguments
+ * as it takes. */
 bool ledger_ready(const struct ledger *ledger);
+
+/* Why it never will; NULL: it may. */
+const char *ledger_failure(const struct ledger *ledger);
 
 /* Whether a client of that name has said HELLO and not left. */
 bool ledger_has_client(const struct ledger *ledger, const char *peer);
@@ -68,9 +81,6 @@ void ledger_done(struct ledger *ledger, uint64_t now_ms, const struct store_done
 /* Does what is due; and when that is, UINT64_MAX: never. */
 void ledger_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox);
 uint64_t ledger_deadline_ms(const struct ledger *ledger);
-
-/* Clients are told that the coordinator ends; their batches wait for its return, if they are kept. */
-void ledger_stop(struct ledger *ledger, struct outbox *outbox);
 
 struct ledger_counts {
     uint64_t open, waiting; /* batches in memory; that wait in the store */

@@ -3,19 +3,20 @@
  * What clients ask about the coordinator and its batches, and tell it to do: REQUEST and ANSWER, as
  * proto/PROTOCOL.md has them. Part of the ledger: pure.
  */
-#include "base/error.h"
-#include "coordinator/ledger_state.h"
+#include "coordinator/ledger_answer.h"
 
+#include "base/error.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Batches of one ANSWER. */
-enum { PAGE_BATCHES = 256 };
+/* --- answers */
 
-static void send_answer(const char *client, uint64_t ticket, bool more, const msgpack_sbuffer *value,
+static void send_answer(const char *client, const struct proto_answer *answer, const msgpack_sbuffer *value,
                         struct outbox *outbox)
 {
-    struct blob *blob = blob_copy(value->data, value->size);
+    struct blob *blob = value ? blob_copy(value->data, value->size) : blob_copy("\xc0", 1); /* nil */
 
     if (!blob) {
         outbox->failed = true;
@@ -23,98 +24,158 @@ static void send_answer(const char *client, uint64_t ticket, bool more, const ms
     }
     outbox_send(outbox, client,
                 &(struct proto_message){.type = PROTO_ANSWER,
-                                        .answer = {.ticket = ticket, .more = more},
-                                        .payload = {.blob = blob, .size = value->size}});
+                                        .answer = *answer,
+                                        .payload = {.blob = blob, .size = value ? value->size : 1}});
     blob_unref(blob);
 }
 
-/* Done, or not: with nothing else to say. */
-static void send_word(const char *client, uint64_t ticket, int code, const char *text, struct outbox *outbox)
+/* To a request that nobody has to be asked about. */
+static void send_word(const struct patron *patron, const struct proto_request *request, int code,
+                      const char *text, struct outbox *outbox)
 {
-    struct blob *nil = blob_copy("\xc0", 1);
+    send_answer(
+        patron->name,
+        &(struct proto_answer){.ticket = request->ticket, .code = code, .text = outbox_text(outbox, text)},
+        NULL, outbox);
+}
 
-    if (!nil) {
+static void send_value(const struct patron *patron, const struct proto_request *request,
+                       const msgpack_sbuffer *value, struct outbox *outbox)
+{
+    send_answer(patron->name, &(struct proto_answer){.ticket = request->ticket}, value, outbox);
+}
+
+/* --- inquiries */
+
+static void drop(struct ledger *ledger, struct inquiry *inquiry)
+{
+    struct patron *patron = ledger_patron(ledger, inquiry->client);
+
+    if (patron)
+        patron->inquiries--;
+    HASH_DEL(ledger->inquiries, inquiry);
+    free(inquiry->text);
+    free(inquiry);
+}
+
+void answer_value(struct ledger *ledger, struct inquiry *inquiry, const msgpack_sbuffer *value,
+                  struct outbox *outbox)
+{
+    if (inquiry->client[0])
+        send_answer(inquiry->client, &(struct proto_answer){.ticket = inquiry->ticket}, value, outbox);
+    drop(ledger, inquiry);
+}
+
+void answer_word(struct ledger *ledger, struct inquiry *inquiry, int code, const char *text,
+                 struct outbox *outbox)
+{
+    if (inquiry->client[0])
+        send_answer(inquiry->client,
+                    &(struct proto_answer){
+                        .ticket = inquiry->ticket, .code = code, .text = outbox_text(outbox, text)},
+                    NULL, outbox);
+    drop(ledger, inquiry);
+}
+
+void answer_fini(struct ledger *ledger)
+{
+    struct inquiry *inquiry, *next;
+
+    HASH_ITER(hh, ledger->inquiries, inquiry, next)
+        drop(ledger, inquiry);
+}
+
+void answer_gone(struct ledger *ledger, const char *client)
+{
+    struct inquiry *inquiry, *next;
+
+    HASH_ITER(hh, ledger->inquiries, inquiry, next)
+        if (strcmp(inquiry->client, client) == 0)
+            inquiry->client[0] = '\0';
+}
+
+/* NULL: it cannot be worked on, and its client knows why. */
+static struct inquiry *begin(struct ledger *ledger, struct patron *patron,
+                             const struct proto_request *request, struct outbox *outbox)
+{
+    struct inquiry *inquiry;
+
+    if (patron->inquiries >= INQUIRIES_MAX) {
+        send_word(patron, request, MUSTER_ELIMIT, "too many requests of this client wait for their answers",
+                  outbox);
+        return NULL;
+    }
+    inquiry = calloc(1, sizeof *inquiry);
+    if (!inquiry) {
+        outbox->failed = true;
+        return NULL;
+    }
+    inquiry->id = ++ledger->last_tag;
+    memcpy(inquiry->client, patron->name, sizeof inquiry->client);
+    inquiry->ticket = request->ticket;
+    inquiry->operation = request->operation;
+    inquiry->number = request->number;
+    HASH_ADD(hh, ledger->inquiries, id, sizeof inquiry->id, inquiry);
+    if (!inquiry->hh.tbl) {
+        free(inquiry);
+        outbox->failed = true;
+        return NULL;
+    }
+    patron->inquiries++;
+    return inquiry;
+}
+
+/* Asks the store about the batch, or tells it to do something, on behalf of the client. */
+static void inquire(struct ledger *ledger, struct patron *patron, const struct proto_request *request,
+                    struct store_request *ask, struct outbox *outbox)
+{
+    struct inquiry *inquiry = begin(ledger, patron, request, outbox);
+
+    if (!inquiry)
+        return;
+    ask->tag = inquiry->id;
+    ask->batch = request->batch;
+    outbox_store(outbox, ask);
+}
+
+/* --- questions */
+
+static void ask_page(const struct inquiry *inquiry, struct outbox *outbox)
+{
+    struct store_request ask = {.operation = STORE_LIST, .tag = inquiry->id, .page = inquiry->page};
+
+    ask.page.count_max = inquiry->left < PAGE_BATCHES ? (uint32_t)inquiry->left : PAGE_BATCHES;
+    outbox_store(outbox, &ask);
+}
+
+static void answer_batches(struct ledger *ledger, struct patron *patron, const struct proto_request *request,
+                           struct outbox *outbox)
+{
+    struct inquiry *inquiry = begin(ledger, patron, request, outbox);
+    uint64_t most = request->number ? request->number : PROTO_ANSWER_BATCHES_MAX;
+    const char *why;
+
+    if (!inquiry)
+        return;
+    inquiry->text = malloc(request->text.size + 1);
+    if (!inquiry->text) {
         outbox->failed = true;
         return;
     }
-    outbox_send(
-        outbox, client,
-        &(struct proto_message){.type = PROTO_ANSWER,
-                                .answer = {.ticket = ticket, .code = code, .text = outbox_text(outbox, text)},
-                                .payload = {.blob = nil, .size = 1}});
-    blob_unref(nil);
+    if (request->text.size > 0)
+        memcpy(inquiry->text, request->text.bytes, request->text.size);
+    inquiry->left = most < PROTO_ANSWER_BATCHES_MAX ? most : PROTO_ANSWER_BATCHES_MAX;
+    inquiry->page = (struct store_page){.from = request->batch, .downwards = true};
+    if (answer_filter(inquiry->text, request->text.size, &inquiry->page, &why) != 0)
+        answer_word(ledger, inquiry, MUSTER_EINVALID, why, outbox);
+    else
+        ask_page(inquiry, outbox);
 }
 
-static void pack_text(msgpack_packer *packer, const char *bytes, size_t size)
-{
-    msgpack_pack_str(packer, size);
-    msgpack_pack_str_body(packer, bytes, size);
-}
-
-static void pack_key(msgpack_packer *packer, const char *key)
-{
-    pack_text(packer, key, strlen(key));
-}
-
-static void pack_count(msgpack_packer *packer, const char *key, uint64_t count)
-{
-    pack_key(packer, key);
-    msgpack_pack_uint64(packer, count);
-}
-
-static void pack_word(msgpack_packer *packer, const char *key, const struct proto_text *text)
-{
-    pack_key(packer, key);
-    pack_text(packer, text->bytes, text->size);
-}
-
-static void answer_status(struct ledger *ledger, const struct patron *patron, uint64_t ticket,
-                          struct outbox *outbox)
-{
-    struct ledger_counts counts = ledger_count(ledger);
-    msgpack_sbuffer buffer;
-    msgpack_packer packer;
-
-    msgpack_sbuffer_init(&buffer);
-    msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
-    msgpack_pack_map(&packer, 8);
-    pack_count(&packer, "keeps", ledger->options.keeps);
-    pack_count(&packer, "epoch", ledger->options.epoch);
-    pack_count(&packer, "workers", ledger->options.workers);
-    pack_count(&packer, "clients", counts.clients);
-    pack_count(&packer, "open", counts.open);
-    pack_count(&packer, "waiting", counts.waiting);
-    pack_count(&packer, "readers", counts.readers);
-    pack_count(&packer, "last", ledger->last_batch);
-    send_answer(patron->name, ticket, false, &buffer, outbox);
-    msgpack_sbuffer_destroy(&buffer);
-}
-
-static void pack_batch(msgpack_packer *packer, const struct store_batch *batch)
-{
-    const char *state = store_state_name(batch->state);
-
-    msgpack_pack_map(packer, 14);
-    pack_count(packer, "batch", batch->number);
-    pack_key(packer, "state");
-    pack_text(packer, state, strlen(state));
-    pack_word(packer, "name", &batch->name);
-    pack_word(packer, "user", &batch->lane.user);
-    pack_key(packer, "priority");
-    msgpack_pack_int64(packer, batch->lane.priority);
-    pack_word(packer, "function", &batch->function);
-    pack_count(packer, "jobs", batch->total);
-    pack_count(packer, "succeeded", batch->succeeded);
-    pack_count(packer, "failed", batch->failed);
-    pack_count(packer, "cancelled", batch->cancelled);
-    pack_count(packer, "submitted_ms", batch->submitted_ms);
-    pack_count(packer, "begin_ms", batch->begin_ms);
-    pack_count(packer, "started_ms", batch->started_ms);
-    pack_count(packer, "ended_ms", batch->ended_ms);
-}
-
-static void answer_batches(const struct inquiry *inquiry, const struct store_done *done,
-                           struct outbox *outbox)
+/* A page at a time, so that others have their turn. One that has looked at many batches in vain says so
+ * with an answer without any. */
+static void take_page(struct ledger *ledger, struct inquiry *inquiry, const struct store_done *done,
+                      struct outbox *outbox)
 {
     msgpack_sbuffer buffer;
     msgpack_packer packer;
@@ -123,64 +184,194 @@ static void answer_batches(const struct inquiry *inquiry, const struct store_don
     msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
     msgpack_pack_array(&packer, done->count);
     for (uint32_t i = 0; i < done->count; i++)
-        pack_batch(&packer, &done->batches[i]);
-    send_answer(inquiry->client, inquiry->ticket, false, &buffer, outbox);
+        answer_pack_batch(ledger, &done->batches[i], outbox, &packer);
+    inquiry->left -= done->count;
+    if (!inquiry->client[0] || !done->more || inquiry->left == 0) {
+        answer_value(ledger, inquiry, &buffer, outbox);
+    } else {
+        send_answer(inquiry->client, &(struct proto_answer){.ticket = inquiry->ticket, .more = true}, &buffer,
+                    outbox);
+        inquiry->page.from = done->next;
+        ask_page(inquiry, outbox);
+    }
     msgpack_sbuffer_destroy(&buffer);
 }
 
-/* Asks the store on behalf of the client. */
-static void inquire(struct ledger *ledger, const struct patron *patron, const struct proto_request *request,
-                    struct store_request *ask, struct outbox *outbox)
+static void take_batch(struct ledger *ledger, struct inquiry *inquiry, const struct store_done *done,
+                       struct outbox *outbox)
 {
-    struct inquiry *inquiry = calloc(1, sizeof *inquiry);
+    msgpack_sbuffer buffer;
+    msgpack_packer packer;
 
-    if (!inquiry) {
-        outbox->failed = true;
-        return;
-    }
-    inquiry->id = ++ledger->last_tag;
-    memcpy(inquiry->client, patron->name, sizeof inquiry->client);
-    inquiry->ticket = request->ticket;
-    DL_APPEND(ledger->inquiries, inquiry);
-    ask->tag = inquiry->id;
-    ask->batch = request->batch;
-    outbox_store(outbox, ask);
+    msgpack_sbuffer_init(&buffer);
+    msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+    answer_pack_batch(ledger, &done->batches[0], outbox, &packer);
+    answer_value(ledger, inquiry, &buffer, outbox);
+    msgpack_sbuffer_destroy(&buffer);
 }
 
-static void answer_cancel(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
-                          const struct proto_request *request, struct outbox *outbox)
+static void take_tally(struct ledger *ledger, struct inquiry *inquiry, const struct store_done *done,
+                       struct outbox *outbox)
 {
-    struct book *book = ledger_book(ledger, request->batch);
+    msgpack_sbuffer buffer;
+    msgpack_packer packer;
 
-    if (book) {
-        run_cancel(ledger, now_ms, book,
-                   &(struct proto_cancel){.id = request->batch, .mode = PROTO_CANCEL_NOW}, outbox);
-        send_word(patron->name, request->ticket, 0, "", outbox);
-        return;
-    }
+    msgpack_sbuffer_init(&buffer);
+    msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+    answer_pack_status(ledger, done->tally, &packer);
+    answer_value(ledger, inquiry, &buffer, outbox);
+    msgpack_sbuffer_destroy(&buffer);
+}
+
+static void answer_workers(const struct ledger *ledger, const struct patron *patron,
+                           const struct proto_request *request, struct outbox *outbox)
+{
+    msgpack_sbuffer buffer;
+    msgpack_packer packer;
+
+    msgpack_sbuffer_init(&buffer);
+    msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+    answer_pack_workers(ledger, &packer);
+    send_value(patron, request, &buffer, outbox);
+    msgpack_sbuffer_destroy(&buffer);
+}
+
+/* --- batches */
+
+/* In the store alone it ends there: behind all that the store was asked before, and ahead of what the
+ * core may have been given meanwhile. */
+static void cancel_waiting(struct ledger *ledger, uint64_t now_ms, struct patron *patron,
+                           const struct proto_request *request, struct outbox *outbox)
+{
+    struct proto_message ended = {
+        .type = PROTO_ENDED,
+        .ended = {.ticket = 1, .text = outbox_text(outbox, "a client cancelled it before it began")}};
+
     inquire(ledger, patron, request,
-            &(struct store_request){.operation = STORE_END, .now_ms = now_ms, .state = STORE_CANCELLED},
+            &(struct store_request){.operation = STORE_END,
+                                    .now_ms = now_ms,
+                                    .state = STORE_CANCELLED,
+                                    .add = {.totals = ledger_encode(&ended, outbox)}},
             outbox);
 }
 
-void answer_request(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
-                    const struct proto_request *request, struct outbox *outbox)
+/* It will not be accepted: a coordinator that dies leaves nothing of it. */
+static void cancel_submission(struct ledger *ledger, uint64_t now_ms, struct book *book,
+                              const struct proto_cancel *cancel, struct outbox *outbox)
 {
+    if (book->client[0]) {
+        run_cancel(ledger, now_ms, book->number, cancel, 0, outbox);
+    } else { /* a retry, whose arguments come */
+        retry_answer(ledger, book, MUSTER_ECANCELLED, "a client cancelled it before it was accepted", outbox);
+        submit_abandon(ledger, now_ms, book, outbox);
+    }
+}
+
+static void answer_cancel(struct ledger *ledger, uint64_t now_ms, struct patron *patron,
+                          const struct proto_request *request, struct outbox *outbox)
+{
+    struct proto_cancel cancel = {.mode = (enum proto_cancel_mode)request->number};
+    struct book *book = ledger_book(ledger, request->batch);
+    bool runs_early = book && book->early && book->phase != BOOK_LEAVING;
+    struct inquiry *inquiry;
+
+    if (book && !book->sealed && !runs_early) {
+        cancel_submission(ledger, now_ms, book, &cancel, outbox);
+        send_word(patron, request, 0, "", outbox);
+        return;
+    }
+    if (!book || (book->sealed && book->phase == BOOK_ADDING)) {
+        cancel_waiting(ledger, now_ms, patron, request, outbox);
+        return;
+    }
+    inquiry = begin(ledger, patron, request, outbox);
+    if (inquiry)
+        run_cancel(ledger, now_ms, book->number, &cancel, inquiry->id, outbox);
+}
+
+/* --- the coordinator itself */
+
+static void answer_scale(const struct ledger *ledger, const struct patron *patron,
+                         const struct proto_request *request, struct outbox *outbox)
+{
+    char text[160];
+
+    if (request->number > ledger->options.workers_max) {
+        snprintf(text, sizeof text,
+                 "this coordinator can run %u workers at most: it has file descriptors for no more",
+                 ledger->options.workers_max);
+        send_word(patron, request, MUSTER_ELIMIT, text, outbox);
+        return;
+    }
+    outbox_order(outbox, OUTBOX_SCALE, request->number);
+    send_word(patron, request, 0, "", outbox);
+}
+
+static void answer_drain(const struct ledger *ledger, const struct patron *patron,
+                         const struct proto_request *request, struct outbox *outbox)
+{
+    if (ledger->stopping) {
+        send_word(patron, request, MUSTER_ESTATE, "the coordinator is about to end", outbox);
+        return;
+    }
+    outbox_order(outbox, OUTBOX_DRAIN, request->number);
+    send_word(patron, request, 0, "", outbox);
+}
+
+static void answer_stop(struct ledger *ledger, const struct patron *patron,
+                        const struct proto_request *request, struct outbox *outbox)
+{
+    ledger->stopping = true;
+    send_word(patron, request, 0, "", outbox);
+    outbox_order(outbox, OUTBOX_STOP, request->number);
+}
+
+/* --- all of them */
+
+/* What is wrong with its number or its text; NULL: nothing. */
+static const char *object(const struct proto_request *request)
+{
+    uint64_t number = request->number;
+
     switch (request->operation) {
     case PROTO_REQUEST_STATUS:
-        answer_status(ledger, patron, request->ticket, outbox);
+    case PROTO_REQUEST_BATCHES:
+    case PROTO_REQUEST_WORKERS:
+    case PROTO_REQUEST_FORGET:
+        return NULL;
+    case PROTO_REQUEST_CANCEL:
+        return number == 1 || number == 2 ? NULL : "cancel soon (1) or now (2)";
+    case PROTO_REQUEST_RETRY:
+        return number == 1 || number == 2 ? NULL : "retry jobs that did not succeed (1) or all (2)";
+    case PROTO_REQUEST_SCALE:
+        return number >= 1 && number <= PROTO_WORKERS_MAX ? NULL : "a coordinator runs 1 to 1024 workers";
+    case PROTO_REQUEST_DRAIN:
+        return number <= 1 ? NULL : "start no further job (1), or start them again (0)";
+    case PROTO_REQUEST_STOP:
+        return number == 1 || number == 2 ? NULL : "stop when the jobs that run have ended (1) or now (2)";
+    }
+    return NULL;
+}
+
+void answer_request(struct ledger *ledger, uint64_t now_ms, struct patron *patron,
+                    const struct proto_request *request, struct outbox *outbox)
+{
+    const char *objection = object(request);
+
+    if (objection) {
+        send_word(patron, request, MUSTER_EINVALID, objection, outbox);
+        return;
+    }
+    switch (request->operation) {
+    case PROTO_REQUEST_STATUS:
+        inquire(ledger, patron, request,
+                &(struct store_request){.operation = request->batch ? STORE_FIND : STORE_TALLY}, outbox);
         return;
     case PROTO_REQUEST_BATCHES:
-        if (request->batch != 0)
-            inquire(ledger, patron, request, &(struct store_request){.operation = STORE_FIND}, outbox);
-        else
-            inquire(ledger, patron, request,
-                    &(struct store_request){.operation = STORE_LIST,
-                                            .page = {.from = request->number,
-                                                     .count_max = PAGE_BATCHES,
-                                                     .downwards = true,
-                                                     .name = request->text}},
-                    outbox);
+        answer_batches(ledger, patron, request, outbox);
+        return;
+    case PROTO_REQUEST_WORKERS:
+        answer_workers(ledger, patron, request, outbox);
         return;
     case PROTO_REQUEST_CANCEL:
         answer_cancel(ledger, now_ms, patron, request, outbox);
@@ -188,29 +379,49 @@ void answer_request(struct ledger *ledger, uint64_t now_ms, const struct patron 
     case PROTO_REQUEST_FORGET:
         inquire(ledger, patron, request, &(struct store_request){.operation = STORE_DROP}, outbox);
         return;
-    case PROTO_REQUEST_WORKERS:
-    case PROTO_REQUEST_RETRY:
     case PROTO_REQUEST_SCALE:
+        answer_scale(ledger, patron, request, outbox);
+        return;
     case PROTO_REQUEST_DRAIN:
+        answer_drain(ledger, patron, request, outbox);
+        return;
     case PROTO_REQUEST_STOP:
-        break;
+        answer_stop(ledger, patron, request, outbox);
+        return;
+    case PROTO_REQUEST_RETRY:
+        inquire(ledger, patron, request, &(struct store_request){.operation = STORE_FIND}, outbox);
+        return;
     }
-    send_word(patron->name, request->ticket, MUSTER_ESTATE, "this coordinator does not do that", outbox);
 }
 
-void answer_done(struct ledger *ledger, struct inquiry *inquiry, const struct store_done *done,
-                 struct outbox *outbox)
+/* What became of the request. */
+static void take_done(struct ledger *ledger, uint64_t now_ms, struct inquiry *inquiry,
+                      const struct store_done *done, struct outbox *outbox)
 {
-    DL_DELETE(ledger->inquiries, inquiry);
-    if (inquiry->client[0]) {
-        if (done->code != 0)
-            send_word(inquiry->client, inquiry->ticket, done->code, done->text, outbox);
-        else if (done->operation == STORE_LIST || done->operation == STORE_FIND)
-            answer_batches(inquiry, done, outbox);
-        else
-            send_word(inquiry->client, inquiry->ticket, 0, "", outbox);
-    }
     if (done->operation == STORE_END && done->code == 0)
-        run_done(ledger, 0, done, outbox);
-    free(inquiry);
+        run_done(ledger, now_ms, done, outbox);
+    if (inquiry->operation == PROTO_REQUEST_CANCEL && done->code == MUSTER_ESTATE) /* it is over already */
+        answer_word(ledger, inquiry, 0, "", outbox);
+    else if (done->code != 0)
+        answer_word(ledger, inquiry, done->code, done->text, outbox);
+    else if (done->operation == STORE_LIST)
+        take_page(ledger, inquiry, done, outbox);
+    else if (inquiry->operation == PROTO_REQUEST_RETRY)
+        retry_begin(ledger, now_ms, inquiry, &done->batches[0], outbox);
+    else if (done->operation == STORE_TALLY)
+        take_tally(ledger, inquiry, done, outbox);
+    else if (done->operation == STORE_FIND)
+        take_batch(ledger, inquiry, done, outbox);
+    else
+        answer_word(ledger, inquiry, 0, "", outbox);
+}
+
+bool answer_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox)
+{
+    struct inquiry *inquiry;
+
+    HASH_FIND(hh, ledger->inquiries, &done->tag, sizeof done->tag, inquiry);
+    if (inquiry)
+        take_done(ledger, now_ms, inquiry, done, outbox);
+    return inquiry != NULL;
 }

@@ -7,7 +7,9 @@
 #include "base/error.h"
 #include "coordinator/ledger_state.h"
 #include "proto/codec.h"
+#include "proto/limits.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +48,7 @@ bool read_submitted(struct ledger *ledger, const char *client, const struct prot
         return false;
     reader->ordered = submit->ordered;
     reader->follow = reader->results = reader->told = true;
+    reader->forgets = !submit->hold;
     reader->window_bytes = submit->window_bytes;
     return true;
 }
@@ -55,13 +58,13 @@ void read_attach(struct ledger *ledger, const struct patron *patron, const struc
 {
     struct reader *reader;
 
-    if (read_find(ledger, patron->name, attach->ticket)) {
+    if (read_holds(ledger, patron->name, attach->ticket) ||
+        ledger_submission(ledger, patron->name, attach->ticket)) {
         ledger_refuse(outbox, patron->name, attach->ticket, MUSTER_ESTATE, "this ticket is in use");
         return;
     }
-    if (attach->arguments) {
-        ledger_refuse(outbox, patron->name, attach->ticket, MUSTER_ESTATE,
-                      "this coordinator does not send arguments back: attach without them");
+    if (!ledger_promise(ledger, attach->window_bytes)) {
+        ledger_refuse_promise(ledger, patron->name, attach->ticket, outbox);
         return;
     }
     reader = add(ledger, patron->name, attach->ticket, attach->batch);
@@ -72,6 +75,7 @@ void read_attach(struct ledger *ledger, const struct patron *patron, const struc
     reader->ordered = attach->ordered;
     reader->follow = attach->follow;
     reader->results = attach->results;
+    reader->arguments = attach->arguments;
     if (attach->ordered)
         reader->place = attach->first;
     else
@@ -82,7 +86,9 @@ void read_attach(struct ledger *ledger, const struct patron *patron, const struc
 
 void read_drop(struct ledger *ledger, struct reader *reader)
 {
+    ledger->promised -= reader->window_bytes;
     DL_DELETE(ledger->readers, reader);
+    spans_fini(&reader->replayed);
     free(reader);
 }
 
@@ -94,6 +100,16 @@ struct reader *read_find(const struct ledger *ledger, const char *client, uint64
         if (reader->ticket == ticket && strcmp(reader->client, client) == 0)
             return reader;
     return NULL;
+}
+
+bool read_holds(struct ledger *ledger, const char *client, uint64_t ticket)
+{
+    struct reader *reader = read_find(ledger, client, ticket);
+
+    if (!reader || !reader->ended)
+        return reader != NULL;
+    read_drop(ledger, reader);
+    return false;
 }
 
 static bool has_room(const struct reader *reader)
@@ -181,8 +197,12 @@ void read_consumed(struct ledger *ledger, struct reader *reader, uint64_t bytes,
         return;
     }
     reader->consumed_cost = bytes;
-    if (reader->behind)
+    if (reader->ended && bytes == reader->sent_cost) {
+        outbox_store(outbox, &(struct store_request){.operation = STORE_DROP, .batch = reader->batch});
+        read_drop(ledger, reader);
+    } else if (reader->behind) {
         go_on(ledger, reader, outbox);
+    }
 }
 
 /* One record that came just now, for a reader that has all before it. */
@@ -193,8 +213,11 @@ static void take_new(struct ledger *ledger, struct reader *reader, const struct 
         reader->ahead = true;
         return;
     }
-    if (!has_room(reader)) {
+    if (reader->ordered && entry->first + entry->count <= reader->place) /* it began behind these */
+        return;
+    if (!has_room(reader) || reader->arguments) { /* these are in the store, and so is the record */
         reader->behind = true;
+        go_on(ledger, reader, outbox);
         return;
     }
     if (!pass_on(ledger, reader, &(struct proto_text){entry->header, entry->header_size}, &entry->payload,
@@ -220,7 +243,7 @@ void read_over(struct ledger *ledger, uint64_t batch, struct outbox *outbox)
     struct reader *reader, *next;
 
     DL_FOREACH_SAFE(ledger->readers, reader, next) {
-        if (reader->batch != batch || !reader->told)
+        if (reader->batch != batch || !reader->told || reader->ended)
             continue;
         reader->over = true;
         reader->behind |= reader->ahead;
@@ -228,10 +251,23 @@ void read_over(struct ledger *ledger, uint64_t batch, struct outbox *outbox)
     }
 }
 
+void read_forgotten(struct ledger *ledger, uint64_t batch, struct outbox *outbox)
+{
+    struct reader *reader, *next;
+    char text[80];
+
+    snprintf(text, sizeof text, "batch %llu is not known: it was never accepted", (unsigned long long)batch);
+    DL_FOREACH_SAFE(ledger->readers, reader, next)
+        if (reader->batch == batch)
+            fail(ledger, reader, MUSTER_ENOTFOUND, text, outbox);
+}
+
 /* Records out of the store. */
 static void take_records(struct ledger *ledger, struct reader *reader, const struct store_done *done,
                          struct outbox *outbox)
 {
+    uint64_t job;
+
     reader->behind = done->more;
     reader->ahead = false;
     for (uint32_t i = 0; i < done->count; i++) {
@@ -246,11 +282,30 @@ static void take_records(struct ledger *ledger, struct reader *reader, const str
             reader->behind = true;
             break;
         }
+        if (replay_lacks(reader, record, &job)) {
+            reader->behind = true;
+            replay_ask(reader, job, outbox);
+            return;
+        }
         if (!pass_on(ledger, reader, &record->header, &record->payload, outbox))
             return;
         reader->place = reader->ordered ? record->first + record->count : record->sequence + 1;
     }
     go_on(ledger, reader, outbox);
+}
+
+/* Arguments out of the store, of the records that come next. */
+static void take_blocks(struct ledger *ledger, struct reader *reader, const struct store_done *done,
+                        struct outbox *outbox)
+{
+    bool whole = done->count > 0; /* the first is that of the job that was asked for */
+
+    for (uint32_t i = 0; i < done->count && whole && (i == 0 || has_room(reader)); i++)
+        whole = replay_block(reader, &done->blocks[i], outbox);
+    if (whole)
+        go_on(ledger, reader, outbox);
+    else
+        fail(ledger, reader, MUSTER_EPROTOCOL, "the arguments of the batch are damaged", outbox);
 }
 
 /* What there is to say about the batch as a whole, ahead of its results. */
@@ -268,9 +323,28 @@ static void take_attached(struct ledger *ledger, struct reader *reader, const st
                                                      .total = batch->total,
                                                      .sealed = batch->sealed}});
     reader->told = true;
+    reader->arguments &= batch->kind == PROTO_LIST;
     reader->over = store_state_is_end(batch->state);
     reader->behind = reader->results;
     go_on(ledger, reader, outbox);
+}
+
+bool read_unmet(const struct store_batch *batch, struct outbox *outbox, struct proto_text *ret_text)
+{
+    char numbers[PROTO_AFTER_MAX * sizeof ", 9223372036854775807"] = "", text[PROTO_TEXT_MAX + 1];
+    unsigned named = 0;
+    size_t used = 0;
+
+    for (uint32_t i = 0; i < batch->after_count; i++)
+        if (batch->after[i].condition == STORE_AFTER_OK && named < PROTO_AFTER_MAX)
+            used += (size_t)snprintf(numbers + used, sizeof numbers - used, "%s%llu", named++ ? ", " : "",
+                                     (unsigned long long)batch->after[i].batch);
+    if (batch->state != STORE_CANCELLED || batch->totals.size > 0 || named == 0)
+        return false;
+    snprintf(text, sizeof text, "%s %.800s, for which it waited, did not succeed",
+             named > 1 ? "one of the batches" : "batch", numbers);
+    *ret_text = outbox_text(outbox, text);
+    return true;
 }
 
 static void take_end(struct ledger *ledger, struct reader *reader, const struct store_batch *batch,
@@ -282,12 +356,17 @@ static void take_end(struct ledger *ledger, struct reader *reader, const struct 
         fail(ledger, reader, MUSTER_EPROTOCOL, "the record of the batch is damaged", outbox);
         return;
     }
+    if (read_unmet(batch, outbox, &message.ended.text))
+        message.ended.code = MUSTER_ECANCELLED;
     message.ended.ticket = reader->ticket;
     message.ended.succeeded = batch->succeeded; /* of all its runs */
     message.ended.failed = batch->failed;
     message.ended.cancelled = batch->total - batch->succeeded - batch->failed;
     outbox_send(outbox, reader->client, &message);
-    read_drop(ledger, reader);
+    if (reader->forgets)
+        reader->ended = true;
+    else
+        read_drop(ledger, reader);
 }
 
 void read_done(struct ledger *ledger, struct reader *reader, const struct store_done *done,
@@ -298,6 +377,8 @@ void read_done(struct ledger *ledger, struct reader *reader, const struct store_
         fail(ledger, reader, done->code, done->text, outbox);
     else if (done->operation == STORE_READ)
         take_records(ledger, reader, done, outbox);
+    else if (done->operation == STORE_LOAD)
+        take_blocks(ledger, reader, done, outbox);
     else if (!reader->told)
         take_attached(ledger, reader, &done->batches[0], outbox);
     else

@@ -39,7 +39,22 @@ static struct entry *make_entry(const struct proto_message *message)
     entry->first = message->results.outcome.first;
     entry->count = message->results.outcome.count;
     entry->cost = proto_cost(message);
+    for (uint32_t i = 0; i < message->results.outcome.failure_count; i++)
+        entry->cancelled += message->results.outcome.failures[i].code == MUSTER_ECANCELLED;
+    entry->failed = message->results.outcome.failure_count - entry->cancelled;
     return entry;
+}
+
+/* Those of a message live as long as the outbox that it came in. */
+static const struct proto_failure *copy_failures(const struct proto_outcome *outcome, struct outbox *outbox)
+{
+    struct proto_failure *copy = outbox_alloc(outbox, outcome->failure_count * sizeof *copy);
+
+    for (uint32_t i = 0; copy && i < outcome->failure_count; i++) {
+        copy[i] = outcome->failures[i];
+        copy[i].text = outbox_copy(outbox, &outcome->failures[i].text);
+    }
+    return copy;
 }
 
 void record_results(struct ledger *ledger, struct book *book, const struct proto_message *message,
@@ -65,9 +80,26 @@ void record_results(struct ledger *ledger, struct book *book, const struct proto
                                         .failed = outcome->failure_count,
                                         .header = {entry->header, entry->header_size},
                                         .payload = entry->payload},
-                             .failures = outcome->failures,
+                             .failures = copy_failures(outcome, outbox),
                              .failure_count = outcome->failure_count,
                          });
+}
+
+/* What is recorded is off its window. */
+static void tell_core(const struct book *book, struct outbox *outbox)
+{
+    if (book->in_core)
+        outbox_core(outbox, &(struct proto_message){
+                                .type = PROTO_CONSUMED,
+                                .consumed = {.ticket = book->number, .bytes = book->consumed_cost}});
+}
+
+void record_resume(struct ledger *ledger, struct outbox *outbox)
+{
+    struct book *book, *next;
+
+    HASH_ITER(hh, ledger->books, book, next)
+        tell_core(book, outbox);
 }
 
 void record_done(struct ledger *ledger, struct book *book, const struct store_done *done,
@@ -79,11 +111,13 @@ void record_done(struct ledger *ledger, struct book *book, const struct store_do
         return;
     DL_DELETE(book->records, entry);
     book->consumed_cost += entry->cost;
-    if (book->in_core)
-        outbox_core(outbox, &(struct proto_message){
-                                .type = PROTO_CONSUMED,
-                                .consumed = {.ticket = book->number, .bytes = book->consumed_cost}});
-    if (done->code == 0)
+    if (!ledger->full)
+        tell_core(book, outbox);
+    if (done->code == 0) {
+        book->new_succeeded += entry->count - entry->failed - entry->cancelled;
+        book->new_failed += entry->failed;
+        book->new_cancelled += entry->cancelled;
         read_recorded(ledger, book->number, entry, done->next, outbox);
+    }
     record_free(entry);
 }

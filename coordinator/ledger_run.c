@@ -6,7 +6,10 @@
 #include "base/error.h"
 #include "coordinator/ledger_state.h"
 #include "proto/codec.h"
+#include "proto/limits.h"
+#include "proto/scan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +52,7 @@ static void fill(const struct ledger *ledger, struct lane *lane, struct outbox *
     if (lane->fetching || lane->waiting == 0 || lane->open >= ledger->options.open || !ledger->ready)
         return;
     lane->fetching = true;
+    lane->from = lane->behind;
     outbox_store(outbox, &(struct store_request){
                              .operation = STORE_NEXT,
                              .tag = lane->id,
@@ -120,6 +124,12 @@ static void ask_gaps(const struct book *book, uint64_t from, struct outbox *outb
                              .operation = STORE_GAPS, .batch = book->number, .page = {.from = from}});
 }
 
+static void check_recorded(struct book *book, struct outbox *outbox)
+{
+    book->phase = BOOK_CHECKING;
+    ask_gaps(book, 1, outbox);
+}
+
 void run_start(struct ledger *ledger, uint64_t now_ms, struct book *book, struct outbox *outbox)
 {
     struct store_lane key = {.priority = book->priority, .user = user_text(book->user)};
@@ -132,12 +142,10 @@ void run_start(struct ledger *ledger, uint64_t now_ms, struct book *book, struct
                                                  .batch = book->number,
                                                  .now_ms = now_ms,
                                                  .state = STORE_RUNNING});
-    if (book->resumed) {
-        book->phase = BOOK_CHECKING;
-        ask_gaps(book, 1, outbox);
-    } else {
+    if (book->resumed)
+        check_recorded(book, outbox);
+    else
         send_submit(ledger, now_ms, book, &(struct spans){0}, outbox);
-    }
 }
 
 /* All jobs that are not among the gaps. */
@@ -157,11 +165,32 @@ static int recorded_jobs(const struct book *book, struct spans *ret_ended)
     return 0;
 }
 
+/* What it needs is damaged in the store. */
+static void give_up(struct ledger *ledger, uint64_t now_ms, struct book *book, const char *why,
+                    struct outbox *outbox)
+{
+    if (!(book->lost = strdup(why))) {
+        outbox->failed = true;
+        return;
+    }
+    book->seal_told = true; /* nothing more is fed */
+    if (book->in_core)
+        outbox_core(outbox,
+                    &(struct proto_message){.type = PROTO_CANCEL,
+                                            .cancel = {.id = book->number, .mode = PROTO_CANCEL_NOW}});
+    else
+        run_ended(ledger, now_ms, book, &(struct proto_ended){0}, outbox);
+}
+
 static void take_gaps(struct ledger *ledger, uint64_t now_ms, struct book *book,
                       const struct store_done *done, struct outbox *outbox)
 {
     struct spans ended = {0};
 
+    if (done->code != 0) {
+        give_up(ledger, now_ms, book, done->text, outbox);
+        return;
+    }
     for (uint32_t i = 0; i < done->count; i++)
         if (spans_add(&book->gaps, done->gaps[i].first, done->gaps[i].count) != 0)
             outbox->failed = true;
@@ -179,6 +208,17 @@ static void take_gaps(struct ledger *ledger, uint64_t now_ms, struct book *book,
 }
 
 /* --- feed */
+
+/* What came off a disk was looked at when it came in, but a flip inside of a value is no error to SQLite. */
+static bool block_is_whole(const struct store_block *block)
+{
+    size_t length;
+
+    return block->count > 0 &&
+           scan_values(&scan_value_limits, slice_bytes(&block->payload), block->payload.size, block->count,
+                       &length) == 0 &&
+           length == block->payload.size;
+}
 
 static void send_arguments(struct book *book, const struct store_block *block, struct outbox *outbox)
 {
@@ -220,15 +260,25 @@ void run_feed(struct book *book, struct outbox *outbox)
 
 /* The core takes no more than it granted but for the block with which it passes that; what is loaded
  * beyond is loaded again. */
-static void take_blocks(struct book *book, const struct store_done *done, struct outbox *outbox)
+static void take_blocks(struct ledger *ledger, uint64_t now_ms, struct book *book,
+                        const struct store_done *done, struct outbox *outbox)
 {
+    uint64_t before = book->fed;
+
     book->loading = false;
     if (book->phase != BOOK_RUNNING)
         return;
+    if (done->code != 0) {
+        give_up(ledger, now_ms, book, done->text, outbox);
+        return;
+    }
     for (uint32_t i = 0; i < done->count && book->fed_cost < book->core_grant; i++)
-        if (done->blocks[i].first == book->fed + 1)
+        if (done->blocks[i].first == book->fed + 1 && block_is_whole(&done->blocks[i]))
             send_arguments(book, &done->blocks[i], outbox);
-    run_feed(book, outbox);
+    if (book->fed == before && book->fed_cost < book->core_grant)
+        give_up(ledger, now_ms, book, "its arguments are damaged", outbox);
+    else
+        run_feed(book, outbox);
 }
 
 /* --- accepted, and in the queue */
@@ -295,7 +345,7 @@ static struct book *load_book(struct ledger *ledger, const struct lane *lane, co
     book->sealed = true;
     book->total = batch->total;
     book->resumed = batch->started_ms != 0;
-    if (batch->block.count > 0) {
+    if (block_is_whole(&batch->block)) { /* else it is missed when arguments are loaded */
         book->block = batch->block;
         if (book->block.payload.blob)
             blob_ref(book->block.payload.blob);
@@ -307,18 +357,23 @@ static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store
                       struct outbox *outbox)
 {
     struct lane *lane;
+    bool late; /* a batch was queued meanwhile, ahead of where this looked */
 
     DL_SEARCH_SCALAR(ledger->lanes, lane, id, done->tag);
     if (!lane)
         return;
     lane->fetching = false;
-    if (done->count == 0)
+    late = lane->behind < lane->from;
+    if (done->code != 0) /* the store has said so; it is asked again when a batch of the lane comes or ends */
+        return;
+    if (done->count == 0 && !late)
         lane->waiting = 0;
     for (uint32_t i = 0; i < done->count && !outbox->failed; i++) {
         struct book *book;
 
-        lane->behind = done->batches[i].number;
-        if (ledger_book(ledger, lane->behind))
+        if (!late)
+            lane->behind = done->batches[i].number;
+        if (ledger_book(ledger, done->batches[i].number))
             continue;
         if (lane->waiting > 0)
             lane->waiting--;
@@ -329,6 +384,38 @@ static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store
             outbox->failed = true;
     }
     fill(ledger, lane, outbox);
+}
+
+void run_resume(uint64_t behind, struct outbox *outbox)
+{
+    outbox_store(outbox, &(struct store_request){.operation = STORE_RESUME, .page = {.from = behind}});
+}
+
+bool run_is_resuming(const struct book *book)
+{
+    return book->resumed && (book->phase == BOOK_CHECKING || book->loading);
+}
+
+/* What waits is asked for behind what ran, so that workers that have jobs of that find it. */
+static void take_resumed(struct ledger *ledger, const struct store_done *done, struct outbox *outbox)
+{
+    for (uint32_t i = 0; i < done->count && !outbox->failed; i++) {
+        const struct store_batch *batch = &done->batches[i];
+        struct lane *lane = find_lane(ledger, &batch->lane, outbox);
+        struct book *book = lane ? load_book(ledger, lane, batch) : NULL;
+
+        if (!book) {
+            outbox->failed = true;
+            return;
+        }
+        book->lane = lane;
+        lane->open++;
+        check_recorded(book, outbox);
+    }
+    if (done->more)
+        run_resume(done->next, outbox);
+    else
+        outbox_store(outbox, &(struct store_request){.operation = STORE_COUNTS});
 }
 
 static void take_counts(struct ledger *ledger, const struct store_done *done, struct outbox *outbox)
@@ -367,10 +454,23 @@ static struct proto_text encode_totals(const struct proto_ended *ended, struct o
     return ledger_encode(&message, outbox);
 }
 
+/* The core has given it up while its arguments came. */
+static void refuse_ended(struct ledger *ledger, uint64_t now_ms, struct book *book,
+                         const struct proto_ended *ended, struct outbox *outbox)
+{
+    char text[PROTO_TEXT_MAX + 1] = "";
+
+    if (ended->text.size > 0)
+        snprintf(text, sizeof text, "%.*s", (int)ended->text.size, ended->text.bytes);
+    leave_lane(ledger, book, outbox);
+    submit_refuse(ledger, now_ms, book, ended->code != 0 ? ended->code : MUSTER_ECANCELLED, text, outbox);
+}
+
 void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_ended *ended,
                struct outbox *outbox)
 {
     struct proto_ended all = *ended; /* of earlier lives, too */
+    uint64_t jobs = book->sent_jobs > book->total ? book->sent_jobs : book->total;
 
     book->in_core = false;
     if (book->phase == BOOK_LEAVING) {
@@ -379,9 +479,18 @@ void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const 
             ledger_drop_book(ledger, book);
         return;
     }
+    if (book->lost) {
+        all.code = MUSTER_ESYSTEM;
+        all.text = (struct proto_text){book->lost, (uint32_t)strlen(book->lost)};
+    }
+    if (!book->sealed) { /* it was never accepted, so the store takes no end of it */
+        refuse_ended(ledger, now_ms, book, &all, outbox);
+        return;
+    }
     book->phase = BOOK_ENDING;
     all.succeeded += book->succeeded;
     all.failed += book->failed;
+    all.cancelled = jobs - all.succeeded - all.failed; /* also those that the core never heard of */
     outbox_store(outbox, &(struct store_request){
                              .operation = STORE_END,
                              .batch = book->number,
@@ -398,6 +507,11 @@ static void take_end(struct ledger *ledger, const struct store_done *done, struc
 {
     struct book *book = ledger_book(ledger, done->batch);
 
+    if (done->code != 0) { /* it has ended before; or it is given up, as it could not be sealed */
+        if (book && !book->in_core)
+            leave_lane(ledger, book, outbox);
+        return;
+    }
     if (book && book->in_core) { /* a client cancelled it while it waited, and it has started meanwhile */
         book->phase = BOOK_LEAVING;
         book->forgotten = true;
@@ -412,34 +526,50 @@ static void take_end(struct ledger *ledger, const struct store_done *done, struc
     read_over(ledger, done->batch, outbox);
 }
 
-void run_cancel(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_cancel *cancel,
-                struct outbox *outbox)
+/* What the store is told of a batch that is cancelled: that it has ended, behind what was asked before, if
+ * the core does not have it; else that it shall, should this coordinator not live to see it. */
+static void record_cancel(uint64_t now_ms, uint64_t number, enum store_operation operation, uint64_t tag,
+                          struct outbox *outbox)
+{
+    outbox_store(
+        outbox,
+        &(struct store_request){
+            .operation = operation, .tag = tag, .batch = number, .now_ms = now_ms, .state = STORE_CANCELLED});
+}
+
+void run_cancel(struct ledger *ledger, uint64_t now_ms, uint64_t number, const struct proto_cancel *cancel,
+                uint64_t tag, struct outbox *outbox)
 {
     struct proto_message message = {.type = PROTO_CANCEL, .cancel = *cancel};
+    struct book *book = ledger_book(ledger, number);
+    bool runs = book && (book->in_core || book->phase == BOOK_CHECKING);
 
-    if (!book->sealed) {
-        submit_abandon(ledger, now_ms, book, outbox);
-        return;
-    }
-    message.cancel.id = book->number;
-    if (book->in_core)
+    message.cancel.id = number;
+    if (book && (!book->sealed || book->cancel_mode))
+        submit_cancel(ledger, now_ms, book, cancel, outbox);
+    else if (book && book->in_core)
         outbox_core(outbox, &message);
-    else if (cancel->count == 0)
+    if (cancel->count > 0 || (book && !book->sealed))
+        return;
+    if (book && !book->in_core) /* it may start ahead of what the store is told */
         book->cancelled = true;
+    record_cancel(now_ms, number, runs ? STORE_STATE : STORE_END, tag, outbox);
 }
 
 void run_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox)
 {
     struct book *book = done->batch ? ledger_book(ledger, done->batch) : NULL;
 
-    if (done->operation == STORE_COUNTS)
+    if (done->operation == STORE_RESUME)
+        take_resumed(ledger, done, outbox);
+    else if (done->operation == STORE_COUNTS)
         take_counts(ledger, done, outbox);
     else if (done->operation == STORE_NEXT)
         take_next(ledger, now_ms, done, outbox);
     else if (done->operation == STORE_END)
         take_end(ledger, done, outbox);
     else if (done->operation == STORE_LOAD && book)
-        take_blocks(book, done, outbox);
+        take_blocks(ledger, now_ms, book, done, outbox);
     else if (done->operation == STORE_GAPS && book)
         take_gaps(ledger, now_ms, book, done, outbox);
     else if (done->operation == STORE_DUE) {

@@ -24,7 +24,8 @@ enum {
 struct patron {
     char name[PROTO_PEER_NAME_MAX + 1];
     char user[PROTO_USER_MAX + 1];
-    UT_hash_handle hh; /* by name */
+    unsigned inquiries; /* that wait for their answers */
+    UT_hash_handle hh;  /* by name */
 };
 
 /* Batches of one user and one priority that wait, in order of number; kept for good, as there are few. */
@@ -33,9 +34,10 @@ struct lane {
     int32_t priority;
     char user[PROTO_USER_MAX + 1];
     uint64_t waiting; /* in the store alone */
-    uint64_t behind;  /* all of lower numbers were opened */
+    uint64_t behind;  /* all up to this number were opened */
     unsigned open;    /* in the core */
-    bool fetching;
+    bool fetching;    /* NEXT is under way, */
+    uint64_t from;    /* which looks behind this number */
     struct lane *prev, *next;
 };
 
@@ -54,7 +56,7 @@ struct entry {
     char *header;         /* of a record; owned */
     uint32_t header_size;
     uint64_t first;
-    uint32_t count;
+    uint32_t count, failed, cancelled; /* jobs; of a record, those that did not succeed */
     uint64_t cost;
     struct entry *prev, *next;
 };
@@ -76,25 +78,32 @@ struct book {
     uint64_t ticket;
     int32_t priority;
     char user[PROTO_USER_MAX + 1];
-    uint64_t begin_ms;             /* not before; 0: at once */
-    bool forgotten;                /* LEAVING: the store has */
-    bool early;                    /* its client takes results: it runs before it is sealed */
+    uint64_t begin_ms;      /* not before; 0: at once */
+    bool forgotten;         /* LEAVING: the store has */
+    uint64_t asker;         /* the inquiry that is answered when it is accepted; 0: none */
+    struct store_copy copy; /* where its arguments come from; source 0: from its client */
+    bool early;             /* its client takes results: it runs before it is sealed */
+    /* Its client cancelled it before it was sealed; 0: not. */
+    enum proto_cancel_mode cancel_mode;
     struct entry *coming;          /* blocks, oldest first; owned */
     uint64_t sent_jobs, sent_cost; /* arguments that came, */
     uint64_t recorded_cost;        /* were recorded, */
     uint64_t granted_cost;         /* and may come */
+    uint64_t promised;             /* of the ledger's: until it is accepted */
 
     /* while the core has it */
     bool resumed; /* jobs of it may be recorded already */
     bool in_core, seal_told, cancelled;
-    struct spans gaps;             /* CHECKING: jobs that are not recorded, */
-    uint64_t succeeded, failed;    /* and how many are */
-    uint64_t fed;                  /* jobs whose arguments the core has */
-    uint64_t fed_cost, core_grant; /* cost of these, and up to which it takes more */
-    bool loading;                  /* LOAD is under way */
-    struct entry *records;         /* oldest first; owned */
-    uint64_t consumed_cost;        /* of results that are recorded */
-    UT_hash_handle hh;             /* by number */
+    char *lost;                                        /* why it is given up; owned; NULL: it is not */
+    struct spans gaps;                                 /* CHECKING: jobs that are not recorded, */
+    uint64_t succeeded, failed;                        /* and how many are; */
+    uint64_t new_succeeded, new_failed, new_cancelled; /* that were recorded since then */
+    uint64_t fed;                                      /* jobs whose arguments the core has */
+    uint64_t fed_cost, core_grant;                     /* cost of these, and up to which it takes more */
+    bool loading;                                      /* LOAD is under way */
+    struct entry *records;                             /* oldest first; owned */
+    uint64_t consumed_cost;                            /* of results that are recorded */
+    UT_hash_handle hh;                                 /* by number */
 };
 
 /* Somebody who takes results of a batch. The store does what it is asked in order, so a READ that is
@@ -111,29 +120,30 @@ struct reader {
     bool asking;    /* READ or FIND is under way */
     uint64_t skip;  /* not ordered: records that it has had before */
     bool over;      /* the batch has ended, and all of it is recorded */
+    bool forgets;   /* the batch, when it has consumed all of it: it submitted it, and did not say `hold` */
+    bool ended;     /* ENDED was sent; only CONSUMED is waited for, and the ticket is free */
+    bool arguments; /* of a list: come ahead of results */
+    struct spans replayed; /* jobs whose arguments it has had */
     uint64_t window_bytes, sent_cost, consumed_cost;
     struct reader *prev, *next;
 };
 
-/* A request of a client that the store works on. */
-struct inquiry {
-    uint64_t id; /* tag */
-    char client[PROTO_PEER_NAME_MAX + 1];
-    uint64_t ticket;
-    struct inquiry *prev, *next;
-};
-
 struct ledger {
     struct ledger_options options;
-    bool ready;
+    bool ready, stopping;
+    char failure[MUSTER_ERROR_TEXT_BYTES]; /* why it cannot begin; "": it can */
+    uint64_t started_ms;
     uint64_t last_batch, last_tag;
     uint64_t begin_ms; /* the earliest of what is delayed; 0: nothing is */
     bool due;          /* DUE is under way */
+    bool full;         /* the store has reached its limit: the core is told of no record */
+    uint64_t promised; /* bytes that clients may have on their way, of batches that are kept, */
+    uint64_t unkept;   /* and of others: as many at most */
     struct patron *patrons;
     struct lane *lanes;
     struct book *books;
     struct reader *readers;
-    struct inquiry *inquiries;
+    struct inquiry *inquiries; /* coordinator/ledger_answer.h */
 };
 
 /* --- ledger.c */
@@ -146,6 +156,16 @@ struct proto_text ledger_encode(const struct proto_message *message, struct outb
 
 struct patron *ledger_patron(const struct ledger *ledger, const char *name);
 struct book *ledger_book(const struct ledger *ledger, uint64_t number);
+
+/* The batch that this client submits under this ticket, while it is not accepted; or NULL. */
+struct book *ledger_submission(const struct ledger *ledger, const char *client, uint64_t ticket);
+
+/* Whether clients may have so many bytes more on their way, which is counted then in `promised`. */
+bool ledger_promise(struct ledger *ledger, uint64_t bytes);
+
+/* The client is told that they may not. */
+void ledger_refuse_promise(const struct ledger *ledger, const char *client, uint64_t ticket,
+                           struct outbox *outbox);
 
 /* A new one, in phase ADDING. NULL when out of memory. */
 struct book *ledger_add_book(struct ledger *ledger, uint64_t number);
@@ -160,9 +180,22 @@ void submit_arguments(struct ledger *ledger, uint64_t now_ms, struct book *book,
 void submit_seal(struct ledger *ledger, uint64_t now_ms, struct book *book, uint64_t total,
                  struct outbox *outbox);
 
-/* ADD, ARGUMENTS, SEAL or ABANDON of the batch is done. */
+/* Adds a batch of this user, under the next number, as SUBMIT says it. NULL when out of memory. */
+struct book *submit_as(struct ledger *ledger, uint64_t now_ms, const char *user, uint64_t origin,
+                       const struct proto_message *message, struct outbox *outbox);
+
+/* ADD, ARGUMENTS, COPY, SEAL or ABANDON of the batch is done. */
 void submit_done(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct store_done *done,
                  struct outbox *outbox);
+
+/* A client cancels what is not sealed. If it runs, it is sealed: what came of it is a batch that is
+ * cancelled. Else it is given up. */
+void submit_cancel(struct ledger *ledger, uint64_t now_ms, struct book *book,
+                   const struct proto_cancel *cancel, struct outbox *outbox);
+
+/* The batch will not be accepted, for this reason: who submits it is told, and it is given up. */
+void submit_refuse(struct ledger *ledger, uint64_t now_ms, struct book *book, int code, const char *text,
+                   struct outbox *outbox);
 
 /* Gives up a batch that was not accepted. */
 void submit_abandon(struct ledger *ledger, uint64_t now_ms, struct book *book, struct outbox *outbox);
@@ -173,21 +206,30 @@ void submit_abandon(struct ledger *ledger, uint64_t now_ms, struct book *book, s
 void run_accepted(struct ledger *ledger, uint64_t now_ms, struct book *book, enum store_state state,
                   struct outbox *outbox);
 
+/* Asks for the batches that ran in another life, from those behind this number on. */
+void run_resume(uint64_t behind, struct outbox *outbox);
+
+/* One of them, of which the core has not all yet that it takes. */
+bool run_is_resuming(const struct book *book);
+
 /* Submits a batch to the core. */
 void run_start(struct ledger *ledger, uint64_t now_ms, struct book *book, struct outbox *outbox);
 
 /* Gives the core arguments, as far as they are recorded and it takes them, and SEAL behind the last. */
 void run_feed(struct book *book, struct outbox *outbox);
 
-/* COUNTS, NEXT, LOAD, GAPS, STATE, END or DUE is done. */
+/* RESUME, COUNTS, NEXT, LOAD, GAPS, STATE, END or DUE is done. */
 void run_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox);
 
 /* The core has ended the batch. */
 void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_ended *ended,
                struct outbox *outbox);
 
-void run_cancel(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_cancel *cancel,
-                struct outbox *outbox);
+/* Of a batch that waits in the store, too. */
+/* `tag` is of the request to the store by which it outlives this coordinator; nothing else completes with it.
+ */
+void run_cancel(struct ledger *ledger, uint64_t now_ms, uint64_t number, const struct proto_cancel *cancel,
+                uint64_t tag, struct outbox *outbox);
 
 /* --- ledger_record.c: results on their way to the store */
 
@@ -195,6 +237,9 @@ void record_results(struct ledger *ledger, struct book *book, const struct proto
                     struct outbox *outbox);
 void record_done(struct ledger *ledger, struct book *book, const struct store_done *done,
                  struct outbox *outbox);
+/* There is room in the store again. */
+void record_resume(struct ledger *ledger, struct outbox *outbox);
+
 /* Frees it; it is in no list. */
 void record_free(struct entry *entry);
 
@@ -210,6 +255,9 @@ void read_attach(struct ledger *ledger, const struct patron *patron, const struc
 
 void read_drop(struct ledger *ledger, struct reader *reader);
 struct reader *read_find(const struct ledger *ledger, const char *client, uint64_t ticket);
+
+/* Whether the ticket is one of a reader's; a reader that has had ENDED gives it up. */
+bool read_holds(struct ledger *ledger, const char *client, uint64_t ticket);
 void read_consumed(struct ledger *ledger, struct reader *reader, uint64_t bytes, struct outbox *outbox);
 
 /* The entry, of this batch, is recorded, with a sequence number just below `behind`. */
@@ -219,15 +267,50 @@ void read_recorded(struct ledger *ledger, uint64_t batch, const struct entry *en
 /* The batch is over, and that is recorded. */
 void read_over(struct ledger *ledger, uint64_t batch, struct outbox *outbox);
 
-/* READ or FIND for a reader is done. */
+/* The batch was not accepted, and the store has forgotten it. */
+void read_forgotten(struct ledger *ledger, uint64_t batch, struct outbox *outbox);
+
+/* Whether the batch was cancelled since one that it waited for did not succeed; *ret_text says which. */
+bool read_unmet(const struct store_batch *batch, struct outbox *outbox, struct proto_text *ret_text);
+
+/* READ, LOAD or FIND for a reader is done. */
 void read_done(struct ledger *ledger, struct reader *reader, const struct store_done *done,
                struct outbox *outbox);
 
+/* --- ledger_replay.c: arguments for readers */
+
+/* Whether the reader has to have arguments ahead of the record: those of jobs from this one on. */
+bool replay_lacks(const struct reader *reader, const struct store_record *record, uint64_t *ret_job);
+
+/* Asks for them: LOAD. */
+void replay_ask(struct reader *reader, uint64_t job, struct outbox *outbox);
+
+/* Sends them, unless the reader has had them. False when the block is damaged. */
+bool replay_block(struct reader *reader, const struct store_block *block, struct outbox *outbox);
+
 /* --- ledger_answer.c: what clients ask */
 
-void answer_request(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
+void answer_request(struct ledger *ledger, uint64_t now_ms, struct patron *patron,
                     const struct proto_request *request, struct outbox *outbox);
-void answer_done(struct ledger *ledger, struct inquiry *inquiry, const struct store_done *done,
+
+/* Whether what the store has done was asked for by a client. */
+bool answer_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done,
                  struct outbox *outbox);
+
+/* --- ledger_retry.c: batches whose jobs are tried again */
+
+/* Asks for the next arguments, or seals the batch when `done` says that there are none. */
+void retry_go_on(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct store_done *done,
+                 struct outbox *outbox);
+
+/* The batch is accepted, or will not be, for this reason: who asked for it is told. */
+void retry_answer(struct ledger *ledger, struct book *book, int code, const char *text,
+                  struct outbox *outbox);
+
+/* --- ledger_answer.c, again */
+
+/* Nobody waits for its answers any more; and none is there any more. */
+void answer_gone(struct ledger *ledger, const char *client);
+void answer_fini(struct ledger *ledger);
 
 #endif

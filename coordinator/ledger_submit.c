@@ -38,7 +38,7 @@ static bool note_settings(struct book *book, const struct proto_message *message
 }
 
 static void request_add(uint64_t now_ms, const struct book *book, const struct proto_submit *submit,
-                        struct outbox *outbox)
+                        uint64_t origin, struct outbox *outbox)
 {
     struct store_after *after = outbox_alloc(outbox, (submit->after_count + 1) * sizeof *after);
     struct store_request request = {
@@ -58,6 +58,7 @@ static void request_add(uint64_t now_ms, const struct book *book, const struct p
                 .sealed = book->sealed,
                 .total = book->sealed ? book->total : 0,
                 .block = book->block,
+                .origin = origin,
                 .submitted_ms = now_ms,
                 .begin_ms = submit->begin_ms,
                 .after = after,
@@ -73,33 +74,64 @@ static void request_add(uint64_t now_ms, const struct book *book, const struct p
 }
 
 /* Why the batch cannot be taken, or NULL. */
-static const char *objection(const struct ledger *ledger, const struct patron *patron,
+static const char *objection(struct ledger *ledger, const struct patron *patron,
                              const struct proto_submit *submit)
 {
-    if (!submit->keep)
-        return "this coordinator keeps what it takes: the batch has to say so";
-    if (read_find(ledger, patron->name, submit->ticket))
+    if (read_holds(ledger, patron->name, submit->ticket) ||
+        ledger_submission(ledger, patron->name, submit->ticket))
         return "this ticket is in use";
-    if (submit->shared)
+    if (submit->keep && submit->shared)
         return "this coordinator passes no results in shared memory";
     return NULL;
 }
 
-/* Whether workers have the function; the client is told when they do not. */
-static bool has_function(const struct ledger *ledger, const struct patron *patron,
-                         const struct proto_submit *submit, struct outbox *outbox)
+/* Whether workers have the function, and its jobs could ever run; the client is told when not. */
+static bool can_run(const struct ledger *ledger, const struct patron *patron,
+                    const struct proto_submit *submit, struct outbox *outbox)
 {
     const struct core_functions *functions = ledger->options.functions;
     char name[PROTO_FUNCTION_NAME_MAX + 1] = "";
     struct muster_error error;
 
-    if (!functions)
-        return true;
     memcpy(name, submit->function.bytes, submit->function.size);
-    if (functions->require(functions->context, name, &error) == 0)
+    if ((!functions || functions->require(functions->context, name, &error) == 0) &&
+        core_check_demand(ledger->options.core, submit, &error) == 0)
         return true;
     ledger_refuse(outbox, patron->name, submit->ticket, error.code, error.text);
     return false;
+}
+
+struct book *submit_as(struct ledger *ledger, uint64_t now_ms, const char *user, uint64_t origin,
+                       const struct proto_message *message, struct outbox *outbox)
+{
+    const struct proto_submit *submit = &message->submit;
+    struct book *book = ledger_add_book(ledger, ledger->last_batch + 1);
+
+    if (!book || !note_settings(book, message, outbox)) {
+        outbox->failed = true;
+        return NULL;
+    }
+    ledger->last_batch++;
+    strcpy(book->user, user);
+    book->kind = submit->kind;
+    book->priority = submit->priority;
+    book->begin_ms = submit->begin_ms;
+    book->sealed = submit->kind == PROTO_RANGE || submit->count > 0;
+    book->total =
+        submit->kind == PROTO_RANGE ? (uint64_t)submit->last - (uint64_t)submit->first + 1 : submit->count;
+    book->sent_jobs = submit->count;
+    book->granted_cost = PROTO_GRANT_BYTES;
+    request_add(now_ms, book, submit, origin, outbox);
+    return book;
+}
+
+/* What may be on its way to the store until the batch is accepted: it is whole, or is granted so much. */
+static uint64_t coming_bytes(const struct proto_message *message)
+{
+    const struct proto_submit *submit = &message->submit;
+    bool whole = submit->kind == PROTO_RANGE || submit->count > 0;
+
+    return whole ? message->payload.size + PROTO_MESSAGE_COST_BYTES : PROTO_GRANT_BYTES;
 }
 
 void submit_batch(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
@@ -107,44 +139,45 @@ void submit_batch(struct ledger *ledger, uint64_t now_ms, const struct patron *p
 {
     const struct proto_submit *submit = &message->submit;
     const char *why = objection(ledger, patron, submit);
+    uint64_t bytes, window;
     struct book *book;
 
     if (why) {
         ledger_refuse(outbox, patron->name, submit->ticket, MUSTER_ESTATE, why);
         return;
     }
-    if (!has_function(ledger, patron, submit, outbox))
+    if (!can_run(ledger, patron, submit, outbox))
         return;
-    book = ledger_add_book(ledger, ledger->last_batch + 1);
-    if (!book || (submit->attach && !read_submitted(ledger, patron->name, submit, book->number))) {
+    bytes = coming_bytes(message);
+    window = submit->attach ? submit->window_bytes : 0;
+    if (window > UINT64_MAX - bytes || !ledger_promise(ledger, bytes + window)) {
+        ledger_refuse_promise(ledger, patron->name, submit->ticket, outbox);
+        return;
+    }
+    if (!submit->keep) {
+        ledger->promised -= bytes + window;
+        ledger->unkept += bytes + window;
+        outbox_forward(outbox, patron->name, message);
+        return;
+    }
+    if (submit->attach && !read_submitted(ledger, patron->name, submit, ledger->last_batch + 1)) {
         outbox->failed = true;
         return;
     }
-    ledger->last_batch++;
+    book = submit_as(ledger, now_ms, patron->user, 0, message, outbox);
+    if (!book)
+        return;
+    book->promised = bytes;
     memcpy(book->client, patron->name, sizeof book->client);
-    memcpy(book->user, patron->user, sizeof book->user);
     book->ticket = submit->ticket;
-    book->kind = submit->kind;
-    book->priority = submit->priority;
-    book->begin_ms = submit->begin_ms;
     book->early = submit->attach && submit->begin_ms == 0 && submit->after_count == 0;
-    book->sealed = submit->kind == PROTO_RANGE || submit->count > 0;
-    book->total =
-        submit->kind == PROTO_RANGE ? (uint64_t)submit->last - (uint64_t)submit->first + 1 : submit->count;
-    book->sent_jobs = submit->count;
-    book->granted_cost = PROTO_GRANT_BYTES;
-    if (note_settings(book, message, outbox))
-        request_add(now_ms, book, submit, outbox);
-    else
-        outbox->failed = true;
 }
 
 /* What was sent does not follow what came before. */
 static void reject(struct ledger *ledger, uint64_t now_ms, struct book *book, struct outbox *outbox)
 {
-    ledger_refuse(outbox, book->client, book->ticket, MUSTER_EPROTOCOL,
-                  "arguments or counts do not follow what was sent before");
-    submit_abandon(ledger, now_ms, book, outbox);
+    submit_refuse(ledger, now_ms, book, MUSTER_EPROTOCOL,
+                  "arguments or counts do not follow what was sent before", outbox);
 }
 
 void submit_arguments(struct ledger *ledger, uint64_t now_ms, struct book *book,
@@ -153,7 +186,7 @@ void submit_arguments(struct ledger *ledger, uint64_t now_ms, struct book *book,
     const struct proto_arguments_block *block = &message->arguments;
     struct entry *entry;
 
-    if (book->phase == BOOK_LEAVING)
+    if (book->phase == BOOK_LEAVING || book->cancel_mode)
         return;
     if (book->sealed || block->first != book->sent_jobs + 1 || book->sent_cost >= book->granted_cost ||
         block->shared_bytes > 0) {
@@ -178,7 +211,7 @@ void submit_arguments(struct ledger *ledger, uint64_t now_ms, struct book *book,
 void submit_seal(struct ledger *ledger, uint64_t now_ms, struct book *book, uint64_t total,
                  struct outbox *outbox)
 {
-    if (book->phase == BOOK_LEAVING)
+    if (book->phase == BOOK_LEAVING || book->cancel_mode)
         return;
     if (book->sealed || total != book->sent_jobs) {
         reject(ledger, now_ms, book, outbox);
@@ -188,6 +221,20 @@ void submit_seal(struct ledger *ledger, uint64_t now_ms, struct book *book, uint
     outbox_store(outbox,
                  &(struct store_request){
                      .operation = STORE_SEAL, .batch = book->number, .now_ms = now_ms, .total = total});
+}
+
+void submit_cancel(struct ledger *ledger, uint64_t now_ms, struct book *book,
+                   const struct proto_cancel *cancel, struct outbox *outbox)
+{
+    if (cancel->count > 0 || book->phase == BOOK_LEAVING) /* it begins with all that it has, or is gone */
+        return;
+    if (book->early) {
+        submit_seal(ledger, now_ms, book, book->sent_jobs, outbox);
+        if (cancel->mode > book->cancel_mode)
+            book->cancel_mode = cancel->mode;
+        return;
+    }
+    submit_refuse(ledger, now_ms, book, MUSTER_ECANCELLED, "cancelled before it was accepted", outbox);
 }
 
 void submit_abandon(struct ledger *ledger, uint64_t now_ms, struct book *book, struct outbox *outbox)
@@ -238,33 +285,62 @@ static void accept_batch(struct ledger *ledger, uint64_t now_ms, struct book *bo
         outbox_send(outbox, book->client,
                     &(struct proto_message){.type = PROTO_ACCEPTED,
                                             .accepted = {.ticket = book->ticket, .batch = book->number}});
+    retry_answer(ledger, book, 0, "", outbox);
     book->client[0] = '\0'; /* from now on it is nobody's, or a reader's */
-    if (book->in_core)
+    ledger->promised -= book->promised;
+    book->promised = 0;
+    if (book->in_core && book->cancel_mode) {
+        outbox_core(outbox,
+                    &(struct proto_message){.type = PROTO_CANCEL,
+                                            .cancel = {.id = book->number, .mode = book->cancel_mode}});
+        book->cancel_mode = 0;
+    } else if (book->lane) { /* it has started, and is perhaps over by now */
         run_feed(book, outbox);
-    else
+    } else {
         run_accepted(ledger, now_ms, book, done->state, outbox);
+    }
+}
+
+/* Who submits it is told that it is not accepted. */
+static void refuse(struct ledger *ledger, struct book *book, int code, const char *text,
+                   struct outbox *outbox)
+{
+    struct reader *reader = read_find(ledger, book->client, book->ticket);
+
+    if (book->client[0])
+        ledger_refuse(outbox, book->client, book->ticket, code, text);
+    retry_answer(ledger, book, code, text, outbox);
+    if (reader)
+        read_drop(ledger, reader);
+}
+
+void submit_refuse(struct ledger *ledger, uint64_t now_ms, struct book *book, int code, const char *text,
+                   struct outbox *outbox)
+{
+    refuse(ledger, book, code, text, outbox);
+    submit_abandon(ledger, now_ms, book, outbox);
 }
 
 /* The store does not take it. */
 static void refused(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct store_done *done,
                     struct outbox *outbox)
 {
-    struct reader *reader = read_find(ledger, book->client, book->ticket);
-
-    ledger_refuse(outbox, book->client, book->ticket, done->code, done->text);
-    if (reader)
-        read_drop(ledger, reader);
-    if (done->operation == STORE_ADD)
+    if (done->operation == STORE_ADD) {
+        refuse(ledger, book, done->code, done->text, outbox);
         ledger_drop_book(ledger, book);
-    else
-        submit_abandon(ledger, now_ms, book, outbox);
+    } else {
+        submit_refuse(ledger, now_ms, book, done->code, done->text, outbox);
+    }
 }
 
 void submit_done(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct store_done *done,
                  struct outbox *outbox)
 {
     if (book->phase == BOOK_LEAVING) {
-        book->forgotten |= done->operation == STORE_ABANDON;
+        if (done->operation == STORE_ABANDON) {
+            book->forgotten = true;
+            read_forgotten(ledger, book->number, outbox);
+        }
         if (book->forgotten && !book->in_core)
             ledger_drop_book(ledger, book);
         return;
@@ -275,10 +351,14 @@ void submit_done(struct ledger *ledger, uint64_t now_ms, struct book *book, cons
     }
     if (done->operation == STORE_ARGUMENTS) {
         recorded(book, outbox);
+    } else if (done->operation == STORE_COPY) {
+        retry_go_on(ledger, now_ms, book, done, outbox);
     } else if (book->sealed && (done->operation == STORE_SEAL || done->state != STORE_OPENING)) {
         accept_batch(ledger, now_ms, book, done, outbox);
     } else {
         book->phase = BOOK_OPENING;
+        if (book->copy.source)
+            retry_go_on(ledger, now_ms, book, done, outbox);
         if (book->early)
             run_start(ledger, now_ms, book, outbox);
     }

@@ -9,6 +9,7 @@
 #include "coordinator/books.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/core.h"
+#include "coordinator/core_look.h"
 #include "coordinator/guests.h"
 #include "coordinator/journal.h"
 #include "coordinator/nest.h"
@@ -51,12 +52,14 @@ struct coordinator {
     struct guests *guests;
     const struct journal *journal;      /* borrowed */
     int stop_fd;                        /* borrowed; -1: none */
+    bool stopping;                      /* a client said so, and it does not wait for jobs */
     int code;                           /* why it ended by itself; 0: it did not */
     struct outbox outbox;               /* what the core decides */
     struct outbox spare;                /* empty but while `carry_out` empties it */
     struct mappings *mappings;          /* of workers whose results nobody took; owned */
     struct nest nest;                   /* its folder is "" where it listens in somebody else's */
     char endpoint[WIRE_ENDPOINT_BYTES]; /* where workers connect */
+    char folder[PLACE_FOLDER_BYTES];    /* of those that may outlive it */
     pthread_t thread;
 };
 
@@ -90,7 +93,7 @@ static void lose_client(struct coordinator *c, const char *name)
     if (!has_client(c, name))
         return;
     guests_forget(c->guests, name);
-    journal_client(c->journal, name, c->books ? "is gone" : "is gone: its batches are cancelled");
+    journal_client(c->journal, name, "is gone");
     if (c->books)
         books_gone(c->books, name, &c->outbox);
     else
@@ -131,15 +134,30 @@ static void carry_out_item(struct coordinator *c, const struct outbox_item *item
         supervisor_kill(c->supervisor, item->slot);
         return;
     case OUTBOX_KEEP:
-        return; /* nothing is recorded here, and workers are not asked to keep anything */
+        if (c->books)
+            books_keep(c->books, item->slot, item->peer, item->number, &c->outbox);
+        return;
     case OUTBOX_RELEASE:
         release(c, &item->message.payload);
+        return;
+    case OUTBOX_SCALE:
+        core_scale(c->core, clock_now_ns(), (unsigned)item->number, &c->outbox);
+        return;
+    case OUTBOX_DRAIN:
+        core_drain(c->core, clock_now_ns(), item->number != 0, &c->outbox);
+        return;
+    case OUTBOX_STOP:
+        c->stopping |= item->number == PROTO_STOP_NOW;
+        core_finish(c->core, clock_now_ns(), &c->outbox);
         return;
     case OUTBOX_CORE:
         if (item->message.type == PROTO_SUBMIT)
             core_submit_known(c->core, clock_now_ns(), LEDGER_PEER, item, &c->outbox);
         else
             core_message(c->core, clock_now_ns(), LEDGER_PEER, &item->message, &c->outbox);
+        return;
+    case OUTBOX_FORWARD:
+        core_message(c->core, clock_now_ns(), item->peer, &item->message, &c->outbox);
         return;
     case OUTBOX_STORE:
         if (books_request(c->books, item->request) != 0)
@@ -148,7 +166,8 @@ static void carry_out_item(struct coordinator *c, const struct outbox_item *item
     }
 }
 
-/* Carries out what the core decided, and what it decides meanwhile about failures. */
+/* Carries out what the core decided, and what it decides meanwhile about failures. Out of memory it stops
+ * there: what comes behind may say that what was left out is done. */
 static void carry_out(struct coordinator *c)
 {
     while (c->outbox.count > 0 && !c->outbox.failed) {
@@ -156,7 +175,7 @@ static void carry_out(struct coordinator *c)
 
         c->outbox = c->spare;
         c->spare = decided;
-        for (size_t i = 0; i < c->spare.count; i++)
+        for (size_t i = 0; i < c->spare.count && !c->outbox.failed; i++)
             carry_out_item(c, &c->spare.items[i]);
         outbox_clear(&c->spare);
     }
@@ -188,10 +207,14 @@ static void attend(struct coordinator *c, const struct wire_frame *frame)
 }
 
 /* Only clients do not have names that the core gave. What comes late of a worker that is buried is no
- * client's: nobody is told. */
+ * client's: nobody is told. One that begins is of another life, and was not adopted: it is refused. */
 static void hand_to_books(struct coordinator *c, const struct wire_frame *frame)
 {
-    if (strncmp(frame->peer, CORE_WORKER_PREFIX, strlen(CORE_WORKER_PREFIX)) == 0)
+    bool worker = strncmp(frame->peer, CORE_WORKER_PREFIX, strlen(CORE_WORKER_PREFIX)) == 0;
+
+    if (worker && frame->error.code == 0 && frame->message.type == PROTO_HELLO)
+        core_message(c->core, clock_now_ns(), frame->peer, &frame->message, &c->outbox);
+    if (worker)
         return;
     if (frame->error.code != 0)
         books_malformed(c->books, frame->peer, &frame->error, &c->outbox);
@@ -250,7 +273,8 @@ static void drain_deaths(struct coordinator *c)
         result = post_receive_last(c->post, exit.slot, &frame);
         handle_received(c, result, frame);
         post_close(c->post, exit.slot);
-        journal_exit(c->journal, &exit);
+        if (!core_expects_exit(c->core, exit.slot))
+            journal_exit(c->journal, &exit);
         core_worker_exited(c->core, clock_now_ns(), &exit, &c->outbox);
         carry_out(c);
     }
@@ -349,17 +373,24 @@ static int wait(struct coordinator *c)
     return result;
 }
 
-/* Clients are heard when the ledger knows what the store has. */
-static void open_books(struct coordinator *c)
+/* Clients are heard when the ledger knows what the store has, and workers of another life when the core has
+ * the batches whose jobs they do. False: it shall end, or has to. */
+static bool open_books(struct coordinator *c)
 {
-    struct wire_poll item = {.fd = books_fd(c->books)};
+    struct wire_poll items[] = {{.fd = books_fd(c->books)}, {.fd = c->stop_fd}};
 
     if (!c->books)
-        return;
+        return true;
     books_start(c->books, &c->outbox);
     carry_out(c);
-    while (!books_ready(c->books) && !c->outbox.failed && wire_wait(&item, 1, -1) >= 0)
+    while (!books_ready(c->books) && !books_failure(c->books) && !items[1].ready && !c->outbox.failed &&
+           wire_wait(items, 2, -1) >= 0)
         drain_records(c);
+    if (books_failure(c->books))
+        fail(c, MUSTER_ESYSTEM, books_failure(c->books));
+    else if (items[1].ready)
+        journal_stopping(c->journal, "it was asked to");
+    return !books_failure(c->books) && !items[1].ready;
 }
 
 /* Until the end is asked for, or is there. */
@@ -367,8 +398,9 @@ static void serve(struct coordinator *c)
 {
     core_start(c->core, clock_now_ns(), &c->outbox);
     carry_out(c);
-    open_books(c);
-    while (!core_stopped(c->core) && !c->outbox.failed) {
+    if (!open_books(c))
+        return;
+    while (!core_stopped(c->core) && !c->stopping && !c->outbox.failed) {
         if (wait(c) < 0) {
             fail(c, MUSTER_ESYSTEM, "the coordinator cannot wait for messages");
             return;
@@ -406,8 +438,6 @@ static void *run(void *argument)
     pthread_setname_np(pthread_self(), "coordinator");
     spin_init(&c->spin);
     serve(c);
-    if (c->books)
-        books_stop(c->books, &c->outbox);
     core_stop(c->core, &c->outbox);
     carry_out(c);
     bury_workers(c);
@@ -430,13 +460,23 @@ static void destroy(struct coordinator *c)
     free(c);
 }
 
-/* The first of its places where workers can connect; NULL: there is none. */
+/* Their own, or the first where workers can connect; NULL: there is none. */
 static const struct place *place_for_workers(const struct coordinator_options *options)
 {
+    if (options->workers_place)
+        return options->workers_place;
     for (size_t i = 0; i < options->place_count; i++)
         if (place_is_local(&options->places[i]))
             return &options->places[i];
     return NULL;
+}
+
+/* Binds there, and takes the port over that was chosen. */
+static int bind_place(struct coordinator *c, struct place *place, struct muster_error *ret_error)
+{
+    int result = wire_bind(c->router, place->endpoint, ret_error);
+
+    return result == 0 ? wire_endpoint(c->router, place->endpoint, ret_error) : result;
 }
 
 static int bind_places(struct coordinator *c, const struct coordinator_options *options,
@@ -444,11 +484,10 @@ static int bind_places(struct coordinator *c, const struct coordinator_options *
 {
     int result = 0;
 
-    for (size_t i = 0; i < options->place_count && result == 0; i++) {
-        result = wire_bind(c->router, options->places[i].endpoint, ret_error);
-        if (result == 0)
-            result = wire_endpoint(c->router, options->places[i].endpoint, ret_error);
-    }
+    for (size_t i = 0; i < options->place_count && result == 0; i++)
+        result = bind_place(c, &options->places[i], ret_error);
+    if (result == 0 && options->workers_place)
+        result = bind_place(c, options->workers_place, ret_error);
     return result;
 }
 
@@ -472,45 +511,66 @@ static int open_router(struct coordinator *c, const struct coordinator_options *
     return result;
 }
 
+/* A worker of another life is taken over, or was ended for a reason. */
+static void note_found(void *context, unsigned slot, const char *name, const char *refused)
+{
+    struct coordinator *c = context;
+
+    journal_found(c->journal, name, refused);
+    if (!refused)
+        core_adopt(c->core, clock_now_ns(), slot, name, &c->outbox);
+}
+
 static int create_parts(struct coordinator *c, const struct coordinator_options *options,
                         struct wire_context *context, struct muster_error *ret_error)
 {
     struct core_options core_options = {
         .workers = options->workers,
+        .workers_max = options->workers_max,
         .heartbeat_ns = options->heartbeat_ns,
         .host = options->values_inline || options->books ? 0 : heap_host(),
         .warm = options->warm,
         .owner = options->stop_fd ? NULL : COORDINATOR_OWNER,
-        .clients = options->clients,
+        .memory_bytes = options->host_bytes,
+        .keeps = options->books ? options->books->keeps : PROTO_KEEPS_NOTHING,
+        .epoch = options->books ? options->books->epoch : 0,
+        .clients = options->clients + (options->books && options->clients), /* the ledger is one, too */
         .functions = options->functions,
     };
+    unsigned places = options->workers_max > options->workers ? options->workers_max : options->workers;
     struct supervisor_options supervisor_options = {
         .launcher = options->launcher,
         .program = options->program,
         .endpoint = c->endpoint,
-        .workers = options->workers,
+        .workers = places,
         .plugins = options->plugins,
         .plugin_count = options->plugin_count,
         .memory_bytes = options->memory_bytes,
         .concurrency = options->concurrency,
         .lends = core_options.host != 0,
         .pin = options->pin,
+        .folder = options->workers_place ? c->folder : NULL,
+        .orphan_grace_ns = options->workers_place ? options->orphan_grace_ns : 0,
     };
+    bool slots = options->concurrency <= 1 && !options->messages_alone && !options->workers_place;
     int result;
 
     if (outbox_init(&c->outbox) != 0 || outbox_init(&c->spare) != 0 ||
         mappings_create(NULL, true, &c->mappings) != 0 || core_create(&core_options, &c->core) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
-    if (options->books && books_create(options->books, options->workers, &c->books) != 0)
+    if (options->books && books_create(options->books, c->core, places, &c->books) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     result = open_router(c, options, context, ret_error);
     if (result == 0)
-        result = post_create(c->router, options->workers,
-                             options->concurrency <= 1 && !options->messages_alone, &c->post, ret_error);
-    if (result == 0)
-        result = supervisor_create(&supervisor_options, &c->supervisor, ret_error);
+        result = post_create(c->router, places, slots, &c->post, ret_error);
     if (result == 0)
         result = guests_create(&c->guests, ret_error);
+    if (options->workers_place)
+        place_folder(options->workers_place, c->folder);
+    if (result == 0)
+        result = supervisor_create(&supervisor_options, &c->supervisor, ret_error);
+    if (result == 0 && options->workers_place) /* last: who fails here ends workers that it has adopted */
+        result = supervisor_adopt(c->supervisor, note_found, c, ret_error);
     return result;
 }
 

@@ -16,8 +16,8 @@
 
 static const char LOCK[] = "lock", SOCKET[] = "socket";
 
-/* The folder of the coordinator that users start (place.h), which sweeps its own. */
-static const char DAEMON[] = "daemon";
+/* Folders of coordinators that users start (place.h) are in the same one. Theirs have other names. */
+static const char NAME[] = "XXXXXX", DAEMON[] = "daemon";
 
 /* Where temporary things go, and the name of the variable that says so. */
 static const char *parent_folder(const char **ret_variable)
@@ -107,7 +107,7 @@ static void sweep(int home_fd)
     while ((entry = readdir(list)) != NULL) {
         int folder_fd, lock_fd;
 
-        if (entry->d_name[0] == '.' || strcmp(entry->d_name, DAEMON) == 0)
+        if (strlen(entry->d_name) != strlen(NAME) || strcmp(entry->d_name, DAEMON) == 0)
             continue;
         folder_fd = openat(home_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (folder_fd < 0)
@@ -129,7 +129,7 @@ static int make_folder(struct nest *nest, const char *home, struct muster_error 
     char path[sizeof nest->folder + sizeof LOCK];
     int error;
 
-    snprintf(nest->folder, sizeof nest->folder, "%.*s/XXXXXX", NEST_HOME_BYTES - 1, home);
+    snprintf(nest->folder, sizeof nest->folder, "%.*s/%s", NEST_HOME_BYTES - 1, home, NAME);
     if (!mkdtemp(nest->folder))
         return muster_error_system(ret_error, errno, "cannot make a folder for sockets in %s", home);
     snprintf(path, sizeof path, "%s/%s", nest->folder, LOCK);

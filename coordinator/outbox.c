@@ -90,9 +90,19 @@ void outbox_kill(struct outbox *outbox, unsigned slot)
         item->slot = slot;
 }
 
-void outbox_keep(struct outbox *outbox, const char *worker, uint64_t number)
+void outbox_keep(struct outbox *outbox, unsigned slot, const char *worker, uint64_t number)
 {
     struct outbox_item *item = add(outbox, OUTBOX_KEEP, worker);
+
+    if (!item)
+        return;
+    item->slot = slot;
+    item->number = number;
+}
+
+void outbox_order(struct outbox *outbox, enum outbox_kind kind, uint64_t number)
+{
+    struct outbox_item *item = add(outbox, kind, "");
 
     if (item)
         item->number = number;
@@ -111,6 +121,11 @@ void outbox_release(struct outbox *outbox, const struct slice *payload)
 void outbox_core(struct outbox *outbox, const struct proto_message *message)
 {
     add_message(outbox, OUTBOX_CORE, "", message);
+}
+
+void outbox_forward(struct outbox *outbox, const char *client, const struct proto_message *message)
+{
+    add_message(outbox, OUTBOX_FORWARD, client, message);
 }
 
 void outbox_core_submit(struct outbox *outbox, const struct proto_message *message, const char *user,
@@ -143,6 +158,7 @@ static const struct slice *payload_of(const struct store_request *request)
         return &request->block.payload;
     case STORE_RESULT:
         return &request->record.payload;
+    case STORE_COPY:
     case STORE_SEAL:
     case STORE_STATE:
     case STORE_END:
@@ -150,12 +166,15 @@ static const struct slice *payload_of(const struct store_request *request)
     case STORE_ABANDON:
     case STORE_DROP:
     case STORE_RESET:
+    case STORE_BARRIER:
+    case STORE_RESUME:
     case STORE_COUNTS:
     case STORE_NEXT:
     case STORE_LOAD:
     case STORE_READ:
     case STORE_GAPS:
     case STORE_LIST:
+    case STORE_TALLY:
     case STORE_FIND:
         break;
     }

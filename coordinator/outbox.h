@@ -20,10 +20,14 @@ enum outbox_kind {
     /* What the values in the payload of `message` refer to in shared memory: nobody else will. */
     OUTBOX_RELEASE,
     /* When all that was sent to clients ahead of this is on disk, core_committed is to be told of `number`:
-     * a RESULT of the worker `peer`. */
+     * a RESULT of the worker `peer`, which has the slot. */
     OUTBOX_KEEP,
+    OUTBOX_SCALE, /* `number` workers shall run */
+    OUTBOX_DRAIN, /* 1: no job starts; 0: they start again */
+    OUTBOX_STOP,  /* the coordinator ends: 1, when the jobs that run have; 2, now */
     OUTBOX_CORE,  /* `message` to the core, from the ledger; of a SUBMIT, jobs in `ended` are over already */
-    OUTBOX_STORE, /* `request` to the store, whose payload `message` holds */
+    OUTBOX_FORWARD, /* `message` to the core, from the client `peer` of the ledger's */
+    OUTBOX_STORE,   /* `request` to the store, whose payload `message` holds */
 };
 
 struct outbox_item {
@@ -60,15 +64,22 @@ void outbox_send(struct outbox *outbox, const char *peer, const struct proto_mes
 void outbox_spawn(struct outbox *outbox, unsigned slot, const char *name);
 void outbox_kill(struct outbox *outbox, unsigned slot);
 
-void outbox_keep(struct outbox *outbox, const char *worker, uint64_t number);
+void outbox_keep(struct outbox *outbox, unsigned slot, const char *worker, uint64_t number);
 
 /* Takes a reference on the payload. */
 void outbox_release(struct outbox *outbox, const struct slice *payload);
 
+/* OUTBOX_SCALE, OUTBOX_DRAIN or OUTBOX_STOP. */
+void outbox_order(struct outbox *outbox, enum outbox_kind kind, uint64_t number);
+
 /* From the ledger, as outbox_send; see coordinator/ledger.h. */
 void outbox_core(struct outbox *outbox, const struct proto_message *message);
 
-/* The same with a SUBMIT of this user's batch, of which these jobs have ended before; both are copied. */
+/* What this client sent, which is the core's to deal with. */
+void outbox_forward(struct outbox *outbox, const char *client, const struct proto_message *message);
+
+/* As outbox_core with a SUBMIT of this user's batch, of which these jobs have ended before; both are copied.
+ */
 void outbox_core_submit(struct outbox *outbox, const struct proto_message *message, const char *user,
                         const struct spans *ended);
 

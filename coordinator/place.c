@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,26 +86,32 @@ int place_check(const char *endpoint, struct muster_error *ret_error)
                             endpoint);
 }
 
-/* Makes the folder of the default endpoint; those of others are there. */
-static int make_default_folder(struct muster_error *ret_error)
+/* Makes a folder in the user's; those of endpoints that are named are there. */
+static int make_folder(const char *name, struct muster_error *ret_error)
 {
     int home_fd, result = nest_open_home(&home_fd, ret_error);
 
     if (result != 0)
         return result;
-    if (mkdirat(home_fd, "daemon", 0700) != 0 && errno != EEXIST)
+    if (mkdirat(home_fd, name, 0700) != 0 && errno != EEXIST)
         result = muster_error_system(ret_error, errno, "cannot make the folder of the coordinator's socket");
     close(home_fd);
     return result;
 }
 
-static int open_folder(struct place *place, struct muster_error *ret_error)
+void place_folder(const struct place *place, char ret_folder[PLACE_FOLDER_BYTES])
 {
-    char folder[sizeof place->socket];
     size_t size = (size_t)(strrchr(place->socket, '/') - place->socket);
 
-    memcpy(folder, place->socket, size);
-    strcpy(folder + size, size ? "" : "/");
+    memcpy(ret_folder, place->socket, size);
+    strcpy(ret_folder + size, size ? "" : "/");
+}
+
+static int open_folder(struct place *place, struct muster_error *ret_error)
+{
+    char folder[PLACE_FOLDER_BYTES];
+
+    place_folder(place, folder);
     return nest_open_folder(folder, &place->folder_fd, ret_error);
 }
 
@@ -203,7 +210,7 @@ int place_open(const char *endpoint, struct place *ret_place, struct muster_erro
     } else {
         result = place_default(place.endpoint, ret_error);
         if (result == 0)
-            result = make_default_folder(ret_error);
+            result = make_folder("daemon", ret_error);
     }
     if (result == 0 && strncmp(place.endpoint, IPC, IPC_BYTES) == 0)
         result = take_path(&place, ret_error);
@@ -212,14 +219,52 @@ int place_open(const char *endpoint, struct place *ret_place, struct muster_erro
     return result;
 }
 
+int place_open_workers(uint64_t identity, struct place *ret_place, struct muster_error *ret_error)
+{
+    char home[NEST_HOME_BYTES], name[32], endpoint[PLACE_ENDPOINT_BYTES];
+    int result = nest_home(home, NULL, ret_error);
+
+    snprintf(name, sizeof name, "workers-%016" PRIx64, identity);
+    if (result == 0)
+        result = make_folder(name, ret_error);
+    if (result != 0)
+        return result;
+    snprintf(endpoint, sizeof endpoint, "%s%s/%s/socket", IPC, home, name);
+    result = place_open(endpoint, ret_place, ret_error);
+    if (result == 0)
+        ret_place->passing = true;
+    return result;
+}
+
+bool place_is_taken(const char *endpoint)
+{
+    char path[sizeof((struct place *)0)->lock];
+    bool taken;
+    int fd;
+
+    snprintf(path, sizeof path, "%s.lock", endpoint + IPC_BYTES);
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    taken = flock(fd, LOCK_SH | LOCK_NB) != 0;
+    close(fd);
+    return taken;
+}
+
 void place_close(struct place *place)
 {
+    char folder[PLACE_FOLDER_BYTES];
+
     if (place->folder_fd < 0)
         return;
     flock(place->folder_fd, LOCK_EX);
     unlink(place->socket);
     unlink(place->lock);
     close(place->lock_fd);
+    if (place->passing) {
+        place_folder(place, folder);
+        rmdir(folder); /* if nothing else is in it */
+    }
     flock(place->folder_fd, LOCK_UN);
     close(place->folder_fd);
 }

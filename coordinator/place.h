@@ -12,6 +12,7 @@
 #include "coordinator/nest.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { PLACE_ENDPOINT_BYTES = 256 };
 
@@ -20,7 +21,8 @@ struct place {
     char socket[sizeof((struct sockaddr_un *)0)->sun_path];   /* of ipc; else "" */
     char lock[sizeof((struct sockaddr_un *)0)->sun_path + 8]; /* its lock file */
     int folder_fd;                                            /* of ipc: owned; else -1 */
-    int lock_fd; /* likewise; the lock lives as long as it is open */
+    int lock_fd;  /* likewise; the lock lives as long as it is open */
+    bool passing; /* the folder goes with it */
 };
 
 /* Where clients of this user look for a coordinator unless they are told otherwise. */
@@ -33,6 +35,17 @@ int place_check(const char *endpoint, struct muster_error *ret_error);
 /* Takes an endpoint, NULL being the default one, whose folder is made. MUSTER_ESTATE when somebody
  * listens there, or when the folder is not this user's alone. */
 int place_open(const char *endpoint, struct place *ret_place, struct muster_error *ret_error);
+
+/* Takes the place where workers of a coordinator with this store (store_identity) connect, which is the same
+ * each time: in a folder of its own, where what is known of them may be, too. As place_open. */
+int place_open_workers(uint64_t identity, struct place *ret_place, struct muster_error *ret_error);
+
+/* The folder of a place of ipc. */
+enum { PLACE_FOLDER_BYTES = sizeof((struct place *)0)->socket };
+void place_folder(const struct place *place, char ret_folder[PLACE_FOLDER_BYTES]);
+
+/* Whether a process has taken an endpoint of ipc, though it may not listen there yet. */
+bool place_is_taken(const char *endpoint);
 
 /* Lets go of it: when nobody of this process listens there any more. */
 void place_close(struct place *place);

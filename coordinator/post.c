@@ -29,8 +29,9 @@ struct post {
     struct wire *router; /* borrowed */
     struct box *boxes;   /* owned; by place */
     struct box *by_name;
-    unsigned places, next; /* where to look next, so that no worker is passed over for ever */
-    unsigned in_turn;      /* messages taken from slots since the wire had its turn */
+    unsigned places;  /* up to the highest that had a slot */
+    unsigned next;    /* where to look next, so that no worker is passed over for ever */
+    unsigned in_turn; /* messages taken from slots since the wire had its turn */
     int bell_fd;
     struct wire_frame *held; /* owned: came by the wire, and waits for its turn; or NULL */
 };
@@ -45,7 +46,6 @@ int post_create(struct wire *router, unsigned workers, bool slots, struct post *
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     }
     post->router = router;
-    post->places = workers;
     post->bell_fd = slots ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
     if (slots && post->bell_fd < 0) {
         int error = errno;
@@ -79,6 +79,8 @@ int post_open(struct post *post, unsigned place, const char *name)
     *box = (struct box){.slots = NULL};
     if (post->bell_fd < 0 || slots_create(&fd, &box->slots) != 0)
         return -1;
+    if (post->places < place)
+        post->places = place;
     memcpy(box->name, name, strnlen(name, PROTO_PEER_NAME_MAX));
     HASH_ADD_STR(post->by_name, name, box);
     if (!box->hh.tbl) {

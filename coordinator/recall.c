@@ -50,14 +50,19 @@ static const struct span *last_span(const struct chunk *chunk)
     return &spans_list(&chunk->left)[chunk->left.count - 1];
 }
 
-/* Whether jobs of the chunk may be asked for: those that were are not any more in it, and others could
- * not begin jobs that wait for their batch's limit or for the host. */
-static bool recallable(const struct core *core, const struct chunk *chunk)
+/* Whether jobs of the chunk may be asked for: those that were are not any more in it. */
+static bool askable(const struct core *core, const struct chunk *chunk)
 {
     const struct span *last = last_span(chunk);
 
-    return !chunk->batch->cancel && room_elsewhere(core, chunk->batch) &&
-           (chunk->recalled == 0 || last->first + last->count <= chunk->recalled);
+    (void)core;
+    return !chunk->batch->cancel && (chunk->recalled == 0 || last->first + last->count <= chunk->recalled);
+}
+
+/* Likewise, for others to begin them, who could not if they wait for their batch's limit or for the host. */
+static bool recallable(const struct core *core, const struct chunk *chunk)
+{
+    return askable(core, chunk) && room_elsewhere(core, chunk->batch);
 }
 
 /* Between the ends of two jobs of the chunk; 0: not known. */
@@ -161,15 +166,16 @@ static void send_ask(const struct worker *worker, const struct ask *ask, struct 
                                                        .count = ask->end - ask->first}});
 }
 
-/* Asks for work of so long, what would be begun last first; neighbours with one message. */
+/* Asks for work of so long, what would be begun last first; neighbours with one message. `why` says
+ * which chunks are meant. */
 static void take_back(struct core *core, struct worker *worker, double give_ns, uint64_t now_ns,
-                      struct outbox *outbox)
+                      bool (*why)(const struct core *core, const struct chunk *chunk), struct outbox *outbox)
 {
     struct chunk *chunk = worker->chunks->prev; /* the last */
     struct ask ask = {.batch = NULL};
 
     for (;; chunk = chunk->prev) {
-        uint64_t count = recallable(core, chunk) ? jobs_worth(worker, chunk, give_ns) : 0;
+        uint64_t count = why(core, chunk) ? jobs_worth(worker, chunk, give_ns) : 0;
 
         if (count > 0) {
             const struct span *last = last_span(chunk);
@@ -196,16 +202,13 @@ static void take_back(struct core *core, struct worker *worker, double give_ns, 
 /* Workers that have nothing, less those that somebody is already asked for. */
 static unsigned count_idle(struct core *core, uint64_t now_ns)
 {
-    unsigned idle = 0, asked = 0;
+    unsigned idle = core->roster.counts.idle, asked = 0;
 
-    for (unsigned i = 0; i < core->options.workers; i++) {
+    for (unsigned i = 0; i < core->slots; i++) {
         const struct worker *worker = &core->workers[i];
         uint64_t until_ns = clock_after(worker->asked_ns, PATIENCE_NS);
 
-        if (worker->state != WORKER_READY)
-            continue;
-        idle += worker->holds == 0;
-        if (worker->asked_ns == 0 || until_ns <= now_ns)
+        if (worker->state != WORKER_READY || worker->asked_ns == 0 || until_ns <= now_ns)
             continue;
         asked++;
         look_at(core, until_ns);
@@ -228,16 +231,24 @@ void recall(struct core *core, uint64_t now_ns, struct outbox *outbox)
     unsigned idle, count = 0, givers;
 
     core->recall_ns = CLOCK_NEVER;
-    if (!core->batches || core->stopped)
+    if (!core->batches || core->stopped || core->draining)
         return;
-    room_survey(core);
+    if (core->roster.counts.idle == 0 || core->roster.counts.several == 0)
+        return; /* nobody needs any, or nobody has any */
     idle = room_for_idle(core, count_idle(core, now_ns));
     if (idle == 0)
         return;
-    for (unsigned i = 0; i < core->options.workers; i++)
+    for (unsigned i = 0; i < core->slots; i++)
         count += core->workers[i].holds > 0 && weigh(core, now_ns, &core->workers[i], &loads[count]);
     qsort(loads, count, sizeof *loads, compare);
     givers = count < idle ? count : idle;
     for (unsigned i = 0; i < givers; i++) /* all of them have the same before them then, about */
-        take_back(core, loads[i].worker, loads[i].left_ns * idle / (idle + givers), now_ns, outbox);
+        take_back(core, loads[i].worker, loads[i].left_ns * idle / (idle + givers), now_ns, recallable,
+                  outbox);
+}
+
+void recall_unbegun(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)
+{
+    if (worker->state == WORKER_READY && worker->chunks)
+        take_back(core, worker, INFINITY, now_ns, askable, outbox);
 }

@@ -10,8 +10,8 @@
  * worth a message. Jobs of other batches take places, too. */
 static uint64_t fill_places(const struct core *core, const struct batch *batch, const struct worker *worker)
 {
-    struct pacing_fill fill = pacing_fill(&batch->pacing, worker->concurrency, batch_waiting(batch),
-                                          batch->assigned, core->options.workers);
+    struct pacing_fill fill =
+        pacing_fill(&batch->pacing, worker->concurrency, batch_waiting(batch), batch->assigned, core->crew);
     uint64_t mine = batch->held[worker->slot - 1], jobs;
 
     if (mine >= fill.jobs)
@@ -44,7 +44,7 @@ static uint32_t enough(const struct core *core, const struct batch *batch, const
     uint64_t jobs;
 
     if (worker->concurrency == 1) {
-        uint32_t chunk = pacing_chunk(&batch->pacing, batch_waiting(batch), core->options.workers);
+        uint32_t chunk = pacing_chunk(&batch->pacing, batch_waiting(batch), core->crew);
 
         return worker->holds < pacing_depth(&batch->pacing, chunk, worker->credit) ? chunk : 0;
     }
@@ -76,7 +76,7 @@ uint32_t room_at(const struct core *core, const struct batch *batch, const struc
 {
     uint64_t most = UINT64_MAX, jobs;
 
-    if (worker->state != WORKER_READY || worker->holds >= worker->credit ||
+    if (worker->state != WORKER_READY || worker->slot > core->crew || worker->holds >= worker->credit ||
         !takes_recalled(core, batch, worker))
         return 0;
     if (core->demanding > 0)
@@ -91,18 +91,25 @@ uint32_t room_at(const struct core *core, const struct batch *batch, const struc
     return jobs < most ? (uint32_t)jobs : (uint32_t)most;
 }
 
-/* --- the host */
-
-void room_survey(struct core *core)
+/* Of a worker of one place all that counts is how many chunks it has, once nothing else bounds the batch.
+ * One of several has no room for more of what it has enough of: with as much to do, another has none
+ * either if all of that is of this batch, or if its places are taken. */
+bool room_is_by_load(const struct core *core, const struct batch *batch, const struct worker *least)
 {
-    struct demand used = {0};
+    bool alone;
 
-    for (unsigned i = 0; core->demanding > 0 && i < core->options.workers; i++) {
-        used.cpus += core->workers[i].taken.cpus;
-        used.memory_bytes += core->workers[i].taken.memory_bytes;
-    }
-    core->capacity.used = used;
+    if (!core->roster.alike || !least)
+        return core->roster.alike;
+    if (core->demanding > 0)
+        return false;
+    if (least->concurrency == 1)
+        return !room_is_used_up(batch);
+    alone = core->batches == batch && !batch->next;
+    return batch->settings.most_running == 0 && !batch_recalled(batch) &&
+           batch->held[least->slot - 1] == least->jobs && (alone || least->jobs >= least->concurrency);
 }
+
+/* --- the host */
 
 static bool host_has(const struct core *core, const struct batch *batch)
 {
@@ -126,14 +133,6 @@ unsigned room_for_idle(const struct core *core, unsigned idle)
     return core->demanding > 0 && left < idle ? left : idle;
 }
 
-static bool any_idle(const struct core *core)
-{
-    for (unsigned i = 0; i < core->options.workers; i++)
-        if (core->workers[i].state == WORKER_READY && core->workers[i].holds == 0)
-            return true;
-    return false;
-}
-
 /* A plain batch that finds no worker waits for one, not for the host. One that waits for memory alone
  * needs no CPU kept that one of the jobs has which have the memory. */
 void room_keep(struct core *core, const struct batch *batch)
@@ -142,7 +141,7 @@ void room_keep(struct core *core, const struct batch *batch)
     struct demand *kept = &core->capacity.kept;
 
     if (kept->cpus > 0 || kept->memory_bytes > 0 || host_has(core, batch) ||
-        (demand_is_plain(&batch->demand) && !any_idle(core)))
+        (demand_is_plain(&batch->demand) && core->roster.counts.idle == 0))
         return;
     *kept = batch->demand;
     if (kept->cpus == 1 && used->cpus < has->cpus)

@@ -9,12 +9,12 @@
 
 #include "coordinator/state.h"
 
-/* Jobs that the worker may be given in one chunk; 0: it has enough, or may have no more. What the
- * host has is what the last room_survey found. */
+/* Jobs that the worker may be given in one chunk; 0: it has enough, or may have no more. */
 uint32_t room_at(const struct core *core, const struct batch *batch, const struct worker *worker);
 
-/* Looks at what workers take of the host, which nobody needs to know while all jobs are plain. */
-void room_survey(struct core *core);
+/* Whether no worker has room for jobs of the batch where `least`, of those with credit the one with the
+ * least to do, has none; NULL: none has credit. */
+bool room_is_by_load(const struct core *core, const struct batch *batch, const struct worker *least);
 
 /* Whether so many jobs of the batch have begun, or may, that no other may. */
 bool room_is_used_up(const struct batch *batch);

@@ -140,7 +140,7 @@ void settle_late(struct core *core, const struct proto_message *message, struct 
     if (result->outcome.shared_bytes > 0)
         outbox_release(outbox, &message->payload);
     core->late += result->outcome.count;
-    DL_SEARCH_SCALAR(core->batches, batch, id, result->batch);
+    batch = core_batch(core, result->batch);
     if (batch)
         batch->totals.late += result->outcome.count;
 }
@@ -305,6 +305,8 @@ bool settle_result(struct core *core, uint64_t now_ns, struct worker *worker,
 
     if (!chunk) {
         settle_late(core, message, outbox);
+        if (result->final)
+            adopt_ended(worker, result->chunk, outbox);
         return true;
     }
     if (!fits(chunk, result))
@@ -351,13 +353,12 @@ void settle_ended(struct core *core, struct outbox *outbox)
 {
     struct batch *batch, *next;
 
-    DL_FOREACH_SAFE(core->batches, batch, next) {
-        if (!batch_over(batch))
-            continue;
+    DL_FOREACH_SAFE2(core->over, batch, next, changed_next)
+    {
         if (batch->reason)
             batch->totals.text = outbox_text(outbox, batch->reason);
         tell_client(batch, &(struct proto_message){.type = PROTO_ENDED, .ended = batch->totals}, outbox);
-        DL_DELETE(core->batches, batch);
+        changes_remove(core, batch);
         schedule_leave(&core->schedule, &batch->turn);
         core->demanding -= !demand_is_plain(&batch->demand);
         batch_destroy(batch);

@@ -4,6 +4,8 @@
  */
 #include "coordinator/spawner.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,7 +19,7 @@
 /* The arguments of a worker's command line, whose texts live in `text`. */
 struct command_line {
     char parent[16], flight_fd[16], heap_fd[16], slots_fd[16], bell_fd[16], memory[32], cpu[16],
-        concurrency[16], orphan_grace[16];
+        concurrency[16], orphan_grace[32];
     char **words; /* owned; NULL-terminated */
 };
 
@@ -79,8 +81,9 @@ static int build_command_line(const struct spawner *spawner, const struct launch
         line->words[n++] = word("--concurrency");
         line->words[n++] = line->concurrency;
     }
-    if (spawner->orphan_grace_s) {
-        snprintf(line->orphan_grace, sizeof line->orphan_grace, "%u", spawner->orphan_grace_s);
+    if (spawner->orphan_grace_ns) {
+        snprintf(line->orphan_grace, sizeof line->orphan_grace, "%.3f",
+                 (double)spawner->orphan_grace_ns / CLOCK_NS_PER_S);
         line->words[n++] = word("--orphan-grace");
         line->words[n++] = line->orphan_grace;
     }

@@ -16,9 +16,9 @@ struct spawner {
     const char *program;      /* the muster binary */
     const char *const *plugins;
     unsigned plugin_count;
-    uint64_t memory_bytes;   /* 0: no limit */
-    unsigned concurrency;    /* jobs that each runs at once; 0: 1 */
-    unsigned orphan_grace_s; /* how long each outlives its coordinator; 0: not at all */
+    uint64_t memory_bytes;    /* 0: no limit */
+    unsigned concurrency;     /* jobs that each runs at once; 0: 1 */
+    uint64_t orphan_grace_ns; /* how long each outlives its coordinator; 0: not at all */
 };
 
 extern const struct launcher_ops spawner_ops;

@@ -8,6 +8,7 @@
 
 #include "coordinator/batch.h"
 #include "coordinator/core.h"
+#include "coordinator/roster.h"
 #include "coordinator/spans.h"
 #include "proto/holdings.h"
 
@@ -33,7 +34,8 @@ enum worker_state {
     WORKER_STARTING, /* spawned, has not said HELLO */
     WORKER_AWAY,     /* adopted, has not said HELLO */
     WORKER_READY,
-    WORKER_DOOMED, /* killed; its exit will be reported */
+    WORKER_STOPPING, /* asked to end, with nothing in its hands */
+    WORKER_DOOMED,   /* killed; its exit will be reported */
 };
 
 /* Why the core killed a worker: what its running job is told. */
@@ -44,6 +46,7 @@ struct worker {
     char name[PROTO_PEER_NAME_MAX + 1];
     enum worker_state state;
     enum doom doom;
+    uint64_t pid; /* as it said; 0: not yet */
     uint32_t incarnation;
     unsigned credit;      /* chunks it takes; 0 until it said HELLO */
     unsigned concurrency; /* jobs it runs at once */
@@ -53,32 +56,46 @@ struct worker {
     struct chunk *chunks; /* owned */
     struct chunk *chunks_by_id;
     struct holdings holdings; /* the same chunks, by their jobs */
-    bool awaited;        /* adopted, and has not yet said what it holds: nothing is assigned until then */
-    uint32_t standing;   /* STANDING messages that it said it would send */
-    uint64_t heard_ns;   /* last sign of life, or when it was spawned or got work after having none */
-    uint64_t pinged_ns;  /* 0: not since it was last heard */
-    uint64_t moved_ns;   /* when it last reported jobs, or got work after having none */
-    uint64_t asked_ns;   /* when it was asked for jobs; 0: it answered, or reported some */
-    bool slow;           /* it was asked for jobs, and has reported none since */
-    uint64_t respawn_ns; /* ABSENT: not before */
+    bool awaited;          /* adopted, and has not yet said what it holds: nothing is assigned until then */
+    uint32_t standing;     /* STANDING messages that it said it would send */
+    struct spans unwanted; /* chunks of another life that it was told to end, and has not */
+    uint64_t unwanted_ns;  /* when it is killed if it does not */
+    uint64_t heard_ns;     /* last sign of life, or when it was spawned or got work after having none */
+    uint64_t pinged_ns;    /* 0: not since it was last heard */
+    uint64_t moved_ns;     /* when it last reported jobs, or got work after having none */
+    uint64_t asked_ns;     /* when it was asked for jobs; 0: it answered, or reported some */
+    bool slow;             /* it was asked for jobs, and has reported none since */
+    uint64_t respawn_ns;   /* ABSENT: not before */
     uint64_t process_cpu_ns, voluntary, involuntary; /* as it last reported */
-    UT_hash_handle hh;                               /* by name, while STARTING or READY or DOOMED */
+    struct roster_entry roster;
+    UT_hash_handle hh; /* by name, while STARTING or READY or DOOMED */
 };
 
 struct client {
     char name[PROTO_PEER_NAME_MAX + 1];
     char user[PROTO_USER_MAX + 1]; /* as it said; "": it did not */
     bool welcomed;
-    uint64_t pid;      /* as it said */
-    UT_hash_handle hh; /* by name */
+    uint64_t pid;          /* as it said */
+    struct batch *batches; /* that are open, by ticket */
+    UT_hash_handle hh;     /* by name */
 };
 
 struct core {
     struct core_options options;
-    struct worker *workers; /* options.workers of them; owned */
+    struct worker *workers; /* as many as core_scale may ask for; owned */
+    unsigned slots;         /* those that are looked at: no other has a process */
+    unsigned crew;          /* so many shall run; the slots behind these are given nothing */
+    bool draining;          /* no job starts */
+    bool finishing;         /* likewise, and when none runs the coordinator ends */
+    struct roster roster;
     struct worker *workers_by_name;
     struct client *clients; /* owned */
     struct batch *batches;  /* in order of submission; owned */
+    struct batch *batches_by_id;
+    struct batch *changed;  /* of which something became since they were looked at */
+    struct batch *over;     /* of which all has ended, and nobody was told yet */
+    struct batch *recalled; /* that may have jobs that came back */
+    struct timers timers;   /* of batches */
     struct schedule schedule;
     struct capacity capacity;
     unsigned demanding; /* batches whose jobs take more than a worker stands for; 0: nobody need count */
@@ -97,13 +114,33 @@ struct core {
 /* Behind every event: what can be assigned is, and what is over ends. */
 void core_settle(struct core *core, uint64_t now_ns, struct outbox *outbox);
 
+/* --- changes.c: batches by what has to be done about them */
+
+/* A new batch of the client. 0 or MUSTER_ENOMEM. */
+int changes_add(struct core *core, struct client *client, struct batch *batch);
+
+/* The batch is about to be destroyed. */
+void changes_remove(struct core *core, struct batch *batch);
+
+/* The client leaves: its batches are nobody's. */
+void changes_disown(struct client *client);
+
+/* NULL: there is none of this number. */
+struct batch *core_batch(const struct core *core, uint64_t id);
+
+/* Ahead of what follows from an event: looks at the batches that changed. */
+void changes_look(struct core *core, struct outbox *outbox);
+
+/* What batches waited for is due. */
+void changes_tick(struct core *core, uint64_t now_ns, struct outbox *outbox);
+
 /* --- submit.c: new batches */
 
 /* Tells a peer that what it sent was refused; about no batch: ticket 0. */
 void core_refuse(struct outbox *outbox, const char *peer, uint64_t ticket, int code, const char *text);
 
 /* The open batch of this ticket; NULL: the client has none. */
-struct batch *core_find_batch(struct core *core, const struct client *client, uint64_t ticket);
+struct batch *core_find_batch(const struct client *client, uint64_t ticket);
 
 /* A client submits a batch: it is accepted, or refused for a reason. */
 void core_submit(struct core *core, uint64_t now_ns, struct client *client,
@@ -142,6 +179,17 @@ void dispatch_grant(struct batch *batch, struct outbox *outbox);
  * have none. Sets core->recall_ns. */
 void recall(struct core *core, uint64_t now_ns, struct outbox *outbox);
 
+/* Asks the worker for all that it has not begun. */
+void recall_unbegun(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox);
+
+/* --- scale.c: how many workers shall run, and whether jobs start */
+
+/* The slots up to this one are looked at. */
+void scale_widen(struct core *core, unsigned slots, struct outbox *outbox);
+
+/* Workers that are too many stop, those that have nothing to do; and whether the core has finished. */
+void scale_settle(struct core *core, uint64_t now_ns, struct outbox *outbox);
+
 /* --- cancel.c: ending jobs early */
 
 /* Gives a batch up: what is queued is cancelled, workers are told; what they hold with NOW has a
@@ -153,6 +201,9 @@ void cancel_batch(struct core *core, uint64_t now_ns, struct batch *batch, enum 
  * hold. 0, or MUSTER_ELIMIT for more than PROTO_CHUNK_JOBS_MAX. */
 int cancel_jobs(struct core *core, struct batch *batch, const struct proto_cancel *cancel,
                 struct outbox *outbox);
+
+/* When workers that still run what is cancelled now with NOW are killed. */
+uint64_t cancel_deadline(uint64_t now_ns);
 
 /* A batch whose jobs should have let go by now: workers that do not are killed. */
 void cancel_stubborn(struct core *core, uint64_t now_ns, struct batch *batch, struct outbox *outbox);
@@ -195,7 +246,7 @@ void settle_delay(const struct batch *batch, uint64_t now_ns, enum job_event eve
 /* Whether the client cancelled this job, which a worker holds. */
 bool settle_is_cancelled(const struct batch *batch, uint64_t index);
 
-/* Ends batches that are over: tells their clients and forgets them. */
+/* Ends the batches that are over: tells their clients and forgets them. */
 void settle_ended(struct core *core, struct outbox *outbox);
 
 /* --- adopt.c: workers of another life of this coordinator */
@@ -210,6 +261,12 @@ void adopt_settled(struct core *core, struct worker *worker);
  * of the rest. Returns false when it says what cannot be. */
 bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
                     const struct proto_standing *standing, struct outbox *outbox);
+
+/* The worker has ended a chunk that it does not hold: perhaps one that it was told to end. */
+void adopt_ended(struct worker *worker, uint64_t chunk, struct outbox *outbox);
+
+/* It should have by now: it is killed, unless it may still run what came before. */
+void adopt_stubborn(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox);
 
 /* The worker died before it could say so: gives it the job that it was executing, to be blamed. */
 void adopt_last_words(struct core *core, uint64_t now_ns, struct worker *worker,

@@ -41,7 +41,7 @@ struct store {
     bool stopping;
     /* the thread's own */
     struct queue kept;
-    bool troubled;
+    bool troubled, full;
     char why[MUSTER_ERROR_TEXT_BYTES / 2]; /* when troubled */
     uint64_t retry_ns;                     /* when something is kept */
 };
@@ -95,6 +95,8 @@ static void complete(struct store *store, struct queue *queue)
 
     if (!queue->first)
         return;
+    for (struct store_entry *entry = queue->first; entry; entry = entry->next)
+        entry->done.full = store->full;
     pthread_mutex_lock(&store->lock);
     queue_join(&store->completed, queue);
     pthread_mutex_unlock(&store->lock);
@@ -110,6 +112,16 @@ static bool has_writes(const struct queue *queue)
     return false;
 }
 
+/* Looks how much is kept. */
+static void measure(struct store_database *database)
+{
+    uint64_t used;
+
+    if (database->limit_bytes > 0 && !database->failure &&
+        sql_number(database, database->statements[SQL_USED], &used) == 0)
+        database->full = used >= database->limit_bytes;
+}
+
 /* Tries all of the queue as one transaction. On failure the database has one, nothing has happened, and
  * *ret_culprit is the request that met it: NULL when none did. */
 static void attempt(struct store_database *database, const struct queue *queue,
@@ -119,6 +131,7 @@ static void attempt(struct store_database *database, const struct queue *queue,
     int failure;
 
     database->failure = 0;
+    memset(database->tally, 0, sizeof database->tally);
     sql_run(database, database->statements[has_writes(queue) ? SQL_BEGIN_WRITE : SQL_BEGIN]);
     for (entry = database->failure ? NULL : queue->first; entry; entry = entry->next) {
         if (entry->unreadable)
@@ -129,12 +142,28 @@ static void attempt(struct store_database *database, const struct queue *queue,
             break;
     }
     *ret_culprit = entry;
-    if (!database->failure)
+    measure(database);
+    if (!database->failure && store_tally_write(database) == 0)
         sql_run(database, database->statements[SQL_COMMIT]);
     failure = database->failure;
     if (!sqlite3_get_autocommit(database->handle))
         sql_run(database, database->statements[SQL_ROLLBACK]);
     database->failure = failure;
+}
+
+/* There is more than there may be, or no more. Says so once. */
+static void note_full(struct store *store)
+{
+    const struct store_database *database = &store->database;
+
+    if (database->full && !store->full)
+        log_error(
+            "%s: has reached its limit of %.4g MiB: nothing is accepted, and jobs wait, until batches are "
+            "forgotten",
+            database->path, (double)database->limit_bytes / (1 << 20));
+    if (!database->full && store->full)
+        log_error("%s: has room again", database->path);
+    store->full = database->full;
 }
 
 /* Does all of the queue as one transaction. Returns whether it did: else nothing has happened, and the
@@ -146,9 +175,12 @@ static bool run(struct store *store, const struct queue *queue)
 
     for (;;) {
         attempt(database, queue, &culprit);
+        if (!database->failure)
+            note_full(store);
         if (!database->failure || !culprit || store_entry_trouble(culprit) != STORE_TROUBLE_READS)
             return !database->failure;
         store_entry_clear(culprit);
+        log_error("%s: cannot be read: %s", database->path, database->why);
         store_entry_fail(culprit, MUSTER_ESYSTEM, "%s: cannot be read: %s", database->path, database->why);
         culprit->unreadable = true;
     }
@@ -309,6 +341,16 @@ int store_submit(struct store *store, const struct store_request *request)
     return 0;
 }
 
+uint32_t store_epoch(const struct store *store)
+{
+    return store->database.epoch;
+}
+
+uint64_t store_identity(const struct store *store)
+{
+    return store->database.identity;
+}
+
 int store_fd(const struct store *store)
 {
     return store->fd;
@@ -336,6 +378,13 @@ struct store_done *store_take(struct store *store)
 void store_done_free(struct store_done *done)
 {
     store_entry_destroy((struct store_entry *)done); /* its first member */
+}
+
+void store_limit(struct store *store, uint64_t bytes)
+{
+    pthread_mutex_lock(&store->lock); /* the thread has looked into nothing but its queue by now */
+    store->database.limit_bytes = bytes;
+    pthread_mutex_unlock(&store->lock);
 }
 
 static int start(struct store *store, struct muster_error *ret_error)

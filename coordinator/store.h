@@ -30,6 +30,11 @@ struct store;
  * damaged, of a newer muster or another program's is refused, unchanged. */
 int store_create(const char *path, struct store **ret_store, struct muster_error *ret_error);
 
+/* From now on so many bytes may be kept: while there are more, what would add to the queue is refused with
+ * MUSTER_ELIMIT. Results and ends are recorded all the same: who produces them heeds `full`. 0: no limit.
+ * Before anything is submitted. */
+void store_limit(struct store *store, uint64_t bytes);
+
 /* Does all that was submitted (what cannot be written is tried once more, then lost, and the log
  * says so), and closes. Completions not taken are freed. Takes NULL. */
 void store_destroy(struct store *store);
@@ -40,17 +45,23 @@ void store_destroy(struct store *store);
  *            is now: QUEUED, BLOCKED, DELAYED, or CANCELLED since a condition has failed already. Without,
  *            it is OPENING. STATE: the number is taken; NOTFOUND: it waits for an unknown batch.
  * ARGUMENTS  More of an unsealed list, behind what it has. STATE when they do not follow it.
+ * COPY       As ARGUMENTS, with those of some jobs of another batch, as `count` says. STATE: that has not
+ *            ended; PROTOCOL: it is damaged. `more`: go on at `next`.
  * SEAL       There are no more: as sealed ADD. A RUNNING batch goes on. STATE: it was sealed;
  *            INVALID: it has another number of arguments.
- * STATE      To RUNNING (when its turn comes) or back to QUEUED. STATE: it is not in one that allows it.
+ * STATE      To RUNNING (when its turn comes) or back to QUEUED. CANCELLED: it runs on, and RESET ends it so
+ *            if END does not come first. STATE: it is not in one that allows it.
  * RESULT     A record. STATE: it overlaps one, or the batch has ended; INVALID: no such jobs.
- * END        The batch is over. Completes with those that moved since: waiters that are
+ * END        The batch is over; if it does not run and is CANCELLED, all of its jobs that have no record are,
+ *            whatever the request counts. Completes with those that moved since: waiters that are
  *            now QUEUED, DELAYED or CANCELLED, and what waited for the cancelled ones.
  * DUE        Delayed batches whose time has come are QUEUED: completes with them and the next begin_ms.
  *            `more`: ask again at once.
  * ABANDON    Forgets a batch that is not sealed, all of it.
  * DROP       Forgets a batch that has ended. STATE: it has not, or another waits for it.
- * RESET      At start: forgets what is not sealed; what was RUNNING is QUEUED.
+ * RESET      At start: forgets what is not sealed; what was RUNNING and to be cancelled is, with what waited
+ * for it. BARRIER    Nothing. It completes when all that was submitted before and may not be lost is on disk.
+ * RESUME     Batches that are RUNNING, by number, as NEXT: at start, what ran in another life.
  * COUNTS     Batches QUEUED in each lane, the highest number there ever was, the earliest begin_ms.
  * NEXT       Queued batches of a lane by number, with their inline arguments.
  * LOAD       Argument blocks, beginning with the one that holds the job.
@@ -58,6 +69,7 @@ void store_destroy(struct store *store);
  * GAPS       Jobs of a sealed batch from one on that no record has; and how many have.
  * LIST       Batches by number. `more` with few or none: go on behind `next`.
  * FIND       One batch.
+ * TALLY      How many batches there are in each state.
  *
  * On a batch that is not there all others fail with NOTFOUND. */
 int store_submit(struct store *store, const struct store_request *request);
@@ -69,18 +81,25 @@ struct store_done {
     const char *text;                    /* of `code`; never NULL */
     enum store_state state;              /* ADD, SEAL, READ: what it is now */
     const struct store_moved *moved;     /* END, DUE */
-    const struct store_batch *batches;   /* NEXT, LIST, FIND */
+    const struct store_batch *batches;   /* NEXT, RESUME, LIST, FIND */
     const struct store_block *blocks;    /* LOAD */
     const struct store_record *records;  /* READ */
     const struct span *gaps;             /* GAPS */
     const struct store_waiting *waiting; /* COUNTS */
-    uint32_t count;                      /* of whichever of these */
+    const uint64_t *tally;               /* TALLY: by state */
+    uint32_t count;                      /* of whichever of these; COPY: jobs */
     bool more;                           /* there is more behind it: */
     uint64_t next;                       /* what `from` is for that; RESULT: for READ by sequence behind it */
     uint64_t begin_ms;                   /* COUNTS, DUE: the earliest of what is delayed; 0: nothing is */
     uint64_t highest;                    /* COUNTS */
     uint64_t succeeded, failed;          /* GAPS: jobs that have a record */
+    bool full;                           /* the limit is reached */
 };
+
+/* How many times the file was opened, 1 to PROTO_EPOCH_MAX and round again; 0: there is none. And a number
+ * that no other file has, a copy of it neither. */
+uint32_t store_epoch(const struct store *store);
+uint64_t store_identity(const struct store *store);
 
 /* Readable (poll) while there may be completions. */
 int store_fd(const struct store *store);

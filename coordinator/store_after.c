@@ -51,12 +51,33 @@ int store_move(struct store_database *database, struct store_entry *entry, sqlit
     return 0;
 }
 
-int store_cancel(struct store_database *database, uint64_t number, uint64_t now_ms)
+int store_recorded(struct store_database *database, uint64_t number, uint64_t *ret_succeeded,
+                   uint64_t *ret_failed)
+{
+    sqlite3_stmt *row = database->statements[SQL_ENDED];
+    int result;
+
+    sql_bind_number(row, 1, number);
+    result = sql_row(database, row);
+    if (result != 0)
+        return MUSTER_ESYSTEM;
+    *ret_succeeded = sql_column(row, 0);
+    *ret_failed = sql_column(row, 1);
+    return sql_run(database, row);
+}
+
+int store_cancel(struct store_database *database, uint64_t number, enum store_state from, uint64_t now_ms)
 {
     sqlite3_stmt *cancel = database->statements[SQL_CANCEL];
+    uint64_t succeeded, failed;
 
+    if (store_recorded(database, number, &succeeded, &failed) != 0)
+        return MUSTER_ESYSTEM;
+    store_tally(database, from, STORE_CANCELLED, 1);
     sql_bind_number(cancel, 1, number);
     sql_bind_number(cancel, 2, now_ms);
+    sql_bind_number(cancel, 3, succeeded);
+    sql_bind_number(cancel, 4, failed);
     return sql_run(database, cancel);
 }
 
@@ -96,7 +117,9 @@ static int decide(struct store_database *database, struct store_entry *entry, ui
         return 0;
     }
     if (state == STORE_CANCELLED)
-        return store_cancel(database, number, now_ms) != 0 ? MUSTER_ESYSTEM : gather(database, entry, number);
+        return store_cancel(database, number, STORE_BLOCKED, now_ms) != 0 ? MUSTER_ESYSTEM
+                                                                          : gather(database, entry, number);
+    store_tally(database, STORE_BLOCKED, state, 1);
     sql_bind_number(set, 1, number);
     sql_bind_number(set, 2, state);
     return sql_run(database, set);

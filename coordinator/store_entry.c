@@ -88,18 +88,22 @@ static int keep(struct store_arena *arena, struct store_request *request)
     case STORE_RESULT:
         return keep_result(arena, request);
     case STORE_NEXT:
+    case STORE_RESUME:
     case STORE_LIST:
         return keep_page(arena, &request->page);
+    case STORE_COPY:
     case STORE_SEAL:
     case STORE_STATE:
     case STORE_DUE:
     case STORE_ABANDON:
     case STORE_DROP:
     case STORE_RESET:
+    case STORE_BARRIER:
     case STORE_COUNTS:
     case STORE_LOAD:
     case STORE_READ:
     case STORE_GAPS:
+    case STORE_TALLY:
     case STORE_FIND:
         return 0;
     }

@@ -55,8 +55,26 @@ struct store_brief {
 int store_brief(struct store_database *database, struct store_entry *entry, uint64_t number,
                 struct store_brief *ret_brief);
 
+/* Whether more may be kept; that there is no room is answered. */
+int store_check_room(const struct store_database *database, struct store_entry *entry);
+
 /* Memory for an answer is out: a failure of the database, so that nothing of the group is done. */
 int store_no_memory(struct store_database *database);
+
+/* Adds arguments to a batch; the job behind the last that has one. 0 or MUSTER_ESYSTEM. */
+int store_insert_block(struct store_database *database, uint64_t number, const struct store_block *block);
+int store_arguments_end(struct store_database *database, uint64_t number, const struct store_brief *brief,
+                        uint64_t *ret_end);
+
+/* store_tally.c: so many batches are in another state; 0: not there. TALLY; and what is written ahead of a
+ * commit, or forgotten without one. */
+void store_tally(struct store_database *database, enum store_state from, enum store_state to,
+                 int64_t batches);
+int store_tally_read(struct store_database *database, struct store_entry *entry);
+int store_tally_write(struct store_database *database);
+
+/* store_copy.c: does COPY. */
+int store_copy(struct store_database *database, struct store_entry *entry);
 
 /* store_after.c: what a sealed batch is, by those it waits for and its time. */
 int store_judge(struct store_database *database, uint64_t number, uint64_t begin_ms, uint64_t now_ms,
@@ -69,7 +87,11 @@ int store_settle(struct store_database *database, struct store_entry *entry);
 /* Adds a batch to the answer's list of those that moved, from a row: number, state, priority, user. */
 int store_move(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row);
 
-/* Cancels a batch that has not begun: all of its jobs. */
-int store_cancel(struct store_database *database, uint64_t number, uint64_t now_ms);
+/* How many jobs have a record. */
+int store_recorded(struct store_database *database, uint64_t number, uint64_t *ret_succeeded,
+                   uint64_t *ret_failed);
+
+/* Cancels a batch that does not run: all of its jobs that have no record. */
+int store_cancel(struct store_database *database, uint64_t number, enum store_state from, uint64_t now_ms);
 
 #endif

@@ -16,8 +16,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+enum { LOOKS = 8 }; /* for the holder: the list changes while it is read, and a line may be missed */
+
 /* Who has the lock, by the kernel's list of all; 0: it does not say. */
-static long holder(int fd)
+static long look_for_holder(int fd)
 {
     static const char kind[] = "FLOCK  ADVISORY  WRITE ";
     char line[256], wanted[64];
@@ -43,8 +45,10 @@ static long holder(int fd)
 
 static int fail_locked(const char *path, int fd, struct muster_error *ret_error)
 {
-    long pid = holder(fd);
+    long pid = 0;
 
+    for (int i = 0; i < LOOKS && pid == 0; i++)
+        pid = look_for_holder(fd);
     if (pid > 0)
         return muster_error_set(ret_error, MUSTER_ESTATE,
                                 "%s: process %ld has it open: stop that, or give another file", path, pid);

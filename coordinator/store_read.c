@@ -151,16 +151,12 @@ static int finish(sqlite3_stmt *statement, int result)
     return result == MUSTER_EEND ? 0 : result;
 }
 
-static int next(struct store_database *database, struct store_entry *entry)
+/* As many of the rows, which come by number, as the page has room for. */
+static int take_batches(struct store_database *database, struct store_entry *entry, sqlite3_stmt *rows)
 {
-    sqlite3_stmt *rows = database->statements[SQL_NEXT];
-    const struct store_page *page = &entry->request.page;
-    struct room room = room_of(page);
+    struct room room = room_of(&entry->request.page);
     int result;
 
-    sqlite3_bind_int(rows, 1, page->lane.priority);
-    sql_bind_text(rows, 2, page->lane.user);
-    sql_bind_number(rows, 3, page->from);
     while ((result = sql_row(database, rows)) == 0) {
         entry->done.more = !take_room(&room, entry->done.count, (uint64_t)sqlite3_column_bytes(rows, 15));
         if (entry->done.more)
@@ -171,6 +167,25 @@ static int next(struct store_database *database, struct store_entry *entry)
             break;
     }
     return finish(rows, result);
+}
+
+static int next(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *rows = database->statements[SQL_NEXT];
+    const struct store_page *page = &entry->request.page;
+
+    sqlite3_bind_int(rows, 1, page->lane.priority);
+    sql_bind_text(rows, 2, page->lane.user);
+    sql_bind_number(rows, 3, page->from);
+    return take_batches(database, entry, rows);
+}
+
+static int resume(struct store_database *database, struct store_entry *entry)
+{
+    sqlite3_stmt *rows = database->statements[SQL_RESUME];
+
+    sql_bind_number(rows, 1, entry->request.page.from);
+    return take_batches(database, entry, rows);
 }
 
 static bool is_text(sqlite3_stmt *row, int column, struct proto_text text)
@@ -355,21 +370,6 @@ static int append_gap(struct store_database *database, struct store_entry *entry
     return 0;
 }
 
-/* How the jobs ended that have a record. */
-static int count_recorded(struct store_database *database, struct store_entry *entry)
-{
-    sqlite3_stmt *row = database->statements[SQL_ENDED];
-    int result;
-
-    sql_bind_number(row, 1, entry->request.batch);
-    result = sql_row(database, row);
-    if (result == 0) {
-        entry->done.succeeded = sql_column(row, 0);
-        entry->done.failed = sql_column(row, 1);
-    }
-    return finish(row, result);
-}
-
 static int gaps(struct store_database *database, struct store_entry *entry)
 {
     sqlite3_stmt *rows = database->statements[SQL_SPANS];
@@ -383,9 +383,8 @@ static int gaps(struct store_database *database, struct store_entry *entry)
     if (!brief.sealed)
         return store_entry_fail(entry, MUSTER_ESTATE, "batch %llu is not sealed",
                                 (unsigned long long)entry->request.batch);
-    result = count_recorded(database, entry);
-    if (result != 0)
-        return result;
+    if (store_recorded(database, entry->request.batch, &entry->done.succeeded, &entry->done.failed) != 0)
+        return MUSTER_ESYSTEM;
     sql_bind_number(rows, 1, entry->request.batch);
     sql_bind_number(rows, 2, from);
     while ((result = sql_row(database, rows)) == 0 && entry->done.count < room.entries) {
@@ -438,6 +437,8 @@ int store_read(struct store_database *database, struct store_entry *entry)
         return counts(database, entry);
     case STORE_NEXT:
         return next(database, entry);
+    case STORE_RESUME:
+        return resume(database, entry);
     case STORE_LOAD:
         return load(database, entry);
     case STORE_READ:
@@ -446,10 +447,13 @@ int store_read(struct store_database *database, struct store_entry *entry)
         return gaps(database, entry);
     case STORE_LIST:
         return list(database, entry);
+    case STORE_TALLY:
+        return store_tally_read(database, entry);
     case STORE_FIND:
         return find(database, entry);
     case STORE_ADD:
     case STORE_ARGUMENTS:
+    case STORE_COPY:
     case STORE_SEAL:
     case STORE_STATE:
     case STORE_RESULT:
@@ -458,6 +462,7 @@ int store_read(struct store_database *database, struct store_entry *entry)
     case STORE_ABANDON:
     case STORE_DROP:
     case STORE_RESET:
+    case STORE_BARRIER:
         break;
     }
     return store_entry_fail(entry, MUSTER_EINVALID, "not a request to read");

@@ -108,11 +108,20 @@ struct store_waiting {
     uint64_t batches;
 };
 
+/* Arguments of a batch that has ended. */
+struct store_copy {
+    uint64_t source;
+    uint64_t from;          /* the first job that is looked at, */
+    bool all;               /* and all behind it are taken, or those that did not succeed */
+    int64_t first_argument; /* of the source, if that is a range */
+};
+
 /* X(name, what it does on a disk that cannot be written). READS go on; REFUSED fail at once; what is
  * KEPT is tried again until it is written. */
 #define STORE_OPERATION_MAP(X) \
     X(ADD, REFUSED)            \
     X(ARGUMENTS, REFUSED)      \
+    X(COPY, REFUSED)           \
     X(SEAL, REFUSED)           \
     X(STATE, KEPT)             \
     X(RESULT, KEPT)            \
@@ -121,12 +130,15 @@ struct store_waiting {
     X(ABANDON, KEPT)           \
     X(DROP, REFUSED)           \
     X(RESET, REFUSED)          \
+    X(BARRIER, KEPT)           \
+    X(RESUME, READS)           \
     X(COUNTS, READS)           \
     X(NEXT, READS)             \
     X(LOAD, READS)             \
     X(READ, READS)             \
     X(GAPS, READS)             \
     X(LIST, READS)             \
+    X(TALLY, READS)            \
     X(FIND, READS)
 
 enum store_operation {
@@ -138,9 +150,9 @@ enum store_operation {
 /* Which part of many. Every answer is bounded by limits of the store's own, too, and has one at least. */
 struct store_page {
     uint64_t from;                /* LOAD, READ, GAPS: the first job (READ by_sequence: the first sequence);
-                                     NEXT, LIST: behind this number (LIST downwards: below it, 0: from the top) */
+                                     NEXT, RESUME, LIST: behind this number (LIST downwards: below it, 0: from the top) */
     uint32_t count_max;           /* entries; 0: as many as the store's limit */
-    uint64_t bytes_max;           /* LOAD, READ, NEXT: of payloads; 0: the store's limit */
+    uint64_t bytes_max;           /* LOAD, READ, NEXT, RESUME: of payloads; 0: the store's limit */
     bool by_sequence;             /* READ: in order of commit, not of jobs */
     bool downwards;               /* LIST */
     uint32_t states;              /* LIST: bits 1 << state; 0: all */
@@ -152,7 +164,7 @@ struct store_page {
 struct store_request {
     enum store_operation operation;
     uint64_t tag;
-    uint64_t batch;         /* all but ADD, DUE, RESET, COUNTS, NEXT and LIST */
+    uint64_t batch;         /* all but ADD, DUE, RESET, BARRIER, RESUME, COUNTS, NEXT and LIST */
     uint64_t now_ms;        /* ADD, SEAL, STATE, END, DUE */
     enum store_state state; /* STATE: RUNNING or QUEUED; END: how it ended */
     uint64_t total;         /* SEAL */
@@ -164,7 +176,8 @@ struct store_request {
             const struct proto_failure *failures; /* of it; a batch keeps its first STORE_FAILURES_MAX */
             uint32_t failure_count;
         };
-        struct store_page page; /* NEXT, LOAD, READ, GAPS, LIST */
+        struct store_copy copy; /* COPY */
+        struct store_page page; /* NEXT, RESUME, LOAD, READ, GAPS, LIST */
     };
 };
 

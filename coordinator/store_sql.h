@@ -62,8 +62,11 @@
     X(SET_TOTAL, "UPDATE batch SET total = ?2 WHERE number = ?1")                                            \
     X(SET_END, "UPDATE batch SET state = ?2, ended_ms = ?3, succeeded = ?4, failed = ?5, cancelled = ?6, "   \
                "totals = ?7 WHERE number = ?1")                                                              \
-    X(CANCEL, "UPDATE batch SET state = 8, ended_ms = ?2, succeeded = 0, failed = 0, cancelled = total "     \
-              "WHERE number = ?1")                                                                           \
+    X(CANCEL, "UPDATE batch SET state = 8, ended_ms = ?2, succeeded = ?3, failed = ?4, "                     \
+              "cancelled = total - ?3 - ?4 WHERE number = ?1")                                               \
+    X(SET_CANCELLED, "UPDATE batch SET cancelled = 0 WHERE number = ?1")                                     \
+    X(CANCELLED, "SELECT number FROM batch WHERE " STORE_SQL_ACTIVE " AND state = 5 "                        \
+                 "AND cancelled IS NOT NULL LIMIT 1")                                                        \
     X(AFTER, "SELECT a.batch, a.condition, b.state FROM after a JOIN batch b ON b.number = a.batch "         \
              "WHERE a.waiter = ?1 ORDER BY a.batch")                                                         \
     X(WAITERS, "SELECT a.waiter, b.state, l.priority, l.user FROM after a JOIN batch b "                     \
@@ -76,7 +79,6 @@
     X(EARLIEST, "SELECT min(begin_ms) FROM batch WHERE " STORE_SQL_ACTIVE " AND state = 3")                  \
     X(UNSEALED, "SELECT number FROM batch WHERE " STORE_SQL_ACTIVE " AND state IN (1, 5) "                   \
                 "AND total IS NULL LIMIT 1")                                                                 \
-    X(REQUEUE, "UPDATE batch SET state = 4 WHERE " STORE_SQL_ACTIVE " AND state = 5")                        \
     X(DROP_FAILURES, "DELETE FROM failure WHERE batch = ?1")                                                 \
     X(DROP_RECORDS, "DELETE FROM record WHERE batch = ?1")                                                   \
     X(DROP_ARGUMENTS, "DELETE FROM argument WHERE batch = ?1")                                               \
@@ -85,13 +87,20 @@
     X(DROP_BATCH, "DELETE FROM batch WHERE number = ?1")                                                     \
     X(NOTE_HIGHEST, "UPDATE forgotten SET highest = max(highest, ?1)")                                       \
     X(HIGHEST, "SELECT max(highest, coalesce((SELECT max(number) FROM batch), 0)) FROM forgotten")           \
+    X(USED, "SELECT (page_count - freelist_count) * page_size "                                              \
+            "FROM pragma_page_count, pragma_freelist_count, pragma_page_size")                               \
     X(COUNTS, "SELECT priority, user, "                                                                      \
               "(SELECT count(*) FROM batch WHERE state = 4 AND batch.lane = lane.lane) FROM lane")           \
     X(NEXT, STORE_SQL_BATCH "WHERE b.state = 4 AND b.lane = "                                                \
                             "(SELECT lane FROM lane WHERE priority = ?1 AND user = ?2) "                     \
                             "AND b.number > ?3 ORDER BY b.number")                                           \
+    X(RESUME, STORE_SQL_BATCH "WHERE b." STORE_SQL_ACTIVE " AND b.state = 5 AND b.number > ?1 "              \
+                              "ORDER BY b.number")                                                           \
     X(LIST_UP, STORE_SQL_BATCH "WHERE b.number > ?1 ORDER BY b.number")                                      \
     X(LIST_DOWN, STORE_SQL_BATCH "WHERE b.number < ?1 ORDER BY b.number DESC")                               \
+    X(ADD_TALLY, "INSERT INTO tally (state, batches) VALUES (?1, ?2) ON CONFLICT (state) "                   \
+                 "DO UPDATE SET batches = batches + excluded.batches")                                       \
+    X(TALLY, "SELECT state, batches FROM tally")                                                             \
     X(FIND, STORE_SQL_BATCH "WHERE b.number = ?1")                                                           \
     X(INLINE, "SELECT argument_count, argument FROM batch WHERE number = ?1")                                \
     X(LOAD, "SELECT first, count, payload FROM argument WHERE batch = ?1 "                                   \
@@ -117,8 +126,13 @@ struct store_database {
     char *path;      /* owned; what messages call it */
     int lock_fd;     /* -1: in memory */
     sqlite3 *handle; /* owned */
+    uint32_t epoch;  /* see store.h; 0: in memory, as */
+    uint64_t identity;
+    uint64_t limit_bytes; /* of what is kept; 0: none */
+    bool full;            /* there is more */
     sqlite3_stmt *statements[SQL_COUNT];
-    int failure;                           /* SQLite's code since it was last cleared; 0: none */
+    int64_t tally[10]; /* of batches in each state, what the transaction changes; see store_tally.c */
+    int failure;       /* SQLite's code since it was last cleared; 0: none */
     char why[MUSTER_ERROR_TEXT_BYTES / 2]; /* of it */
 };
 

@@ -52,10 +52,12 @@ static int run_on(struct store_database *database, enum store_sql statement, uin
     return sql_run(database, database->statements[statement]);
 }
 
-static int set_state(struct store_database *database, uint64_t number, enum store_state state)
+static int set_state(struct store_database *database, uint64_t number, enum store_state from,
+                     enum store_state state)
 {
     sqlite3_stmt *set = database->statements[SQL_SET_STATE];
 
+    store_tally(database, from, state, 1);
     sql_bind_number(set, 1, number);
     sql_bind_number(set, 2, state);
     return sql_run(database, set);
@@ -80,12 +82,24 @@ static int check_after(struct store_database *database, struct store_entry *entr
     return 0;
 }
 
+int store_check_room(const struct store_database *database, struct store_entry *entry)
+{
+    if (!database->full)
+        return 0;
+    return store_entry_fail(
+        entry, MUSTER_ELIMIT,
+        "%s: has reached its limit of %.4g MiB: it takes no more until batches are forgotten", database->path,
+        (double)database->limit_bytes / (1 << 20));
+}
+
 static int check_add(struct store_database *database, struct store_entry *entry)
 {
     const struct store_batch *batch = &entry->request.add;
     struct store_brief brief;
-    int result;
+    int result = store_check_room(database, entry);
 
+    if (result != 0)
+        return result;
     if (batch->number == 0 || batch->number > INT64_MAX || batch->total > (uint64_t)PROTO_BATCH_JOBS_MAX)
         return store_entry_fail(entry, MUSTER_EINVALID, "a batch cannot be numbered %llu, with %llu jobs",
                                 (unsigned long long)batch->number, (unsigned long long)batch->total);
@@ -153,6 +167,7 @@ static int insert_batch(struct store_database *database, const struct store_batc
 
     if (use(database, &lanes, batch, &lane) != 0 || use(database, &works, batch, &work) != 0)
         return MUSTER_ESYSTEM;
+    store_tally(database, (enum store_state)0, state, 1);
     sql_bind_number(add, 1, batch->number);
     sql_bind_number(add, 2, state);
     sql_bind_number(add, 3, lane);
@@ -189,7 +204,7 @@ static int insert_after(struct store_database *database, const struct store_batc
     return result;
 }
 
-static int insert_block(struct store_database *database, uint64_t number, const struct store_block *block)
+int store_insert_block(struct store_database *database, uint64_t number, const struct store_block *block)
 {
     sqlite3_stmt *add = database->statements[SQL_ADD_ARGUMENTS];
 
@@ -216,15 +231,14 @@ static int add(struct store_database *database, struct store_entry *entry)
         return MUSTER_ESYSTEM;
     entry->done.state = state;
     if (batch->block.count && !in_row)
-        result = insert_block(database, batch->number, &batch->block);
+        result = store_insert_block(database, batch->number, &batch->block);
     if (result == 0 && state == STORE_CANCELLED)
-        result = store_cancel(database, batch->number, entry->request.now_ms);
+        result = store_cancel(database, batch->number, STORE_CANCELLED, entry->request.now_ms);
     return result;
 }
 
-/* The job behind the last that has an argument. */
-static int arguments_end(struct store_database *database, uint64_t number, const struct store_brief *brief,
-                         uint64_t *ret_end)
+int store_arguments_end(struct store_database *database, uint64_t number, const struct store_brief *brief,
+                        uint64_t *ret_end)
 {
     sqlite3_stmt *end = database->statements[SQL_ARGUMENTS_END];
     int result;
@@ -242,18 +256,20 @@ static int add_arguments(struct store_database *database, struct store_entry *en
     const struct store_block *block = &entry->request.block;
     uint64_t number = entry->request.batch, end;
     struct store_brief brief;
-    int result = store_brief(database, entry, number, &brief);
+    int result = store_check_room(database, entry);
 
+    if (result == 0)
+        result = store_brief(database, entry, number, &brief);
     if (result != 0)
         return result;
     if (brief.sealed || !brief.list)
         return fail_state(entry, number, brief.state, ", and takes no arguments");
-    if (arguments_end(database, number, &brief, &end) != 0)
+    if (store_arguments_end(database, number, &brief, &end) != 0)
         return MUSTER_ESYSTEM;
     if (block->first != end || block->count == 0)
         return store_entry_fail(entry, MUSTER_ESTATE, "arguments from job %llu on, where %llu comes next",
                                 (unsigned long long)block->first, (unsigned long long)end);
-    return insert_block(database, number, block);
+    return store_insert_block(database, number, block);
 }
 
 static int seal(struct store_database *database, struct store_entry *entry)
@@ -267,7 +283,7 @@ static int seal(struct store_database *database, struct store_entry *entry)
         return result;
     if (brief.sealed)
         return fail_state(entry, number, brief.state, ", and was sealed");
-    if (arguments_end(database, number, &brief, &end) != 0)
+    if (store_arguments_end(database, number, &brief, &end) != 0)
         return MUSTER_ESYSTEM;
     if (brief.list && entry->request.total != end - 1)
         return store_entry_fail(entry, MUSTER_EINVALID, "batch %llu has %llu arguments for %llu jobs",
@@ -282,8 +298,8 @@ static int seal(struct store_database *database, struct store_entry *entry)
     if (store_judge(database, number, brief.begin_ms, entry->request.now_ms, &entry->done.state) != 0)
         return MUSTER_ESYSTEM;
     if (entry->done.state == STORE_CANCELLED)
-        return store_cancel(database, number, entry->request.now_ms);
-    return set_state(database, number, entry->done.state);
+        return store_cancel(database, number, STORE_OPENING, entry->request.now_ms);
+    return set_state(database, number, STORE_OPENING, entry->done.state);
 }
 
 static int change_state(struct store_database *database, struct store_entry *entry)
@@ -296,9 +312,12 @@ static int change_state(struct store_database *database, struct store_entry *ent
 
     if (result != 0)
         return result;
+    if (state == STORE_CANCELLED && brief.state == STORE_RUNNING && brief.sealed)
+        return run_on(database, SQL_SET_CANCELLED, number);
     if (!(state == STORE_RUNNING && (brief.state == STORE_QUEUED || brief.state == STORE_OPENING)) &&
         !(state == STORE_QUEUED && brief.state == STORE_RUNNING && brief.sealed))
         return fail_state(entry, number, brief.state, "");
+    store_tally(database, brief.state, state, 1);
     sql_bind_number(started, 1, number);
     sql_bind_number(started, 2, state);
     if (state == STORE_RUNNING)
@@ -377,10 +396,26 @@ static int add_record(struct store_database *database, struct store_entry *entry
     return add_failures(database, entry);
 }
 
-static int end(struct store_database *database, struct store_entry *entry)
+static int set_end(struct store_database *database, const struct store_request *request,
+                   const struct store_batch *counts)
 {
     sqlite3_stmt *set = database->statements[SQL_SET_END];
+
+    sql_bind_number(set, 1, request->batch);
+    sql_bind_number(set, 2, request->state);
+    sql_bind_number(set, 3, request->now_ms);
+    sql_bind_number(set, 4, counts->succeeded);
+    sql_bind_number(set, 5, counts->failed);
+    sql_bind_number(set, 6, counts->cancelled);
+    if (request->add.totals.size)
+        sql_bind_blob(set, 7, request->add.totals.bytes, request->add.totals.size);
+    return sql_run(database, set);
+}
+
+static int end(struct store_database *database, struct store_entry *entry)
+{
     const struct store_request *request = &entry->request;
+    struct store_batch counts;
     struct store_brief brief;
     int result;
 
@@ -391,15 +426,14 @@ static int end(struct store_database *database, struct store_entry *entry)
         return result;
     if (store_state_is_end(brief.state) || !brief.sealed)
         return fail_state(entry, request->batch, brief.state, brief.sealed ? "" : ", and not sealed");
-    sql_bind_number(set, 1, request->batch);
-    sql_bind_number(set, 2, request->state);
-    sql_bind_number(set, 3, request->now_ms);
-    sql_bind_number(set, 4, request->add.succeeded);
-    sql_bind_number(set, 5, request->add.failed);
-    sql_bind_number(set, 6, request->add.cancelled);
-    if (request->add.totals.size)
-        sql_bind_blob(set, 7, request->add.totals.bytes, request->add.totals.size);
-    result = sql_run(database, set);
+    counts = request->add;
+    if (request->state == STORE_CANCELLED && brief.state != STORE_RUNNING) {
+        if (store_recorded(database, request->batch, &counts.succeeded, &counts.failed) != 0)
+            return MUSTER_ESYSTEM;
+        counts.cancelled = brief.total - counts.succeeded - counts.failed;
+    }
+    store_tally(database, brief.state, request->state, 1);
+    result = set_end(database, request, &counts);
     return result != 0 ? result : store_settle(database, entry);
 }
 
@@ -420,7 +454,7 @@ static int queue_due(struct store_database *database, struct store_entry *entry)
         struct store_moved *moved = (struct store_moved *)entry->list + i;
 
         moved->state = STORE_QUEUED;
-        if (set_state(database, moved->batch, STORE_QUEUED) != 0)
+        if (set_state(database, moved->batch, STORE_DELAYED, STORE_QUEUED) != 0)
             return MUSTER_ESYSTEM;
     }
     if (result == MUSTER_EEND)
@@ -436,6 +470,7 @@ static int forget(struct store_database *database, uint64_t number, const struct
                                               SQL_DROP_AFTER,    SQL_DROP_WAITERS, SQL_DROP_BATCH,
                                               SQL_NOTE_HIGHEST};
 
+    store_tally(database, brief->state, (enum store_state)0, 1);
     for (size_t i = 0; i < sizeof of_batch / sizeof *of_batch; i++)
         if (run_on(database, of_batch[i], number) != 0)
             return MUSTER_ESYSTEM;
@@ -478,6 +513,21 @@ static int abandon(struct store_database *database, struct store_entry *entry)
     return forget(database, number, &brief);
 }
 
+/* Batches that ran, and were to be cancelled, when the last coordinator died. */
+static int cancel_marked(struct store_database *database, struct store_entry *entry)
+{
+    uint64_t number;
+    int result;
+
+    while ((result = sql_number(database, database->statements[SQL_CANCELLED], &number)) == 0) {
+        entry->request.batch = number;
+        if (store_cancel(database, number, STORE_RUNNING, entry->request.now_ms) != 0 ||
+            store_settle(database, entry) != 0)
+            return MUSTER_ESYSTEM;
+    }
+    return result == MUSTER_EEND ? 0 : result;
+}
+
 static int reset(struct store_database *database, struct store_entry *entry)
 {
     sqlite3_stmt *unsealed = database->statements[SQL_UNSEALED];
@@ -491,7 +541,7 @@ static int reset(struct store_database *database, struct store_entry *entry)
         if (forget(database, number, &brief) != 0)
             return MUSTER_ESYSTEM;
     }
-    return result != MUSTER_EEND ? result : sql_run(database, database->statements[SQL_REQUEUE]);
+    return result != MUSTER_EEND ? result : cancel_marked(database, entry);
 }
 
 int store_write(struct store_database *database, struct store_entry *entry)
@@ -501,6 +551,8 @@ int store_write(struct store_database *database, struct store_entry *entry)
         return add(database, entry);
     case STORE_ARGUMENTS:
         return add_arguments(database, entry);
+    case STORE_COPY:
+        return store_copy(database, entry);
     case STORE_SEAL:
         return seal(database, entry);
     case STORE_STATE:
@@ -517,12 +569,16 @@ int store_write(struct store_database *database, struct store_entry *entry)
         return drop(database, entry);
     case STORE_RESET:
         return reset(database, entry);
+    case STORE_BARRIER:
+        return 0;
+    case STORE_RESUME:
     case STORE_COUNTS:
     case STORE_NEXT:
     case STORE_LOAD:
     case STORE_READ:
     case STORE_GAPS:
     case STORE_LIST:
+    case STORE_TALLY:
     case STORE_FIND:
         break;
     }

@@ -16,14 +16,12 @@ void core_refuse(struct outbox *outbox, const char *peer, uint64_t ticket, int c
                     .error = {.ticket = ticket, .code = code, .text = outbox_text(outbox, text)}});
 }
 
-struct batch *core_find_batch(struct core *core, const struct client *client, uint64_t ticket)
+struct batch *core_find_batch(const struct client *client, uint64_t ticket)
 {
     struct batch *batch;
 
-    DL_FOREACH(core->batches, batch)
-        if (batch->settings.ticket == ticket && strcmp(batch->client, client->name) == 0)
-            return batch;
-    return NULL;
+    HASH_FIND(hh_ticket, client->batches, &ticket, sizeof ticket, batch);
+    return batch;
 }
 
 /* What only a coordinator with a ledger does; NULL: the batch asks for none of it. */
@@ -73,23 +71,32 @@ static int take_whole(struct batch *batch, uint64_t now_ns, const struct proto_m
     return result == 0 ? batch_seal(batch, block.arguments.count) : result;
 }
 
+int core_check_demand(const struct core *core, const struct proto_submit *submit,
+                      struct muster_error *ret_error)
+{
+    const struct demand *has = &core->capacity.has;
+
+    if (submit->cpus > has->cpus)
+        return muster_error_set(ret_error, MUSTER_ELIMIT,
+                                "a job of %u CPUs can never run here: jobs may take %u together",
+                                submit->cpus, has->cpus);
+    if (has->memory_bytes > 0 && submit->memory_bytes > has->memory_bytes)
+        return muster_error_set(
+            ret_error, MUSTER_ELIMIT,
+            "a job of %.4g MiB of memory can never run here: jobs may take %.4g MiB together",
+            (double)submit->memory_bytes / (1 << 20), (double)has->memory_bytes / (1 << 20));
+    return 0;
+}
+
 /* Whether a job could ever run; the client is told when it could not. */
 static bool check_demand(const struct core *core, const struct client *client,
                          const struct proto_submit *submit, struct outbox *outbox)
 {
-    const struct demand *has = &core->capacity.has;
-    char text[160];
+    struct muster_error error;
 
-    if (submit->cpus > has->cpus)
-        snprintf(text, sizeof text, "a job of %u CPUs can never run here: jobs may take %u together",
-                 submit->cpus, has->cpus);
-    else if (has->memory_bytes > 0 && submit->memory_bytes > has->memory_bytes)
-        snprintf(text, sizeof text,
-                 "a job of %.4g MiB of memory can never run here: jobs may take %.4g MiB together",
-                 (double)submit->memory_bytes / (1 << 20), (double)has->memory_bytes / (1 << 20));
-    else
+    if (core_check_demand(core, submit, &error) == 0)
         return true;
-    core_refuse(outbox, client->name, submit->ticket, MUSTER_ELIMIT, text);
+    core_refuse(outbox, client->name, submit->ticket, error.code, error.text);
     return false;
 }
 
@@ -100,11 +107,23 @@ static int join(struct core *core, const char *user, struct batch *batch)
 
     if (result != 0)
         return result;
-    if (core->capacity.has.memory_bytes == 0)
-        batch->demand.memory_bytes = 0;
+    if (batch->demand.cpus > core->capacity.has.cpus) /* of a batch that was accepted when there were more */
+        batch->demand.cpus = core->capacity.has.cpus;
+    if (batch->demand.memory_bytes > core->capacity.has.memory_bytes)
+        batch->demand.memory_bytes = core->capacity.has.memory_bytes; /* 0: it is not counted */
     core->demanding += !demand_is_plain(&batch->demand);
     schedule_wake(&batch->turn);
     return 0;
+}
+
+/* All or nothing, as the core keeps it. */
+static int enlist(struct core *core, struct client *client, const char *user, struct batch *batch)
+{
+    int result = changes_add(core, client, batch);
+
+    if (result == 0 && (result = join(core, user, batch)) != 0)
+        changes_remove(core, batch);
+    return result;
 }
 
 /* Tells the client its number, and what it may send. */
@@ -123,24 +142,28 @@ static void accept_batch(const struct client *client, struct batch *batch, struc
 }
 
 /* `known`, which may be NULL, says whose it is, and which of its jobs had ended before. */
-static void take_batch(struct core *core, uint64_t now_ns, const struct client *client, uint64_t number,
+static void take_batch(struct core *core, uint64_t now_ns, struct client *client, uint64_t number,
                        const struct proto_message *message, const struct outbox_item *known,
                        struct outbox *outbox)
 {
     const struct proto_submit *submit = &message->submit;
     const char *user = known ? known->user : client->user[0] ? client->user : client->name;
-    struct batch *batch = batch_create(number, now_ns, client->name, submit, core->options.workers);
+    struct batch *batch = batch_create(number, now_ns, client->name, submit, core->slots);
 
     if (!batch || (known && batch_end_before(batch, known->ended, known->ended_count) != 0) ||
-        take_whole(batch, now_ns, message) != 0 || join(core, user, batch) != 0) {
+        take_whole(batch, now_ns, message) != 0 || enlist(core, client, user, batch) != 0) {
         batch_destroy(batch);
+        if (known) { /* it was accepted: the next life of the coordinator goes on with it */
+            outbox->failed = true;
+            return;
+        }
         core_refuse(outbox, client->name, submit->ticket, MUSTER_ENOMEM, "the coordinator is out of memory");
         return;
     }
+    batch->workers = core->crew;
     batch->reader = submit->shared && core->options.host ? client->pid : 0;
-    if (number > core->last_batch)
+    if (!known)
         core->last_batch = number;
-    DL_APPEND(core->batches, batch);
     accept_batch(client, batch, outbox);
 }
 
@@ -149,31 +172,36 @@ static bool check_submit(struct core *core, const struct client *client, const s
                          struct outbox *outbox)
 {
     const char *unserved = find_unserved(submit);
-    const struct batch *batch;
-    unsigned batches;
 
     if (unserved) {
         core_refuse(outbox, client->name, submit->ticket, MUSTER_ESTATE, unserved);
         return false;
     }
-    if (!check_function(core, client, submit, outbox) || !check_demand(core, client, submit, outbox))
+    if (!check_function(core, client, submit, outbox))
         return false;
-    if (core_find_batch(core, client, submit->ticket)) {
+    if (core_find_batch(client, submit->ticket)) {
         core_refuse(outbox, client->name, submit->ticket, MUSTER_ESTATE, "this ticket is in use");
-        return false;
-    }
-    DL_COUNT(core->batches, batch, batches);
-    if (batches >= PROTO_BATCHES_MAX) {
-        core_refuse(outbox, client->name, submit->ticket, MUSTER_ELIMIT, "too many batches are open");
         return false;
     }
     return true;
 }
 
+static bool check_room(const struct core *core, const struct client *client,
+                       const struct proto_submit *submit, struct outbox *outbox)
+{
+    if (HASH_CNT(hh_id, core->batches_by_id) < PROTO_BATCHES_MAX)
+        return true;
+    core_refuse(outbox, client->name, submit->ticket, MUSTER_ELIMIT, "too many batches are open");
+    return false;
+}
+
 void core_submit(struct core *core, uint64_t now_ns, struct client *client,
                  const struct proto_message *message, struct outbox *outbox)
 {
-    if (check_submit(core, client, &message->submit, outbox))
+    const struct proto_submit *submit = &message->submit;
+
+    if (check_submit(core, client, submit, outbox) && check_demand(core, client, submit, outbox) &&
+        check_room(core, client, submit, outbox))
         take_batch(core, now_ns, client, core->last_batch + 1, message, NULL, outbox);
 }
 

@@ -39,7 +39,7 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
         .plugin_count = options->plugin_count,
         .memory_bytes = options->memory_bytes,
         .concurrency = options->concurrency,
-        .orphan_grace_s = options->orphan_grace_s,
+        .orphan_grace_ns = options->orphan_grace_ns,
     };
     supervisor->launcher = options->launcher ? options->launcher : &supervisor->spawner.launcher;
     supervisor->children = calloc(options->workers, sizeof *supervisor->children);
@@ -159,11 +159,15 @@ static int watch(struct supervisor *supervisor, struct child *child, unsigned sl
 static int create_flight(const struct supervisor *supervisor, struct child *child)
 {
     char file[SUPERVISOR_FILE_BYTES];
+    int result;
 
     if (supervisor->folder_fd < 0)
         return flight_create(&child->flight_fd, &child->flight);
     supervisor_file(child->name, file);
-    return flight_create_file(supervisor->folder_fd, file, &child->flight_fd, &child->flight);
+    result = flight_create_file(supervisor->folder_fd, file, &child->flight_fd, &child->flight);
+    if (result == 0)
+        atomic_store(&child->flight->make, supervisor_make(supervisor));
+    return result;
 }
 
 int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *name, int slots_fd,
@@ -330,9 +334,7 @@ unsigned supervisor_alive(const struct supervisor *supervisor)
     return supervisor->alive;
 }
 
-/* Waits for the end of one that was killed: no longer than a moment, which the kernel may take if it is
- * stuck in a system call. */
-static void await_end(const struct supervisor *supervisor, const struct child *child)
+void supervisor_await_end(const struct supervisor *supervisor, const struct child *child)
 {
     enum { MOMENT_MS = 2000 };
     struct pollfd item = {.fd = child->pidfd, .events = POLLIN};
@@ -358,7 +360,7 @@ void supervisor_destroy(struct supervisor *supervisor)
             continue;
         commands |= atomic_load(&child->flight->command_mark) != 0;
         supervisor_kill_child(child);
-        await_end(supervisor, child);
+        supervisor_await_end(supervisor, child);
         supervisor_release(supervisor, child);
     }
     if (commands)

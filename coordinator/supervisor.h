@@ -23,7 +23,7 @@ struct supervisor_options {
     const char *program;       /* the muster binary */
     const char *endpoint;      /* where workers connect */
     const char *folder;        /* flight recorders are files NAME.flight there; NULL: they have no names */
-    unsigned orphan_grace_s;   /* how long workers wait for somebody to adopt them; 0: they do not */
+    uint64_t orphan_grace_ns;  /* how long workers wait for somebody to adopt them; 0: they do not */
     unsigned workers;          /* slots */
     const char *const *plugins;
     unsigned plugin_count;
@@ -42,9 +42,10 @@ void supervisor_destroy(struct supervisor *supervisor);
 /* Takes over the workers that another supervisor left in the folder when it was killed, before the first
  * is spawned. Each gets the slot that its name says, `found` is told, and from then on it is as if it
  * had been spawned here: one that is dead already can be reaped at once. How one died that is no child of
- * this process nobody knows; what its flight recorder says counts. Those whose slot is beyond
- * `workers`, or has one already, are killed. 0 or MUSTER_ESYSTEM. */
-typedef void supervisor_found(void *context, unsigned slot, const char *name);
+ * this process nobody knows; what its flight recorder says counts. Killed, which `found` is told with a
+ * reason for people (else NULL), are those whose slot is beyond `workers` or has one already, and those of
+ * another program, of other plug-ins or settings than are launched here. 0 or MUSTER_ESYSTEM. */
+typedef void supervisor_found(void *context, unsigned slot, const char *name, const char *refused);
 int supervisor_adopt(struct supervisor *supervisor, supervisor_found *found, void *context,
                      struct muster_error *ret_error);
 

@@ -6,6 +6,7 @@
 #include "coordinator/supervisor_internal.h"
 
 #include "base/tree.h"
+#include "proto/limits.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Of "worker-SLOT.INCARNATION.flight" the name and the slot. */
@@ -35,6 +37,35 @@ static bool parse(const char *file, char ret_name[PROTO_PEER_NAME_MAX + 1], unsi
     memcpy(ret_name, file, size - end);
     ret_name[size - end] = '\0';
     return true;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * 0x9e3779b97f4a7c15; /* odd, so that nothing is lost: 2^64 by the golden ratio */
+    return hash ^ hash >> 32;
+}
+
+/* Which file it is that has the name now: one that is installed anew is another one. */
+static uint64_t mix_file(uint64_t hash, const char *path)
+{
+    struct stat status = {0};
+
+    if (stat(path, &status) != 0)
+        return mix(hash, 0);
+    hash = mix(mix(hash, status.st_dev), status.st_ino);
+    hash = mix(mix(hash, (uint64_t)status.st_size), (uint64_t)status.st_mtim.tv_sec);
+    return mix(hash, (uint64_t)status.st_mtim.tv_nsec);
+}
+
+uint64_t supervisor_make(const struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = &supervisor->options;
+    uint64_t hash = mix_file(PROTO_VERSION, options->program);
+
+    for (unsigned i = 0; i < options->plugin_count; i++)
+        hash = mix_file(hash, options->plugins[i]);
+    hash = mix(mix(hash, options->memory_bytes), options->concurrency);
+    return mix(hash, options->pin) | 1;
 }
 
 /* A pidfd of the process that writes the page; -1, with errno ESRCH when it is dead. */
@@ -60,39 +91,57 @@ static bool open_child(const struct supervisor *supervisor, const char *file, st
     *child = (struct child){.pidfd = -1, .flight_fd = -1, .heap_fd = -1, .adopted = true};
     if (flight_open_file(supervisor->folder_fd, file, &child->flight_fd, &child->flight) != 0)
         return false;
+    if (atomic_load_explicit(&child->flight->magic, memory_order_acquire) != FLIGHT_MAGIC)
+        return false;
     child->pidfd = open_process(child->flight, &child->pid);
     if (child->pidfd < 0 && errno == ESRCH && child->pid > 0)
         child->pidfd = eventfd(1, EFD_CLOEXEC);
     return child->pidfd >= 0;
 }
 
+/* Why a worker cannot be taken over; NULL: it can. Of one that is dead, the program does not matter. */
+static const char *refuse(const struct supervisor *supervisor, const struct child *child, unsigned slot)
+{
+    if (slot == 0 || slot > supervisor->options.workers)
+        return "there are fewer workers now";
+    if (supervisor->children[slot - 1].pid > 0)
+        return "another one has its place";
+    if (pidfd_send_signal(child->pidfd, 0, NULL, 0) == 0 &&
+        atomic_load(&child->flight->make) != supervisor_make(supervisor))
+        return "the program, its plug-ins or settings are others now";
+    return NULL;
+}
+
 static int adopt(struct supervisor *supervisor, const char *file, supervisor_found *found, void *context)
 {
-    struct child child, *place;
+    struct child child;
     unsigned slot = 0;
     char name[PROTO_PEER_NAME_MAX + 1];
-    bool wanted;
+    const char *refused = NULL;
+    bool known;
     int error = 0;
 
     if (!parse(file, name, &slot))
         return 0;
-    wanted = open_child(supervisor, file, &child);
+    known = open_child(supervisor, file, &child);
     memcpy(child.name, name, sizeof name);
-    place = slot > 0 && slot <= supervisor->options.workers ? &supervisor->children[slot - 1] : NULL;
-    if (wanted && (!place || place->pid > 0)) {
+    if (known)
+        refused = refuse(supervisor, &child, slot);
+    if (refused) {
         supervisor_kill_child(&child);
-        wanted = false;
-    }
-    if (wanted)
+        supervisor_await_end(supervisor, &child); /* its jobs are run again: not beside it */
+    } else if (known) {
         error = supervisor_watch(supervisor, &child, slot);
-    if (!wanted || error != 0) {
+    }
+    if (known && error == 0)
+        found(context, slot, name, refused);
+    if (!known || refused || error != 0) {
         unlinkat(supervisor->folder_fd, file, 0);
         supervisor_release(supervisor, &child);
-        return error;
+    } else {
+        supervisor->children[slot - 1] = child;
     }
-    *place = child;
-    found(context, slot, name);
-    return 0;
+    return error;
 }
 
 int supervisor_adopt(struct supervisor *supervisor, supervisor_found *found, void *context,

@@ -47,6 +47,13 @@ void supervisor_file(const char *name, char ret_file[SUPERVISOR_FILE_BYTES]);
  * value. */
 int supervisor_watch(struct supervisor *supervisor, const struct child *child, unsigned slot);
 
+/* Of what a worker is launched here: of program and plug-ins which files, and settings. Not 0. */
+uint64_t supervisor_make(const struct supervisor *supervisor);
+
+/* Waits for the end of one that was killed: no longer than a moment, which the kernel may take if it is
+ * stuck in a system call. */
+void supervisor_await_end(const struct supervisor *supervisor, const struct child *child);
+
 /* Kills the worker with its group, and what its commands started. */
 void supervisor_kill_child(const struct child *child);
 

@@ -50,6 +50,7 @@ struct flight_page {
     _Atomic uint32_t pid;          /* the worker; 0: it has not mapped the page yet */
     _Atomic uint64_t started;      /* when, as tree_started says it; written before `pid` */
     _Atomic uint64_t batch;        /* of `chunk` */
+    _Atomic uint64_t make;         /* what it was launched from, written by who did: see supervisor.h */
 };
 
 enum { FLIGHT_MAGIC = 0x4d464c54 /* "MFLT" */, FLIGHT_PAGE_BYTES = 4096 };

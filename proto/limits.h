@@ -84,6 +84,7 @@ enum {
     PROTO_TIMEOUT_MS_MAX = 0x7fffffff, /* 24 days */
     PROTO_PRIORITY_MAX = 1000,         /* and as far below 0 */
     PROTO_AFTER_MAX = 64,              /* batches that one waits for */
+    PROTO_ANSWER_BATCHES_MAX = 10000,  /* that one REQUEST is told of: 2 MB as they usually are */
 
     /* Incarnations of a coordinator: chunk numbers are 64 bits, of which the lowest 40 count the
      * chunks of one incarnation (a million a second for twelve days). */

@@ -291,6 +291,9 @@ enum proto_operation {
 #undef X
 };
 
+/* What the number of a STOP means. */
+enum { PROTO_STOP_SOON = 1, PROTO_STOP_NOW = 2 };
+
 struct proto_request {
     uint64_t ticket; /* the client's own number for it, unique as a batch's */
     enum proto_operation operation;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/tree.h"
 #include "jobs/builtin.h"
+#include "proto/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,8 +109,8 @@ static void make_mark(void)
 
 static char **make_environment(void)
 {
-    static const char *const own[] = {"PARALLEL_JOBSLOT=", "MUSTER_WORKER="};
-    size_t count = 0, kept = 2;
+    static const char *const own[] = {"PARALLEL_JOBSLOT=", "MUSTER_WORKER=", PROTO_SPOOL_VARIABLE "="};
+    size_t count = 0, kept = COMMAND_OWN_VARIABLES;
     char **environment;
 
     while (environ[count])
@@ -123,7 +124,8 @@ static char **make_environment(void)
     environment[1] = self.mark;
     for (size_t i = 0; i < count; i++)
         if (strncmp(environ[i], own[0], strlen(own[0])) != 0 &&
-            strncmp(environ[i], own[1], strlen(own[1])) != 0)
+            strncmp(environ[i], own[1], strlen(own[1])) != 0 &&
+            strncmp(environ[i], own[2], strlen(own[2])) != 0)
             environment[kept++] = environ[i];
     return environment;
 }
@@ -175,12 +177,14 @@ static bool is_kept(const struct command_spec *spec)
 /* For standard output and standard error. */
 static int open_outputs(muster_call *call, const struct command_spec *spec, int ret_fds[2])
 {
+    uint64_t batch = spec->spooled && self.flight ? atomic_load(&self.flight->batch) : 0;
+
     if (spec->out_fd >= 0)
         return command_live_inherit(call, spec, ret_fds);
     if (spec->live_fd >= 0)
         return command_live_open(call, spec, self.slot, ret_fds);
     for (int i = 0; i < 2; i++) {
-        int error = command_output_open(&self.outputs[i], spec->tmpdir);
+        int error = command_output_open(&self.outputs[i], spec->tmpdir, batch);
 
         if (error)
             return muster_call_fail(call, "command: cannot make a file for output in %s: %s", spec->tmpdir,
@@ -352,6 +356,9 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
         flags |= command_output_is_cut(&self.outputs[i], ended->status != 0) ? COMMAND_NO_ROOM : 0;
     for (int i = 0; i < 2 && code == 0 && is_kept(spec); i++)
         code = command_output_take(call, &self.outputs[i], spec->spill_bytes, &places[COMMAND_OUT + i]);
+    for (int i = 0; i < 2; i++)
+        if (spec->spooled && places[COMMAND_OUT + i].type == MSGPACK_OBJECT_STR)
+            flags |= COMMAND_SPOOLED;
     if (code != 0) {
         if (places[COMMAND_OUT].type == MSGPACK_OBJECT_STR)
             unlink(places[COMMAND_OUT].via.str.ptr); /* nobody will */
@@ -366,6 +373,8 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
     places[COMMAND_SYSTEM] = integer((int64_t)micros(&ended->usage.ru_stime));
     places[COMMAND_MEMORY] = integer((int64_t)ended->memory_kib);
     places[COMMAND_FLAGS] = integer(flags);
+    if (spec->fails && ended->status != 0)
+        return command_fail_job(call, places);
     ret_result->type = MSGPACK_OBJECT_ARRAY;
     ret_result->via.array.ptr = places;
     ret_result->via.array.size = COMMAND_PLACES;

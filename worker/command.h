@@ -11,19 +11,26 @@
  *                 offset and a size: these ranges of that file; without it, /dev/null
  *   "as_file"     bool: that is no standard input, but a file whose path it has as PARALLEL_TMP
  *   "env"         [str...]: "NAME=VALUE", added to the worker's environment
+ *   "only_env"    bool: it has these alone, and PARALLEL_JOBSLOT and MUSTER_WORKER, which are the worker's
  *   "dir"         str: its working directory
+ *   "umask"       int: its mask of modes
+ *   "ulimits"     [int or nil...]: its soft limits, by the number of the resource, as far as they can be
+ *                 had; nil: as high as can be
  *   "nice"        int: added to its niceness
  *   "timeout"     seconds, after which it is ended with all that descends from it
  *   "termseq"     [int...]: a signal and milliseconds to wait, and so on; what then lives is killed.
  *                 Default: command_steps_usual
  *   "tries"       int: a command that fails, or is ended, runs again, so often in all; 0: until it
  *                 succeeds. The result is that of the last run
- *   "pace"        str: where the pace of the run is shared (worker/pace.h)
+ *   "fails"       bool: one that fails, or is ended, is a job that failed, with the last line of its standard
+ *                 error; nothing else stays of what it wrote
+ *   "pace"        str: where the pace of the run is shared (worker/pace.h); who submitted it may be gone
  *   "memory"      bytes, COMMAND_MEMORY_MIN at least: a limit of all its processes together, by a cgroup;
  *                 where there can be none, of each of them (RLIMIT_DATA)
  *   "file_size"   bytes, "cpu_time" seconds, "open_files": limits of each of its processes
  *   "privileges"  bool, default false: it may gain some, by set-user-ID programs
- *   "tmpdir"      str: where files with its output are made; default $TMPDIR, or /tmp
+ *   "tmpdir"      str: where files with its output are made; default: the coordinator's folder for them
+ *                 (proto/spool.h), else $TMPDIR, or /tmp
  *   "spill"       output above so many bytes is left in a file
  *   "stdout"      int: a descriptor that the worker has inherited: it writes there, and to the worker's
  *                 standard error; or
@@ -38,8 +45,9 @@
  * Its result is an array, whose places are enum command_place: exit status (-1: ended by a signal), signal
  * (0: none), start (CLOCK_REALTIME, seconds), wall time (ns), user and system CPU time (us), peak memory
  * (KiB: of its largest process, or more where a cgroup tells of all), flags, standard output, standard error;
- * these are bin, or a str: the path of a file, which is the taker's to remove; with "stdout" or "live" they
- * are empty. Whatever became of the command, the job succeeds: it fails only when muster could not run any.
+ * these are bin, or a str: the path of a file, which is the taker's to remove unless flags say else; with
+ * "stdout" or "live" they are empty. Whatever became of the command, the job succeeds: it fails only when
+ * muster could not run any, or with "fails".
  */
 #ifndef MUSTER_WORKER_COMMAND_H
 #define MUSTER_WORKER_COMMAND_H
@@ -100,6 +108,7 @@ enum command_flag {
     COMMAND_NO_ROOM = 64,      /* its output may be cut short: the file system is full */
     COMMAND_GAVE_WAY = 128,    /* it was ended, and runs again: in no result */
     COMMAND_CUT = 256,         /* it was ended with the run, or did not begin: it has no outcome */
+    COMMAND_SPOOLED = 512,     /* files with its output are the coordinator's, who removes them */
 };
 
 /* Which worker this is, from 1 on, and where the supervisor looks for the command that runs; borrowed,

@@ -12,9 +12,14 @@
 
 #include <limits.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
-enum { COMMAND_RANGES_MAX = 2, COMMAND_FILE_VARIABLE_BYTES = 64 };
+enum {
+    COMMAND_RANGES_MAX = 2,
+    COMMAND_FILE_VARIABLE_BYTES = 64,
+    COMMAND_OWN_VARIABLES = 2, /* of the environment: those that the worker sets for each command */
+};
 
 struct command_range {
     uint64_t offset, size;
@@ -36,11 +41,16 @@ struct command_spec {
     double timeout_s;                                          /* negative: none */
     const char *pace;                                          /* NULL: none */
     uint64_t tries;                                            /* 0: until it succeeds */
+    bool fails;                                                /* the job does, when it does */
     struct command_steps steps;                                /* that end it */
     uint64_t memory_bytes, cpu_time_s, open_files, file_bytes; /* UINT64_MAX: no limit */
+    int64_t umask;                                             /* -1: the worker's */
+    uint64_t ulimits[RLIM_NLIMITS]; /* soft limits, ulimit_count of them; UINT64_MAX: as high as can be */
+    unsigned ulimit_count;
     bool privileges;
     bool grouped; /* `memory_bytes` is the limit of a cgroup, not of each process */
     const char *tmpdir;
+    bool spooled; /* which is the coordinator's: what is left there stays its own */
     uint64_t spill_bytes;
     int out_fd;  /* -1: output is kept, or live */
     int live_fd; /* -1: it is not live */
@@ -52,6 +62,10 @@ struct command_spec {
 /* Reads a job's argument. `environment` is the worker's, NULL-terminated. 0, or fails the call. */
 int command_spec_read(muster_call *call, const msgpack_object *argument, unsigned slot, char **environment,
                       struct command_spec *ret_spec);
+
+/* Fails the call for a command that did not succeed, by the places of its result. Files with its output are
+ * removed. Returns what muster_call_fail does. */
+int command_fail_job(muster_call *call, const msgpack_object *places);
 
 /* A program that was started, or not. */
 struct command_child {
@@ -135,10 +149,14 @@ struct command_output {
     char folder[PATH_MAX]; /* where it is */
     char name[PATH_MAX];   /* "": it has none, as is usual */
     char given[PATH_MAX];  /* the one that was given away last; "": none, or its taker is done with it */
+    uint64_t batch;        /* 0: the taker removes it; or it is left in a folder of this batch */
 };
 
+/* The coordinator's folder for large output; NULL: it has none. */
+const char *command_spool(void);
+
 /* Makes it, if it is not there or elsewhere. 0, or an errno. */
-int command_output_open(struct command_output *output, const char *folder);
+int command_output_open(struct command_output *output, const char *folder, uint64_t batch);
 
 /* Gets what was written, as a bin or a str, and empties the file, or gives it away. 0, or fails the call. */
 int command_output_take(muster_call *call, struct command_output *output, uint64_t spill_bytes,

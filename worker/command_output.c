@@ -7,10 +7,12 @@
  * Files, not pipes: nobody has to read while the command runs, output of any size is in order, and
  * what a daemon writes later is not in the way of anybody.
  */
+#include "proto/spool.h"
 #include "worker/command_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,8 +55,16 @@ static int make_named(struct command_output *output)
     return output->fd;
 }
 
-int command_output_open(struct command_output *output, const char *folder)
+const char *command_spool(void)
 {
+    const char *folder = getenv(PROTO_SPOOL_VARIABLE);
+
+    return folder && *folder ? folder : NULL;
+}
+
+int command_output_open(struct command_output *output, const char *folder, uint64_t batch)
+{
+    output->batch = batch;
     if (output->made && strcmp(output->folder, folder) == 0)
         return 0;
     command_output_close(output);
@@ -117,30 +127,71 @@ static int restore(const struct command_output *output)
     return fcntl(output->fd, F_SETFL, O_APPEND) == 0 && lseek(output->fd, 0, SEEK_SET) == 0 ? 0 : -1;
 }
 
-/* Gives a file its name. 0, or an errno. */
-static int name_file(struct command_output *output)
+/* Gives a file its name in `folder`. 0, or an errno. */
+static int name_file(struct command_output *output, const char *folder)
 {
     static unsigned long long count;
-    char file[64];
+    char file[64], name[PATH_MAX];
 
     snprintf(file, sizeof file, "/proc/self/fd/%d", output->fd);
     for (int i = 0; i < NAME_TRIES; i++) {
-        if (snprintf(output->name, sizeof output->name, "%s/muster-%d-%llu", output->folder, (int)getpid(),
-                     count++) >= (int)sizeof output->name)
+        if (snprintf(name, sizeof name, "%s/muster-%d-%llu", folder, (int)getpid(), count++) >=
+            (int)sizeof name) {
             errno = ENAMETOOLONG;
-        else if (linkat(AT_FDCWD, file, AT_FDCWD, output->name, AT_SYMLINK_FOLLOW) == 0)
+        } else if (linkat(AT_FDCWD, output->name[0] ? output->name : file, AT_FDCWD, name,
+                          AT_SYMLINK_FOLLOW) == 0) {
+            if (output->name[0])
+                unlink(output->name);
+            strcpy(output->name, name);
             return 0;
+        }
         if (errno != EEXIST)
             break;
     }
-    output->name[0] = '\0';
     return errno;
 }
 
-/* The file becomes the taker's, under its name. */
+/* 0, or an errno. */
+static int sync_folder(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = fd >= 0 && fsync(fd) == 0 ? 0 : errno;
+
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+/* Leaves the file in its batch's folder, where it is on disk before anybody is told. 0, or an errno. */
+static int spool(struct command_output *output)
+{
+    char folder[PATH_MAX];
+    int error;
+
+    if (snprintf(folder, sizeof folder, "%s/%" PRIu64, output->folder, output->batch) >= (int)sizeof folder)
+        return ENAMETOOLONG;
+    if (fsync(output->fd) != 0)
+        return errno;
+    if (mkdir(folder, 0700) == 0)
+        error = sync_folder(output->folder);
+    else
+        error = errno == EEXIST ? 0 : errno;
+    if (error == 0)
+        error = name_file(output, folder);
+    return error == 0 ? sync_folder(folder) : error;
+}
+
+static int settle(struct command_output *output)
+{
+    if (output->batch)
+        return spool(output);
+    return output->name[0] ? 0 : name_file(output, output->folder);
+}
+
+/* The file becomes the taker's, or its batch's, under its name. */
 static int give_away(muster_call *call, struct command_output *output, msgpack_object *ret_value)
 {
-    int error = output->name[0] ? 0 : name_file(output);
+    int error = settle(output);
     size_t size = strlen(output->name);
     char *path;
 
@@ -151,7 +202,9 @@ static int give_away(muster_call *call, struct command_output *output, msgpack_o
     if (!path)
         return muster_call_fail(call, "out of memory");
     memcpy(path, output->name, size + 1);
-    memcpy(output->given, path, size + 1);
+    output->given[0] = '\0';
+    if (!output->batch)
+        memcpy(output->given, path, size + 1);
     output->name[0] = '\0';
     command_output_close(output);
     ret_value->type = MSGPACK_OBJECT_STR;

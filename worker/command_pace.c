@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* How often the page is looked at, as often as a blocking call looks for a cancel. */
@@ -20,22 +21,40 @@ static const uint64_t LOOK_NS = 50 * CLOCK_NS_PER_MS;
 /* The page that was asked for last. */
 static struct {
     char path[PATH_MAX];
+    struct stat file;
     struct pace_page *page;
     struct pace_place *place; /* of this worker */
 } own;
 
+/* Whether the path still leads to the page: its process may be gone, and another have its number. */
+static bool is_own(const char *path, const struct stat *file)
+{
+    return own.page && strcmp(own.path, path) == 0 && own.file.st_dev == file->st_dev &&
+           own.file.st_ino == file->st_ino;
+}
+
 int command_pace_open(muster_call *call, const char *path, unsigned slot)
 {
-    if (own.page && path && strcmp(own.path, path) == 0)
+    struct stat file;
+    int code;
+
+    if (!path || stat(path, &file) != 0) { /* who submitted it has left */
+        command_pace_close();
+        return 0;
+    }
+    if (is_own(path, &file))
         return 0;
     command_pace_close();
-    if (!path)
-        return 0;
     if (strlen(path) >= sizeof own.path || slot < 1 || slot > PROTO_WORKERS_MAX)
         return muster_call_fail(call, "command: no pace for worker %u in %s", slot, path);
-    if (pace_attach(path, &own.page) != 0)
-        return muster_call_fail(call, "command: cannot share the pace of the run in %s", path);
+    code = pace_attach(path, &own.page);
+    if (code == MUSTER_EINVALID || (code != 0 && (errno == ENOENT || errno == EACCES)))
+        return 0; /* and something else is there */
+    if (code != 0)
+        return muster_call_fail(call, "command: cannot share the pace of the run in %s: %s", path,
+                                strerror(errno));
     strcpy(own.path, path);
+    own.file = file;
     own.place = &own.page->places[slot - 1];
     atomic_store(&own.place->began_ns, 0); /* of the worker before */
     atomic_store(&own.place->pid, (uint32_t)getpid());

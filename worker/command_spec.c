@@ -21,7 +21,10 @@ enum member {
     STDIN,
     AS_FILE,
     ENV,
+    ONLY_ENV,
     FOLDER,
+    UMASK,
+    ULIMITS,
     NICE,
     TIMEOUT,
     TERMSEQ,
@@ -32,6 +35,7 @@ enum member {
     CPU_TIME,
     OPEN_FILES,
     PRIVILEGES,
+    FAILS,
     TMPDIR,
     SPILL,
     STDOUT,
@@ -50,7 +54,10 @@ static const char *const names[MEMBERS] = {
     [STDIN] = "stdin",
     [AS_FILE] = "as_file",
     [ENV] = "env",
+    [ONLY_ENV] = "only_env",
     [FOLDER] = "dir",
+    [UMASK] = "umask",
+    [ULIMITS] = "ulimits",
     [NICE] = "nice",
     [TIMEOUT] = "timeout",
     [TERMSEQ] = "termseq",
@@ -61,6 +68,7 @@ static const char *const names[MEMBERS] = {
     [CPU_TIME] = "cpu_time",
     [OPEN_FILES] = "open_files",
     [PRIVILEGES] = "privileges",
+    [FAILS] = "fails",
     [TMPDIR] = "tmpdir",
     [SPILL] = "spill",
     [STDOUT] = "stdout",
@@ -207,14 +215,29 @@ static bool is_set(const char *variable, char *const *variables, size_t count)
     return false;
 }
 
-/* The job's variables, and those of `base` that it does not set. */
+static int read_bool(const struct reader *reader, enum member member, bool *ret_bool)
+{
+    const msgpack_object *value = reader->members[member];
+
+    if (value && value->type != MSGPACK_OBJECT_BOOLEAN)
+        return refuse(reader, member, "true or false");
+    *ret_bool = value && value->via.boolean;
+    return 0;
+}
+
+/* The job's variables; those of `base` that are the worker's to set, COMMAND_OWN_VARIABLES at its beginning;
+ * and the others of `base` that the job does not set, unless it wants its own only. */
 static int read_environment(const struct reader *reader, char **base, char ***ret_environment)
 {
     const msgpack_object *env = reader->members[ENV];
     size_t count = 0, own = 0;
     char **environment;
+    bool only;
+    int code = read_bool(reader, ONLY_ENV, &only);
 
-    if (!env || (env->type == MSGPACK_OBJECT_ARRAY && env->via.array.size == 0)) {
+    if (code != 0)
+        return code;
+    if (!env || (env->type == MSGPACK_OBJECT_ARRAY && env->via.array.size == 0 && !only)) {
         *ret_environment = base;
         return 0;
     }
@@ -225,18 +248,17 @@ static int read_environment(const struct reader *reader, char **base, char ***re
     environment = alloc(reader, count + env->via.array.size + 1, sizeof *environment);
     if (!environment)
         return MUSTER_JOB_FAILED;
-    for (; own < env->via.array.size; own++) {
-        int code = copy_word(reader, ENV, &env->via.array.ptr[own], &environment[own]);
-
-        if (code != 0)
+    for (uint32_t i = 0; i < env->via.array.size; i++) {
+        if ((code = copy_word(reader, ENV, &env->via.array.ptr[i], &environment[own])) != 0)
             return code;
         if (!strchr(environment[own], '=') || environment[own][0] == '=')
             return refuse(reader, ENV, "an array of NAME=VALUE");
+        own += !is_set(environment[own], base, COMMAND_OWN_VARIABLES);
     }
     count = own;
-    for (; *base; base++)
-        if (!is_set(*base, environment, own))
-            environment[count++] = *base;
+    for (size_t i = 0; (i < COMMAND_OWN_VARIABLES || !only) && base[i]; i++)
+        if (!is_set(base[i], environment, own))
+            environment[count++] = base[i];
     environment[count] = NULL;
     *ret_environment = environment;
     return 0;
@@ -278,6 +300,30 @@ static int read_steps(const struct reader *reader, struct command_steps *steps)
     return 0;
 }
 
+/* The modes of files, and the soft limits, of where it was submitted. */
+static int read_ulimits(const struct reader *reader, struct command_spec *spec)
+{
+    const msgpack_object *ulimits = reader->members[ULIMITS];
+    int64_t number;
+
+    if (reader->members[UMASK] && !argument_integer(reader->members[UMASK], 0, 0777, &spec->umask))
+        return refuse(reader, UMASK, "an integer from 0 to 0777");
+    if (!ulimits)
+        return 0;
+    if (ulimits->type != MSGPACK_OBJECT_ARRAY || ulimits->via.array.size > RLIM_NLIMITS)
+        return refuse(reader, ULIMITS, "an array of limits");
+    spec->ulimit_count = ulimits->via.array.size;
+    for (uint32_t i = 0; i < ulimits->via.array.size; i++) {
+        spec->ulimits[i] = UINT64_MAX;
+        if (ulimits->via.array.ptr[i].type == MSGPACK_OBJECT_NIL)
+            continue;
+        if (!argument_integer(&ulimits->via.array.ptr[i], 0, INT64_MAX, &number))
+            return refuse(reader, ULIMITS, "an array of limits");
+        spec->ulimits[i] = (uint64_t)number;
+    }
+    return 0;
+}
+
 static int read_limits(const struct reader *reader, struct command_spec *spec)
 {
     const msgpack_object *const *members = reader->members;
@@ -287,10 +333,9 @@ static int read_limits(const struct reader *reader, struct command_spec *spec)
         return refuse(reader, NICE, "an integer from -40 to 40");
     if (members[TIMEOUT] && !argument_number(members[TIMEOUT], 0, HUGE_VAL, &spec->timeout_s))
         return refuse(reader, TIMEOUT, "seconds, at least 0");
-    if (members[PRIVILEGES] && members[PRIVILEGES]->type != MSGPACK_OBJECT_BOOLEAN)
-        return refuse(reader, PRIVILEGES, "true or false");
-    spec->privileges = members[PRIVILEGES] && members[PRIVILEGES]->via.boolean;
-    if ((code = read_steps(reader, &spec->steps)) != 0 ||
+    if ((code = read_bool(reader, PRIVILEGES, &spec->privileges)) != 0 ||
+        (code = read_bool(reader, FAILS, &spec->fails)) != 0 || (code = read_ulimits(reader, spec)) != 0 ||
+        (code = read_steps(reader, &spec->steps)) != 0 ||
         (code = read_limit(reader, TRIES, &spec->tries)) != 0 ||
         (code = read_limit(reader, MEMORY, &spec->memory_bytes)) != 0 ||
         (code = read_limit(reader, FILE_SIZE, &spec->file_bytes)) != 0 ||
@@ -448,7 +493,8 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
                                 .spill_bytes = COMMAND_SPILL_BYTES,
                                 .out_fd = -1,
                                 .live_fd = -1,
-                                .tmpdir = default_folder()};
+                                .umask = -1,
+                                .tmpdir = command_spool()};
     struct reader reader = {.call = call};
     const msgpack_object **members = reader.members;
     int code;
@@ -463,6 +509,9 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
         (code = read_path(&reader, PACE, &spec.pace)) != 0 || (code = read_limits(&reader, &spec)) != 0 ||
         (code = read_ways_out(&reader, &spec)) != 0 || (code = read_input(&reader, &spec)) != 0)
         return code;
+    spec.spooled = spec.tmpdir && !members[TMPDIR];
+    if (!spec.tmpdir)
+        spec.tmpdir = default_folder();
     *ret_spec = spec;
     return 0;
 }

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A path of PATH_MAX, and calls of a few hundred bytes; a sanitizer's are larger. */
@@ -64,6 +65,25 @@ static int limit(__rlimit_resource_t resource, uint64_t soft, uint64_t hard)
     wanted.rlim_max = hard < now.rlim_max ? hard : now.rlim_max; /* what is stricter stays */
     wanted.rlim_cur = soft < wanted.rlim_max ? soft : wanted.rlim_max;
     return setrlimit(resource, &wanted);
+}
+
+/* Those of where it was submitted, as far as they can be had here. */
+static int set_ulimits(const struct command_spec *spec)
+{
+    for (unsigned i = 0; i < spec->ulimit_count; i++) {
+        struct rlimit now;
+        rlim_t wanted = (rlim_t)spec->ulimits[i];
+
+        if (getrlimit((__rlimit_resource_t)i, &now) != 0)
+            return -1;
+        wanted = wanted < now.rlim_max ? wanted : now.rlim_max;
+        if (wanted == now.rlim_cur)
+            continue;
+        now.rlim_cur = wanted;
+        if (setrlimit((__rlimit_resource_t)i, &now) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* The limit of a cgroup is its own; SIGXCPU when the CPU time is over, SIGKILL a second later. */
@@ -194,7 +214,9 @@ static int in_child(void *argument)
     }
     if (spec->nice)
         setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + (int)spec->nice);
-    if (set_limits(spec) != 0)
+    if (spec->umask >= 0)
+        umask((mode_t)spec->umask);
+    if (set_ulimits(spec) != 0 || set_limits(spec) != 0)
         return fail(start->child, "have its limits");
     if (!spec->privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(start->child, "give up privileges");

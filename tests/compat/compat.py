@@ -10,6 +10,7 @@ chance with GNU parallel itself, so that what is recorded stays what it does.
   compat.py             that; MUSTER names the program
   compat.py --real      every line with both programs, some minutes
   compat.py --record    the same, and writes what is new or has changed to golden/
+  compat.py --coordinator  muster by the workers of a coordinator, which refuses some options
   ... AREA | 'AREA: NAME'   these alone; what is named is run with both programs
 
 A case begins with `== NAME [FLAG...]`, and its shell lines follow. `== files` has lines that make
@@ -21,6 +22,7 @@ the files that every case of the area finds in its folder. Flags:
 """
 import argparse
 import concurrent.futures
+import contextlib
 import csv
 import hashlib
 import io
@@ -131,6 +133,19 @@ class Bench:
                 out, err = process.communicate()
                 err += f"not over within {LIMIT_S} s\n".encode()
         return process.returncode, out.decode(errors="surrogateescape"), err.decode(errors="surrogateescape")
+
+    @contextlib.contextmanager
+    def coordinator(self):
+        """Muster's commands run in the workers of a coordinator meanwhile."""
+        with subprocess.Popen([os.environ["MUSTER"], "coordinator", "--state", self.folder / "state.db"],
+                              env=self.environment, stderr=subprocess.PIPE, text=True) as daemon:
+            for line in daemon.stderr:
+                if "listens at" in line:
+                    self.environment["MUSTER_COORDINATOR"] = line.split()[-1]
+                if "kept in" in line:
+                    break
+            yield
+            daemon.terminate()
 
     def make_files(self, area, script):
         folder = self.folder / "files" / area
@@ -282,6 +297,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--real", action="store_true")
     parser.add_argument("--record", action="store_true")
+    parser.add_argument("--coordinator", action="store_true")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="muster-compat-") as folder:
@@ -296,9 +312,10 @@ def main():
             each(table.record, stale)
             table.write()
             print(f"{len(stale)} recorded")
-        each(table.check, cases)
+        with table.bench.coordinator() if options.coordinator else contextlib.nullcontext():
+            each(table.check, cases)
         each(table.check_real, [case for case in real if case not in stale and table.recorded(case) is not None])
-        if not options.names:
+        if not options.names and not options.coordinator:
             table.check_document()
             table.check_options()
     print(f"{len(cases)} cases, {len(real)} of them with GNU parallel itself: {table.failed} failed")

@@ -171,7 +171,7 @@ class Parents(harness.Case):
         self.assertEqual(run.end().status, 130)
 
     def test_environment_that_is_empty(self):
-        result = subprocess.run([harness.MUSTER, "map", "echo", ":::", "1"], env={"TMPDIR": str(self.temporary)},
+        result = subprocess.run([harness.MUSTER, "map", "echo", ":::", "1"], env={"TMPDIR": str(self.temporary)} | harness.SANITIZER_OPTIONS,
                                 capture_output=True, timeout=harness.LIMIT_S, check=False)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"1\n", b""))
 

@@ -3,6 +3,7 @@
 """muster coordinator: a daemon whose workers many clients share; who may start one and where, how it ends,
 and what becomes of clients that die."""
 import contextlib
+import json
 import os
 import pathlib
 import select
@@ -16,6 +17,18 @@ import harness
 
 MANY = 40 if harness.SANITIZE else 200  # clients at once
 FAULTY = harness.plugin("faulty")
+
+# A client whose batch is not kept: its endpoint, the function, the argument and the memory that a job takes
+# are its arguments.
+GUEST = """
+import sys
+from foreign_client import Client
+client = Client(sys.argv[1], 1000)
+client.hello()
+print(client.finish(client.submit(sys.argv[2], int(sys.argv[3]), int(sys.argv[3]),
+                                  memory_bytes=int(sys.argv[4]))).succeeded)
+client.leave()
+"""
 
 
 def switches(pid):
@@ -40,6 +53,7 @@ class Case(harness.Case):
         for daemon in self.daemons:
             if daemon.process.poll() is None:
                 daemon.signal(signal.SIGTERM)
+                daemon.signal(signal.SIGCONT)  # a test may have stopped it, and failed
                 daemon.process.wait(harness.LIMIT_S)
         super().tearDown()
 
@@ -56,6 +70,14 @@ class Case(harness.Case):
     def map(self, function, *arguments):
         """A client under way."""
         return self.start("map", function, ":::", *arguments)
+
+    def python(self, script, *arguments):
+        return self.start("-c", script, *arguments, command="/usr/bin/python3",  # Debian's has zmq
+                          env={"PYTHONPATH": str(pathlib.Path(harness.__file__).parent)})
+
+    def guest(self, function, argument, endpoint=None, memory_bytes=0):
+        """The same, of a batch that is not kept."""
+        return self.python(GUEST, endpoint or self.endpoint, function, argument, memory_bytes)
 
     def occupied(self, daemon, batches):
         """Waits until so many batches were accepted by a verbose coordinator."""
@@ -122,12 +144,14 @@ class Sharing(Case):
 
     @unittest.skipIf("thread" in harness.SANITIZE, "what finds races has a thread that wakes up")
     def test_idle_it_and_its_workers_do_not_wake_up(self):
-        daemon = self.serve("-j2")
+        daemon = self.serve("-j2", "-v")
         self.assert_ok(self.muster("map", "noop", "-o", "none", ":::", "1..1000"))
         client = self.map("hang", "1")
-        self.until(lambda: len(daemon.children()) == 2, "there are workers")
+        self.occupied(daemon, 2)
         client.interrupt()
         client.end()
+        self.assert_ok(self.muster("cancel", "--now", "2"))  # who watches a job that runs does wake up
+        self.assert_fails(self.muster("wait", "2"), 255, "cancelled")
         pids = [daemon.pid, *daemon.children()]
 
         def rest():
@@ -141,17 +165,36 @@ class Sharing(Case):
 class Clients(Case):
     def test_killed_client_frees_the_workers(self):
         daemon = self.serve("-j2", "-v")
-        client = self.map("hang", "1", "2", "3")
+        clients = [self.guest("hang", i) for i in range(3)]
+        self.occupied(daemon, 3)
+        for client in clients:
+            client.signal(signal.SIGKILL)
+            client.end()
+        self.assert_ok(self.muster("map", "echo", ":::", "1", "2"), "1\n2\n")
+        self.assertEqual(daemon.log().count("is gone"), 3)
+
+    def test_kept_batch_of_a_killed_client_goes_on(self):
+        daemon = self.serve("-j1", "-v")
+        file = self.home / "file"
+        client = self.map("wait_file", file)
         self.occupied(daemon, 1)
         client.signal(signal.SIGKILL)
         client.end()
-        self.assert_ok(self.muster("map", "echo", ":::", "1", "2"), "1\n2\n")
-        self.assertIn("is gone: its batches are cancelled", daemon.log())
+        other = self.map("echo", "1")
+        self.occupied(daemon, 2)
+        self.assertIsNone(other.process.poll())  # the worker is taken
+        file.touch()
+        self.assert_ok(other.end(), "1\n")
+
+    def test_batch_that_is_not_kept_is_served(self):
+        self.serve("-j1")
+        result = self.guest("echo", 5).end()
+        self.assert_ok(result, "1\n")
 
     def test_client_killed_while_others_wait_costs_them_nothing(self):
         daemon = self.serve("-j1", "-v")
         file = self.home / "file"
-        first, second, third = self.map("wait_file", file), self.map("hang", "1"), self.map("echo", "1..9")
+        first, second, third = self.map("wait_file", file), self.guest("hang", 1), self.map("echo", "1..9")
         self.occupied(daemon, 3)
         second.signal(signal.SIGKILL)
         second.end()
@@ -163,18 +206,19 @@ class Clients(Case):
     def test_client_of_tcp_that_is_killed_frees_the_worker(self):
         daemon = self.serve("-j1", "-v", "--listen", "tcp://127.0.0.1:*")
         endpoint = "tcp://127.0.0.1:" + daemon.log().split("tcp://127.0.0.1:")[1].split(",")[0]
-        client = self.start("map", "--coordinator", endpoint, "hang", ":::", "1")
+        client = self.guest("hang", 1, endpoint)
         self.occupied(daemon, 1)
         client.signal(signal.SIGKILL)
         client.end()
         self.assert_ok(self.muster("map", "--coordinator", endpoint, "echo", ":::", "1"), "1\n")
 
-    def test_interrupted_client_ends_its_own_jobs(self):
+    def test_interrupted_client_leaves_its_jobs_and_says_how_to_end_them(self):
         daemon = self.serve("-j1", "-v")
         client = self.map("hang", "1")
         self.occupied(daemon, 1)
         client.interrupt()
-        self.assert_fails(client.end(), 130, "interrupted")
+        self.assert_fails(client.end(), 130, "interrupted", "batch 1 goes on", "muster cancel 1")
+        self.assert_ok(self.muster("cancel", "--now", "1"), "")
         self.assert_ok(self.muster("map", "echo", ":::", "1"), "1\n")
 
     def test_nobody_there_is_said_at_once(self):
@@ -332,26 +376,47 @@ class Kept(Case):
         return self.ask("SELECT coalesce(sum(count), 0) FROM record")[0][0]
 
     def test_batch_and_results_are_there_when_the_coordinator_has_gone(self):
-        daemon = self.keep()
-        self.assert_ok(self.map("is_prime", "1..1000").end(), None)
-        self.assert_ok(self.start("map", "--unordered", "-o", "none", "noop", ":::", "1..50").end(), "")
-        result = self.start("map", "--retries", "1", "fail", ":::", "1..3").end()
-        self.assertEqual(result.status, 3, str(result))
+        daemon = self.keep("-j1", "-v")
+        file = self.home / "file"
+        clients = [self.map("wait_count", json.dumps([str(file), 2]))]
+        self.until(lambda: file.exists() and file.stat().st_size == 1, "the worker is taken")
+        clients += [self.map("is_prime", "1..1000"), self.start("map", "--retries", "1", "fail", ":::", "1..3")]
+        self.occupied(daemon, 3)
+        for client in clients:
+            client.signal(signal.SIGKILL)
+            client.end()
+        with open(file, "ab") as counter:
+            counter.write(b"2")
+        self.until(lambda: self.ask("SELECT count(*) FROM batches WHERE ended IS NOT NULL") == [(3,)], "all end")
         daemon.signal(signal.SIGTERM)
         self.assertEqual(daemon.end().status, 0)
-        self.assertEqual(self.ask("SELECT state, jobs, succeeded, failed FROM batches ORDER BY batch"),
-                         [("succeeded", 1000, 1000, 0), ("succeeded", 50, 50, 0), ("failed", 3, 0, 3)])
+        self.assertEqual(self.ask("SELECT state, jobs, succeeded, failed FROM batches ORDER BY jobs"),
+                         [("succeeded", 1, 1, 0), ("failed", 3, 0, 3), ("succeeded", 1000, 1000, 0)])
+
+    def test_batch_that_its_client_has_read_to_the_end_is_forgotten(self):
+        self.keep("-j2")
+        self.assert_ok(self.map("is_prime", "7").end(), "true\n")
+        self.assert_ok(self.start("map", "--unordered", "-o", "none", "noop", ":::", "1..50000").end(), "")
+        result = self.start("map", "--retries", "1", "fail", ":::", "1..3").end()
+        self.assertEqual(result.status, 3, str(result))
+        self.until(lambda: self.ask("SELECT * FROM batches") == self.ask("SELECT * FROM results") == [], "nothing is left")
+
+    def test_results_behind_a_late_one_do_not_stop_the_reader(self):
+        self.keep("-j2")
+        late, large = '{"wait":0.5,"bytes":1}', '{"bytes":1000000}'  # 8 MB: two windows
+        result = self.muster("map", "--chunk", "1", "work", ":::", late, *[large] * 8)
+        self.assert_ok(result, "".join(f'"{"x" * size}"\n' for size in (1, *[1000000] * 8)))
 
     def test_killed_coordinator_goes_on_where_it_was_and_records_each_job_once(self):
         daemon = self.keep("-j2", "-v")
         client = self.start("map", "--chunk", "1", "spin", ":::", *["0.02"] * 60)
         self.until(lambda: self.recorded() >= 5, "some jobs are recorded")
+        client.signal(signal.SIGKILL)
+        client.end()
         for least in 15, 30:
             daemon.signal(signal.SIGKILL)
             daemon.process.wait(harness.LIMIT_S)
             daemon = self.keep("-j2")
-            if least == 15:
-                self.assertEqual(client.end().status, 255)
             self.until(lambda least=least: self.recorded() >= least, "more are recorded")
         self.until(lambda: self.ask("SELECT state, succeeded FROM batches") == [("succeeded", 60)], "the batch ends")
         self.assertEqual(self.ask("SELECT first, count FROM record ORDER BY first"), [(i, 1) for i in range(1, 61)])

@@ -28,6 +28,7 @@ class Readme(harness.Case):
     def setUp(self):
         super().setUp()
         self.env["PATH"] = f"{pathlib.Path(harness.MUSTER).parent}:{os.environ['PATH']}"
+        self.env["HOME"] = self.env["XDG_STATE_HOME"] = str(self.home)
         for folder in ("jobs", "docs"):
             shutil.copytree(TREE / folder, self.home / folder)
 

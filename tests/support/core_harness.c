@@ -160,6 +160,27 @@ void step_adopt(unsigned slot)
     after_step();
 }
 
+void step_scale(unsigned workers)
+{
+    before_step();
+    core_scale(core, now_ns, workers, &outbox);
+    after_step();
+}
+
+void step_drain(bool drain)
+{
+    before_step();
+    core_drain(core, now_ns, drain, &outbox);
+    after_step();
+}
+
+void step_finish(void)
+{
+    before_step();
+    core_finish(core, now_ns, &outbox);
+    after_step();
+}
+
 void step_committed(unsigned slot, uint64_t number)
 {
     before_step();
@@ -204,8 +225,12 @@ void step_deadline(uint64_t from_now_ns)
 
 static void create(unsigned workers, bool warm, uint32_t epoch)
 {
-    struct core_options options = {
-        .workers = workers, .heartbeat_ns = HEARTBEAT_NS, .warm = warm, .owner = OWNER, .epoch = epoch};
+    struct core_options options = {.workers = workers,
+                                   .workers_max = workers + 4,
+                                   .heartbeat_ns = HEARTBEAT_NS,
+                                   .warm = warm,
+                                   .owner = OWNER,
+                                   .epoch = epoch};
 
     now_ns = 1000 * CLOCK_NS_PER_S;
     cr_assert_eq(outbox_init(&outbox), 0);
@@ -475,7 +500,11 @@ static const char *item_name(const struct outbox_item *item)
     case OUTBOX_SEND:
         snprintf(name, sizeof name, "%s to %s", proto_type_name(item->message.type), item->peer);
         break;
+    case OUTBOX_SCALE:
+    case OUTBOX_DRAIN:
+    case OUTBOX_STOP:
     case OUTBOX_CORE:
+    case OUTBOX_FORWARD:
     case OUTBOX_STORE:
         snprintf(name, sizeof name, "what only a ledger decides");
         break;

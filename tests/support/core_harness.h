@@ -11,6 +11,7 @@
 #define MUSTER_TESTS_CORE_HARNESS_H
 
 #include "base/clock.h"
+#include "coordinator/core_look.h"
 #include "coordinator/state.h"
 
 #define HEARTBEAT_NS (3 * CLOCK_NS_PER_S)
@@ -50,6 +51,9 @@ void step_malformed(const char *peer);
 void step_gone(const char *client);
 void step_exit(const struct worker_exit *exit);
 void step_adopt(unsigned slot);
+void step_scale(unsigned workers);
+void step_drain(bool drain);
+void step_finish(void);
 void step_committed(unsigned slot, uint64_t number);
 void step_spawn_failed(unsigned slot, const char *text);
 

@@ -106,7 +106,7 @@ static const char *check_chunk(const struct core *core, const struct worker *wor
 /* No job is in another chunk, too, and no chunk has the number of another. */
 static const char *check_fence(const struct core *core, const struct chunk *chunk)
 {
-    for (unsigned i = 0; i < core->options.workers; i++) {
+    for (unsigned i = 0; i < core->slots; i++) {
         const struct chunk *other;
 
         DL_FOREACH(core->workers[i].chunks, other) {
@@ -159,6 +159,16 @@ static const char *check_taken(const struct worker *worker)
     return NULL;
 }
 
+/* One that is not needed has something to do, or ends. */
+static const char *check_excess(const struct core *core, const struct worker *worker)
+{
+    if (worker->slot > core->crew && worker->state == WORKER_READY && worker->holds == 0 && !worker->awaited)
+        return complain("worker %u is one too many, and idle", worker->slot);
+    if (worker->state == WORKER_STOPPING && core_deadline(core) == CLOCK_NEVER)
+        return complain("worker %u is to end, and nobody watches it", worker->slot);
+    return NULL;
+}
+
 static const char *check_worker(const struct core *core, const struct worker *worker)
 {
     const char *wrong = check_state(core, worker);
@@ -190,9 +200,85 @@ static const char *check_worker(const struct core *core, const struct worker *wo
     }
     if (!wrong)
         wrong = check_taken(worker);
+    if (!wrong)
+        wrong = check_excess(core, worker);
     if (!wrong && worker->state == WORKER_READY && worker->holds > 0 && core_deadline(core) == CLOCK_NEVER)
         wrong = complain("worker %u has work, and nobody watches it", worker->slot);
     return wrong;
+}
+
+/* --- workers by what is asked of them */
+
+/* That all workers together are what the roster says, and the next that is due. */
+static const char *check_roster(const struct core *core)
+{
+    const struct roster_counts *counts = &core->roster.counts;
+    struct roster_counts now = {0};
+    struct demand used = {0};
+    uint64_t due = CLOCK_NEVER;
+
+    for (unsigned i = 0; i < core->slots; i++) {
+        const struct worker *worker = &core->workers[i];
+        bool crew = worker->slot <= core->crew, ready = worker->state == WORKER_READY;
+
+        now.present += crew && worker->state != WORKER_ABSENT;
+        now.idle += crew && ready && worker->holds == 0;
+        now.open += crew && ready && worker->jobs < worker->concurrency;
+        now.several += ready && worker->jobs > 1;
+        used.cpus += worker->taken.cpus;
+        used.memory_bytes += worker->taken.memory_bytes;
+        if (worker_deadline(core, worker) < due)
+            due = worker_deadline(core, worker);
+    }
+    if (now.present != counts->present || now.idle != counts->idle || now.open != counts->open ||
+        now.several != counts->several)
+        return complain(
+            "%u workers are present, %u idle, %u open, %u hold several jobs; counted: %u, %u, %u, %u",
+            now.present, now.idle, now.open, now.several, counts->present, counts->idle, counts->open,
+            counts->several);
+    if (used.cpus != core->capacity.used.cpus || used.memory_bytes != core->capacity.used.memory_bytes)
+        return complain("workers take %u CPUs together, %u are counted", used.cpus, core->capacity.used.cpus);
+    if (due != lowest_number(&core->roster.due))
+        return complain("the next of the workers is due at another time than they say");
+    return NULL;
+}
+
+/* Who has the least to do, as a search finds it, and whether workers have as many places. */
+static const char *check_least_loaded(const struct core *core)
+{
+    const struct worker *least = NULL;
+    unsigned places = 0;
+    bool alike = true;
+
+    for (unsigned i = 0; i < core->crew; i++) {
+        const struct worker *worker = &core->workers[i];
+
+        if (worker->state != WORKER_READY)
+            continue;
+        alike &= places == 0 || worker->concurrency == places;
+        places = worker->concurrency;
+        if (worker->holds < worker->credit && (!least || worker_load(worker) < worker_load(least)))
+            least = worker;
+    }
+    if (places > 0 && alike != core->roster.alike)
+        return complain("workers %s, and are not said to", alike ? "are alike" : "differ");
+    if (roster_least_loaded(core) != least)
+        return complain("worker %u has the least to do, another is given jobs", least ? least->slot : 0);
+    return NULL;
+}
+
+/* Where the one with the least to do has no room and is said to speak for all, no other has. */
+static const char *check_room(const struct core *core, const struct batch *batch)
+{
+    const struct worker *least = roster_least_loaded(core);
+
+    if (!batch_ready(batch) || !room_is_by_load(core, batch, least) ||
+        (least && room_at(core, batch, least) > 0))
+        return NULL;
+    for (unsigned i = 0; i < core->crew; i++)
+        if (room_at(core, batch, &core->workers[i]) > 0)
+            return complain("worker %u has room for jobs, and is not given any", i + 1);
+    return NULL;
 }
 
 /* --- batches */
@@ -263,7 +349,7 @@ static const char *check_assigned(const struct core *core, const struct batch *b
 {
     uint64_t assigned = 0, cancelled = 0;
 
-    for (unsigned i = 0; i < core->options.workers; i++) {
+    for (unsigned i = 0; i < core->slots; i++) {
         uint64_t before = assigned;
         const struct chunk *chunk;
         const struct requeued *node;
@@ -338,7 +424,7 @@ static const char *check_blocks(const struct core *core, const struct batch *bat
             DL_FOREACH(batch->delays.queues[i], delayed)
                 unended += jobs_inside(&delayed->run, block);
         }
-        for (unsigned i = 0; i < core->options.workers; i++) {
+        for (unsigned i = 0; i < core->slots; i++) {
             const struct chunk *chunk;
 
             DL_FOREACH(core->workers[i].chunks, chunk)
@@ -357,7 +443,7 @@ static const char *check_turn(const struct core *core, const struct batch *batch
 {
     uint64_t running = 0;
 
-    for (unsigned i = 0; i < core->options.workers; i++) {
+    for (unsigned i = 0; i < core->slots; i++) {
         uint64_t places = core->workers[i].concurrency;
 
         running += batch->held[i] < places ? batch->held[i] : places;
@@ -372,6 +458,14 @@ static const char *check_turn(const struct core *core, const struct batch *batch
         return complain("batch %lu has jobs to run, and no turn", (unsigned long)batch->id);
     if (core_deadline(core) > delays_due_ns(&batch->delays))
         return complain("a delayed job of batch %lu is not woken for", (unsigned long)batch->id);
+    if (batch->cancel && core_deadline(core) > batch->cancel_deadline_ns)
+        return complain("the end of batch %lu is not woken for", (unsigned long)batch->id);
+    if (batch_recalled(batch) && !batch->recalled && !batch->is_changed)
+        return complain("jobs of batch %lu came back, and nobody knows", (unsigned long)batch->id);
+    if (batch_over(batch))
+        return complain("batch %lu is over, and still there", (unsigned long)batch->id);
+    if (core_batch(core, batch->id) != batch || (batch->client[0] != '\0') != (batch->owner != NULL))
+        return complain("batch %lu is not found by its number, or by its client", (unsigned long)batch->id);
     return NULL;
 }
 
@@ -388,6 +482,8 @@ static const char *check_batch(const struct core *core, const struct batch *batc
         wrong = check_assigned(core, batch);
     if (!wrong)
         wrong = check_blocks(core, batch);
+    if (!wrong)
+        wrong = check_room(core, batch);
     return wrong;
 }
 
@@ -395,11 +491,11 @@ static const char *check_batch(const struct core *core, const struct batch *batc
 static const char *check_host(const struct core *core)
 {
     const struct demand *has = &core->capacity.has;
-    unsigned cpus = 0, demanding = has->cpus < core->options.workers;
+    unsigned cpus = 0, demanding = core->options.cpus > 0 && has->cpus < core->options.workers_max;
     const struct batch *batch;
     uint64_t memory_bytes = 0;
 
-    for (unsigned i = 0; i < core->options.workers; i++) {
+    for (unsigned i = 0; i < core->slots; i++) {
         cpus += core->workers[i].taken.cpus;
         memory_bytes += core->workers[i].taken.memory_bytes;
     }
@@ -419,12 +515,21 @@ const char *core_invariants(const struct core *core)
     const char *wrong = NULL;
     unsigned present = 0;
 
-    for (unsigned i = 0; i < core->options.workers && !wrong; i++) {
+    if (core->slots < core->crew || core->slots > core->options.workers_max)
+        wrong = complain("%u slots for %u workers", core->slots, core->crew);
+    for (unsigned i = core->slots; i < core->options.workers_max && !wrong; i++)
+        if (core->workers[i].state != WORKER_ABSENT)
+            wrong = complain("worker %u is not looked at", i + 1);
+    for (unsigned i = 0; i < core->slots && !wrong; i++) {
         present += core->workers[i].state != WORKER_ABSENT;
         wrong = check_worker(core, &core->workers[i]);
     }
     if (!wrong && HASH_COUNT(core->workers_by_name) != present)
         wrong = complain("%u workers have a name, %u a process", HASH_COUNT(core->workers_by_name), present);
+    if (!wrong)
+        wrong = check_roster(core);
+    if (!wrong)
+        wrong = check_least_loaded(core);
     DL_FOREACH(core->batches, batch)
         if (!wrong)
             wrong = check_batch(core, batch);

@@ -156,6 +156,7 @@ static const char *attach(char **argv, const char *name)
 {
     struct flight_page *page = map_flight(argv);
 
+    atomic_store(&page->magic, FLIGHT_MAGIC);
     atomic_store(&page->started, tree_started(getpid()));
     atomic_store(&page->pid, (uint32_t)getpid());
     return strchr(name, '.') + 1;

@@ -58,10 +58,10 @@ class Client:
         self.tickets = 0
         self.peer = protocol.Peer(endpoint, f"python-{os.getpid()}-{secrets.token_hex(4)}")
 
-    def hello(self, version=protocol.VERSION):
+    def hello(self, version=protocol.VERSION, user=""):
         """Says who it is and waits for the answer; returns WELCOME."""
         self.peer.send("HELLO", version=version, role=protocol.CLIENT, pid=os.getpid(), credit=0,
-                       concurrency=0, software="a client in Python", user="", standing=0)
+                       concurrency=0, software="a client in Python", user=user, standing=0)
         answer = self.receive()
         if answer.type == "ERROR":
             raise Refused(answer)

@@ -25,6 +25,7 @@ import uuid
 MUSTER = os.environ.get("MUSTER", "")
 PLUGINS = pathlib.Path(os.environ.get("MUSTER_TEST_PLUGINS", "."))
 SANITIZE = os.environ.get("MUSTER_SANITIZE", "")
+SANITIZER_OPTIONS = {name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}
 
 LIMIT_S = 120 if SANITIZE else 40  # of one run; a test that needs more says so
 GONE_LIMIT_S = 10 if SANITIZE else 3  # until all processes are gone after a run

@@ -47,6 +47,91 @@ static void deliver(struct world *w, const char *peer, const struct proto_messag
     DL_APPEND(w->letters, letter);
 }
 
+/* Counts an event. Whether it may happen. */
+static bool lives(struct world *w)
+{
+    w->events++;
+    w->dead |= w->die_at != 0 && w->events >= w->die_at;
+    return !w->dead;
+}
+
+static void spawn(struct world *w, const struct outbox_item *item)
+{
+    struct proto_message hello = {
+        .type = PROTO_HELLO,
+        .hello = {.version = PROTO_VERSION, .role = PROTO_WORKER, .pid = 1, .credit = 4, .concurrency = 1},
+    };
+
+    if (w->unstartable) {
+        core_spawn_failed(w->core, w->now_ns, item->slot,
+                          &(struct muster_error){.code = MUSTER_ESYSTEM, .text = "there is no such program"},
+                          &w->outbox);
+        return;
+    }
+    CHECK(item->slot <= WORLD_WORKERS_MAX);
+    memcpy(w->workers[item->slot], item->peer, sizeof item->peer);
+    core_message(w->core, w->now_ns, item->peer, &hello, &w->outbox);
+}
+
+static void bury(struct world *w, unsigned slot, bool killed)
+{
+    struct worker_exit end = {.slot = slot, .reason = "killed by a test", .killed = killed};
+    struct letter *letter, *next;
+
+    DL_FOREACH_SAFE(w->letters, letter, next)
+        if (strcmp(letter->peer, w->workers[slot]) == 0) {
+            DL_DELETE(w->letters, letter);
+            world_free(letter);
+        }
+    w->workers[slot][0] = '\0';
+    core_worker_exited(w->core, w->now_ns, &end, &w->outbox);
+}
+
+static void carry_out_item(struct world *w, const struct outbox_item *item)
+{
+    switch (item->kind) {
+    case OUTBOX_SEND:
+        if (strcmp(item->peer, LEDGER_PEER) == 0)
+            ledger_told(w->ledger, w->now_ms, &item->message, &w->outbox);
+        else if (lives(w))
+            deliver(w, item->peer, &item->message);
+        return;
+    case OUTBOX_CORE:
+        if (item->message.type == PROTO_SUBMIT)
+            core_submit_known(w->core, w->now_ns, LEDGER_PEER, item, &w->outbox);
+        else
+            core_message(w->core, w->now_ns, LEDGER_PEER, &item->message, &w->outbox);
+        return;
+    case OUTBOX_FORWARD:
+        core_message(w->core, w->now_ns, item->peer, &item->message, &w->outbox);
+        return;
+    case OUTBOX_STORE:
+        if (!lives(w))
+            return;
+        CHECK(store_submit(w->store, item->request) == 0);
+        w->asked++;
+        return;
+    case OUTBOX_SPAWN:
+        spawn(w, item);
+        return;
+    case OUTBOX_KILL:
+        bury(w, item->slot, true);
+        return;
+    case OUTBOX_SCALE:
+        core_scale(w->core, w->now_ns, (unsigned)item->number, &w->outbox);
+        return;
+    case OUTBOX_DRAIN:
+        core_drain(w->core, w->now_ns, item->number != 0, &w->outbox);
+        return;
+    case OUTBOX_STOP:
+        core_finish(w->core, w->now_ns, &w->outbox);
+        return;
+    case OUTBOX_KEEP:
+    case OUTBOX_RELEASE:
+        return;
+    }
+}
+
 static void carry_out(struct world *w)
 {
     while (w->outbox.count > 0) {
@@ -55,32 +140,8 @@ static void carry_out(struct world *w)
         CHECK(!decided.failed);
         w->outbox = w->spare;
         w->spare = decided;
-        for (size_t i = 0; i < w->spare.count; i++) {
-            const struct outbox_item *item = &w->spare.items[i];
-
-            if (item->kind == OUTBOX_SEND && strcmp(item->peer, LEDGER_PEER) == 0) {
-                ledger_told(w->ledger, w->now_ms, &item->message, &w->outbox);
-            } else if (item->kind == OUTBOX_SEND) {
-                deliver(w, item->peer, &item->message);
-            } else if (item->kind == OUTBOX_CORE) {
-                if (item->message.type == PROTO_SUBMIT)
-                    core_submit_known(w->core, w->now_ns, LEDGER_PEER, item, &w->outbox);
-                else
-                    core_message(w->core, w->now_ns, LEDGER_PEER, &item->message, &w->outbox);
-            } else if (item->kind == OUTBOX_STORE) {
-                CHECK(store_submit(w->store, item->request) == 0);
-                w->asked++;
-            } else if (item->kind == OUTBOX_SPAWN) {
-                struct proto_message hello = {.type = PROTO_HELLO,
-                                              .hello = {.version = PROTO_VERSION,
-                                                        .role = PROTO_WORKER,
-                                                        .pid = 1,
-                                                        .credit = 4,
-                                                        .concurrency = 1}};
-
-                core_message(w->core, w->now_ns, item->peer, &hello, &w->outbox);
-            }
-        }
+        for (size_t i = 0; i < w->spare.count && !w->dead; i++)
+            carry_out_item(w, &w->spare.items[i]);
         outbox_clear(&w->spare);
     }
 }
@@ -97,7 +158,7 @@ static struct letter *find_letter(const struct world *w, const char *peer, enum 
     return NULL;
 }
 
-static void free_letter(struct letter *letter)
+void world_free(struct letter *letter)
 {
     blob_unref(letter->message.payload.blob);
     msgpack_zone_destroy(&letter->zone);
@@ -139,57 +200,94 @@ void world_work(struct world *w, const char *worker, const struct proto_message 
     free(failures);
 }
 
-static bool work(struct world *w)
+bool world_step_worker(struct world *w, void (*check)(const struct proto_chunk *chunk))
 {
-    struct letter *letter = w->hold_workers ? NULL : find_letter(w, "worker-", PROTO_CHUNK);
+    struct letter *letter = find_letter(w, "worker-", PROTO_CHUNK);
 
-    if (!letter)
+    if (!letter || !lives(w))
         return false;
     DL_DELETE(w->letters, letter);
+    if (check)
+        check(&letter->message.chunk);
     world_work(w, letter->peer, &letter->message);
-    free_letter(letter);
+    world_free(letter);
     return true;
 }
 
 /* --- the store */
 
-static bool take_done(struct world *w)
+bool world_step_store(struct world *w)
 {
     struct store_done *done;
     struct pollfd item = {.fd = store_fd(w->store), .events = POLLIN};
 
-    if (w->asked == 0 || w->hold_store)
+    if (w->asked == 0 || !lives(w))
         return false;
-    CHECK(poll(&item, 1, WAIT_MS) == 1);
-    while ((done = store_take(w->store)) != NULL) {
-        w->asked--;
-        ledger_done(w->ledger, w->now_ms, done, &w->outbox);
-        carry_out(w);
-        store_done_free(done);
+    while (!(done = store_take(w->store)))
+        CHECK(poll(&item, 1, WAIT_MS) == 1);
+    w->asked--;
+    if (w->unreadable && done->operation == *w->unreadable) {
+        done->code = MUSTER_ESYSTEM;
+        done->text = "a damaged page";
+        done->count = 0;
     }
+    ledger_done(w->ledger, w->now_ms, done, &w->outbox);
+    carry_out(w);
+    store_done_free(done);
     return true;
+}
+
+void world_kill_worker(struct world *w, unsigned slot)
+{
+    if (!w->workers[slot][0])
+        return;
+    bury(w, slot, false);
+    carry_out(w);
 }
 
 void world_settle(struct world *w)
 {
     do
         carry_out(w);
-    while (work(w) || take_done(w));
+    while ((!w->hold_workers && world_step_worker(w, NULL)) || (!w->hold_store && world_step_store(w)));
 }
 
 /* --- steps */
 
+/* The core's time began in 2023. */
+static uint64_t wall_ms(uint64_t ns)
+{
+    return 1700000000000 + ns / CLOCK_NS_PER_MS;
+}
+
 void world_open(struct world *w, const char *path, uint32_t epoch, unsigned workers)
 {
-    struct core_options core_options = {.workers = workers, .heartbeat_ns = 5 * CLOCK_NS_PER_S};
-    struct ledger_options options = {.keeps = path ? PROTO_KEEPS_ON_DISK : PROTO_KEEPS_IN_MEMORY,
+    enum proto_keeps keeps = path ? PROTO_KEEPS_ON_DISK : PROTO_KEEPS_IN_MEMORY;
+    struct core_options core_options = {.workers = workers,
+                                        .workers_max = workers + 4,
+                                        .heartbeat_ns = 5 * CLOCK_NS_PER_S,
+                                        .keeps = keeps,
+                                        .epoch = epoch,
+                                        .clients = w->clients + (w->clients > 0)};
+    struct ledger_options options = {.keeps = keeps,
                                      .epoch = epoch,
-                                     .workers = workers,
-                                     .open = 4};
+                                     .workers_max = workers + 4,
+                                     .wall_ms = wall_ms,
+                                     .pid = 4711,
+                                     .open = 4,
+                                     .clients = w->clients,
+                                     .promise_max = w->promise_max};
     struct muster_error error;
 
-    *w = (struct world){.now_ns = CLOCK_NS_PER_S, .now_ms = 1700000000000, .hold_workers = w->hold_workers};
+    *w = (struct world){.now_ns = CLOCK_NS_PER_S,
+                        .now_ms = 1700000000000,
+                        .hold_workers = w->hold_workers,
+                        .unreadable = w->unreadable,
+                        .die_at = w->die_at,
+                        .clients = w->clients,
+                        .promise_max = w->promise_max};
     CHECK(core_create(&core_options, &w->core) == 0);
+    options.core = w->core;
     CHECK(ledger_create(&options, &w->ledger) == 0);
     if (store_create(path, &w->store, &error) != 0) {
         fprintf(stderr, "%s\n", error.text);
@@ -198,7 +296,7 @@ void world_open(struct world *w, const char *path, uint32_t epoch, unsigned work
     CHECK(outbox_init(&w->outbox) == 0 && outbox_init(&w->spare) == 0);
     ledger_start(w->ledger, w->now_ms, &w->outbox);
     world_settle(w);
-    CHECK(ledger_ready(w->ledger));
+    CHECK(w->dead || ledger_ready(w->ledger));
 }
 
 void world_close(struct world *w)
@@ -212,13 +310,25 @@ void world_close(struct world *w)
     outbox_fini(&w->outbox);
     outbox_fini(&w->spare);
     DL_FOREACH_SAFE(w->letters, letter, next)
-        free_letter(letter);
+        world_free(letter);
     w->hold_workers = false;
+}
+
+void world_message(struct world *w, const char *client, const struct proto_message *message)
+{
+    ledger_message(w->ledger, w->now_ms, client, message, &w->outbox);
+    carry_out(w);
+}
+
+void world_gone(struct world *w, const char *client)
+{
+    ledger_gone(w->ledger, w->now_ms, client, &w->outbox);
+    carry_out(w);
 }
 
 void world_say(struct world *w, const char *client, const struct proto_message *message)
 {
-    ledger_message(w->ledger, w->now_ms, client, message, &w->outbox);
+    world_message(w, client, message);
     world_settle(w);
 }
 
@@ -230,6 +340,18 @@ void world_hello(struct world *w, const char *client, const char *user)
             .type = PROTO_HELLO,
             .hello = {.version = PROTO_VERSION, .role = PROTO_CLIENT, .pid = 1, .user = proto_text(user)}});
     world_expect(w, client, PROTO_WELCOME);
+}
+
+struct letter *world_take(struct world *w, const char *peer)
+{
+    struct letter *letter;
+
+    DL_FOREACH(w->letters, letter)
+        if (strcmp(letter->peer, peer) == 0)
+            break;
+    if (letter)
+        DL_DELETE(w->letters, letter);
+    return letter;
 }
 
 bool world_has(const struct world *w, const char *peer, enum proto_type type)
@@ -250,7 +372,7 @@ const struct proto_message *world_expect(struct world *w, const char *peer, enum
     }
     DL_DELETE(w->letters, letter);
     if (last)
-        free_letter(last);
+        world_free(last);
     last = letter;
     return &letter->message;
 }

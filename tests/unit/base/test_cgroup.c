@@ -5,6 +5,7 @@
  */
 #include "base/cgroup.h"
 #include "base/cgroup_place.h"
+#include "base/memory.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -158,6 +159,32 @@ Test(cgroup, no_or_broken_information_is_no_place)
     cr_assert_eq(find(&place), ENOENT);
     put("membership", "4:memory:/\n");
     cr_assert_eq(find(&place), ENOENT);
+}
+
+Test(cgroup, memory_is_the_least_limit_of_all_above)
+{
+    put_version_2();
+    cr_assert_eq(cgroup_place_limit(path("membership"), path("mounts")), UINT64_MAX);
+    put("v2/user/memory.max", "3000000000\n");
+    put("v2/user/shell/memory.max", "4000000000\n");
+    cr_assert_eq(cgroup_place_limit(path("membership"), path("mounts")), 3000000000);
+    put("v2/user/shell/memory.max", "2000000000\n");
+    cr_assert_eq(cgroup_place_limit(path("membership"), path("mounts")), 2000000000);
+    put("v2/user/memory.max", "garbage\n");
+    put("v2/user/shell/memory.max", "max\n");
+    cr_assert_eq(cgroup_place_limit(path("membership"), path("mounts")), UINT64_MAX);
+    put("membership", "4:memory:/a\n");
+    put_mount("v1", "cgroup", "/", ",memory");
+    make_folder("v1");
+    make_folder("v1/a");
+    put("v1/a/memory.limit_in_bytes", "1000000\n");
+    cr_assert_eq(cgroup_place_limit(path("membership"), path("mounts")), 1000000);
+}
+
+Test(cgroup, memory_of_this_process_is_known_and_no_more_than_the_machine_has)
+{
+    cr_assert_gt(memory_bytes(), 1 << 20);
+    cr_assert_leq(memory_bytes(), (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
 /* --- real ones */

@@ -8,11 +8,14 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static msgpack_object items[COMMAND_PLACES];
 
 /* A command that ended well, with the place set to something else. */
-static int read_with(int place, msgpack_object item, struct exec_result *ret_result)
+static int read_from(bool own, int place, msgpack_object item, struct exec_result *ret_result)
 {
     const msgpack_object value = {.type = MSGPACK_OBJECT_ARRAY,
                                   .via.array = {.ptr = items, .size = COMMAND_PLACES}};
@@ -22,7 +25,12 @@ static int read_with(int place, msgpack_object item, struct exec_result *ret_res
     items[COMMAND_START] = (msgpack_object){.type = MSGPACK_OBJECT_FLOAT64, .via.f64 = 1.7e9};
     items[COMMAND_OUT] = items[COMMAND_ERR] = (msgpack_object){.type = MSGPACK_OBJECT_BIN};
     items[place] = item;
-    return exec_result_read(&value, ret_result);
+    return exec_result_read(&value, own, ret_result);
+}
+
+static int read_with(int place, msgpack_object item, struct exec_result *ret_result)
+{
+    return read_from(true, place, item, ret_result);
 }
 
 static msgpack_object real(double number)
@@ -54,4 +62,23 @@ Test(exec_result, status_beyond_64_bits_signed_is_no_small_number)
     cr_expect_eq(read_with(COMMAND_EXIT, whole(256), &result), MUSTER_EPROTOCOL);
     cr_assert_eq(read_with(COMMAND_EXIT, whole(255), &result), 0);
     cr_expect_eq(result.exit, 255);
+}
+
+Test(exec_result, file_that_a_coordinator_names_stays_where_it_is)
+{
+    char path[] = "/tmp/muster-test-XXXXXX";
+    const int fd = mkstemp(path);
+    const msgpack_object named = {.type = MSGPACK_OBJECT_STR,
+                                  .via.str = {.ptr = path, .size = (uint32_t)strlen(path)}};
+    struct exec_result result;
+
+    cr_assert_geq(fd, 0);
+    close(fd);
+    cr_assert_eq(read_from(false, COMMAND_OUT, named, &result), 0);
+    cr_expect(result.out.lent);
+    exec_result_discard(&result);
+    cr_expect_eq(access(path, F_OK), 0);
+    cr_assert_eq(read_from(true, COMMAND_OUT, named, &result), 0);
+    exec_result_discard(&result);
+    cr_expect_neq(access(path, F_OK), 0);
 }

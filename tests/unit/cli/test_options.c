@@ -172,10 +172,30 @@ Test(options, concurrency_of_a_model_without_coroutines_is_ignored)
 Test(options, when_jobs_have_their_turn_arrives)
 {
     expect_ok(VERB_MAP, "map f --backoff 1.5 --priority -7 --max-running 9 --cpus 3");
-    cr_assert_eq(options.backoff_s, 1.5);
-    cr_assert_eq(options.priority, -7);
-    cr_assert_eq(options.most_running, 9);
-    cr_assert_eq(options.cpus, 3);
+    cr_assert_eq(options.terms.backoff_s, 1.5);
+    cr_assert_eq(options.terms.priority, -7);
+    cr_assert_eq(options.terms.most_running, 9);
+    cr_assert_eq(options.terms.cpus, 3);
+}
+
+Test(options, what_a_coordinator_keeps_arrives)
+{
+    expect_ok(VERB_MAP, "map f --coordinator default --name n --after 3,4:any --begin +60 --memory 1G");
+    cr_assert_str_eq(options.terms.name, "n");
+    cr_assert_eq(options.terms.after_count, 2);
+    cr_assert_gt(options.terms.begin_ms, 0);
+    cr_assert_eq(options.terms.memory_bytes, 1 << 30, "of a job");
+    cr_assert_eq(options.open.memory_bytes, 0, "not of workers");
+    expect_refused(VERB_MAP, "map f --after 3 --coordinator none", "--after needs a coordinator");
+    expect_refused(VERB_MAP, "map f --begin +60", "--begin needs a coordinator");
+    expect_refused(VERB_MAP, "map f --after 0", "--after 0: numbers of batches");
+    expect_refused(VERB_MAP, "map f --begin never", "--begin never: a time is expected");
+    expect_refused(VERB_MAP, "map f --coordinator default -j 2", "-j/--workers belongs to");
+}
+
+Test(options, help_and_its_value_are_told_apart)
+{
+    expect_refused(VERB_MAP, "map f --help=x", "--help takes no value");
 }
 
 Test(options, every_value_arrives)

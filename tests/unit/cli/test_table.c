@@ -63,3 +63,55 @@ Test(table, text_longer_than_a_cell_overflows_it)
     cr_assert_eq(strlen(table.cells[1][0]), TABLE_CELL_BYTES - 1);
     cr_assert_str_eq(table.cells[1][1], "y");
 }
+
+Test(table, characters_of_several_bytes_are_counted_as_several)
+{
+    static const char *const headings[] = {"a", "b"};
+
+    table_init(&table, headings, 2);
+    table_add(&table, "%s", "\u00e9\u65e5");
+    table_add(&table, "1");
+    print();
+    cr_assert_str_eq(output.buffer.data, "a   b\n\u00e9\u65e5  1\n");
+    output_fini(&output);
+}
+
+Test(table, page_behind_the_first_does_not_line_up)
+{
+    static const char *const headings[] = {"number", "b"};
+
+    table_init(&table, headings, 2);
+    print();
+    output_fini(&output);
+    table_add(&table, "7");
+    table_add(&table, "1");
+    print();
+    cr_assert_str_eq(output.buffer.data, "7       1\n");
+    output_fini(&output);
+}
+
+Test(table, line_is_wider_than_the_terminal_or_cut_within_a_character)
+{
+    static const char *const headings[] = {"a", "b"};
+
+    table_init(&table, headings, 2);
+    table.left = 3;
+    table.fit = 6;
+    table_add(&table, "x");
+    table_add(&table, "\u00e9\u00e9\u00e9");
+    table_add(&table, "y");
+    table_add(&table, "\u00e9\u00e9\u00e9\u00e9");
+    print();
+    cr_assert_str_eq(output.buffer.data, "a  b\nx  \u00e9\u00e9\u00e9\ny  \u00e9\u00e9~\n");
+    output_fini(&output);
+}
+
+Test(table, full_one_takes_another_line)
+{
+    static const char *const headings[] = {"a"};
+
+    table_init(&table, headings, 1);
+    while (!table_is_full(&table))
+        table_add(&table, "x");
+    cr_assert_eq(table.lines, TABLE_LINES_MAX);
+}

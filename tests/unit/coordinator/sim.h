@@ -10,6 +10,7 @@
 #ifndef MUSTER_TESTS_SIM_H
 #define MUSTER_TESTS_SIM_H
 
+#include "coordinator/core_look.h"
 #include "coordinator/state.h"
 #include "jobs/random.h"
 
@@ -122,6 +123,8 @@ struct sim {
     struct core *core;
     struct outbox outbox;
     unsigned worker_count;
+    uint32_t places;    /* of all workers; 0: each has its own */
+    bool host_is_given; /* else it has as many CPUs as ever workers were asked for */
     struct demand host; /* memory_bytes 0: not known */
     struct sim_worker workers[SIM_WORKERS_MAX];
     struct sim_client clients[SIM_CLIENTS];

@@ -69,6 +69,11 @@ static void check_arguments(struct sim *sim, const struct sim_task *task)
 
 /* --- what it says */
 
+static uint32_t choose_places(struct sim *sim)
+{
+    return sim_once_in(sim, 2) ? 1 : 1 + (uint32_t)sim_below(sim, 6);
+}
+
 static void say_hello(struct sim *sim, struct sim_worker *worker)
 {
     struct proto_message hello = {.type = PROTO_HELLO,
@@ -76,7 +81,7 @@ static void say_hello(struct sim *sim, struct sim_worker *worker)
 
     worker->life = SIM_ALIVE;
     worker->credit = hello.hello.credit = 1 + (uint32_t)sim_below(sim, sim_once_in(sim, 2) ? 3 : 16);
-    worker->concurrency = hello.hello.concurrency = sim_once_in(sim, 2) ? 1 : 1 + (uint32_t)sim_below(sim, 6);
+    worker->concurrency = hello.hello.concurrency = sim->places ? sim->places : choose_places(sim);
     sim_post(&worker->from, &hello);
 }
 
@@ -375,6 +380,12 @@ static void cancel(struct sim_worker *worker, const struct proto_cancel *cancel)
     }
 }
 
+static void stop(struct sim *sim, struct sim_worker *worker)
+{
+    SIM_CHECK(sim, !worker->tasks || worker->lied, "worker %u has jobs, and is asked to stop", worker->slot);
+    sim_worker_die(worker, "ended with exit status 0");
+}
+
 void sim_worker_receive(struct sim *sim, struct sim_worker *worker)
 {
     struct sim_opened opened;
@@ -387,6 +398,8 @@ void sim_worker_receive(struct sim *sim, struct sim_worker *worker)
         give_all_back(sim, worker, &opened.message.cancel);
     else if (opened.message.type == PROTO_CANCEL)
         cancel(worker, &opened.message.cancel);
+    else if (opened.message.type == PROTO_STOP)
+        stop(sim, worker);
     else if (opened.message.type == PROTO_PING)
         sim_post(&worker->from, &(struct proto_message){.type = PROTO_PONG, .ping = opened.message.ping});
     sim_close(&opened);

@@ -257,6 +257,46 @@ Test(adopt, second_worker_that_stands_by_a_job_is_told_to_end_it)
     end_core();
 }
 
+/* It is deaf: of the batch nothing is known here, nothing else would ever end it. */
+Test(adopt, worker_that_does_not_end_what_nobody_wants_is_killed)
+{
+    struct proto_chunk old = old_chunk(1, 1, 1);
+
+    begin_again(1);
+    step_adopt(1);
+    says_hello(1, 1, 1);
+    stands_by(1, &old);
+    expect_cancel(1, 1, 1, 1);
+    now_ns += 250 * CLOCK_NS_PER_MS;
+    cr_assert_eq(core_deadline(core), now_ns);
+    step_tick();
+    expect_kill(1);
+    end_core();
+}
+
+Test(adopt, job_that_runs_ahead_of_what_nobody_wants_is_not_killed_for_it)
+{
+    struct proto_chunk wanted = old_chunk(1, 1, 1), unwanted = old_chunk(2, 1, 1);
+
+    begin_again(1);
+    step_adopt(1);
+    submit_range(1, 1);
+    unwanted.batch = 7;
+    says_hello(1, 2, 2);
+    stands_by(1, &wanted);
+    stands_by(1, &unwanted);
+    expect_cancel(1, 7, 2, 1);
+    now_ns += 250 * CLOCK_NS_PER_MS;
+    step_tick();
+    expect_nothing();
+    finishes(1, &wanted, 1);
+    expect_results(1, 1, NULL);
+    expect_ended(1, 0, 0);
+    finishes(1, &unwanted, 2);
+    cr_assert_eq(core_deadline(core), CLOCK_NEVER);
+    end_core();
+}
+
 Test(adopt, what_was_said_to_the_life_before_is_passed_over)
 {
     struct proto_chunk old = old_chunk(1, 1, 1);

@@ -206,6 +206,95 @@ Test(core_concurrent, short_jobs_do_not_cost_a_message_each)
     expect_sent(worker_name(1), PROTO_CANCEL);
 }
 
+/* One job of another client, wherever it goes. */
+static void expect_taken(unsigned slot, const char *client)
+{
+    struct proto_submit settings = range_of(1, 1, 0);
+
+    client_hello(client);
+    submit(client, &settings);
+    expect_sent(worker_name(slot), PROTO_CHUNK);
+}
+
+/* A job of CLIENT, whose batch is a list; it took so long. */
+static void take_and_report(unsigned slot, uint64_t index, uint64_t took_ns, uint64_t cpu_ns)
+{
+    struct proto_chunk chunk = expect_chunk(slot, index, 1);
+
+    pass(took_ns);
+    worker_reports(slot, &chunk,
+                   &(struct report){.first = index, .count = 1, .execute_ns = took_ns, .cpu_ns = cpu_ns});
+    expect_results(index, 1, NULL);
+}
+
+Test(core_concurrent, worker_that_has_enough_of_a_batch_does_not_speak_for_one_with_jobs_of_another)
+{
+    struct proto_submit settings = list_of(0);
+
+    begin_concurrent(2, 4);
+    submit(CLIENT, &settings);
+    send_arguments(CLIENT, 1, 1);
+    take_and_report(1, 1, 30 * CLOCK_NS_PER_MS, 30 * CLOCK_NS_PER_MS);
+    send_arguments(CLIENT, 2, 1);
+    expect_chunk(1, 2, 1);
+    expect_taken(2, "other");
+    send_arguments(CLIENT, 3, 1); /* the first worker, with as much to do, has enough: it computes */
+    expect_chunk(2, 3, 1);
+}
+
+Test(core_concurrent, worker_full_of_other_jobs_does_not_speak_for_one_that_may_be_supplied_ahead)
+{
+    struct proto_submit settings = list_of(0);
+
+    begin_concurrent(2, 2);
+    submit(CLIENT, &settings);
+    send_arguments(CLIENT, 1, 1);
+    take_and_report(1, 1, CLOCK_NS_PER_MS / 10, CLOCK_NS_PER_MS / 100);
+    expect_taken(1, "other");
+    send_arguments(CLIENT, 2, 1);
+    expect_chunk(2, 2, 1);
+    expect_taken(1, "third");
+    send_arguments(CLIENT, 3, 5); /* 6 jobs, 3 for each of two workers */
+    expect_chunk(2, 3, 2);
+    send_arguments(CLIENT, 8, 4); /* 10 jobs, 5 for each */
+    expect_chunk(2, 5, 2);
+}
+
+static void report_all(unsigned slot, const struct proto_chunk *chunk)
+{
+    worker_reports(slot, chunk,
+                   &(struct report){.first = chunk->first,
+                                    .count = chunk->count,
+                                    .execute_ns = chunk->count * CLOCK_NS_PER_MS / 10,
+                                    .cpu_ns = chunk->count * CLOCK_NS_PER_MS / 100});
+    expect_results(chunk->first, chunk->count, NULL);
+}
+
+/* The silent one has less to do than the one that takes its jobs. */
+Test(core_concurrent, worker_that_gave_jobs_back_does_not_speak_for_the_one_that_takes_them)
+{
+    struct proto_submit settings = list_of(0);
+    struct proto_chunk silent[2], busy;
+
+    begin_concurrent(2, 3);
+    submit(CLIENT, &settings);
+    send_arguments(CLIENT, 1, 6);
+    silent[0] = expect_chunk(1, 1, 3);
+    busy = expect_chunk(2, 4, 3);
+    report_all(2, &busy);
+    send_arguments(CLIENT, 7, 7); /* 10 jobs, 5 for each of two workers */
+    busy = expect_chunk(2, 7, 5);
+    silent[1] = expect_chunk(1, 12, 2);
+    pass(10 * CLOCK_NS_PER_MS);
+    report_all(2, &busy);
+    expect_recall(1, 12, 2);
+    expect_recall(1, 2, 2);
+    worker_returns(1, &silent[1], 12, 2);
+    expect_chunk(2, 12, 2);
+    worker_returns(1, &silent[0], 2, 2); /* 5 jobs, 3 for each */
+    expect_chunk(2, 2, 1);
+}
+
 /* --- single jobs cancelled */
 
 static void expect_cancelled(uint64_t first, uint32_t count)

@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "coordinator/core.h"
+#include "coordinator/core_look.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -132,7 +132,11 @@ static unsigned carry_out(struct sim *sim, unsigned *ret_failed)
             break;
         case OUTBOX_RELEASE:
             cr_assert_fail("nothing is in shared memory");
+        case OUTBOX_SCALE:
+        case OUTBOX_DRAIN:
+        case OUTBOX_STOP:
         case OUTBOX_CORE:
+        case OUTBOX_FORWARD:
         case OUTBOX_STORE:
             cr_assert_fail("only a ledger decides that");
         }
@@ -227,11 +231,28 @@ static void step_ghost(struct sim *sim)
     deliver(sim, sim->ghosts[ghost].name, &sim->ghosts[ghost].from);
 }
 
+/* More workers, or fewer; jobs that do not start for a while. */
+static void step_crew(struct sim *sim)
+{
+    unsigned workers = 1 + (unsigned)sim_below(sim, SIM_WORKERS_MAX);
+
+    if (sim_once_in(sim, 2)) {
+        core_drain(sim->core, sim->now_ns, sim_fault(sim, 2), &sim->outbox);
+    } else {
+        if (!sim->host_is_given && sim->host.cpus < workers)
+            sim->host.cpus = workers;
+        core_scale(sim->core, sim->now_ns, workers, &sim->outbox);
+    }
+    settle(sim);
+}
+
 static void step(struct sim *sim)
 {
     uint64_t dice = sim_below(sim, 40);
 
-    if (dice == 0)
+    if (dice == 0 && sim_once_in(sim, 2))
+        step_crew(sim);
+    else if (dice == 0)
         step_time(sim);
     else if (dice == 1)
         step_ghost(sim);
@@ -249,12 +270,15 @@ static void begin(struct sim *sim, uint64_t seed)
 
     *sim = (struct sim){.seed = seed, .faults = true, .now_ns = 77 * CLOCK_NS_PER_S};
     random_seed(&sim->random, seed);
-    sim->worker_count = options.workers = 1 + (unsigned)sim_below(sim, SIM_WORKERS_MAX);
+    sim->worker_count = options.workers_max = SIM_WORKERS_MAX;
+    options.workers = 1 + (unsigned)sim_below(sim, SIM_WORKERS_MAX);
     options.warm = sim_once_in(sim, 4);
     options.cpus = sim_once_in(sim, 4) ? 1 + (unsigned)sim_below(sim, SIM_WORKERS_MAX) : 0;
     options.memory_bytes = sim_once_in(sim, 2) ? SIM_MEMORY : 0;
     sim->host = (struct demand){.cpus = options.cpus ? options.cpus : options.workers,
                                 .memory_bytes = options.memory_bytes};
+    sim->host_is_given = options.cpus > 0;
+    sim->places = sim_once_in(sim, 3) ? 0 : sim_once_in(sim, 2) ? 1 : 2 + (uint32_t)sim_below(sim, 5);
     for (unsigned i = 0; i < sim->worker_count; i++)
         sim->workers[i].slot = i + 1;
     for (unsigned i = 0; i < SIM_CLIENTS; i++)

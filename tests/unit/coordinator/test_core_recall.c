@@ -59,7 +59,7 @@ static void finishes(unsigned slot, const struct proto_chunk *chunk, uint64_t fi
 static void end_batch(void)
 {
     cancel(PROTO_CANCEL_SOON);
-    for (unsigned i = 0; core->batches && i < core->options.workers; i++)
+    for (unsigned i = 0; core->batches && i < core->slots; i++)
         if (core->batches->held[i] > 0)
             expect_sent(worker_name(i + 1), PROTO_CANCEL);
     if (!core->batches)

@@ -50,6 +50,14 @@ static bool tells(int limit_ms)
     return poll(&item, 1, limit_ms) == 1;
 }
 
+/* The next one that is named. */
+static void wait_named(char name[PROTO_PEER_NAME_MAX + 1])
+{
+    do
+        CHECK(tells(LIMIT_MS));
+    while (guests_next_dead(guests, name) == MUSTER_EAGAIN);
+}
+
 static unsigned descriptors(void)
 {
     DIR *list = opendir("/proc/self/fd");
@@ -72,8 +80,8 @@ static void dead_one_is_named_once(void)
     CHECK(guests_watch(guests, "one", one) == 0 && guests_watch(guests, "two", two) == 0);
     CHECK(!tells(0));
     kill_process(one);
-    CHECK(tells(LIMIT_MS));
-    CHECK(guests_next_dead(guests, name) == 0 && strcmp(name, "one") == 0);
+    wait_named(name);
+    CHECK(strcmp(name, "one") == 0);
     CHECK(guests_next_dead(guests, name) == MUSTER_EAGAIN && !tells(0));
     guests_forget(guests, "two");
     kill_process(two);
@@ -91,10 +99,29 @@ static void one_that_left_is_not_named(void)
     guests_forget(guests, "one");
     guests_forget(guests, "nobody");
     kill_process(pid);
-    CHECK(tells(LIMIT_MS));
-    CHECK(guests_next_dead(guests, name) == 0 && strcmp(name, "other") == 0);
+    wait_named(name);
+    CHECK(strcmp(name, "other") == 0);
     CHECK(guests_next_dead(guests, name) == MUSTER_EAGAIN);
     reap(pid);
+}
+
+static void last_words_that_come_behind_the_death_count(void)
+{
+    char name[PROTO_PEER_NAME_MAX + 1];
+    pid_t one = start_process(), two = start_process();
+
+    CHECK(guests_watch(guests, "one", one) == 0);
+    kill_process(one);
+    CHECK(tells(LIMIT_MS));
+    CHECK(guests_next_dead(guests, name) == MUSTER_EAGAIN);
+    guests_forget(guests, "one"); /* now its STOP is read */
+    CHECK(guests_watch(guests, "two", two) == 0);
+    kill_process(two);
+    wait_named(name);
+    CHECK(strcmp(name, "two") == 0);
+    CHECK(guests_next_dead(guests, name) == MUSTER_EAGAIN);
+    reap(one);
+    reap(two);
 }
 
 static void one_that_is_dead_already_is_lost(void)
@@ -117,7 +144,7 @@ static void nothing_is_left_open(void)
     CHECK(guests_create(&others, &error) == 0);
     for (int i = 0; i < 3; i++) /* the same one again, too */
         CHECK(guests_watch(others, i ? "one" : "two", pid) == 0);
-    CHECK(descriptors() == before + 3);
+    CHECK(descriptors() == before + 4);
     guests_destroy(others);
     guests_destroy(NULL);
     CHECK(descriptors() == before);
@@ -130,6 +157,7 @@ int main(void)
     static const struct check checks[] = {
         {"dead_one_is_named_once", dead_one_is_named_once},
         {"one_that_left_is_not_named", one_that_left_is_not_named},
+        {"last_words_that_come_behind_the_death_count", last_words_that_come_behind_the_death_count},
         {"one_that_is_dead_already_is_lost", one_that_is_dead_already_is_lost},
         {"nothing_is_left_open", nothing_is_left_open},
     };

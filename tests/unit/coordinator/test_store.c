@@ -294,6 +294,44 @@ static void record_of_jobs_that_are_not_there_is_refused(void)
     store_destroy(store);
 }
 
+static void batch_cancelled_while_it_waits_to_go_on_counts_what_it_had_recorded(void)
+{
+    struct store *store = open_running();
+    struct store_done *done;
+
+    CHECK(record(store, 1, 11, 10, "a") == 0);
+    CHECK(set(store, STORE_STATE, 1, STORE_QUEUED) == 0);
+    CHECK(fixture_code(store,
+                       &(struct store_request){
+                           .operation = STORE_END, .batch = 1, .now_ms = 9, .state = STORE_CANCELLED}) == 0);
+    done = fixture_ask(store, &(struct store_request){.operation = STORE_FIND, .batch = 1});
+    CHECK(done->batches[0].state == STORE_CANCELLED && done->batches[0].succeeded == 10);
+    CHECK(done->batches[0].failed == 0 && done->batches[0].cancelled == 90);
+    store_done_free(done);
+    store_destroy(store);
+}
+
+static void running_batch_that_was_to_be_cancelled_ends_so_with_what_waits_for_it(void)
+{
+    struct store *store = open_running();
+    struct blob *argument = blob_copy("\x01", 1);
+    struct store_request waiter = fixture_single(2, argument);
+    struct store_after ok = {1, STORE_AFTER_OK};
+
+    waiter.add.after = &ok;
+    waiter.add.after_count = 1;
+    CHECK(fixture_code(store, &waiter) == 0 && fixture_find(store, 2) == STORE_BLOCKED);
+    CHECK(record(store, 1, 1, 10, "a") == 0);
+    CHECK(set(store, STORE_STATE, 1, STORE_CANCELLED) == 0);
+    CHECK(fixture_find(store, 1) == STORE_RUNNING);
+    CHECK(fixture_code(store, &(struct store_request){.operation = STORE_RESET, .now_ms = 9}) == 0);
+    CHECK(fixture_find(store, 1) == STORE_CANCELLED && fixture_find(store, 2) == STORE_CANCELLED);
+    CHECK(set(store, STORE_STATE, 1, STORE_CANCELLED) == MUSTER_ESTATE);
+    CHECK(set(store, STORE_STATE, 3, STORE_CANCELLED) == MUSTER_ENOTFOUND);
+    blob_unref(argument);
+    store_destroy(store);
+}
+
 /* Reads page by page, and checks the payloads' one letter each. */
 static void check_read(struct store *store, uint64_t from, bool by_sequence, uint32_t count_max,
                        const char *letters)
@@ -386,6 +424,8 @@ int main(void)
         TEST(number_that_is_taken_is_refused),
         TEST(record_that_overlaps_another_is_refused),
         TEST(record_of_jobs_that_are_not_there_is_refused),
+        TEST(running_batch_that_was_to_be_cancelled_ends_so_with_what_waits_for_it),
+        TEST(batch_cancelled_while_it_waits_to_go_on_counts_what_it_had_recorded),
         TEST(records_are_read_in_order_of_jobs_and_of_commit),
         TEST(gaps_are_the_jobs_without_a_record),
     };

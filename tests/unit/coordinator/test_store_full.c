@@ -113,6 +113,7 @@ static void check_trouble(const char *name, void (*begin)(void), void (*end)(voi
     struct blob *payload = zeroes(100000), *argument = zeroes(1);
     struct store_request find = {.operation = STORE_FIND, .batch = 1};
     struct store_request single = fixture_single(1, argument), read = {.operation = STORE_READ, .batch = 1};
+    struct store_request barrier = {.operation = STORE_BARRIER};
     struct store_done *done;
     int before;
 
@@ -129,12 +130,14 @@ static void check_trouble(const char *name, void (*begin)(void), void (*end)(voi
     expect(store, 3, MUSTER_ESYSTEM, "cannot be written");
     expect(store, 4, 0, "");
     expect(store, 6, MUSTER_ESYSTEM, "cannot be written");
+    submit(store, barrier, 8); /* behind what is kept: nobody is to forget it yet */
     submit(store, single, 7);
     expect(store, 7, MUSTER_ESYSTEM, "cannot be written");
     end();
     expect(store, 1, 0, "");
     expect(store, 2, 0, "");
     expect(store, 5, 0, "");
+    expect(store, 8, 0, "");
     CHECK(fixture_code(store, &single) == 0);
     check_log(before, logged, 2);
     store_destroy(store);
@@ -205,10 +208,79 @@ static void disk_that_is_read_only_is_refused(void)
     fixture_refuses(path_of("state"), MUSTER_ESYSTEM, "Read-only file system");
 }
 
+static bool is_full_after(struct store *store, struct store_request request, int code)
+{
+    struct store_done *done = fixture_ask(store, &request);
+    bool full = done->full;
+
+    CHECK_SAYING(done->code == code, done->text);
+    store_done_free(done);
+    return full;
+}
+
+static void store_at_its_limit_takes_results_and_no_batch_until_something_is_forgotten(void)
+{
+    static const char *const words[] = {"has reached its limit of 0.25 MiB", "has room again"};
+    struct blob *large = zeroes(300 << 10), *one = zeroes(1);
+    struct store *store = fixture_open(NULL);
+    int before;
+
+    catch_log(&before);
+    store_limit(store, 256 << 10);
+    CHECK(!is_full_after(store, fixture_single(1, one), 0));
+    CHECK(!is_full_after(store, fixture_single(2, one), 0));
+    CHECK(!is_full_after(store, fixture_state(STORE_STATE, 1, STORE_RUNNING), 0));
+    CHECK(is_full_after(store, fixture_record(1, 1, 1, large), 0));
+    CHECK(is_full_after(store, fixture_single(3, one), MUSTER_ELIMIT));
+    CHECK(is_full_after(store, fixture_state(STORE_STATE, 2, STORE_RUNNING), 0));
+    CHECK(is_full_after(store, fixture_record(2, 1, 1, one), 0));
+    CHECK(is_full_after(store, fixture_state(STORE_END, 1, STORE_SUCCEEDED), 0));
+    CHECK(!is_full_after(store, (struct store_request){.operation = STORE_DROP, .batch = 1}, 0));
+    CHECK(!is_full_after(store, fixture_single(3, one), 0));
+    store_destroy(store);
+    check_log(before, words, 2);
+    blob_unref(large);
+    blob_unref(one);
+}
+
+/* Jobs that are tried again filled it without end. */
+static void store_at_its_limit_copies_no_arguments(void)
+{
+    static const char *const words[] = {"has reached its limit of 0.25 MiB", "has room again"};
+    struct blob *large = zeroes(300 << 10), *one = zeroes(1);
+    struct store *store = fixture_open(NULL);
+    struct store_request list = fixture_single(2, one);
+    struct store_request copy = {
+        .operation = STORE_COPY, .batch = 2, .copy = {.source = 1, .from = 1, .all = true}};
+    int before;
+
+    catch_log(&before);
+    list.add.sealed = false;
+    list.add.block = (struct store_block){0};
+    CHECK(!is_full_after(store, fixture_single(1, one), 0));
+    CHECK(!is_full_after(store, fixture_single(3, one), 0));
+    CHECK(!is_full_after(store, fixture_state(STORE_STATE, 1, STORE_RUNNING), 0));
+    CHECK(!is_full_after(store, fixture_state(STORE_END, 1, STORE_LOST), 0));
+    CHECK(!is_full_after(store, list, 0));
+    CHECK(!is_full_after(store, fixture_state(STORE_STATE, 3, STORE_RUNNING), 0));
+    store_limit(store, 256 << 10);
+    CHECK(is_full_after(store, fixture_record(3, 1, 1, large), 0));
+    CHECK(is_full_after(store, copy, MUSTER_ELIMIT));
+    store_limit(store, 1 << 30);
+    CHECK(!is_full_after(store, (struct store_request){.operation = STORE_BARRIER}, 0));
+    CHECK(!is_full_after(store, copy, 0));
+    store_destroy(store);
+    check_log(before, words, 2);
+    blob_unref(large);
+    blob_unref(one);
+}
+
 int main(int count, char **words)
 {
     static const struct check checks[] = {
 #define TEST(name) {#name, name}
+        TEST(store_at_its_limit_takes_results_and_no_batch_until_something_is_forgotten),
+        TEST(store_at_its_limit_copies_no_arguments),
         TEST(file_that_cannot_grow_loses_no_result_and_takes_no_batch),
         TEST(store_that_is_closed_on_a_full_disk_does_not_hang),
         TEST(full_disk_loses_no_result_and_takes_no_batch),

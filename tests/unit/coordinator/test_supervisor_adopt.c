@@ -26,6 +26,8 @@ static char folder[] = "/tmp/muster-test-XXXXXX", fifo[64];
 static int folder_fd, fifo_fd;
 static struct supervisor *supervisor;
 static struct worker_exit last;
+static unsigned refusals;
+static uint64_t memory_bytes;
 
 static struct {
     unsigned count, slot;
@@ -34,16 +36,24 @@ static struct {
 
 static void create(void)
 {
-    struct supervisor_options options = {
-        .program = FAKE_WORKER, .endpoint = fifo, .folder = folder, .orphan_grace_s = 60, .workers = WORKERS};
+    struct supervisor_options options = {.program = FAKE_WORKER,
+                                         .endpoint = fifo,
+                                         .folder = folder,
+                                         .orphan_grace_ns = 60000000000,
+                                         .workers = WORKERS,
+                                         .memory_bytes = memory_bytes};
     struct muster_error error;
 
     CHECK(supervisor_create(&options, &supervisor, &error) == 0);
 }
 
-static void note(void *context, unsigned slot, const char *name)
+static void note(void *context, unsigned slot, const char *name, const char *refused)
 {
     CHECK(context == &found);
+    if (refused) {
+        refusals++;
+        return;
+    }
     found.count++;
     found.slot = slot;
     snprintf(found.name, sizeof found.name, "%s", name);
@@ -54,7 +64,7 @@ static void come_back(void)
 {
     struct muster_error error;
 
-    found.count = 0;
+    found.count = refusals = 0;
     create();
     CHECK(supervisor_adopt(supervisor, note, &found, &error) == 0);
 }
@@ -154,6 +164,7 @@ static void process_that_has_the_number_of_a_dead_worker_is_left_alone(void)
     close(fd);
     atomic_store(&page->started, tree_started(innocent) - 1);
     atomic_store(&page->pid, (uint32_t)innocent);
+    atomic_store(&page->magic, FLIGHT_MAGIC);
     come_back();
     CHECK(found.count == 1 && found.slot == 3);
     supervisor_kill(supervisor, 3);
@@ -182,9 +193,24 @@ static void worker_for_which_there_is_no_slot_is_ended(void)
     leave(2, "worker-4.stay", true); /* a number beyond the slots that there are now */
     write_fd = open(fifo, O_WRONLY | O_CLOEXEC);
     come_back();
-    CHECK(found.count == 0 && supervisor_alive(supervisor) == 0);
+    CHECK(found.count == 0 && refusals == 1 && supervisor_alive(supervisor) == 0);
     await_hang_up(write_fd);
     CHECK(!is_there("worker-4.stay.flight"));
+    supervisor_destroy(supervisor);
+}
+
+static void worker_with_other_settings_is_ended(void)
+{
+    int write_fd;
+
+    leave(2, "worker-2.stay", true);
+    write_fd = open(fifo, O_WRONLY | O_CLOEXEC);
+    memory_bytes = 1 << 30;
+    come_back();
+    memory_bytes = 0;
+    CHECK(found.count == 0 && refusals == 1 && supervisor_alive(supervisor) == 0);
+    await_hang_up(write_fd);
+    CHECK(!is_there("worker-2.stay.flight"));
     supervisor_destroy(supervisor);
 }
 
@@ -248,6 +274,7 @@ int main(void)
     batch_of_another_chunk_is_not_taken_for_that_of_a_verdict();
     process_that_has_the_number_of_a_dead_worker_is_left_alone();
     worker_for_which_there_is_no_slot_is_ended();
+    worker_with_other_settings_is_ended();
     adopted_worker_does_not_outlive_a_supervisor_that_is_destroyed();
     file_that_is_no_flight_recorder_is_not_read();
     folder_that_is_not_there_is_an_error();

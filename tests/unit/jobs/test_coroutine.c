@@ -268,10 +268,12 @@ static void overflow(void *context)
     sink(1 << 20);
 }
 
+static volatile uintptr_t nowhere = 8; /* read at run time: the compiler refuses an address it knows */
+
 static void fault(void *context)
 {
     (void)context;
-    *(volatile int *)8 = 1;
+    *(volatile int *)nowhere = 1;
 }
 
 static void *run_in_coroutine(void *body)

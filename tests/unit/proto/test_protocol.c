@@ -95,6 +95,7 @@ Test(protocol, every_limit_has_its_value)
     LIMIT(USER_MAX);
     LIMIT(PRIORITY_MAX);
     LIMIT(AFTER_MAX);
+    LIMIT(ANSWER_BATCHES_MAX);
     LIMIT(MEMORY_BYTES_MAX);
     LIMIT(BEGIN_MS_MAX);
     LIMIT(EPOCH_MAX);

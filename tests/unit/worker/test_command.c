@@ -4,6 +4,8 @@
  */
 #include "command_rig.h"
 
+#include "proto/spool.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 TestSuite(command, .init = rig_init, .fini = rig_fini);
@@ -29,6 +32,28 @@ Test(command, status_output_and_error_come_back)
     expect_out("a b-$HOME");
     cr_assert_str_eq(written(COMMAND_ERR), "");
     expect_no_files();
+}
+
+Test(command, command_that_fails_can_fail_its_job_with_its_last_words)
+{
+    const msgpack_object yes = {.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true};
+
+    with("fails", yes);
+    shell("echo out; echo first >&2; printf 'the last \\n \\n' >&2; exit 3");
+    refuse("exit status 3: the last");
+    cr_assert_null(strstr(rig.call.text, "first"), "%s", rig.call.text);
+    with("fails", yes);
+    with("timeout", number(0.01));
+    shell("sleep 60");
+    refuse("ended after its time limit");
+    with("fails", yes);
+    with("spill", integer(100));
+    shell("head -c 1000 /dev/zero; head -c 1000 /dev/zero >&2; kill -KILL $$");
+    refuse("killed by signal 9");
+    expect_no_files();
+    with("fails", yes);
+    run_shell("echo fine; echo not so fine >&2");
+    expect_out("fine\n");
 }
 
 Test(command, killed_command_has_its_signal)
@@ -83,6 +108,74 @@ Test(command, output_above_the_limit_is_a_file)
     run_ok();
     cr_assert_eq(place(COMMAND_OUT)->via.bin.size, 100000);
     expect_no_files();
+}
+
+/* --- what it has of elsewhere */
+
+Test(command, only_its_own_variables_and_those_of_the_worker)
+{
+    cr_assert_eq(setenv("OURS", "worker's", 1), 0);
+    WITH_WORDS("argv", "/usr/bin/env");
+    WITH_WORDS("env", "A=1", "PARALLEL_JOBSLOT=77", "MUSTER_WORKER=x");
+    with("only_env", (msgpack_object){.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true});
+    run_ok();
+    cr_assert(strstr(written(COMMAND_OUT), "A=1\n"), "%s", written(COMMAND_OUT));
+    cr_assert(strstr(written(COMMAND_OUT), "PARALLEL_JOBSLOT="), "%s", written(COMMAND_OUT));
+    cr_assert_not(strstr(written(COMMAND_OUT), "=77"), "%s", written(COMMAND_OUT));
+    cr_assert_not(strstr(written(COMMAND_OUT), "=x\n"), "%s", written(COMMAND_OUT));
+    cr_assert_not(strstr(written(COMMAND_OUT), "OURS"), "%s", written(COMMAND_OUT));
+}
+
+Test(command, mask_and_limits_are_those_of_one_command_alone)
+{
+    msgpack_object limits[RLIM_NLIMITS];
+
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        limits[i] = (msgpack_object){.type = MSGPACK_OBJECT_NIL};
+    limits[RLIMIT_NOFILE] = integer(99);
+    shell("umask; ulimit -Sn");
+    with("umask", integer(027));
+    with("ulimits",
+         (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {.ptr = limits, .size = RLIM_NLIMITS}});
+    run_ok();
+    expect_out("0027\n99\n");
+    run_shell("umask; ulimit -Sn");
+    cr_assert_str_neq(written(COMMAND_OUT), "0027\n99\n");
+    shell(":");
+    with("umask", integer(01000));
+    refuse("umask must be an integer from 0 to 0777");
+    shell(":");
+    with("ulimits", integer(1));
+    refuse("ulimits must be an array of limits");
+}
+
+Test(command, large_output_is_left_in_a_folder_of_its_batch)
+{
+    char expected[PATH_MAX];
+    const msgpack_object *out;
+
+    cr_assert_eq(setenv(PROTO_SPOOL_VARIABLE, rig.folder, 1), 0);
+    rig.flight.batch = 12;
+    shell("head -c 100 /dev/zero; echo $" PROTO_SPOOL_VARIABLE " >&2");
+    with("spill", integer(99));
+    run_ok();
+    out = place(COMMAND_OUT);
+    cr_assert_eq((int)out->type, (int)MSGPACK_OBJECT_STR);
+    cr_assert(place(COMMAND_FLAGS)->via.u64 & COMMAND_SPOOLED);
+    cr_assert_str_eq(written(COMMAND_ERR), "\n");
+    snprintf(expected, sizeof expected, "%s/12/", rig.folder);
+    cr_assert_eq(strncmp(out->via.str.ptr, expected, strlen(expected)), 0, "%s", out->via.str.ptr);
+    cr_assert_eq(unlink(out->via.str.ptr), 0);
+    cr_assert_eq(rmdir(path("12")), 0);
+    expect_no_files();
+}
+
+Test(command, pace_of_somebody_who_has_left_holds_nobody_up)
+{
+    shell("echo 1");
+    with("pace", text("/proc/1/fd/987654"));
+    run_ok();
+    expect_out("1\n");
 }
 
 /* --- what cannot be started */

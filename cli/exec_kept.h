@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Commands that a coordinator has run, as `muster results` shows them: what each wrote, or, with -o json, an
+ * object of it, as `muster exec` does.
+ */
+#ifndef MUSTER_CLI_EXEC_KEPT_H
+#define MUSTER_CLI_EXEC_KEPT_H
+
+#include "cli/failures.h"
+#include "cli/output.h"
+
+struct exec_kept {
+    struct failures *failures;    /* borrowed */
+    uint64_t failed;              /* commands that ran, and failed */
+    msgpack_sbuffer title, label; /* of the latest */
+};
+
+/* Writes one that has ended to where `output` goes, and names it if it failed. 0, MUSTER_EOUTPUT,
+ * MUSTER_EPROTOCOL: what came is no result of a command; or MUSTER_ENOMEM. */
+int exec_kept_write(struct exec_kept *kept, struct output *output, const struct muster_result *result,
+                    struct muster_error *ret_error);
+
+void exec_kept_fini(struct exec_kept *kept);
+
+#endif

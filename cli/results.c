@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * muster results: what the jobs of a batch returned, in their order, as muster map writes it; as often as
+ * it is asked for, and, with --follow, while the batch runs. Ctrl-C ends it at once, and not the batch.
+ */
+#include "base/log.h"
+#include "cli/ask.h"
+#include "cli/exec_kept.h"
+#include "cli/exec_output.h"
+#include "cli/failures.h"
+#include "client/reading.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct results {
+    struct ask *ask;
+    struct failures failures;
+    uint64_t failed;       /* jobs, so far */
+    bool runs_commands;    /* the function of the batch is that of muster exec, */
+    struct exec_kept kept; /* which shows them */
+};
+
+static int on_batch(void *context, const struct proto_attached *batch, struct muster_error *ret_error)
+{
+    static const char command[] = "command";
+    struct results *results = context;
+
+    (void)ret_error;
+    results->runs_commands = batch->function.size == sizeof command - 1 &&
+                             memcmp(batch->function.bytes, command, sizeof command - 1) == 0;
+    return 0;
+}
+
+static int write_command(struct results *results, const struct muster_result *result,
+                         struct muster_error *ret_error)
+{
+    struct output *output = &results->ask->output;
+    int code = exec_kept_write(&results->kept, output, result, ret_error);
+
+    output->broken = code == MUSTER_EOUTPUT && exec_output_left(output->fd);
+    return code;
+}
+
+static int on_result(void *context, const struct muster_result *result, struct muster_error *ret_error)
+{
+    struct results *results = context;
+
+    results->failed += result->code != 0;
+    if (results->runs_commands)
+        return write_command(results, result, ret_error);
+    if (result->code && !results->ask->json)
+        failures_name(&results->failures, result);
+    return output_result(&results->ask->output, result, ret_error);
+}
+
+static int on_wait(void *context, struct muster_error *ret_error)
+{
+    struct results *results = context;
+
+    return output_flush(&results->ask->output, ret_error);
+}
+
+/* Says how the batch ended, or that it has not; returns the exit status. */
+static int conclude(const struct results *results, const struct reading_end *end,
+                    const struct muster_error *why)
+{
+    uint64_t done = end->succeeded + end->failed, total = done + end->cancelled;
+    char jobs[JOBS_TEXT_BYTES];
+
+    if (end->code == MUSTER_EAGAIN) {
+        failures_count(&results->failures, results->failed, 0);
+        log_error("batch %" PRIu64 " is not over; --follow waits for the rest", results->failures.batch);
+        return STATUS_NOT_OVER;
+    }
+    failures_count(&results->failures, end->failed, total);
+    if (end->code == 0 && end->cancelled == 0)
+        return ask_status(end->failed);
+    jobs_count(done, total, jobs, sizeof jobs);
+    if (end->code)
+        log_error("batch %" PRIu64 " was given up: %s; %s done", results->failures.batch, why->text, jobs);
+    else
+        log_error("batch %" PRIu64 " was cancelled: %s done", results->failures.batch, jobs);
+    return STATUS_ERROR;
+}
+
+static int results(struct ask *ask, struct muster_error *ret_error)
+{
+    struct results r = {.ask = ask, .failures.batch = ask->batches[0]};
+    const struct reading reading = {.batch = ask->batches[0],
+                                    .follow = ask->options.follow,
+                                    .arguments = true,
+                                    .on_batch = on_batch,
+                                    .on_result = on_result,
+                                    .on_wait = on_wait,
+                                    .context = &r};
+    struct muster_error why;
+    struct reading_end end;
+    int code;
+
+    r.kept.failures = &r.failures;
+    ask->output.batch = reading.batch;
+    code = reading_run(&reading, ask->remote, &end, &why);
+    exec_kept_fini(&r.kept);
+    r.failed += r.kept.failed;
+    /* To the coordinator a command that failed is a job that told of it. */
+    if (code == 0 && end.succeeded >= r.kept.failed) {
+        end.failed += r.kept.failed;
+        end.succeeded -= r.kept.failed;
+    }
+    if (code == 0)
+        code = output_flush(&ask->output, &why); /* ahead of what is said about the whole */
+    return code ? ask_explain(ask, reading.batch, code, why.text, ret_error) : conclude(&r, &end, &why);
+}
+
+int verb_results(int argc, char **argv)
+{
+    return ask_verb(VERB_RESULTS, argc, argv, results);
+}

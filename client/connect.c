@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How a client comes to a coordinator. See connect.h.
+ */
+#include "client/connect.h"
+
+#include "base/clock.h"
+#include "client/muster.h"
+#include "proto/descriptors.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Of one connection: sockets, wake-ups, epoll, and room for what the caller opens. */
+enum { CONNECT_DESCRIPTORS = 32 };
+
+int connect_endpoint(const char *coordinator, char ret_endpoint[PLACE_ENDPOINT_BYTES],
+                     struct muster_error *ret_error)
+{
+    if (strcmp(coordinator, MUSTER_COORDINATOR_DEFAULT) == 0)
+        return place_default(ret_endpoint, ret_error);
+    snprintf(ret_endpoint, PLACE_ENDPOINT_BYTES, "%s", coordinator);
+    return 0;
+}
+
+/* Why nobody can be reached at a socket. */
+static int explain(const char *endpoint, int error, struct muster_error *ret_error)
+{
+    if (error == ENOENT || error == ECONNREFUSED)
+        return muster_error_set(ret_error, MUSTER_ELOST,
+                                "no coordinator listens at %s%s: 'muster coordinator' starts one", endpoint,
+                                error == ENOENT ? "" : " any more");
+    if (error == EACCES)
+        return muster_error_set(ret_error, MUSTER_ELOST, "%s is closed to this user", endpoint);
+    return muster_error_system(ret_error, error, "cannot connect to %s", endpoint);
+}
+
+/* ZeroMQ says nothing of either. Where too many are about to connect (EAGAIN) somebody listens. */
+int connect_knock(const char *endpoint, struct muster_error *ret_error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct ucred listener = {.uid = geteuid()};
+    socklen_t size = sizeof listener;
+    int fd, error;
+
+    if (strncmp(endpoint, "ipc://", strlen("ipc://")) != 0)
+        return 0;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return muster_error_system(ret_error, errno, "cannot connect to %s", endpoint);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", endpoint + strlen("ipc://"));
+    error = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ? 0 : errno;
+    if (error == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &size) != 0)
+        error = errno;
+    close(fd);
+    if (error != 0 && error != EAGAIN)
+        return explain(endpoint, error, ret_error);
+    if (listener.uid != geteuid())
+        return muster_error_set(ret_error, MUSTER_ESTATE,
+                                "the coordinator at %s belongs to another user (%u): each has his own",
+                                endpoint, (unsigned)listener.uid);
+    return 0;
+}
+
+static int open_wire(struct wire_context *context, const char *endpoint, struct wire **ret_wire,
+                     struct muster_error *ret_error)
+{
+    char name[PROTO_PEER_NAME_MAX + 1];
+    struct wire *wire;
+    uint64_t chance;
+    int result;
+
+    if (getrandom(&chance, sizeof chance, 0) != sizeof chance)
+        return muster_error_system(ret_error, errno, "cannot make up a name for a client");
+    snprintf(name, sizeof name, "libmuster-%ld-%016llx", (long)getpid(), (unsigned long long)chance);
+    if ((result = wire_open_dealer(context, name, &wire, ret_error)) != 0)
+        return result;
+    if ((result = wire_watch(wire, ret_error)) != 0 ||
+        (result = wire_connect(wire, endpoint, ret_error)) != 0) {
+        wire_close(wire, 0);
+        return result;
+    }
+    *ret_wire = wire;
+    return 0;
+}
+
+static int say_hello(struct wire *wire, struct muster_error *ret_error)
+{
+    const char *user = getenv("USER");
+    struct proto_message hello = {
+        .type = PROTO_HELLO,
+        .hello =
+            {
+                .version = PROTO_VERSION,
+                .role = PROTO_CLIENT,
+                .pid = (uint64_t)getpid(),
+                .software = proto_text("libmuster " MUSTER_VERSION),
+                .user = proto_text(user ? user : ""),
+            },
+    };
+
+    if (wire_send(wire, NULL, &hello) != 0)
+        return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot reach the coordinator");
+    return 0;
+}
+
+/* The answer to HELLO, if it has come; else MUSTER_EAGAIN. */
+static int take_welcome(struct wire *wire, struct proto_welcome *ret_welcome, struct muster_error *ret_error)
+{
+    struct wire_frame *frame;
+    int result = wire_receive(wire, &frame);
+
+    if (result == MUSTER_EAGAIN)
+        return result;
+    if (result != 0)
+        return muster_error_set(ret_error, result, "the coordinator: %s", muster_error_name(result));
+    if (frame->error.code != 0)
+        result = muster_error_set(ret_error, frame->error.code, "the coordinator sent %s", frame->error.text);
+    else if (frame->message.type == PROTO_ERROR)
+        result = muster_error_set(ret_error, frame->message.error.code, "%.*s",
+                                  (int)frame->message.error.text.size, frame->message.error.text.bytes);
+    else if (frame->message.type != PROTO_WELCOME || frame->message.welcome.version != PROTO_VERSION)
+        result = muster_error_set(ret_error, MUSTER_EVERSION, "the coordinator speaks another version");
+    else
+        *ret_welcome = frame->message.welcome;
+    wire_frame_destroy(frame);
+    return result;
+}
+
+int connect_greet(struct wire *wire, uint64_t deadline_ns, struct proto_welcome *ret_welcome,
+                  struct muster_error *ret_error)
+{
+    struct wire_poll item = {.wire = wire};
+    int result = say_hello(wire, ret_error);
+
+    while (result == 0 && (result = take_welcome(wire, ret_welcome, ret_error)) == MUSTER_EAGAIN) {
+        uint64_t now_ns = clock_now_ns();
+
+        if (now_ns >= deadline_ns)
+            return muster_error_set(ret_error, MUSTER_ELOST, "the coordinator does not answer");
+        result = 0;
+        if (wire_wait(&item, 1, clock_poll_ms(now_ns, deadline_ns)) < 0)
+            return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot wait for the coordinator");
+    }
+    return result;
+}
+
+/* libzmq aborts when it runs out of descriptors, so it must not. */
+static int check_descriptors(struct muster_error *ret_error)
+{
+    unsigned had;
+
+    if (descriptors_count(CONNECT_DESCRIPTORS, &had))
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    if (had == CONNECT_DESCRIPTORS)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_ELIMIT,
+                            "a connection needs %d file descriptors and only %u can be had: a higher limit "
+                            "(ulimit -n)",
+                            CONNECT_DESCRIPTORS, had);
+}
+
+/* As connect_coordinator, in a context that is there. */
+static int connect_within(struct wire_context *context, const char *endpoint, uint64_t deadline_ns,
+                          struct wire **ret_wire, struct proto_welcome *ret_welcome,
+                          struct muster_error *ret_error)
+{
+    struct muster_error why;
+    struct wire *wire;
+    int result = open_wire(context, endpoint, &wire, ret_error);
+
+    if (result != 0)
+        return result;
+    result = connect_greet(wire, deadline_ns, ret_welcome, &why);
+    if (result == 0) {
+        *ret_wire = wire;
+        return 0;
+    }
+    wire_close(wire, 0);
+    if (result == MUSTER_ELOST)
+        return muster_error_set(ret_error, result,
+                                "no coordinator answers at %s: it has ended, or the endpoint is wrong",
+                                endpoint);
+    return muster_error_set(ret_error, result, "%s: %s", endpoint, why.text);
+}
+
+int connect_coordinator(const char *endpoint, uint64_t deadline_ns, struct wire_context **ret_context,
+                        struct wire **ret_wire, struct proto_welcome *ret_welcome,
+                        struct muster_error *ret_error)
+{
+    struct wire_context *context;
+    int result;
+
+    if ((result = check_descriptors(ret_error)) != 0 || (result = connect_knock(endpoint, ret_error)) != 0 ||
+        (result = wire_context_create(&context, ret_error)) != 0)
+        return result;
+    result = connect_within(context, endpoint, deadline_ns, ret_wire, ret_welcome, ret_error);
+    if (result == 0)
+        *ret_context = context;
+    else
+        wire_context_destroy(context);
+    return result;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A connection to a coordinator that keeps batches, for those who ask about them or tell it something:
+ * REQUEST and ANSWER (proto/PROTOCOL.md), and messages about batches that are attached to. It runs no
+ * jobs. Whatever the other side sends is checked: a message that is malformed, or not what was asked
+ * for, ends the connection with an error that names the endpoint. One thread.
+ */
+#ifndef MUSTER_CLIENT_REMOTE_H
+#define MUSTER_CLIENT_REMOTE_H
+
+#include "proto/wire.h"
+
+struct remote;
+
+/* Connects to the coordinator at an endpoint, or with "default" to that at the default place. */
+int remote_open(const char *coordinator, struct remote **ret_remote, struct muster_error *ret_error);
+
+/* Takes NULL. */
+void remote_close(struct remote *remote);
+
+const char *remote_endpoint(const struct remote *remote);
+
+/* Takes the value of one ANSWER, valid during the call. 0, or an error with its text, which ends the
+ * question. */
+typedef int remote_take(void *context, const msgpack_object *value, struct muster_error *ret_error);
+
+/* Asks, and takes the answer: `take`, unless it is NULL, is called for each of its parts. The ticket of the
+ * request is filled in. Returns what the coordinator answered, with its text, or what `take` returned.
+ * MUSTER_ETIMEOUT where the coordinator is silent to everything for some seconds. */
+int remote_ask(struct remote *remote, const struct proto_request *request, remote_take *take, void *context,
+               struct muster_error *ret_error);
+
+/* Asks to be told about a batch: its ticket is filled in. What comes of it is got with remote_next. */
+int remote_attach(struct remote *remote, const struct proto_attach *attach, uint64_t *ret_ticket,
+                  struct muster_error *ret_error);
+
+/* Says that so much of what came is done with. */
+int remote_consumed(struct remote *remote, uint64_t ticket, uint64_t bytes, struct muster_error *ret_error);
+
+/* The next ATTACHED, ARGUMENTS, RESULTS or ENDED of any attachment, or the ERROR that ends one. Waits for
+ * it until then, 0: not at all. MUSTER_ETIMEOUT: there was none; any other error ends the connection. The
+ * caller destroys the frame. */
+int remote_next(struct remote *remote, uint64_t deadline_ns, struct wire_frame **ret_frame,
+                struct muster_error *ret_error);
+
+/* Waits until then for the coordinator to close the connection. 0, MUSTER_ETIMEOUT or MUSTER_ESYSTEM. */
+int remote_wait_end(struct remote *remote, uint64_t deadline_ns, struct muster_error *ret_error);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the core says of itself, for tests, reports and those who ask. Nothing here changes it.
+ */
+#ifndef MUSTER_COORDINATOR_CORE_LOOK_H
+#define MUSTER_COORDINATOR_CORE_LOOK_H
+
+#include "coordinator/core.h"
+
+/* Batches not yet ended, chunks assigned, and results that were dropped as late; for tests
+ * and reports. */
+struct core_counts {
+    unsigned batches, workers_ready;
+    unsigned workers; /* that shall run */
+    bool draining;
+    uint64_t jobs_queued, jobs_assigned, chunks_assigned, late;
+    uint64_t unkept_bytes; /* that clients may have on their way, of batches that are not the ledger's */
+};
+struct core_counts core_count(const struct core *core);
+
+enum core_worker_state {
+    CORE_WORKER_STARTING,
+    CORE_WORKER_IDLE,
+    CORE_WORKER_BUSY,
+    CORE_WORKER_STOPPING, /* it has no further job, or was killed */
+};
+
+struct core_worker {
+    unsigned slot;
+    enum core_worker_state state;
+    uint64_t pid;          /* as it said; 0: it has not yet */
+    uint64_t chunks, jobs; /* that it holds */
+    uint64_t batch;        /* of the first of them; 0: none */
+    uint64_t since_ns;     /* it last reported jobs, or was given some after it had none, or was started */
+};
+
+/* The next worker that has a process behind this slot; false: there is none. */
+bool core_next_worker(const struct core *core, unsigned slot, struct core_worker *ret_worker);
+
+/* Whether the worker of a slot was asked to end, which is nothing to tell anybody. */
+bool core_expects_exit(const struct core *core, unsigned slot);
+
+/* Jobs of the batch of this number that are running, as far as is known. */
+uint64_t core_running(const struct core *core, uint64_t batch);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Workers by load and by deadline, and how many there are of a kind. See roster.h. Part of the core:
+ * pure.
+ */
+#include "coordinator/state.h"
+
+/* How long a worker that is not needed any more may take to end. */
+static const uint64_t STOP_NS = 5 * CLOCK_NS_PER_S;
+
+/* A load and a slot in one number: slots are below PROTO_WORKERS_MAX = 2^10. A load is below 2^48: chunks
+ * are at most 2^32, and jobs 2^16 times as many. */
+enum { SLOT_BITS = 16 };
+
+_Static_assert(PROTO_WORKERS_MAX < 1 << SLOT_BITS, "a slot fits beside a load");
+
+int roster_init(struct roster *roster, unsigned slots)
+{
+    int result = lowest_init(&roster->due, slots);
+
+    if (result != 0)
+        return result;
+    result = lowest_init(&roster->loads, slots);
+    if (result != 0)
+        lowest_fini(&roster->due);
+    return result;
+}
+
+void roster_fini(struct roster *roster)
+{
+    lowest_fini(&roster->due);
+    lowest_fini(&roster->loads);
+}
+
+/* --- deadlines */
+
+static uint64_t ready_deadline(const struct core *core, const struct worker *worker)
+{
+    uint64_t heartbeat_ns = core->options.heartbeat_ns, due = CLOCK_NEVER;
+
+    if (worker->holds > 0 && worker->pinged_ns) /* from then on, however late it was: it has to have time */
+        due = clock_after(worker->pinged_ns, heartbeat_ns - heartbeat_ns / 3);
+    else if (worker->holds > 0)
+        due = clock_after(worker->heard_ns, heartbeat_ns / 3);
+    return worker->unwanted.count > 0 && worker->unwanted_ns < due ? worker->unwanted_ns : due;
+}
+
+uint64_t worker_deadline(const struct core *core, const struct worker *worker)
+{
+    if (worker->awaited && worker->state != WORKER_DOOMED)
+        return clock_after(worker->heard_ns, WORKER_AWAY_NS);
+    switch (worker->state) {
+    case WORKER_AWAY:
+        break;
+    case WORKER_ABSENT: /* nobody spawns one too many */
+        return worker->respawn_ns && worker->slot <= core->crew ? worker->respawn_ns : CLOCK_NEVER;
+    case WORKER_READY:
+        return ready_deadline(core, worker);
+    case WORKER_STARTING:
+        return clock_after(worker->heard_ns, WORKER_START_NS);
+    case WORKER_STOPPING:
+        return clock_after(worker->heard_ns, STOP_NS);
+    case WORKER_DOOMED:
+        return CLOCK_NEVER;
+    }
+    return CLOCK_NEVER;
+}
+
+/* --- loads */
+
+uint64_t worker_load(const struct worker *worker)
+{
+    return worker->concurrency > 1 ? worker->jobs : worker->holds;
+}
+
+struct worker *roster_least_loaded(const struct core *core)
+{
+    uint64_t least = lowest_number(&core->roster.loads);
+
+    return least == UINT64_MAX ? NULL : &core->workers[(least & ((1 << SLOT_BITS) - 1)) - 1];
+}
+
+/* --- counts */
+
+static struct roster_entry look(const struct core *core, const struct worker *worker)
+{
+    bool crew = worker->slot <= core->crew, ready = worker->state == WORKER_READY;
+
+    return (struct roster_entry){
+        .counts = {.present = crew && worker->state != WORKER_ABSENT,
+                   .idle = crew && ready && worker->holds == 0,
+                   .open = crew && ready && worker->jobs < worker->concurrency,
+                   .several = ready && worker->jobs > 1},
+        .taken = worker->taken,
+        .places = crew && ready ? worker->concurrency : 0,
+    };
+}
+
+static void recount(struct roster_counts *sum, const struct roster_counts *before,
+                    const struct roster_counts *now)
+{
+    sum->present += now->present - before->present;
+    sum->idle += now->idle - before->idle;
+    sum->open += now->open - before->open;
+    sum->several += now->several - before->several;
+}
+
+/* Those that another life of this coordinator started may have other places. */
+static bool all_alike(const struct core *core)
+{
+    unsigned places = 0;
+
+    for (unsigned i = 0; i < core->slots; i++) {
+        unsigned here = core->workers[i].roster.places;
+
+        if (places > 0 && here > 0 && here != places)
+            return false;
+        places = here > 0 ? here : places;
+    }
+    return true;
+}
+
+void roster_update(struct core *core, struct worker *worker)
+{
+    struct roster *roster = &core->roster;
+    struct demand *used = &core->capacity.used;
+    struct roster_entry before = worker->roster, now = look(core, worker);
+    uint64_t load = worker_load(worker) << SLOT_BITS | worker->slot;
+    bool takes = now.places > 0 && worker->holds < worker->credit;
+
+    lowest_set(&roster->due, worker->slot - 1, worker_deadline(core, worker));
+    lowest_set(&roster->loads, worker->slot - 1, takes ? load : UINT64_MAX);
+    recount(&roster->counts, &before.counts, &now.counts);
+    used->cpus += now.taken.cpus - before.taken.cpus;
+    used->memory_bytes += now.taken.memory_bytes - before.taken.memory_bytes;
+    worker->roster = now;
+    if (now.places != before.places)
+        roster->alike = all_alike(core);
+}

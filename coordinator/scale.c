@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How many workers shall run, and whether jobs start: more workers, or fewer; none that starts a job
+ * while the coordinator drains; and its end when the last has ended. No worker is killed for it. Part
+ * of the core: pure.
+ */
+#include "coordinator/core_look.h"
+#include "coordinator/state.h"
+
+#include <utlist.h>
+
+void scale_widen(struct core *core, unsigned slots, struct outbox *outbox)
+{
+    struct batch *batch;
+
+    if (slots <= core->slots)
+        return;
+    DL_FOREACH(core->batches, batch)
+        if (batch_scale(batch, batch->workers, slots) != 0) {
+            outbox->failed = true;
+            return;
+        }
+    for (; core->slots < slots; core->slots++)
+        core->workers[core->slots].slot = core->slots + 1;
+}
+
+/* What jobs may take together of the host grows with the workers that it has, and never shrinks: a
+ * batch that was accepted can run. */
+static void scale_host(struct core *core, unsigned workers)
+{
+    struct demand *has = &core->capacity.has;
+
+    if (core->options.cpus == 0 && has->cpus < workers)
+        has->cpus = workers;
+}
+
+void core_scale(struct core *core, uint64_t now_ns, unsigned workers, struct outbox *outbox)
+{
+    struct batch *batch;
+
+    scale_widen(core, workers, outbox);
+    if (outbox->failed)
+        return;
+    scale_host(core, workers);
+    core->crew = workers;
+    for (unsigned i = 0; i < core->slots; i++)
+        roster_update(core, &core->workers[i]);
+    DL_FOREACH(core->batches, batch) {
+        batch->workers = workers;
+        schedule_wake(&batch->turn); /* it may have more jobs assigned now */
+    }
+    for (unsigned i = workers; i < core->slots; i++)
+        recall_unbegun(core, now_ns, &core->workers[i], outbox);
+    core_settle(core, now_ns, outbox);
+}
+
+void core_drain(struct core *core, uint64_t now_ns, bool drain, struct outbox *outbox)
+{
+    core->draining = drain || core->finishing;
+    for (unsigned i = 0; core->draining && i < core->slots; i++)
+        recall_unbegun(core, now_ns, &core->workers[i], outbox);
+    core_settle(core, now_ns, outbox);
+}
+
+void core_finish(struct core *core, uint64_t now_ns, struct outbox *outbox)
+{
+    core->finishing = true;
+    core_drain(core, now_ns, true, outbox);
+}
+
+static void stop_worker(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)
+{
+    worker->state = WORKER_STOPPING;
+    worker->heard_ns = now_ns;
+    roster_update(core, worker);
+    outbox_send(outbox, worker->name, &(struct proto_message){.type = PROTO_STOP});
+}
+
+static bool any_held(const struct core *core)
+{
+    for (unsigned i = 0; i < core->slots; i++)
+        if (core->workers[i].holds > 0)
+            return true;
+    return false;
+}
+
+void scale_settle(struct core *core, uint64_t now_ns, struct outbox *outbox)
+{
+    for (unsigned i = core->crew; i < core->slots; i++) {
+        struct worker *worker = &core->workers[i];
+
+        if (worker->state == WORKER_READY && worker->holds == 0 && !worker->awaited)
+            stop_worker(core, now_ns, worker, outbox);
+    }
+    while (core->slots > core->crew && core->workers[core->slots - 1].state == WORKER_ABSENT)
+        core->slots--;
+    if (core->finishing && core->awaited == 0 && !any_held(core))
+        core->stopped = true;
+}
+
+/* --- what workers do */
+
+static enum core_worker_state state_of(const struct core *core, const struct worker *worker)
+{
+    switch (worker->state) {
+    case WORKER_ABSENT:
+    case WORKER_STARTING:
+    case WORKER_AWAY:
+        return CORE_WORKER_STARTING;
+    case WORKER_READY:
+        if (worker->slot > core->crew)
+            return CORE_WORKER_STOPPING;
+        return worker->holds > 0 ? CORE_WORKER_BUSY : CORE_WORKER_IDLE;
+    case WORKER_STOPPING:
+    case WORKER_DOOMED:
+        return CORE_WORKER_STOPPING;
+    }
+    return CORE_WORKER_STARTING;
+}
+
+bool core_next_worker(const struct core *core, unsigned slot, struct core_worker *ret_worker)
+{
+    for (; slot < core->slots; slot++) {
+        const struct worker *worker = &core->workers[slot];
+
+        if (worker->state == WORKER_ABSENT)
+            continue;
+        *ret_worker = (struct core_worker){.slot = worker->slot,
+                                           .state = state_of(core, worker),
+                                           .pid = worker->pid,
+                                           .chunks = worker->holds,
+                                           .jobs = worker->jobs,
+                                           .batch = worker->chunks ? worker->chunks->batch->id : 0,
+                                           .since_ns = worker->moved_ns};
+        return true;
+    }
+    return false;
+}
+
+bool core_expects_exit(const struct core *core, unsigned slot)
+{
+    return core->workers[slot - 1].state == WORKER_STOPPING;
+}
+
+uint64_t core_running(const struct core *core, uint64_t batch)
+{
+    const struct batch *one = core_batch(core, batch);
+
+    return one ? one->running : 0;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Folders of batches. See spool.h.
+ */
+#include "coordinator/spool.h"
+
+#include "coordinator/nest.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NUMBER_BYTES = sizeof "18446744073709551615" };
+
+/* Of temporary ones, with the user's number behind it. */
+static const char PREFIX[] = "muster-output-";
+
+static const char *temporary_folder(void)
+{
+    const char *folder = getenv("TMPDIR");
+
+    return folder && *folder ? folder : "/tmp";
+}
+
+/* Makes it, and takes its lock: unless a coordinator that starts was faster, which takes it for a left-over.
+ */
+static int make_temporary(struct spool *spool, struct muster_error *ret_error)
+{
+    const char *parent = temporary_folder();
+    struct stat made = {.st_nlink = 0};
+    int code;
+
+    spool->temporary = true;
+    while (made.st_nlink == 0) {
+        errno = ENAMETOOLONG;
+        if (snprintf(spool->path, sizeof spool->path, "%s/%s%u-XXXXXX", parent, PREFIX,
+                     (unsigned)geteuid()) >= (int)sizeof spool->path ||
+            !mkdtemp(spool->path))
+            return muster_error_system(ret_error, errno, "cannot make a folder for output in %s", parent);
+        code = nest_open_folder(spool->path, &spool->folder_fd, ret_error);
+        if (code)
+            return code;
+        if (flock(spool->folder_fd, LOCK_EX) != 0 || fstat(spool->folder_fd, &made) != 0)
+            return muster_error_system(ret_error, errno, "cannot lock %s", spool->path);
+        if (made.st_nlink == 0)
+            close(spool->folder_fd);
+    }
+    return 0;
+}
+
+static int make_beside(struct spool *spool, const char *state, struct muster_error *ret_error)
+{
+    char *file = realpath(state, NULL);
+    int size = file ? snprintf(spool->path, sizeof spool->path, "%s.output", file) : -1;
+    int error = !file ? errno : size >= (int)sizeof spool->path ? ENAMETOOLONG : 0;
+
+    free(file);
+    if (error == 0 && mkdir(spool->path, 0700) != 0 && errno != EEXIST)
+        error = errno;
+    return error ? muster_error_system(ret_error, error, "cannot make a folder for output beside %s", state)
+                 : 0;
+}
+
+/* Removes a folder of files. */
+static void remove_folder(const struct spool *spool, const char *name)
+{
+    int fd = openat(spool->folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const struct dirent *entry;
+    DIR *entries;
+
+    if (fd < 0)
+        return;
+    entries = fdopendir(fd);
+    if (!entries) {
+        close(fd);
+        return;
+    }
+    while ((entry = readdir(entries)) != NULL)
+        unlinkat(dirfd(entries), entry->d_name, 0);
+    closedir(entries);
+    unlinkat(spool->folder_fd, name, AT_REMOVEDIR);
+}
+
+void spool_forget(const struct spool *spool, uint64_t batch)
+{
+    char name[NUMBER_BYTES];
+
+    snprintf(name, sizeof name, "%" PRIu64, batch);
+    remove_folder(spool, name);
+}
+
+/* The number of a batch's folder, as it is written there; 0: it is none. */
+static uint64_t number_of(const char *name)
+{
+    char written[NUMBER_BYTES];
+    uint64_t number;
+
+    errno = 0;
+    number = isdigit((unsigned char)name[0]) ? strtoull(name, NULL, 10) : 0;
+    snprintf(written, sizeof written, "%" PRIu64, number);
+    return errno == 0 && strcmp(written, name) == 0 ? number : 0;
+}
+
+void spool_sweep(const struct spool *spool, bool (*is_there)(void *context, uint64_t batch), void *context)
+{
+    DIR *entries = opendir(spool->path);
+    const struct dirent *entry;
+
+    while (entries && (entry = readdir(entries)) != NULL) {
+        uint64_t batch = number_of(entry->d_name);
+
+        if (batch > 0 && !is_there(context, batch))
+            remove_folder(spool, entry->d_name);
+    }
+    if (entries)
+        closedir(entries);
+}
+
+static bool nothing(void *context, uint64_t batch)
+{
+    (void)context;
+    (void)batch;
+    return false;
+}
+
+/* What coordinators left that were killed. */
+static void remove_left_over(void)
+{
+    DIR *entries = opendir(temporary_folder());
+    const struct dirent *entry;
+    struct muster_error ignored;
+    char prefix[sizeof PREFIX + NUMBER_BYTES];
+    struct spool left = {.temporary = true};
+
+    snprintf(prefix, sizeof prefix, "%s%u-", PREFIX, (unsigned)geteuid());
+    while (entries && (entry = readdir(entries)) != NULL) {
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 ||
+            snprintf(left.path, sizeof left.path, "%s/%s", temporary_folder(), entry->d_name) >=
+                (int)sizeof left.path ||
+            nest_open_folder(left.path, &left.folder_fd, &ignored) != 0)
+            continue;
+        if (flock(left.folder_fd, LOCK_EX | LOCK_NB) == 0)
+            spool_close(&left);
+        else
+            close(left.folder_fd);
+    }
+    if (entries)
+        closedir(entries);
+}
+
+int spool_open(struct spool *spool, const char *state, struct muster_error *ret_error)
+{
+    int code;
+
+    *spool = (struct spool){.folder_fd = -1};
+    if (!state) {
+        remove_left_over();
+        return make_temporary(spool, ret_error);
+    }
+    code = make_beside(spool, state, ret_error);
+    return code ? code : nest_open_folder(spool->path, &spool->folder_fd, ret_error);
+}
+
+void spool_close(struct spool *spool)
+{
+    if (spool->folder_fd < 0)
+        return;
+    if (spool->temporary)
+        spool_sweep(spool, nothing, NULL);
+    rmdir(spool->path);
+    close(spool->folder_fd);
+    spool->folder_fd = -1;
+}
