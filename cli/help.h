@@ -9,7 +9,9 @@ struct help_text {
     const char *verb, *text;
 };
 
-/* Of the verbs that ask a coordinator (help_ask.c); ends with one without a verb. */
-extern const struct help_text help_ask[];
+/* Each ends with one without a verb. */
+extern const struct help_text help_run[];     /* of those that run jobs for their results (help_run.c) */
+extern const struct help_text help_measure[]; /* of those that run jobs to measure them (help_measure.c) */
+extern const struct help_text help_ask[];     /* of those that ask a coordinator (help_ask.c) */
 
 #endif
