@@ -10,17 +10,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/timers.h"
 #include "jobs/coroutine.h"
-#include "jobs/loop.h"
-#include "proto/value.h"
 #include "worker/command.h"
-#include "worker/ended.h"
+#include "worker/runner.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <semaphore.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -33,291 +27,12 @@ static const uint64_t HOLD_IDLE_NS = 200 * CLOCK_NS_PER_US;
 /* How long a runner goes on with jobs that do not wait before others have their turn. */
 static const uint64_t SLICE_NS = CLOCK_NS_PER_MS;
 
-/* What a job that passed its time limit has to end when it is asked to: while it runs, and while
- * it waits for something that cannot be ended (muster_call_block). */
-static const uint64_t RUN_GRACE_NS = 50 * CLOCK_NS_PER_MS;
+/* What a job that passed its time limit has to end when it is asked to, while it waits for something that
+ * cannot be ended (muster_call_block). */
 static const uint64_t WAIT_GRACE_NS = 250 * CLOCK_NS_PER_MS;
 
 /* What a call's memory begins with. */
 enum { ZONE_BYTES = 512 };
-
-struct runner {
-    struct timer timer; /* first; of the job's limit */
-    struct concurrent *x;
-    struct lot *lot; /* of its job; NULL: it has none */
-    uint32_t place;  /* of its job */
-    uint32_t progress;
-    bool late; /* its job was asked to end, for its limit */
-    bool done; /* its coroutine has ended */
-    uint64_t deadline_ns;
-    uint64_t since_ns, held_ns; /* its job has the thread since, and had it before */
-    struct call_cancel cancel;
-    struct call call;
-    msgpack_zone zone;
-    struct runner *prev, *next; /* of those with a job, or of the spare ones */
-};
-
-struct concurrent {
-    struct link *link;
-    const struct registry *registry;
-    struct flight_page *flight;
-    struct loop *loop;
-    unsigned concurrency;
-    struct lot *lots, *fresh; /* owned; `fresh`: where the next job is, or behind */
-    struct lot *over;         /* of which nothing runs nor will: to be reported at once; owned */
-    uint64_t waiting;         /* jobs that have not started */
-    struct runner *busy;      /* that have a job; as fibers of the loop */
-    struct runner *spare;     /* whose coroutine has ended; owned */
-    struct timers timers;
-    struct lent lent;
-    struct ended ended;
-    uint64_t resumed_ns; /* when the running runner got the thread */
-    bool stopping;
-    int result;                     /* not 0: the worker must end */
-    sem_t untouched;                /* posted while a function runs, and nothing above is in use */
-    atomic_bool arrived, cancelled; /* set by the link's thread */
-};
-
-/* --- who has the thread */
-
-static uint64_t index_of(const struct runner *runner)
-{
-    return runner->lot->assignment->chunk->first + runner->place;
-}
-
-static void take_thread(struct runner *runner, uint64_t now_ns)
-{
-    const struct proto_chunk *chunk = runner->lot->assignment->chunk;
-    struct flight_page *flight = runner->x->flight;
-    struct link_job job = {
-        .assignment = runner->lot->assignment,
-        .index = index_of(runner),
-        .deadline_ns = runner->deadline_ns,
-        .kill_ns = clock_after(runner->deadline_ns > now_ns ? runner->deadline_ns : now_ns, RUN_GRACE_NS),
-        .cancel = &runner->cancel,
-    };
-
-    runner->since_ns = now_ns;
-    if (runner->deadline_ns == CLOCK_NEVER)
-        job.kill_ns = CLOCK_NEVER;
-    lent_begin(&runner->x->lent, chunk);
-    link_run(runner->x->link, &job);
-    flight_begin_chunk(flight, chunk->batch, chunk->chunk, chunk->attempt, now_ns);
-    atomic_store_explicit(&flight->progress, runner->progress, memory_order_relaxed);
-    flight_begin_job(flight, job.index);
-}
-
-static void leave_thread(struct runner *runner)
-{
-    struct flight_page *flight = runner->x->flight;
-
-    runner->progress = atomic_load_explicit(&flight->progress, memory_order_relaxed);
-    flight_end_job(flight, index_of(runner));
-    link_run(runner->x->link, &(struct link_job){.assignment = NULL});
-}
-
-/* The function runs: until it waits or returns, the link's thread may report what ended. It is no
- * mutex, since that would be let go of by one coroutine and taken by another. */
-static void let_touch(struct concurrent *x)
-{
-    sem_post(&x->untouched);
-}
-
-static void stop_touching(struct concurrent *x)
-{
-    while (sem_wait(&x->untouched) != 0)
-        assert(errno == EINTR);
-}
-
-static void resumed(void *context)
-{
-    struct runner *runner = context;
-
-    runner->x->resumed_ns = clock_now_ns();
-    if (!runner->lot)
-        return;
-    take_thread(runner, runner->x->resumed_ns);
-    let_touch(runner->x);
-}
-
-static void suspended(void *context)
-{
-    struct runner *runner = context;
-
-    if (runner->lot) {
-        stop_touching(runner->x);
-        runner->held_ns += clock_now_ns() - runner->since_ns;
-        leave_thread(runner);
-    }
-    if (runner->done)
-        LL_PREPEND(runner->x->spare, runner);
-}
-
-/* --- jobs */
-
-static void note_over(struct concurrent *x, struct lot *lot)
-{
-    if (!lot_over(lot))
-        return;
-    if (x->fresh == lot)
-        x->fresh = lot->next;
-    DL_DELETE(x->lots, lot);
-    DL_APPEND(x->over, lot);
-}
-
-/* No further job of the lot starts. */
-static void skip_rest(struct concurrent *x, struct lot *lot)
-{
-    if (!lot->skipped)
-        x->waiting -= lot->count - lot->started;
-    lot->skipped = true;
-    if (x->fresh == lot)
-        x->fresh = lot->next;
-    note_over(x, lot);
-}
-
-/* Whether the next job of the lot is still ours to begin. */
-static bool may_begin(struct lot *lot)
-{
-    return !lot->skipped && lot->started < lot->count && assignment_begin(lot->assignment, lot->started);
-}
-
-/* The next job, which the runner then has. */
-static bool begin_next(struct runner *runner)
-{
-    struct concurrent *x = runner->x;
-
-    while (x->fresh && !may_begin(x->fresh))
-        skip_rest(x, x->fresh);
-    if (!x->fresh || x->result != 0)
-        return false;
-    runner->lot = x->fresh;
-    runner->place = x->fresh->started++;
-    runner->lot->running++;
-    runner->progress = 0;
-    runner->held_ns = 0;
-    runner->late = false;
-    atomic_store(&runner->cancel.raised, 0);
-    x->waiting--;
-    DL_APPEND(x->busy, runner);
-    return true;
-}
-
-static void end_job(struct runner *runner)
-{
-    struct concurrent *x = runner->x;
-    struct lot *lot = runner->lot;
-
-    timers_remove(&x->timers, &runner->timer);
-    msgpack_zone_clear(&runner->zone);
-    leave_thread(runner);
-    runner->lot = NULL;
-    lot->running--;
-    note_over(x, lot);
-    DL_DELETE(x->busy, runner);
-}
-
-static int take_argument(struct runner *runner, msgpack_object *ret_argument)
-{
-    struct lot *lot = runner->lot;
-    const struct proto_chunk *chunk = lot->assignment->chunk;
-    const struct slice *payload = &lot->assignment->frame->message.payload;
-    int64_t argument;
-
-    if (chunk->kind == PROTO_LIST)
-        return value_unpack(slice_bytes(payload), payload->size, &lot->offset, &runner->zone, ret_argument);
-    argument = (int64_t)((uint64_t)chunk->argument + runner->place);
-    ret_argument->type = argument < 0 ? MSGPACK_OBJECT_NEGATIVE_INTEGER : MSGPACK_OBJECT_POSITIVE_INTEGER;
-    ret_argument->via.i64 = argument;
-    return 0;
-}
-
-/* Whether the client wants the job no more. */
-static bool is_cancelled(const struct runner *runner, enum link_drop least)
-{
-    struct assignment *assignment = runner->lot->assignment;
-    unsigned asked = atomic_load(&assignment->asked);
-
-    return (asked & ASSIGNMENT_END) ||
-           ((asked & ASSIGNMENT_SOME) &&
-            link_is_dropped(runner->x->link, assignment, index_of(runner)) >= least);
-}
-
-/* What a job that was made to end is told. */
-static int explain_end(const struct runner *runner, char *text, size_t size)
-{
-    const struct proto_chunk *chunk = runner->lot->assignment->chunk;
-    uint32_t progress = atomic_load_explicit(&runner->x->flight->progress, memory_order_relaxed);
-    int used;
-
-    if (runner->deadline_ns == CLOCK_NEVER || clock_now_ns() < runner->deadline_ns ||
-        is_cancelled(runner, LINK_END)) {
-        snprintf(text, size, "%s", muster_error_name(MUSTER_ECANCELLED));
-        return MUSTER_ECANCELLED;
-    }
-    used = snprintf(text, size, "timed out after %.3g s", chunk->timeout_ms / 1e3);
-    if (progress > 0)
-        snprintf(text + used, size - (size_t)used, ", at %u%%", progress / 10);
-    return MUSTER_ETIMEOUT;
-}
-
-/* Calls the function, with clocks around it. */
-static int call_function(struct runner *runner, struct fiber *fiber, const msgpack_object *argument,
-                         struct outcome *outcome, msgpack_object *ret_value)
-{
-    struct concurrent *x = runner->x;
-    bool timings = runner->lot->assignment->chunk->timings;
-    uint64_t began_cpu_ns = timings ? fiber_cpu_ns(fiber) : 0, now_ns;
-
-    if (runner->deadline_ns != CLOCK_NEVER &&
-        timers_add(&x->timers, &runner->timer, runner->deadline_ns) != 0)
-        return MUSTER_ENOMEM;
-    let_touch(x);
-    outcome->code = call_run(&runner->call, runner->lot->function, argument, ret_value);
-    stop_touching(x);
-    now_ns = clock_now_ns();
-    outcome->execute_ns = now_ns - outcome->began_ns - outcome->decode_ns;
-    outcome->held_ns = runner->held_ns + (now_ns - runner->since_ns);
-    outcome->cpu_ns = timings ? fiber_cpu_ns(fiber) - began_cpu_ns : 0;
-    if (outcome->code == MUSTER_ECANCELLED)
-        outcome->code = explain_end(runner, runner->call.text, sizeof runner->call.text);
-    return 0;
-}
-
-/* As execute.c does it: what the function left behind may crash the worker only when it is encoded
- * or freed, so the job ends after that. */
-static int run_job(struct runner *runner, struct fiber *fiber)
-{
-    struct concurrent *x = runner->x;
-    const struct proto_chunk *chunk = runner->lot->assignment->chunk;
-    struct outcome outcome = {.lot = runner->lot, .place = runner->place, .began_ns = clock_now_ns()};
-    const char *text = runner->call.text;
-    msgpack_object argument, value;
-    int result = 0;
-
-    runner->deadline_ns =
-        chunk->timeout_ms ? clock_after(outcome.began_ns, chunk->timeout_ms * CLOCK_NS_PER_MS) : CLOCK_NEVER;
-    take_thread(runner, outcome.began_ns);
-    outcome.code = take_argument(runner, &argument);
-    if (outcome.code == 0)
-        outcome.code = lent_argument(&x->lent, chunk, &runner->zone, &argument);
-    outcome.decode_ns = clock_now_ns() - outcome.began_ns;
-    if (outcome.code != 0) {
-        text = muster_error_name(outcome.code);
-    } else if (!runner->lot->function) {
-        outcome.code = MUSTER_ENOTFOUND;
-        text = "this worker does not have the function";
-    } else if (is_cancelled(runner, LINK_SKIP)) {
-        outcome.code = MUSTER_ECANCELLED;
-        text = muster_error_name(outcome.code);
-    } else {
-        result = call_function(runner, fiber, &argument, &outcome, &value);
-    }
-    if (result == 0)
-        result = ended_add(&x->ended, &outcome, &value, text);
-    end_job(runner);
-    return result;
-}
 
 /* --- reports */
 
@@ -355,8 +70,8 @@ static void run_jobs(struct fiber *fiber, void *context)
 
     loop_call_init(fiber, &runner->call, &runner->zone, &runner->cancel, &x->flight->progress);
     runner->call.memory = &x->lent.memory;
-    while (begin_next(runner)) {
-        int result = run_job(runner, fiber);
+    while (runner_begin(runner)) {
+        int result = runner_run(runner, fiber);
         uint64_t now_ns = clock_now_ns(), held_ns = now_ns - x->resumed_ns;
 
         if (x->result == 0)
@@ -484,12 +199,12 @@ static void take_cancels(struct concurrent *x)
             continue;
         cut_lot(x, lot);
         if (atomic_load(&lot->assignment->asked) & ASSIGNMENT_SKIP)
-            skip_rest(x, lot);
+            concurrent_skip_rest(x, lot);
         else
-            note_over(x, lot);
+            concurrent_note_over(x, lot);
     }
     DL_FOREACH(x->busy, runner)
-        if (is_cancelled(runner, LINK_END))
+        if (runner_is_cancelled(runner, LINK_END))
             call_cancel_raise(&runner->cancel);
     loop_cancelled(x->loop);
 }
@@ -505,7 +220,7 @@ static void end_late(struct concurrent *x)
         struct runner *runner = (struct runner *)timer;
 
         if (runner->late && loop_ready(x->loop) == 0)
-            link_end_for_time(x->link, runner->lot->assignment->chunk->chunk, index_of(runner));
+            link_end_for_time(x->link, runner->lot->assignment->chunk->chunk, runner_index(runner));
         runner->late = true;
         call_cancel_raise(&runner->cancel);
         loop_cancelled(x->loop);
@@ -599,7 +314,7 @@ static void destroy(struct concurrent *x)
 
 static int prepare(struct concurrent *x, int heap_fd)
 {
-    static const struct loop_watcher watcher = {.resumed = resumed, .suspended = suspended};
+    static const struct loop_watcher watcher = {.resumed = runner_resumed, .suspended = runner_suspended};
     struct muster_error error;
     int result = lent_init(&x->lent, heap_fd);
 

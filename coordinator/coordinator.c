@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A coordinator's life: its parts are made and bound to their endpoints, the thread of loop.c runs with
+ * them, and they are let go of. See coordinator.h.
+ */
+#include "coordinator/coordinator.h"
+
+#include "base/clock.h"
+#include "coordinator/books.h"
+#include "coordinator/core.h"
+#include "coordinator/guests.h"
+#include "coordinator/journal.h"
+#include "coordinator/loop.h"
+#include "coordinator/post.h"
+#include "coordinator/supervisor.h"
+#include "proto/shared.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void destroy(struct coordinator *c)
+{
+    books_destroy(c->books);
+    core_destroy(c->core);
+    mappings_destroy(c->mappings);
+    outbox_fini(&c->outbox);
+    outbox_fini(&c->spare);
+    if (c->nest.folder[0])
+        nest_fini(&c->nest);
+    free(c);
+}
+
+/* Their own, or the first where workers can connect; NULL: there is none. */
+static const struct place *place_for_workers(const struct coordinator_options *options)
+{
+    if (options->workers_place)
+        return options->workers_place;
+    for (size_t i = 0; i < options->place_count; i++)
+        if (place_is_local(&options->places[i]))
+            return &options->places[i];
+    return NULL;
+}
+
+/* Binds there, and takes the port over that was chosen. */
+static int bind_place(struct coordinator *c, struct place *place, struct muster_error *ret_error)
+{
+    int result = wire_bind(c->router, place->endpoint, ret_error);
+
+    return result == 0 ? wire_endpoint(c->router, place->endpoint, ret_error) : result;
+}
+
+static int bind_places(struct coordinator *c, const struct coordinator_options *options,
+                       struct muster_error *ret_error)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < options->place_count && result == 0; i++)
+        result = bind_place(c, &options->places[i], ret_error);
+    if (result == 0 && options->workers_place)
+        result = bind_place(c, options->workers_place, ret_error);
+    return result;
+}
+
+static int open_router(struct coordinator *c, const struct coordinator_options *options,
+                       struct wire_context *context, struct muster_error *ret_error)
+{
+    const struct place *place = place_for_workers(options);
+    int result = wire_open_router(context, &c->router, ret_error);
+
+    if (result == 0)
+        result = bind_places(c, options, ret_error);
+    if (result == 0 && place) {
+        strcpy(c->endpoint, place->endpoint);
+    } else if (result == 0) {
+        result = wire_bind(c->router, options->tcp ? "tcp://127.0.0.1:*" : c->nest.endpoint, ret_error);
+        if (result == 0)
+            result = wire_endpoint(c->router, c->endpoint, ret_error);
+    }
+    if (result == 0)
+        result = wire_bind(c->router, COORDINATOR_INPROC, ret_error);
+    return result;
+}
+
+/* A worker of another life is taken over, or was ended for a reason. */
+static void note_found(void *context, unsigned slot, const char *name, const char *refused)
+{
+    struct coordinator *c = context;
+
+    journal_found(c->journal, name, refused);
+    if (!refused)
+        core_adopt(c->core, clock_now_ns(), slot, name, &c->outbox);
+}
+
+static int create_parts(struct coordinator *c, const struct coordinator_options *options,
+                        struct wire_context *context, struct muster_error *ret_error)
+{
+    struct core_options core_options = {
+        .workers = options->workers,
+        .workers_max = options->workers_max,
+        .heartbeat_ns = options->heartbeat_ns,
+        .host = options->values_inline || options->books ? 0 : heap_host(),
+        .warm = options->warm,
+        .owner = options->stop_fd ? NULL : COORDINATOR_OWNER,
+        .memory_bytes = options->host_bytes,
+        .keeps = options->books ? options->books->keeps : PROTO_KEEPS_NOTHING,
+        .epoch = options->books ? options->books->epoch : 0,
+        .clients = options->clients + (options->books && options->clients), /* the ledger is one, too */
+        .functions = options->functions,
+    };
+    unsigned places = options->workers_max > options->workers ? options->workers_max : options->workers;
+    struct supervisor_options supervisor_options = {
+        .launcher = options->launcher,
+        .program = options->program,
+        .endpoint = c->endpoint,
+        .workers = places,
+        .plugins = options->plugins,
+        .plugin_count = options->plugin_count,
+        .memory_bytes = options->memory_bytes,
+        .concurrency = options->concurrency,
+        .lends = core_options.host != 0,
+        .pin = options->pin,
+        .folder = options->workers_place ? c->folder : NULL,
+        .orphan_grace_ns = options->workers_place ? options->orphan_grace_ns : 0,
+    };
+    bool slots = options->concurrency <= 1 && !options->messages_alone && !options->workers_place;
+    int result;
+
+    if (outbox_init(&c->outbox) != 0 || outbox_init(&c->spare) != 0 ||
+        mappings_create(NULL, true, &c->mappings) != 0 || core_create(&core_options, &c->core) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
+    if (options->books && books_create(options->books, c->core, places, &c->books) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
+    result = open_router(c, options, context, ret_error);
+    if (result == 0)
+        result = post_create(c->router, places, slots, &c->post, ret_error);
+    if (result == 0)
+        result = guests_create(&c->guests, ret_error);
+    if (options->workers_place)
+        place_folder(options->workers_place, c->folder);
+    if (result == 0)
+        result = supervisor_create(&supervisor_options, &c->supervisor, ret_error);
+    if (result == 0 && options->workers_place) /* last: who fails here ends workers that it has adopted */
+        result = supervisor_adopt(c->supervisor, note_found, c, ret_error);
+    return result;
+}
+
+/* Signals are the caller's: the thread blocks them all. An errno value. */
+static int start_thread(struct coordinator *c)
+{
+    sigset_t all, before;
+    int error;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&c->thread, NULL, loop_run, c);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+int coordinator_start(const struct coordinator_options *options, struct wire_context *context,
+                      struct coordinator **ret_coordinator, struct muster_error *ret_error)
+{
+    struct coordinator *c = calloc(1, sizeof *c);
+    int result;
+
+    if (!c)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
+    c->journal = options->journal;
+    c->stop_fd = options->stop_fd ? options->stop_fd : -1;
+    result = place_for_workers(options) ? 0 : nest_init(&c->nest, ret_error);
+    if (result != 0) {
+        free(c);
+        return result;
+    }
+    result = create_parts(c, options, context, ret_error);
+    if (result == 0) {
+        int error = start_thread(c);
+
+        if (error != 0)
+            result = muster_error_system(ret_error, error, "cannot start the coordinator's thread");
+    }
+    if (result != 0) {
+        guests_destroy(c->guests);
+        supervisor_destroy(c->supervisor);
+        post_destroy(c->post);
+        wire_close(c->router, 0);
+        destroy(c);
+        return result;
+    }
+    *ret_coordinator = c;
+    return 0;
+}
+
+const char *coordinator_endpoint(const struct coordinator *coordinator)
+{
+    return coordinator->endpoint;
+}
+
+int coordinator_stop(struct coordinator *coordinator)
+{
+    int code;
+
+    if (!coordinator)
+        return 0;
+    pthread_join(coordinator->thread, NULL);
+    code = coordinator->code;
+    destroy(coordinator);
+    return code;
+}
