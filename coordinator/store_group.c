@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Groups of requests, each a transaction. See store_group.h.
+ */
+#include "coordinator/store_group.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "coordinator/store_schema.h"
+
+#include <string.h>
+
+enum {
+    GROUP_BYTES_MAX = 64 << 20, /* of payloads in one: what the log grows by at most */
+    GROUP_MAX = 1000,           /* requests of one transaction: a sync each thousand costs little a request */
+    RETRY_MS = 1000,            /* until what is kept is tried again */
+};
+
+void store_queue_init(struct store_queue *queue)
+{
+    *queue = (struct store_queue){.first = NULL, .last = &queue->first};
+}
+
+void store_queue_append(struct store_queue *queue, struct store_entry *entry)
+{
+    entry->next = NULL;
+    *queue->last = entry;
+    queue->last = &entry->next;
+}
+
+struct store_entry *store_queue_take(struct store_queue *queue)
+{
+    struct store_entry *entry = queue->first;
+
+    if (entry) {
+        queue->first = entry->next;
+        if (!queue->first)
+            queue->last = &queue->first;
+    }
+    return entry;
+}
+
+void store_queue_join(struct store_queue *to, struct store_queue *from)
+{
+    if (!from->first)
+        return;
+    *to->last = from->first;
+    to->last = from->last;
+    store_queue_init(from);
+}
+
+void store_queue_destroy(struct store_queue *queue)
+{
+    struct store_entry *entry;
+
+    while ((entry = store_queue_take(queue)))
+        store_entry_destroy(entry);
+}
+
+void store_group_init(struct store_group *group, const struct store_database *database)
+{
+    *group = (struct store_group){.database = *database};
+    store_queue_init(&group->kept);
+}
+
+void store_group_fini(struct store_group *group)
+{
+    store_queue_destroy(&group->kept);
+    store_database_close(&group->database);
+}
+
+void store_group_take(struct store_queue *submitted, struct store_queue *ret_queue)
+{
+    size_t bytes = 0;
+
+    store_queue_init(ret_queue);
+    for (int i = 0; i < GROUP_MAX && bytes < GROUP_BYTES_MAX && submitted->first; i++) {
+        struct store_entry *entry = store_queue_take(submitted);
+
+        bytes += store_entry_bytes(entry);
+        store_queue_append(ret_queue, entry);
+    }
+}
+
+/* Hands the queue's entries over as completions. */
+static void complete(const struct store_group *group, struct store_queue *queue, struct store_queue *done)
+{
+    for (struct store_entry *entry = queue->first; entry; entry = entry->next)
+        entry->done.full = group->full;
+    store_queue_join(done, queue);
+}
+
+static bool has_writes(const struct store_queue *queue)
+{
+    for (const struct store_entry *entry = queue->first; entry; entry = entry->next)
+        if (store_entry_trouble(entry) != STORE_TROUBLE_READS)
+            return true;
+    return false;
+}
+
+/* Looks how much is kept. */
+static void measure(struct store_database *database)
+{
+    uint64_t used;
+
+    if (database->limit_bytes > 0 && !database->failure &&
+        sql_number(database, database->statements[SQL_USED], &used) == 0)
+        database->full = used >= database->limit_bytes;
+}
+
+/* Tries all of the queue as one transaction. On failure the database has one, nothing has happened, and
+ * *ret_culprit is the request that met it: NULL when none did. */
+static void attempt(struct store_database *database, const struct store_queue *queue,
+                    struct store_entry **ret_culprit)
+{
+    struct store_entry *entry;
+    int failure;
+
+    database->failure = 0;
+    memset(database->tally, 0, sizeof database->tally);
+    sql_run(database, database->statements[has_writes(queue) ? SQL_BEGIN_WRITE : SQL_BEGIN]);
+    for (entry = database->failure ? NULL : queue->first; entry; entry = entry->next) {
+        if (entry->unreadable)
+            continue;
+        store_entry_clear(entry);
+        store_write(database, entry);
+        if (database->failure)
+            break;
+    }
+    *ret_culprit = entry;
+    measure(database);
+    if (!database->failure && store_tally_write(database) == 0)
+        sql_run(database, database->statements[SQL_COMMIT]);
+    failure = database->failure;
+    if (!sqlite3_get_autocommit(database->handle))
+        sql_run(database, database->statements[SQL_ROLLBACK]);
+    database->failure = failure;
+}
+
+/* There is more than there may be, or no more. Says so once. */
+static void note_full(struct store_group *group)
+{
+    const struct store_database *database = &group->database;
+
+    if (database->full && !group->full)
+        log_error(
+            "%s: has reached its limit of %.4g MiB: nothing is accepted, and jobs wait, until batches are "
+            "forgotten",
+            database->path, (double)database->limit_bytes / (1 << 20));
+    if (!database->full && group->full)
+        log_error("%s: has room again", database->path);
+    group->full = database->full;
+}
+
+/* Does all of the queue as one transaction. Returns whether it did: else nothing has happened, and the
+ * database has a failure. A read that meets a damaged page is answered so, and the others are done. */
+static bool run(struct store_group *group, const struct store_queue *queue)
+{
+    struct store_database *database = &group->database;
+    struct store_entry *culprit;
+
+    for (;;) {
+        attempt(database, queue, &culprit);
+        if (!database->failure)
+            note_full(group);
+        if (!database->failure || !culprit || store_entry_trouble(culprit) != STORE_TROUBLE_READS)
+            return !database->failure;
+        store_entry_clear(culprit);
+        log_error("%s: cannot be read: %s", database->path, database->why);
+        store_entry_fail(culprit, MUSTER_ESYSTEM, "%s: cannot be read: %s", database->path, database->why);
+        culprit->unreadable = true;
+    }
+}
+
+/* Writing failed, or it works again. Says so once. */
+static void note_trouble(struct store_group *group, bool troubled)
+{
+    const struct store_database *database = &group->database;
+
+    if (troubled)
+        memcpy(group->why, database->why, sizeof group->why);
+    if (troubled && !group->troubled)
+        log_error("%s: cannot be written: %s: nothing is accepted until it can; results are kept in memory",
+                  database->path, group->why);
+    if (!troubled && group->troubled)
+        log_error("%s: is written again", database->path);
+    group->troubled = troubled;
+}
+
+static void refuse(const struct store_group *group, struct store_entry *entry)
+{
+    store_entry_clear(entry);
+    store_entry_fail(entry, MUSTER_ESYSTEM, "%s: cannot be written: %s", group->database.path, group->why);
+}
+
+/* A read by itself: it answers from what is on disk, or says why not. */
+static void read_alone(struct store_group *group, struct store_entry *entry)
+{
+    struct store_queue alone;
+
+    store_queue_init(&alone);
+    store_queue_append(&alone, entry);
+    if (!run(group, &alone)) {
+        store_entry_clear(entry);
+        store_entry_fail(entry, MUSTER_ESYSTEM, "%s: cannot be read: %s", group->database.path,
+                         group->database.why);
+    }
+}
+
+/* What becomes of requests when nothing can be written. */
+static void sort_out(struct store_group *group, struct store_queue *queue, struct store_queue *done)
+{
+    struct store_queue answered;
+    struct store_entry *entry;
+
+    store_queue_init(&answered);
+    while ((entry = store_queue_take(queue))) {
+        switch (store_entry_trouble(entry)) {
+        case STORE_TROUBLE_KEPT:
+            store_queue_append(&group->kept, entry);
+            continue;
+        case STORE_TROUBLE_REFUSED:
+            refuse(group, entry);
+            break;
+        case STORE_TROUBLE_READS:
+            read_alone(group, entry);
+            break;
+        }
+        store_queue_append(&answered, entry);
+    }
+    complete(group, &answered, done);
+}
+
+void store_group_retry(struct store_group *group, uint64_t now_ns, struct store_queue *done)
+{
+    bool written = run(group, &group->kept);
+
+    note_trouble(group, !written);
+    if (written)
+        complete(group, &group->kept, done);
+    else
+        group->retry_ns = clock_after(now_ns, RETRY_MS * CLOCK_NS_PER_MS);
+}
+
+void store_group_serve(struct store_group *group, uint64_t now_ns, struct store_queue *queue,
+                       struct store_queue *done)
+{
+    bool first = !group->kept.first;
+
+    if (first && run(group, queue)) {
+        if (has_writes(queue))
+            note_trouble(group, false);
+        complete(group, queue, done);
+        return;
+    }
+    if (first && has_writes(queue))
+        note_trouble(group, true);
+    sort_out(group, queue, done);
+    if (first && group->kept.first) /* without what was refused, it may be possible */
+        store_group_retry(group, now_ns, done);
+}
