@@ -43,6 +43,20 @@ static void pass(struct local_runner *runner)
     gil_check(gil_of(runner), runner);
 }
 
+/* A call whose thread is without the lock has no check points: it looks at its flag while it
+ * waits, and there is nothing that it could hand over. */
+static void leave_to_wait(muster_call *call)
+{
+    call->ops = &call_blocking_ops;
+    leave(runner_of(call));
+}
+
+static void enter_again(muster_call *call)
+{
+    enter(runner_of(call));
+    call->ops = &runner_of(call)->guard->ops;
+}
+
 static bool cancelled(muster_call *call)
 {
     pass(runner_of(call));
@@ -59,9 +73,9 @@ static int sleep_seconds(muster_call *call, double seconds)
 {
     int code;
 
-    leave(runner_of(call));
+    leave_to_wait(call);
     code = call_blocking_ops.sleep(call, seconds);
-    enter(runner_of(call));
+    enter_again(call);
     return code;
 }
 
@@ -69,9 +83,9 @@ static int wait_fd(muster_call *call, int fd, short events, double seconds)
 {
     int code;
 
-    leave(runner_of(call));
+    leave_to_wait(call);
     code = call_blocking_ops.wait_fd(call, fd, events, seconds);
-    enter(runner_of(call));
+    enter_again(call);
     return code;
 }
 
@@ -79,15 +93,15 @@ static int block(muster_call *call, void (*run)(void *context), void *context)
 {
     int code;
 
-    leave(runner_of(call));
+    leave_to_wait(call);
     code = call_blocking_ops.block(call, run, context);
-    enter(runner_of(call));
+    enter_again(call);
     return code;
 }
 
 /* The body of a document is taken by the function's own code, which runs under the lock. */
 struct body {
-    struct local_runner *runner;
+    muster_call *call;
     const struct muster_fetch *fetch;
 };
 
@@ -96,15 +110,15 @@ static int take_body(void *context, const void *bytes, size_t size)
     const struct body *body = context;
     int code;
 
-    enter(body->runner);
+    enter_again(body->call);
     code = body->fetch->on_body(body->fetch->context, bytes, size);
-    leave(body->runner);
+    leave_to_wait(body->call);
     return code;
 }
 
 static int fetch(muster_call *call, struct muster_fetch *fetch)
 {
-    struct body body = {.runner = runner_of(call), .fetch = fetch};
+    struct body body = {.call = call, .fetch = fetch};
     struct muster_fetch unlocked = *fetch;
     int code;
 
@@ -112,9 +126,9 @@ static int fetch(muster_call *call, struct muster_fetch *fetch)
         unlocked.on_body = take_body;
         unlocked.context = &body;
     }
-    leave(runner_of(call));
+    leave_to_wait(call);
     code = call_blocking_ops.fetch(call, &unlocked);
-    enter(runner_of(call));
+    enter_again(call);
     fetch->status = unlocked.status;
     return code;
 }

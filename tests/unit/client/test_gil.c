@@ -7,9 +7,12 @@
 #include "client/gil.h"
 #include "fixture.h"
 
+#include <arpa/inet.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { THREADS = 4, TURNS = 200000, WAIT_S = 60 };
@@ -101,6 +104,15 @@ static void a_holder_that_comes_back_at_once_starves_nobody(void)
 
 static int gate = -1;
 static atomic_uint inside, most_inside;
+static char deaf_url[64];
+
+static void spin(uint64_t ns)
+{
+    uint64_t end_ns = clock_now_ns() + ns;
+
+    while (clock_now_ns() < end_ns)
+        ;
+}
 
 static int run_exclusive(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
@@ -207,6 +219,42 @@ static void jobs_that_wait_let_others_run(void)
     close(gate);
 }
 
+/* Job 1 looks every so often whether it is cancelled while it waits for a server that never
+ * answers; the others keep the lock for longer than that, or wait for it, without a check point. */
+static int run_fetch(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    if (argument->via.u64 == 1) {
+        struct muster_fetch fetch = {.url = deaf_url, .timeout_s = 0.5};
+
+        atomic_store(&through, 1);
+        CHECK(muster_call_fetch(call, &fetch) != 0);
+    } else {
+        while (atomic_load(&through) == 0)
+            if (muster_call_cancelled(call))
+                return MUSTER_JOB_FAILED;
+        spin(40 * GIL_INTERVAL_NS);
+    }
+    return job_twice(call, argument, ret_result);
+}
+
+static void a_job_that_waits_without_the_lock_hands_none_over(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    struct fixture f;
+    int deaf = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(deaf >= 0 && bind(deaf, (struct sockaddr *)&address, size) == 0 && listen(deaf, 8) == 0);
+    CHECK(getsockname(deaf, (struct sockaddr *)&address, &size) == 0);
+    snprintf(deaf_url, sizeof deaf_url, "http://127.0.0.1:%d/", ntohs(address.sin_port));
+    atomic_store(&through, 0);
+    fixture_open(&f, &model_gil, 3, 3);
+    f.batch.chunk_jobs = 1;
+    CHECK(fixture_map(&f, run_fetch) == 0 && fixture_all_succeeded(&f, 1, 3));
+    fixture_close(&f);
+    close(deaf);
+}
+
 /* --- cancelling */
 
 static int started = -1;
@@ -287,11 +335,8 @@ static int run_first_or_native(muster_call *call, const msgpack_object *argument
     int opened = 1;
 
     if (argument->via.u64 == 1) {
-        uint64_t end_ns = clock_now_ns() + 10 * GIL_INTERVAL_NS;
-
         atomic_store(&through, 1);
-        while (clock_now_ns() < end_ns)
-            ;
+        spin(10 * GIL_INTERVAL_NS);
     } else if (atomic_load(&through) == 1) {
         wait_for_gate(&opened);
     }
@@ -327,6 +372,7 @@ int main(void)
     one_job_computes_at_a_time();
     a_computing_job_hands_the_lock_over_at_its_check_points();
     jobs_that_wait_let_others_run();
+    a_job_that_waits_without_the_lock_hands_none_over();
     a_task_that_waits_for_the_lock_can_be_cancelled();
     a_job_that_ended_is_reported_while_another_keeps_the_lock();
     return 0;
