@@ -7,6 +7,7 @@
 A thread a connection; the port is the kernel's choice. Every path is a method of Handler. None
 of them sleeps to wait for a test: they wait for the client to leave or for each other.
 """
+import contextlib
 import http.server
 import select
 import socket
@@ -175,8 +176,9 @@ class Server(http.server.ThreadingHTTPServer):
         return self.await_count("gathered", number)
 
 
+@contextlib.contextmanager
 def closed_port():
-    """A port of loopback where nobody listens: it was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of loopback where nobody listens, and nobody else can meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
