@@ -378,6 +378,20 @@ static void read_for(struct ledger *ledger, const struct store_done *done, struc
         read_done(ledger, reader, done, outbox);
 }
 
+/* What batches had that were forgotten goes piece by piece, so that others have their turn. */
+static void sweep(struct ledger *ledger, const struct store_done *done, struct outbox *outbox)
+{
+    if (done->operation == STORE_SWEEP)
+        ledger->sweeping = false;
+    else if (done->operation != STORE_DROP && done->operation != STORE_ABANDON &&
+             done->operation != STORE_RESET)
+        return;
+    if (ledger->sweeping || !done->more)
+        return;
+    ledger->sweeping = true;
+    outbox_store(outbox, &(struct store_request){.operation = STORE_SWEEP});
+}
+
 void ledger_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox)
 {
     struct book *book;
@@ -385,6 +399,7 @@ void ledger_done(struct ledger *ledger, uint64_t now_ms, const struct store_done
     if (ledger->full && !done->full)
         record_resume(ledger, outbox);
     ledger->full = done->full;
+    sweep(ledger, done, outbox);
     if (answer_done(ledger, now_ms, done, outbox))
         return;
     if (done->code != 0 && !ledger->ready && done->batch == 0) { /* RESET, RESUME or COUNTS */
@@ -427,6 +442,7 @@ void ledger_done(struct ledger *ledger, uint64_t now_ms, const struct store_done
         return;
     case STORE_DROP:
     case STORE_RESET:
+    case STORE_SWEEP:
     case STORE_BARRIER:
     case STORE_LIST:
     case STORE_TALLY:

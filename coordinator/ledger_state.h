@@ -136,6 +136,7 @@ struct ledger {
     uint64_t last_batch, last_tag;
     uint64_t begin_ms; /* the earliest of what is delayed; 0: nothing is */
     bool due;          /* DUE is under way */
+    bool sweeping;     /* SWEEP is under way */
     bool full;         /* the store has reached its limit: the core is told of no record */
     uint64_t promised; /* bytes that clients may have on their way, of batches that are kept, */
     uint64_t unkept;   /* and of others: as many at most */

@@ -166,6 +166,7 @@ static const struct slice *payload_of(const struct store_request *request)
     case STORE_ABANDON:
     case STORE_DROP:
     case STORE_RESET:
+    case STORE_SWEEP:
     case STORE_BARRIER:
     case STORE_RESUME:
     case STORE_COUNTS:

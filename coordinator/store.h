@@ -57,10 +57,12 @@ void store_destroy(struct store *store);
  *            now QUEUED, DELAYED or CANCELLED, and what waited for the cancelled ones.
  * DUE        Delayed batches whose time has come are QUEUED: completes with them and the next begin_ms.
  *            `more`: ask again at once.
- * ABANDON    Forgets a batch that is not sealed, all of it.
- * DROP       Forgets a batch that has ended. STATE: it has not, or another waits for it.
+ * ABANDON    Forgets a batch that is not sealed, all of it. `more`: SWEEP.
+ * DROP       Forgets a batch that has ended. STATE: it has not, or another waits for it. `more`: SWEEP.
  * RESET      At start: forgets what is not sealed; what was RUNNING and to be cancelled is, with what waited
- * for it. BARRIER    Nothing. It completes when all that was submitted before and may not be lost is on disk.
+ *            for it. `more`: SWEEP.
+ * SWEEP      Deletes some of what batches had that were forgotten. `more`: ask again.
+ * BARRIER    Nothing. It completes when all that was submitted before and may not be lost is on disk.
  * RESUME     Batches that are RUNNING, by number, as NEXT: at start, what ran in another life.
  * COUNTS     Batches QUEUED in each lane, the highest number there ever was, the earliest begin_ms.
  * NEXT       Queued batches of a lane by number, with their inline arguments.

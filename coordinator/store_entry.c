@@ -98,6 +98,7 @@ static int keep(struct store_arena *arena, struct store_request *request)
     case STORE_ABANDON:
     case STORE_DROP:
     case STORE_RESET:
+    case STORE_SWEEP:
     case STORE_BARRIER:
     case STORE_COUNTS:
     case STORE_LOAD:

@@ -55,6 +55,9 @@ struct store_brief {
 int store_brief(struct store_database *database, struct store_entry *entry, uint64_t number,
                 struct store_brief *ret_brief);
 
+/* It is in a state that does not allow it, which is answered, with `what` behind it. MUSTER_ESTATE. */
+int store_fail_state(struct store_entry *entry, uint64_t number, enum store_state state, const char *what);
+
 /* Whether more may be kept; that there is no room is answered. */
 int store_check_room(const struct store_database *database, struct store_entry *entry);
 
@@ -65,6 +68,12 @@ int store_no_memory(struct store_database *database);
 int store_insert_block(struct store_database *database, uint64_t number, const struct store_block *block);
 int store_arguments_end(struct store_database *database, uint64_t number, const struct store_brief *brief,
                         uint64_t *ret_end);
+
+/* store_forget.c: does DROP, ABANDON, RESET and SWEEP. */
+int store_drop(struct store_database *database, struct store_entry *entry);
+int store_abandon(struct store_database *database, struct store_entry *entry);
+int store_reset(struct store_database *database, struct store_entry *entry);
+int store_sweep(struct store_database *database, struct store_entry *entry);
 
 /* store_tally.c: so many batches are in another state; 0: not there. TALLY; and what is written ahead of a
  * commit, or forgotten without one. */

@@ -462,6 +462,7 @@ int store_read(struct store_database *database, struct store_entry *entry)
     case STORE_ABANDON:
     case STORE_DROP:
     case STORE_RESET:
+    case STORE_SWEEP:
     case STORE_BARRIER:
         break;
     }

@@ -130,6 +130,7 @@ struct store_copy {
     X(ABANDON, KEPT)           \
     X(DROP, REFUSED)           \
     X(RESET, REFUSED)          \
+    X(SWEEP, REFUSED)          \
     X(BARRIER, KEPT)           \
     X(RESUME, READS)           \
     X(COUNTS, READS)           \
@@ -164,7 +165,7 @@ struct store_page {
 struct store_request {
     enum store_operation operation;
     uint64_t tag;
-    uint64_t batch;         /* all but ADD, DUE, RESET, BARRIER, RESUME, COUNTS, NEXT and LIST */
+    uint64_t batch;         /* all but ADD, DUE, RESET, SWEEP, BARRIER, RESUME, COUNTS, NEXT and LIST */
     uint64_t now_ms;        /* ADD, SEAL, STATE, END, DUE */
     enum store_state state; /* STATE: RUNNING or QUEUED; END: how it ended */
     uint64_t total;         /* SEAL */

@@ -64,6 +64,8 @@ static const char *const steps[] = {
 
     "CREATE TABLE tally (state INTEGER PRIMARY KEY, batches INTEGER NOT NULL);"
     "INSERT INTO tally SELECT state, count(*) FROM batch GROUP BY state;",
+
+    "CREATE TABLE leaving (batch INTEGER PRIMARY KEY);",
 };
 
 enum { VERSION = sizeof steps / sizeof *steps };
@@ -91,7 +93,8 @@ static const char views[] =
                                                         "l.lane = b.lane JOIN work w ON w.work = b.work;"
                                                         "CREATE VIEW results AS SELECT batch, first, first + "
                                                         "count - 1 AS last, count AS jobs, failed, "
-                                                        "  length(payload) AS bytes, sequence FROM record;"
+                                                        "  length(payload) AS bytes, sequence FROM record "
+                                                        "WHERE batch NOT IN (SELECT batch FROM leaving);"
                                                         "CREATE VIEW failures AS SELECT batch, job, CASE "
                                                         "code" MUSTER_ERROR_MAP(
                                                             ERROR_NAME) " END AS error, "

@@ -80,11 +80,17 @@
     X(UNSEALED, "SELECT number FROM batch WHERE " STORE_SQL_ACTIVE " AND state IN (1, 5) "                   \
                 "AND total IS NULL LIMIT 1")                                                                 \
     X(DROP_FAILURES, "DELETE FROM failure WHERE batch = ?1")                                                 \
-    X(DROP_RECORDS, "DELETE FROM record WHERE batch = ?1")                                                   \
-    X(DROP_ARGUMENTS, "DELETE FROM argument WHERE batch = ?1")                                               \
+    X(RECORDS_LEFT,                                                                                          \
+      "SELECT first, length(header) + length(payload) FROM record WHERE batch = ?1 ORDER BY first")          \
+    X(ARGUMENTS_LEFT, "SELECT first, length(payload) FROM argument WHERE batch = ?1 ORDER BY first")         \
+    X(DROP_RECORDS, "DELETE FROM record WHERE batch = ?1 AND first <= ?2")                                   \
+    X(DROP_ARGUMENTS, "DELETE FROM argument WHERE batch = ?1 AND first <= ?2")                               \
     X(DROP_AFTER, "DELETE FROM after WHERE waiter = ?1")                                                     \
     X(DROP_WAITERS, "DELETE FROM after WHERE batch = ?1")                                                    \
     X(DROP_BATCH, "DELETE FROM batch WHERE number = ?1")                                                     \
+    X(ADD_LEAVING, "INSERT INTO leaving VALUES (?1)")                                                        \
+    X(LEAVING, "SELECT batch FROM leaving LIMIT 1")                                                          \
+    X(DROP_LEAVING, "DELETE FROM leaving WHERE batch = ?1")                                                  \
     X(NOTE_HIGHEST, "UPDATE forgotten SET highest = max(highest, ?1)")                                       \
     X(HIGHEST, "SELECT max(highest, coalesce((SELECT max(number) FROM batch), 0)) FROM forgotten")           \
     X(USED, "SELECT (page_count - freelist_count) * page_size "                                              \

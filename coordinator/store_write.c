@@ -39,7 +39,7 @@ int store_brief(struct store_database *database, struct store_entry *entry, uint
     return sql_run(database, brief);
 }
 
-static int fail_state(struct store_entry *entry, uint64_t number, enum store_state state, const char *what)
+int store_fail_state(struct store_entry *entry, uint64_t number, enum store_state state, const char *what)
 {
     return store_entry_fail(entry, MUSTER_ESTATE, "batch %llu is %s%s", (unsigned long long)number,
                             store_state_name(state), what);
@@ -263,7 +263,7 @@ static int add_arguments(struct store_database *database, struct store_entry *en
     if (result != 0)
         return result;
     if (brief.sealed || !brief.list)
-        return fail_state(entry, number, brief.state, ", and takes no arguments");
+        return store_fail_state(entry, number, brief.state, ", and takes no arguments");
     if (store_arguments_end(database, number, &brief, &end) != 0)
         return MUSTER_ESYSTEM;
     if (block->first != end || block->count == 0)
@@ -282,7 +282,7 @@ static int seal(struct store_database *database, struct store_entry *entry)
     if (result != 0)
         return result;
     if (brief.sealed)
-        return fail_state(entry, number, brief.state, ", and was sealed");
+        return store_fail_state(entry, number, brief.state, ", and was sealed");
     if (store_arguments_end(database, number, &brief, &end) != 0)
         return MUSTER_ESYSTEM;
     if (brief.list && entry->request.total != end - 1)
@@ -316,7 +316,7 @@ static int change_state(struct store_database *database, struct store_entry *ent
         return run_on(database, SQL_SET_CANCELLED, number);
     if (!(state == STORE_RUNNING && (brief.state == STORE_QUEUED || brief.state == STORE_OPENING)) &&
         !(state == STORE_QUEUED && brief.state == STORE_RUNNING && brief.sealed))
-        return fail_state(entry, number, brief.state, "");
+        return store_fail_state(entry, number, brief.state, "");
     store_tally(database, brief.state, state, 1);
     sql_bind_number(started, 1, number);
     sql_bind_number(started, 2, state);
@@ -359,7 +359,7 @@ static int check_record(struct store_database *database, struct store_entry *ent
     if (result != 0)
         return result;
     if (store_state_is_end(brief.state))
-        return fail_state(entry, number, brief.state, ", and takes no results");
+        return store_fail_state(entry, number, brief.state, ", and takes no results");
     jobs = brief.sealed ? brief.total : (uint64_t)PROTO_BATCH_JOBS_MAX;
     if (record->first == 0 || record->count == 0 || record->first > jobs ||
         record->count > jobs - record->first + 1)
@@ -425,7 +425,7 @@ static int end(struct store_database *database, struct store_entry *entry)
     if (result != 0)
         return result;
     if (store_state_is_end(brief.state) || !brief.sealed)
-        return fail_state(entry, request->batch, brief.state, brief.sealed ? "" : ", and not sealed");
+        return store_fail_state(entry, request->batch, brief.state, brief.sealed ? "" : ", and not sealed");
     counts = request->add;
     if (request->state == STORE_CANCELLED && brief.state != STORE_RUNNING) {
         if (store_recorded(database, request->batch, &counts.succeeded, &counts.failed) != 0)
@@ -463,87 +463,6 @@ static int queue_due(struct store_database *database, struct store_entry *entry)
     return result;
 }
 
-/* All of a batch. That its number was used is kept. */
-static int forget(struct store_database *database, uint64_t number, const struct store_brief *brief)
-{
-    static const enum store_sql of_batch[] = {SQL_DROP_FAILURES, SQL_DROP_RECORDS, SQL_DROP_ARGUMENTS,
-                                              SQL_DROP_AFTER,    SQL_DROP_WAITERS, SQL_DROP_BATCH,
-                                              SQL_NOTE_HIGHEST};
-
-    store_tally(database, brief->state, (enum store_state)0, 1);
-    for (size_t i = 0; i < sizeof of_batch / sizeof *of_batch; i++)
-        if (run_on(database, of_batch[i], number) != 0)
-            return MUSTER_ESYSTEM;
-    if (run_on(database, SQL_LEAVE_LANE, brief->lane) != 0 ||
-        run_on(database, SQL_LEAVE_WORK, brief->work) != 0 ||
-        run_on(database, SQL_SWEEP_LANE, brief->lane) != 0)
-        return MUSTER_ESYSTEM;
-    return run_on(database, SQL_SWEEP_WORK, brief->work);
-}
-
-static int drop(struct store_database *database, struct store_entry *entry)
-{
-    sqlite3_stmt *waiter = database->statements[SQL_WAITER];
-    uint64_t number = entry->request.batch, waits;
-    struct store_brief brief;
-    int result = store_brief(database, entry, number, &brief);
-
-    if (result != 0)
-        return result;
-    if (!store_state_is_end(brief.state))
-        return fail_state(entry, number, brief.state, ": cancel it first");
-    sql_bind_number(waiter, 1, number);
-    result = sql_number(database, waiter, &waits);
-    if (result == 0)
-        return store_entry_fail(entry, MUSTER_ESTATE, "batch %llu waits for batch %llu",
-                                (unsigned long long)waits, (unsigned long long)number);
-    return result != MUSTER_EEND ? result : forget(database, number, &brief);
-}
-
-static int abandon(struct store_database *database, struct store_entry *entry)
-{
-    uint64_t number = entry->request.batch;
-    struct store_brief brief;
-    int result = store_brief(database, entry, number, &brief);
-
-    if (result != 0)
-        return result;
-    if (brief.sealed)
-        return fail_state(entry, number, brief.state, ", and was accepted");
-    return forget(database, number, &brief);
-}
-
-/* Batches that ran, and were to be cancelled, when the last coordinator died. */
-static int cancel_marked(struct store_database *database, struct store_entry *entry)
-{
-    uint64_t number;
-    int result;
-
-    while ((result = sql_number(database, database->statements[SQL_CANCELLED], &number)) == 0) {
-        entry->request.batch = number;
-        if (store_cancel(database, number, STORE_RUNNING, entry->request.now_ms) != 0 ||
-            store_settle(database, entry) != 0)
-            return MUSTER_ESYSTEM;
-    }
-    return result == MUSTER_EEND ? 0 : result;
-}
-
-static int reset(struct store_database *database, struct store_entry *entry)
-{
-    sqlite3_stmt *unsealed = database->statements[SQL_UNSEALED];
-    struct store_brief brief;
-    uint64_t number;
-    int result;
-
-    while ((result = sql_number(database, unsealed, &number)) == 0) {
-        if (store_brief(database, entry, number, &brief) != 0)
-            return sql_fail(database, SQLITE_CORRUPT); /* a row that was there a moment ago */
-        if (forget(database, number, &brief) != 0)
-            return MUSTER_ESYSTEM;
-    }
-    return result != MUSTER_EEND ? result : cancel_marked(database, entry);
-}
-
 int store_write(struct store_database *database, struct store_entry *entry)
 {
     switch (entry->request.operation) {
@@ -564,11 +483,13 @@ int store_write(struct store_database *database, struct store_entry *entry)
     case STORE_DUE:
         return queue_due(database, entry);
     case STORE_ABANDON:
-        return abandon(database, entry);
+        return store_abandon(database, entry);
     case STORE_DROP:
-        return drop(database, entry);
+        return store_drop(database, entry);
     case STORE_RESET:
-        return reset(database, entry);
+        return store_reset(database, entry);
+    case STORE_SWEEP:
+        return store_sweep(database, entry);
     case STORE_BARRIER:
         return 0;
     case STORE_RESUME:

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <poll.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -154,4 +155,21 @@ enum store_state fixture_find(struct store *store, uint64_t batch)
     state = done->batches[0].state;
     store_done_free(done);
     return state;
+}
+
+uint64_t fixture_count(const char *path, const char *table)
+{
+    sqlite3_stmt *statement;
+    sqlite3 *handle;
+    char text[64];
+    uint64_t count;
+
+    snprintf(text, sizeof text, "SELECT count(*) FROM %s", table);
+    CHECK(sqlite3_open(path, &handle) == SQLITE_OK);
+    CHECK(sqlite3_prepare_v2(handle, text, -1, &statement, NULL) == SQLITE_OK);
+    CHECK(sqlite3_step(statement) == SQLITE_ROW);
+    count = (uint64_t)sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    CHECK(sqlite3_close(handle) == SQLITE_OK);
+    return count;
 }

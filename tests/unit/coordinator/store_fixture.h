@@ -42,4 +42,7 @@ struct store_request fixture_state(enum store_operation operation, uint64_t batc
 /* The state that FIND says. */
 enum store_state fixture_find(struct store *store, uint64_t batch);
 
+/* Rows of a table of the file. */
+uint64_t fixture_count(const char *path, const char *table);
+
 #endif

@@ -7,6 +7,7 @@
 #include "tests/support/check.h"
 #include "tests/support/ledger_steps.h"
 
+#include <poll.h>
 #include <string.h>
 
 /* What streams of single jobs send. */
@@ -275,6 +276,57 @@ static void full_store_holds_jobs_up_until_something_is_forgotten(void)
     world_close(&w);
 }
 
+/* One argument of a mebibyte. */
+static void say_large_argument(const char *client, uint64_t ticket, uint64_t job)
+{
+    static char zeros[1 << 20];
+    struct proto_message message = {.type = PROTO_ARGUMENTS,
+                                    .arguments = {.ticket = ticket, .first = job, .count = 1}};
+    msgpack_sbuffer buffer;
+    msgpack_packer packer;
+
+    msgpack_sbuffer_init(&buffer);
+    msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+    msgpack_pack_bin_with_body(&packer, zeros, sizeof zeros);
+    message.payload = (struct slice){.blob = blob_copy(buffer.data, buffer.size), .size = buffer.size};
+    CHECK(message.payload.blob);
+    world_say(&w, client, &message);
+    blob_unref(message.payload.blob);
+    msgpack_sbuffer_destroy(&buffer);
+}
+
+/* Whether a request to the store to delete something more finds no more than one slice. */
+static bool is_swept(void)
+{
+    struct pollfd item = {.fd = store_fd(w.store), .events = POLLIN};
+    struct store_done *done;
+    bool more;
+
+    CHECK(store_submit(w.store, &(struct store_request){.operation = STORE_SWEEP}) == 0);
+    while (!(done = store_take(w.store)))
+        CHECK(poll(&item, 1, 60000) == 1);
+    more = done->more;
+    store_done_free(done);
+    return !more;
+}
+
+static void store_is_swept_when_a_large_batch_is_forgotten(void)
+{
+    struct proto_message submit = submit_list(1, false);
+    struct proto_message cancel = {.type = PROTO_CANCEL, .cancel = {.id = 1, .mode = PROTO_CANCEL_NOW}};
+
+    open_world();
+    world_say(&w, "a", &submit);
+    for (uint64_t job = 1; job <= 30; job++)
+        say_large_argument("a", 1, job);
+    world_say(&w, "a", &cancel);
+    expect_refusal("a", 1, MUSTER_ECANCELLED);
+    CHECK(!w.ledger->sweeping);
+    CHECK(ledger_count(w.ledger).open == 0);
+    CHECK(is_swept());
+    world_close(&w);
+}
+
 static void what_clients_have_on_their_way_is_bounded_and_given_back(void)
 {
     struct proto_message submit = submit_range(1, 5, true), list = submit_list(2, false),
@@ -438,6 +490,7 @@ int main(void)
         C(batch_that_waits_is_cancelled_by_its_ticket),
         C(batch_whose_jobs_could_never_run_is_refused_and_not_recorded),
         C(full_store_holds_jobs_up_until_something_is_forgotten),
+        C(store_is_swept_when_a_large_batch_is_forgotten),
         C(what_clients_have_on_their_way_is_bounded_and_given_back),
         C(reader_has_arguments_once_and_ahead_of_results),
         C(reader_that_waits_for_results_has_arguments_with_them),

@@ -279,6 +279,73 @@ static void start_forgets_what_was_not_sealed_and_says_what_ran(void)
     close_store();
 }
 
+/* Adds a list of blocks of 3 MiB that is not sealed. */
+static void add_large(uint64_t number, uint32_t blocks)
+{
+    static char bytes[3 << 20];
+    struct store_request request = fixture_single(number, argument);
+
+    request.add.sealed = false;
+    request.add.block = (struct store_block){0};
+    CHECK(fixture_code(store, &request) == 0);
+    request = (struct store_request){.operation = STORE_ARGUMENTS, .batch = number};
+    for (uint32_t i = 0; i < blocks; i++) {
+        request.block =
+            (struct store_block){.first = i + 1,
+                                 .count = 1,
+                                 .payload = {.blob = blob_copy(bytes, sizeof bytes), .size = sizeof bytes}};
+        CHECK(request.block.payload.blob && fixture_code(store, &request) == 0);
+        blob_unref(request.block.payload.blob);
+    }
+}
+
+/* Whether it says that more is left behind it. */
+static bool leaves_more(enum store_operation operation, uint64_t batch)
+{
+    struct store_done *done =
+        fixture_ask(store, &(struct store_request){.operation = operation, .batch = batch, .now_ms = 9});
+    bool more = done->more;
+
+    CHECK_SAYING(done->code == 0, done->text);
+    store_done_free(done);
+    return more;
+}
+
+static void forgetting_a_large_batch_is_not_done_at_one_stroke(void)
+{
+    open_store();
+    add_large(1, 8);
+    add_large(2, 1);
+    CHECK(leaves_more(STORE_ABANDON, 1));
+    CHECK(ask(STORE_FIND, 1) == MUSTER_ENOTFOUND); /* but it is gone */
+    CHECK(ask(STORE_LOAD, 1) == MUSTER_ENOTFOUND);
+    CHECK(leaves_more(STORE_SWEEP, 0));
+    CHECK(leaves_more(STORE_ABANDON, 2)); /* of the other one, still */
+    CHECK(!leaves_more(STORE_SWEEP, 0));
+    CHECK(!leaves_more(STORE_SWEEP, 0));
+    close_store();
+}
+
+static void what_is_left_of_a_forgotten_batch_outlives_the_coordinator(void)
+{
+    const char *path = fixture_path("leaving");
+
+    argument = fixture_slice("1").blob;
+    store = fixture_open(path);
+    add_large(1, 8);
+    add_large(2, 4);
+    CHECK(leaves_more(STORE_ABANDON, 1));
+    store_destroy(store);
+    store = fixture_open(path);
+    CHECK(leaves_more(STORE_RESET, 0)); /* and batch 2 was not sealed */
+    add(3, 0, "ann");
+    while (leaves_more(STORE_SWEEP, 0)) {
+    }
+    close_store();
+    CHECK(fixture_count(path, "argument") == 0 && fixture_count(path, "leaving") == 0);
+    CHECK(fixture_count(path, "batch") == 1);
+}
+
 static void list_shows_only_what_was_asked_for(void)
 {
     struct store_request request = {.operation = STORE_LIST, .page = {.downwards = true}};
@@ -410,6 +477,8 @@ int main(void)
         TEST(batch_that_another_waits_for_is_not_forgotten),
         TEST(delayed_batch_is_queued_when_its_time_comes),
         TEST(start_forgets_what_was_not_sealed_and_says_what_ran),
+        TEST(forgetting_a_large_batch_is_not_done_at_one_stroke),
+        TEST(what_is_left_of_a_forgotten_batch_outlives_the_coordinator),
         TEST(list_shows_only_what_was_asked_for),
         TEST(list_of_rare_batches_stops_and_goes_on),
         TEST(deep_queue_costs_more_than_an_empty_one),
