@@ -113,26 +113,12 @@ int ask_verb(enum verb verb, int argc, char **argv, ask_run *run)
     return status;
 }
 
-int ask_explain(const struct ask *ask, uint64_t batch, int code, const char *text,
-                struct muster_error *ret_error)
-{
-    if (code == MUSTER_ENOTFOUND && batch != 0)
-        return muster_error_set(ret_error, code, "there is no batch %" PRIu64 " at %s", batch,
-                                remote_endpoint(ask->remote));
-    if (batch != 0 && code != MUSTER_ELOST && code != MUSTER_ETIMEOUT && code != MUSTER_EPROTOCOL &&
-        code != MUSTER_EOUTPUT && !strstr(text, "batch "))
-        return muster_error_set(ret_error, code, "batch %" PRIu64 ": %s", batch, text);
-    return muster_error_set(ret_error, code, "%s", text);
-}
-
 int ask_batch(struct ask *ask, enum proto_operation operation, uint64_t batch, uint64_t number,
               remote_take *take, void *context, struct muster_error *ret_error)
 {
     struct proto_request request = {.operation = operation, .batch = batch, .number = number};
-    struct muster_error why;
-    int code = remote_ask(ask->remote, &request, take, context, &why);
 
-    return code ? ask_explain(ask, batch, code, why.text, ret_error) : 0;
+    return remote_ask(ask->remote, &request, take, context, ret_error);
 }
 
 int ask_end_line(struct ask *ask, struct muster_error *ret_error)

@@ -28,13 +28,9 @@ typedef int ask_run(struct ask *ask, struct muster_error *ret_error);
 /* Does it; returns the exit status. A reader of standard output that leaves is no error to speak of. */
 int ask_verb(enum verb verb, int argc, char **argv, ask_run *run);
 
-/* Asks about a batch, 0 being none; as remote_ask, and an unknown batch is said with the endpoint. */
+/* Asks about a batch, 0 being none; as remote_ask. */
 int ask_batch(struct ask *ask, enum proto_operation operation, uint64_t batch, uint64_t number,
               remote_take *take, void *context, struct muster_error *ret_error);
-
-/* What is wrong with a batch, by the code and text that came: there is none, or it cannot be done. */
-int ask_explain(const struct ask *ask, uint64_t batch, int code, const char *text,
-                struct muster_error *ret_error);
 
 /* Writes a value as JSON, on a line. 0, MUSTER_EOUTPUT or MUSTER_ENOMEM. */
 int ask_write(struct ask *ask, const msgpack_object *value, struct muster_error *ret_error);

@@ -19,14 +19,21 @@
 
 enum { COMMAND_SHOWN = 200 /* bytes of a command in messages */ };
 
-static void name_failure(struct exec *exec, uint64_t index, struct word title, const char *why)
+/* The job of a result, by the number that its row had. */
+static const char *name_job(const struct exec *exec, uint64_t sequence, const struct muster_result *result,
+                            char name[JOB_NAME_BYTES])
+{
+    return job_name(exec->options.open.coordinator ? result->batch : EMBEDDED_BATCH, sequence, name);
+}
+
+static void name_failure(struct exec *exec, const char *name, struct word title, const char *why)
 {
     int shown = title.size > COMMAND_SHOWN ? COMMAND_SHOWN : (int)title.size;
 
     if (exec->failed > EXEC_FAILURE_LINES)
         return;
     progress_hide(&exec->progress);
-    log_error("job 1.%" PRIu64 " (%.*s%s): %s", index, shown, title.bytes ? title.bytes : "",
+    log_error("job %s (%.*s%s): %s", name, shown, title.bytes ? title.bytes : "",
               (size_t)shown < title.size ? "..." : "", why);
 }
 
@@ -160,7 +167,7 @@ static void add_use(struct stats_commands *used, const struct exec_result *resul
 static int show_result(struct exec *exec, const struct ended *job, const struct muster_result *result)
 {
     bool failed = exec_result_status(&job->result) != 0;
-    char reason[EXEC_REASON_BYTES];
+    char reason[EXEC_REASON_BYTES], name[JOB_NAME_BYTES];
     int code = 0;
 
     exec_result_reason(&job->result, &exec->options.limits, reason);
@@ -178,7 +185,7 @@ static int show_result(struct exec *exec, const struct ended *job, const struct 
     add_use(&exec->used, &job->result);
     exec_pace_note(&exec->pace, job->result.wall_ns, !failed);
     if (failed)
-        name_failure(exec, job->sequence, job->title, reason);
+        name_failure(exec, name_job(exec, job->sequence, result, name), job->title, reason);
     return 0;
 }
 
@@ -202,6 +209,7 @@ int exec_on_result(void *context, const struct muster_result *result)
         .title = exec_note_text(result, EXEC_NOTE_TITLE, &exec->title),
         .tag = exec_note_text(result, EXEC_NOTE_TAG, &exec->tag_text),
     };
+    char name[JOB_NAME_BYTES];
     uint64_t live_bytes = 0;
     int code = exec->live.fd < 0 ? 0 : exec_live_end(&exec->live, result->index, &live_bytes, &exec->error);
 
@@ -209,14 +217,14 @@ int exec_on_result(void *context, const struct muster_result *result)
         return code;
     if (result->code) {
         count_job(exec, STATUS_ERROR);
-        name_failure(exec, job.sequence, job.title, result->text);
+        name_failure(exec, name_job(exec, job.sequence, result, name), job.title, result->text);
         code = exec->options.records ? write_record(exec, &job, NULL, result->worker, result->text) : 0;
         return code ? code : check_halt(exec);
     }
     code = exec_result_read(result->value, !exec->options.open.coordinator, &job.result);
     if (code)
-        return muster_error_set(&exec->error, code, "job 1.%" PRIu64 ": its result is of another version",
-                                job.sequence);
+        return muster_error_set(&exec->error, code, "job %s: its result is of another version",
+                                name_job(exec, job.sequence, result, name));
     job.result.sent_bytes = exec_note_number(result, EXEC_NOTE_SENT, 0);
     job.result.live_bytes = live_bytes;
     code = job.result.flags & COMMAND_CUT ? 0 : show_result(exec, &job, result);

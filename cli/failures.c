@@ -41,17 +41,16 @@ bool failures_has_room(const struct failures *failures)
 
 void failures_name(struct failures *failures, const struct muster_result *result)
 {
-    uint64_t batch = failures->batch ? failures->batch : 1;
-    char argument[ARGUMENT_BYTES];
+    char argument[ARGUMENT_BYTES], name[JOB_NAME_BYTES];
 
     if (failures->named++ >= LINES)
         return;
     show_argument(result->argument, argument);
+    job_name(failures->batch, result->index, name);
     if (argument[0])
-        log_error("job %" PRIu64 ".%" PRIu64 " (argument %s): %s", batch, result->index, argument,
-                  result->text);
+        log_error("job %s (argument %s): %s", name, argument, result->text);
     else
-        log_error("job %" PRIu64 ".%" PRIu64 ": %s", batch, result->index, result->text);
+        log_error("job %s: %s", name, result->text);
 }
 
 void failures_count(const struct failures *failures, uint64_t failed, uint64_t total)

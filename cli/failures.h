@@ -8,7 +8,7 @@
 #include "client/muster.h"
 
 struct failures {
-    uint64_t batch; /* its number; 0 stands for 1, that of an embedded coordinator's only batch */
+    uint64_t batch; /* its number; 0: not known yet */
     uint64_t named; /* that were, or would have been, named */
 };
 

@@ -241,7 +241,6 @@ static int list_jobs(struct listing *listing, struct muster_error *ret_error)
                                     .on_result = on_result,
                                     .on_wait = on_wait,
                                     .context = listing};
-    struct muster_error why;
     struct reading_end end;
     int code;
 
@@ -250,9 +249,9 @@ static int list_jobs(struct listing *listing, struct muster_error *ret_error)
     table_init(&listing->table, headings, sizeof headings / sizeof *headings);
     listing->table.left = 1U << 1 | 1U << 4;
     table_fit(&listing->table, listing->ask->output.fd);
-    code = reading_run(&reading, listing->ask->remote, &end, &why);
+    code = reading_run(&reading, listing->ask->remote, &end, ret_error);
     if (code != 0 && code != MUSTER_EEND)
-        return ask_explain(listing->ask, reading.batch, code, why.text, ret_error);
+        return code;
     return listing->ask->json ? 0 : print_page(listing, ret_error);
 }
 

@@ -101,7 +101,7 @@ static bool is_one_of(const char *word, const char *first, const char *second)
 int main(int argc, char **argv)
 {
     open_standard_descriptors();
-    signal(SIGPIPE, SIG_IGN); /* a reader that leaves is an error to report, not a death; */
+    signal(SIGPIPE, SIG_IGN); /* a reader that leaves ends what runs in order; */
     signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
     signal(SIGCHLD, SIG_DFL); /* a parent that ignored it would hide how workers end */
     look_up_protocols_in_files();

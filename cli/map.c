@@ -18,6 +18,7 @@
 #include "cli/verbs.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,6 +51,8 @@ static int on_result(void *context, const struct muster_result *result)
 
     if (map->shares_terminal)
         progress_hide(&map->progress);
+    if (result->batch)
+        map->output.batch = map->failures.batch = result->batch;
     if (result->code)
         name_failure(map, result);
     return output_result(&map->output, result, &map->error);
@@ -179,6 +182,8 @@ static int run(struct map *map, muster *m)
     }
     if (map->options.detach)
         return conclude(map, code, &summary, &error);
+    if (map->output.broken)
+        return STATUS_SIGNAL + SIGPIPE; /* nobody reads (`muster map ... | head`): nobody is told */
     if (summary.workers > 0 && stats_write(&map->stats, map->options.open.model, &summary, &late) && !code) {
         code = late.code;
         error = late;
@@ -215,6 +220,7 @@ static int open_and_run(struct map *map)
     output_init(&map->output, fd, "standard output", options->format);
     progress_init(&map->progress, STDERR_FILENO, options->progress);
     map->shares_terminal = isatty(fd);
+    map->output.batch = map->failures.batch = options->open.coordinator ? 0 : EMBEDDED_BATCH;
     status = run(map, m);
     output_fini(&map->output);
     muster_close(m);

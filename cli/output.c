@@ -5,6 +5,7 @@
 #include "cli/output.h"
 
 #include "cli/json_write.h"
+#include "cli/verbs.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -21,7 +22,6 @@ enum {
     FLUSH_BYTES = 64 << 10, /* a pipe's capacity */
     KEEP_BYTES = 1 << 20,   /* a buffer that one large result made larger than this is given back */
     REAL_DIGITS = 9,        /* of measurements: nanoseconds of a second */
-    BATCH = 1, /* the number of an embedded coordinator's only batch, unless it is told otherwise */
 };
 
 int output_claim_stdout(void)
@@ -36,7 +36,7 @@ int output_claim_stdout(void)
 
 void output_init(struct output *output, int fd, const char *name, enum output_format format)
 {
-    *output = (struct output){.fd = fd, .name = name, .format = format, .batch = BATCH};
+    *output = (struct output){.fd = fd, .name = name, .format = format, .batch = EMBEDDED_BATCH};
     msgpack_sbuffer_init(&output->buffer);
 }
 
@@ -191,8 +191,8 @@ static int write_outcome(const struct muster_result *result, msgpack_sbuffer *bu
 
 static int write_object(uint64_t batch, const struct muster_result *result, msgpack_sbuffer *buffer)
 {
-    char text[64];
-    int size = snprintf(text, sizeof text, "{\"job\":\"%" PRIu64 ".%" PRIu64 "\"", batch, result->index);
+    char name[JOB_NAME_BYTES], text[sizeof name + 16];
+    int size = snprintf(text, sizeof text, "{\"job\":\"%s\"", job_name(batch, result->index, name));
     int code = json_write_raw(text, (size_t)size, buffer);
 
     if (!code && result->argument) {

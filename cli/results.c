@@ -110,7 +110,9 @@ static int results(struct ask *ask, struct muster_error *ret_error)
     }
     if (code == 0)
         code = output_flush(&ask->output, &why); /* ahead of what is said about the whole */
-    return code ? ask_explain(ask, reading.batch, code, why.text, ret_error) : conclude(&r, &end, &why);
+    if (code)
+        *ret_error = why;
+    return code ? code : conclude(&r, &end, &why);
 }
 
 int verb_results(int argc, char **argv)

@@ -5,10 +5,12 @@
 #include "cli/verbs.h"
 
 #include "base/log.h"
+#include "cli/exec_output.h"
 #include "jobs/nearest.h"
 
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,6 +68,14 @@ int word_find(const char *word, const char *const *words, size_t count, const ch
     return muster_error_set(ret_error, MUSTER_EINVALID, "no %s is named (there are: %s)", kind, all);
 }
 
+const char *job_name(uint64_t batch, uint64_t index, char text[JOB_NAME_BYTES])
+{
+    int used = batch ? snprintf(text, JOB_NAME_BYTES, "%" PRIu64 ".", batch) : 0;
+
+    snprintf(text + used, JOB_NAME_BYTES - (size_t)used, "%" PRIu64, index);
+    return text;
+}
+
 void jobs_count(uint64_t count, uint64_t total, char *text, size_t size)
 {
     if (total)
@@ -82,6 +92,8 @@ int usage_error(const char *verb, const struct muster_error *error)
 
 int plain_error(const struct muster_error *error)
 {
+    if (error->code == MUSTER_EOUTPUT && exec_output_left(STDOUT_FILENO))
+        return STATUS_SIGNAL + SIGPIPE;
     log_error("%s", error->text);
     return STATUS_ERROR;
 }

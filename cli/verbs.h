@@ -55,13 +55,22 @@ int word_find(const char *word, const char *const *words, size_t count, const ch
 enum { JOBS_TEXT_BYTES = 64 };
 void jobs_count(uint64_t count, uint64_t total, char *text, size_t size);
 
+/* The number of the only batch of an embedded coordinator. */
+enum { EMBEDDED_BATCH = 1 };
+
+/* "12.3", the third job of batch 12; "3" where the batch has no number yet, which is 0 then. Returns `text`.
+ */
+enum { JOB_NAME_BYTES = 48 };
+const char *job_name(uint64_t batch, uint64_t index, char text[JOB_NAME_BYTES]);
+
 /* Prints the help of a verb, or with NULL that of the command; returns the exit status. */
 int help_print(const char *verb);
 
 /* Says what is wrong with a command line and where its help is; returns STATUS_ERROR. */
 int usage_error(const char *verb, const struct muster_error *error);
 
-/* Says what went wrong; returns STATUS_ERROR. */
+/* Says what went wrong; returns STATUS_ERROR. That nobody reads standard output any more (`| head`) is not
+ * said: the status is that of a filter that SIGPIPE ends. */
 int plain_error(const struct muster_error *error);
 
 #endif

@@ -58,7 +58,6 @@ static void take_ended(struct awaited *a, const struct proto_ended *ended)
 static int take(struct waiting *w, struct wire_frame *frame, struct muster_error *ret_error)
 {
     const struct proto_message *message = &frame->message;
-    struct muster_error why;
     struct awaited *a;
     int code = 0;
 
@@ -67,9 +66,7 @@ static int take(struct waiting *w, struct wire_frame *frame, struct muster_error
     } else if (message->type == PROTO_ENDED && (a = find(w, message->ended.ticket)) != NULL && a->attached) {
         take_ended(a, &message->ended);
     } else if (message->type == PROTO_ERROR && (a = find(w, message->error.ticket)) != NULL) {
-        code = muster_error_set(&why, message->error.code, "%.*s", (int)message->error.text.size,
-                                message->error.text.bytes);
-        code = ask_explain(w->ask, a->batch, code, why.text, ret_error);
+        code = remote_refused(w->ask->remote, a->batch, message->error.code, message->error.text, ret_error);
     }
     wire_frame_destroy(frame);
     return code;

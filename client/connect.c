@@ -9,6 +9,7 @@
 #include "proto/descriptors.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 
 /* Of one connection: sockets, wake-ups, epoll, and room for what the caller opens. */
 enum { CONNECT_DESCRIPTORS = 32 };
+
+enum { USER_NUMBER_BYTES = 16 };
 
 int connect_endpoint(const char *coordinator, char ret_endpoint[PLACE_ENDPOINT_BYTES],
                      struct muster_error *ret_error)
@@ -90,9 +93,28 @@ static int open_wire(struct wire_context *context, const char *endpoint, struct 
     return 0;
 }
 
-static int say_hello(struct wire *wire, struct muster_error *ret_error)
+static bool is_name(const char *name)
+{
+    return name && *name && strlen(name) <= PROTO_USER_MAX;
+}
+
+/* What the user is called: as the environment says, else as the system does, else by number. */
+static struct proto_text find_user(char number[USER_NUMBER_BYTES])
 {
     const char *user = getenv("USER");
+    const struct passwd *entry = is_name(user) ? NULL : getpwuid(geteuid());
+
+    if (entry)
+        user = entry->pw_name;
+    if (is_name(user))
+        return proto_text(user);
+    snprintf(number, USER_NUMBER_BYTES, "%u", (unsigned)geteuid());
+    return proto_text(number);
+}
+
+static int say_hello(struct wire *wire, struct muster_error *ret_error)
+{
+    char number[USER_NUMBER_BYTES];
     struct proto_message hello = {
         .type = PROTO_HELLO,
         .hello =
@@ -101,7 +123,7 @@ static int say_hello(struct wire *wire, struct muster_error *ret_error)
                 .role = PROTO_CLIENT,
                 .pid = (uint64_t)getpid(),
                 .software = proto_text("libmuster " MUSTER_VERSION),
-                .user = proto_text(user ? user : ""),
+                .user = find_user(number),
             },
     };
 

@@ -185,6 +185,7 @@ static inline struct muster_source muster_source_range(int64_t first, int64_t la
 /* How one job ended. Everything is borrowed and valid during the callback. */
 struct muster_result {
     uint64_t index;                 /* from 1 */
+    uint64_t batch;                 /* as muster_summary.batch, by now */
     const msgpack_object *argument; /* NULL when it was not kept (want_arguments) */
     const msgpack_object *value;    /* NULL when the job failed */
     int code;                       /* 0, or why it failed */

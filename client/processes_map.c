@@ -54,6 +54,14 @@ void map_heed(struct map *m, int code)
     }
 }
 
+/* What the coordinator said to end it, with its endpoint where there is one. */
+static void note_refusal(struct map *m, int code, struct proto_text why)
+{
+    const char *where = m->p->mailbox.where;
+
+    map_note_error(m, code, "%s%s%.*s", where, where[0] ? ": " : "", (int)why.size, why.bytes);
+}
+
 /* --- the batch */
 
 static void take_ended(struct map *m, const struct proto_ended *ended)
@@ -61,7 +69,7 @@ static void take_ended(struct map *m, const struct proto_ended *ended)
     struct muster_summary *summary = m->summary;
 
     if (ended->code != 0)
-        map_note_error(m, ended->code, "%.*s", (int)ended->text.size, ended->text.bytes);
+        note_refusal(m, ended->code, ended->text);
     summary->succeeded = ended->succeeded - m->unread;
     summary->failed = ended->failed + m->unread;
     summary->cancelled = ended->cancelled;
@@ -99,8 +107,7 @@ static void take(struct mail_route *route, struct wire_frame *frame)
     } else if (message->type == PROTO_ENDED) {
         take_ended(m, &message->ended);
     } else if (message->type == PROTO_ERROR) {
-        map_note_error(m, message->error.code, "%.*s", (int)message->error.text.size,
-                       message->error.text.bytes);
+        note_refusal(m, message->error.code, message->error.text);
         m->ended = true;
     }
     wire_frame_destroy(frame);

@@ -125,7 +125,11 @@ static void deliver_place(struct map *m, struct handover *handover, uint32_t pla
     const struct proto_results *results = &handover->frame->message.results;
     const struct proto_outcome *outcome = &results->outcome;
     struct muster_result result = {
-        .index = outcome->first + place, .attempts = outcome->attempt, .worker = results->worker};
+        .index = outcome->first + place,
+        .batch = m->number,
+        .attempts = outcome->attempt,
+        .worker = results->worker,
+    };
     struct delivery delivery = {.received_ns = handover->frame->received_ns};
     struct muster_receipt receipt;
     struct proto_failure lost;

@@ -126,6 +126,7 @@ static int take_job(struct state *s, const struct wire_frame *frame, uint32_t pl
     const struct slice *payload = &frame->message.payload;
     const uint64_t *timing = outcome->timings ? outcome->timings + PROTO_TIMINGS * (size_t)place : NULL;
     struct muster_result result = {.index = outcome->first + place,
+                                   .batch = s->reading->batch,
                                    .attempts = outcome->attempt,
                                    .worker = frame->message.results.worker};
     msgpack_object value;
@@ -224,8 +225,7 @@ static int take(struct state *s, struct wire_frame *frame)
     int code = 0;
 
     if (message->type == PROTO_ERROR && message->error.ticket == s->ticket)
-        code = muster_error_set(s->why, message->error.code, "%.*s", (int)message->error.text.size,
-                                message->error.text.bytes);
+        code = remote_refused(s->remote, s->reading->batch, message->error.code, message->error.text, s->why);
     else if (message->type == PROTO_ATTACHED && message->attached.ticket == s->ticket && !s->attached)
         code = take_attached(s, &message->attached);
     else if (message->type == PROTO_ENDED && message->ended.ticket == s->ticket && s->attached)

@@ -8,8 +8,10 @@
 #include "client/connect.h"
 #include "proto/value.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct remote {
     struct wire_context *context;        /* owned */
@@ -127,8 +129,22 @@ int remote_next(struct remote *remote, uint64_t deadline_ns, struct wire_frame *
     return code;
 }
 
+int remote_refused(const struct remote *remote, uint64_t batch, int code, struct proto_text why,
+                   struct muster_error *ret_error)
+{
+    static const char word[] = "batch ";
+
+    if (code == MUSTER_ENOTFOUND && batch != 0)
+        return muster_error_set(ret_error, code, "there is no batch %" PRIu64 " at %s", batch,
+                                remote->endpoint);
+    if (batch == 0 || memmem(why.bytes, why.size, word, sizeof word - 1))
+        return muster_error_set(ret_error, code, "%s: %.*s", remote->endpoint, (int)why.size, why.bytes);
+    return muster_error_set(ret_error, code, "%s: batch %" PRIu64 ": %.*s", remote->endpoint, batch,
+                            (int)why.size, why.bytes);
+}
+
 /* The value of an answer. */
-static int take_value(struct wire_frame *frame, remote_take *take, void *context,
+static int take_value(const struct remote *remote, struct wire_frame *frame, remote_take *take, void *context,
                       struct muster_error *ret_error)
 {
     const struct slice *payload = &frame->message.payload;
@@ -140,29 +156,36 @@ static int take_value(struct wire_frame *frame, remote_take *take, void *context
         return 0;
     code = value_unpack(slice_bytes(payload), payload->size, &offset, &frame->zone, &value);
     if (code != 0)
-        return muster_error_set(ret_error, code, "cannot read the answer: %s", muster_error_name(code));
+        return muster_error_set(ret_error, code, "%s: cannot read the answer: %s", remote->endpoint,
+                                muster_error_name(code));
     return take(context, &value, ret_error);
 }
 
-/* What a message says to the question with that ticket; *ret_more: nothing, or not all. */
-static int take_answer(struct wire_frame *frame, uint64_t ticket, remote_take *take, void *context,
-                       bool *ret_more, struct muster_error *ret_error)
+/* The batch that a question is about; 0: none. That of a list is where a page of it begins. */
+static uint64_t subject(const struct proto_request *request)
+{
+    return request->operation == PROTO_REQUEST_BATCHES ? 0 : request->batch;
+}
+
+/* What a message says to that question; *ret_more: nothing, or not all. */
+static int take_answer(const struct remote *remote, struct wire_frame *frame,
+                       const struct proto_request *request, remote_take *take, void *context, bool *ret_more,
+                       struct muster_error *ret_error)
 {
     const struct proto_message *message = &frame->message;
     int code;
 
     *ret_more = false;
-    if (message->type == PROTO_ERROR && message->error.ticket == ticket)
-        return muster_error_set(ret_error, message->error.code, "%.*s", (int)message->error.text.size,
-                                message->error.text.bytes);
-    if (message->type != PROTO_ANSWER || message->answer.ticket != ticket) {
+    if (message->type == PROTO_ERROR && message->error.ticket == request->ticket)
+        return remote_refused(remote, subject(request), message->error.code, message->error.text, ret_error);
+    if (message->type != PROTO_ANSWER || message->answer.ticket != request->ticket) {
         *ret_more = true; /* it is about something that was given up before */
         return 0;
     }
     if (message->answer.code != 0)
-        return muster_error_set(ret_error, message->answer.code, "%.*s", (int)message->answer.text.size,
-                                message->answer.text.bytes);
-    code = take_value(frame, take, context, ret_error);
+        return remote_refused(remote, subject(request), message->answer.code, message->answer.text,
+                              ret_error);
+    code = take_value(remote, frame, take, context, ret_error);
     *ret_more = code == 0 && message->answer.more;
     return code;
 }
@@ -181,11 +204,12 @@ int remote_ask(struct remote *remote, const struct proto_request *request, remot
                struct muster_error *ret_error)
 {
     struct proto_message message = {.type = PROTO_REQUEST, .request = *request};
-    uint64_t ticket = message.request.ticket = ++remote->last_ticket;
     bool probed = false, more = true;
     struct wire_frame *frame;
-    int code = say(remote, &message, ret_error);
+    int code;
 
+    message.request.ticket = ++remote->last_ticket;
+    code = say(remote, &message, ret_error);
     while (code == 0 && more) {
         code = remote_next(remote, clock_after(clock_now_ns(), PATIENCE_NS), &frame, ret_error);
         if (code == MUSTER_ETIMEOUT && !probed) {
@@ -193,7 +217,7 @@ int remote_ask(struct remote *remote, const struct proto_request *request, remot
             code = probe(remote, ret_error);
         } else if (code == 0) {
             probed = false;
-            code = take_answer(frame, ticket, take, context, &more, ret_error);
+            code = take_answer(remote, frame, &message.request, take, context, &more, ret_error);
             wire_frame_destroy(frame);
         }
     }

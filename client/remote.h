@@ -20,6 +20,11 @@ void remote_close(struct remote *remote);
 
 const char *remote_endpoint(const struct remote *remote);
 
+/* The coordinator refused something, about a batch or (0) in general: sets the error to that code, and to
+ * what it said, with the endpoint and the batch. Returns the code. */
+int remote_refused(const struct remote *remote, uint64_t batch, int code, struct proto_text why,
+                   struct muster_error *ret_error);
+
 /* Takes the value of one ANSWER, valid during the call. 0, or an error with its text, which ends the
  * question. */
 typedef int remote_take(void *context, const msgpack_object *value, struct muster_error *ret_error);

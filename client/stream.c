@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "proto/value.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -349,11 +350,11 @@ static void take_results(struct stream *stream, const struct wire_frame *frame)
 /* It is not known to the coordinator any more: what has not ended will not. */
 static void end(struct stream *stream, int code, const struct proto_text *why)
 {
-    char text[PROTO_TEXT_MAX + 1];
+    const char *where = stream->outlet->mailbox->where;
+    char text[sizeof stream->outlet->mailbox->where + PROTO_TEXT_MAX + 3];
 
     stream->over = true;
-    memcpy(text, why->bytes, why->size);
-    text[why->size] = '\0';
+    snprintf(text, sizeof text, "%s%s%.*s", where, where[0] ? ": " : "", (int)why->size, why->bytes);
     stream_fail(stream, code ? code : MUSTER_EPROTOCOL, code ? text : "the coordinator forgot the job");
 }
 

@@ -5,6 +5,7 @@ its own, by those of a coordinator with a file, and by those of one without, and
 import csv
 import json
 import os
+import re
 import resource
 import signal
 
@@ -114,7 +115,9 @@ class Case(harness.Case):
                            limits={resource.RLIMIT_FSIZE: 64 << 20})
         files = {str(path.relative_to(self.work)): (oct(path.stat().st_mode), None if path.is_dir() else logged(path))
                  for path in self.work.rglob("*")}
-        return result.status, result.out, result.err, files
+        # Of a coordinator, whose batches have numbers, or none yet.
+        said = re.sub(r"(?m)^(muster: job )(?:\d+\.)?(\d+)", r"\1\2", result.err)
+        return result.status, result.out, said, files
 
 
 class Same(Case):
