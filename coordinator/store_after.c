@@ -39,12 +39,12 @@ int store_move(struct store_database *database, struct store_entry *entry, sqlit
     void *list = entry->list;
     struct store_moved *moved = store_arena_append(&entry->answer, &list, entry->done.count, sizeof *moved);
 
-    if (!moved || store_arena_text(&entry->answer, sqlite3_column_blob(row, 3),
-                                   (size_t)sqlite3_column_bytes(row, 3), &moved->lane.user) != 0)
+    if (!moved || store_arena_text(&entry->answer, sqlite.column_blob(row, 3),
+                                   (size_t)sqlite.column_bytes(row, 3), &moved->lane.user) != 0)
         return store_no_memory(database);
     moved->batch = sql_column(row, 0);
     moved->state = (enum store_state)sql_column(row, 1);
-    moved->lane.priority = (int32_t)sqlite3_column_int(row, 2);
+    moved->lane.priority = (int32_t)sqlite.column_int(row, 2);
     entry->list = list;
     entry->done.moved = list;
     entry->done.count++;
@@ -90,7 +90,7 @@ static int gather(struct store_database *database, struct store_entry *entry, ui
     sql_bind_number(waiters, 1, number);
     while ((result = sql_row(database, waiters)) == 0) {
         if (store_move(database, entry, waiters) != 0) {
-            sqlite3_reset(waiters);
+            sqlite.reset(waiters);
             return MUSTER_ESYSTEM;
         }
     }

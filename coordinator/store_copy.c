@@ -49,8 +49,8 @@ static bool is_full(const struct copier *copier)
 static void leave_block(struct block *block)
 {
     if (block->rows) {
-        sqlite3_reset(block->rows);
-        sqlite3_clear_bindings(block->rows);
+        sqlite.reset(block->rows);
+        sqlite.clear_bindings(block->rows);
     }
     *block = (struct block){.rows = NULL};
 }
@@ -59,8 +59,8 @@ static void leave_block(struct block *block)
 static void enter_block(struct block *block, sqlite3_stmt *rows, uint64_t first, int column)
 {
     *block = (struct block){.rows = rows, .first = first, .end = first + sql_column(rows, column)};
-    block->bytes = sqlite3_column_blob(rows, column + 1);
-    block->size = (size_t)sqlite3_column_bytes(rows, column + 1);
+    block->bytes = sqlite.column_blob(rows, column + 1);
+    block->size = (size_t)sqlite.column_bytes(rows, column + 1);
 }
 
 /* The block that holds the job: in the row of its batch, or one of its own. */
@@ -152,7 +152,7 @@ static int take_failures(struct copier *copier, sqlite3_stmt *row, msgpack_zone 
     int result = 0;
 
     msgpack_zone_clear(zone);
-    if (proto_decode(sqlite3_column_blob(row, 4), (size_t)sqlite3_column_bytes(row, 4), zone, &message,
+    if (proto_decode(sqlite.column_blob(row, 4), (size_t)sqlite.column_bytes(row, 4), zone, &message,
                      &error) != 0 ||
         message.type != PROTO_RESULTS)
         return damaged(copier, "records");
@@ -198,8 +198,8 @@ static int take_unfinished(struct copier *copier)
         if (result == 0)
             result = take_record(copier, rows, &zone);
     }
-    sqlite3_reset(rows);
-    sqlite3_clear_bindings(rows);
+    sqlite.reset(rows);
+    sqlite.clear_bindings(rows);
     msgpack_zone_destroy(&zone);
     return result == MUSTER_EEND ? take(copier, copier->source.total + 1) : result;
 }

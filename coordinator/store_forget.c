@@ -45,8 +45,8 @@ static int cut_table(struct store_database *database, uint64_t number, enum stor
         room->rows--;
         room->bytes -= bytes < room->bytes ? bytes : room->bytes;
     }
-    sqlite3_reset(rows);
-    sqlite3_clear_bindings(rows);
+    sqlite.reset(rows);
+    sqlite.clear_bindings(rows);
     if (result != 0 && result != MUSTER_EEND)
         return result;
     *ret_more = more;

@@ -132,7 +132,7 @@ static void attempt(struct store_database *database, const struct store_queue *q
     if (!database->failure && store_tally_write(database) == 0)
         sql_run(database, database->statements[SQL_COMMIT]);
     failure = database->failure;
-    if (!sqlite3_get_autocommit(database->handle))
+    if (!sqlite.get_autocommit(database->handle))
         sql_run(database, database->statements[SQL_ROLLBACK]);
     database->failure = failure;
 }

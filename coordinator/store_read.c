@@ -37,9 +37,9 @@ static bool take_room(struct room *room, uint32_t count, uint64_t bytes)
 static int column_text(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row,
                        int column, struct proto_text *ret_text)
 {
-    const void *bytes = sqlite3_column_blob(row, column);
+    const void *bytes = sqlite.column_blob(row, column);
 
-    if (store_arena_text(&entry->answer, bytes, (size_t)sqlite3_column_bytes(row, column), ret_text) != 0)
+    if (store_arena_text(&entry->answer, bytes, (size_t)sqlite.column_bytes(row, column), ret_text) != 0)
         return store_no_memory(database);
     return 0;
 }
@@ -48,8 +48,8 @@ static int column_text(struct store_database *database, struct store_entry *entr
 static int column_slice(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row,
                         int column, struct slice *ret_slice)
 {
-    const void *bytes = sqlite3_column_blob(row, column);
-    size_t size = (size_t)sqlite3_column_bytes(row, column);
+    const void *bytes = sqlite.column_blob(row, column);
+    size_t size = (size_t)sqlite.column_bytes(row, column);
     struct blob *blob;
     int result;
 
@@ -74,21 +74,21 @@ static int read_batch(struct store_database *database, struct store_entry *entry
     struct store_batch batch = {
         .number = sql_column(row, 0),
         .state = (enum store_state)sql_column(row, 1),
-        .sealed = sqlite3_column_type(row, 2) != SQLITE_NULL,
+        .sealed = sqlite.column_type(row, 2) != SQLITE_NULL,
         .total = sql_column(row, 2),
         .submitted_ms = sql_column(row, 3),
         .begin_ms = sql_column(row, 4),
         .started_ms = sql_column(row, 5),
         .ended_ms = sql_column(row, 6),
-        .kind = sqlite3_column_type(row, 7) == SQLITE_NULL ? PROTO_LIST : PROTO_RANGE,
-        .first = sqlite3_column_int64(row, 7),
-        .last = sqlite3_column_int64(row, 8),
+        .kind = sqlite.column_type(row, 7) == SQLITE_NULL ? PROTO_LIST : PROTO_RANGE,
+        .first = sqlite.column_int64(row, 7),
+        .last = sqlite.column_int64(row, 8),
         .origin = sql_column(row, 9),
         .succeeded = sql_column(row, 10),
         .failed = sql_column(row, 11),
         .cancelled = sql_column(row, 12),
         .block = {.first = 1, .count = (uint32_t)sql_column(row, 14)},
-        .lane = {.priority = (int32_t)sqlite3_column_int(row, 17)},
+        .lane = {.priority = (int32_t)sqlite.column_int(row, 17)},
     };
 
     if (column_text(database, entry, row, 13, &batch.totals) != 0 ||
@@ -115,7 +115,7 @@ static int read_after(struct store_database *database, struct store_entry *entry
             store_arena_append(&entry->answer, &list, batch->after_count, sizeof *more);
 
         if (!more) {
-            sqlite3_reset(after);
+            sqlite.reset(after);
             return store_no_memory(database);
         }
         more->batch = sql_column(after, 0);
@@ -146,8 +146,8 @@ static int append_batch(struct store_database *database, struct store_entry *ent
 /* Ends a query, of which rows may be left. */
 static int finish(sqlite3_stmt *statement, int result)
 {
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
+    sqlite.reset(statement);
+    sqlite.clear_bindings(statement);
     return result == MUSTER_EEND ? 0 : result;
 }
 
@@ -158,7 +158,7 @@ static int take_batches(struct store_database *database, struct store_entry *ent
     int result;
 
     while ((result = sql_row(database, rows)) == 0) {
-        entry->done.more = !take_room(&room, entry->done.count, (uint64_t)sqlite3_column_bytes(rows, 15));
+        entry->done.more = !take_room(&room, entry->done.count, (uint64_t)sqlite.column_bytes(rows, 15));
         if (entry->done.more)
             break;
         entry->done.next = sql_column(rows, 0);
@@ -174,7 +174,7 @@ static int next(struct store_database *database, struct store_entry *entry)
     sqlite3_stmt *rows = database->statements[SQL_NEXT];
     const struct store_page *page = &entry->request.page;
 
-    sqlite3_bind_int(rows, 1, page->lane.priority);
+    sqlite.bind_int(rows, 1, page->lane.priority);
     sql_bind_text(rows, 2, page->lane.user);
     sql_bind_number(rows, 3, page->from);
     return take_batches(database, entry, rows);
@@ -190,8 +190,8 @@ static int resume(struct store_database *database, struct store_entry *entry)
 
 static bool is_text(sqlite3_stmt *row, int column, struct proto_text text)
 {
-    return text.size == 0 || ((uint32_t)sqlite3_column_bytes(row, column) == text.size &&
-                              memcmp(sqlite3_column_blob(row, column), text.bytes, text.size) == 0);
+    return text.size == 0 || ((uint32_t)sqlite.column_bytes(row, column) == text.size &&
+                              memcmp(sqlite.column_blob(row, column), text.bytes, text.size) == 0);
 }
 
 static bool is_wanted(sqlite3_stmt *row, const struct store_page *page)
@@ -216,7 +216,7 @@ static int list(struct store_database *database, struct store_entry *entry)
 
         entry->done.more =
             looked_at == STORE_SCAN_MAX ||
-            (wanted && !take_room(&room, entry->done.count, (uint64_t)sqlite3_column_bytes(rows, 15)));
+            (wanted && !take_room(&room, entry->done.count, (uint64_t)sqlite.column_bytes(rows, 15)));
         if (entry->done.more)
             break;
         entry->done.next = sql_column(rows, 0);
@@ -269,7 +269,7 @@ static int load_inline(struct store_database *database, struct store_entry *entr
 
     sql_bind_number(row, 1, entry->request.batch);
     result = sql_row(database, row);
-    if (result == 0 && take_room(room, 0, (uint64_t)sqlite3_column_bytes(row, 1)))
+    if (result == 0 && take_room(room, 0, (uint64_t)sqlite.column_bytes(row, 1)))
         result = append_block(database, entry, 1, row, 0);
     return finish(row, result);
 }
@@ -291,7 +291,7 @@ static int load(struct store_database *database, struct store_entry *entry)
     while ((result = sql_row(database, rows)) == 0) {
         if (sql_column(rows, 0) + sql_column(rows, 1) <= page->from)
             continue; /* there is no such job yet */
-        entry->done.more = !take_room(&room, entry->done.count, (uint64_t)sqlite3_column_bytes(rows, 2));
+        entry->done.more = !take_room(&room, entry->done.count, (uint64_t)sqlite.column_bytes(rows, 2));
         if (entry->done.more)
             break;
         result = append_block(database, entry, sql_column(rows, 0), rows, 1);
@@ -338,7 +338,7 @@ static int read_records(struct store_database *database, struct store_entry *ent
     sql_bind_number(rows, 1, entry->request.batch);
     sql_bind_number(rows, 2, page->from);
     while ((result = sql_row(database, rows)) == 0) {
-        uint64_t bytes = (uint64_t)sqlite3_column_bytes(rows, 4) + (uint64_t)sqlite3_column_bytes(rows, 5);
+        uint64_t bytes = (uint64_t)sqlite.column_bytes(rows, 4) + (uint64_t)sqlite.column_bytes(rows, 5);
 
         if (!page->by_sequence && sql_column(rows, 1) + sql_column(rows, 2) <= page->from)
             continue; /* the last before the job; that has no record yet */
@@ -415,10 +415,10 @@ static int counts(struct store_database *database, struct store_entry *entry)
             continue;
         waiting = store_arena_append(&entry->answer, &list, entry->done.count, sizeof *waiting);
         if (!waiting || column_text(database, entry, rows, 1, &waiting->lane.user) != 0) {
-            sqlite3_reset(rows);
+            sqlite.reset(rows);
             return store_no_memory(database);
         }
-        waiting->lane.priority = (int32_t)sqlite3_column_int(rows, 0);
+        waiting->lane.priority = (int32_t)sqlite.column_int(rows, 0);
         waiting->batches = sql_column(rows, 2);
         entry->list = list;
         entry->done.waiting = list;

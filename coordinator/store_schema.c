@@ -126,16 +126,16 @@ static int fail(const struct store_database *database, int code, struct muster_e
     case SQLITE_NOMEM:
         return muster_error_set(ret_error, MUSTER_ENOMEM, "%s: out of memory", database->path);
     case SQLITE_IOERR:
-        return muster_error_system(ret_error, sqlite3_system_errno(database->handle), "%s", database->path);
+        return muster_error_system(ret_error, sqlite.system_errno(database->handle), "%s", database->path);
     default:
         return muster_error_set(ret_error, MUSTER_ESYSTEM, "%s: %s", database->path,
-                                database->handle ? sqlite3_errmsg(database->handle) : sqlite3_errstr(code));
+                                database->handle ? sqlite.errmsg(database->handle) : sqlite.errstr(code));
     }
 }
 
 static int execute(struct store_database *database, const char *text, struct muster_error *ret_error)
 {
-    int code = sqlite3_exec(database->handle, text, NULL, NULL, NULL);
+    int code = sqlite.exec(database->handle, text, NULL, NULL, NULL);
 
     return code == SQLITE_OK ? 0 : fail(database, code, ret_error);
 }
@@ -145,13 +145,13 @@ static int ask(struct store_database *database, const char *text, char *ret_text
                struct muster_error *ret_error)
 {
     sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(database->handle, text, -1, &statement, NULL);
+    int code = sqlite.prepare_v2(database->handle, text, -1, &statement, NULL);
 
     if (code == SQLITE_OK)
-        code = sqlite3_step(statement);
+        code = sqlite.step(statement);
     if (code == SQLITE_ROW)
-        snprintf(ret_text, size, "%s", (const char *)sqlite3_column_text(statement, 0));
-    sqlite3_finalize(statement);
+        snprintf(ret_text, size, "%s", (const char *)sqlite.column_text(statement, 0));
+    sqlite.finalize(statement);
     return code == SQLITE_ROW ? 0 : fail(database, code == SQLITE_DONE ? SQLITE_ERROR : code, ret_error);
 }
 
@@ -227,16 +227,16 @@ static int migrate(struct store_database *database, long long version, struct mu
         result = execute(database, views, ret_error);
     if (result == 0)
         result = execute(database, pragmas, ret_error);
-    if (!sqlite3_get_autocommit(database->handle))
-        sqlite3_exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
+    if (!sqlite.get_autocommit(database->handle))
+        sqlite.exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
     return result;
 }
 
 static int prepare(struct store_database *database, struct muster_error *ret_error)
 {
     for (int i = 0; i < SQL_COUNT; i++) {
-        int code = sqlite3_prepare_v3(database->handle, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                      &database->statements[i], NULL);
+        int code = sqlite.prepare_v3(database->handle, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                     &database->statements[i], NULL);
 
         if (code == SQLITE_ERROR) /* a table or column is missing */
             code = SQLITE_CORRUPT;
@@ -252,11 +252,11 @@ static int configure(struct store_database *database, struct muster_error *ret_e
 {
     char pragmas[256];
 
-    sqlite3_extended_result_codes(database->handle, 1);
-    sqlite3_busy_timeout(database->handle, BUSY_MS);
-    sqlite3_db_config(database->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-    sqlite3_db_config(database->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    sqlite3_db_config(database->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite.extended_result_codes(database->handle, 1);
+    sqlite.busy_timeout(database->handle, BUSY_MS);
+    sqlite.db_config(database->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite.db_config(database->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite.db_config(database->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     snprintf(pragmas, sizeof pragmas,
              "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; "
              "PRAGMA cache_size = -%d; PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d",
@@ -286,7 +286,7 @@ static void stretch_log(struct store_database *database)
     const sqlite3_int64 end = (sqlite3_int64)CHECKPOINT_PAGES * FRAME_BYTES;
     sqlite3_file *log = NULL;
     sqlite3_int64 size;
-    int code = sqlite3_file_control(database->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    int code = sqlite.file_control(database->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
 
     if (code != SQLITE_OK || !log || !log->pMethods || log->pMethods->xFileSize(log, &size) != SQLITE_OK)
         return;
@@ -328,20 +328,21 @@ int store_database_open(const char *path, struct store_database *ret_database, s
     struct store_database database = {.lock_fd = -1};
     char resolved[PATH_MAX] = ":memory:"; /* else with a folder: never one of SQLite's special names */
     long long version;
-    int result = 0, code;
+    int result, code;
 
     database.path = strdup(path ? path : "the store in memory");
     if (!database.path)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    if (path)
+    result = sqlite_load(ret_error);
+    if (result == 0 && path)
         result = store_lock(path, &database.lock_fd, ret_error);
     if (result == 0 && path && !realpath(path, resolved))
         result = muster_error_system(ret_error, errno, "%s", path);
     if (result != 0)
         goto out;
     code =
-        sqlite3_open_v2(resolved, &database.handle,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (path ? 0 : SQLITE_OPEN_CREATE), NULL);
+        sqlite.open_v2(resolved, &database.handle,
+                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (path ? 0 : SQLITE_OPEN_CREATE), NULL);
     result = code == SQLITE_OK ? configure(&database, ret_error) : fail(&database, code, ret_error);
     if (result == 0)
         result = check_kind(&database, &version, ret_error);
@@ -358,7 +359,7 @@ int store_database_open(const char *path, struct store_database *ret_database, s
     if (result == 0 && path)
         result = begin_life(&database, ret_error);
     if (result == 0) {
-        sqlite3_db_config(database.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+        sqlite.db_config(database.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
         *ret_database = database;
     }
 out:
@@ -369,9 +370,10 @@ out:
 
 void store_database_close(struct store_database *database)
 {
-    for (int i = 0; i < SQL_COUNT; i++)
-        sqlite3_finalize(database->statements[i]);
-    sqlite3_close(database->handle);
+    for (int i = 0; database->handle && i < SQL_COUNT; i++)
+        sqlite.finalize(database->statements[i]);
+    if (database->handle)
+        sqlite.close(database->handle);
     if (database->lock_fd >= 0)
         close(database->lock_fd); /* behind SQLite's */
     free(database->path);

@@ -12,25 +12,25 @@ int sql_fail(struct store_database *database, int code)
     if (database->failure)
         return MUSTER_ESYSTEM; /* the first says why */
     database->failure = code;
-    snprintf(database->why, sizeof database->why, "%s", sqlite3_errstr(code));
-    if ((code & 0xff) == SQLITE_IOERR && sqlite3_system_errno(database->handle) != 0) {
+    snprintf(database->why, sizeof database->why, "%s", sqlite.errstr(code));
+    if ((code & 0xff) == SQLITE_IOERR && sqlite.system_errno(database->handle) != 0) {
         char reason[128];
         size_t used = strlen(database->why);
 
         snprintf(database->why + used, sizeof database->why - used, " (%s)",
-                 strerror_r(sqlite3_system_errno(database->handle), reason, sizeof reason));
+                 strerror_r(sqlite.system_errno(database->handle), reason, sizeof reason));
     }
     return MUSTER_ESYSTEM;
 }
 
 int sql_row(struct store_database *database, sqlite3_stmt *statement)
 {
-    int code = sqlite3_step(statement);
+    int code = sqlite.step(statement);
 
     if (code == SQLITE_ROW)
         return 0;
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
+    sqlite.reset(statement);
+    sqlite.clear_bindings(statement);
     return code == SQLITE_DONE ? MUSTER_EEND : sql_fail(database, code);
 }
 
@@ -58,7 +58,7 @@ int sql_number(struct store_database *database, sqlite3_stmt *statement, uint64_
 
 void sql_bind_number(sqlite3_stmt *statement, int place, uint64_t number)
 {
-    sqlite3_bind_int64(statement, place, (sqlite3_int64)number);
+    sqlite.bind_int64(statement, place, (sqlite3_int64)number);
 }
 
 void sql_bind_any(sqlite3_stmt *statement, int place, uint64_t number)
@@ -69,10 +69,10 @@ void sql_bind_any(sqlite3_stmt *statement, int place, uint64_t number)
 
 void sql_bind_text(sqlite3_stmt *statement, int place, struct proto_text text)
 {
-    sqlite3_bind_text64(statement, place, text.size ? text.bytes : "", text.size, SQLITE_STATIC, SQLITE_UTF8);
+    sqlite.bind_text64(statement, place, text.size ? text.bytes : "", text.size, SQLITE_STATIC, SQLITE_UTF8);
 }
 
 void sql_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size)
 {
-    sqlite3_bind_blob64(statement, place, size ? bytes : "", size, SQLITE_STATIC);
+    sqlite.bind_blob64(statement, place, size ? bytes : "", size, SQLITE_STATIC);
 }

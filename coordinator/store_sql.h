@@ -8,9 +8,8 @@
 #define MUSTER_COORDINATOR_STORE_SQL_H
 
 #include "base/error.h"
+#include "coordinator/store_sqlite.h"
 #include "proto/messages.h"
-
-#include <sqlite3.h>
 
 /* Columns of a batch, for store_read.c; joined in the order in which they are looked up. */
 #define STORE_SQL_BATCH                                                                                  \
@@ -165,7 +164,7 @@ void sql_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t
 
 static inline uint64_t sql_column(sqlite3_stmt *statement, int column)
 {
-    return (uint64_t)sqlite3_column_int64(statement, column);
+    return (uint64_t)sqlite.column_int64(statement, column);
 }
 
 #endif

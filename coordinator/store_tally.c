@@ -22,7 +22,7 @@ int store_tally_write(struct store_database *database)
         if (database->tally[state] == 0)
             continue;
         sql_bind_number(add, 1, state);
-        sqlite3_bind_int64(add, 2, database->tally[state]);
+        sqlite.bind_int64(add, 2, database->tally[state]);
         result = sql_run(database, add);
     }
     memset(database->tally, 0, sizeof database->tally);

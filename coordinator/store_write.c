@@ -28,7 +28,7 @@ int store_brief(struct store_database *database, struct store_entry *entry, uint
         return result;
     *ret_brief = (struct store_brief){
         .state = (enum store_state)sql_column(brief, 0),
-        .sealed = sqlite3_column_type(brief, 1) != SQLITE_NULL,
+        .sealed = sqlite.column_type(brief, 1) != SQLITE_NULL,
         .total = sql_column(brief, 1),
         .begin_ms = sql_column(brief, 2),
         .lane = sql_column(brief, 3),
@@ -120,7 +120,7 @@ static int check_add(struct store_database *database, struct store_entry *entry)
 
 static void bind_lane(sqlite3_stmt *statement, const struct store_batch *batch)
 {
-    sqlite3_bind_int(statement, 1, batch->lane.priority);
+    sqlite.bind_int(statement, 1, batch->lane.priority);
     sql_bind_text(statement, 2, batch->lane.user);
 }
 
@@ -152,7 +152,7 @@ static int use(struct store_database *database, const struct shared *shared, con
     } else if (result == MUSTER_EEND) {
         shared->bind(database->statements[shared->add], batch);
         result = sql_run(database, database->statements[shared->add]);
-        row = (uint64_t)sqlite3_last_insert_rowid(database->handle);
+        row = (uint64_t)sqlite.last_insert_rowid(database->handle);
     }
     if (result == 0)
         *ret_row = row;
@@ -180,8 +180,8 @@ static int insert_batch(struct store_database *database, const struct store_batc
         sql_bind_blob(add, 8, slice_bytes(&batch->block.payload), batch->block.payload.size);
     }
     if (batch->kind == PROTO_RANGE) {
-        sqlite3_bind_int64(add, 9, batch->first);
-        sqlite3_bind_int64(add, 10, batch->last);
+        sqlite.bind_int64(add, 9, batch->first);
+        sqlite.bind_int64(add, 10, batch->last);
     }
     sql_bind_any(add, 11, batch->begin_ms);
     if (batch->name.size)
@@ -340,7 +340,7 @@ static int add_failures(struct store_database *database, const struct store_entr
          i++, rows++) {
         sql_bind_number(add, 1, request->batch);
         sql_bind_number(add, 2, request->failures[i].index);
-        sqlite3_bind_int(add, 3, request->failures[i].code);
+        sqlite.bind_int(add, 3, request->failures[i].code);
         sql_bind_text(add, 4, request->failures[i].text);
         result = sql_run(database, add);
     }
@@ -392,7 +392,7 @@ static int add_record(struct store_database *database, struct store_entry *entry
     result = sql_run(database, add);
     if (result != 0)
         return result;
-    entry->done.next = (uint64_t)sqlite3_last_insert_rowid(database->handle) + 1;
+    entry->done.next = (uint64_t)sqlite.last_insert_rowid(database->handle) + 1;
     return add_failures(database, entry);
 }
 
@@ -446,7 +446,7 @@ static int queue_due(struct store_database *database, struct store_entry *entry)
     sql_bind_number(due, 2, STORE_PAGE_MAX);
     while ((result = sql_row(database, due)) == 0) {
         if (store_move(database, entry, due) != 0) {
-            sqlite3_reset(due);
+            sqlite.reset(due);
             return MUSTER_ESYSTEM;
         }
     }

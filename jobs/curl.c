@@ -2,15 +2,15 @@
  *
  * Loading libcurl. See curl.h.
  *
- * Its symbols stay out of the way of the program's own (RTLD_LOCAL). It is never unloaded,
- * since threads that resolve names may outlive the transfer they were started for.
+ * It is never unloaded, since threads that resolve names may outlive the transfer they were
+ * started for.
  */
 #include "jobs/curl.h"
 
-#include <dlfcn.h>
+#include "base/library.h"
+
 #include <pthread.h>
 #include <stdbool.h>
-#include <string.h>
 
 #define LIBRARY "libcurl.so.4"
 
@@ -22,29 +22,11 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards `loaded` and 
 static struct curl loaded;
 static bool is_loaded;
 
-/* dlsym returns a pointer to data, which ISO C does not convert to one to a function. */
-static bool find_symbol(void *handle, const char *symbol, void *ret_function, size_t size)
-{
-    void *address = dlsym(handle, symbol);
-
-    if (!address)
-        return false;
-    memcpy(ret_function, &address, size);
-    return true;
-}
-
-static int find_symbols(void *handle, struct curl *curl, struct muster_error *ret_error)
-{
-#define X(member, symbol)                                                        \
-    if (!find_symbol(handle, #symbol, &curl->member, sizeof curl->member))       \
-        return muster_error_set(ret_error, MUSTER_EVERSION,                      \
-                                "fetch needs libcurl %s or later: this one has " \
-                                "no %s",                                         \
-                                VERSION_MIN_TEXT, #symbol);
+static const struct library_symbol symbols[] = {
+#define X(member, symbol) {#symbol, offsetof(struct curl, member)},
     CURL_SYMBOL_MAP(X)
 #undef X
-    return 0;
-}
+};
 
 static int start(const struct curl *curl, struct muster_error *ret_error)
 {
@@ -65,19 +47,16 @@ static int start(const struct curl *curl, struct muster_error *ret_error)
 static int load(struct muster_error *ret_error)
 {
     struct curl curl;
-    void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    int code;
+    const char *why;
+    int code = library_load(LIBRARY, symbols, sizeof symbols / sizeof *symbols, &curl, &why);
 
-    if (!handle)
-        return muster_error_set(ret_error, MUSTER_ENOTFOUND, "fetch needs libcurl 4 (Debian: libcurl4): %s",
-                                dlerror());
-    code = find_symbols(handle, &curl, ret_error);
-    if (code == 0)
-        code = start(&curl, ret_error);
-    if (code != 0) {
-        dlclose(handle);
+    if (code == MUSTER_EVERSION)
+        return muster_error_set(ret_error, code, "fetch needs libcurl %s or later: this one has no %s",
+                                VERSION_MIN_TEXT, why);
+    if (code != 0)
+        return muster_error_set(ret_error, code, "fetch needs libcurl 4 (Debian: libcurl4): %s", why);
+    if ((code = start(&curl, ret_error)) != 0)
         return code;
-    }
     loaded = curl;
     is_loaded = true;
     return 0;

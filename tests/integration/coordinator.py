@@ -421,6 +421,14 @@ class Kept(Case):
         self.until(lambda: self.ask("SELECT state, succeeded FROM batches") == [("succeeded", 60)], "the batch ends")
         self.assertEqual(self.ask("SELECT first, count FROM record ORDER BY first"), [(i, 1) for i in range(1, 61)])
 
+    def test_missing_sqlite_is_named_and_missed_by_nobody_else(self):
+        (self.home / "libsqlite3.so.0").write_text("no library\n", encoding="utf-8")
+        env = {"LD_LIBRARY_PATH": str(self.home)}
+        result = self.muster("coordinator", "--state", self.state, "--listen", f"ipc://{self.home}/socket", env=env)
+        self.assert_fails(result, 255, "a store needs SQLite", "libsqlite3.so.0")
+        self.assertFalse(self.state.exists())
+        self.assert_ok(self.muster("map", "noop", "--coordinator", "none", ":::", 1, env=env))
+
     def test_file_of_another_coordinator_is_refused(self):
         self.keep()
         other = self.home / "other"
