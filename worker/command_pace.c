@@ -67,6 +67,17 @@ void command_pace_close(void)
     own.page = NULL;
 }
 
+/* Who submitted the command may leave it to the coordinator: then nobody holds it back or stops it any more.
+ * Returns whether the page is still shared. */
+static bool is_watched(void)
+{
+    struct stat file;
+
+    if (own.page && (stat(own.path, &file) != 0 || !is_own(own.path, &file)))
+        command_pace_close();
+    return own.page;
+}
+
 /* How long it has to wait still; 0: it begins, and others see that it did. */
 static uint64_t begin_after(uint64_t now_ns)
 {
@@ -87,9 +98,7 @@ int command_pace_begin(muster_call *call, bool *ret_cut)
     uint64_t now_ns, left_ns;
 
     *ret_cut = false;
-    if (!own.page)
-        return 0;
-    while (!atomic_load(&own.page->ending)) {
+    while (is_watched() && !atomic_load(&own.page->ending)) {
         now_ns = clock_now_ns();
         left_ns = begin_after(now_ns);
         if (left_ns == 0) {
@@ -100,7 +109,7 @@ int command_pace_begin(muster_call *call, bool *ret_cut)
         if (muster_call_sleep(call, (double)left_ns / (double)CLOCK_NS_PER_S) != 0)
             return MUSTER_ECANCELLED;
     }
-    *ret_cut = true;
+    *ret_cut = own.page;
     return 0;
 }
 
@@ -110,21 +119,32 @@ void command_pace_end(void)
         atomic_store(&own.place->began_ns, 0);
 }
 
+static void let_run(const struct command_child *child, const struct command_strays *strays, bool run,
+                    bool *stopped)
+{
+    if (*stopped == run)
+        command_signal(child->pid, strays, run ? SIGCONT : SIGSTOP);
+    *stopped = !run;
+}
+
 static enum command_verdict look(const struct command_child *child, const struct command_strays *strays,
                                  uint64_t now_ns, bool *stopped)
 {
-    uint64_t began_ns = atomic_load(&own.place->began_ns), limit_ns = atomic_load(&own.page->limit_ns);
-    bool stop = atomic_load(&own.place->stopped);
+    uint64_t began_ns, limit_ns;
 
+    if (!is_watched()) {
+        let_run(child, strays, true, stopped);
+        return COMMAND_RUNS;
+    }
+    began_ns = atomic_load(&own.place->began_ns);
+    limit_ns = atomic_load(&own.page->limit_ns);
     if (atomic_load(&own.page->ending))
         return COMMAND_IS_CUT;
     if (atomic_load(&own.place->give_way_ns) == began_ns)
         return COMMAND_GIVES_WAY;
     if (limit_ns && now_ns - began_ns >= limit_ns)
         return COMMAND_IS_LATE;
-    if (stop != *stopped)
-        command_signal(child->pid, strays, stop ? SIGSTOP : SIGCONT);
-    *stopped = stop;
+    let_run(child, strays, !atomic_load(&own.place->stopped), stopped);
     return COMMAND_RUNS;
 }
 

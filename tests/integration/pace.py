@@ -5,6 +5,7 @@ import fcntl
 import os
 import signal
 import struct
+import subprocess
 import termios
 import time
 
@@ -12,6 +13,20 @@ import harness
 
 
 class Paced(harness.Case):
+    daemon = None
+
+    def tearDown(self):
+        if self.daemon:
+            self.daemon.signal(signal.SIGTERM)
+            self.daemon.end()
+        super().tearDown()
+
+    def serve(self):
+        """A coordinator, for clients that leave."""
+        self.may_leave_files = True  # their folders
+        self.daemon = self.start("coordinator", "-j2", stderr=subprocess.DEVNULL)
+        self.until(lambda: self.muster("status").status == 0, "the coordinator listens")
+
     def exec(self, *arguments, **options):
         return self.muster("exec", *arguments, **options)
 
@@ -207,6 +222,37 @@ class Host(Paced):
         self.until(lambda: self.stopped() == 0, "it goes on")
         (self.home / "go").touch()
         self.assert_ok(run.end(), "1\n2\n")
+
+    def leave_while_one_is_stopped(self, number):
+        """A client at a coordinator gets this signal while --memsuspend has stopped a command; how it ended."""
+        self.serve()
+        run = self.on_host("meminfo", self.memory(400), "--coordinator", "default", "-j2", "--memsuspend", "100M",
+                           self.COMMAND.format(self.home), ":::", "1", "2")
+        self.until(lambda: self.runs(1) == self.runs(2) == 1, "both commands run")
+        self.tell(self.memory(150))
+        self.until(lambda: self.stopped() == 1, "one is stopped")
+        run.signal(number)
+        result = run.end()
+        self.until(lambda: self.stopped() == 0, "it goes on")
+        (self.home / "go").touch()
+        self.assertEqual(sorted(self.muster("results", "1", "--follow").out), ["\n", "\n", "1", "2"])
+        return result
+
+    def test_command_that_was_stopped_goes_on_when_its_client_has_left(self):
+        self.assert_fails(self.leave_while_one_is_stopped(signal.SIGINT), 130, "muster results --follow 1")
+
+    def test_command_that_was_stopped_goes_on_when_its_client_was_killed(self):
+        self.assertEqual(self.leave_while_one_is_stopped(signal.SIGKILL).status, 137)
+
+    def test_command_that_is_held_back_begins_when_its_client_was_killed(self):
+        self.serve()
+        run = self.start("exec", "--coordinator", "default", "--delay", "1000", "--retries", "2",
+                         f"echo x >>{self.home}/run1; test $(wc -l <{self.home}/run1) = 2 #", ":::", "1")
+        self.until(lambda: self.runs(1) == 1, "it runs for the first time")
+        run.signal(signal.SIGKILL)
+        run.end()
+        self.assert_ok(self.muster("results", "1", "--follow"))
+        self.assertEqual(self.runs(1), 2)
 
     def shells(self):
         """The commands, by process; not what a shell is about to start."""
