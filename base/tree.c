@@ -148,12 +148,32 @@ static bool is_among(pid_t pid, const pid_t *pids, size_t count)
     return false;
 }
 
+/* Whether a stop is on its way to the process: one that waits for its child in vfork stops only when that
+ * executes. The line of its signals is "ShdPnd:", a tab, and the set in hexadecimal; the one of its groups
+ * ahead of it, which may be long, is short where commands run. */
+static bool will_stop(pid_t pid)
+{
+    static const char name[] = "\nShdPnd:\t";
+    char bytes[8192];
+    int fd = open_of(pid, "/status", 0);
+    ssize_t had;
+    char *line;
+
+    if (fd < 0)
+        return false;
+    had = TEMP_FAILURE_RETRY(read(fd, bytes, sizeof bytes - 1));
+    close(fd);
+    bytes[had > 0 ? had : 0] = '\0';
+    line = strstr(bytes, name);
+    return line && strtoull(line + sizeof name - 1, NULL, 16) >> (SIGSTOP - 1) & 1;
+}
+
 /* Signals one process; returns whether it lived. */
 static bool signal_one(pid_t pid, int signal)
 {
     char state = state_of(pid);
 
-    if (signal && (signal != SIGCONT || state == 'T'))
+    if (signal && (signal != SIGCONT || state == 'T' || will_stop(pid)))
         kill(pid, signal); /* one whose first thread has ended, too, which looks dead */
     return state != 'Z' && state != 'X';
 }

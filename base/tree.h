@@ -20,7 +20,7 @@ size_t tree_children(pid_t pid, pid_t *ret_pids, size_t size);
 
 /* Sends the signal (0: none) to all living descendants of `root`, but for the `spared_count` ones in
  * `spared` and what descends from those. Returns how many there were. SIGCONT goes to
- * those that are stopped alone: others may have a handler. */
+ * those alone that are stopped, or about to be: others may have a handler. */
 size_t tree_signal(pid_t root, const pid_t *spared, size_t spared_count, int signal);
 
 /* SIGKILL to them until none lives. What dies leaves its children to `root`, if that is a subreaper, and

@@ -12,6 +12,14 @@ import time
 import harness
 
 
+def group(pid):
+    """The process group of a process; None where it is gone."""
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return None
+
+
 class Paced(harness.Case):
     daemon = None
 
@@ -257,9 +265,9 @@ class Host(Paced):
     def shells(self):
         """The commands, by process; not what a shell is about to start."""
         for pid in self.marked():
+            if group(pid) != pid:
+                continue
             try:
-                if os.getpgid(pid) != pid:
-                    continue
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
                     words = file.read().split(b"\0")
             except OSError:
@@ -268,8 +276,9 @@ class Host(Paced):
                 yield pid
 
     def stopped(self):
+        """How many of them are: a shell that starts a program waits for it in vfork, and cannot stop itself then."""
         shells = set(self.shells())
-        return sum(pid in shells and state == "T" for pid, _, state in harness.processes())
+        return len(shells & {group(pid) for pid, _, state in harness.processes() if state == "T"})
 
 
 class Watched(Paced):

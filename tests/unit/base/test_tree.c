@@ -5,9 +5,14 @@
 #include "base/tree.h"
 #include "tests/support/check.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,11 +109,51 @@ static void only_what_is_marked_is_killed(void)
     close(told[1]);
 }
 
+/* Waits until the process is stopped. */
+static void await_stop(pid_t pid)
+{
+    char path[32], bytes[256];
+    ssize_t had = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    do {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        CHECK(fd >= 0 && (had = read(fd, bytes, sizeof bytes - 1)) > 0);
+        close(fd);
+        bytes[had] = '\0';
+    } while (!strstr(bytes, ") T "));
+}
+
+/* It is stopped when its child has executed, and was not yet when it was told to go on. */
+static void process_that_stops_later_goes_on_too(void)
+{
+    pid_t child, own, found[2];
+    int status;
+
+    CHECK((child = fork()) >= 0);
+    if (child == 0) { /* as vfork: its child stops before it lets go of it */
+        if (syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0) == 0)
+            kill(getpid(), SIGSTOP);
+        _exit(0);
+    }
+    while (tree_children(child, &own, 1) == 0)
+        ;
+    await_stop(own);
+    CHECK(kill(child, SIGSTOP) == 0);
+    CHECK(tree_signal(getpid(), NULL, 0, SIGCONT) == 2);
+    CHECK(waitpid(child, &status, WUNTRACED) == child && WIFEXITED(status));
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+    CHECK(tree_children(getpid(), found, 2) == 0);
+}
+
 int main(void)
 {
     static const struct check checks[] = {
         {"children_of_other_sessions_are_found", children_of_other_sessions_are_found},
         {"only_what_is_marked_is_killed", only_what_is_marked_is_killed},
+        {"process_that_stops_later_goes_on_too", process_that_stops_later_goes_on_too},
     };
 
     CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
