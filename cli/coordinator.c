@@ -6,6 +6,7 @@
 #include "coordinator/coordinator.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cli/confined.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
@@ -223,7 +224,9 @@ int verb_coordinator(int argc, char **argv)
         return usage_error(argv[0], &error);
     if (d.options.help)
         return help_print(argv[0]);
-    code = run(&d, &error);
+    code = confined_begin(d.options.open.sandbox, &error);
+    if (!code)
+        code = run(&d, &error);
     wire_context_destroy(d.context);
     place_close(&d.workers_place); /* each of these ahead of what the next coordinator needs to get there */
     spool_close(&d.spool);

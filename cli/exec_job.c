@@ -3,6 +3,7 @@
  * From rows of arguments to jobs: the argument of the function `command` (worker/command.h). See
  * exec_run.h.
  */
+#include "base/sandbox.h"
 #include "cli/exec_again.h"
 #include "cli/exec_run.h"
 
@@ -214,12 +215,18 @@ static void put_count(struct map *map, const char *key, uint64_t count)
 
 static void put_limits(struct map *map, const struct exec_limits *limits)
 {
+    char words[SANDBOX_WORDS_BYTES];
+
     put_count(map, "memory", limits->memory_bytes);
     put_count(map, "cpu_time", limits->cpu_time_s);
     put_count(map, "open_files", limits->open_files);
     put_count(map, "file_size", limits->file_bytes);
     if (limits->privileges)
         put(map, "privileges", yes());
+    if (limits->sandbox) {
+        sandbox_words(limits->sandbox, words);
+        put(map, "sandbox", keep(map, word_of(words)));
+    }
 }
 
 /* How and where it runs. */

@@ -7,6 +7,7 @@
  */
 #include "cli/exec_json.h"
 
+#include "cli/confined.h"
 #include "cli/exec_output.h"
 #include "cli/json_write.h"
 
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -157,6 +159,17 @@ static int print_or_null(struct writing *w, const char *key, bool there, int num
     return there ? print(w, ",\"%s\":%d", key, number) : print(w, ",\"%s\":null", key);
 }
 
+static int write_sandbox(struct writing *w, unsigned layers)
+{
+    json_t *object = confined_json(layers);
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    int code = text ? print(w, ",\"sandbox\":%s", text) : 0;
+
+    free(text);
+    json_decref(object);
+    return code;
+}
+
 static int write_result(struct writing *w, const struct exec_result *result)
 {
     int code = print_or_null(w, "exit", result->signal == 0, result->exit);
@@ -170,6 +183,8 @@ static int write_result(struct writing *w, const struct exec_result *result)
                   ",\"timed_out\":%s",
                   result->start_s, (double)result->wall_ns * 1e-9, (double)result->user_us * 1e-6,
                   (double)result->system_us * 1e-6, result->memory_kib, result->timed_out ? "true" : "false");
+    if (!code && result->layers)
+        code = write_sandbox(w, result->layers);
     if (!code)
         code = write_output(w, "stdout", &result->out);
     return code ? code : write_output(w, "stderr", &result->err);

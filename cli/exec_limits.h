@@ -10,7 +10,8 @@
 /* 0: none. */
 struct exec_limits {
     uint64_t memory_bytes, cpu_time_s, open_files, file_bytes;
-    bool privileges; /* it may gain some */
+    bool privileges;  /* it may gain some */
+    unsigned sandbox; /* see base/sandbox.h */
 };
 
 enum { EXEC_REASON_BYTES = 128 };

@@ -5,6 +5,7 @@
  */
 #include "cli/exec_option.h"
 
+#include "base/sandbox.h"
 #include "cli/escapes.h"
 #include "cli/exec_absent.h"
 #include "cli/exec_values.h"
@@ -70,6 +71,11 @@ static int take_no_keep_order(struct exec_options *o, const char *text, struct m
     (void)ret_error;
     o->keep_order = false;
     return 0;
+}
+
+static int take_sandbox(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    return sandbox_parse(text, &o->limits.sandbox, ret_error);
 }
 
 static int take_max_args(struct exec_options *o, const char *text, struct muster_error *ret_error)
@@ -486,6 +492,7 @@ const struct exec_option exec_option_table[] = {
     {"retries", TAKE(OPTION_VALUE, take_retries)},
     {"retry-failed retryfailed", TAKE(OPTION_ALONE, take_retry_failed)},
     {"rrs remove-rec-sep removerecsep", FLAG(pipe.blocks.remove)},
+    {"sandbox", TAKE(OPTION_PERHAPS, take_sandbox)},
     {"seqreplace", TEXT(rules.sequence)},
     {"shell-quote shellquote", TAKE(OPTION_ALONE, take_shell_quote)},
     {"shuf", FLAG(sources.shuffle)},

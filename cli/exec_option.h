@@ -13,6 +13,7 @@ enum exec_option_kind {
     OPTION_TEXT,           /* its value is kept as it is */
     OPTION_ALONE,          /* without a value */
     OPTION_VALUE,          /* with one */
+    OPTION_PERHAPS,        /* with one, behind =, or without */
     OPTION_PERHAPS_NUMBER, /* with one, if that is a number; the next word, or behind the letter or = */
     OPTION_PERHAPS_WORD,   /* with one, if that is not empty and begins with no - */
 };

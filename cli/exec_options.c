@@ -4,6 +4,7 @@
  * options do is in exec_option.c.
  */
 #include "cli/exec_options.h"
+#include "cli/confined.h"
 
 #include "cli/exec_absent.h"
 #include "cli/exec_again.h"
@@ -59,6 +60,7 @@ static int values_of(const struct exec_option *option)
     case OPTION_TEXT:
     case OPTION_VALUE:
         return required_argument;
+    case OPTION_PERHAPS:
     case OPTION_PERHAPS_NUMBER:
     case OPTION_PERHAPS_WORD:
         return optional_argument;
@@ -218,6 +220,21 @@ static bool wants_total(const struct exec_options *o)
     return o->rules.plus && wanted;
 }
 
+/* What a program that is confined cannot have. */
+static int check_sandbox(const struct exec_options *options, struct muster_error *ret_error)
+{
+    if (options->limits.sandbox == 0)
+        return 0;
+    if (options->limits.privileges)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "either --sandbox or --privileges");
+    if (options->pipe.as_file)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "--cat and --fifo give jobs a file of the worker's, which --sandbox keeps "
+                                "from them: use --pipe");
+    return options->open.coordinator || options->dry_run ? 0
+                                                         : confined_begin(options->limits.sandbox, ret_error);
+}
+
 int exec_options_parse(struct exec_options *options, int argc, char **argv, struct muster_error *ret_error)
 {
     int code, rest = argc;
@@ -252,6 +269,8 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
         code = exec_pipe_check(options, ret_error);
     if (code == 0)
         code = exec_again_check(options, ret_error);
+    if (code == 0)
+        code = check_sandbox(options, ret_error);
     return code ? code : terms_check(&options->terms, options->open.coordinator, ret_error);
 }
 

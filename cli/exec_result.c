@@ -64,9 +64,10 @@ int exec_result_read(const msgpack_object *value, bool own, struct exec_result *
 {
     const msgpack_object *items = value->via.array.ptr;
     struct exec_result result;
-    uint64_t flags;
+    uint64_t flags, layers = 0; /* which older stores do not have */
 
-    if (value->type != MSGPACK_OBJECT_ARRAY || value->via.array.size != COMMAND_PLACES)
+    if (value->type != MSGPACK_OBJECT_ARRAY ||
+        (value->via.array.size != COMMAND_PLACES && value->via.array.size != COMMAND_SANDBOX))
         return MUSTER_EPROTOCOL;
     if (read_start(&items[COMMAND_START], &result.start_s) || read_int(&items[COMMAND_EXIT], &result.exit) ||
         read_int(&items[COMMAND_SIGNAL], &result.signal) ||
@@ -74,12 +75,14 @@ int exec_result_read(const msgpack_object *value, bool own, struct exec_result *
         read_count(&items[COMMAND_USER], &result.user_us) ||
         read_count(&items[COMMAND_SYSTEM], &result.system_us) ||
         read_count(&items[COMMAND_MEMORY], &result.memory_kib) || read_count(&items[COMMAND_FLAGS], &flags) ||
-        read_written(&items[COMMAND_OUT], &result.out) || read_written(&items[COMMAND_ERR], &result.err))
+        read_written(&items[COMMAND_OUT], &result.out) || read_written(&items[COMMAND_ERR], &result.err) ||
+        (value->via.array.size > COMMAND_SANDBOX && read_count(&items[COMMAND_SANDBOX], &layers)))
         return MUSTER_EPROTOCOL;
     result.sent_bytes = 0;
     result.live_bytes = 0;
     result.timed_out = flags & COMMAND_TIMED_OUT;
     result.flags = (unsigned)flags;
+    result.layers = (unsigned)layers;
     result.out.lent = result.err.lent = !own || (flags & COMMAND_SPOOLED);
     *ret_result = result;
     return 0;

@@ -27,7 +27,8 @@ struct exec_result {
     uint64_t wall_ns, user_us, system_us, memory_kib;
     uint64_t sent_bytes; /* of its standard input: who asked for the job knows */
     bool timed_out;
-    unsigned flags; /* enum command_flag */
+    unsigned flags;  /* enum command_flag */
+    unsigned layers; /* of its sandbox, as of sandbox_pack */
     struct exec_written out, err;
     uint64_t live_bytes; /* that it wrote as they came */
 };

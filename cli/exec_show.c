@@ -183,6 +183,7 @@ static int show_result(struct exec *exec, const struct ended *job, const struct 
         return code;
     count_job(exec, exec_result_status(&job->result));
     add_use(&exec->used, &job->result);
+    exec->stats.layers = job->result.layers;
     exec_pace_note(&exec->pace, job->result.wall_ns, !failed);
     if (failed)
         name_failure(exec, name_job(exec, job->sequence, result, name), job->title, reason);

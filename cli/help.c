@@ -88,6 +88,8 @@ static const char help_coordinator[] =
     "                        thread, so that their waits overlap. Default 1.\n"
     "      --memory SIZE     Data a worker may allocate: bytes, or with k, M, G; at\n"
     "                        least 64M.\n"
+    "      --sandbox[=WORDS] Confine workers, as map --help says it. They run functions\n"
+    "                        only; exec --sandbox needs no such workers.\n"
     "      --heartbeat SECONDS\n"
     "                        Kill a worker that is silent for so long. Default 5.\n" HELP_PIN HELP_PLUGIN
     "  -v, --verbose         Say who connects and leaves, and what batches become.\n"
@@ -125,6 +127,7 @@ static const char help_worker[] =
     "      --heap-fd N         The shared memory that large results are put into.\n"
     "      --plugin FILE       Load functions from a shared object; may be repeated.\n"
     "      --memory BYTES      Data it may allocate.\n"
+    "      --sandbox[=WORDS]   Confine itself when its plug-ins are loaded.\n"
     "      --cpu N             The core to stay on.\n"
     "      --concurrency K     Jobs it runs at once, as coroutines. Default 1.\n"
     "      --check-plugin FILE Load the plug-in, and say whether that went well.\n";

@@ -6,6 +6,7 @@
  */
 #include "base/log.h"
 #include "cli/arguments.h"
+#include "cli/confined.h"
 #include "cli/failures.h"
 #include "cli/interrupt.h"
 #include "cli/leave.h"
@@ -191,6 +192,18 @@ static int run(struct map *map, muster *m)
     return conclude(map, code, &summary, &error);
 }
 
+/* Workers that did not come to have all the layers of this host would have ended. */
+static void note_sandbox(struct map *map)
+{
+    struct sandbox_layers layers;
+
+    if (map->options.open.sandbox == 0)
+        return;
+    sandbox_probe(&layers);
+    layers.memory = map->options.open.memory_bytes ? SANDBOX_RLIMIT : SANDBOX_NO_MEMORY;
+    map->stats.layers = sandbox_pack(&layers);
+}
+
 /* Opens all that the batch needs, in an order in which nothing is begun that a mistake on the
  * command line would throw away; returns the exit status. */
 static int open_and_run(struct map *map)
@@ -210,6 +223,11 @@ static int open_and_run(struct map *map)
         plain_error(&error);
         goto out;
     }
+    if (confined_begin(options->open.sandbox, &error)) {
+        plain_error(&error);
+        goto out;
+    }
+    note_sandbox(map);
     fd = output_claim_stdout();
     if (open_muster(&options->open, &m, &map->interrupt_fd, &error)) {
         plain_error(&error);

@@ -5,6 +5,7 @@
  */
 #include "cli/option.h"
 
+#include "base/sandbox.h"
 #include "cli/quantity.h"
 #include "cli/verbs.h"
 #include "coordinator/delays.h"
@@ -242,6 +243,11 @@ static int take_older(struct options *o, enum verb verb, const char *text, struc
     return quantity_duration(text, OLDER_MOST_S, &o->older_s, ret_error);
 }
 
+static int take_sandbox(struct options *o, enum verb verb, const char *text, struct muster_error *ret_error)
+{
+    return sandbox_parse(text, verb == VERB_WORKER ? &o->worker.sandbox : &o->open.sandbox, ret_error);
+}
+
 static int take_progress(struct options *o, enum verb verb, const char *text, struct muster_error *ret_error)
 {
     (void)verb;
@@ -270,6 +276,7 @@ static int take_no_progress(struct options *o, enum verb verb, const char *text,
 #define TIMEOUT(member)                  VALUE_SECONDS, AT(member), TIMEOUT_LEAST_S, TIMEOUT_MOST_S, NULL
 #define NONE(function)                   VALUE_NONE, 0, 0, 0, function
 #define OTHER(function)                  VALUE_OTHER, 0, 0, 0, function
+#define PERHAPS(function)                VALUE_PERHAPS, 0, 0, 0, function
 #define RANGE(kind, member, least, most) VALUE_##kind, AT(member), least, most, NULL
 
 const struct option_row option_table[] = {
@@ -329,6 +336,7 @@ const struct option_row option_table[] = {
     {"rounds", 0, COMPARE, COUNT(rounds, COMPARE_ROUNDS_MAX)},
     {"rounds", 0, LAB, COUNT(rounds, RACE_ROUNDS_MAX)},
     {"run", 0, ADVISE, FLAG(run)},
+    {"sandbox", 0, MAP | COORDINATOR | WORKER, PERHAPS(take_sandbox)},
     {"slots-fd", 0, WORKER, FD(worker.slots_fd)},
     {"state", 0, COORDINATOR, TEXT(state)},
     {"state", 0, JOBS, OTHER(take_states)},

@@ -18,6 +18,7 @@ enum value_kind {
     VALUE_INT,     /* the same, an int */
     VALUE_SECONDS, /* a double */
     VALUE_SIZE,    /* bytes, a uint64_t */
+    VALUE_PERHAPS, /* one behind =, or none: `take` is called with NULL then */
     VALUE_NONE,    /* none: `take` is called with NULL */
     VALUE_OTHER,   /* what `take` makes of it */
 };

@@ -28,6 +28,8 @@ static bool is_of(const struct option_row *row, enum verb verb)
 
 static int takes_value(const struct option_row *row)
 {
+    if (row->kind == VALUE_PERHAPS)
+        return optional_argument;
     return row->kind == VALUE_FLAG || row->kind == VALUE_NONE ? no_argument : required_argument;
 }
 
@@ -112,6 +114,7 @@ static int take(struct options *options, enum verb verb, const struct option_row
         return quantity_seconds(text, row->least, row->most, member, ret_error);
     case VALUE_SIZE:
         return quantity_size(text, member, ret_error);
+    case VALUE_PERHAPS:
     case VALUE_NONE:
     case VALUE_OTHER:
         return row->take(options, verb, text, ret_error);

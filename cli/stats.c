@@ -6,6 +6,7 @@
 #include "cli/stats.h"
 
 #include "base/clock.h"
+#include "cli/confined.h"
 #include "cli/output.h"
 
 #include <errno.h>
@@ -84,6 +85,16 @@ static json_t *add_commands(json_t *object, const struct stats_commands *command
     return NULL;
 }
 
+/* With the layers of the sandbox. NULL when out of memory. */
+static json_t *add_sandbox(json_t *object, const struct stats *stats)
+{
+    if (!object || stats->layers == 0 ||
+        json_object_set_new(object, "sandbox", confined_json(stats->layers)) == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
 /* What an earlier run left goes; pipes and terminals have nothing to cut. */
 static int cut(int fd)
 {
@@ -104,7 +115,8 @@ int stats_write(struct stats *stats, enum muster_model model, const struct muste
     if (!stats->path)
         return 0;
     output_init(&output, stats->fd, to_stderr ? "standard error" : stats->path, OUTPUT_JSON);
-    code = output_document(&output, add_commands(document(model, summary), stats->commands));
+    code =
+        output_document(&output, add_sandbox(add_commands(document(model, summary), stats->commands), stats));
     if (code)
         code = muster_error_set(ret_error, code, "out of memory");
     error = code || to_stderr ? 0 : cut(stats->fd);

@@ -19,6 +19,7 @@ struct stats {
     int fd;                                /* owned unless it is standard error */
     bool created;                          /* the file is ours to remove when it stays empty */
     const struct stats_commands *commands; /* borrowed; NULL: what ran were functions */
+    unsigned layers;                       /* of a sandbox, as of sandbox_pack; 0: there was none */
 };
 
 /* `path` NULL: nothing is wanted; "-": standard error. An existing file keeps its content

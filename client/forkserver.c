@@ -137,6 +137,7 @@ static bool receive_packet(int socket, void *bytes, size_t size, int ret_fds[PAS
 struct server {
     const struct registry *registry;
     uint64_t memory_bytes;
+    unsigned sandbox;
     unsigned concurrency;
     bool clean; /* of what close-on-exec descriptors the caller has */
     int socket, caller_pidfd;
@@ -199,6 +200,7 @@ static _Noreturn void be_worker(const struct server *server, const struct reques
         .bell_fd = fds[BELL],
         .registry = server->registry,
         .memory_bytes = server->memory_bytes,
+        .sandbox = server->sandbox,
         .concurrency = server->concurrency,
         .cpu = request->cpu,
     };
@@ -447,6 +449,7 @@ int forkserver_start(const struct registry *registry, const struct muster_option
     const struct timeval limit = {.tv_sec = ANSWER_S};
     struct server server = {.registry = registry,
                             .memory_bytes = options->memory_bytes,
+                            .sandbox = options->sandbox,
                             .concurrency = options->concurrency,
                             .clean = options->start == MUSTER_FORK_CLEAN};
     struct forkserver *own;

@@ -19,8 +19,8 @@ struct forkserver;
  * thread, or a ZeroMQ context of ours: neither survives a fork. */
 int forkserver_check(struct muster_error *ret_error);
 
-/* Forks it off. Workers find their functions in `registry`; of the options, `start`, `concurrency` and
- * `memory_bytes` are theirs. Fails as forkserver_check does. */
+/* Forks it off. Workers find their functions in `registry`; of the options, `start`, `concurrency`,
+ * `memory_bytes` and `sandbox` are theirs. Fails as forkserver_check does. */
 int forkserver_start(const struct registry *registry, const struct muster_options *options,
                      struct forkserver **ret_server, struct muster_error *ret_error);
 

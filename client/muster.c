@@ -7,12 +7,14 @@
 
 #include "base/clock.h"
 #include "base/cores.h"
+#include "base/sandbox.h"
 #include "client/handle.h"
 #include "client/probe.h"
 #include "client/program.h"
 #include "coordinator/place.h"
 #include "proto/limits.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +113,7 @@ static int check_connection(const struct muster_options *options, struct muster_
                        : options->functions    ? "functions of this program"
                        : options->concurrency  ? "a concurrency"
                        : options->memory_bytes ? "a memory limit"
+                       : options->sandbox      ? "a sandbox"
                        : options->pin          ? "pinning"
                        : options->warm         ? "warming up"
                                                : NULL;
@@ -128,6 +131,32 @@ static int check_connection(const struct muster_options *options, struct muster_
     return strcmp(options->coordinator, MUSTER_COORDINATOR_DEFAULT) == 0
                ? 0
                : place_check(options->coordinator, ret_error);
+}
+
+static_assert((int)MUSTER_SANDBOX == SANDBOX_ON && (int)MUSTER_SANDBOX_STRICT == SANDBOX_STRICT &&
+                  (int)MUSTER_SANDBOX_NET == SANDBOX_NET && (int)MUSTER_SANDBOX_HOME == SANDBOX_HOME,
+              "the two headers agree");
+
+/* What a strict one needs is looked at before anything starts. */
+static int check_sandbox(const struct muster_options *options, struct muster_error *ret_error)
+{
+    struct sandbox_layers layers;
+    char missing[SANDBOX_MISSING_BYTES];
+
+    if (options->sandbox == 0)
+        return 0;
+    if (!(options->sandbox & MUSTER_SANDBOX) || options->sandbox > SANDBOX_ALL)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "no sandbox of number %u", options->sandbox);
+    if (options->model != MUSTER_PROCESSES)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "a sandbox needs the model 'processes': under '%s' jobs run in their caller",
+                                muster_model_name(options->model));
+    sandbox_probe(&layers);
+    sandbox_missing(&layers, missing);
+    if (!(options->sandbox & MUSTER_SANDBOX_STRICT) || !missing[0])
+        return 0;
+    return muster_error_set(ret_error, MUSTER_EINVALID, "a strict sandbox cannot be had: this host has no %s",
+                            missing);
 }
 
 int handle_check_options(const struct muster_options *options, struct muster_options *ret_options,
@@ -178,6 +207,8 @@ int handle_check_options(const struct muster_options *options, struct muster_opt
                                 "%llu MiB",
                                 (unsigned long long)checked.memory_bytes,
                                 (unsigned long long)MEMORY_MIN_BYTES >> 20);
+    if ((code = check_sandbox(&checked, ret_error)) != 0)
+        return code;
     if (checked.plugin_count && !checked.plugins)
         return muster_error_set(ret_error, MUSTER_EINVALID, "%u plug-ins were announced and none given",
                                 checked.plugin_count);

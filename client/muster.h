@@ -80,6 +80,15 @@ enum { MUSTER_LOOP_CONCURRENCY = 10000 };
 /* The one that this user starts with `muster coordinator`. */
 #define MUSTER_COORDINATOR_DEFAULT "default"
 
+/* What workers of `processes` are confined to, for good, before their first job; docs/SANDBOX.md says to
+ * what. MUSTER_SANDBOX, with any of the others. */
+enum muster_sandbox {
+    MUSTER_SANDBOX = 1,
+    MUSTER_SANDBOX_STRICT = 2, /* a layer that this host lacks is an error; else jobs run without it */
+    MUSTER_SANDBOX_NET = 4,    /* they may use sockets */
+    MUSTER_SANDBOX_HOME = 8,   /* they may read the user's home folder */
+};
+
 struct muster_plugin; /* jobs/muster_job.h */
 
 /* Zero means the default for every field. Strings and arrays are borrowed until
@@ -102,11 +111,12 @@ struct muster_options {
     double heartbeat_s;
     uint64_t memory_bytes; /* processes: data of a worker (RLIMIT_DATA), and its results in shared memory;
                             * each 64 MiB at least; 0: no limit */
+    unsigned sandbox;      /* processes: enum muster_sandbox; large values go in messages then; 0: none */
     bool pin;              /* threads, gil, processes: worker k on the k-th core, round robin */
     bool warm;             /* muster_open returns when all workers are ready */
     /* processes: a coordinator that runs, "ipc://PATH", "tcp://127.0.0.1:PORT", or
      * MUSTER_COORDINATOR_DEFAULT; NULL: one of its own. Its workers are its business: workers, start,
-     * functions, concurrency, memory_bytes, pin and warm are 0. Functions are those that it has; for
+     * functions, concurrency, memory_bytes, sandbox, pin and warm are 0. Functions are those that it has; for
      * muster_submit this process has to know the name, too, by a plug-in. When it ends, whatever is
      * under way fails with MUSTER_ELOST, but for batches that it keeps on disk. */
     const char *coordinator;

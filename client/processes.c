@@ -91,6 +91,7 @@ struct coordinator_options processes_settings(const struct muster_options *optio
         .plugin_count = options->plugin_count,
         .heartbeat_ns = (uint64_t)(options->heartbeat_s * 1e9),
         .memory_bytes = options->memory_bytes,
+        .sandbox = options->sandbox,
         .concurrency = options->concurrency,
         .tcp = options->transport == MUSTER_TCP,
         .values_inline = options->transport != MUSTER_IPC,

@@ -33,6 +33,7 @@ struct coordinator_options {
     unsigned plugin_count;
     uint64_t heartbeat_ns; /* not 0 */
     uint64_t memory_bytes; /* of a worker; 0: no limit */
+    unsigned sandbox;      /* of workers: see base/sandbox.h; 0: none */
     uint64_t host_bytes;   /* of memory that jobs may take together; 0: not known, and not counted */
     unsigned concurrency;  /* jobs that each worker runs at once; 0: 1 */
     /* Where it listens for clients, place_count of them, whose endpoints are told with their ports; none:

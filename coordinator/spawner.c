@@ -5,6 +5,7 @@
 #include "coordinator/spawner.h"
 
 #include "base/clock.h"
+#include "base/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,7 +21,7 @@
 /* The arguments of a worker's command line, whose texts live in `text`. */
 struct command_line {
     char parent[16], flight_fd[16], heap_fd[16], slots_fd[16], bell_fd[16], memory[32], cpu[16],
-        concurrency[16], orphan_grace[32];
+        concurrency[16], orphan_grace[32], sandbox[sizeof "--sandbox=" + SANDBOX_WORDS_BYTES];
     char **words; /* owned; NULL-terminated */
 };
 
@@ -39,7 +41,7 @@ static int build_command_line(const struct spawner *spawner, const struct launch
 {
     size_t n = 0;
 
-    line->words = calloc(26 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
+    line->words = calloc(27 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
     if (!line->words)
         return MUSTER_ENOMEM;
     snprintf(line->parent, sizeof line->parent, "%d", (int)getpid());
@@ -75,6 +77,10 @@ static int build_command_line(const struct spawner *spawner, const struct launch
         snprintf(line->memory, sizeof line->memory, "%llu", (unsigned long long)spawner->memory_bytes);
         line->words[n++] = word("--memory");
         line->words[n++] = line->memory;
+    }
+    if (spawner->sandbox) {
+        sandbox_words(spawner->sandbox, stpcpy(line->sandbox, "--sandbox="));
+        line->words[n++] = line->sandbox;
     }
     if (spawner->concurrency > 1) {
         snprintf(line->concurrency, sizeof line->concurrency, "%u", spawner->concurrency);

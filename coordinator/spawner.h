@@ -17,6 +17,7 @@ struct spawner {
     const char *const *plugins;
     unsigned plugin_count;
     uint64_t memory_bytes;    /* 0: no limit */
+    unsigned sandbox;         /* see base/sandbox.h; 0: none */
     unsigned concurrency;     /* jobs that each runs at once; 0: 1 */
     uint64_t orphan_grace_ns; /* how long each outlives its coordinator; 0: not at all */
 };

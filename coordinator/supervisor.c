@@ -38,6 +38,7 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
         .plugins = options->plugins,
         .plugin_count = options->plugin_count,
         .memory_bytes = options->memory_bytes,
+        .sandbox = options->sandbox,
         .concurrency = options->concurrency,
         .orphan_grace_ns = options->orphan_grace_ns,
     };

@@ -28,6 +28,7 @@ struct supervisor_options {
     const char *const *plugins;
     unsigned plugin_count;
     uint64_t memory_bytes; /* 0: no limit */
+    unsigned sandbox;      /* see base/sandbox.h; 0: none */
     unsigned concurrency;  /* jobs that each worker runs at once; 0: 1 */
     bool lends;            /* workers get shared memory for results */
     bool pin;              /* slot k on the k-th core of this process, round robin */

@@ -65,7 +65,7 @@ uint64_t supervisor_make(const struct supervisor *supervisor)
     for (unsigned i = 0; i < options->plugin_count; i++)
         hash = mix_file(hash, options->plugins[i]);
     hash = mix(mix(hash, options->memory_bytes), options->concurrency);
-    return mix(hash, options->pin) | 1;
+    return mix(mix(hash, options->pin), options->sandbox) | 1;
 }
 
 /* A pidfd of the process that writes the page; -1, with errno ESRCH when it is dead. */

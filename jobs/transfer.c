@@ -7,6 +7,8 @@
  */
 #include "jobs/transfer.h"
 
+#include "base/sandbox.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -124,6 +126,14 @@ static bool set_options(struct transfer *transfer)
            curl->easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK;
 }
 
+static int check_network(muster_call *call)
+{
+    return sandbox_is_offline()
+               ? muster_call_fail(call, "cannot fetch: --sandbox keeps jobs from the network, "
+                                        "--sandbox=net lets them use it")
+               : 0;
+}
+
 int transfer_init(struct transfer *transfer, const struct curl *curl, muster_call *call,
                   struct muster_fetch *request)
 {
@@ -137,6 +147,8 @@ int transfer_init(struct transfer *transfer, const struct curl *curl, muster_cal
     else if (timeout_s > TIMEOUT_MAX_S)
         timeout_s = TIMEOUT_MAX_S;
     code = check_url(curl, call, request->url);
+    if (code == 0)
+        code = check_network(call);
     if (code != 0)
         return code;
     *transfer = (struct transfer){

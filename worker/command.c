@@ -7,8 +7,10 @@
  * left of a command that ended can be told. What is left is left alone, but what it writes goes nowhere.
  */
 #include "worker/command_input.h"
+#include "worker/confine.h"
 
 #include "base/clock.h"
+#include "base/sandbox.h"
 #include "base/tree.h"
 #include "jobs/builtin.h"
 #include "proto/spool.h"
@@ -40,7 +42,7 @@ static struct {
     struct flight_page *flight; /* borrowed; may be NULL */
     atomic_bool used;           /* some command was run */
     atomic_bool ending;         /* this process is about to be killed */
-    bool running;
+    bool running, confined;
     int null_fd;
     char **environment; /* owned; the worker's, with the slot */
     char slot_variable[sizeof "PARALLEL_JOBSLOT=" + 16];
@@ -57,12 +59,13 @@ struct ended {
     int status; /* as of waitpid */
     struct rusage usage;
     uint64_t memory_kib;
-    unsigned flags;
+    unsigned flags, layers; /* as of sandbox_pack */
 };
 
-void command_init(unsigned slot, struct flight_page *flight)
+void command_init(unsigned slot, struct flight_page *flight, bool confined)
 {
     self.slot = slot;
+    self.confined = confined;
     self.flight = flight;
 }
 
@@ -71,6 +74,7 @@ void command_fini(void)
     for (int i = 0; i < 2; i++)
         command_output_close(&self.outputs[i]);
     command_memory_leave();
+    confine_no_more();
     if (self.null_fd >= 0)
         close(self.null_fd);
     self.null_fd = -1;
@@ -292,15 +296,34 @@ static void note_memory(const struct command_spec *spec, struct ended *ended)
     }
 }
 
+/* What it was confined by: 0 if by nothing. */
+static unsigned pack_layers(const struct sandbox *sandbox, const struct command_spec *spec)
+{
+    struct sandbox_layers layers;
+
+    if (!sandbox)
+        return 0;
+    layers = *sandbox_layers(sandbox);
+    if (spec->memory_bytes != UINT64_MAX)
+        layers.memory = spec->grouped ? SANDBOX_CGROUP : SANDBOX_RLIMIT;
+    return sandbox_pack(&layers);
+}
+
 /* Runs it, from its files on. */
 static int run(muster_call *call, struct command_spec *spec, struct command_input *input, const int fds[3],
                struct ended *ret_ended)
 {
     struct ended ended = {.flags = 0};
+    const struct sandbox *sandbox = NULL;
+    struct muster_error refused;
     struct command_child child;
     uint64_t began_ns;
     bool cut;
-    int error, code = command_pace_begin(call, &cut);
+    int error, code = 0;
+
+    if (spec->sandbox && confine_command(spec, fds, &sandbox, &refused) != 0)
+        return muster_call_fail(call, "command: %s", refused.text);
+    code = command_pace_begin(call, &cut);
 
     if (cut)
         *ret_ended = (struct ended){.status = SIGTERM, .flags = COMMAND_CUT};
@@ -309,7 +332,7 @@ static int run(muster_call *call, struct command_spec *spec, struct command_inpu
     ended.start_s = (double)clock_read_ns(CLOCK_REALTIME) / (double)CLOCK_NS_PER_S;
     began_ns = clock_now_ns();
     spec->grouped = command_memory_begin(spec->memory_bytes);
-    error = command_start(spec, fds, &child);
+    error = command_start(spec, fds, sandbox, &child);
     if (error) {
         command_pace_end();
         return muster_call_fail(call, "command: cannot make a process: %s", strerror(error));
@@ -326,6 +349,7 @@ static int run(muster_call *call, struct command_spec *spec, struct command_inpu
         note_limits(spec, &ended);
     }
     note_memory(spec, &ended);
+    ended.layers = pack_layers(sandbox, spec);
     *ret_ended = ended;
     return code;
 }
@@ -373,6 +397,7 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
     places[COMMAND_SYSTEM] = integer((int64_t)micros(&ended->usage.ru_stime));
     places[COMMAND_MEMORY] = integer((int64_t)ended->memory_kib);
     places[COMMAND_FLAGS] = integer(flags);
+    places[COMMAND_SANDBOX] = integer(ended->layers);
     if (spec->fails && ended->status != 0)
         return command_fail_job(call, places);
     ret_result->type = MSGPACK_OBJECT_ARRAY;
@@ -443,6 +468,10 @@ int command_run(muster_call *call, const msgpack_object *argument, msgpack_objec
     if (self.running)
         return muster_call_fail(call, "a worker runs one command at a time: use more workers instead of "
                                       "--concurrency");
+    if (self.confined)
+        return muster_call_fail(call,
+                                "command: this worker is confined by --sandbox, and starts no programs: "
+                                "muster exec --sandbox confines those that other workers start");
     code = prepare(call);
     if (code == 0)
         code = command_spec_read(call, argument, self.slot, self.environment, &spec);

@@ -29,6 +29,7 @@
  *                 where there can be none, of each of them (RLIMIT_DATA)
  *   "file_size"   bytes, "cpu_time" seconds, "open_files": limits of each of its processes
  *   "privileges"  bool, default false: it may gain some, by set-user-ID programs
+ *   "sandbox"     str: it is confined, as these words say, which sandbox_parse reads (base/sandbox.h)
  *   "tmpdir"      str: where files with its output are made; default: the coordinator's folder for them
  *                 (proto/spool.h), else $TMPDIR, or /tmp
  *   "spill"       output above so many bytes is left in a file
@@ -44,7 +45,8 @@
  *
  * Its result is an array, whose places are enum command_place: exit status (-1: ended by a signal), signal
  * (0: none), start (CLOCK_REALTIME, seconds), wall time (ns), user and system CPU time (us), peak memory
- * (KiB: of its largest process, or more where a cgroup tells of all), flags, standard output, standard error;
+ * (KiB: of its largest process, or more where a cgroup tells of all), flags, standard output, standard error,
+ * and the layers of its sandbox, as sandbox_pack writes them; output and error
  * these are bin, or a str: the path of a file, which is the taker's to remove unless flags say else; with
  * "stdout" or "live" they are empty. Whatever became of the command, the job succeeds: it fails only when
  * muster could not run any, or with "fails".
@@ -94,6 +96,7 @@ enum command_place {
     COMMAND_FLAGS,
     COMMAND_OUT,
     COMMAND_ERR,
+    COMMAND_SANDBOX,
     COMMAND_PLACES,
 };
 
@@ -112,8 +115,8 @@ enum command_flag {
 };
 
 /* Which worker this is, from 1 on, and where the supervisor looks for the command that runs; borrowed,
- * may be NULL. Before the first command. */
-void command_init(unsigned slot, struct flight_page *flight);
+ * may be NULL. Before the first command; one that is `confined` starts none. */
+void command_init(unsigned slot, struct flight_page *flight, bool confined);
 
 /* Removes what is left of files for output. */
 void command_fini(void);

@@ -48,7 +48,8 @@ struct command_spec {
     uint64_t ulimits[RLIM_NLIMITS]; /* soft limits, ulimit_count of them; UINT64_MAX: as high as can be */
     unsigned ulimit_count;
     bool privileges;
-    bool grouped; /* `memory_bytes` is the limit of a cgroup, not of each process */
+    unsigned sandbox; /* as in base/sandbox.h; 0: none */
+    bool grouped;     /* `memory_bytes` is the limit of a cgroup, not of each process */
     const char *tmpdir;
     bool spooled; /* which is the coordinator's: what is left there stays its own */
     uint64_t spill_bytes;
@@ -68,6 +69,8 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
 int command_fail_job(muster_call *call, const msgpack_object *places);
 
 /* A program that was started, or not. */
+struct sandbox; /* base/sandbox.h */
+
 struct command_child {
     pid_t pid;
     int pidfd;         /* close-on-exec; the caller's */
@@ -77,9 +80,11 @@ struct command_child {
 };
 
 /* Starts it as the leader of a session of its own, with these as its standard input, output and error, no
- * other descriptor of the worker's, default signals, and SIGKILL when the calling thread ends. 0, or an
- * errno when there could be no process at all. Child and caller are apart when it returns. */
-int command_start(const struct command_spec *spec, const int fds[3], struct command_child *ret_child);
+ * other descriptor of the worker's, default signals, and SIGKILL when the calling thread ends; confined, if
+ * there is a sandbox, and then with no other descriptor at all. 0, or an errno when there could be no process
+ * at all. Child and caller are apart when it returns. */
+int command_start(const struct command_spec *spec, const int fds[3], const struct sandbox *sandbox,
+                  struct command_child *ret_child);
 
 /* Says there why it could not be started. Returns the exit status that a shell would have for it. */
 int command_refused(const struct command_spec *spec, const struct command_child *child, int err_fd);

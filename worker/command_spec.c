@@ -3,6 +3,7 @@
  * Reads what a command is: from a map of bytes from outside to words, environment and limits. See
  * command.h for the members.
  */
+#include "base/sandbox.h"
 #include "jobs/argument.h"
 #include "worker/command_internal.h"
 
@@ -35,6 +36,7 @@ enum member {
     CPU_TIME,
     OPEN_FILES,
     PRIVILEGES,
+    SANDBOX,
     FAILS,
     TMPDIR,
     SPILL,
@@ -68,6 +70,7 @@ static const char *const names[MEMBERS] = {
     [CPU_TIME] = "cpu_time",
     [OPEN_FILES] = "open_files",
     [PRIVILEGES] = "privileges",
+    [SANDBOX] = "sandbox",
     [FAILS] = "fails",
     [TMPDIR] = "tmpdir",
     [SPILL] = "spill",
@@ -414,6 +417,20 @@ static int read_ways_out(const struct reader *reader, struct command_spec *spec)
     return read_text(reader, TOLD, &spec->told, &spec->told_bytes);
 }
 
+static int read_sandbox(const struct reader *reader, unsigned *ret_sandbox)
+{
+    struct muster_error error;
+    char *words;
+    int code;
+
+    if (!reader->members[SANDBOX])
+        return 0;
+    code = copy_word(reader, SANDBOX, reader->members[SANDBOX], &words);
+    if (code == 0 && sandbox_parse(words, ret_sandbox, &error) != 0)
+        return muster_call_fail(reader->call, "command: %s: %s", names[SANDBOX], error.text);
+    return code;
+}
+
 static int read_ranges(const struct reader *reader, const msgpack_object *value, struct command_spec *spec)
 {
     static const char what[] = "bytes, a text, or a path and ranges";
@@ -507,7 +524,8 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
         (code = read_path(&reader, FOLDER, &spec.dir)) != 0 ||
         (code = read_path(&reader, TMPDIR, &spec.tmpdir)) != 0 ||
         (code = read_path(&reader, PACE, &spec.pace)) != 0 || (code = read_limits(&reader, &spec)) != 0 ||
-        (code = read_ways_out(&reader, &spec)) != 0 || (code = read_input(&reader, &spec)) != 0)
+        (code = read_sandbox(&reader, &spec.sandbox)) != 0 || (code = read_ways_out(&reader, &spec)) != 0 ||
+        (code = read_input(&reader, &spec)) != 0)
         return code;
     spec.spooled = spec.tmpdir && !members[TMPDIR];
     if (!spec.tmpdir)

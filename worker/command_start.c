@@ -9,6 +9,8 @@
  */
 #include "worker/command_internal.h"
 
+#include "base/sandbox.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -27,6 +29,7 @@ enum { STACK_BYTES = 128 << 10 };
 struct start {
     const struct command_spec *spec;
     const int *fds;
+    const struct sandbox *sandbox; /* NULL: none */
     struct command_child *child;
     pid_t worker;
 };
@@ -191,6 +194,12 @@ static int fail(struct command_child *child, const char *stage)
     return 127;
 }
 
+/* Nothing but its standard files is open in a program that is confined. */
+static int enter_sandbox(const struct sandbox *sandbox)
+{
+    return close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0 ? sandbox_enter(sandbox) : -1;
+}
+
 static int in_child(void *argument)
 {
     const struct start *start = argument;
@@ -220,6 +229,8 @@ static int in_child(void *argument)
         return fail(start->child, "have its limits");
     if (!spec->privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(start->child, "give up privileges");
+    if (start->sandbox && enter_sandbox(start->sandbox) != 0)
+        return fail(start->child, "be confined");
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     start->child->error = execute(spec);
@@ -242,10 +253,11 @@ static void *stack_top(void)
     return stack + STACK_BYTES;
 }
 
-int command_start(const struct command_spec *spec, const int fds[3], struct command_child *ret_child)
+int command_start(const struct command_spec *spec, const int fds[3], const struct sandbox *sandbox,
+                  struct command_child *ret_child)
 {
     struct command_child child = {.pidfd = -1};
-    struct start start = {.spec = spec, .fds = fds, .child = &child, .worker = getpid()};
+    struct start start = {.spec = spec, .fds = fds, .sandbox = sandbox, .child = &child, .worker = getpid()};
     void *stack = stack_top();
     sigset_t all, before;
     int error;

@@ -7,9 +7,11 @@
 
 #include "base/cores.h"
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "jobs/registry.h"
 #include "worker/command.h"
 #include "worker/concurrent.h"
+#include "worker/confine.h"
 #include "worker/execute.h"
 #include "worker/link.h"
 
@@ -175,7 +177,7 @@ static unsigned slot_of(const char *name)
 }
 
 static int serve(const struct worker_options *options, int parent_fd, const struct registry *registry,
-                 struct flight_page *flight, struct muster_error *ret_error)
+                 struct flight_page *flight, const struct sandbox *sandbox, struct muster_error *ret_error)
 {
     unsigned concurrency = options->concurrency > 1 ? options->concurrency : 1;
     int heap_fd = options->orphan_grace_ns > 0 ? -1 : options->heap_fd;
@@ -199,6 +201,11 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
         slots_unmap(slots);
         return result;
     }
+    if (sandbox && sandbox_close_network(sandbox, ret_error) != 0) {
+        link_stop(link);
+        slots_unmap(slots);
+        return MUSTER_ESYSTEM;
+    }
     result = concurrency > 1 ? concurrent_serve(link, registry, flight, concurrency, heap_fd)
                              : serve_one(link, registry, flight, heap_fd);
     if (result != 0)
@@ -212,9 +219,12 @@ int worker_main(const struct worker_options *options)
     struct flight_page *flight = NULL;
     const struct registry *registry = options->registry;
     struct registry *own = NULL;
+    struct sandbox *sandbox = NULL;
     struct muster_error error;
     int parent_fd = -1, result = 0;
 
+    if (options->sandbox && !registry)
+        confine_descriptors(options);
     keep_descriptors(options);
     executor_prepare();
     if (options->orphan_grace_ns > 0)
@@ -230,13 +240,16 @@ int worker_main(const struct worker_options *options)
         result = own ? load_plugins(own, options, flight, &error)
                      : muster_error_set(&error, MUSTER_ENOMEM, "worker: out of memory");
     }
+    if (result == 0 && options->sandbox)
+        result = confine_worker(options, &sandbox, &error);
     if (result == 0) {
-        command_init(slot_of(options->name), flight);
-        result = serve(options, parent_fd, registry, flight, &error);
+        command_init(slot_of(options->name), flight, options->sandbox);
+        result = serve(options, parent_fd, registry, flight, sandbox, &error);
         command_fini();
     }
     if (result != 0)
         log_error("%s", error.text);
+    sandbox_destroy(sandbox);
     registry_destroy(own);
     flight_unmap(flight);
     if (parent_fd >= 0)

@@ -23,8 +23,9 @@ struct worker_options {
     const char *const *plugins;
     unsigned plugin_count;
     uint64_t memory_bytes; /* limit of data memory; 0: none */
-    int cpu;               /* core to run on; -1: any */
-    unsigned concurrency;  /* jobs it runs at once, as coroutines; 0: 1 */
+    unsigned sandbox; /* that it confines itself in: see base/sandbox.h; 0: none. It runs no commands then */
+    int cpu;          /* core to run on; -1: any */
+    unsigned concurrency; /* jobs it runs at once, as coroutines; 0: 1 */
     /* It outlives its parent, and goes on without a coordinator for so long: then `slots_fd`,
      * `bell_fd` and `heap_fd` are passed over. 0: it ends with its parent. */
     uint64_t orphan_grace_ns;

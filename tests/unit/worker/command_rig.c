@@ -144,7 +144,7 @@ void rig_init(void)
     strcpy(rig.folder, "/tmp/muster-test-XXXXXX");
     cr_assert_not_null(mkdtemp(rig.folder));
     setenv("TMPDIR", rig.folder, 1);
-    command_init(SLOT, &rig.flight);
+    command_init(SLOT, &rig.flight, false);
 }
 
 void rig_fini(void)

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The sandbox as a whole. See sandbox.h.
+ */
+#include "base/sandbox_internal.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct {
+    unsigned bit;
+    const char *word;
+} table[] = {{SANDBOX_STRICT, "strict"}, {SANDBOX_NET, "net"}, {SANDBOX_HOME, "home"}};
+
+enum {
+    WORDS = sizeof table / sizeof *table,
+    PACKED = 1 << 16,
+    PACKED_SECCOMP = 1 << 17,
+    PACKED_RLIMIT = 1 << 18,
+    PACKED_CGROUP = 1 << 19,
+    PACKED_VERSION = 0xffff
+};
+
+struct sandbox {
+    unsigned asked;
+    struct sandbox_layers layers;
+    size_t count;
+    struct {
+        dev_t device;
+        ino_t inode; /* 0: there is none */
+    } places[SANDBOX_PLACES_MAX];
+    int rules_fd;                   /* -1: there is no Landlock */
+    struct sock_fprog filter;       /* owned; empty where there is no seccomp */
+    struct sock_fprog without_link; /* likewise; or the same as `filter` has */
+};
+
+static atomic_bool offline; /* of this process */
+
+int sandbox_parse(const char *words, unsigned *ret_sandbox, struct muster_error *ret_error)
+{
+    unsigned sandbox = SANDBOX_ON;
+    size_t size, i;
+
+    for (words = words ? words : ""; *words; words += size + (words[size] == ',')) {
+        size = strcspn(words, ",");
+        for (i = 0; i < WORDS; i++)
+            if (strlen(table[i].word) == size && memcmp(words, table[i].word, size) == 0)
+                break;
+        if (i == WORDS)
+            return muster_error_set(ret_error, MUSTER_EINVALID,
+                                    "strict, net and home are expected, with commas between them");
+        sandbox |= table[i].bit;
+    }
+    *ret_sandbox = sandbox;
+    return 0;
+}
+
+void sandbox_words(unsigned sandbox, char ret_words[SANDBOX_WORDS_BYTES])
+{
+    ret_words[0] = '\0';
+    for (size_t i = 0; i < WORDS; i++)
+        if (sandbox & table[i].bit) {
+            if (ret_words[0])
+                strcat(ret_words, ",");
+            strcat(ret_words, table[i].word);
+        }
+}
+
+void sandbox_probe(struct sandbox_layers *ret_layers)
+{
+    *ret_layers =
+        (struct sandbox_layers){.landlock = sandbox_files_version(), .seccomp = sandbox_calls_there()};
+}
+
+void sandbox_missing(const struct sandbox_layers *layers, char ret_missing[SANDBOX_MISSING_BYTES])
+{
+    snprintf(ret_missing, SANDBOX_MISSING_BYTES, "%s%s%s",
+             layers->landlock ? "" : "Landlock (files are not confined)",
+             layers->landlock || layers->seccomp ? "" : ", ",
+             layers->seccomp ? "" : "seccomp with libseccomp 2 (no system call is refused)");
+}
+
+unsigned sandbox_pack(const struct sandbox_layers *layers)
+{
+    return PACKED | (layers->seccomp ? PACKED_SECCOMP : 0) |
+           (layers->memory == SANDBOX_RLIMIT ? PACKED_RLIMIT : 0) |
+           (layers->memory == SANDBOX_CGROUP ? PACKED_CGROUP : 0) | (layers->landlock & PACKED_VERSION);
+}
+
+bool sandbox_unpack(unsigned number, struct sandbox_layers *ret_layers)
+{
+    *ret_layers = (struct sandbox_layers){.landlock = number & PACKED_VERSION,
+                                          .seccomp = number & PACKED_SECCOMP,
+                                          .memory = number & PACKED_CGROUP   ? SANDBOX_CGROUP
+                                                    : number & PACKED_RLIMIT ? SANDBOX_RLIMIT
+                                                                             : SANDBOX_NO_MEMORY};
+    return number & PACKED;
+}
+
+/* --- making one */
+
+static int take_places(struct sandbox *sandbox, const int *places, size_t count,
+                       struct muster_error *ret_error)
+{
+    struct stat stat;
+
+    sandbox->count = count;
+    for (size_t i = 0; i < count; i++) {
+        if (places[i] < 0)
+            continue;
+        if (fstat(places[i], &stat) != 0)
+            return muster_error_system(ret_error, errno, "sandbox: cannot look at a place to write to");
+        sandbox->places[i].device = stat.st_dev;
+        sandbox->places[i].inode = stat.st_ino;
+    }
+    return 0;
+}
+
+static enum sandbox_sockets sockets_of(unsigned asked, const char *link)
+{
+    if ((asked & SANDBOX_NET) || (link && strncmp(link, "ipc:", 4) != 0))
+        return SANDBOX_INET_SOCKETS;
+    return link ? SANDBOX_UNIX_SOCKETS : SANDBOX_NO_SOCKETS;
+}
+
+static int make_filters(struct sandbox *sandbox, const char *link, struct muster_error *ret_error)
+{
+    enum sandbox_sockets now = sockets_of(sandbox->asked, link), then = sockets_of(sandbox->asked, NULL);
+    int code = sandbox_calls_filter(now, &sandbox->filter, ret_error);
+
+    if (code == 0 && then != now)
+        code = sandbox_calls_filter(then, &sandbox->without_link, ret_error);
+    return code;
+}
+
+static int make_layers(struct sandbox *sandbox, const int *places, const char *link,
+                       struct muster_error *ret_error)
+{
+    const struct sandbox_files files = {.version = sandbox->layers.landlock,
+                                        .home = sandbox->asked & SANDBOX_HOME,
+                                        .net = sockets_of(sandbox->asked, link) == SANDBOX_INET_SOCKETS,
+                                        .places = places,
+                                        .count = sandbox->count};
+    char missing[SANDBOX_MISSING_BYTES];
+    int code = 0;
+
+    sandbox_missing(&sandbox->layers, missing);
+    if ((sandbox->asked & SANDBOX_STRICT) && missing[0])
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "sandbox: this host has no %s: leave 'strict' out to do without", missing);
+    if (files.version > 0)
+        code = sandbox_files_rules(&files, &sandbox->rules_fd, ret_error);
+    if (code == 0 && sandbox->layers.seccomp)
+        code = make_filters(sandbox, link, ret_error);
+    return code;
+}
+
+int sandbox_create(unsigned asked, const int *places, size_t count, const char *link,
+                   struct sandbox **ret_sandbox, struct muster_error *ret_error)
+{
+    struct sandbox *sandbox = calloc(1, sizeof *sandbox);
+    int code;
+
+    if (!sandbox)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "sandbox: out of memory");
+    sandbox->asked = asked;
+    sandbox->rules_fd = -1;
+    sandbox_probe(&sandbox->layers);
+    code = take_places(sandbox, places, count, ret_error);
+    if (code == 0)
+        code = make_layers(sandbox, places, link, ret_error);
+    if (code == 0)
+        *ret_sandbox = sandbox;
+    else
+        sandbox_destroy(sandbox);
+    return code;
+}
+
+void sandbox_destroy(struct sandbox *sandbox)
+{
+    if (!sandbox)
+        return;
+    if (sandbox->rules_fd >= 0)
+        close(sandbox->rules_fd);
+    free(sandbox->filter.filter);
+    free(sandbox->without_link.filter);
+    free(sandbox);
+}
+
+bool sandbox_is(const struct sandbox *sandbox, unsigned asked, const int *places, size_t count)
+{
+    struct sandbox other = {.asked = asked};
+
+    if (take_places(&other, places, count, NULL) != 0 || sandbox->asked != asked || sandbox->count != count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (sandbox->places[i].device != other.places[i].device ||
+            sandbox->places[i].inode != other.places[i].inode)
+            return false;
+    return true;
+}
+
+const struct sandbox_layers *sandbox_layers(const struct sandbox *sandbox)
+{
+    return &sandbox->layers;
+}
+
+/* --- entering it */
+
+int sandbox_enter(const struct sandbox *sandbox)
+{
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+
+    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return -1;
+    if (sandbox->rules_fd >= 0 && sandbox_files_enter(sandbox->rules_fd) != 0)
+        return -1;
+    return sandbox->filter.len > 0 ? sandbox_calls_enter(&sandbox->filter) : 0;
+}
+
+bool sandbox_is_offline(void)
+{
+    return offline;
+}
+
+int sandbox_close_network(const struct sandbox *sandbox, struct muster_error *ret_error)
+{
+    if (sandbox->without_link.len > 0 && sandbox_calls_enter(&sandbox->without_link) != 0)
+        return muster_error_system(ret_error, errno, "sandbox: cannot close the network");
+    offline = sandbox->layers.seccomp && !(sandbox->asked & SANDBOX_NET);
+    return 0;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Confines a process and all that it starts, for good, in layers: no privileges can be gained; Landlock
+ * leaves it files to read, and few to write; seccomp refuses system calls that computing does not need.
+ * What each leaves is in docs/SANDBOX.md.
+ *
+ * A layer that this kernel does not have is missing, which sandbox_probe tells before anything is started;
+ * one that it has and that does not hold is an error. So what was told beforehand is what holds.
+ */
+#ifndef MUSTER_BASE_SANDBOX_H
+#define MUSTER_BASE_SANDBOX_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What is asked for: SANDBOX_ON, and words that say how. */
+enum {
+    SANDBOX_ON = 1,
+    SANDBOX_STRICT = 2, /* a missing layer is an error */
+    SANDBOX_NET = 4,    /* it may use the network, and sockets of this host */
+    SANDBOX_HOME = 8,   /* it may read the user's home folder */
+    SANDBOX_ALL = 15,
+};
+
+enum { SANDBOX_WORDS_BYTES = sizeof "strict,net,home" };
+
+/* "net,home" and the like; NULL and "" ask for no more than SANDBOX_ON. 0, or MUSTER_EINVALID. */
+int sandbox_parse(const char *words, unsigned *ret_sandbox, struct muster_error *ret_error);
+
+/* What sandbox_parse reads. */
+void sandbox_words(unsigned sandbox, char ret_words[SANDBOX_WORDS_BYTES]);
+
+struct sandbox_layers {
+    unsigned landlock; /* the version of its interface; 0: there is none */
+    bool seccomp;
+    enum { SANDBOX_NO_MEMORY, SANDBOX_RLIMIT, SANDBOX_CGROUP } memory; /* what limits it; set by who knows */
+};
+
+/* Those that this kernel and its libraries have: no_new_privs is always there. */
+void sandbox_probe(struct sandbox_layers *ret_layers);
+
+/* What is missing, in words, "" when nothing is: "Landlock (files are not confined)". */
+enum { SANDBOX_MISSING_BYTES = 160 };
+void sandbox_missing(const struct sandbox_layers *layers, char ret_missing[SANDBOX_MISSING_BYTES]);
+
+/* As the layers are told in a number, by who does not run on this host: 0 when there was no sandbox. */
+unsigned sandbox_pack(const struct sandbox_layers *layers);
+bool sandbox_unpack(unsigned number, struct sandbox_layers *ret_layers);
+
+enum { SANDBOX_PLACES_MAX = 4 };
+
+struct sandbox; /* what processes enter */
+
+/* Makes one. It may write to what the descriptors name, and below that where it is a folder: `count` of them,
+ * SANDBOX_PLACES_MAX at most, -1 for none. `link`: an endpoint to which it may connect, whatever it
+ * is; NULL: none. 0; MUSTER_EINVALID when a folder holds the user's home folder, or a layer is missing that
+ * must not; MUSTER_ENOMEM, MUSTER_ESYSTEM. */
+int sandbox_create(unsigned asked, const int *places, size_t count, const char *link,
+                   struct sandbox **ret_sandbox, struct muster_error *ret_error);
+void sandbox_destroy(struct sandbox *sandbox);
+
+/* Whether it is what sandbox_create would make of these, without a link. */
+bool sandbox_is(const struct sandbox *sandbox, unsigned asked, const int *places, size_t count);
+
+const struct sandbox_layers *sandbox_layers(const struct sandbox *sandbox);
+
+/* Confines the calling thread, and what it starts from then on. 0, or -1 with errno set. Async-signal-safe.
+ */
+int sandbox_enter(const struct sandbox *sandbox);
+
+/* Whether this process is kept from the network by sandbox_close_network. */
+bool sandbox_is_offline(void);
+
+/* The calling thread, and what it starts, is kept from sockets, too: what sandbox_create left for a link. 0
+ * or MUSTER_ESYSTEM. */
+int sandbox_close_network(const struct sandbox *sandbox, struct muster_error *ret_error);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Landlock: what may be read is all but the user's home folder, what may be written what was named, and a
+ * few devices. See sandbox.h.
+ *
+ * Rules can only allow, for all below a folder. So that the home folder is left out, what stands beside each
+ * folder on the way to it is allowed instead of "/"; those folders themselves can be passed, not listed.
+ */
+#include "base/sandbox_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/landlock.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* What the headers of Debian 12 do not have yet; see landlock(7). */
+enum {
+    FS_TRUNCATE = 1 << 14,  /* version 3 */
+    FS_IOCTL_DEV = 1 << 15, /* version 5 */
+    NET_TCP = 3,            /* version 4: bind, connect */
+    SCOPES = 3,             /* version 6: abstract sockets of others, signals to others */
+};
+
+struct ruleset {
+    uint64_t fs, net, scopes;
+};
+
+/* Beside a folder on the way to the home folder: of more, not all can be read. */
+enum { SIBLINGS_MAX = 1024 };
+
+static const uint64_t read_rights =
+    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+
+/* Devices are not made, and those that are there are not controlled. */
+static const uint64_t write_rights =
+    LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+    LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+    LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER | FS_TRUNCATE;
+
+static const uint64_t other_rights =
+    LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK | FS_IOCTL_DEV;
+
+static const uint64_t file_rights =
+    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE;
+
+/* All that this version knows. */
+static uint64_t known_rights(unsigned version)
+{
+    uint64_t all = read_rights | write_rights | other_rights;
+
+    if (version < 2)
+        all &= ~(uint64_t)LANDLOCK_ACCESS_FS_REFER;
+    if (version < 3)
+        all &= ~(uint64_t)FS_TRUNCATE;
+    if (version < 5)
+        all &= ~(uint64_t)FS_IOCTL_DEV;
+    return all;
+}
+
+unsigned sandbox_files_version(void)
+{
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+    return version > 0 ? (unsigned)version : 0;
+}
+
+static int create(const struct sandbox_files *files)
+{
+    struct ruleset ruleset = {.fs = known_rights(files->version)};
+    size_t size = files->version >= 6 ? sizeof ruleset : files->version >= 4 ? 16 : 8;
+
+    if (files->version >= 4 && !files->net)
+        ruleset.net = NET_TCP;
+    if (files->version >= 6)
+        ruleset.scopes = files->net ? SCOPES & ~1 : SCOPES;
+    return (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0); /* close-on-exec by itself */
+}
+
+/* What is in no folder (a pipe, a memfd) is not confined, and refused here. 0, or an errno. */
+static int allow(int rules_fd, const struct sandbox_files *files, int fd, uint64_t rights)
+{
+    struct landlock_path_beneath_attr rule = {.parent_fd = fd,
+                                              .allowed_access = rights & known_rights(files->version)};
+    struct stat stat;
+
+    if (fstat(fd, &stat) != 0)
+        return errno;
+    if (!S_ISDIR(stat.st_mode))
+        rule.allowed_access &= file_rights;
+    if (syscall(SYS_landlock_add_rule, rules_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0)
+        return 0;
+    return errno == EBADFD ? 0 : errno;
+}
+
+/* What is not there is not allowed, nor a symbolic link: what it leads to is allowed, or is not. */
+static int allow_at(int rules_fd, const struct sandbox_files *files, int folder_fd, const char *name,
+                    uint64_t rights)
+{
+    int fd = openat(folder_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), error;
+    struct stat stat;
+
+    if (fd < 0)
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? errno : 0;
+    error = fstat(fd, &stat) != 0 ? errno : S_ISLNK(stat.st_mode) ? 0 : allow(rules_fd, files, fd, rights);
+    close(fd);
+    return error;
+}
+
+/* All in the folder but one. 0, or an errno. */
+static int allow_siblings(int rules_fd, const struct sandbox_files *files, const char *folder,
+                          const char *hidden)
+{
+    DIR *entries = opendir(folder);
+    const struct dirent *entry;
+    unsigned count = 0;
+    int error = 0;
+
+    while (entries && error == 0 && count++ < SIBLINGS_MAX && (entry = readdir(entries)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            strcmp(entry->d_name, hidden) != 0)
+            error = allow_at(rules_fd, files, dirfd(entries), entry->d_name, read_rights);
+    if (entries)
+        closedir(entries);
+    return error;
+}
+
+/* The path of the user's home folder; "": none that could be left out. */
+static void find_home(const struct sandbox_files *files, char ret_home[PATH_MAX])
+{
+    const char *home = getenv("HOME");
+
+    if (!home || home[0] != '/')
+        home = geteuid() == 0 ? "/root" : "/home";
+    if (files->home || !realpath(home, ret_home) || strcmp(ret_home, "/") == 0)
+        ret_home[0] = '\0';
+}
+
+static int allow_reading(int rules_fd, const struct sandbox_files *files, char home[PATH_MAX])
+{
+    int error = 0;
+
+    if (!home[0])
+        return allow_at(rules_fd, files, AT_FDCWD, "/", read_rights);
+    for (char *slash = home, *next; slash && error == 0; slash = next) {
+        next = strchr(slash + 1, '/');
+        *slash = '\0';
+        if (next)
+            *next = '\0';
+        error = allow_siblings(rules_fd, files, slash == home ? "/" : home, slash + 1);
+        *slash = '/';
+        if (next)
+            *next = '/';
+    }
+    return error;
+}
+
+/* Whether the home folder is in it. */
+static bool holds_home(int fd, const char *home)
+{
+    char link[32], path[PATH_MAX];
+    ssize_t size;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    size = readlink(link, path, sizeof path - 1);
+    if (size <= 0 || !home[0])
+        return false;
+    path[size] = '\0';
+    return strcmp(path, "/") == 0 ||
+           (strncmp(home, path, (size_t)size) == 0 && (home[size] == '/' || home[size] == '\0'));
+}
+
+static int allow_writing(int rules_fd, const struct sandbox_files *files, const char *home,
+                         struct muster_error *ret_error)
+{
+    static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/tty"};
+    int error = 0;
+
+    for (size_t i = 0; i < sizeof devices / sizeof *devices && error == 0; i++)
+        error = allow_at(rules_fd, files, AT_FDCWD, devices[i], read_rights | write_rights);
+    for (size_t i = 0; i < files->count && error == 0; i++) {
+        if (files->places[i] < 0)
+            continue;
+        if (holds_home(files->places[i], home))
+            return muster_error_set(ret_error, MUSTER_EINVALID,
+                                    "sandbox: a folder to write to has the home folder %s in it: work in "
+                                    "another one, or say --sandbox=home",
+                                    home);
+        error = allow(rules_fd, files, files->places[i], read_rights | write_rights);
+    }
+    return error ? muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule") : 0;
+}
+
+int sandbox_files_rules(const struct sandbox_files *files, int *ret_fd, struct muster_error *ret_error)
+{
+    int fd = create(files), error, code;
+    char home[PATH_MAX];
+
+    if (fd < 0)
+        return muster_error_system(ret_error, errno, "sandbox: Landlock makes no rules");
+    find_home(files, home);
+    error = allow_reading(fd, files, home);
+    code = error ? muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule")
+                 : allow_writing(fd, files, home, ret_error);
+    if (code == 0)
+        *ret_fd = fd;
+    else
+        close(fd);
+    return code;
+}
+
+int sandbox_files_enter(int rules_fd)
+{
+    return (int)syscall(SYS_landlock_restrict_self, rules_fd, 0);
+}

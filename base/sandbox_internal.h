@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The two layers of a sandbox that need preparing: sandbox_files.c, Landlock, and sandbox_calls.c, seccomp.
+ */
+#ifndef MUSTER_BASE_SANDBOX_INTERNAL_H
+#define MUSTER_BASE_SANDBOX_INTERNAL_H
+
+#include "base/sandbox.h"
+
+#include <linux/filter.h>
+
+/* The version of Landlock's interface; 0: there is none. */
+unsigned sandbox_files_version(void);
+
+struct sandbox_files {
+    unsigned version;
+    bool home, net; /* as SANDBOX_HOME, SANDBOX_NET */
+    const int *places;
+    size_t count;
+};
+
+/* A descriptor of the rules, close-on-exec. 0, or as sandbox_create. */
+int sandbox_files_rules(const struct sandbox_files *files, int *ret_fd, struct muster_error *ret_error);
+
+/* Async-signal-safe: 0, or -1 with errno set. */
+int sandbox_files_enter(int rules_fd);
+
+bool sandbox_calls_there(void);
+
+/* Families of sockets that can be made. */
+enum sandbox_sockets { SANDBOX_NO_SOCKETS, SANDBOX_UNIX_SOCKETS, SANDBOX_INET_SOCKETS };
+
+/* A filter, whose instructions the caller frees. 0, or as sandbox_create. */
+int sandbox_calls_filter(enum sandbox_sockets sockets, struct sock_fprog *ret_filter,
+                         struct muster_error *ret_error);
+
+/* Async-signal-safe: 0, or -1 with errno set. */
+int sandbox_calls_enter(const struct sock_fprog *filter);
+
+#endif

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""--sandbox: what is forbidden fails, what is needed works, and what holds is what is told."""
+import ctypes
+import json
+import os
+import unittest
+
+import harness
+from harness import plugin
+
+ESCAPE = ("--plugin", plugin("escape"))
+
+# A thread of the leak sanitizer traces the process at its end, which a sandbox forbids.
+QUIET = {"ASAN_OPTIONS": harness.SANITIZER_OPTIONS.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+
+
+def landlock():
+    """The version of this kernel's Landlock; None where there is none."""
+    version = ctypes.CDLL(None).syscall(444, None, 0, 1)
+    return version if version > 0 else None
+
+
+LANDLOCK = landlock()
+LAYERS = {"no_new_privs": True, "landlock": LANDLOCK, "seccomp": True, "memory": None}
+
+
+class Case(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.work = self.home / "work"
+        self.work.mkdir()
+        self.secret = self.home / "user" / "secret"
+        self.secret.parent.mkdir()
+        self.secret.write_text("secret\n", encoding="ascii")
+        (self.home / "other").write_text("other\n", encoding="ascii")
+        self.env = {**self.env, **QUIET, "HOME": str(self.secret.parent)}
+
+    def run_muster(self, *arguments, **options):
+        return self.muster(*arguments, cwd=self.work, **options)
+
+
+class Functions(Case):
+    def tried(self, sandbox, *attempts):
+        result = self.run_muster("map", "escape", sandbox, "-j1", *ESCAPE, ":::", *attempts)
+        self.assertEqual(result.status, 0, result)
+        return dict(zip(attempts, map(json.loads, result.out.splitlines())))
+
+    def test_what_computing_does_not_need_is_refused(self):
+        calls = ("ptrace", "read another", "mount", "unshare", "clone newuser", "bpf", "perf", "userfaultfd",
+                 "keyctl", "kexec", "module", "io_uring", "terminal", "inet", "unix", "netlink", "core")
+        self.assertEqual(self.tried("--sandbox", *calls), dict.fromkeys(calls, "EPERM"))
+        self.assertEqual(self.tried("--sandbox", "clone", "clone3 newuser", "descriptors"),
+                         {"clone": "allowed", "clone3 newuser": "ENOSYS", "descriptors": "allowed"})
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_files_are_read_but_at_home_and_written_where_it_works(self):
+        found = self.tried("--sandbox", f"read {self.home}/other", "read /etc/passwd", f"read {self.secret}",
+                           f"write {self.home}/other", f"write {self.home}/new", "write here", "write /dev/null",
+                           f"write {self.temporary}/in-temporary")
+        self.assertEqual(list(found.values()), ["allowed", "allowed", "EACCES", "EACCES", "EACCES", "allowed",
+                                                "allowed", "allowed"])
+        self.assertTrue((self.work / "here").exists())
+        (self.temporary / "in-temporary").unlink()
+        self.assertEqual(self.tried("--sandbox=home", f"read {self.secret}", f"write {self.secret}"),
+                         {f"read {self.secret}": "allowed", f"write {self.secret}": "EACCES"})
+
+    @unittest.skipIf(not LANDLOCK or LANDLOCK < 6, "this kernel's Landlock does not confine signals")
+    def test_nobody_else_is_sent_signals(self):
+        self.assertEqual(self.tried("--sandbox", "signal parent"), {"signal parent": "EPERM"})
+
+    def test_network_is_there_when_asked_for(self):
+        self.assertEqual(self.tried("--sandbox=net", "inet", "unix", "netlink", "ptrace"),
+                         {"inet": "allowed", "unix": "allowed", "netlink": "EPERM", "ptrace": "EPERM"})
+
+    def test_descriptors_of_the_caller_are_closed(self):
+        (self.home / "stranger").touch()
+        line = f"exec {harness.MUSTER} map escape --sandbox -j1 --plugin {plugin('escape')} ::: descriptors"
+        self.assert_ok(self.run_muster("-c", f"{line} 9<{self.home}/stranger", command="/bin/sh"), '"allowed"\n')
+        self.assert_ok(self.run_muster("-c", f"{line.replace('--sandbox', '')} 9<{self.home}/stranger",
+                                       command="/bin/sh"), '"EMFILE"\n')
+
+    def test_fetch_says_why_it_cannot(self):
+        result = self.run_muster("map", "fetch", "--sandbox", ":::", "http://127.0.0.1:9/")
+        self.assertEqual(result.status, 1, result)
+        self.assertIn("--sandbox keeps jobs from the network, --sandbox=net lets them use it", result.err)
+        result = self.run_muster("map", "fetch", "--sandbox=net", ":::", "http://127.0.0.1:9/")
+        self.assertIn("Connection refused", result.err)
+
+    def test_workers_work_as_ever(self):
+        """Chunks, large values both ways, coroutines, limits, and crashes that are told."""
+        self.assert_ok(self.run_muster("map", "noop", "--sandbox", "-o", "none", ":::", "1..100000"), "")
+        large = json.dumps("x" * 3000000)
+        self.assert_ok(self.run_muster("map", "echo", "--sandbox", text=large + "\n"), large + "\n")
+        self.assert_ok(self.run_muster("map", "echo", "--sandbox", "--concurrency", "4", "--memory", "256M", ":::",
+                                       "1..50"), "".join(f"{n}\n" for n in range(1, 51)))
+        result = self.run_muster("map", "crash", "--sandbox", "--crash-limit", "1", "--plugin", plugin("faulty"),
+                                 ":::", "1", "false")
+        self.assertEqual(result.status, 1, result)
+        self.assertIn("killed by SIGSEGV", result.err)
+        result = self.run_muster("map", "spin", "--sandbox", "--timeout", "0.2", ":::", "1000")
+        self.assertIn("timed out", result.err)
+
+    def test_thread_of_a_plugin_would_not_be_confined(self):
+        if "thread" in harness.SANITIZE:
+            self.skipTest("its own threads cannot be told from others")
+        result = self.run_muster("map", "echo", "--sandbox", "--plugin", plugin("constructor_thread"), ":::", "1")
+        self.assertEqual(result.status, 255, result)
+        self.assertIn("started a thread", result.err)
+
+    def test_stats_say_which_layers_held(self):
+        result = self.run_muster("map", "noop", "--sandbox", "--stats", "-", ":::", "1")
+        self.assertEqual(json.loads(result.err)["sandbox"], LAYERS)
+        result = self.run_muster("map", "noop", "--sandbox=strict,net", "--memory", "64M", "--stats", "-", ":::", "1")
+        self.assertEqual(json.loads(result.err)["sandbox"], {**LAYERS, "memory": "rlimit"})
+        result = self.run_muster("map", "noop", "--stats", "-", ":::", "1")
+        self.assertNotIn("sandbox", json.loads(result.err))
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_folder_that_holds_home_is_refused(self):
+        result = self.muster("map", "noop", "--sandbox", ":::", "1", cwd=self.secret.parent)
+        self.assertEqual(result.status, 255, result)
+        self.assertIn("--sandbox=home", result.err)
+        self.assert_ok(self.muster("map", "noop", "--sandbox=home", "-o", "none", ":::", "1", cwd=self.secret.parent))
+
+    def test_words_and_models_are_checked(self):
+        self.assert_one_line_error(self.run_muster("map", "noop", "--sandbox=nets", ":::", "1"), "strict, net and home")
+        self.assert_one_line_error(self.run_muster("map", "noop", "--sandbox", "--model", "threads", ":::", "1"),
+                                   "'processes'")
+
+
+class Missing(Case):
+    """A host without libseccomp: a folder of libraries that cannot be loaded is put before it."""
+
+    def setUp(self):
+        super().setUp()
+        if harness.SANITIZE:
+            self.skipTest("the sanitizers look for libraries themselves")
+        folder = self.home / "libraries"
+        folder.mkdir()
+        (folder / "libseccomp.so.2").write_bytes(b"")
+        self.env["LD_LIBRARY_PATH"] = str(folder)
+
+    def test_missing_layer_is_told(self):
+        result = self.run_muster("map", "echo", "--sandbox", "--stats", self.home / "stats", ":::", "1")
+        self.assert_ok_with(result, "1\n", "seccomp")
+        stats = json.loads((self.home / "stats").read_text(encoding="ascii"))
+        self.assertEqual(stats["sandbox"], {**LAYERS, "seccomp": False})
+        result = self.run_muster("exec", "--sandbox", "-o", "json", "true", ":::", "1")
+        self.assertEqual(json.loads(result.out)["sandbox"]["seccomp"], False)
+
+    def assert_ok_with(self, result, out, word):
+        self.assertEqual((result.status, result.out), (0, out), result)
+        self.assertRegex(result.err, rf"\Amuster: --sandbox: [^\n]*{word}[^\n]*\n\Z")
+
+    def test_strict_does_not_do_without(self):
+        self.assert_one_line_error(self.run_muster("map", "echo", "--sandbox=strict", ":::", "1"), "seccomp")
+        self.assert_one_line_error(self.run_muster("exec", "--sandbox=strict", "true", ":::", "1"), "seccomp")
+
+
+class Commands(Case):
+    def exec(self, *arguments, **options):
+        return self.run_muster("exec", *arguments, **options)
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_files(self):
+        other, secret = self.home / "other", self.secret
+        self.assert_ok(self.exec("--sandbox", "echo here >new; cat new", str(other), "#", ":::", "x"), "here\nother\n")
+        for line in (f"cat {secret}", f"echo x >{other}", f"rm {other}", f"mkdir {self.home}/new", f"mv new {self.home}",
+                     f"ln {other} link"):
+            self.assertNotEqual(self.exec("--sandbox", f"{line} #", ":::", "x").status, 0, line)
+        self.assertEqual(other.read_text(encoding="ascii"), "other\n")
+        self.assert_ok(self.exec("--sandbox=home", "cat", ":::", secret), "secret\n")
+        result = self.exec("--sandbox", "echo err >/dev/stderr; echo out >/dev/stdout #", ":::", "x")
+        self.assertEqual((result.status, result.out, result.err), (0, "out\n", "err\n"))
+
+    def test_calls(self):
+        script = ("import ctypes, os, socket\n"
+                  "libc = ctypes.CDLL(None, use_errno=True)\n"
+                  "def errno(*words):\n"
+                  "    return 0 if libc.syscall(*words) >= 0 else ctypes.get_errno()\n"
+                  "print(errno(101, 0, 0, 0, 0), errno(272, 0x10000000), errno(250, 0, -3, 1))\n"
+                  "try:\n    socket.socket()\nexcept OSError as error:\n    print(error.errno)\n")
+        if os.uname().machine != "x86_64":
+            self.skipTest("the numbers are those of x86-64")
+        (self.work / "calls.py").write_text(script, encoding="ascii")
+        self.assert_ok(self.exec("--sandbox", "python3", ":::", "calls.py"), "1 1 1\n1\n")
+        self.assert_ok(self.exec("--sandbox", "ulimit -c; ls /proc/self/fd | tr '\\n' ' ' #", ":::", "x"), "0\n0 1 2 3 ")
+
+    def test_commands_work_as_ever(self):
+        self.assert_ok(self.exec("--sandbox", "-k", "echo", ":::", *"abc"), "a\nb\nc\n")
+        self.assert_ok(self.exec("--sandbox", "--line-buffer", "-k", "echo", ":::", "a"), "a\n")
+        self.assert_ok(self.exec("--sandbox", "--ungroup", "echo", ":::", "a"), "a\n")
+        self.assert_ok(self.exec("--sandbox", "--pipe", "wc -l", text="1\n2\n"), "2\n")
+        self.assertEqual(self.exec("--sandbox", "--timeout", "0.2", "sleep", ":::", "100").status, 1)
+        result = self.exec("--sandbox", "-o", "json", "kill -SEGV $$ #", ":::", "x")
+        self.assertEqual(json.loads(result.out)["signal"], 11)
+
+    def test_each_job_says_which_layers_held(self):
+        result = self.exec("--sandbox", "-o", "json", "--stats", self.home / "stats", "true", ":::", "1")
+        self.assertEqual(json.loads(result.out)["sandbox"], LAYERS)
+        stats = json.loads((self.home / "stats").read_text(encoding="ascii"))
+        self.assertEqual(stats["sandbox"], LAYERS)
+        result = self.exec("--sandbox", "--memory", "64M", "-o", "json", "true", ":::", "1")
+        self.assertIn(json.loads(result.out)["sandbox"]["memory"], ("cgroup", "rlimit"))
+        self.assertNotIn("sandbox", json.loads(self.exec("-o", "json", "true", ":::", "1").out))
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_next_folder_is_another_sandbox(self):
+        """What a worker prepared for one command is not what the next may write to."""
+        for name in ("a", "b"):
+            (self.home / name).mkdir()
+        for name, other in (("a", "b"), ("b", "a")):
+            result = self.exec("--sandbox", "--workdir", self.home / name, "-j1",
+                               f"echo x >mine; echo x >{self.home}/{other}/theirs #", ":::", "x")
+            self.assertNotEqual(result.status, 0)
+            self.assertEqual(os.listdir(self.home / name), ["mine"])
+
+    def test_options_that_do_not_go_together(self):
+        self.assert_one_line_error(self.exec("--sandbox", "--privileges", "true", ":::", "1"), "either")
+        self.assert_one_line_error(self.exec("--sandbox", "--cat", "wc", text="1\n"), "--pipe")
+        self.assert_one_line_error(self.exec("--sandbox=x", "true", ":::", "1"), "strict, net and home")
+
+    def test_confined_worker_starts_no_programs(self):
+        command = json.dumps({"argv": ["true"]})
+        result = self.run_muster("map", "command", "--sandbox", ":::", command)
+        self.assertEqual(result.status, 1)
+        self.assertIn("muster exec --sandbox", result.err)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A worker that is confined (base/sandbox.h): itself, with the functions that it runs, or the commands
+ * that it starts, each for itself.
+ */
+#ifndef MUSTER_WORKER_CONFINE_H
+#define MUSTER_WORKER_CONFINE_H
+
+#include "worker/worker.h"
+
+struct sandbox;      /* base/sandbox.h */
+struct command_spec; /* worker/command_internal.h */
+
+/* Closes what the worker was not handed over on purpose. Before it opens anything. */
+void confine_descriptors(const struct worker_options *options);
+
+/* Confines this process, before it has a second thread. 0, or as sandbox_create; then it must end. The caller
+ * owns the sandbox. */
+int confine_worker(const struct worker_options *options, struct sandbox **ret_sandbox,
+                   struct muster_error *ret_error);
+
+/* What a command is to enter, of spec->sandbox, writing to `fds`; borrowed until the next call. NULL:
+ * nothing. 0, or as sandbox_create. */
+int confine_command(const struct command_spec *spec, const int fds[3], const struct sandbox **ret_sandbox,
+                    struct muster_error *ret_error);
+void confine_no_more(void);
+
+#endif
