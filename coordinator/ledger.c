@@ -34,15 +34,15 @@ void ledger_destroy(struct ledger *ledger)
 
     if (!ledger)
         return;
-    HASH_ITER(hh, ledger->patrons, patron, next_patron) {
-        HASH_DEL(ledger->patrons, patron);
-        free(patron);
-    }
-    DL_FOREACH_SAFE(ledger->readers, reader, next_reader)
+    HASH_ITER(hh, ledger->readers, reader, next_reader)
         read_drop(ledger, reader);
     answer_fini(ledger);
     HASH_ITER(hh, ledger->books, book, next_book)
         ledger_drop_book(ledger, book);
+    HASH_ITER(hh, ledger->patrons, patron, next_patron) {
+        HASH_DEL(ledger->patrons, patron);
+        free(patron);
+    }
     DL_FOREACH_SAFE(ledger->lanes, lane, next_lane)
         free(lane);
     free(ledger);
@@ -130,6 +130,7 @@ void ledger_drop_book(struct ledger *ledger, struct book *book)
     struct entry *entry, *next;
 
     ledger->promised -= book->promised;
+    ledger_await_end(book);
     HASH_DEL(ledger->books, book);
     DL_FOREACH_SAFE(book->coming, entry, next)
         record_free(entry);
@@ -207,14 +208,28 @@ static void hello(struct ledger *ledger, const char *peer, const struct proto_me
     }
 }
 
-struct book *ledger_submission(const struct ledger *ledger, const char *client, uint64_t ticket)
+struct book *ledger_submission(const struct patron *patron, uint64_t ticket)
 {
-    struct book *book, *next;
+    struct book *book;
 
-    HASH_ITER(hh, ledger->books, book, next)
-        if (book->ticket == ticket && strcmp(book->client, client) == 0)
-            return book;
-    return NULL;
+    HASH_FIND(hh_ticket, patron->books, &ticket, sizeof ticket, book);
+    return book;
+}
+
+bool ledger_await(struct patron *patron, struct book *book, uint64_t ticket)
+{
+    book->ticket = ticket;
+    HASH_ADD(hh_ticket, patron->books, ticket, sizeof book->ticket, book);
+    if (book->hh_ticket.tbl)
+        book->patron = patron;
+    return book->patron != NULL;
+}
+
+void ledger_await_end(struct book *book)
+{
+    if (book->patron)
+        HASH_DELETE(hh_ticket, book->patron->books, book);
+    book->patron = NULL;
 }
 
 void ledger_gone(struct ledger *ledger, uint64_t now_ms, const char *peer, struct outbox *outbox)
@@ -225,16 +240,14 @@ void ledger_gone(struct ledger *ledger, uint64_t now_ms, const char *peer, struc
 
     if (!patron)
         return;
-    DL_FOREACH_SAFE(ledger->readers, reader, next_reader)
-        if (strcmp(reader->client, peer) == 0)
-            read_drop(ledger, reader);
+    HASH_ITER(hh_ticket, patron->readers, reader, next_reader)
+        read_drop(ledger, reader);
     answer_gone(ledger, peer);
-    HASH_ITER(hh, ledger->books, book, next_book)
-        if (strcmp(book->client, peer) == 0) {
-            book->client[0] = '\0';
-            if (!book->sealed)
-                submit_abandon(ledger, now_ms, book, outbox);
-        }
+    HASH_ITER(hh_ticket, patron->books, book, next_book) {
+        ledger_await_end(book);
+        if (!book->sealed)
+            submit_abandon(ledger, now_ms, book, outbox);
+    }
     outbox_forward(outbox, peer, &(struct proto_message){.type = PROTO_STOP});
     HASH_DEL(ledger->patrons, patron);
     free(patron);
@@ -246,7 +259,7 @@ static void about_arguments(struct ledger *ledger, uint64_t now_ms, const struct
                             const struct proto_message *message, struct outbox *outbox)
 {
     uint64_t ticket = message->type == PROTO_SEAL ? message->seal.ticket : message->arguments.ticket;
-    struct book *book = ledger_submission(ledger, patron->name, ticket);
+    struct book *book = ledger_submission(patron, ticket);
 
     if (!book)
         outbox_forward(outbox, patron->name, message);
@@ -262,8 +275,8 @@ static void about_results(struct ledger *ledger, uint64_t now_ms, const struct p
     uint64_t ticket = message->type == PROTO_CONSUMED ? message->consumed.ticket
                       : message->type == PROTO_DETACH ? message->detach.ticket
                                                       : message->cancel.id;
-    struct book *book = ledger_submission(ledger, patron->name, ticket);
-    struct reader *reader = read_find(ledger, patron->name, ticket);
+    struct book *book = ledger_submission(patron, ticket);
+    struct reader *reader = read_find(patron, ticket);
 
     if (message->type == PROTO_CANCEL && (book || reader))
         run_cancel(ledger, now_ms, book ? book->number : reader->batch, &message->cancel, 0, outbox);
@@ -373,7 +386,7 @@ static void read_for(struct ledger *ledger, const struct store_done *done, struc
 {
     struct reader *reader;
 
-    DL_SEARCH_SCALAR(ledger->readers, reader, id, done->tag);
+    HASH_FIND(hh, ledger->readers, &done->tag, sizeof done->tag, reader);
     if (reader)
         read_done(ledger, reader, done, outbox);
 }
@@ -465,13 +478,12 @@ uint64_t ledger_deadline_ms(const struct ledger *ledger)
 
 struct ledger_counts ledger_count(const struct ledger *ledger)
 {
-    struct ledger_counts counts = {.clients = HASH_COUNT(ledger->patrons)};
-    const struct reader *reader;
+    struct ledger_counts counts = {.clients = HASH_COUNT(ledger->patrons),
+                                   .readers = HASH_COUNT(ledger->readers)};
     const struct entry *entry;
     const struct lane *lane;
     struct book *book, *next;
 
-    DL_COUNT(ledger->readers, reader, counts.readers);
     DL_FOREACH(ledger->lanes, lane)
         counts.waiting += lane->waiting;
     HASH_ITER(hh, ledger->books, book, next) {

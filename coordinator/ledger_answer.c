@@ -259,7 +259,7 @@ static void cancel_waiting(struct ledger *ledger, uint64_t now_ms, struct patron
 static void cancel_submission(struct ledger *ledger, uint64_t now_ms, struct book *book,
                               const struct proto_cancel *cancel, struct outbox *outbox)
 {
-    if (book->client[0]) {
+    if (book->patron) {
         run_cancel(ledger, now_ms, book->number, cancel, 0, outbox);
     } else { /* a retry, whose arguments come */
         retry_answer(ledger, book, MUSTER_ECANCELLED, "a client cancelled it before it was accepted", outbox);

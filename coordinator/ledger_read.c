@@ -16,20 +16,67 @@
 /* Records that are read at once. */
 enum { PAGE_RECORDS = 64 };
 
+static struct audience *find_audience(const struct ledger *ledger, uint64_t batch)
+{
+    struct audience *audience;
+
+    HASH_FIND(hh, ledger->audiences, &batch, sizeof batch, audience);
+    return audience;
+}
+
+/* False when out of memory. */
+static bool join(struct ledger *ledger, struct reader *reader)
+{
+    struct audience *audience = find_audience(ledger, reader->batch);
+
+    if (!audience) {
+        audience = calloc(1, sizeof *audience);
+        if (!audience)
+            return false;
+        audience->batch = reader->batch;
+        HASH_ADD(hh, ledger->audiences, batch, sizeof audience->batch, audience);
+        if (!audience->hh.tbl) {
+            free(audience);
+            return false;
+        }
+    }
+    DL_APPEND(audience->readers, reader);
+    reader->audience = audience;
+    return true;
+}
+
+static void leave(struct ledger *ledger, struct reader *reader)
+{
+    struct audience *audience = reader->audience;
+
+    if (!audience)
+        return;
+    DL_DELETE(audience->readers, reader);
+    if (audience->readers)
+        return;
+    HASH_DEL(ledger->audiences, audience);
+    free(audience);
+}
+
 /* NULL when out of memory. */
-static struct reader *add(struct ledger *ledger, const char *client, uint64_t ticket, uint64_t batch)
+static struct reader *add(struct ledger *ledger, struct patron *patron, uint64_t ticket, uint64_t batch)
 {
     struct reader *reader = calloc(1, sizeof *reader);
 
     if (!reader)
         return NULL;
     reader->id = ++ledger->last_tag;
-    memcpy(reader->client, client, strnlen(client, PROTO_PEER_NAME_MAX));
+    reader->patron = patron;
     reader->ticket = ticket;
     reader->batch = batch;
     reader->place = 1;
-    DL_APPEND(ledger->readers, reader);
-    return reader;
+    HASH_ADD(hh, ledger->readers, id, sizeof reader->id, reader);
+    if (reader->hh.tbl)
+        HASH_ADD(hh_ticket, patron->readers, ticket, sizeof reader->ticket, reader);
+    if (reader->hh_ticket.tbl && join(ledger, reader))
+        return reader;
+    read_drop(ledger, reader);
+    return NULL;
 }
 
 static void find(struct reader *reader, struct outbox *outbox)
@@ -39,10 +86,10 @@ static void find(struct reader *reader, struct outbox *outbox)
                  &(struct store_request){.operation = STORE_FIND, .tag = reader->id, .batch = reader->batch});
 }
 
-bool read_submitted(struct ledger *ledger, const char *client, const struct proto_submit *submit,
+bool read_submitted(struct ledger *ledger, struct patron *patron, const struct proto_submit *submit,
                     uint64_t batch)
 {
-    struct reader *reader = add(ledger, client, submit->ticket, batch);
+    struct reader *reader = add(ledger, patron, submit->ticket, batch);
 
     if (!reader)
         return false;
@@ -53,13 +100,12 @@ bool read_submitted(struct ledger *ledger, const char *client, const struct prot
     return true;
 }
 
-void read_attach(struct ledger *ledger, const struct patron *patron, const struct proto_attach *attach,
+void read_attach(struct ledger *ledger, struct patron *patron, const struct proto_attach *attach,
                  struct outbox *outbox)
 {
     struct reader *reader;
 
-    if (read_holds(ledger, patron->name, attach->ticket) ||
-        ledger_submission(ledger, patron->name, attach->ticket)) {
+    if (read_holds(ledger, patron, attach->ticket) || ledger_submission(patron, attach->ticket)) {
         ledger_refuse(outbox, patron->name, attach->ticket, MUSTER_ESTATE, "this ticket is in use");
         return;
     }
@@ -67,7 +113,7 @@ void read_attach(struct ledger *ledger, const struct patron *patron, const struc
         ledger_refuse_promise(ledger, patron->name, attach->ticket, outbox);
         return;
     }
-    reader = add(ledger, patron->name, attach->ticket, attach->batch);
+    reader = add(ledger, patron, attach->ticket, attach->batch);
     if (!reader) {
         outbox->failed = true;
         return;
@@ -87,24 +133,26 @@ void read_attach(struct ledger *ledger, const struct patron *patron, const struc
 void read_drop(struct ledger *ledger, struct reader *reader)
 {
     ledger->promised -= reader->window_bytes;
-    DL_DELETE(ledger->readers, reader);
+    leave(ledger, reader);
+    if (reader->hh_ticket.tbl)
+        HASH_DELETE(hh_ticket, reader->patron->readers, reader);
+    if (reader->hh.tbl)
+        HASH_DEL(ledger->readers, reader);
     spans_fini(&reader->replayed);
     free(reader);
 }
 
-struct reader *read_find(const struct ledger *ledger, const char *client, uint64_t ticket)
+struct reader *read_find(const struct patron *patron, uint64_t ticket)
 {
     struct reader *reader;
 
-    DL_FOREACH(ledger->readers, reader)
-        if (reader->ticket == ticket && strcmp(reader->client, client) == 0)
-            return reader;
-    return NULL;
+    HASH_FIND(hh_ticket, patron->readers, &ticket, sizeof ticket, reader);
+    return reader;
 }
 
-bool read_holds(struct ledger *ledger, const char *client, uint64_t ticket)
+bool read_holds(struct ledger *ledger, const struct patron *patron, uint64_t ticket)
 {
-    struct reader *reader = read_find(ledger, client, ticket);
+    struct reader *reader = read_find(patron, ticket);
 
     if (!reader || !reader->ended)
         return reader != NULL;
@@ -138,7 +186,7 @@ static void go_on(struct ledger *ledger, struct reader *reader, struct outbox *o
     } else if (reader->over) {
         find(reader, outbox);
     } else if (!reader->follow) {
-        outbox_send(outbox, reader->client,
+        outbox_send(outbox, reader->patron->name,
                     &(struct proto_message){.type = PROTO_ENDED,
                                             .ended = {.ticket = reader->ticket,
                                                       .code = MUSTER_EAGAIN,
@@ -165,7 +213,7 @@ static bool decode(const struct proto_text *kept, enum proto_type type, struct o
 static void fail(struct ledger *ledger, struct reader *reader, int code, const char *text,
                  struct outbox *outbox)
 {
-    ledger_refuse(outbox, reader->client, reader->ticket, code, text);
+    ledger_refuse(outbox, reader->patron->name, reader->ticket, code, text);
     read_drop(ledger, reader);
 }
 
@@ -186,7 +234,7 @@ static bool pass_on(struct ledger *ledger, struct reader *reader, const struct p
     message.results.ticket = reader->ticket;
     message.payload = *payload;
     reader->sent_cost += proto_cost(&message);
-    outbox_send(outbox, reader->client, &message);
+    outbox_send(outbox, reader->patron->name, &message);
     return true;
 }
 
@@ -231,19 +279,25 @@ static void take_new(struct ledger *ledger, struct reader *reader, const struct 
 void read_recorded(struct ledger *ledger, uint64_t batch, const struct entry *entry, uint64_t behind,
                    struct outbox *outbox)
 {
+    struct audience *audience = find_audience(ledger, batch);
     struct reader *reader, *next;
 
-    DL_FOREACH_SAFE(ledger->readers, reader, next)
-        if (reader->batch == batch && reader->results && reader->told && !reader->asking && !reader->behind)
+    if (!audience)
+        return;
+    DL_FOREACH_SAFE(audience->readers, reader, next)
+        if (reader->results && reader->told && !reader->asking && !reader->behind)
             take_new(ledger, reader, entry, behind, outbox);
 }
 
 void read_over(struct ledger *ledger, uint64_t batch, struct outbox *outbox)
 {
+    struct audience *audience = find_audience(ledger, batch);
     struct reader *reader, *next;
 
-    DL_FOREACH_SAFE(ledger->readers, reader, next) {
-        if (reader->batch != batch || !reader->told || reader->ended)
+    if (!audience)
+        return;
+    DL_FOREACH_SAFE(audience->readers, reader, next) {
+        if (!reader->told || reader->ended)
             continue;
         reader->over = true;
         reader->behind |= reader->ahead;
@@ -253,13 +307,15 @@ void read_over(struct ledger *ledger, uint64_t batch, struct outbox *outbox)
 
 void read_forgotten(struct ledger *ledger, uint64_t batch, struct outbox *outbox)
 {
+    struct audience *audience = find_audience(ledger, batch);
     struct reader *reader, *next;
     char text[80];
 
+    if (!audience)
+        return;
     snprintf(text, sizeof text, "batch %llu is not known: it was never accepted", (unsigned long long)batch);
-    DL_FOREACH_SAFE(ledger->readers, reader, next)
-        if (reader->batch == batch)
-            fail(ledger, reader, MUSTER_ENOTFOUND, text, outbox);
+    DL_FOREACH_SAFE(audience->readers, reader, next)
+        fail(ledger, reader, MUSTER_ENOTFOUND, text, outbox);
 }
 
 /* Records out of the store. */
@@ -312,7 +368,7 @@ static void take_blocks(struct ledger *ledger, struct reader *reader, const stru
 static void take_attached(struct ledger *ledger, struct reader *reader, const struct store_batch *batch,
                           struct outbox *outbox)
 {
-    outbox_send(outbox, reader->client,
+    outbox_send(outbox, reader->patron->name,
                 &(struct proto_message){.type = PROTO_ATTACHED,
                                         .attached = {.ticket = reader->ticket,
                                                      .batch = batch->number,
@@ -362,7 +418,7 @@ static void take_end(struct ledger *ledger, struct reader *reader, const struct 
     message.ended.succeeded = batch->succeeded; /* of all its runs */
     message.ended.failed = batch->failed;
     message.ended.cancelled = batch->total - batch->succeeded - batch->failed;
-    outbox_send(outbox, reader->client, &message);
+    outbox_send(outbox, reader->patron->name, &message);
     if (reader->forgets)
         reader->ended = true;
     else

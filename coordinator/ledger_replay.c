@@ -47,6 +47,6 @@ bool replay_block(struct reader *reader, const struct store_block *block, struct
     if (spans_add(&reader->replayed, block->first, block->count) != 0)
         outbox->failed = true;
     reader->sent_cost += proto_cost(&message);
-    outbox_send(outbox, reader->client, &message);
+    outbox_send(outbox, reader->patron->name, &message);
     return true;
 }

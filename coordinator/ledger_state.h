@@ -24,8 +24,10 @@ enum {
 struct patron {
     char name[PROTO_PEER_NAME_MAX + 1];
     char user[PROTO_USER_MAX + 1];
-    unsigned inquiries; /* that wait for their answers */
-    UT_hash_handle hh;  /* by name */
+    unsigned inquiries;     /* that wait for their answers */
+    struct book *books;     /* that it submits, by ticket, until they are accepted */
+    struct reader *readers; /* by ticket */
+    UT_hash_handle hh;      /* by name */
 };
 
 /* Batches of one user and one priority that wait, in order of number; kept for good, as there are few. */
@@ -74,7 +76,7 @@ struct book {
     uint64_t total; /* jobs: those of a list that are recorded */
 
     /* while it is submitted */
-    char client[PROTO_PEER_NAME_MAX + 1]; /* "": nobody waits for ACCEPTED */
+    struct patron *patron; /* whose list of books it is in; NULL: nobody waits for ACCEPTED */
     uint64_t ticket;
     int32_t priority;
     char user[PROTO_USER_MAX + 1];
@@ -103,15 +105,17 @@ struct book {
     bool loading;                                      /* LOAD is under way */
     struct entry *records;                             /* oldest first; owned */
     uint64_t consumed_cost;                            /* of results that are recorded */
-    UT_hash_handle hh;                                 /* by number */
+    UT_hash_handle hh, hh_ticket;                      /* by number; of its patron */
 };
 
 /* Somebody who takes results of a batch. The store does what it is asked in order, so a READ that is
  * done knows all that was recorded by then, and what is recorded later comes behind it. */
 struct reader {
     uint64_t id; /* tag of its READ and FIND */
-    char client[PROTO_PEER_NAME_MAX + 1];
-    uint64_t ticket, batch;
+    struct patron *patron;
+    uint64_t ticket;
+    struct audience *audience; /* that it is part of */
+    uint64_t batch;
     bool ordered, follow, results;
     bool told;      /* it knows what the batch is: ATTACHED was sent, or it submitted it */
     uint64_t place; /* ordered: the job that comes next; else the least sequence number that does */
@@ -125,7 +129,15 @@ struct reader {
     bool arguments; /* of a list: come ahead of results */
     struct spans replayed; /* jobs whose arguments it has had */
     uint64_t window_bytes, sent_cost, consumed_cost;
-    struct reader *prev, *next;
+    struct reader *prev, *next;   /* of the audience */
+    UT_hash_handle hh, hh_ticket; /* by id; of its patron */
+};
+
+/* All that read one batch. */
+struct audience {
+    uint64_t batch;
+    struct reader *readers; /* never empty */
+    UT_hash_handle hh;      /* by batch */
 };
 
 struct ledger {
@@ -143,8 +155,9 @@ struct ledger {
     struct patron *patrons;
     struct lane *lanes;
     struct book *books;
-    struct reader *readers;
-    struct inquiry *inquiries; /* coordinator/ledger_answer.h */
+    struct reader *readers;     /* by id */
+    struct audience *audiences; /* of the same */
+    struct inquiry *inquiries;  /* coordinator/ledger_answer.h */
 };
 
 /* --- ledger.c */
@@ -159,7 +172,11 @@ struct patron *ledger_patron(const struct ledger *ledger, const char *name);
 struct book *ledger_book(const struct ledger *ledger, uint64_t number);
 
 /* The batch that this client submits under this ticket, while it is not accepted; or NULL. */
-struct book *ledger_submission(const struct ledger *ledger, const char *client, uint64_t ticket);
+struct book *ledger_submission(const struct patron *patron, uint64_t ticket);
+
+/* The client waits for the batch to be accepted, and calls it so; and no more. False when out of memory. */
+bool ledger_await(struct patron *patron, struct book *book, uint64_t ticket);
+void ledger_await_end(struct book *book);
 
 /* Whether clients may have so many bytes more on their way, which is counted then in `promised`. */
 bool ledger_promise(struct ledger *ledger, uint64_t bytes);
@@ -174,7 +191,7 @@ void ledger_drop_book(struct ledger *ledger, struct book *book);
 
 /* --- ledger_submit.c: what comes in, until it is accepted */
 
-void submit_batch(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
+void submit_batch(struct ledger *ledger, uint64_t now_ms, struct patron *patron,
                   const struct proto_message *message, struct outbox *outbox);
 void submit_arguments(struct ledger *ledger, uint64_t now_ms, struct book *book,
                       const struct proto_message *message, struct outbox *outbox);
@@ -247,18 +264,18 @@ void record_free(struct entry *entry);
 /* --- ledger_read.c: who is told what is recorded */
 
 /* Of a batch that the client submits. False when out of memory. */
-bool read_submitted(struct ledger *ledger, const char *client, const struct proto_submit *submit,
+bool read_submitted(struct ledger *ledger, struct patron *patron, const struct proto_submit *submit,
                     uint64_t batch);
 
 /* Of any batch. */
-void read_attach(struct ledger *ledger, const struct patron *patron, const struct proto_attach *attach,
+void read_attach(struct ledger *ledger, struct patron *patron, const struct proto_attach *attach,
                  struct outbox *outbox);
 
 void read_drop(struct ledger *ledger, struct reader *reader);
-struct reader *read_find(const struct ledger *ledger, const char *client, uint64_t ticket);
+struct reader *read_find(const struct patron *patron, uint64_t ticket);
 
 /* Whether the ticket is one of a reader's; a reader that has had ENDED gives it up. */
-bool read_holds(struct ledger *ledger, const char *client, uint64_t ticket);
+bool read_holds(struct ledger *ledger, const struct patron *patron, uint64_t ticket);
 void read_consumed(struct ledger *ledger, struct reader *reader, uint64_t bytes, struct outbox *outbox);
 
 /* The entry, of this batch, is recorded, with a sequence number just below `behind`. */

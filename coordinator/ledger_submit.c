@@ -77,8 +77,7 @@ static void request_add(uint64_t now_ms, const struct book *book, const struct p
 static const char *objection(struct ledger *ledger, const struct patron *patron,
                              const struct proto_submit *submit)
 {
-    if (read_holds(ledger, patron->name, submit->ticket) ||
-        ledger_submission(ledger, patron->name, submit->ticket))
+    if (read_holds(ledger, patron, submit->ticket) || ledger_submission(patron, submit->ticket))
         return "this ticket is in use";
     if (submit->keep && submit->shared)
         return "this coordinator passes no results in shared memory";
@@ -134,7 +133,7 @@ static uint64_t coming_bytes(const struct proto_message *message)
     return whole ? message->payload.size + PROTO_MESSAGE_COST_BYTES : PROTO_GRANT_BYTES;
 }
 
-void submit_batch(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
+void submit_batch(struct ledger *ledger, uint64_t now_ms, struct patron *patron,
                   const struct proto_message *message, struct outbox *outbox)
 {
     const struct proto_submit *submit = &message->submit;
@@ -160,7 +159,7 @@ void submit_batch(struct ledger *ledger, uint64_t now_ms, const struct patron *p
         outbox_forward(outbox, patron->name, message);
         return;
     }
-    if (submit->attach && !read_submitted(ledger, patron->name, submit, ledger->last_batch + 1)) {
+    if (submit->attach && !read_submitted(ledger, patron, submit, ledger->last_batch + 1)) {
         outbox->failed = true;
         return;
     }
@@ -168,8 +167,8 @@ void submit_batch(struct ledger *ledger, uint64_t now_ms, const struct patron *p
     if (!book)
         return;
     book->promised = bytes;
-    memcpy(book->client, patron->name, sizeof book->client);
-    book->ticket = submit->ticket;
+    if (!ledger_await(patron, book, submit->ticket))
+        outbox->failed = true;
     book->early = submit->attach && submit->begin_ms == 0 && submit->after_count == 0;
 }
 
@@ -260,7 +259,7 @@ static void grant(struct book *book, struct outbox *outbox)
         return;
     book->granted_cost = granted;
     outbox_send(
-        outbox, book->client,
+        outbox, book->patron->name,
         &(struct proto_message){.type = PROTO_GRANT, .grant = {.ticket = book->ticket, .bytes = granted}});
 }
 
@@ -281,12 +280,12 @@ static void recorded(struct book *book, struct outbox *outbox)
 static void accept_batch(struct ledger *ledger, uint64_t now_ms, struct book *book,
                          const struct store_done *done, struct outbox *outbox)
 {
-    if (book->client[0])
-        outbox_send(outbox, book->client,
+    if (book->patron)
+        outbox_send(outbox, book->patron->name,
                     &(struct proto_message){.type = PROTO_ACCEPTED,
                                             .accepted = {.ticket = book->ticket, .batch = book->number}});
     retry_answer(ledger, book, 0, "", outbox);
-    book->client[0] = '\0'; /* from now on it is nobody's, or a reader's */
+    ledger_await_end(book); /* from now on it is nobody's, or a reader's */
     ledger->promised -= book->promised;
     book->promised = 0;
     if (book->in_core && book->cancel_mode) {
@@ -305,10 +304,10 @@ static void accept_batch(struct ledger *ledger, uint64_t now_ms, struct book *bo
 static void refuse(struct ledger *ledger, struct book *book, int code, const char *text,
                    struct outbox *outbox)
 {
-    struct reader *reader = read_find(ledger, book->client, book->ticket);
+    struct reader *reader = book->patron ? read_find(book->patron, book->ticket) : NULL;
 
-    if (book->client[0])
-        ledger_refuse(outbox, book->client, book->ticket, code, text);
+    if (book->patron)
+        ledger_refuse(outbox, book->patron->name, book->ticket, code, text);
     retry_answer(ledger, book, code, text, outbox);
     if (reader)
         read_drop(ledger, reader);
