@@ -6,6 +6,8 @@
  */
 #include "coordinator/place.h"
 
+#include "coordinator/stale.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -26,7 +28,7 @@ int place_default(char ret_endpoint[PLACE_ENDPOINT_BYTES], struct muster_error *
     int result = nest_home(home, NULL, ret_error);
 
     if (result == 0)
-        snprintf(ret_endpoint, PLACE_ENDPOINT_BYTES, "%s%s/daemon/socket", IPC, home);
+        snprintf(ret_endpoint, PLACE_ENDPOINT_BYTES, "%s%s/daemon/" PLACE_SOCKET, IPC, home);
     return result;
 }
 
@@ -183,7 +185,7 @@ static int take_path(struct place *place, struct muster_error *ret_error)
     int result;
 
     snprintf(place->socket, sizeof place->socket, "%s", place->endpoint + IPC_BYTES);
-    snprintf(place->lock, sizeof place->lock, "%s.lock", place->socket);
+    snprintf(place->lock, sizeof place->lock, "%s" PLACE_LOCK, place->socket);
     result = open_folder(place, ret_error);
     if (result != 0)
         return result;
@@ -222,14 +224,19 @@ int place_open(const char *endpoint, struct place *ret_place, struct muster_erro
 int place_open_workers(uint64_t identity, struct place *ret_place, struct muster_error *ret_error)
 {
     char home[NEST_HOME_BYTES], name[32], endpoint[PLACE_ENDPOINT_BYTES];
-    int result = nest_home(home, NULL, ret_error);
+    int home_fd, result = nest_home(home, NULL, ret_error);
 
-    snprintf(name, sizeof name, "workers-%016" PRIx64, identity);
+    snprintf(name, sizeof name, PLACE_WORKERS "%016" PRIx64, identity);
     if (result == 0)
-        result = make_folder(name, ret_error);
+        result = nest_open_home(&home_fd, ret_error);
     if (result != 0)
         return result;
-    snprintf(endpoint, sizeof endpoint, "%s%s/%s/socket", IPC, home, name);
+    stale_sweep(home_fd);
+    close(home_fd);
+    result = make_folder(name, ret_error);
+    if (result != 0)
+        return result;
+    snprintf(endpoint, sizeof endpoint, "%s%s/%s/" PLACE_SOCKET, IPC, home, name);
     result = place_open(endpoint, ret_place, ret_error);
     if (result == 0)
         ret_place->passing = true;
@@ -242,7 +249,7 @@ bool place_is_taken(const char *endpoint)
     bool taken;
     int fd;
 
-    snprintf(path, sizeof path, "%s.lock", endpoint + IPC_BYTES);
+    snprintf(path, sizeof path, "%s" PLACE_LOCK, endpoint + IPC_BYTES);
     fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return false;

@@ -16,6 +16,11 @@
 
 enum { PLACE_ENDPOINT_BYTES = 256 };
 
+/* In the user's folder those of workers begin so; in such a folder, and behind the name of any lock. */
+#define PLACE_WORKERS "workers-"
+#define PLACE_SOCKET  "socket"
+#define PLACE_LOCK    ".lock"
+
 struct place {
     char endpoint[PLACE_ENDPOINT_BYTES];                      /* to bind, or where it was bound */
     char socket[sizeof((struct sockaddr_un *)0)->sun_path];   /* of ipc; else "" */
@@ -37,7 +42,8 @@ int place_check(const char *endpoint, struct muster_error *ret_error);
 int place_open(const char *endpoint, struct place *ret_place, struct muster_error *ret_error);
 
 /* Takes the place where workers of a coordinator with this store (store_identity) connect, which is the same
- * each time: in a folder of its own, where what is known of them may be, too. As place_open. */
+ * each time: in a folder of its own, where what is known of them may be, too. As place_open. Folders of
+ * others that never came back are removed. */
 int place_open_workers(uint64_t identity, struct place *ret_place, struct muster_error *ret_error);
 
 /* The folder of a place of ipc. */

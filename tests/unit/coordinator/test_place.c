@@ -6,6 +6,7 @@
  */
 #include "coordinator/place.h"
 
+#include "proto/flight.h"
 #include "tests/support/check.h"
 
 #include <errno.h>
@@ -171,6 +172,101 @@ static void place_never_has_two_holders(void)
         CHECK(wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* --- folders of workers */
+
+static void open_workers(uint64_t identity, struct place *place)
+{
+    CHECK_SAYING(place_open_workers(identity, place, &error) == 0, error.text);
+}
+
+static const char *workers_path(uint64_t identity)
+{
+    static char folder[NEST_HOME_BYTES + 64];
+    char home[NEST_HOME_BYTES];
+
+    CHECK(nest_home(home, NULL, &error) == 0);
+    snprintf(folder, sizeof folder, "%s/workers-%016llx", home, (unsigned long long)identity);
+    return folder;
+}
+
+/* As a coordinator that is killed leaves it, with a worker of this name that is killed, too. */
+static void leave_folder(uint64_t identity)
+{
+    struct flight_page *page;
+    struct place place;
+    pid_t pid = fork();
+    int fd;
+
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        open_workers(identity, &place);
+        CHECK(flight_create_file(place.folder_fd, "worker-1.1.1.flight", &fd, &page) == 0);
+        CHECK(flight_attach(fd, &page) == 0);
+        raise(SIGKILL);
+    }
+    CHECK(waitpid(pid, NULL, 0) == pid);
+    CHECK(exists(workers_path(identity)));
+}
+
+static void make_old(uint64_t identity)
+{
+    struct timespec times[] = {{.tv_sec = 1}, {.tv_sec = 1}};
+
+    CHECK(utimensat(AT_FDCWD, workers_path(identity), times, 0) == 0);
+}
+
+/* What another coordinator does as it starts. */
+static void come_and_go(void)
+{
+    struct place place;
+
+    open_workers(99, &place);
+    place_close(&place);
+}
+
+static void folder_of_a_coordinator_that_never_came_back_is_removed(void)
+{
+    leave_folder(1);
+    come_and_go();
+    CHECK(exists(workers_path(1))); /* it may be started in a moment */
+    make_old(1);
+    come_and_go();
+    CHECK(!exists(workers_path(1)));
+}
+
+static void folder_that_a_coordinator_has_is_not_removed(void)
+{
+    struct place place;
+
+    open_workers(1, &place);
+    make_old(1);
+    come_and_go();
+    CHECK(exists(workers_path(1)));
+    place_close(&place);
+    CHECK(!exists(workers_path(1)));
+}
+
+static void folder_whose_workers_live_is_not_removed(void)
+{
+    struct flight_page *page;
+    struct place place;
+    int folder_fd, fd;
+
+    leave_folder(1);
+    CHECK(nest_open_folder(workers_path(1), &folder_fd, &error) == 0);
+    CHECK(flight_open_file(folder_fd, "worker-1.1.1.flight", &fd, &page) == 0);
+    CHECK(flight_attach(fd, &page) == 0); /* this process is the worker */
+    make_old(1);
+    come_and_go();
+    CHECK(exists(workers_path(1)));
+    CHECK(unlinkat(folder_fd, "worker-1.1.1.flight", 0) == 0);
+    close(fd);
+    close(folder_fd);
+    open_workers(1, &place);
+    place_close(&place);
+    CHECK(!exists(workers_path(1)));
+}
+
 /* --- refused */
 
 static void file_that_is_no_socket_is_kept(void)
@@ -259,6 +355,10 @@ int main(void)
         {"second_holder_is_told_who_is_first", second_holder_is_told_who_is_first},
         {"what_a_killed_holder_left_is_replaced", what_a_killed_holder_left_is_replaced},
         {"place_never_has_two_holders", place_never_has_two_holders},
+        {"folder_of_a_coordinator_that_never_came_back_is_removed",
+         folder_of_a_coordinator_that_never_came_back_is_removed},
+        {"folder_that_a_coordinator_has_is_not_removed", folder_that_a_coordinator_has_is_not_removed},
+        {"folder_whose_workers_live_is_not_removed", folder_whose_workers_live_is_not_removed},
         {"file_that_is_no_socket_is_kept", file_that_is_no_socket_is_kept},
         {"link_in_place_of_the_lock_is_not_followed", link_in_place_of_the_lock_is_not_followed},
         {"folder_that_is_open_to_others_is_refused", folder_that_is_open_to_others_is_refused},
