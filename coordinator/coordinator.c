@@ -26,7 +26,7 @@ static void destroy(struct coordinator *c)
     mappings_destroy(c->mappings);
     outbox_fini(&c->outbox);
     outbox_fini(&c->spare);
-    if (c->nest.folder[0])
+    if (c->nest.socket[0])
         nest_fini(&c->nest);
     free(c);
 }

@@ -35,7 +35,7 @@ struct coordinator {
     struct outbox outbox;               /* what the core decides */
     struct outbox spare;                /* empty but while `carry_out` empties it */
     struct mappings *mappings;          /* of workers whose results nobody took; owned */
-    struct nest nest;                   /* its folder is "" where it listens in somebody else's */
+    struct nest nest;                   /* its socket is "" where it listens in somebody else's */
     char endpoint[WIRE_ENDPOINT_BYTES]; /* where workers connect */
     char folder[PLACE_FOLDER_BYTES];    /* of those that may outlive it */
     pthread_t thread;

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * The folder of a coordinator's ipc socket. See nest.h.
+ * The names of coordinators' ipc sockets. See nest.h.
+ *
+ * They are files of one folder: to make a folder and remove it costs a file system on disk ten times what
+ * a file costs.
  */
 #include "coordinator/nest.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char LOCK[] = "lock", SOCKET[] = "socket";
-
-/* Folders of coordinators that users start (place.h) are in the same one. Theirs have other names. */
-static const char NAME[] = "XXXXXX", DAEMON[] = "daemon";
+/* Of a lock, and what the name of its socket does not have. */
+static const char NAME[] = "XXXXXX.lock", ENDING[] = ".lock";
 
 /* Where temporary things go, and the name of the variable that says so. */
 static const char *parent_folder(const char **ret_variable)
@@ -85,14 +87,24 @@ int nest_open_home(int *ret_fd, struct muster_error *ret_error)
     return nest_open_folder(home, ret_fd, ret_error);
 }
 
-static void remove_folder(int home_fd, int folder_fd, const char *name)
+static bool is_lock(const char *name)
 {
-    unlinkat(folder_fd, SOCKET, 0);
-    unlinkat(folder_fd, LOCK, 0);
-    unlinkat(home_fd, name, AT_REMOVEDIR);
+    size_t size = strlen(name);
+
+    return size == sizeof NAME - 1 && strcmp(name + size - (sizeof ENDING - 1), ENDING) == 0;
 }
 
-/* Removes folders whose coordinator is gone. The caller holds the lock on home. */
+/* The socket goes first: none is left whose lock has gone. */
+static void remove_left_over(int home_fd, const char *lock)
+{
+    char socket[sizeof NAME - sizeof ENDING + 1];
+
+    snprintf(socket, sizeof socket, "%s", lock);
+    unlinkat(home_fd, socket, 0);
+    unlinkat(home_fd, lock, 0);
+}
+
+/* Removes what is left of coordinators that are gone. The caller holds the lock on home. */
 static void sweep(int home_fd)
 {
     int list_fd = openat(home_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -105,42 +117,38 @@ static void sweep(int home_fd)
         return;
     }
     while ((entry = readdir(list)) != NULL) {
-        int folder_fd, lock_fd;
+        int lock_fd;
 
-        if (strlen(entry->d_name) != strlen(NAME) || strcmp(entry->d_name, DAEMON) == 0)
+        if (!is_lock(entry->d_name))
             continue;
-        folder_fd = openat(home_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (folder_fd < 0)
+        lock_fd = openat(home_fd, entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        if (lock_fd < 0)
             continue;
-        lock_fd = openat(folder_fd, LOCK, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-        if (lock_fd < 0 ? errno == ENOENT : flock(lock_fd, LOCK_EX | LOCK_NB) == 0)
-            remove_folder(home_fd, folder_fd, entry->d_name);
-        if (lock_fd >= 0)
-            close(lock_fd);
-        close(folder_fd);
+        if (flock(lock_fd, LOCK_EX | LOCK_NB) == 0)
+            remove_left_over(home_fd, entry->d_name);
+        close(lock_fd);
     }
     closedir(list);
 }
 
-/* Makes the folder and takes its lock. The caller holds the lock on home, so that nobody
- * sweeps the folder away before it is locked. */
-static int make_folder(struct nest *nest, const char *home, struct muster_error *ret_error)
+/* Makes the lock's file and takes the lock. The caller holds the lock on home, so that nobody sweeps the file
+ * away before it is locked. */
+static int take_name(struct nest *nest, const char *home, struct muster_error *ret_error)
 {
-    char path[sizeof nest->folder + sizeof LOCK];
+    char path[NEST_HOME_BYTES + sizeof NAME];
     int error;
 
-    snprintf(nest->folder, sizeof nest->folder, "%.*s/%s", NEST_HOME_BYTES - 1, home, NAME);
-    if (!mkdtemp(nest->folder))
-        return muster_error_system(ret_error, errno, "cannot make a folder for sockets in %s", home);
-    snprintf(path, sizeof path, "%s/%s", nest->folder, LOCK);
-    nest->lock_fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (nest->lock_fd >= 0 && flock(nest->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    snprintf(path, sizeof path, "%s/%s", home, NAME);
+    nest->lock_fd = mkostemps(path, sizeof ENDING - 1, O_CLOEXEC);
+    if (nest->lock_fd < 0)
+        return muster_error_system(ret_error, errno, "cannot make a file for sockets in %s", home);
+    if (flock(nest->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+        snprintf(nest->socket, sizeof nest->socket, "%.*s", (int)(strlen(path) - (sizeof ENDING - 1)), path);
         return 0;
+    }
     error = errno;
-    if (nest->lock_fd >= 0)
-        close(nest->lock_fd);
+    close(nest->lock_fd);
     unlink(path);
-    rmdir(nest->folder);
     return muster_error_system(ret_error, error, "cannot lock %s", path);
 }
 
@@ -157,22 +165,20 @@ int nest_init(struct nest *nest, struct muster_error *ret_error)
         result = muster_error_system(ret_error, errno, "cannot lock %s", home);
     if (result == 0) {
         sweep(home_fd);
-        result = make_folder(nest, home, ret_error);
+        result = take_name(nest, home, ret_error);
     }
     close(home_fd);
     if (result == 0)
-        snprintf(nest->endpoint, sizeof nest->endpoint, "ipc://%s/%s", nest->folder, SOCKET);
+        snprintf(nest->endpoint, sizeof nest->endpoint, "ipc://%s", nest->socket);
     return result;
 }
 
 void nest_fini(struct nest *nest)
 {
-    char path[sizeof nest->folder + sizeof SOCKET];
+    char lock[sizeof nest->socket + sizeof ENDING];
 
-    snprintf(path, sizeof path, "%s/%s", nest->folder, SOCKET);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/%s", nest->folder, LOCK);
-    unlink(path);
-    rmdir(nest->folder);
+    snprintf(lock, sizeof lock, "%s%s", nest->socket, ENDING);
+    unlink(nest->socket);
+    unlink(lock);
     close(nest->lock_fd);
 }

@@ -137,8 +137,8 @@ class Killed(harness.Case):
 
 
 class Leftovers(harness.Case):
-    def folders(self):
-        """The socket folders of coordinators, dead and alive."""
+    def files(self):
+        """The sockets of coordinators, dead and alive, and their locks."""
         return sorted((self.temporary / f"muster-{os.getuid()}").iterdir())
 
     def begin(self):
@@ -148,18 +148,18 @@ class Leftovers(harness.Case):
         self.assertEqual(run.line(), "1")
         return run
 
-    def test_folder_of_a_killed_muster_is_swept_by_the_next(self):
+    def test_socket_of_a_killed_muster_is_swept_by_the_next(self):
         run = self.begin()
         run.signal(signal.SIGKILL)
         run.end()
         self.assert_processes_gone()
-        self.assertEqual(len(self.folders()), 1)
+        self.assertEqual(len(self.files()), 2)
         self.assert_ok(self.muster("map", "noop", ":::", "1"), "null\n")
-        self.assertEqual(self.folders(), [])
+        self.assertEqual(self.files(), [])
 
-    def test_folder_of_a_running_muster_is_left_alone(self):
+    def test_socket_of_a_running_muster_is_left_alone(self):
         first, second = self.begin(), self.begin()
-        self.assertEqual(len(self.folders()), 2)
+        self.assertEqual(len(self.files()), 4)
         self.assert_ok(self.muster("map", "noop", ":::", "1"), "null\n")
         for run in (first, second):
             run.write("2\n3\n")
@@ -167,8 +167,8 @@ class Leftovers(harness.Case):
 
     def test_socket_is_in_a_folder_closed_to_others(self):
         run = self.begin()
-        (folder,) = self.folders()
-        self.assertEqual([path.stat().st_mode & 0o777 for path in (folder.parent, folder)], [0o700, 0o700])
+        socket, lock = self.files()
+        self.assertEqual([path.stat().st_mode & 0o777 for path in (socket.parent, lock)], [0o700, 0o600])
         self.assert_ok(run.end(), "")
 
     def test_many_at_once_do_not_disturb_each_other(self):

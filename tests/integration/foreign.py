@@ -71,7 +71,7 @@ class Foreign(harness.Case):
     def connect(self):
         """A client of the one coordinator of this test, that has not said HELLO."""
         folder = self.temporary / f"muster-{os.getuid()}"
-        (socket,) = self.until(lambda: list(folder.glob("*/socket")), "a coordinator listens")
+        (socket,) = self.until(lambda: [path for path in folder.glob("??????") if path.is_socket()], "a coordinator listens")
         client = Client(f"ipc://{socket}", harness.LIMIT_S)
         self.addCleanup(client.peer.close)
         return client

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The folder of a coordinator's socket: closed to others, swept when its owner was killed and
+ * The place of a coordinator's socket: closed to others, swept when its owner was killed and
  * only then, and refused with a reason where it cannot be. A plain executable, since owners
  * are processes.
  */
@@ -53,13 +53,9 @@ static bool exists(const char *path)
     return lstat(path, &status) == 0;
 }
 
-static void touch(const char *folder, const char *name)
+static void touch(const char *path)
 {
-    char path[256];
-    int fd;
-
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     CHECK(fd >= 0);
     close(fd);
 }
@@ -99,7 +95,7 @@ static void in_child(void (*body)(void))
 
 /* --- */
 
-static void folders_are_closed_to_others_and_gone_at_the_end(void)
+static void sockets_are_closed_to_others_and_gone_at_the_end(void)
 {
     struct stat status;
     struct nest nest;
@@ -107,49 +103,51 @@ static void folders_are_closed_to_others_and_gone_at_the_end(void)
     umask(0);
     init(&nest);
     umask(022);
-    CHECK(strncmp(nest.folder, home, strlen(home)) == 0);
+    CHECK(strncmp(nest.socket, home, strlen(home)) == 0);
     CHECK(stat(home, &status) == 0 && (status.st_mode & 07777) == 0700);
-    CHECK(stat(nest.folder, &status) == 0 && (status.st_mode & 07777) == 0700);
-    CHECK(strncmp(nest.endpoint, "ipc://", 6) == 0 && strstr(nest.endpoint, nest.folder));
-    touch(nest.folder, "socket");
+    CHECK(fstat(nest.lock_fd, &status) == 0 && (status.st_mode & 07777) == 0600);
+    CHECK(strncmp(nest.endpoint, "ipc://", 6) == 0 && strcmp(nest.endpoint + 6, nest.socket) == 0);
+    touch(nest.socket);
+    CHECK(entries(home) == 2);
     nest_fini(&nest);
-    CHECK(!exists(nest.folder));
     CHECK(entries(home) == 0);
 }
 
-static void two_coordinators_have_two_folders(void)
+static void two_coordinators_have_two_sockets(void)
 {
     struct nest first, second;
 
     init(&first);
-    touch(first.folder, "socket");
+    touch(first.socket);
     init(&second);
-    CHECK(strcmp(first.folder, second.folder) != 0);
-    CHECK(exists(first.folder) && entries(first.folder) == 2);
+    CHECK(strcmp(first.socket, second.socket) != 0);
+    CHECK(exists(first.socket) && entries(home) == 3);
+    touch(second.socket);
     nest_fini(&first);
-    CHECK(exists(second.folder));
+    CHECK(exists(second.socket) && entries(home) == 2);
     nest_fini(&second);
 }
 
-/* Makes a folder and is killed in it; its path goes into the pipe. */
+/* Has a socket and is killed; its path goes into the pipe. */
 static void be_killed(int pipe_fd)
 {
     struct nest nest;
 
     init(&nest);
-    touch(nest.folder, "socket");
-    CHECK(write(pipe_fd, nest.folder, sizeof nest.folder) == sizeof nest.folder);
+    touch(nest.socket);
+    CHECK(write(pipe_fd, nest.socket, sizeof nest.socket) == sizeof nest.socket);
     raise(SIGKILL);
 }
 
-static void folder_of_a_killed_coordinator_is_swept_by_the_next(void)
+static void socket_of_a_killed_coordinator_is_swept_by_the_next(void)
 {
-    char folder[sizeof((struct nest *)0)->folder];
+    char socket[sizeof((struct nest *)0)->socket];
     struct nest living, next;
     int pipe_fds[2], status;
     pid_t pid;
 
     init(&living);
+    touch(living.socket);
     CHECK(pipe2(pipe_fds, O_CLOEXEC) == 0);
     pid = fork();
     CHECK(pid >= 0);
@@ -158,55 +156,57 @@ static void folder_of_a_killed_coordinator_is_swept_by_the_next(void)
         be_killed(pipe_fds[1]);
     }
     CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
-    CHECK(read(pipe_fds[0], folder, sizeof folder) == sizeof folder);
-    CHECK(exists(folder));
+    CHECK(read(pipe_fds[0], socket, sizeof socket) == sizeof socket);
+    CHECK(exists(socket) && entries(home) == 4);
     init(&next);
-    CHECK(!exists(folder));
-    CHECK(exists(living.folder) && entries(living.folder) == 1);
+    CHECK(!exists(socket));
+    CHECK(exists(living.socket) && entries(home) == 3);
     nest_fini(&next);
     nest_fini(&living);
     close(pipe_fds[0]);
     close(pipe_fds[1]);
 }
 
-static void folder_whose_owner_was_killed_before_it_had_a_lock_is_swept(void)
+static void lock_whose_owner_was_killed_before_it_had_it_is_swept(void)
 {
-    char folder[160];
+    char lock[160];
     struct nest nest;
 
-    snprintf(folder, sizeof folder, "%s/abcdef", home);
-    CHECK(mkdir(folder, 0700) == 0);
+    snprintf(lock, sizeof lock, "%s/abcdef.lock", home);
+    touch(lock);
     init(&nest);
-    CHECK(!exists(folder));
+    CHECK(!exists(lock) && entries(home) == 1);
     nest_fini(&nest);
 }
 
 static void what_is_no_left_over_is_not_removed(void)
 {
-    char link[160], folder[160], inside[192];
+    char link[160], daemon[160], lock[192], elsewhere[160];
     struct nest nest;
 
-    snprintf(link, sizeof link, "%s/link", home);
-    snprintf(folder, sizeof folder, "%s/kept", parent);
-    CHECK(mkdir(folder, 0700) == 0 && symlink(folder, link) == 0);
-    touch(folder, "socket");
-    snprintf(inside, sizeof inside, "%s/socket", folder);
+    snprintf(link, sizeof link, "%s/abcdef.lock", home);
+    snprintf(elsewhere, sizeof elsewhere, "%s/kept", parent);
+    snprintf(daemon, sizeof daemon, "%s/daemon", home); /* of place.h */
+    snprintf(lock, sizeof lock, "%s/socket.lock", daemon);
+    touch(elsewhere);
+    CHECK(symlink(elsewhere, link) == 0 && mkdir(daemon, 0700) == 0);
+    touch(lock);
     init(&nest);
-    CHECK(exists(inside) && exists(link)); /* a link is not followed */
+    CHECK(exists(elsewhere) && exists(link)); /* a link is not followed */
+    CHECK(exists(lock));
     nest_fini(&nest);
-    unlink(link);
-    unlink(inside);
-    rmdir(folder);
+    CHECK(unlink(link) == 0 && unlink(elsewhere) == 0 && unlink(lock) == 0 && rmdir(daemon) == 0);
 }
 
-/* With so few descriptors that the sweep can open a folder, and not the lock in it. */
-static void living_folder_survives_a_sweep_that_runs_out_of_descriptors(void)
+/* With so few descriptors that the sweep can list locks, and not open one. */
+static void living_socket_survives_a_sweep_that_runs_out_of_descriptors(void)
 {
     struct rlimit before, limit;
     struct nest living, next;
     int lowest;
 
     init(&living);
+    touch(living.socket);
     CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
     for (unsigned spare = 0; spare < 6; spare++) {
         lowest = dup(0);
@@ -217,9 +217,8 @@ static void living_folder_survives_a_sweep_that_runs_out_of_descriptors(void)
         if (nest_init(&next, &error) == 0)
             nest_fini(&next);
         CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
-        CHECK(exists(living.folder) && entries(living.folder) == 1);
+        CHECK(exists(living.socket) && entries(home) == 2);
     }
-    CHECK(entries(home) == 1);
     nest_fini(&living);
 }
 
@@ -266,7 +265,7 @@ static void path_too_long_for_a_socket_is_refused_with_its_variable(void)
     unsetenv("XDG_RUNTIME_DIR");
 }
 
-/* The longest folder that is not refused: its socket fits an address to the byte. */
+/* The longest folder that is not refused: a daemon's socket in it fits an address to the byte. */
 static void longest_path_fits_a_socket_address(void)
 {
     char path[128];
@@ -283,9 +282,8 @@ static void longest_path_fits_a_socket_address(void)
             break;
         CHECK(error.code == MUSTER_ELIMIT && rmdir(path) == 0);
     }
-    CHECK(strlen(nest.endpoint) - strlen("ipc://") == sizeof((struct sockaddr_un *)0)->sun_path - 1);
-    CHECK(strstr(nest.endpoint, nest.folder) && exists(nest.folder));
-    touch(nest.folder, "socket");
+    CHECK(strlen(nest.socket) + strlen("/socket") == sizeof((struct sockaddr_un *)0)->sun_path - 1);
+    touch(nest.socket);
     nest_fini(&nest);
     setenv("TMPDIR", parent, 1);
 }
@@ -331,7 +329,7 @@ static void runtime_folder_comes_before_the_temporary_one(void)
     setenv("XDG_RUNTIME_DIR", runtime, 1);
     init(&nest);
     unsetenv("XDG_RUNTIME_DIR");
-    CHECK(strncmp(nest.folder, runtime, strlen(runtime)) == 0);
+    CHECK(strncmp(nest.socket, runtime, strlen(runtime)) == 0);
     nest_fini(&nest);
 }
 
@@ -353,12 +351,12 @@ int main(void)
     setenv("TMPDIR", parent, 1);
     snprintf(home, sizeof home, "%s/muster-%u", parent, (unsigned)geteuid());
     before = descriptors();
-    folders_are_closed_to_others_and_gone_at_the_end();
-    two_coordinators_have_two_folders();
-    folder_of_a_killed_coordinator_is_swept_by_the_next();
-    folder_whose_owner_was_killed_before_it_had_a_lock_is_swept();
+    sockets_are_closed_to_others_and_gone_at_the_end();
+    two_coordinators_have_two_sockets();
+    socket_of_a_killed_coordinator_is_swept_by_the_next();
+    lock_whose_owner_was_killed_before_it_had_it_is_swept();
     what_is_no_left_over_is_not_removed();
-    living_folder_survives_a_sweep_that_runs_out_of_descriptors();
+    living_socket_survives_a_sweep_that_runs_out_of_descriptors();
     folder_that_is_open_to_others_is_refused();
     link_in_place_of_the_folder_is_refused();
     folder_of_somebody_else_is_refused();
