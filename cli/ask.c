@@ -4,16 +4,21 @@
  */
 #include "cli/ask.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/json_write.h"
+#include "cli/leave.h"
 #include "cli/quantity.h"
 #include "proto/limits.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { RETURN_POLL_MS = 100 };
 
 /* Whether the verb cannot do without the number of a batch. */
 static bool needs_batch(const struct options *options, enum verb verb)
@@ -100,6 +105,8 @@ int ask_verb(enum verb verb, int argc, char **argv, ask_run *run)
         return usage_error(argv[0], &error);
     if (ask.options.help)
         return help_print(argv[0]);
+    if (ask.options.open.away_s == 0)
+        ask.options.open.away_s = MUSTER_AWAY_DEFAULT_S;
     ask.json = ask.options.format == OUTPUT_JSON;
     output_init(&ask.output, STDOUT_FILENO, "standard output", ask.options.format);
     if (check(&ask.options, verb, &error) ||
@@ -119,6 +126,27 @@ int ask_batch(struct ask *ask, enum proto_operation operation, uint64_t batch, u
     struct proto_request request = {.operation = operation, .batch = batch, .number = number};
 
     return remote_ask(ask->remote, &request, take, context, ret_error);
+}
+
+int ask_return(struct ask *ask, uint64_t deadline_ns, struct muster_error *error)
+{
+    double away_s = ask->options.open.away_s;
+    uint64_t end_ns = clock_after(clock_now_ns(), away_s > 0 ? (uint64_t)(away_s * 1e9) : 0);
+    struct muster_error why;
+    bool told = false;
+    int code = error->code;
+
+    if (!remote_keeps(ask->remote) || away_s < 0)
+        return code;
+    end_ns = end_ns < deadline_ns ? end_ns : deadline_ns;
+    leave_tell_away(NULL, true, &told);
+    while ((code = remote_return(ask->remote, &why)) == MUSTER_ELOST && clock_now_ns() < end_ns)
+        poll(NULL, 0, RETURN_POLL_MS);
+    if (code == 0)
+        leave_tell_away(NULL, false, &told);
+    else
+        muster_error_set(error, code, "%s; what it keeps goes on when it is started again", why.text);
+    return code;
 }
 
 int ask_end_line(struct ask *ask, struct muster_error *ret_error)

@@ -32,6 +32,10 @@ int ask_verb(enum verb verb, int argc, char **argv, ask_run *run);
 int ask_batch(struct ask *ask, enum proto_operation operation, uint64_t batch, uint64_t number,
               remote_take *take, void *context, struct muster_error *ret_error);
 
+/* The connection is lost, as *error says: waits for the coordinator's return, as long as --wait-coordinator
+ * says and not beyond the deadline, and says so. 0: ask->remote is connected anew. */
+int ask_return(struct ask *ask, uint64_t deadline_ns, struct muster_error *error);
+
 /* Writes a value as JSON, on a line. 0, MUSTER_EOUTPUT or MUSTER_ENOMEM. */
 int ask_write(struct ask *ask, const msgpack_object *value, struct muster_error *ret_error);
 

@@ -12,6 +12,12 @@
     "                        default. Where it is not given, MUSTER_COORDINATOR says\n"  \
     "                        it, if that is set; else it is the default.\n"
 
+#define HELP_AWAY                                                                      \
+    "      --wait-coordinator SECONDS\n"                                               \
+    "                        When a coordinator that keeps batches on disk is gone,\n" \
+    "                        wait so long until it is back, and go on. Default 60;\n"  \
+    "                        0: end.\n"
+
 static const char help_status[] =
     "usage: muster status [BATCH] [option...]\n"
     "\n"
@@ -45,7 +51,8 @@ static const char help_jobs[] =
     "usage: muster jobs [BATCH] [option...]\n"
     "\n"
     "Lists the batches that a coordinator has, the newest first. With BATCH, the jobs\n"
-    "of that batch which have ended, in their order.\n"
+    "of that batch which have ended, in their order; of one that was cancelled, those\n"
+    "that came to no end, too. A command with an exit status other than 0 failed.\n"
     "\n"
     "Options\n"
     "      --state STATE,... Only those in one of these states: see `muster status\n"
@@ -78,7 +85,7 @@ static const char help_results[] =
     "\n"
     "Options\n"
     "      --follow          Wait for more results, until the batch is over. Ctrl-C\n"
-    "                        ends this command at once, and not the batch.\n" HELP_COORDINATOR
+    "                        ends this command at once, and not the batch.\n" HELP_AWAY HELP_COORDINATOR
     "  -o, --output FORMAT   text (the default): the results of jobs that succeeded;\n"
     "                        json: an object for every job, as of muster map, without\n"
     "                        receipt; none: nothing. Failed jobs are named on\n"
@@ -98,10 +105,11 @@ static const char help_results[] =
 static const char help_wait[] =
     "usage: muster wait BATCH... [option...]\n"
     "\n"
-    "Waits until batches are over. Ctrl-C ends the wait, and no batch.\n"
+    "Waits until batches are over. Ctrl-C ends the wait, and no batch. A command with\n"
+    "an exit status other than 0 is a job that failed.\n"
     "\n"
     "Options\n"
-    "      --timeout SECONDS Wait no longer than that.\n" HELP_COORDINATOR
+    "      --timeout SECONDS Wait no longer than that.\n" HELP_AWAY HELP_COORDINATOR
     "  -o, --output FORMAT   text (the default): what did not succeed, on standard\n"
     "                        error; json: an object for each: batch, outcome,\n"
     "                        succeeded, failed, cancelled.\n"

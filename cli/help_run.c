@@ -85,6 +85,7 @@ static const char help_map[] =
     "           printed; another signal after half a second ends muster at once.\n"
     "           A batch that a coordinator keeps goes on there: how to return to it\n"
     "           is said\n"
+    "  141      nobody reads standard output any more (| head); the jobs are ended\n"
     "  255      any other error\n"
     "\n"
     "Examples\n"

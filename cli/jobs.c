@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/exec_kept.h"
 #include "cli/json_write.h"
 #include "cli/table.h"
 #include "client/reading.h"
@@ -29,6 +30,12 @@ struct listing {
     uint64_t before; /* batches of lower numbers come next; 0: the highest */
     uint64_t page;   /* how many the answer had */
     uint64_t left;   /* how many may still be shown */
+
+    /* Of the jobs of a batch. */
+    bool ended;         /* it had ended before they were asked for: those without a result are cancelled */
+    bool runs_commands; /* a command that failed is a job that told of it */
+    uint64_t next;      /* all before it are shown */
+    uint64_t total;
 };
 
 static int no_memory(struct muster_error *ret_error)
@@ -206,15 +213,18 @@ static int show_job(struct listing *listing, const struct muster_result *result,
 
 static int on_batch(void *context, const struct proto_attached *batch, struct muster_error *ret_error)
 {
-    (void)context;
-    (void)batch;
+    struct listing *listing = context;
+
     (void)ret_error;
+    listing->runs_commands = exec_kept_runs(batch);
+    listing->total = batch->total;
     return 0;
 }
 
-static int on_result(void *context, const struct muster_result *result, struct muster_error *ret_error)
+/* A job that is shown if it is one of those that are wanted. */
+static int pass_job(struct listing *listing, const struct muster_result *result,
+                    struct muster_error *ret_error)
 {
-    struct listing *listing = context;
     unsigned states = listing->ask->options.states;
 
     if (states && !(states & job_state_bit(result)))
@@ -226,11 +236,53 @@ static int on_result(void *context, const struct muster_result *result, struct m
                               : show_job(listing, result, ret_error);
 }
 
+/* Those that came to no end up to one that did: they were cancelled, if the batch is over. */
+static int pass_cancelled(struct listing *listing, uint64_t behind, struct muster_error *ret_error)
+{
+    unsigned states = listing->ask->options.states;
+    struct muster_result result = {.code = MUSTER_ECANCELLED, .text = muster_error_name(MUSTER_ECANCELLED)};
+    int code = 0;
+
+    if (listing->ended && (!states || states & 1U << STORE_CANCELLED))
+        for (result.index = listing->next; result.index < behind && code == 0; result.index++)
+            code = pass_job(listing, &result, ret_error);
+    return code;
+}
+
+static int on_result(void *context, const struct muster_result *result, struct muster_error *ret_error)
+{
+    struct listing *listing = context;
+    struct muster_result job = *result;
+    char reason[EXEC_REASON_BYTES];
+    bool failed = false;
+    int code = pass_cancelled(listing, result->index, ret_error);
+
+    listing->next = result->index + 1;
+    if (code == 0 && job.code == 0 && listing->runs_commands)
+        code = exec_kept_look(result, &failed, reason, ret_error);
+    if (failed) {
+        job.code = MUSTER_EFAILED;
+        job.text = reason;
+    }
+    return code ? code : pass_job(listing, &job, ret_error);
+}
+
 static int on_wait(void *context, struct muster_error *ret_error)
 {
     struct listing *listing = context;
 
     return output_flush(&listing->ask->output, ret_error);
+}
+
+static int take_state(void *context, const msgpack_object *map, struct muster_error *ret_error)
+{
+    struct listing *listing = context;
+    char state[16];
+
+    (void)ret_error;
+    fact_text(map, "state", state, sizeof state);
+    listing->ended = strcmp(state, store_state_name(STORE_CANCELLED)) == 0;
+    return 0;
 }
 
 static int list_jobs(struct listing *listing, struct muster_error *ret_error)
@@ -249,7 +301,11 @@ static int list_jobs(struct listing *listing, struct muster_error *ret_error)
     table_init(&listing->table, headings, sizeof headings / sizeof *headings);
     listing->table.left = 1U << 1 | 1U << 4;
     table_fit(&listing->table, listing->ask->output.fd);
-    code = reading_run(&reading, listing->ask->remote, &end, ret_error);
+    code = ask_batch(listing->ask, PROTO_REQUEST_STATUS, reading.batch, 0, take_state, listing, ret_error);
+    if (code == 0)
+        code = reading_run(&reading, listing->ask->remote, &end, ret_error);
+    if (code == 0)
+        code = pass_cancelled(listing, listing->total + 1, ret_error);
     if (code != 0 && code != MUSTER_EEND)
         return code;
     return listing->ask->json ? 0 : print_page(listing, ret_error);
@@ -257,7 +313,8 @@ static int list_jobs(struct listing *listing, struct muster_error *ret_error)
 
 static int jobs(struct ask *ask, struct muster_error *ret_error)
 {
-    struct listing listing = {.ask = ask, .left = ask->options.limit ? ask->options.limit : UINT64_MAX};
+    struct listing listing = {
+        .ask = ask, .next = 1, .left = ask->options.limit ? ask->options.limit : UINT64_MAX};
 
     return ask->batch_count > 0 ? list_jobs(&listing, ret_error) : list_batches(&listing, ret_error);
 }

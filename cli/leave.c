@@ -19,7 +19,8 @@ void leave_tell_away(struct progress *progress, bool away, bool *told)
     if (away == *told)
         return;
     *told = away;
-    progress_hide(progress);
+    if (progress)
+        progress_hide(progress);
     if (away)
         log_error("the coordinator is gone: waiting for its return (--wait-coordinator)");
     else

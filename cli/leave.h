@@ -9,7 +9,8 @@
 #include "cli/progress.h"
 #include "client/muster.h"
 
-/* Says that the coordinator is gone, and that it is back; *told is what was said last. */
+/* Says that the coordinator is gone, and that it is back; *told is what was said last. `progress` is out of
+ * the way then; it may be NULL. */
 void leave_tell_away(struct progress *progress, bool away, bool *told);
 
 /* Says that the batch goes on at this coordinator, and how to return to it. */

@@ -348,6 +348,6 @@ const struct option_row option_table[] = {
     {"unordered", 0, MAP, FLAG(unordered)},
     {"user", 0, JOBS, TEXT(user)},
     {"wait", 0, DRAIN, FLAG(wait)},
-    {"wait-coordinator", 0, MAP, OTHER(take_away)},
+    {"wait-coordinator", 0, MAP | RESULTS | WAIT, OTHER(take_away)},
     {.name = NULL},
 };

@@ -3,6 +3,7 @@
  * muster results: what the jobs of a batch returned, in their order, as muster map writes it; as often as
  * it is asked for, and, with --follow, while the batch runs. Ctrl-C ends it at once, and not the batch.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/ask.h"
 #include "cli/exec_kept.h"
@@ -23,12 +24,10 @@ struct results {
 
 static int on_batch(void *context, const struct proto_attached *batch, struct muster_error *ret_error)
 {
-    static const char command[] = "command";
     struct results *results = context;
 
     (void)ret_error;
-    results->runs_commands = batch->function.size == sizeof command - 1 &&
-                             memcmp(batch->function.bytes, command, sizeof command - 1) == 0;
+    results->runs_commands = exec_kept_runs(batch);
     return 0;
 }
 
@@ -59,6 +58,14 @@ static int on_wait(void *context, struct muster_error *ret_error)
     struct results *results = context;
 
     return output_flush(&results->ask->output, ret_error);
+}
+
+static int on_lost(void *context, struct muster_error *error)
+{
+    struct results *results = context;
+    int code = output_flush(&results->ask->output, error);
+
+    return code ? code : ask_return(results->ask, CLOCK_NEVER, error);
 }
 
 /* Says how the batch ended, or that it has not; returns the exit status. */
@@ -93,6 +100,7 @@ static int results(struct ask *ask, struct muster_error *ret_error)
                                     .on_batch = on_batch,
                                     .on_result = on_result,
                                     .on_wait = on_wait,
+                                    .on_lost = on_lost,
                                     .context = &r};
     struct muster_error why;
     struct reading_end end;

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/ask.h"
+#include "cli/exec_kept.h"
+#include "client/reading.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,7 +15,9 @@
 /* A batch, and how it ended. */
 struct awaited {
     uint64_t batch, ticket;
+    struct remote_batch known;
     bool attached, over;
+    bool runs_commands; /* a command that failed is a job that told of it */
     int code;
     uint64_t succeeded, failed, cancelled;
 };
@@ -24,11 +28,15 @@ struct waiting {
     uint64_t deadline_ns;
 };
 
+/* To those that are not over. */
 static int attach_all(struct waiting *w, struct muster_error *ret_error)
 {
     int code = 0;
 
     for (size_t i = 0; i < w->ask->batch_count && code == 0; i++) {
+        if (w->awaited[i].over)
+            continue;
+        w->awaited[i].attached = false;
         w->awaited[i].batch = w->ask->batches[i];
         code = remote_attach(w->ask->remote,
                              &(struct proto_attach){.batch = w->awaited[i].batch, .first = 1, .follow = true},
@@ -63,6 +71,8 @@ static int take(struct waiting *w, struct wire_frame *frame, struct muster_error
 
     if (message->type == PROTO_ATTACHED && (a = find(w, message->attached.ticket)) != NULL) {
         a->attached = true;
+        a->runs_commands = exec_kept_runs(&message->attached);
+        code = remote_recognize(w->ask->remote, &a->known, &message->attached, ret_error);
     } else if (message->type == PROTO_ENDED && (a = find(w, message->ended.ticket)) != NULL && a->attached) {
         take_ended(a, &message->ended);
     } else if (message->type == PROTO_ERROR && (a = find(w, message->error.ticket)) != NULL) {
@@ -87,11 +97,69 @@ static int wait_all(struct waiting *w, bool over, uint64_t deadline_ns, struct m
     struct wire_frame *frame;
     int code = 0;
 
-    while (code == 0 && !all(w, over))
+    while (code == 0 && !all(w, over)) {
         if ((code = remote_next(w->ask->remote, deadline_ns, &frame, ret_error)) == 0)
             code = take(w, frame, ret_error);
+        if (code == MUSTER_ELOST && remote_is_lost(w->ask->remote) &&
+            (code = ask_return(w->ask, w->deadline_ns, ret_error)) == 0)
+            code = attach_all(w, ret_error);
+    }
     return code;
 }
+
+/* --- commands */
+
+static int on_batch(void *context, const struct proto_attached *batch, struct muster_error *ret_error)
+{
+    (void)context;
+    (void)batch;
+    (void)ret_error;
+    return 0;
+}
+
+/* A command that failed: its job did not. */
+static int on_result(void *context, const struct muster_result *result, struct muster_error *ret_error)
+{
+    struct awaited *a = context;
+    char reason[EXEC_REASON_BYTES];
+    bool failed = false;
+    int code = result->code ? 0 : exec_kept_look(result, &failed, reason, ret_error);
+
+    if (failed && a->succeeded > 0) {
+        a->succeeded--;
+        a->failed++;
+    }
+    return code;
+}
+
+static int on_wait(void *context, struct muster_error *ret_error)
+{
+    (void)context;
+    (void)ret_error;
+    return 0;
+}
+
+/* Counts the commands that failed, of each batch that is over: their results say it. */
+static int count_commands(struct waiting *w, struct muster_error *ret_error)
+{
+    struct reading_end end;
+    int code = 0;
+
+    for (size_t i = 0; i < w->ask->batch_count && code == 0; i++) {
+        struct awaited *a = &w->awaited[i];
+        const struct reading reading = {.batch = a->batch,
+                                        .on_batch = on_batch,
+                                        .on_result = on_result,
+                                        .on_wait = on_wait,
+                                        .context = a};
+
+        if (a->over && a->runs_commands && a->succeeded > 0)
+            code = reading_run(&reading, w->ask->remote, &end, ret_error);
+    }
+    return code;
+}
+
+/* --- what became of them */
 
 static const char *outcome(const struct awaited *a)
 {
@@ -151,19 +219,22 @@ static int wait_for_batches(struct ask *ask, struct muster_error *ret_error)
     const uint64_t patience_ns = 5 * CLOCK_NS_PER_S;
     struct waiting w = {.ask = ask, .awaited = calloc(ask->batch_count, sizeof *w.awaited)};
     uint64_t now_ns = clock_now_ns();
-    uint64_t deadline_ns = ask->options.timeout_s > 0
-                               ? clock_after(now_ns, (uint64_t)(ask->options.timeout_s * 1e9))
-                               : CLOCK_NEVER;
     int code;
 
     if (!w.awaited)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    w.deadline_ns = ask->options.timeout_s > 0 ? clock_after(now_ns, (uint64_t)(ask->options.timeout_s * 1e9))
+                                               : CLOCK_NEVER;
     code = attach_all(&w, ret_error);
     if (code == 0)
         code = wait_all(&w, false, clock_after(now_ns, patience_ns), ret_error);
     if (code == 0) {
-        code = wait_all(&w, true, deadline_ns, ret_error);
+        code = wait_all(&w, true, w.deadline_ns, ret_error);
+        if (code == MUSTER_ELOST && clock_now_ns() >= w.deadline_ns)
+            code = MUSTER_ETIMEOUT; /* while it was away */
         if (code == 0 || code == MUSTER_ETIMEOUT)
+            code = count_commands(&w, ret_error);
+        if (code == 0)
             code = conclude(&w, ret_error);
     }
     free(w.awaited);

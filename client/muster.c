@@ -25,7 +25,6 @@ enum { CRASH_LIMIT_DEFAULT = 3 };
 static const double HEARTBEAT_DEFAULT_S = 5;
 
 /* A coordinator that is restarted, with its host, too, is back by then. */
-static const double AWAY_DEFAULT_S = 60;
 
 /* A worker has three threads with stacks of 8 MiB each and takes 2 MiB beyond them before its
  * first job; doubled, and rounded up, for the job. */
@@ -194,7 +193,7 @@ int handle_check_options(const struct muster_options *options, struct muster_opt
     if (checked.heartbeat_s == 0)
         checked.heartbeat_s = HEARTBEAT_DEFAULT_S;
     if (checked.away_s == 0)
-        checked.away_s = AWAY_DEFAULT_S;
+        checked.away_s = MUSTER_AWAY_DEFAULT_S;
     if (checked.memory_bytes && checked.model != MUSTER_PROCESSES)
         return muster_error_set(
             ret_error, MUSTER_EINVALID,

@@ -80,6 +80,9 @@ enum { MUSTER_LOOP_CONCURRENCY = 10000 };
 /* The one that this user starts with `muster coordinator`. */
 #define MUSTER_COORDINATOR_DEFAULT "default"
 
+/* How long a coordinator that is gone is waited for where nothing else is said. */
+#define MUSTER_AWAY_DEFAULT_S 60.0
+
 /* What workers of `processes` are confined to, for good, before their first job; docs/SANDBOX.md says to
  * what. MUSTER_SANDBOX, with any of the others. */
 enum muster_sandbox {
@@ -121,7 +124,7 @@ struct muster_options {
      * under way fails with MUSTER_ELOST, but for batches that it keeps on disk. */
     const char *coordinator;
     /* processes: muster_map waits so long for a `coordinator` that is gone, if it has accepted the batch and
-     * keeps it on disk, and goes on where it was; 0: 60 s; below 0: not at all */
+     * keeps it on disk, and goes on where it was; 0: MUSTER_AWAY_DEFAULT_S; below 0: not at all */
     double away_s;
     /* The muster command, which `processes` starts as its workers; NULL: the one that was
      * installed with the library, else the first in PATH, else MUSTER_EINVALID. Every model
@@ -195,7 +198,7 @@ static inline struct muster_source muster_source_range(int64_t first, int64_t la
 /* How one job ended. Everything is borrowed and valid during the callback. */
 struct muster_result {
     uint64_t index;                 /* from 1 */
-    uint64_t batch;                 /* as muster_summary.batch, by now */
+    uint64_t batch;                 /* as muster_summary.batch; 0, too, while its arguments come */
     const msgpack_object *argument; /* NULL when it was not kept (want_arguments) */
     const msgpack_object *value;    /* NULL when the job failed */
     int code;                       /* 0, or why it failed */

@@ -102,6 +102,7 @@ static void take(struct mail_route *route, struct wire_frame *frame)
         m->granted_cost = message->grant.bytes;
     } else if (message->type == PROTO_ACCEPTED && m->p->keeps) {
         m->number = m->summary->batch = message->accepted.batch;
+        map_deliver_ready(m);
     } else if (message->type == PROTO_ATTACHED) {
         map_take_attached(m, &message->attached);
     } else if (message->type == PROTO_ENDED) {

@@ -97,6 +97,9 @@ void map_take_results(struct map *m, struct wire_frame *frame);
 /* Tells the coordinator how much was taken. */
 void map_tell_consumed(struct map *m);
 
+/* Hands over what waited for the number of the batch, which has come. */
+void map_deliver_ready(struct map *m);
+
 /* Hands over what is behind holes that will never be filled. */
 void map_deliver_rest(struct map *m);
 

@@ -215,6 +215,30 @@ static void deliver(struct map *m, struct wire_frame *frame)
     mailbox_release(&m->p->mailbox, frame);
 }
 
+/* Whether the number of the batch, by which its jobs are called, comes at once, ahead of what is next to do.
+ */
+static bool waits_for_number(const struct map *m)
+{
+    return m->p->keeps && m->number == 0 && m->sealed && !m->ended;
+}
+
+/* Those that waited for the last one in their order. */
+static void deliver_next(struct map *m)
+{
+    struct wire_frame *frame;
+
+    while (!m->batch->unordered && (frame = order_take(&m->order, m->next)) != NULL)
+        deliver(m, frame);
+}
+
+void map_deliver_ready(struct map *m)
+{
+    if (m->batch->unordered)
+        map_deliver_rest(m);
+    else
+        deliver_next(m);
+}
+
 void map_take_results(struct map *m, struct wire_frame *frame)
 {
     const struct proto_outcome *outcome = &frame->message.results.outcome;
@@ -228,10 +252,9 @@ void map_take_results(struct map *m, struct wire_frame *frame)
     check_halt(m);
     if (holds_for_free(m))
         make_room(m, frame);
-    if (m->batch->unordered || outcome->first == m->next) {
+    if (!waits_for_number(m) && (m->batch->unordered || outcome->first == m->next)) {
         deliver(m, frame);
-        while (!m->batch->unordered && (frame = order_take(&m->order, m->next)) != NULL)
-            deliver(m, frame);
+        deliver_next(m);
         return;
     }
     if (order_put(&m->order, &frame) != 0) {

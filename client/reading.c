@@ -32,16 +32,14 @@ struct state {
     struct remote *remote;
     uint64_t ticket;
     bool attached, ended;
-    enum proto_arguments kind;
-    int64_t range_first;      /* argument of job 1 of a range */
-    uint64_t range_jobs;      /* how many it has */
-    struct block *blocks;     /* owned, in the order of jobs */
-    uint64_t behind_blocks;   /* the job behind the last one of which ARGUMENTS came */
-    uint64_t behind;          /* the job behind the last one that was handed over */
-    uint64_t consumed, told;  /* cost of what is done with, and what the coordinator knows of it */
-    msgpack_zone zone;        /* of one job */
-    struct reading_end *end;  /* filled at the end */
-    struct muster_error *why; /* filled with the text of ENDED and of errors */
+    struct remote_batch batch; /* as it was when it was attached to last */
+    struct block *blocks;      /* owned, in the order of jobs */
+    uint64_t behind_blocks;    /* the job behind the last one of which ARGUMENTS came */
+    uint64_t behind;           /* the job behind the last one that was handed over */
+    uint64_t consumed, told;   /* cost of what is done with, and what the coordinator knows of it */
+    msgpack_zone zone;         /* of one job */
+    struct reading_end *end;   /* filled at the end */
+    struct muster_error *why;  /* filled with the text of ENDED and of errors */
 };
 
 /* What the coordinator sent cannot be. */
@@ -71,10 +69,10 @@ static int find_argument(struct state *s, uint64_t index, msgpack_object *argume
     int code;
 
     *ret_argument = NULL;
-    if (s->kind == PROTO_RANGE) {
-        if (index > s->range_jobs)
+    if (s->batch.kind == PROTO_RANGE) {
+        if (index > s->batch.total)
             return 0;
-        number = (int64_t)((uint64_t)s->range_first + index - 1);
+        number = (int64_t)((uint64_t)s->batch.first + index - 1);
         argument->type = number < 0 ? MSGPACK_OBJECT_NEGATIVE_INTEGER : MSGPACK_OBJECT_POSITIVE_INTEGER;
         argument->via.i64 = number;
         *ret_argument = argument;
@@ -113,7 +111,7 @@ static int hand_over(struct state *s, struct muster_result *result, const struct
         result->code = failure->code;
         result->text = text;
     }
-    if (s->reading->arguments || s->kind == PROTO_RANGE)
+    if (s->reading->arguments || s->batch.kind == PROTO_RANGE)
         code = find_argument(s, result->index, &argument, &result->argument);
     return code ? code : s->reading->on_result(s->reading->context, result, s->why);
 }
@@ -190,11 +188,11 @@ static int take_arguments(struct state *s, struct wire_frame **frame)
 
 static int take_attached(struct state *s, const struct proto_attached *attached)
 {
+    bool first = !s->batch.function[0];
+    int code = remote_recognize(s->remote, &s->batch, attached, s->why);
+
     s->attached = true;
-    s->kind = attached->kind;
-    s->range_first = attached->first;
-    s->range_jobs = attached->total;
-    return s->reading->on_batch(s->reading->context, attached, s->why);
+    return code || !first ? code : s->reading->on_batch(s->reading->context, attached, s->why);
 }
 
 static void take_ended(struct state *s, const struct proto_ended *ended)
@@ -250,26 +248,48 @@ static int next(struct state *s, struct wire_frame **ret_frame)
     return code ? code : remote_next(s->remote, CLOCK_NEVER, ret_frame, s->why);
 }
 
+/* From the first job on that was not handed over. */
+static int attach(struct state *s)
+{
+    const struct proto_attach attach = {.batch = s->reading->batch,
+                                        .first = s->behind,
+                                        .ordered = true,
+                                        .follow = s->reading->follow,
+                                        .arguments = s->reading->arguments,
+                                        .results = true,
+                                        .window_bytes = WINDOW_BYTES};
+
+    s->attached = false;
+    s->consumed = s->told = s->behind_blocks = 0;
+    while (s->blocks)
+        drop_block(s);
+    return remote_attach(s->remote, &attach, &s->ticket, s->why);
+}
+
+/* One message more. */
+static int step(struct state *s)
+{
+    struct wire_frame *frame;
+    int code = next(s, &frame);
+
+    return code ? code : take(s, frame);
+}
+
 int reading_run(const struct reading *reading, struct remote *remote, struct reading_end *ret_end,
                 struct muster_error *ret_error)
 {
     struct state s = {.reading = reading, .remote = remote, .behind = 1, .end = ret_end, .why = ret_error};
-    struct proto_attach attach = {.batch = reading->batch,
-                                  .first = 1,
-                                  .ordered = true,
-                                  .follow = reading->follow,
-                                  .arguments = reading->arguments,
-                                  .results = true,
-                                  .window_bytes = WINDOW_BYTES};
-    struct wire_frame *frame;
     int code;
 
     if (!msgpack_zone_init(&s.zone, 8192))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    code = remote_attach(remote, &attach, &s.ticket, ret_error);
-    while (code == 0 && !s.ended)
-        if ((code = next(&s, &frame)) == 0)
-            code = take(&s, frame);
+    code = attach(&s);
+    while (code == 0 && !s.ended) {
+        code = step(&s);
+        if (code == MUSTER_ELOST && remote_is_lost(remote) && reading->on_lost &&
+            (code = reading->on_lost(reading->context, ret_error)) == 0)
+            code = attach(&s);
+    }
     while (s.blocks)
         drop_block(&s);
     msgpack_zone_destroy(&s.zone);

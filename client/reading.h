@@ -21,6 +21,9 @@ struct reading {
     int (*on_result)(void *context, const struct muster_result *result, struct muster_error *ret_error);
     /* Ahead of a wait. */
     int (*on_wait)(void *context, struct muster_error *ret_error);
+    /* The connection broke, as *error says. 0: remote_return was done, and the reading goes on where it was.
+     * NULL: it ends. */
+    int (*on_lost)(void *context, struct muster_error *error);
     void *context;
 };
 

@@ -17,12 +17,18 @@ struct remote {
     struct wire_context *context;        /* owned */
     struct wire *wire;                   /* owned */
     char endpoint[PLACE_ENDPOINT_BYTES]; /* that it is connected to */
+    enum proto_keeps keeps;              /* what it has of batches, and in which of its lives, */
+    uint64_t epoch;                      /* as it said last */
+    bool lost;                           /* the connection is */
     uint64_t last_ticket;
 };
 
 /* An answer may wait for a disk, or for a long list to be copied, so silence alone says nothing. After so
  * long the coordinator is asked something that it knows by heart; after as long again it is given up. */
 #define PATIENCE_NS (5 * CLOCK_NS_PER_S)
+
+/* For one that has come back to say so. */
+#define RETURN_NS CLOCK_NS_PER_S
 
 int remote_open(const char *coordinator, struct remote **ret_remote, struct muster_error *ret_error)
 {
@@ -39,11 +45,48 @@ int remote_open(const char *coordinator, struct remote **ret_remote, struct must
     if (result == 0)
         result = connect_coordinator(remote->endpoint, deadline_ns, &remote->context, &remote->wire, &welcome,
                                      ret_error);
-    if (result == 0)
-        *ret_remote = remote;
-    else
+    if (result != 0) {
         free(remote);
-    return result;
+        return result;
+    }
+    remote->keeps = welcome.keeps;
+    remote->epoch = welcome.epoch;
+    *ret_remote = remote;
+    return 0;
+}
+
+bool remote_is_lost(const struct remote *remote)
+{
+    return remote->lost;
+}
+
+bool remote_keeps(const struct remote *remote)
+{
+    return remote->keeps == PROTO_KEEPS_ON_DISK;
+}
+
+int remote_return(struct remote *remote, struct muster_error *ret_error)
+{
+    uint64_t deadline_ns = clock_after(clock_now_ns(), RETURN_NS);
+    struct wire_context *context;
+    struct proto_welcome welcome;
+    struct wire *wire;
+    int code = connect_coordinator(remote->endpoint, deadline_ns, &context, &wire, &welcome, ret_error);
+
+    if (code != 0)
+        return code;
+    wire_close(remote->wire, 0);
+    wire_context_destroy(remote->context);
+    remote->wire = wire;
+    remote->context = context;
+    if (welcome.keeps != PROTO_KEEPS_ON_DISK || welcome.epoch < remote->epoch)
+        return muster_error_set(
+            ret_error, MUSTER_ESTATE,
+            "%s: another coordinator has come, which does not have the state file of the last",
+            remote->endpoint);
+    remote->epoch = welcome.epoch;
+    remote->lost = false;
+    return 0;
 }
 
 void remote_close(struct remote *remote)
@@ -66,6 +109,8 @@ const char *remote_endpoint(const struct remote *remote)
 static int say(struct remote *remote, const struct proto_message *message, struct muster_error *ret_error)
 {
     int code = wire_send(remote->wire, NULL, message);
+
+    remote->lost |= code == MUSTER_ELOST;
 
     return code ? muster_error_set(ret_error, code, "%s: cannot reach the coordinator: %s", remote->endpoint,
                                    muster_error_name(code))
@@ -105,8 +150,9 @@ static int check(const struct remote *remote, const struct wire_frame *frame, st
         return muster_error_set(ret_error, MUSTER_EPROTOCOL, "%s: the coordinator sent %s", remote->endpoint,
                                 frame->error.text);
     if (message->type == PROTO_ERROR && message->error.ticket == 0)
-        return muster_error_set(ret_error, MUSTER_ELOST, "%s: %.*s", remote->endpoint,
-                                (int)message->error.text.size, message->error.text.bytes);
+        return muster_error_set(
+            ret_error, message->error.code == MUSTER_ELOST ? MUSTER_ELOST : MUSTER_EPROTOCOL, "%s: %.*s",
+            remote->endpoint, (int)message->error.text.size, message->error.text.bytes);
     return 0;
 }
 
@@ -119,9 +165,11 @@ int remote_next(struct remote *remote, uint64_t deadline_ns, struct wire_frame *
     while ((code = wire_receive(remote->wire, &frame)) == MUSTER_EAGAIN)
         if ((code = wait(remote, deadline_ns, ret_error)) != 0)
             return code;
+    remote->lost |= code == MUSTER_ELOST;
     if (code != 0)
         return explain(remote, code, ret_error);
     code = check(remote, frame, ret_error);
+    remote->lost |= code == MUSTER_ELOST;
     if (code == 0)
         *ret_frame = frame;
     else
@@ -235,6 +283,31 @@ int remote_attach(struct remote *remote, const struct proto_attach *attach, uint
     if (code == 0)
         *ret_ticket = ++remote->last_ticket;
     return code;
+}
+
+static bool is_same(const struct remote_batch *known, const struct proto_attached *attached)
+{
+    return known->kind == attached->kind && known->first == attached->first &&
+           (known->total == attached->total || !known->sealed) &&
+           strlen(known->function) == attached->function.size &&
+           memcmp(known->function, attached->function.bytes, attached->function.size) == 0;
+}
+
+int remote_recognize(const struct remote *remote, struct remote_batch *known,
+                     const struct proto_attached *attached, struct muster_error *ret_error)
+{
+    if (known->function[0] && !is_same(known, attached))
+        return muster_error_set(ret_error, MUSTER_ESTATE,
+                                "%s: batch %" PRIu64
+                                " is another one there than before: its state file was replaced",
+                                remote->endpoint, attached->batch);
+    *known = (struct remote_batch){.kind = attached->kind,
+                                   .first = attached->first,
+                                   .total = attached->total,
+                                   .sealed = attached->sealed};
+    snprintf(known->function, sizeof known->function, "%.*s", (int)attached->function.size,
+             attached->function.bytes);
+    return 0;
 }
 
 int remote_consumed(struct remote *remote, uint64_t ticket, uint64_t bytes, struct muster_error *ret_error)

@@ -8,6 +8,7 @@
 #ifndef MUSTER_CLIENT_REMOTE_H
 #define MUSTER_CLIENT_REMOTE_H
 
+#include "proto/limits.h"
 #include "proto/wire.h"
 
 struct remote;
@@ -19,6 +20,17 @@ int remote_open(const char *coordinator, struct remote **ret_remote, struct must
 void remote_close(struct remote *remote);
 
 const char *remote_endpoint(const struct remote *remote);
+
+/* Whether the connection broke. */
+bool remote_is_lost(const struct remote *remote);
+
+/* Whether the coordinator keeps batches on disk: then they are there again when it is. */
+bool remote_keeps(const struct remote *remote);
+
+/* Connects anew, when the connection broke (MUSTER_ELOST), to the coordinator that is there now. Nothing
+ * comes any more of what was asked before. 0; MUSTER_ELOST: none is there yet; another code: it is not the
+ * one that was there, with the same file. */
+int remote_return(struct remote *remote, struct muster_error *ret_error);
 
 /* The coordinator refused something, about a batch or (0) in general: sets the error to that code, and to
  * what it said, with the endpoint and the batch. Returns the code. */
@@ -38,6 +50,19 @@ int remote_ask(struct remote *remote, const struct proto_request *request, remot
 /* Asks to be told about a batch: its ticket is filled in. What comes of it is got with remote_next. */
 int remote_attach(struct remote *remote, const struct proto_attach *attach, uint64_t *ret_ticket,
                   struct muster_error *ret_error);
+
+/* A batch that was attached to, to know it by. Zeroed, it is any. */
+struct remote_batch {
+    char function[PROTO_FUNCTION_NAME_MAX + 1];
+    enum proto_arguments kind;
+    int64_t first;
+    uint64_t total; /* jobs known so far, */
+    bool sealed;    /* and there are no more */
+};
+
+/* The answer to an attachment: 0, and *known is the batch; MUSTER_ESTATE when that was another one before. */
+int remote_recognize(const struct remote *remote, struct remote_batch *known,
+                     const struct proto_attached *attached, struct muster_error *ret_error);
 
 /* Says that so much of what came is done with. */
 int remote_consumed(struct remote *remote, uint64_t ticket, uint64_t bytes, struct muster_error *ret_error);

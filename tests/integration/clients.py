@@ -4,6 +4,7 @@
 batch, readers that leave, and numbers of batches that cannot be written."""
 import json
 import os
+import signal
 
 import harness
 import verbs
@@ -69,6 +70,99 @@ class ReaderThatLeaves(verbs.Case):
         os.close(reader)
         self.addCleanup(os.close, writer)
         return writer
+
+
+class Returning(verbs.Case):
+    """Clients of a coordinator that is killed."""
+
+    def setUp(self):
+        super().setUp()
+        self.may_leave_files = True
+        self.file = self.home / "file"
+        self.serve("--state", self.home / "state")
+
+    def tearDown(self):
+        self.leave()
+        if self.daemon.process.poll() is None:
+            self.kill()
+        for pid in self.marked():  # workers wait for a coordinator to come back
+            os.kill(pid, signal.SIGKILL)
+        super().tearDown()
+
+    def kill(self):
+        self.leave()
+        self.daemon.signal(signal.SIGKILL)
+        self.daemon.end()
+
+    def blocked(self):
+        """A batch whose second job waits."""
+        return self.submit("wait_file", str(self.home), str(self.file), chunk_jobs=1)
+
+    def start_both(self, *options):
+        """results --follow, of which a line has come, and wait, of this batch."""
+        batch = self.blocked()
+        clients = [self.start("results", batch, "--follow", *options), self.start("wait", batch, *options)]
+        self.assertEqual(clients[0].line(), "true")
+        self.until(lambda: self.objects("status")[0]["clients"] >= 4, "both are connected")
+        self.kill()
+        return clients
+
+    def test_results_and_wait_go_on_with_the_next_one(self):
+        clients = self.start_both()
+        for client in clients:
+            self.assertIn(b"waiting for its return", client.process.stderr.readline())
+        self.file.touch()
+        self.serve("--state", self.home / "state")
+        for client, out in zip(clients, ("true\n", "")):
+            result = client.end()
+            self.assertEqual((result.status, result.out), (0, out), str(result))
+            self.assertEqual(result.err, "muster: the coordinator is back\n")
+
+    def test_one_that_stays_away_is_given_up(self):
+        for client in self.start_both("--wait-coordinator", "0.2"):
+            self.assert_fails(client.end(), 255, f"no coordinator listens at {self.endpoint}", "started again")
+
+    def test_time_is_over_while_it_is_away(self):
+        batch = self.blocked()
+        client = self.start("wait", batch, "--timeout", "2")
+        self.until(lambda: self.objects("status")[0]["clients"] >= 3, "it is connected")
+        self.kill()
+        self.assert_fails(client.end(), 102, f"batch {batch} is not over")
+
+    def test_batch_of_another_state_file_is_not_taken_for_it(self):
+        clients = self.start_both()
+        self.serve("--state", self.home / "other")
+        for client in clients:
+            self.assert_fails(client.end(), 255, self.endpoint)
+
+
+class Counted(verbs.Case):
+    def test_commands_that_failed_are_failed_jobs_to_wait_and_jobs(self):
+        self.serve()
+        result = self.muster("exec", "--detach", "echo {}; exit {}", ":::", "0", "3", "1")
+        batch = result.out.strip()
+        waited = self.muster("wait", batch)
+        self.assert_fails(waited, 2, f"batch {batch}: 2 of 3 jobs failed")
+        waited = self.muster("wait", batch, "-o", "json")
+        self.assertEqual((waited.status, json.loads(waited.out)),
+                         (2, {"batch": int(batch), "outcome": "failed", "succeeded": 1, "failed": 2, "cancelled": 0}))
+        self.assertEqual([(job["job"], job["state"], job["error"]) for job in self.objects("jobs", batch, "--state", "failed")],
+                         [(f"{batch}.2", "failed", "exit status 3"), (f"{batch}.3", "failed", "exit status 1")])
+        self.assertEqual([job["state"] for job in self.objects("jobs", batch)], ["succeeded", "failed", "failed"])
+
+    def test_jobs_that_were_cancelled_are_listed(self):
+        self.serve()
+        gate = str(self.home / "gate")
+        batch = self.submit("wait_file", str(self.home), gate, gate, gate, gate, chunk_jobs=1)
+        self.until(lambda: len(self.objects("jobs", batch)) == 1, "the first is done")
+        self.assertEqual(self.objects("jobs", batch, "--state", "cancelled"), [])
+        self.assert_ok(self.muster("cancel", batch, "--now"))
+        self.muster("wait", batch)
+        cancelled = [f"{batch}.{index}" for index in range(2, 6)]
+        self.assertEqual([job["job"] for job in self.objects("jobs", batch, "--state", "cancelled")], cancelled)
+        self.assertEqual([job["state"] for job in self.objects("jobs", batch)], ["succeeded", *["cancelled"] * 4])
+        self.assertEqual(len(self.objects("jobs", batch, "--state", "cancelled", "--limit", "2")), 2)
+        self.assertRegex(self.muster("jobs", batch).out, rf"(?m)^{batch}\.5  cancelled +0 +0  cancelled$")
 
 
 if __name__ == "__main__":

@@ -489,6 +489,10 @@ class Nonsense(Case):
                 result = self.answers(lambda message, frames=frames: [frames], verb, *ALL[verb])
                 self.assert_one_line_error(result, f"ipc://{self.home}/socket: the coordinator sent ")
 
+    def status(self, message):
+        """The answer of one that knows nothing of the batch; CONSUMED has none."""
+        return self.answer({})(message) if message.type == "REQUEST" else []
+
     def attached(self, message, *rest, **more):
         fields = {"ticket": message.ticket, "batch": message.batch, "function": "echo", "kind": protocol.LIST, "first": 0,
                   "last": 0, "total": 3, "sealed": True}
@@ -505,13 +509,13 @@ class Nonsense(Case):
                  (lambda m: self.attached(m, self.results(m, 1, 1, shared_bytes=5)), "shared memory"))
         for reply, said in cases:
             for words in ["results", "1"], ["jobs", "1"]:
-                result = self.answers(lambda m, reply=reply: reply(m) if m.type == "ATTACH" else [], *words)
+                result = self.answers(lambda m, reply=reply: reply(m) if m.type == "ATTACH" else self.status(m), *words)
                 self.assert_fails(result, 255, said, f"ipc://{self.home}/socket")
 
     def test_jobs_are_not_all_gathered_before_one_is_written(self):
         def reply(message):
             if message.type != "ATTACH":
-                return []
+                return self.status(message)
             many = self.results(message, 1, *range(4000))  # of 70 bytes and more each: above 64 KiB
             return self.attached(message, many, self.results(message, 1, 1), total=5000)
 
