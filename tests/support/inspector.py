@@ -63,7 +63,10 @@ class Inspector:
 
     def look(self):
         """While nobody has the file open: what was recorded since, of which nothing may start any more."""
-        if not self.state.exists() or not self.read("SELECT name FROM sqlite_schema"):  # the first one died too soon
+        # The first one may have died too soon, or amid its change to the log (-wal): a journal is of before, and
+        # only who may write to the file can roll it back.
+        journal = self.state.with_name(f"{self.state.name}-journal")
+        if not self.state.exists() or journal.exists() or not self.read("SELECT name FROM sqlite_schema"):
             assert not any(diary.batch for diary in self.diaries.values())
             return
         rows = self.batches()
