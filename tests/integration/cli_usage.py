@@ -203,7 +203,7 @@ class Help(harness.Case):
                       ["map", "noop", ":::", "1..10000", "-o", "none"],
                       ["compare", "spin", ":::", "0.001", "0.001", "0.001", "0.001"],
                       ["advise", "nqueens", ":::", "9", "10", "11"],
-                      ["lab", "race", "--rounds", "100000"], ["bench", "memory"]):
+                      ["lab", "race", "--rounds", "2000"], ["bench", "memory"]):
             self.assert_ok(self.muster(*words))
 
     def test_every_function_is_documented_by_an_example_that_works(self):

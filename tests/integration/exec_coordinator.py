@@ -32,7 +32,7 @@ TABLE = [
     (["-k", "--results", "table.csv", "echo", ":::", "a", "b"], ""),
     (["-k", "--halt", "now,fail=1", "-j1", "exit {}", ":::", "0", "3", "0", "4"], ""),
     (["-k", "--halt", "soon,fail=1", "-j1", "echo {}; exit {}", ":::", "0", "3", "0"], ""),
-    (["-k", "--timeout", "0.2", "sleep {}", ":::", "30", "0"], ""),
+    (["-k", "--timeout", "1", "sleep {}", ":::", "30", "0"], ""),
     (["-k", "--retries", "3", "echo x >> tries; exit {}", ":::", "1"], ""),
     (["-k", "--pipe", "--block", "1k", "wc"], "".join(f"{n}\n" for n in range(2000))),
     (["-k", "--pipe", "--cat", "-N", "100", "wc -l <"], "".join(f"{n}\n" for n in range(250))),

@@ -6,6 +6,7 @@
  * MUSTER_SEEDS=N the first N.
  */
 #include "base/clock.h"
+#include "jobs/sanitize.h"
 #include "tests/support/core_invariants.h"
 #include "tests/unit/coordinator/sim.h"
 
@@ -13,7 +14,7 @@
 #include <string.h>
 
 enum {
-    SEEDS = 2000,
+    SEEDS = SANITIZE_ADDRESS ? 500 : 2000,
     FAULTY_STEPS = 500, /* about half of what the batches take */
     STEPS_MAX = 100000, /* until all has to be over */
 };

@@ -8,6 +8,7 @@
  * first N.
  */
 #include "jobs/random.h"
+#include "jobs/sanitize.h"
 #include "proto/codec.h"
 #include "tests/support/check.h"
 #include "tests/support/ledger_steps.h"
@@ -18,7 +19,9 @@
 #include <unistd.h>
 
 enum {
-    SEEDS = 12,
+    SEEDS = SANITIZE_THREAD    ? 2
+            : SANITIZE_ADDRESS ? 4
+                               : 12,
     LIVES = 40,
     EVENTS_MAX = 250,  /* of a life; half of that on average, which is some ten batches */
     STEPS_MAX = 20000, /* of a life: it has died or all is over by then */
