@@ -5,6 +5,7 @@
  * exit status. Everything here runs on the main thread.
  */
 #include "base/log.h"
+#include "cli/again.h"
 #include "cli/arguments.h"
 #include "cli/confined.h"
 #include "cli/failures.h"
@@ -33,9 +34,19 @@ struct map {
     bool shares_terminal; /* results appear where the progress line stands */
     uint64_t total;       /* jobs of the batch, 0 while not known */
     struct failures failures;
+    bool crashed;              /* some job killed its workers, and that was told */
     bool away;                 /* the coordinator is, and that was said */
     struct muster_error error; /* why a callback ended the batch */
 };
+
+/* The first of a run; the others are told of as it is. */
+static void name_crash(struct map *map, const struct muster_result *result)
+{
+    if (map->crashed)
+        return;
+    map->crashed = true;
+    again_tell(&map->options, result);
+}
 
 static void name_failure(struct map *map, const struct muster_result *result)
 {
@@ -44,6 +55,8 @@ static void name_failure(struct map *map, const struct muster_result *result)
     if (failures_has_room(&map->failures))
         progress_hide(&map->progress);
     failures_name(&map->failures, result);
+    if (result->code == MUSTER_ECRASHED || result->code == MUSTER_EQUARANTINED)
+        name_crash(map, result);
 }
 
 static int on_result(void *context, const struct muster_result *result)

@@ -43,7 +43,7 @@ static int crash_text(const struct batch *batch, const struct job_run *run, cons
 static void blame(uint64_t now_ns, struct batch *batch, const struct worker *worker, struct job_run run,
                   const struct worker_exit *exit, struct outbox *outbox)
 {
-    char text[512];
+    char text[PROTO_TEXT_MAX];
     enum job_event event;
     int code;
 
@@ -74,7 +74,7 @@ static void orphan(struct batch *batch, const struct worker *worker, struct job_
     uint32_t crash_limit = batch->settings.crash_limit;
     uint32_t most = crash_limit > ORPHANED_MAX ? crash_limit : ORPHANED_MAX;
     enum job_event event = batch->cancel ? JOB_CANCEL : JOB_ORPHAN;
-    char text[512];
+    char text[PROTO_TEXT_MAX];
 
     if (event == JOB_ORPHAN && run.orphaned + 1 >= most) {
         snprintf(text, sizeof text,

@@ -51,7 +51,7 @@ struct core_options {
 /* How a worker process ended, as its supervisor found it. */
 struct worker_exit {
     unsigned slot;
-    char reason[256]; /* "killed by SIGSEGV (Segmentation fault)", for people */
+    char reason[768]; /* "killed by SIGSEGV (Segmentation fault)", for people */
     bool killed;      /* by its supervisor, which was told to */
     bool executing;   /* it was running the job `index` of `chunk` */
     bool timed_out;   /* it ended itself because that job passed its time limit */

@@ -7,6 +7,7 @@
 #include "base/cgroup.h"
 #include "base/cores.h"
 #include "base/tree.h"
+#include "coordinator/fault.h"
 #include "proto/heapfile.h"
 
 #include <assert.h>
@@ -290,6 +291,22 @@ static void end_command(const struct child *child)
     cgroup_sweep();
 }
 
+/* Where it crashed, if it was that which ended it. */
+static void add_fault(const struct supervisor *supervisor, const struct flight_page *page, int status,
+                      struct worker_exit *exit)
+{
+    const struct fault_files files = {.program = supervisor->options.program,
+                                      .plugins = supervisor->options.plugins,
+                                      .plugin_count = supervisor->options.plugin_count};
+    char text[FAULT_TEXT_BYTES];
+    size_t used = strlen(exit->reason);
+
+    if (!WIFSIGNALED(status) || (uint32_t)WTERMSIG(status) != atomic_load(&page->fault_signal))
+        return;
+    fault_describe(page, &files, text);
+    snprintf(exit->reason + used, sizeof exit->reason - used, "%s", text);
+}
+
 /* Buries what is left of the group, which outlives its leader until that is reaped, and says how it ended.
  * A worker that was dead when it was adopted may have been reaped long ago: its number, and its group's,
  * may be another's. */
@@ -301,13 +318,15 @@ static void collect(const struct supervisor *supervisor, const struct child *chi
     if (!child->adopted || pidfd_send_signal(child->pidfd, 0, NULL, 0) == 0)
         kill(-child->pid, SIGKILL);
     end_command(child);
-    if (child->adopted)
+    if (child->adopted) {
         snprintf(exit->reason, sizeof exit->reason,
                  "an end of which nobody knows how, since its coordinator had died");
-    else if (supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage) == 0)
-        describe_status(status, &usage, exit->reason, sizeof exit->reason);
-    else
+    } else if (supervisor->launcher->ops->collect(supervisor->launcher, child->pid, &status, &usage) != 0) {
         snprintf(exit->reason, sizeof exit->reason, "an end that nobody saw");
+    } else {
+        describe_status(status, &usage, exit->reason, sizeof exit->reason);
+        add_fault(supervisor, child->flight, status, exit);
+    }
 }
 
 int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)

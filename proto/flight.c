@@ -19,19 +19,22 @@
 
 static_assert(sizeof(struct flight_page) <= FLIGHT_PAGE_BYTES, "the page holds its fields");
 /* The layout is part of PROTOCOL.md. */
-static_assert(offsetof(struct flight_page, phase) == 4 && offsetof(struct flight_page, detail) == 8 &&
-                  offsetof(struct flight_page, verdict) == 12 && offsetof(struct flight_page, chunk) == 16 &&
-                  offsetof(struct flight_page, attempt) == 24 &&
-                  offsetof(struct flight_page, progress) == 28 &&
-                  offsetof(struct flight_page, position) == 32 &&
-                  offsetof(struct flight_page, since_ns) == 40 &&
-                  offsetof(struct flight_page, verdict_chunk) == 48 &&
-                  offsetof(struct flight_page, verdict_index) == 56 &&
-                  offsetof(struct flight_page, command) == 64 &&
-                  offsetof(struct flight_page, command_mark) == 72 &&
-                  offsetof(struct flight_page, pid) == 80 && offsetof(struct flight_page, started) == 88 &&
-                  offsetof(struct flight_page, batch) == 96 && offsetof(struct flight_page, make) == 104,
-              "fields stand where other programs write them");
+static_assert(
+    offsetof(struct flight_page, phase) == 4 && offsetof(struct flight_page, detail) == 8 &&
+        offsetof(struct flight_page, verdict) == 12 && offsetof(struct flight_page, chunk) == 16 &&
+        offsetof(struct flight_page, attempt) == 24 && offsetof(struct flight_page, progress) == 28 &&
+        offsetof(struct flight_page, position) == 32 && offsetof(struct flight_page, since_ns) == 40 &&
+        offsetof(struct flight_page, verdict_chunk) == 48 &&
+        offsetof(struct flight_page, verdict_index) == 56 && offsetof(struct flight_page, command) == 64 &&
+        offsetof(struct flight_page, command_mark) == 72 && offsetof(struct flight_page, pid) == 80 &&
+        offsetof(struct flight_page, started) == 88 && offsetof(struct flight_page, batch) == 96 &&
+        offsetof(struct flight_page, make) == 104 && offsetof(struct flight_page, fault_address) == 112 &&
+        offsetof(struct flight_page, fault_flags) == 120 &&
+        offsetof(struct flight_page, fault_signal) == 124 &&
+        offsetof(struct flight_page, frame_count) == 128 && offsetof(struct flight_page, frames) == 136 &&
+        offsetof(struct flight_page, modules) == 520 && sizeof(struct flight_frame) == 16 &&
+        sizeof(struct flight_module) == 256,
+    "fields stand where other programs write them");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "stores are whole whenever the writer dies");
 
 static int map_page(int fd, struct flight_page **ret_page)

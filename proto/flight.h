@@ -36,6 +36,26 @@ enum flight_verdict {
     FLIGHT_OVERFLOW = 2,  /* that job overflowed the stack of its coroutine, of `detail` KiB */
 };
 
+/* Of a crash: what the fault was, and where, as the worker's signal handler leaves it. */
+enum flight_fault {
+    FLIGHT_HAS_ADDRESS = 1,   /* `fault_address` was accessed, or is where the instruction is */
+    FLIGHT_STACK_IS_FULL = 2, /* which is where the thread's stack ends */
+};
+
+enum { FLIGHT_FRAMES_MAX = 24, FLIGHT_MODULES_MAX = 8, FLIGHT_MODULE_BYTES = 252 };
+
+/* A place in code: in a file, as it says itself where its parts are (its virtual addresses). */
+struct flight_frame {
+    uint64_t offset;
+    uint32_t module; /* FLIGHT_MODULES_MAX: in none, and `offset` is the address */
+    uint32_t unused;
+};
+
+struct flight_module {
+    uint32_t known;                 /* 0: there is none */
+    char name[FLIGHT_MODULE_BYTES]; /* its path; "": the worker's program */
+};
+
 struct flight_page {
     _Atomic uint32_t magic; /* FLIGHT_MAGIC once the worker has mapped the page */
     _Atomic uint32_t phase, detail, verdict;
@@ -51,6 +71,12 @@ struct flight_page {
     _Atomic uint64_t started;      /* when, as tree_started says it; written before `pid` */
     _Atomic uint64_t batch;        /* of `chunk` */
     _Atomic uint64_t make;         /* what it was launched from, written by who did: see supervisor.h */
+    /* Of a crash, written in this order. `frame_count` with release order behind each frame. */
+    _Atomic uint64_t fault_address;
+    _Atomic uint32_t fault_flags, fault_signal; /* 0: none was recorded */
+    _Atomic uint32_t frame_count;
+    struct flight_frame frames[FLIGHT_FRAMES_MAX]; /* innermost first */
+    struct flight_module modules[FLIGHT_MODULES_MAX];
 };
 
 enum { FLIGHT_MAGIC = 0x4d464c54 /* "MFLT" */, FLIGHT_PAGE_BYTES = 4096 };

@@ -12,6 +12,7 @@
 #include "worker/command.h"
 #include "worker/concurrent.h"
 #include "worker/confine.h"
+#include "worker/crash.h"
 #include "worker/execute.h"
 #include "worker/link.h"
 
@@ -240,6 +241,8 @@ int worker_main(const struct worker_options *options)
         result = own ? load_plugins(own, options, flight, &error)
                      : muster_error_set(&error, MUSTER_ENOMEM, "worker: out of memory");
     }
+    if (result == 0) /* plug-ins have their handlers by now */
+        result = crash_watch(flight, &error);
     if (result == 0 && options->sandbox)
         result = confine_worker(options, &sandbox, &error);
     if (result == 0) {
@@ -249,6 +252,7 @@ int worker_main(const struct worker_options *options)
     }
     if (result != 0)
         log_error("%s", error.text);
+    crash_unwatch();
     sandbox_destroy(sandbox);
     registry_destroy(own);
     flight_unmap(flight);

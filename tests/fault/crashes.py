@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What is told of a job that crashed: the signal, the address, the stack, and how to run it again."""
+import os
+import re
+import subprocess
+import unittest
+
+import harness
+from harness import plugin
+
+FAULTY = ("--plugin", plugin("faulty"))
+CRASHING = ("--plugin", plugin("crashing"))
+
+
+@unittest.skipIf(harness.SANITIZE, "the sanitizers' handlers stay, and tell of crashes themselves")
+class Told(harness.Case):
+    def crash(self, function, *arguments, words=("1",), **options):
+        """Standard error of a run whose one job crashes."""
+        result = self.muster("map", function, "--crash-limit", "1", "-j1", *arguments, ":::", *words, **options)
+        self.assertEqual(result.status, 1, result)
+        self.assertEqual(result.err.count("muster: job 1.1 "), 1, result)
+        return result.err
+
+    def test_fault_has_address_stack_and_lines(self):
+        said = self.crash("crash", *FAULTY)
+        self.assertRegex(said, r"killed by SIGSEGV \(Segmentation fault\), peak memory \d+ MiB, at address 0x0, "
+                               r"in faulty_segfault \(faulty_ends\.c:\d+\) < faulty_crash \(faulty_ends\.c:\d+\) < ")
+
+    def test_abort_names_who_called_it(self):
+        self.assertRegex(self.crash("abort", *FAULTY), r"SIGABRT [^\n]* in [^\n]* < faulty_abort \(faulty_ends\.c:\d+\)")
+
+    def test_overflow_of_the_stack_is_no_other_fault(self):
+        said = self.crash("overflow", *FAULTY)
+        self.assertRegex(said, r"SIGSEGV [^\n]*, its stack overflowed, in recurse \(faulty_ends\.c:\d+\)")
+        self.assertNotIn("at address", said)
+
+    def test_sigkill_from_outside_has_no_fault(self):
+        self.assertRegex(self.crash("kill_self", *FAULTY), r"killed by SIGKILL \(Killed\), peak memory \d+ MiB\n")
+
+    def test_in_a_sandbox_it_is_told_all_the_same(self):
+        self.assertIn("in faulty_segfault (faulty_ends.c", self.crash("crash", "--sandbox", *FAULTY, cwd=self.home))
+
+    @unittest.skipIf(os.uname().machine != "x86_64", "other machines leave less")
+    def test_call_to_nowhere_names_the_caller(self):
+        said = self.crash("crashing", *CRASHING, words=("nowhere",))
+        self.assertRegex(said, r"at address 0x0, in 0x0 < call_nowhere \(crashing\.c:\d+\)")
+
+    @unittest.skipIf(os.uname().machine != "x86_64", "the stack is lost in its assembler")
+    def test_handler_that_crashes_leaves_what_it_had_written(self):
+        said = self.crash("crashing", *CRASHING, words=("stack",))
+        self.assertIn("killed by SIGSEGV", said)
+        self.assertIn("in lose_stack (crashing.c", said)
+
+    def test_illegal_instruction(self):
+        self.assertRegex(self.crash("crashing", *CRASHING, words=("trap",)), r"SIGILL [^\n]*in crashing \(crashing\.c:")
+
+    def test_handler_of_a_plugin_stays(self):
+        said = self.crash("crashing", *CRASHING, words=("nowhere",), env={"MUSTER_TEST_HANDLER": "1"})
+        self.assertIn("ended with exit status 33", said)
+
+    def test_command_line_runs_that_job_again(self):
+        said = self.crash("crashing", *CRASHING, words=("nowhere",))
+        line = re.search(r"^muster: that job alone: (.*)$", said, re.M).group(1)
+        again = subprocess.run(["/bin/sh", "-c", line], env=self.env, capture_output=True, check=False, text=True)
+        self.assertIn(again.returncode, (-11, 139), again)
+        self.assertIn(f"muster: in a debugger: gdb -ex run --args {line}\n", said)
+
+    def test_command_line_quotes_its_argument(self):
+        said = self.crash("crash", *FAULTY, words=("it's $HOME",))
+        self.assertRegex(said, r"--model inline ':::' '\"it'\"'\"'s \$HOME\"'\n")
+
+    def test_many_crashes_tell_one_command_line(self):
+        result = self.muster("map", "crash", "--crash-limit", "1", *FAULTY, ":::", "1..5")
+        self.assertEqual(result.err.count("that job alone"), 1, result)
+
+
+if __name__ == "__main__":
+    harness.main()
