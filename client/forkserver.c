@@ -488,16 +488,24 @@ struct launcher *forkserver_launcher(struct forkserver *server)
 }
 
 /* It has nothing to put in order, and its workers notice. */
-void forkserver_stop(struct forkserver *server)
+void forkserver_end(struct forkserver *server)
 {
     if (!server)
         return;
     if (server->socket >= 0)
         close(server->socket); /* it sees the end, where it cannot be killed for want of a pidfd */
-    if (server->pidfd >= 0) {
+    server->socket = -1;
+    if (server->pidfd >= 0)
         pidfd_send_signal(server->pidfd, SIGKILL, NULL, 0);
+}
+
+void forkserver_stop(struct forkserver *server)
+{
+    if (!server)
+        return;
+    forkserver_end(server);
+    if (server->pidfd >= 0)
         close(server->pidfd);
-    }
     if (server->pid > 0)
         TEMP_FAILURE_RETRY(waitpid(server->pid, NULL, 0));
     free(server);

@@ -27,7 +27,10 @@ int forkserver_start(const struct registry *registry, const struct muster_option
 /* Makes workers through it. When the server has died, its spawn fails with MUSTER_ELOST. */
 struct launcher *forkserver_launcher(struct forkserver *server);
 
-/* Ends it, and workers that are left. Takes NULL. */
+/* Has it end, without waiting for that: to end a process takes a while. Takes NULL. */
+void forkserver_end(struct forkserver *server);
+
+/* Ends it, and workers that are left, and waits until it has gone. Takes NULL. */
 void forkserver_stop(struct forkserver *server);
 
 #endif

@@ -75,6 +75,7 @@ static void processes_close(struct model *model, struct task **ended)
     if (p->coordinator || p->welcome)
         wire_send(p->mailbox.wire, NULL, &(struct proto_message){.type = PROTO_STOP});
     coordinator_stop(p->coordinator);
+    forkserver_end(p->forkserver); /* meanwhile */
     wire_close(p->mailbox.wire, !p->coordinator && p->welcome && !p->mailbox.lost.code ? LAST_WORDS_MS : 0);
     wire_context_destroy(p->context);
     forkserver_stop(p->forkserver);

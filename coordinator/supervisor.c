@@ -275,7 +275,7 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
                  supervisor->options.plugins[atomic_load(&page->detail)]);
 }
 
-/* What is left of the command that a dead worker ran, which died with it itself, and of its limits. */
+/* What is left of the command that a dead worker ran, which died with it itself. */
 static void end_command(const struct child *child)
 {
     uint64_t mark = atomic_load(&child->flight->command_mark);
@@ -288,7 +288,6 @@ static void end_command(const struct child *child)
         flight_mark(child->pid, mark, variable);
         tree_kill_marked(variable);
     }
-    cgroup_sweep();
 }
 
 /* Where it crashed, if it was that which ended it. */
@@ -313,7 +312,7 @@ static void add_fault(const struct supervisor *supervisor, const struct flight_p
 static void collect(const struct supervisor *supervisor, const struct child *child, struct worker_exit *exit)
 {
     struct rusage usage;
-    int status;
+    int status = -1;
 
     if (!child->adopted || pidfd_send_signal(child->pidfd, 0, NULL, 0) == 0)
         kill(-child->pid, SIGKILL);
@@ -327,6 +326,8 @@ static void collect(const struct supervisor *supervisor, const struct child *chi
         describe_status(status, &usage, exit->reason, sizeof exit->reason);
         add_fault(supervisor, child->flight, status, exit);
     }
+    if (status != 0 && atomic_load(&child->flight->command_mark) != 0)
+        cgroup_sweep(); /* one that ended in order has removed its own */
 }
 
 int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)

@@ -88,7 +88,7 @@ class Folders(harness.Case):
     def test_full_folder(self):
         full = self.home / "full"
         full.mkdir()
-        for inodes in (1, 2, 3, 4):  # the folder itself; the user's; the coordinator's; the lock
+        for inodes in (1, 2, 3):  # the folder itself; the user's; the lock
             command = as_root(f"mount -t tmpfs -o nr_inodes={inodes} none {full}", harness.MUSTER, "map", "noop", ":::",
                               "1")
             if not command:
