@@ -36,6 +36,7 @@ struct requeued {
 };
 
 struct client; /* coordinator/state.h */
+struct chunk;
 
 struct batch {
     uint64_t id;
@@ -82,10 +83,11 @@ struct batch {
     struct timer timer;
     UT_hash_handle hh_id, hh_ticket;
 
-    uint64_t running; /* jobs that may be running: of each worker's, as many as it has places */
-    unsigned workers; /* at least 1; so many jobs may be assigned, however large the results are */
-    uint64_t *held;   /* jobs that each worker holds, by slot from 1; owned */
-    unsigned slots;   /* of these */
+    uint64_t running;     /* jobs that may be running: of each worker's, as many as it has places */
+    unsigned workers;     /* at least 1; so many jobs may be assigned, however large the results are */
+    uint64_t *held;       /* jobs that each worker holds, by slot from 1; owned */
+    unsigned slots;       /* of these */
+    struct chunk *chunks; /* that workers have; see hold.c */
 };
 
 /* For a coordinator of so many workers. NULL when out of memory. */

@@ -33,6 +33,27 @@ static struct worker *search(struct core *core, const struct batch *batch, uint3
     return best;
 }
 
+/* Likewise, where the batch may have no more workers: among those that have jobs of it. */
+static struct worker *search_holders(const struct core *core, const struct batch *batch, uint32_t *ret_count)
+{
+    struct worker *best = NULL;
+    const struct chunk *chunk;
+
+    DL_FOREACH2(batch->chunks, chunk, batch_next)
+    {
+        struct worker *worker = chunk->worker;
+        uint32_t count = room_at(core, batch, worker);
+
+        if (count == 0 ||
+            (best && (worker_load(worker) > worker_load(best) ||
+                      (worker_load(worker) == worker_load(best) && worker->slot >= best->slot))))
+            continue;
+        best = worker;
+        *ret_count = count;
+    }
+    return best;
+}
+
 /* Likewise. The one with the least to do has room if any has, but for where that is not all that
  * matters. */
 static struct worker *least_loaded(struct core *core, const struct batch *batch, uint32_t *ret_count)
@@ -40,6 +61,8 @@ static struct worker *least_loaded(struct core *core, const struct batch *batch,
     struct worker *least = roster_least_loaded(core);
     uint32_t count = least ? room_at(core, batch, least) : 0;
 
+    if (count == 0 && least && room_is_used_up(batch))
+        return search_holders(core, batch, ret_count);
     if (count == 0 && !room_is_by_load(core, batch, least))
         return search(core, batch, ret_count);
     *ret_count = count;

@@ -48,6 +48,7 @@ struct chunk *hold_add(struct worker *worker, struct batch *batch, uint64_t id, 
         return NULL;
     chunk->id = id;
     chunk->batch = batch;
+    chunk->worker = worker;
     chunk->run = *run;
     result = spans_add(&chunk->left, run->first, run->count);
     assert(result == 0); /* one span needs no memory */
@@ -63,6 +64,7 @@ struct chunk *hold_add(struct worker *worker, struct batch *batch, uint64_t id, 
         return NULL;
     }
     DL_APPEND(worker->chunks, chunk);
+    DL_APPEND2(batch->chunks, chunk, batch_prev, batch_next);
     worker->holds++;
     worker->jobs += run->count;
     change_held(worker, batch, batch->held[worker->slot - 1] + run->count);
@@ -110,6 +112,7 @@ void hold_drop(struct worker *worker, struct chunk *chunk)
     holdings_remove(&worker->holdings, &holding);
     HASH_DEL(worker->chunks_by_id, chunk);
     DL_DELETE(worker->chunks, chunk);
+    DL_DELETE2(chunk->batch->chunks, chunk, batch_prev, batch_next);
     worker->holds--;
     if (worker->holds == 0 || !demand_is_plain(&chunk->batch->demand))
         recount_taken(worker);

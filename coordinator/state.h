@@ -20,13 +20,15 @@
 struct chunk {
     uint64_t id;
     struct batch *batch;
+    struct worker *worker;     /* that has it */
     struct job_run run;        /* all of them, in state JOB_ASSIGNED, with the history they share */
     struct spans left;         /* what is not reported yet; never empty */
     bool adopted;              /* by another life of this coordinator: jobs of it may be recorded already */
     double each_ns;            /* what a job was taken to take, when its batch was served with it */
     uint64_t recalled;         /* its worker was asked for jobs from this one on; 0: for none */
     struct chunk *prev, *next; /* of the worker's list, oldest first */
-    UT_hash_handle hh;         /* by id */
+    struct chunk *batch_prev, *batch_next; /* of the batch's, likewise */
+    UT_hash_handle hh;                     /* by id */
 };
 
 enum worker_state {

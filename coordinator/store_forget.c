@@ -7,8 +7,8 @@
  */
 #include "coordinator/store_entry.h"
 
-/* What one slice deletes: some 10 ms, as SQLite reads each page that it frees. */
-enum { SLICE_ROWS = 2000, SLICE_BYTES = 8 << 20 };
+/* What one slice deletes: 512 pages or a few more, each of which SQLite reads as it frees it, some 10 ms. */
+enum { SLICE_ROWS = 500, SLICE_BYTES = 2 << 20 };
 
 /* What is left of the slice. */
 struct slice_room {

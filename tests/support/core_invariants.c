@@ -345,6 +345,24 @@ static uint64_t fresh_jobs_in(const struct batch *batch, const struct spans *lef
     return jobs;
 }
 
+/* The batch knows who has its chunks. */
+static const char *check_holders(const struct core *core, const struct batch *batch)
+{
+    const struct chunk *chunk;
+    unsigned found = 0, known;
+
+    for (unsigned i = 0; i < core->slots; i++)
+        DL_FOREACH(core->workers[i].chunks, chunk) {
+            found += chunk->batch == batch;
+            if (chunk->worker != &core->workers[i])
+                return complain("chunk %lu is held by another worker", (unsigned long)chunk->id);
+        }
+    DL_COUNT2(batch->chunks, chunk, known, batch_next);
+    return found == known ? NULL
+                          : complain("workers have %u chunks of batch %lu, it knows %u", found,
+                                     (unsigned long)batch->id, known);
+}
+
 static const char *check_assigned(const struct core *core, const struct batch *batch)
 {
     uint64_t assigned = 0, cancelled = 0;
@@ -379,7 +397,7 @@ static const char *check_assigned(const struct core *core, const struct batch *b
     if (assigned != batch->assigned)
         return complain("workers have %lu jobs of batch %lu, %lu are counted", (unsigned long)assigned,
                         (unsigned long)batch->id, (unsigned long)batch->assigned);
-    return NULL;
+    return check_holders(core, batch);
 }
 
 static const char *check_totals(const struct batch *batch)

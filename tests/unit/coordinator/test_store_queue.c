@@ -313,6 +313,8 @@ static bool leaves_more(enum store_operation operation, uint64_t batch)
 
 static void forgetting_a_large_batch_is_not_done_at_one_stroke(void)
 {
+    unsigned slices = 0;
+
     open_store();
     add_large(1, 8);
     add_large(2, 1);
@@ -321,8 +323,9 @@ static void forgetting_a_large_batch_is_not_done_at_one_stroke(void)
     CHECK(ask(STORE_LOAD, 1) == MUSTER_ENOTFOUND);
     CHECK(leaves_more(STORE_SWEEP, 0));
     CHECK(leaves_more(STORE_ABANDON, 2)); /* of the other one, still */
-    CHECK(!leaves_more(STORE_SWEEP, 0));
-    CHECK(!leaves_more(STORE_SWEEP, 0));
+    while (leaves_more(STORE_SWEEP, 0))
+        slices++;
+    CHECK(slices >= 3);
     close_store();
 }
 
