@@ -111,4 +111,13 @@ void map_lost(struct map *m)
         map_attach(m);
     else
         give_up(m, why.text);
+    m->attached_anew = code == 0 && !m->batch->attach;
+}
+
+void map_forget(struct map *m)
+{
+    map_say(m, &(struct proto_message){.type = PROTO_REQUEST,
+                                       .request = {.ticket = ++m->p->mailbox.last_ticket,
+                                                   .operation = PROTO_REQUEST_FORGET,
+                                                   .batch = m->number}});
 }

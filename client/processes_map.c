@@ -85,7 +85,7 @@ static void take_ended(struct map *m, const struct proto_ended *ended)
     summary->cpu_ns = ended->process_cpu_ns;
     summary->voluntary_switches = ended->voluntary;
     summary->involuntary_switches = ended->involuntary;
-    m->ended = true;
+    m->told_all = m->ended = true;
 }
 
 /* Takes the frame. */
@@ -266,6 +266,8 @@ static void end(struct map *m)
     map_deliver_rest(m);
     if (m->p->keeps)
         map_tell_consumed(m);
+    if (m->attached_anew && m->told_all)
+        map_forget(m);
 }
 
 /* Frees what it held. */

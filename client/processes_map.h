@@ -52,7 +52,9 @@ struct map {
     uint64_t received;         /* RESULTS that came */
     bool in_order; /* they come in order; else the window could fill with what is behind one that is late */
 
-    bool ended;                       /* ENDED came, or never will */
+    bool attached_anew; /* since its coordinator was gone: to the next one, which forgets by request alone */
+    bool told_all;      /* ENDED came */
+    bool ended;         /* or never will */
     enum proto_cancel_mode cancelled; /* the CANCEL that was sent; 0: none */
     bool interrupted;
     bool left;  /* it goes on without this process */
@@ -99,6 +101,9 @@ void map_tell_consumed(struct map *m);
 
 /* Hands over what waited for the number of the batch, which has come. */
 void map_deliver_ready(struct map *m);
+
+/* All was taken of a batch that this process submitted to a life of its coordinator before. */
+void map_forget(struct map *m);
 
 /* Hands over what is behind holes that will never be filled. */
 void map_deliver_rest(struct map *m);

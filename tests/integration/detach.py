@@ -261,6 +261,7 @@ class Returning(Case):
         result = client.end()
         self.assertEqual(result.status, 0, str(result))
         self.assertEqual(result.err.count("is gone: waiting"), 3, result.err)
+        self.until(lambda: not self.ask("SELECT * FROM batch"), "a batch that its client has read to the end is forgotten")
         local = self.muster("map", "-j1", "--plugin", FAULTY, "work", ":::", *jobs)
         self.assert_ok(local)
         return result.out, local.out
