@@ -25,6 +25,11 @@ static msgpack_object integer(uint64_t number)
     return (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = number};
 }
 
+static msgpack_object seconds(double seconds)
+{
+    return (msgpack_object){.type = MSGPACK_OBJECT_FLOAT64, .via.f64 = seconds};
+}
+
 static struct word word_of(const char *bytes)
 {
     return (struct word){bytes, strlen(bytes)};
@@ -174,6 +179,8 @@ static void put_ends(struct map *map, const struct exec_options *options)
 
     if (options->tries != 1)
         put(map, "tries", integer(options->tries));
+    if (options->backoff_s > 0)
+        put(map, "backoff", seconds(options->backoff_s));
     if (options->fail)
         put(map, "fails", yes());
     if (!options->has_termseq)
@@ -312,7 +319,7 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
         put(&map, "pace", text(word_of(exec->pace.path)));
     put_ends(&map, options);
     if (options->timeout_s > 0)
-        put(&map, "timeout", (msgpack_object){.type = MSGPACK_OBJECT_FLOAT64, .via.f64 = options->timeout_s});
+        put(&map, "timeout", seconds(options->timeout_s));
     ret_argument->via.map.ptr = msgpack_zone_malloc(zone, sizeof map.pairs);
     if (map.failed || !ret_argument->via.map.ptr)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");

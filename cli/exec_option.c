@@ -347,6 +347,11 @@ static int take_retries(struct exec_options *o, const char *text, struct muster_
     return quantity_integer(text, 0, UINT32_MAX, &o->tries, ret_error);
 }
 
+static int take_backoff(struct exec_options *o, const char *text, struct muster_error *ret_error)
+{
+    return quantity_duration(text, COMMAND_BACKOFF_MAX_S, &o->backoff_s, ret_error);
+}
+
 static int take_shell_quote(struct exec_options *o, const char *text, struct muster_error *ret_error)
 {
     (void)text;
@@ -419,6 +424,7 @@ const struct exec_option exec_option_table[] = {
     {"a arg-file", TAKE(OPTION_VALUE, take_file)},
     {"arg-file-sep argfilesep", TAKE(OPTION_VALUE, take_file_separator)},
     {"arg-sep argsep", TAKE(OPTION_VALUE, take_word_separator)},
+    {"backoff", TAKE(OPTION_VALUE, take_backoff)},
     {"bar", TAKE(OPTION_ALONE, take_bar)},
     {"basenameextensionreplace bner", TEXT(rules.basename_no_extension)},
     {"basenamereplace bnr", TEXT(rules.basename)},

@@ -71,6 +71,7 @@ struct exec_options {
     double timeout_s;
     struct exec_pace_rules pace;
     uint64_t tries; /* --retries: so often in all; 0: until it succeeds */
+    double backoff_s;
     bool has_termseq;
     struct command_steps termseq;
     int nice;

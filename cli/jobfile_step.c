@@ -33,7 +33,7 @@ static const struct key {
     {"cpus", KIND_INTEGER, "cpus", "cpus"},
     {"memory", KIND_SIZE, "memory", "memory"},
     {"begin", KIND_TEXT, "begin", "begin"},
-    {"backoff", KIND_NUMBER, "backoff", NULL},
+    {"backoff", KIND_NUMBER, "backoff", "backoff"},
     {"timeout", KIND_NUMBER, "timeout", "timeout"},
     {"retries", KIND_ATTEMPTS, "retries", "retries"},
 };
@@ -119,8 +119,6 @@ static int add_option(const struct maker *m, const struct key *key, const json_t
 {
     const char *option = m->command ? key->of_exec : key->of_map;
 
-    if (!option)
-        return jobfile_fail(m->file, m->step, m->error, "%s is not for commands", key->name);
     switch (key->kind) {
     case KIND_INTEGER:
         if (!json_is_integer(value))

@@ -13,10 +13,12 @@
 #include "base/sandbox.h"
 #include "base/tree.h"
 #include "jobs/builtin.h"
+#include "jobs/call.h"
 #include "proto/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -323,7 +325,7 @@ static int run(muster_call *call, struct command_spec *spec, struct command_inpu
 
     if (spec->sandbox && confine_command(spec, fds, &sandbox, &refused) != 0)
         return muster_call_fail(call, "command: %s", refused.text);
-    code = command_pace_begin(call, &cut);
+    code = command_pace_begin(call, spec->begin_ns, &cut);
 
     if (cut)
         *ret_ended = (struct ended){.status = SIGTERM, .flags = COMMAND_CUT};
@@ -415,12 +417,17 @@ static int drop_outputs(muster_call *call, const struct command_spec *spec)
     return code;
 }
 
-/* The number of the run that follows this one, 0: none. */
-static uint64_t next_run(const struct command_spec *spec, const struct ended *ended, uint64_t run)
+/* The number of the run that follows this one, 0: none. One that failed waits, and longer each time. */
+static uint64_t next_run(struct command_spec *spec, const struct ended *ended, uint64_t run)
 {
     if (ended->flags & COMMAND_GAVE_WAY)
         return run;
-    return ended->status != 0 && run != spec->tries && !(ended->flags & COMMAND_CUT) ? run + 1 : 0;
+    if (ended->status == 0 || run == spec->tries || (ended->flags & COMMAND_CUT))
+        return 0;
+    if (spec->backoff_s > 0)
+        spec->begin_ns = call_deadline(spec->backoff_s);
+    spec->backoff_s = fmin(2 * spec->backoff_s, COMMAND_BACKOFF_MAX_S);
+    return run + 1;
 }
 
 /* Its run number *run_number, from 1 on, which becomes the number of the next, 0: there is none. Ensures: its

@@ -22,6 +22,8 @@
  *                 Default: command_steps_usual
  *   "tries"       int: a command that fails, or is ended, runs again, so often in all; 0: until it
  *                 succeeds. The result is that of the last run
+ *   "backoff"     seconds, COMMAND_BACKOFF_MAX_S at most, before it runs again after it failed, twice as many
+ *                 each time; its worker waits
  *   "fails"       bool: one that fails, or is ended, is a job that failed, with the last line of its standard
  *                 error; nothing else stays of what it wrote
  *   "pace"        str: where the pace of the run is shared (worker/pace.h); who submitted it may be gone
@@ -63,6 +65,7 @@
 enum {
     COMMAND_STEPS_MAX = 32,        /* signals of "termseq" */
     COMMAND_SPILL_BYTES = 1 << 20, /* where the job says nothing */
+    COMMAND_BACKOFF_MAX_S = 3600,  /* of a pause between two runs */
     COMMAND_MEMORY_MIN = 8 << 20,  /* to execute takes up to 6 MiB of arguments, in the worker's memory */
     COMMAND_LABEL_MAX = 4 << 20,   /* the kernel lets a command have 2 MiB of arguments */
 };

@@ -41,6 +41,8 @@ struct command_spec {
     double timeout_s;                                          /* negative: none */
     const char *pace;                                          /* NULL: none */
     uint64_t tries;                                            /* 0: until it succeeds */
+    double backoff_s;                                          /* from its end to its next run */
+    uint64_t begin_ns;                                         /* that of its next run, 0: at once */
     bool fails;                                                /* the job does, when it does */
     struct command_steps steps;                                /* that end it */
     uint64_t memory_bytes, cpu_time_s, open_files, file_bytes; /* UINT64_MAX: no limit */
@@ -125,9 +127,9 @@ void command_memory_remove(void);
 int command_pace_open(muster_call *call, const char *path, unsigned slot);
 void command_pace_close(void);
 
-/* Waits until a command may begin, which others can see then, until command_pace_end; *ret_cut: it may not,
- * for the run ends. 0 or MUSTER_ECANCELLED. */
-int command_pace_begin(muster_call *call, bool *ret_cut);
+/* Waits until a command may begin, not before `begin_ns`, which others can see then, until command_pace_end;
+ * *ret_cut: it may not, for the run ends. 0 or MUSTER_ECANCELLED. */
+int command_pace_begin(muster_call *call, uint64_t begin_ns, bool *ret_cut);
 void command_pace_end(void);
 
 enum command_verdict {

@@ -79,11 +79,17 @@ static bool is_watched(void)
 }
 
 /* How long it has to wait still; 0: it begins, and others see that it did. */
-static uint64_t begin_after(uint64_t now_ns)
+static uint64_t begin_after(uint64_t now_ns, uint64_t begin_ns)
 {
-    uint64_t delay_ns = atomic_load(&own.page->delay_ns), latest_ns = atomic_load(&own.page->latest_ns);
-    uint64_t due_ns = latest_ns ? clock_after(latest_ns, delay_ns) : 0;
+    uint64_t delay_ns, latest_ns, due_ns;
 
+    if (now_ns < begin_ns)
+        return begin_ns - now_ns < LOOK_NS ? begin_ns - now_ns : LOOK_NS;
+    if (!own.page)
+        return 0;
+    delay_ns = atomic_load(&own.page->delay_ns);
+    latest_ns = atomic_load(&own.page->latest_ns);
+    due_ns = latest_ns ? clock_after(latest_ns, delay_ns) : 0;
     if (atomic_load(&own.page->held))
         return LOOK_NS;
     if (delay_ns == 0)
@@ -93,23 +99,27 @@ static uint64_t begin_after(uint64_t now_ns)
     return atomic_compare_exchange_strong(&own.page->latest_ns, &latest_ns, now_ns) ? 0 : 1;
 }
 
-int command_pace_begin(muster_call *call, bool *ret_cut)
+static bool is_cut(void)
+{
+    return is_watched() && atomic_load(&own.page->ending);
+}
+
+int command_pace_begin(muster_call *call, uint64_t begin_ns, bool *ret_cut)
 {
     uint64_t now_ns, left_ns;
 
-    *ret_cut = false;
-    while (is_watched() && !atomic_load(&own.page->ending)) {
+    while (!(*ret_cut = is_cut())) {
         now_ns = clock_now_ns();
-        left_ns = begin_after(now_ns);
-        if (left_ns == 0) {
+        left_ns = begin_after(now_ns, begin_ns);
+        if (left_ns == 0 && own.page) {
             atomic_store(&own.place->stopped, 0);
             atomic_store(&own.place->began_ns, now_ns);
-            return 0;
         }
+        if (left_ns == 0)
+            return 0;
         if (muster_call_sleep(call, (double)left_ns / (double)CLOCK_NS_PER_S) != 0)
             return MUSTER_ECANCELLED;
     }
-    *ret_cut = own.page;
     return 0;
 }
 

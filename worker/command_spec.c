@@ -30,6 +30,7 @@ enum member {
     TIMEOUT,
     TERMSEQ,
     TRIES,
+    BACKOFF,
     PACE,
     MEMORY,
     FILE_SIZE,
@@ -64,6 +65,7 @@ static const char *const names[MEMBERS] = {
     [TIMEOUT] = "timeout",
     [TERMSEQ] = "termseq",
     [TRIES] = "tries",
+    [BACKOFF] = "backoff",
     [PACE] = "pace",
     [MEMORY] = "memory",
     [FILE_SIZE] = "file_size",
@@ -336,6 +338,8 @@ static int read_limits(const struct reader *reader, struct command_spec *spec)
         return refuse(reader, NICE, "an integer from -40 to 40");
     if (members[TIMEOUT] && !argument_number(members[TIMEOUT], 0, HUGE_VAL, &spec->timeout_s))
         return refuse(reader, TIMEOUT, "seconds, at least 0");
+    if (members[BACKOFF] && !argument_number(members[BACKOFF], 0, COMMAND_BACKOFF_MAX_S, &spec->backoff_s))
+        return refuse(reader, BACKOFF, "seconds, from 0 to 3600");
     if ((code = read_bool(reader, PRIVILEGES, &spec->privileges)) != 0 ||
         (code = read_bool(reader, FAILS, &spec->fails)) != 0 || (code = read_ulimits(reader, spec)) != 0 ||
         (code = read_steps(reader, &spec->steps)) != 0 ||

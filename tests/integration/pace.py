@@ -62,6 +62,18 @@ class Retries(Paced):
             self.assert_ok(self.exec("--retries", retries, f"echo >>{runs}; test $(wc -l <{runs}) = 4 #", ":::", "x"), "")
             self.assertEqual(len(runs.read_text()), 4)
 
+    def test_a_command_that_failed_waits_twice_as_long_each_time(self):
+        times = self.home / "times"
+        self.assert_fails(self.exec("--retries", "3", "--backoff", "0.1", f"date +%s.%N >>{times}; exit 1 #", ":::", "x"), 1)
+        first, second, third = map(float, times.read_text().split())
+        self.assertTrue(second - first >= 0.1 and third - second >= 0.2, times.read_text())
+
+    def test_a_command_that_waits_to_run_again_does_not_outlast_its_run(self):
+        run = self.start("exec", "--retries", "0", "--backoff", "1h", f"touch {self.home}/begun; exit 1 #", ":::", "x")
+        self.until((self.home / "begun").exists, "it runs for the first time")
+        run.signal(signal.SIGTERM)
+        self.assert_fails(run.end(), 128 + signal.SIGTERM, "interrupted: ")
+
     def test_a_command_that_is_ended_by_its_time_limit_runs_again(self):
         runs = self.home / "runs"
         result = self.exec("--retries", "2", "--timeout", "1", f"echo >>{runs}; sleep 1000 #", ":::", "x")
@@ -309,7 +321,7 @@ class Watched(Paced):
 class Mistakes(Paced):
     def test_mistakes_are_one_line_and_run_nothing(self):
         for option, value in (("--retries", "-1"), ("--retries", "x"), ("--termseq", "TERM,x"), ("--termseq", "FOO,1"), ("--delay", "-1"),
-                              ("--delay", "auto"), ("--timeout", "%"), ("--memfree", "x"), ("--load", "x")):
+                              ("--delay", "auto"), ("--timeout", "%"), ("--memfree", "x"), ("--load", "x"), ("--backoff", "x"), ("--backoff", "2h")):
             self.assert_one_line_error(self.exec(option, value, "echo", ":::", "1"), value)
 
 

@@ -83,9 +83,9 @@ Test(jobfile, options_are_those_of_the_verb)
                  "map --detach --name=s --priority=-5 --max-running=2 --cpus=3 --memory=1G --begin=now+1h "
                  "--backoff=1.5 "
                  "--timeout=10 --retries=2 -- f ::: 1..1");
-    expect_words(
-        "command = 'c'\nmax_running = 2\nmemory = 5000\ntimeout = 0.5\nretries = 0",
-        "exec --detach --fail -n0 --name=s --jobs=2 --memory=5000 --timeout=0.5 --retries=1 -- c ::: ");
+    expect_words("command = 'c'\nmax_running = 2\nmemory = 5000\nbackoff = 2\ntimeout = 0.5\nretries = 0",
+                 "exec --detach --fail -n0 --name=s --jobs=2 --memory=5000 --backoff=2 --timeout=0.5 "
+                 "--retries=1 -- c ::: ");
 }
 
 Test(jobfile, dates_of_toml_are_times_to_begin_at)
@@ -163,7 +163,6 @@ Test(jobfile, step_that_says_too_little_or_too_much_is_refused)
                         "one of arguments, range and arguments_file");
     expect_step_refused("function='f'\nrange=[1,2]\nprioriti=3",
                         "no key 'prioriti' (did you mean priority?)");
-    expect_step_refused("command='c'\nbackoff=1", "backoff is not for commands");
     expect_refused(JOBFILE_TOML, "[[step]]\ncommand='c'", "jobs:1: step 1: it has no name");
     expect_refused(JOBFILE_TOML, "[[step]]\nname='a:b'\ncommand='c'", "has a colon");
     expect_refused(JOBFILE_TOML, "[[step]]\nname=''\ncommand='c'", "name: a name of 1 to 200 bytes");
