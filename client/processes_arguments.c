@@ -64,13 +64,19 @@ static int pull(struct map *m)
     return result;
 }
 
+/* Whether none of its jobs starts, and makes room for more arguments, before the last of these is there. */
+static bool begins_whole(const struct map *m)
+{
+    return m->batch->after_count > 0 || m->batch->begin_ms > 0;
+}
+
 /* Whether there is room for more arguments. Shared ones are fetched ahead as far as workers need it
  * for not waiting: memory that is used again soon is warm. */
 static bool has_room(const struct map *m)
 {
     uint64_t in_flight = m->pulled - (m->summary->succeeded + m->summary->failed);
 
-    return m->sent.bytes < PROCESSES_WINDOW_BYTES ||
+    return m->sent.bytes < PROCESSES_WINDOW_BYTES || begins_whole(m) ||
            (m->sent.heap && m->sent.bytes < SHARED_WINDOW_BYTES && in_flight <= m->summary->workers);
 }
 

@@ -107,6 +107,9 @@ bool core_has_worker(const struct core *core, const char *peer);
 /* Whether a client of that name has said HELLO and not left. */
 bool core_has_client(const struct core *core, const char *peer);
 
+/* Whether the client has an open batch under this ticket. */
+bool core_has_ticket(const struct core *core, const char *peer, uint64_t ticket);
+
 /* The worker of a slot is dead and buried. */
 void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_exit *exit,
                         struct outbox *outbox);

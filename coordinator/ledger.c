@@ -216,6 +216,12 @@ struct book *ledger_submission(const struct patron *patron, uint64_t ticket)
     return book;
 }
 
+bool ledger_uses(struct ledger *ledger, const struct patron *patron, uint64_t ticket)
+{
+    return read_holds(ledger, patron, ticket) || ledger_submission(patron, ticket) ||
+           core_has_ticket(ledger->options.core, patron->name, ticket);
+}
+
 bool ledger_await(struct patron *patron, struct book *book, uint64_t ticket)
 {
     book->ticket = ticket;

@@ -105,7 +105,7 @@ void read_attach(struct ledger *ledger, struct patron *patron, const struct prot
 {
     struct reader *reader;
 
-    if (read_holds(ledger, patron, attach->ticket) || ledger_submission(patron, attach->ticket)) {
+    if (ledger_uses(ledger, patron, attach->ticket)) {
         ledger_refuse(outbox, patron->name, attach->ticket, MUSTER_ESTATE, "this ticket is in use");
         return;
     }

@@ -174,6 +174,9 @@ struct book *ledger_book(const struct ledger *ledger, uint64_t number);
 /* The batch that this client submits under this ticket, while it is not accepted; or NULL. */
 struct book *ledger_submission(const struct patron *patron, uint64_t ticket);
 
+/* Whether one of the client's batches or attachments has this ticket, be it kept or not. */
+bool ledger_uses(struct ledger *ledger, const struct patron *patron, uint64_t ticket);
+
 /* The client waits for the batch to be accepted, and calls it so; and no more. False when out of memory. */
 bool ledger_await(struct patron *patron, struct book *book, uint64_t ticket);
 void ledger_await_end(struct book *book);

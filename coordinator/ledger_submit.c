@@ -77,7 +77,7 @@ static void request_add(uint64_t now_ms, const struct book *book, const struct p
 static const char *objection(struct ledger *ledger, const struct patron *patron,
                              const struct proto_submit *submit)
 {
-    if (read_holds(ledger, patron, submit->ticket) || ledger_submission(patron, submit->ticket))
+    if (ledger_uses(ledger, patron, submit->ticket))
         return "this ticket is in use";
     if (submit->keep && submit->shared)
         return "this coordinator passes no results in shared memory";

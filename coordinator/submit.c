@@ -24,6 +24,14 @@ struct batch *core_find_batch(const struct client *client, uint64_t ticket)
     return batch;
 }
 
+bool core_has_ticket(const struct core *core, const char *peer, uint64_t ticket)
+{
+    const struct client *client;
+
+    HASH_FIND_STR(core->clients, peer, client);
+    return client && core_find_batch(client, ticket);
+}
+
 /* What only a coordinator with a ledger does; NULL: the batch asks for none of it. */
 static const char *find_unserved(const struct proto_submit *submit)
 {

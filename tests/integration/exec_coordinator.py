@@ -172,6 +172,13 @@ class Same(Case):
         endpoint = f"ipc://{self.home}/nobody"
         self.assert_one_line_error(self.exec("true", ":::", "1", coordinator=endpoint), endpoint)
 
+    def test_long_list_that_waits_for_its_time_is_taken_as_a_whole(self):
+        # Longer than what a client remembers at once of jobs that run.
+        self.keep()
+        (self.work / "long").write_text("".join(f"{n:>08000}\n" for n in range(533 * 16)))
+        result = self.exec("--begin", "now+1s", "-n16", "-k", "-a", "long", "printf '%s\\n' {} | wc -l")
+        self.assert_ok(result, "16\n" * 533)
+
     def test_input_that_goes_on_is_worked_on_meanwhile(self):
         self.keep()
         run = self.start("exec", "--coordinator", "default", "echo")

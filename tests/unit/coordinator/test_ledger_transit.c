@@ -113,6 +113,24 @@ static void batch_that_is_not_kept_ends_with_its_client(void)
     world_close(&w);
 }
 
+static void ticket_of_a_batch_that_is_not_kept_is_not_given_to_another(void)
+{
+    struct proto_message unkept = submit_unkept(1, 20), kept = submit_range(1, 20, true);
+
+    open_world();
+    w.hold_workers = true;
+    world_say(&w, "a", &unkept);
+    accepted("a");
+    world_say(&w, "a", &kept);
+    expect_refusal("a", 1, MUSTER_ESTATE);
+    say_attach("a", 1, 1, true, 1000);
+    expect_refusal("a", 1, MUSTER_ESTATE);
+    w.hold_workers = false;
+    world_settle(&w);
+    check_ended("a", 20, 0, 0);
+    world_close(&w);
+}
+
 static void detach_of_what_cannot_go_on_is_refused(void)
 {
     struct proto_message detach = {.type = PROTO_DETACH, .detach = {.ticket = 1}};
@@ -482,6 +500,7 @@ int main(void)
         C(list_that_is_not_kept_is_granted_fed_and_consumed_past_the_ledger),
         C(batches_of_both_kinds_have_different_numbers),
         C(batch_that_is_not_kept_ends_with_its_client),
+        C(ticket_of_a_batch_that_is_not_kept_is_not_given_to_another),
         C(detach_of_what_cannot_go_on_is_refused),
         C(client_that_calls_itself_the_ledger_is_not_heard),
         C(one_client_too_many_is_refused_and_forgotten),
