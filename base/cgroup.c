@@ -196,6 +196,24 @@ static int read_number(int fd, const char *name, uint64_t *ret_number)
 
 static const char kills_name[] = "oom_kill ";
 
+uint64_t cgroup_kills(void)
+{
+    struct cgroup_place place;
+    char path[PATH_MAX];
+    uint64_t kills = 0;
+    int fd;
+
+    if (find_place(&place) != 0 ||
+        snprintf(path, sizeof path, "%s/%s", place.path, versions[place.unified].events) >= (int)sizeof path)
+        return 0;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    read_number(fd, kills_name, &kills);
+    close(fd);
+    return kills;
+}
+
 int cgroup_reset(struct cgroup *group)
 {
     if (group->peak_fd >= 0 && (pwrite(group->peak_fd, "0", 1, 0) < 0 ||

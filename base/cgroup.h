@@ -48,6 +48,9 @@ void cgroup_close(struct cgroup *group);
 /* Removes it unless there are processes in it; it is of no more use. Async-signal-safe. */
 void cgroup_remove(const struct cgroup *group);
 
+/* How many processes the kernel has killed for lack of memory where this one is, or below; 0: not known. */
+uint64_t cgroup_kills(void);
+
 /* Removes all that nobody holds and no process is in. */
 void cgroup_sweep(void);
 

@@ -45,6 +45,7 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
     };
     supervisor->launcher = options->launcher ? options->launcher : &supervisor->spawner.launcher;
     supervisor->children = calloc(options->workers, sizeof *supervisor->children);
+    supervisor->kills = cgroup_kills();
     supervisor->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     supervisor->folder_fd = options->folder ? open(options->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (supervisor->children && supervisor->epoll_fd >= 0 &&
@@ -290,6 +291,22 @@ static void end_command(const struct child *child)
     }
 }
 
+/* Whether the kernel may have killed it for lack of memory, which nobody but its cgroup tells. */
+static void add_kill(struct supervisor *supervisor, const struct child *child, int status,
+                     struct worker_exit *exit)
+{
+    uint64_t before = supervisor->kills;
+    size_t used = strlen(exit->reason);
+
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || child->killed ||
+        atomic_load(&child->flight->verdict) != FLIGHT_NO_VERDICT)
+        return;
+    supervisor->kills = cgroup_kills();
+    if (supervisor->kills > before)
+        snprintf(exit->reason + used, sizeof exit->reason - used,
+                 "; meanwhile the kernel killed for lack of memory (oom_kill of its cgroup)");
+}
+
 /* Where it crashed, if it was that which ended it. */
 static void add_fault(const struct supervisor *supervisor, const struct flight_page *page, int status,
                       struct worker_exit *exit)
@@ -309,7 +326,7 @@ static void add_fault(const struct supervisor *supervisor, const struct flight_p
 /* Buries what is left of the group, which outlives its leader until that is reaped, and says how it ended.
  * A worker that was dead when it was adopted may have been reaped long ago: its number, and its group's,
  * may be another's. */
-static void collect(const struct supervisor *supervisor, const struct child *child, struct worker_exit *exit)
+static void collect(struct supervisor *supervisor, const struct child *child, struct worker_exit *exit)
 {
     struct rusage usage;
     int status = -1;
@@ -325,6 +342,7 @@ static void collect(const struct supervisor *supervisor, const struct child *chi
     } else {
         describe_status(status, &usage, exit->reason, sizeof exit->reason);
         add_fault(supervisor, child->flight, status, exit);
+        add_kill(supervisor, child, status, exit);
     }
     if (status != 0 && atomic_load(&child->flight->command_mark) != 0)
         cgroup_sweep(); /* one that ended in order has removed its own */

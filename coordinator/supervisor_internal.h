@@ -37,6 +37,7 @@ struct supervisor {
     unsigned legacy_count;
     bool gave_up; /* some of them since supervisor_settle was called */
     unsigned alive;
+    uint64_t kills; /* for lack of memory, as cgroup_kills last said */
 };
 
 /* Where options.folder is set: the file of a worker's flight recorder. */

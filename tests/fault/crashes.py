@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What is told of a job that crashed: the signal, the address, the stack, and how to run it again."""
 import os
+import pathlib
 import re
 import subprocess
 import unittest
@@ -11,6 +12,20 @@ from harness import plugin
 
 FAULTY = ("--plugin", plugin("faulty"))
 CRASHING = ("--plugin", plugin("crashing"))
+
+
+def memory_group():
+    """A cgroup below that of this process; None where there is no memory controller of version 1."""
+    for line in pathlib.Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            group = pathlib.Path("/sys/fs/cgroup/memory", path.lstrip("/"), f"muster-test-{os.getpid()}")
+            try:
+                group.mkdir()
+                return group
+            except OSError:
+                return None
+    return None
 
 
 @unittest.skipIf(harness.SANITIZE, "the sanitizers' handlers stay, and tell of crashes themselves")
@@ -37,6 +52,20 @@ class Told(harness.Case):
 
     def test_sigkill_from_outside_has_no_fault(self):
         self.assertRegex(self.crash("kill_self", *FAULTY), r"killed by SIGKILL \(Killed\), peak memory \d+ MiB\n")
+
+    def test_kill_for_lack_of_memory_is_told(self):
+        group = memory_group()
+        if not group:
+            self.skipTest("no cgroups of version 1 that limit memory can be made here")
+        try:
+            (group / "memory.limit_in_bytes").write_text(str(96 << 20), encoding="ascii")
+            line = (f'echo $$ >{group}/tasks && exec {harness.MUSTER} map leak --crash-limit 1 -j1 --plugin '
+                    f'{plugin("faulty")} ::: 400000000')
+            result = self.muster("-c", line, command="/bin/sh")
+            self.assert_fails(result, 1, "killed by SIGKILL", "the kernel killed for lack of memory")
+        finally:
+            self.assert_processes_gone()
+            group.rmdir()
 
     def test_in_a_sandbox_it_is_told_all_the_same(self):
         self.assertIn("in faulty_segfault (faulty_ends.c", self.crash("crash", "--sandbox", *FAULTY, cwd=self.home))

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A crash in words, from pages that crashes may have written anything to.
+ */
+#include "coordinator/fault.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct fault_files files = {.program = "/proc/self/exe"};
+
+static char text[FAULT_TEXT_BYTES];
+
+static void describe(const struct flight_page *page)
+{
+    memset(text, 'x', sizeof text);
+    fault_describe(page, &files, text);
+    cr_assert(memchr(text, '\0', sizeof text) != NULL);
+}
+
+Test(fault, nothing_is_said_of_a_page_without_a_fault)
+{
+    struct flight_page page = {.frame_count = 3};
+
+    describe(&page);
+    cr_expect_str_eq(text, "");
+}
+
+Test(fault, address_and_frames_without_files)
+{
+    struct flight_page page = {.fault_signal = 11,
+                               .fault_flags = FLIGHT_HAS_ADDRESS,
+                               .fault_address = 0x10,
+                               .frame_count = 1,
+                               .frames = {{.offset = 0x20, .module = FLIGHT_MODULES_MAX}}};
+
+    describe(&page);
+    cr_expect_str_eq(text, ", at address 0x10, in 0x20");
+    page.fault_flags |= FLIGHT_STACK_IS_FULL;
+    describe(&page);
+    cr_expect_str_eq(text, ", its stack overflowed, in 0x20");
+}
+
+/* A worker that means harm must not choose what is opened and parsed in its supervisor. */
+Test(fault, file_that_nobody_asked_for_is_named_and_not_opened)
+{
+    struct flight_page page = {.fault_signal = 11, .frame_count = 1, .frames = {{.offset = 1}}};
+    char path[] = "/tmp/muster-fault-XXXXXX";
+    int fd = mkstemp(path);
+
+    cr_assert(fd >= 0);
+    strcpy(page.modules[0].name, path);
+    strcat(page.modules[0].name, "\033x");
+    describe(&page);
+    cr_expect(strstr(text, "muster-fault-") != NULL);
+    cr_expect(strstr(text, "?x+0x1") != NULL);
+    close(fd);
+    unlink(path);
+}
+
+Test(fault, any_page_is_described_within_its_bounds)
+{
+    union {
+        struct flight_page page;
+        unsigned char bytes[sizeof(struct flight_page)];
+    } any;
+
+    srand(7);
+    for (int i = 0; i < 2000; i++) {
+        for (size_t at = 0; at < sizeof any.bytes; at++)
+            any.bytes[at] = (unsigned char)(i % 3 ? rand() : 0xff);
+        for (int frame = 0; frame < FLIGHT_FRAMES_MAX && i % 2; frame++)
+            any.page.frames[frame].module %= 2 * FLIGHT_MODULES_MAX;
+        if (i % 5 == 0)
+            any.page.modules[0].name[0] = '\0'; /* the program, at any offset */
+        describe(&any.page);
+    }
+}
