@@ -99,6 +99,8 @@ static int conclude_detached(const struct exec *exec, int code, const struct mus
 {
     int status = code ? plain_error(error) : print_number(exec, summary->batch);
 
+    if (!code && status) /* its number is lost else */
+        leave_tell_return(exec->options.open.coordinator, summary->batch);
     if (code == MUSTER_ECANCELLED && interrupt_signal())
         return STATUS_SIGNAL + interrupt_signal();
     if (!status)

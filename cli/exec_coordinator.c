@@ -56,8 +56,10 @@ static int check_detach(const struct exec_options *options, struct muster_error 
     const char *option = need(options);
 
     if (!options->open.coordinator)
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "--detach leaves the jobs to a coordinator, and none is not one");
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID,
+            "--detach leaves the jobs to a coordinator: with --coordinator none there is nobody to "
+            "leave them to");
     if (option)
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "%s needs somebody who looks at the jobs: not with --detach", option);
@@ -82,7 +84,8 @@ int exec_coordinator_check(struct exec_options *options, struct muster_error *re
     why_not = objection(options);
     if (!why_not)
         return 0;
-    return muster_error_set(ret_error, MUSTER_EINVALID,
-                            "%s, in the workers of the coordinator %s; --coordinator none does without",
-                            why_not, options->open.coordinator);
+    return muster_error_set(ret_error, MUSTER_EINVALID, "%s, in the workers of the coordinator %s%s", why_not,
+                            options->open.coordinator,
+                            options->detach ? ", which --detach leaves the commands to"
+                                            : "; --coordinator none does without");
 }

@@ -56,6 +56,7 @@ int exec_on_tick(void *context, const struct muster_progress *progress)
     uint64_t done;
     int code;
 
+    interrupt_await(progress->undecided);
     leave_tell_away(&exec->progress, progress->away, &exec->away);
     exec_pace_tick(&exec->pace, progress->succeeded + progress->failed);
     known.succeeded = exec->succeeded;

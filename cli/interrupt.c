@@ -32,6 +32,7 @@ static struct {
     int fd;
     _Atomic int first;
     atomic_bool lets_run, hung_up, again; /* see interrupt_let_run */
+    atomic_bool awaits;                   /* see interrupt_await */
     _Atomic uint64_t grace_ns;
 } interrupt = {.grace_ns = GRACE_NS};
 
@@ -79,6 +80,22 @@ static bool wait_for_next(uint64_t grace_ns)
     return false;
 }
 
+/* As wait_for_next, for as long as the coordinator has not said whether it accepted the batch, too. */
+static bool wait_for_word(uint64_t grace_ns)
+{
+    bool again = wait_for_next(grace_ns), told = false;
+
+    while (!again && atomic_load(&interrupt.awaits)) {
+        if (!told)
+            log_error(
+                "interrupted: the coordinator has not said yet whether it has accepted the batch; another "
+                "signal ends this at once");
+        told = true;
+        again = wait_for_next(GRACE_NS);
+    }
+    return again;
+}
+
 static void *wait_for_signals(void *unused)
 {
     const uint64_t one = 1;
@@ -89,12 +106,14 @@ static void *wait_for_signals(void *unused)
     (void)unused;
     grace_ns = atomic_load(&interrupt.grace_ns);
     atomic_store(&interrupt.first, number);
-    again = write(interrupt.fd, &one, sizeof one) != (ssize_t)sizeof one || wait_for_next(grace_ns);
+    again = write(interrupt.fd, &one, sizeof one) != (ssize_t)sizeof one || wait_for_word(grace_ns);
     if (again && atomic_load(&interrupt.lets_run)) {
         atomic_store(&interrupt.again, true);
         again = wait_for_next(grace_ns = GRACE_NS);
     }
-    if (again)
+    if (again && atomic_load(&interrupt.awaits))
+        log_error("ended at once, by another signal: 'muster jobs' shows whether the batch was accepted");
+    else if (again)
         log_error("ended at once, by another signal");
     else
         log_error("ended at once: jobs, or whoever reads the results, held it up for %d s",
@@ -118,6 +137,14 @@ void interrupt_hold(void)
 {
     choose_signals(&interrupt.signals);
     pthread_sigmask(SIG_BLOCK, &interrupt.signals, NULL);
+}
+
+void interrupt_release(sigset_t *ret_held)
+{
+    sigset_t signals;
+
+    choose_signals(&signals);
+    pthread_sigmask(SIG_UNBLOCK, &signals, ret_held);
 }
 
 int interrupt_start(int *ret_fd, struct muster_error *ret_error)
@@ -154,6 +181,11 @@ void interrupt_let_run(uint64_t grace_ns)
 {
     atomic_store(&interrupt.grace_ns, grace_ns);
     atomic_store(&interrupt.lets_run, true);
+}
+
+void interrupt_await(bool waits)
+{
+    atomic_store(&interrupt.awaits, waits);
 }
 
 bool interrupt_hung_up(void)

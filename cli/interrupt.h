@@ -10,12 +10,17 @@
 
 #include "base/error.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 /* Blocks the signals in the calling thread, to hold them until interrupt_start: for what has to
  * be made while the process has one thread. Threads inherit the mask. */
 void interrupt_hold(void);
+
+/* Lets signals end the process, ahead of interrupt_start: for a wait in which nothing has begun. *ret_held is
+ * the mask to go back to. */
+void interrupt_release(sigset_t *ret_held);
 
 /* Blocks the signals in the calling thread and starts the thread that waits for them. To be
  * called once, before other threads are made: they inherit the mask. The descriptor stays
@@ -31,5 +36,9 @@ int interrupt_signal(void);
 void interrupt_let_run(uint64_t grace_ns);
 bool interrupt_hung_up(void);
 bool interrupt_came_again(void);
+
+/* Whether the batch waits for its coordinator to say that it has accepted it: as long as it does, only
+ * another signal ends the process at once, which is said. */
+void interrupt_await(bool waits);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "base/log.h"
 #include "cli/open.h"
+#include "cli/shell.h"
 #include "client/muster.h"
-#include "coordinator/place.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,24 +27,30 @@ void leave_tell_away(struct progress *progress, bool away, bool *told)
         log_error("the coordinator is back");
 }
 
-/* How the verbs that return to a batch name its coordinator: "" where they find it by themselves. */
-static void name_coordinator(const char *coordinator, char *text, size_t size)
+/* Says what there is to do, and the command line for it, to be taken as it is by a shell. */
+static void tell_command(const char *what, const char *words, uint64_t batch, const char *coordinator)
 {
-    const char *usual = getenv(COORDINATOR_VARIABLE);
+    struct shell_line line = {.escaped = shell_escaped()};
 
-    text[0] = '\0';
-    if (strcmp(coordinator, usual && *usual ? usual : MUSTER_COORDINATOR_DEFAULT) != 0)
-        snprintf(text, size, " --coordinator %s", coordinator);
+    if (coordinator) {
+        shell_line_add(&line, " --coordinator ", strlen(" --coordinator "));
+        shell_line_quote(&line, coordinator, strlen(coordinator));
+    }
+    log_error("%s: muster %s %" PRIu64 "%.*s", what, words, batch, line.failed ? 0 : (int)line.size,
+              line.bytes ? line.bytes : "");
+    shell_line_fini(&line);
 }
 
 void leave_tell_return(const char *coordinator, uint64_t batch)
 {
-    char where[PLACE_ENDPOINT_BYTES + 16];
+    const char *usual = getenv(COORDINATOR_VARIABLE);
+    char what[64];
 
-    name_coordinator(coordinator, where, sizeof where);
-    log_error("batch %" PRIu64 " goes on: 'muster results --follow %" PRIu64 "%s' returns to it, 'muster "
-              "cancel %" PRIu64 "%s' ends it",
-              batch, batch, where, batch, where);
+    if (strcmp(coordinator, usual && *usual ? usual : MUSTER_COORDINATOR_DEFAULT) == 0)
+        coordinator = NULL; /* the verbs that return to it find it by themselves */
+    snprintf(what, sizeof what, "batch %" PRIu64 " goes on; to return to it", batch);
+    tell_command(what, "results --follow", batch, coordinator);
+    tell_command("to end it", "cancel", batch, coordinator);
 }
 
 void leave_tell_kept(const struct muster_summary *summary)

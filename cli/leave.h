@@ -13,7 +13,7 @@
  * the way then; it may be NULL. */
 void leave_tell_away(struct progress *progress, bool away, bool *told);
 
-/* Says that the batch goes on at this coordinator, and how to return to it. */
+/* Says that the batch goes on at this coordinator, and the command lines that return to it and end it. */
 void leave_tell_return(const char *coordinator, uint64_t batch);
 
 /* --detach: says so if the batch, which is left, is not on disk. */

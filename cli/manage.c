@@ -3,6 +3,7 @@
  * muster cancel, retry and forget: what is done with whole batches.
  */
 #include "cli/ask.h"
+#include "cli/leave.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -44,15 +45,22 @@ int verb_cancel(int argc, char **argv)
 
 /* --- retry */
 
+/* Its number is told in one way or the other. */
 static int take_retried(void *context, const msgpack_object *map, struct muster_error *ret_error)
 {
     struct ask *ask = context;
+    uint64_t batch = fact_count(map, "batch");
+    int code = 0;
 
     if (ask->json)
-        return ask_write(ask, map, ret_error);
-    return output_text(&ask->output, "%" PRIu64 "\n", fact_count(map, "batch"))
-               ? muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory")
-               : 0;
+        code = ask_write(ask, map, ret_error);
+    else if (output_text(&ask->output, "%" PRIu64 "\n", batch))
+        code = muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    if (code == 0)
+        code = output_flush(&ask->output, ret_error);
+    if (code)
+        leave_tell_return(ask->options.open.coordinator, batch);
+    return code;
 }
 
 static int retry(struct ask *ask, struct muster_error *ret_error)

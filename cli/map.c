@@ -79,6 +79,7 @@ static int on_tick(void *context, const struct muster_progress *progress)
 
     known.total = progress->total ? progress->total : map->total;
     map->total = known.total;
+    interrupt_await(progress->undecided);
     leave_tell_away(&map->progress, progress->away, &map->away);
     if (output_pending(&map->output)) {
         if (map->shares_terminal)
@@ -194,6 +195,8 @@ static int run(struct map *map, muster *m)
         leave_tell_kept(&summary);
         return 0;
     }
+    if (map->options.detach && code == MUSTER_EOUTPUT && summary.batch) /* its number is lost else */
+        leave_tell_return(map->options.open.coordinator, summary.batch);
     if (map->options.detach)
         return conclude(map, code, &summary, &error);
     if (map->output.broken)

@@ -63,11 +63,9 @@ static int take_workers(struct options *o, enum verb verb, const char *text, str
 static int take_grace(struct options *o, enum verb verb, const char *text, struct muster_error *ret_error)
 {
     uint64_t *ns = verb == VERB_WORKER ? &o->worker.orphan_grace_ns : &o->orphan_grace_ns;
-    double seconds = 0;
-    int code = 0;
+    double seconds;
+    int code = quantity_seconds(text, 0, TIMEOUT_MOST_S, &seconds, ret_error);
 
-    if (strcmp(text, "0") != 0)
-        code = quantity_seconds(text, TIMEOUT_LEAST_S, TIMEOUT_MOST_S, &seconds, ret_error);
     if (code == 0)
         *ns = (uint64_t)(seconds * 1e9);
     return code;

@@ -78,9 +78,19 @@ static int check_coordinator(const struct options *options, struct muster_error 
     if (!options->open.coordinator || !what)
         return terms_check(&options->terms, options->open.coordinator, ret_error);
     return muster_error_set(ret_error, MUSTER_EINVALID,
-                            "%s belongs to the command that starts the coordinator, 'muster coordinator'; "
-                            "--coordinator none runs the jobs without it",
-                            what);
+                            "%s belongs to the command that starts the coordinator, 'muster coordinator'%s",
+                            what, options->detach ? "" : "; --coordinator none runs the jobs without it");
+}
+
+/* Workers outlive a coordinator whose jobs do. */
+static int settle_grace(struct options *options, struct muster_error *ret_error)
+{
+    if (options->orphan_grace_ns == CLOCK_NEVER)
+        options->orphan_grace_ns = ORPHAN_GRACE_S * CLOCK_NS_PER_S;
+    else if (!options->state)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "--orphan-grace needs --state: without, jobs are lost when it ends");
+    return 0;
 }
 
 /* Who leaves a batch behind leaves it to somebody, and is not there to look at its results. */
@@ -95,8 +105,10 @@ static int check_detach(const struct options *options, struct muster_error *ret_
                                 "--detach needs the model 'processes': under '%s' jobs end with this command",
                                 muster_model_name(options->open.model));
     if (!options->open.coordinator)
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "--detach leaves the jobs to a coordinator, and none is not one");
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID,
+            "--detach leaves the jobs to a coordinator: with --coordinator none there is nobody to "
+            "leave them to");
     if (what)
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "%s needs somebody who looks at the results: not with --detach", what);
@@ -164,7 +176,7 @@ static void set_defaults(struct options *options, enum verb verb)
     *options = (struct options){
         .open.model = MUSTER_PROCESSES,
         .rounds = verb == VERB_COMPARE ? ROUNDS_DEFAULT : 0,
-        .orphan_grace_ns = ORPHAN_GRACE_S * CLOCK_NS_PER_S,
+        .orphan_grace_ns = CLOCK_NEVER,
         .worker = {.flight_fd = -1, .heap_fd = -1, .slots_fd = -1, .bell_fd = -1, .cpu = -1}};
     options->open.plugins = options->plugins;
     options->worker.plugins = options->plugins;
@@ -238,6 +250,8 @@ int options_parse(struct options *options, enum verb verb, int argc, char **argv
             return unexpected(options, verb, argv[rest], ret_error);
     }
     choose_coordinator(options, verb);
+    if (verb == VERB_COORDINATOR && settle_grace(options, ret_error))
+        return MUSTER_EINVALID;
     return check(options, verb, ret_error);
 }
 

@@ -212,7 +212,12 @@ static int run(struct submit *submit)
         if ((status = submit_all(submit)) != 0)
             return status;
     }
-    return print_steps(submit, &error) ? plain_error(&error) : 0;
+    if (print_steps(submit, &error) == 0)
+        return 0;
+    for (size_t i = 0; submit->batches && i < submit->file.count; i++) /* their numbers are lost else */
+        log_error("step '%s' goes on as batch %" PRIu64, step_at(submit, i)->name,
+                  submit->batches[submit->file.order[i]]);
+    return plain_error(&error);
 }
 
 int verb_submit(int argc, char **argv)

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/interrupt.h"
 #include "cli/verbs.h"
 #include "client/connect.h"
 
@@ -109,6 +110,7 @@ static int open_log(struct summons *s, struct muster_error *ret_error)
 /* Where it says that it is ready: a name that nobody can guess, in no file system. */
 static int open_notify(struct summons *s, struct muster_error *ret_error)
 {
+    const int yes = 1;
     unsigned long long chance;
     int size;
 
@@ -120,7 +122,8 @@ static int open_notify(struct summons *s, struct muster_error *ret_error)
     s->notify_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)size);
     s->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     s->notify.sun_path[0] = '\0';
-    if (s->notify_fd < 0 || bind(s->notify_fd, (const struct sockaddr *)&s->notify, s->notify_size) != 0)
+    if (s->notify_fd < 0 || setsockopt(s->notify_fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) != 0 ||
+        bind(s->notify_fd, (const struct sockaddr *)&s->notify, s->notify_size) != 0)
         return muster_error_system(ret_error, errno, "cannot listen to a coordinator that starts");
     return 0;
 }
@@ -264,20 +267,36 @@ static int bury(const struct summons *s, struct muster_error *ret_error)
                             line[0] ? line : "it said nothing", s->log);
 }
 
+/* Whether what came says that it is ready, and is its own word: anybody of this host can send to the socket.
+ */
+static bool take_notice(const struct summons *s)
+{
+    char text[256], control[CMSG_SPACE(sizeof(struct ucred))] __attribute__((aligned(8)));
+    struct iovec part = {.iov_base = text, .iov_len = sizeof text - 1};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t size = recvmsg(s->notify_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *header = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    struct ucred sender;
+
+    if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_CREDENTIALS ||
+        header->cmsg_len != CMSG_LEN(sizeof sender))
+        return false;
+    memcpy(&sender, CMSG_DATA(header), sizeof sender);
+    text[size] = '\0';
+    return sender.pid == s->pid && strstr(text, "READY=1");
+}
+
 /* Waits until it is ready, or dead. */
 static int wait_ready(const struct summons *s, struct muster_error *ret_error)
 {
     uint64_t now_ns = clock_now_ns(), deadline_ns = clock_after(now_ns, READY_S * CLOCK_NS_PER_S);
     struct pollfd items[] = {{.fd = s->notify_fd, .events = POLLIN}, {.fd = s->pidfd, .events = POLLIN}};
-    char text[256];
-    ssize_t size;
 
     for (; now_ns < deadline_ns; now_ns = clock_now_ns()) {
         if (poll(items, 2, clock_poll_ms(now_ns, deadline_ns)) < 0)
             continue;
-        size = items[0].revents ? recv(s->notify_fd, text, sizeof text - 1, MSG_DONTWAIT) : 0;
-        text[size > 0 ? size : 0] = '\0';
-        if (strstr(text, "READY=1")) {
+        if (items[0].revents && take_notice(s)) {
             log_error(
                 "started a coordinator, process %ld, which goes on until 'muster stop'; batches are kept "
                 "in %s, its log is %s",
@@ -302,6 +321,21 @@ static void close_all(const struct summons *s)
             close(fds[i]);
 }
 
+/* Unless one listens by now. */
+static int start_one(struct summons *s, struct muster_error *ret_error)
+{
+    int code = find_folder(s, ret_error);
+
+    if (!code)
+        code = lock(s, ret_error);
+    if (!code && (code = connect_knock(s->endpoint, ret_error)) == MUSTER_ELOST &&
+        !(code = open_log(s, ret_error)) && !(code = open_notify(s, ret_error)) &&
+        !(code = start(s, ret_error)))
+        code = wait_ready(s, ret_error);
+    close_all(s);
+    return code;
+}
+
 int summon_coordinator(const char *const *plugins, unsigned plugin_count, struct muster_error *ret_error)
 {
     struct summons s = {.plugins = plugins,
@@ -310,18 +344,14 @@ int summon_coordinator(const char *const *plugins, unsigned plugin_count, struct
                         .log_fd = -1,
                         .notify_fd = -1,
                         .pidfd = -1};
+    sigset_t held;
     int code;
 
     if ((code = place_default(s.endpoint, ret_error)) ||
         (code = connect_knock(s.endpoint, ret_error)) != MUSTER_ELOST)
         return code;
-    code = find_folder(&s, ret_error);
-    if (!code)
-        code = lock(&s, ret_error);
-    if (!code && (code = connect_knock(s.endpoint, ret_error)) == MUSTER_ELOST &&
-        !(code = open_log(&s, ret_error)) && !(code = open_notify(&s, ret_error)) &&
-        !(code = start(&s, ret_error)))
-        code = wait_ready(&s, ret_error);
-    close_all(&s);
+    interrupt_release(&held);
+    code = start_one(&s, ret_error);
+    pthread_sigmask(SIG_SETMASK, &held, NULL);
     return code;
 }

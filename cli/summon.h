@@ -12,7 +12,8 @@
 
 /* Returns when a coordinator listens at the default place: 0 at once where one does, else when the one that
  * was started, with the plug-ins, says that it is ready. Of several callers at once one starts it. Says on
- * standard error that it did. A start that fails is an error with the last line of its log. */
+ * standard error that it did. A signal ends the process at once meanwhile, also where it is held. A start
+ * that fails is an error with the last line of its log. */
 int summon_coordinator(const char *const *plugins, unsigned plugin_count, struct muster_error *ret_error);
 
 #endif

@@ -230,13 +230,12 @@ static int wait_for_batches(struct ask *ask, struct muster_error *ret_error)
         code = wait_all(&w, false, clock_after(now_ns, patience_ns), ret_error);
     if (code == 0) {
         code = wait_all(&w, true, w.deadline_ns, ret_error);
-        if (code == MUSTER_ELOST && clock_now_ns() >= w.deadline_ns)
-            code = MUSTER_ETIMEOUT; /* while it was away */
         if (code == 0 || code == MUSTER_ETIMEOUT)
             code = count_commands(&w, ret_error);
-        if (code == 0)
-            code = conclude(&w, ret_error);
     }
+    if (code == 0 ||
+        (code == MUSTER_ELOST && clock_now_ns() >= w.deadline_ns)) /* it is away, and time is over */
+        code = conclude(&w, ret_error);
     free(w.awaited);
     return code;
 }

@@ -216,7 +216,8 @@ struct muster_progress {
     uint64_t total; /* 0 while not known */
     uint64_t succeeded, failed;
     uint64_t elapsed_ns;
-    bool away; /* the coordinator is gone, and waited for */
+    bool away;      /* the coordinator is gone, and waited for */
+    bool undecided; /* interrupted, while the coordinator has not said whether it has accepted the batch */
 };
 
 /* A batch that another one waits for, by the number that the coordinator gave it. */

@@ -131,6 +131,7 @@ static void tick(struct map *m, bool away)
         .failed = m->summary->failed,
         .elapsed_ns = clock_now_ns() - m->began_ns,
         .away = away,
+        .undecided = m->interrupted && m->p->keeps && m->number == 0 && !m->cancelled,
     };
 
     map_heed(m, m->muted ? 0 : m->batch->on_tick(m->batch->context, &progress));

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What runs with a coordinator say and do that is not theirs alone: errors that name it, jobs by the number of their
 batch, readers that leave, and numbers of batches that cannot be written."""
+import fcntl
 import json
 import os
 import signal
@@ -70,6 +71,61 @@ class ReaderThatLeaves(verbs.Case):
         os.close(reader)
         self.addCleanup(os.close, writer)
         return writer
+
+
+class NumberThatCannotBeWritten(verbs.Case):
+    def test_it_is_said_on_standard_error(self):
+        self.serve()
+        batch = self.ended("is_prime", "x")
+        steps = self.home / "steps.json"
+        steps.write_text('{"step": [{"name": "a", "function": "echo", "arguments": [1]}]}')
+        for number, words in enumerate((["map", "--detach", "echo", ":::", "1"], ["exec", "--detach", "true", ":::", "1"],
+                                        ["retry", batch], ["submit", steps]), int(batch) + 1):
+            with open("/dev/full", "wb") as full:
+                result = self.muster(*words, stdout=full)
+            self.assert_fails(result, 255, "standard output: No space left on device", str(number))
+            self.assertRegex(result.err, rf"goes on; to return to it: muster results --follow {number}\n|as batch {number}\n")
+            self.muster("wait", number)
+
+
+class Interrupted(verbs.Case):
+    def test_before_the_batch_has_a_number_it_waits_for_that(self):
+        log = self.home / "log"
+
+        def reply(message):
+            if message.type != "SUBMIT":
+                return []
+            (pid,) = self.marked()
+            os.kill(pid, signal.SIGINT)
+            self.until(lambda: b"has not said yet whether" in log.read_bytes(), "it waits beyond two seconds")
+            return [verbs.protocol.encode("ACCEPTED", ticket=message.ticket, batch=7)]
+
+        with open(log, "wb") as stderr:
+            result = self.answers(reply, "map", "echo", ":::", "1..3", stderr=stderr)
+        self.assertEqual(result.status, 130, log.read_text())
+        self.assertIn("batch 7 goes on", log.read_text())
+
+    def test_while_another_coordinator_starts_it_ends_at_once(self):
+        self.env.update(XDG_STATE_HOME=str(self.home / "state"))
+        folder = self.home / "state" / "muster"
+        folder.mkdir(parents=True)
+        steps = self.home / "steps.json"
+        steps.write_text('{"step": [{"name": "a", "function": "echo", "arguments": [1]}]}')
+        descriptor = os.open(folder, os.O_RDONLY)
+        self.addCleanup(os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # as one that starts it holds it
+        for words in (["map", "--detach", "echo", ":::", "1"], ["exec", "--detach", "true", ":::", "1"], ["submit", steps]):
+            client = self.start(*words)
+            self.until(lambda: any(self.has_open(pid, folder) for pid in self.marked()), "it waits for the lock")
+            client.interrupt()
+            self.assertEqual(client.end().status, 130, words)
+
+    @staticmethod
+    def has_open(pid, path):
+        try:
+            return any(os.readlink(entry) == str(path) for entry in os.scandir(f"/proc/{pid}/fd"))
+        except OSError:
+            return False  # gone meanwhile
 
 
 class Returning(verbs.Case):

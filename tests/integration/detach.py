@@ -205,12 +205,14 @@ class Interrupted(Case):
             self.assert_ok(self.results(number), "true\n")
 
     def test_coordinator_that_was_named_is_named(self):
-        endpoint = f"ipc://{self.home}/here"
+        (self.home / "a place").mkdir(mode=0o700)
+        endpoint = f"ipc://{self.home}/a place/socket"
         self.serve("-j1", "--listen", endpoint)
         client = self.start("map", "--coordinator", endpoint, "wait_file", ":::", self.file)
         self.accepted()
         client.interrupt()
-        self.assert_fails(client.end(), 130, f"muster results --follow 1 --coordinator {endpoint}'")
+        self.assert_fails(client.end(), 130, f": muster results --follow 1 --coordinator '{endpoint}'\n",
+                          f": muster cancel 1 --coordinator '{endpoint}'\n")
         self.daemon.signal(signal.SIGTERM)
 
     def test_batch_whose_arguments_still_come_is_given_up(self):

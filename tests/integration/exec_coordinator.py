@@ -259,7 +259,7 @@ class Results(Case):
         for words in (["--halt", "now,fail=1"], ["--joblog", "x"], ["--results", "x"], ["--delay", "1"], ["-p"],
                       ["--timeout", "200%"], ["--files"], ["--load", "1"], ["--stats", "-"]):
             self.assert_one_line_error(self.exec("--detach", *words, "true", ":::", "1"), "not with --detach")
-        self.assert_one_line_error(self.exec("--detach", "true", ":::", "1", coordinator="none"), "none is not one")
+        self.assert_one_line_error(self.exec("--detach", "true", ":::", "1", coordinator="none"), "nobody to leave them to")
 
     def test_interrupted_run_goes_on_and_says_how_to_return(self):
         self.keep()

@@ -81,6 +81,38 @@ class Case(harness.Case):
         return found["state"]
 
 
+    def answers(self, reply, *words, **options):
+        """Runs muster against a coordinator of the test's: `reply` gets a message, and returns messages as encode() takes them."""
+        context = zmq.Context()
+        router = context.socket(zmq.ROUTER)
+        path = self.home / "socket"
+        router.bind(f"ipc://{path}")
+        over = threading.Event()
+
+        def serve():
+            while not over.is_set():
+                if not router.poll(20):
+                    continue
+                peer, *frames = router.recv_multipart()
+                message = protocol.decode(frames)
+                if message.type == "HELLO":
+                    answers = [protocol.encode("WELCOME", version=protocol.VERSION, workers=1, host=0, keeps=1, epoch=0)]
+                else:
+                    answers = reply(message) if message.type != "STOP" else []
+                for answer in answers:
+                    router.send_multipart([peer, *answer])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            return self.muster(words[0], "--coordinator", f"ipc://{path}", *words[1:], **options)
+        finally:
+            over.set()
+            thread.join()
+            context.destroy(linger=0)
+            path.unlink()
+
+
 class Looking(Case):
     def test_status_of_a_coordinator_with_and_without_a_file(self):
         for options, keeps, words in (["--state", self.home / "state"], 2, "on disk"), ([], 1, "in memory"):
@@ -362,6 +394,8 @@ class Mistakes(Case):
                             (["workers", "1"], "unexpected word"), (["stop", "-o", "none"], "text or json"),
                             (["status", "--coordinator", "none"], "there has to be one")):
             self.assert_one_line_error(self.muster(*words), said, f"see 'muster {words[0]} --help'")
+        for words, said in ((["--orphan-grace", "5"], "needs --state"), (["--state", "x", "--orphan-grace", "-1"], "from 0")):
+            self.assert_one_line_error(self.muster("coordinator", *words), said, "see 'muster coordinator --help'")
         self.assert_one_line_error(self.muster("jobs", "--coordinator", "here"), "'here' is no endpoint")
 
     def test_nobody_there_is_said_with_the_endpoint(self):
@@ -402,37 +436,6 @@ class Mistakes(Case):
 
 class Nonsense(Case):
     """A coordinator that answers each message of a client with what a test says."""
-
-    def answers(self, reply, *words, **options):
-        """Runs muster against it: `reply` gets a message, and returns messages as encode() takes them."""
-        context = zmq.Context()
-        router = context.socket(zmq.ROUTER)
-        path = self.home / "socket"
-        router.bind(f"ipc://{path}")
-        over = threading.Event()
-
-        def serve():
-            while not over.is_set():
-                if not router.poll(20):
-                    continue
-                peer, *frames = router.recv_multipart()
-                message = protocol.decode(frames)
-                if message.type == "HELLO":
-                    answers = [protocol.encode("WELCOME", version=protocol.VERSION, workers=1, host=0, keeps=1, epoch=0)]
-                else:
-                    answers = reply(message) if message.type != "STOP" else []
-                for answer in answers:
-                    router.send_multipart([peer, *answer])
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            return self.muster(words[0], "--coordinator", f"ipc://{path}", *words[1:], **options)
-        finally:
-            over.set()
-            thread.join()
-            context.destroy(linger=0)
-            path.unlink()
 
     def answer(self, *values):
         """To a REQUEST, in so many parts."""
