@@ -16,6 +16,10 @@ static const double UNKNOWN_NS = 1e6;
  * a coordinator of many batches spends no more on each message. */
 enum { PASSED_MAX = 64 };
 
+/* A batch that may run no more than this part of the workers' number is searched for by its chunks, of which
+ * each has some; more of them take longer than all workers. */
+enum { HOLDERS_PART = 8 };
+
 /* The worker that has the least to do of those that the batch may give more, among all. */
 static struct worker *search(struct core *core, const struct batch *batch, uint32_t *ret_count)
 {
@@ -61,7 +65,8 @@ static struct worker *least_loaded(struct core *core, const struct batch *batch,
     struct worker *least = roster_least_loaded(core);
     uint32_t count = least ? room_at(core, batch, least) : 0;
 
-    if (count == 0 && least && room_is_used_up(batch))
+    if (count == 0 && least && room_is_used_up(batch) &&
+        batch->settings.most_running <= core->crew / HOLDERS_PART)
         return search_holders(core, batch, ret_count);
     if (count == 0 && !room_is_by_load(core, batch, least))
         return search(core, batch, ret_count);
