@@ -43,6 +43,6 @@ struct coordinator {
 
 /* The thread, whose argument is the coordinator. Ends the parts that its caller has no use for any more:
  * supervisor, guests, post and router. */
-void *loop_run(void *coordinator);
+void *loop_run(void *argument);
 
 #endif
