@@ -37,6 +37,7 @@ int exec_folder_want(const char *path, struct muster_error *ret_error)
     size_t size = strlen(path);
     char above[PATH_MAX];
     struct stat status;
+    int error = 0; /* why the first folder that is missing could not be made */
 
     if (strcmp(path, "...") == 0 || strchr(path, '{'))
         return muster_error_set(ret_error, MUSTER_EINVALID,
@@ -48,10 +49,11 @@ int exec_folder_want(const char *path, struct muster_error *ret_error)
         if (path[i] == '/' || path[i] == '\0') {
             memcpy(above, path, i);
             above[i] = '\0';
-            mkdir(above, 0777);
+            if (mkdir(above, 0777) != 0 && errno != EEXIST && error == 0)
+                error = errno;
         }
     if (stat(path, &status) != 0)
-        return muster_error_system(ret_error, errno, "--wd %s", path);
+        return muster_error_system(ret_error, errno == ENOENT && error ? error : errno, "--wd %s", path);
     return S_ISDIR(status.st_mode) ? 0 : muster_error_system(ret_error, ENOTDIR, "--wd %s", path);
 }
 

@@ -271,15 +271,16 @@ static int open_names(struct exec_store *store, const struct template_rules *rul
 static int make_folder(struct exec_store *store, struct muster_error *ret_error)
 {
     struct stat status;
+    int error;
 
     msgpack_sbuffer_clear(&store->path);
     if (!exec_output_gather(&store->path, store->spec.name, strlen(store->spec.name)) ||
         !exec_output_gather(&store->path, "/", 2))
         return out_of_memory(ret_error);
     errno = ENOTDIR;
-    make_folders(store->path.data);
+    error = make_folders(store->path.data) ? ENOTDIR : errno;
     if (stat(store->path.data, &status) != 0 || !S_ISDIR(status.st_mode))
-        return muster_error_system(ret_error, errno, "cannot make the folder %s", store->spec.name);
+        return muster_error_system(ret_error, error, "cannot make the folder %s", store->spec.name);
     return 0;
 }
 

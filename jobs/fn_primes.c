@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,8 +153,12 @@ static int primes(muster_call *call, const msgpack_object *argument, msgpack_obj
     int code;
 
     if (!argument_integer(argument, 0, NUMBER_MAX, &range[1]) &&
-        (!argument_integers(argument, 2, 0, NUMBER_MAX, range) || range[0] > range[1]))
+        !argument_integers(argument, 2, 0, NUMBER_MAX, range))
         return argument_refuse(call, &function_primes, argument);
+    if (range[0] > range[1])
+        return muster_call_fail(
+            call, "the range [%" PRId64 ",%" PRId64 "] is empty: the smaller number comes first", range[0],
+            range[1]);
     first = (uint64_t)(range[0] < 3 ? 3 : range[0]) | 1;
     last = (uint64_t)(range[1] % 2 ? range[1] : range[1] - 1);
     if (range[1] >= 3 && first <= last) {

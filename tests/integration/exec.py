@@ -252,5 +252,17 @@ class Ends(harness.Case):
             self.assert_fails(run.end(), 255, "standard output: No space left")
 
 
+class ReadOnly(harness.Case):
+    def test_folder_that_cannot_be_made_is_said_with_the_reason(self):
+        place = self.home / "place"
+        place.mkdir()
+        for words in (["--results", place / "x"], ["--wd", place / "x" / "y"]):
+            command = harness.as_root(f"mount -t tmpfs -o ro none {place}", harness.MUSTER, "exec", *words, "true", ":::", "1")
+            if not command:
+                self.skipTest("mounts are not allowed here")
+            result = self.start(*command[1:], command=command[0]).end()
+            self.assert_one_line_error(result, str(place / "x"), "Read-only file system")
+
+
 if __name__ == "__main__":
     harness.main()
