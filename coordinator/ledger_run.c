@@ -322,6 +322,8 @@ static void take_moved(struct ledger *ledger, const struct store_done *done, str
             lane = find_lane(ledger, &moved->lane, outbox);
             if (lane)
                 wait_in_lane(ledger, lane, moved->batch, outbox);
+        } else if (moved->state == STORE_DELAYED) {
+            ledger->begin_ms = 1; /* at once DUE is asked, and says when */
         }
     }
 }

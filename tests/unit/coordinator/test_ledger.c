@@ -405,6 +405,37 @@ static void delayed_batch_begins_at_its_time(void)
     world_close(&w);
 }
 
+/* Whose time had not come when the batch ended that it waited for: nothing else may wake the ledger. */
+static void batch_that_waits_for_another_and_for_its_time_begins(void)
+{
+    struct proto_message first = submit_range(1, 3, true), second = submit_range(2, 3, true);
+    struct proto_after after = {.batch = 1, .condition = PROTO_AFTER_ANY};
+
+    world_open(&w, NULL, 1, 1);
+    world_hello(&w, "a", "");
+    w.hold_workers = true;
+    world_say(&w, "a", &first);
+    accepted("a");
+    second.submit.begin_ms = w.now_ms + 5000;
+    second.submit.after = &after;
+    second.submit.after_count = 1;
+    world_say(&w, "a", &second);
+    accepted("a");
+    w.hold_workers = false;
+    world_settle(&w);
+    check_results("a", 3, true);
+    check_ended("a", 3, 0, 0);
+    ledger_tick(w.ledger, w.now_ms, &w.outbox);
+    world_settle(&w);
+    CHECK(w.runs == 3 && ledger_deadline_ms(w.ledger) == w.now_ms + 5000);
+    w.now_ms += 5000;
+    ledger_tick(w.ledger, w.now_ms, &w.outbox);
+    world_settle(&w);
+    check_results("a", 3, true);
+    check_ended("a", 3, 0, 0);
+    world_close(&w);
+}
+
 static void cancelled_batch_ends_wherever_it_is(void)
 {
     struct proto_message submit = submit_range(0, 30, true);
@@ -923,6 +954,7 @@ int main(void)
         C(reader_of_a_batch_whose_condition_failed_is_told_which),
         C(batch_queued_while_its_lane_looks_further_is_not_passed_over),
         C(delayed_batch_begins_at_its_time),
+        C(batch_that_waits_for_another_and_for_its_time_begins),
         C(cancelled_batch_ends_wherever_it_is),
         C(list_cancelled_before_the_core_has_all_of_it_counts_every_job),
         C(list_cancelled_while_its_seal_is_recorded_counts_every_job_and_leaves_its_lane),
