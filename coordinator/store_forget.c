@@ -68,11 +68,12 @@ static int cut_slice(struct store_database *database, uint64_t number, bool *ret
     return cut_table(database, number, SQL_ARGUMENTS_LEFT, SQL_DROP_ARGUMENTS, &room, ret_more);
 }
 
-/* All of a batch. That its number was used is kept. */
+/* All of a batch. That its number was used is kept, and that others waited for it: it is why they ended so.
+ */
 static int forget(struct store_database *database, uint64_t number, const struct store_brief *brief)
 {
-    static const enum store_sql of_batch[] = {SQL_DROP_FAILURES, SQL_DROP_AFTER, SQL_DROP_WAITERS,
-                                              SQL_DROP_BATCH, SQL_NOTE_HIGHEST};
+    static const enum store_sql of_batch[] = {SQL_DROP_FAILURES, SQL_DROP_AFTER, SQL_DROP_BATCH,
+                                              SQL_NOTE_HIGHEST};
     bool more;
     int result = cut_slice(database, number, &more);
 

@@ -66,7 +66,7 @@
     X(SET_CANCELLED, "UPDATE batch SET cancelled = 0 WHERE number = ?1")                                     \
     X(CANCELLED, "SELECT number FROM batch WHERE " STORE_SQL_ACTIVE " AND state = 5 "                        \
                  "AND cancelled IS NOT NULL LIMIT 1")                                                        \
-    X(AFTER, "SELECT a.batch, a.condition, b.state FROM after a JOIN batch b ON b.number = a.batch "         \
+    X(AFTER, "SELECT a.batch, a.condition, b.state FROM after a LEFT JOIN batch b ON b.number = a.batch "    \
              "WHERE a.waiter = ?1 ORDER BY a.batch")                                                         \
     X(WAITERS, "SELECT a.waiter, b.state, l.priority, l.user FROM after a JOIN batch b "                     \
                "ON b.number = a.waiter JOIN lane l ON l.lane = b.lane WHERE a.batch = ?1 "                   \
@@ -85,7 +85,6 @@
     X(DROP_RECORDS, "DELETE FROM record WHERE batch = ?1 AND first <= ?2")                                   \
     X(DROP_ARGUMENTS, "DELETE FROM argument WHERE batch = ?1 AND first <= ?2")                               \
     X(DROP_AFTER, "DELETE FROM after WHERE waiter = ?1")                                                     \
-    X(DROP_WAITERS, "DELETE FROM after WHERE batch = ?1")                                                    \
     X(DROP_BATCH, "DELETE FROM batch WHERE number = ?1")                                                     \
     X(ADD_LEAVING, "INSERT INTO leaving VALUES (?1)")                                                        \
     X(LEAVING, "SELECT batch FROM leaving LIMIT 1")                                                          \

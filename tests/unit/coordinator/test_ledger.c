@@ -436,6 +436,36 @@ static void batch_that_waits_for_another_and_for_its_time_begins(void)
     world_close(&w);
 }
 
+static void batch_that_could_not_begin_says_so_when_the_other_is_forgotten(void)
+{
+    struct proto_message first = submit_range(1, 30, false), second = submit_range(2, 3, false);
+    struct proto_message request = {
+        .type = PROTO_REQUEST,
+        .request = {.ticket = 5, .operation = PROTO_REQUEST_CANCEL, .batch = 1, .number = 2}};
+    struct proto_after after = {.batch = 1, .condition = PROTO_AFTER_OK};
+
+    world_open(&w, NULL, 1, 1);
+    world_hello(&w, "a", "");
+    w.hold_workers = true;
+    world_say(&w, "a", &first);
+    accepted("a");
+    second.submit.after = &after;
+    second.submit.after_count = 1;
+    world_say(&w, "a", &second);
+    accepted("a");
+    world_say(&w, "a", &request);
+    CHECK(world_expect(&w, "a", PROTO_ANSWER)->answer.code == 0);
+    w.hold_workers = false;
+    world_settle(&w);
+    request.request.operation = PROTO_REQUEST_FORGET;
+    request.request.number = 0;
+    world_say(&w, "a", &request);
+    CHECK(world_expect(&w, "a", PROTO_ANSWER)->answer.code == 0);
+    say_attach("a", 6, 2, true, 1000);
+    CHECK(world_expect(&w, "a", PROTO_ENDED)->ended.code == MUSTER_ECANCELLED);
+    world_close(&w);
+}
+
 static void cancelled_batch_ends_wherever_it_is(void)
 {
     struct proto_message submit = submit_range(0, 30, true);
@@ -955,6 +985,7 @@ int main(void)
         C(batch_queued_while_its_lane_looks_further_is_not_passed_over),
         C(delayed_batch_begins_at_its_time),
         C(batch_that_waits_for_another_and_for_its_time_begins),
+        C(batch_that_could_not_begin_says_so_when_the_other_is_forgotten),
         C(cancelled_batch_ends_wherever_it_is),
         C(list_cancelled_before_the_core_has_all_of_it_counts_every_job),
         C(list_cancelled_while_its_seal_is_recorded_counts_every_job_and_leaves_its_lane),
