@@ -21,17 +21,25 @@ bool capacity_covers(const struct capacity *capacity, const struct demand *job)
     return job->cpus <= capacity->has.cpus && job->memory_bytes <= capacity->has.memory_bytes;
 }
 
+/* Workers that outlived their coordinator may take more than there is now. */
+static uint64_t free_of(uint64_t has, uint64_t used)
+{
+    return has > used ? has - used : 0;
+}
+
 /* Whether as much is free beside what is kept, none of it because the worker has it already. */
 static bool spares(uint64_t has, uint64_t used, uint64_t kept, uint64_t wanted)
 {
-    return kept == 0 || wanted == 0 || (has - used >= kept && has - used - kept >= wanted);
+    uint64_t left = free_of(has, used);
+
+    return kept == 0 || wanted == 0 || (left >= kept && left - kept >= wanted);
 }
 
 uint64_t capacity_room(const struct capacity *capacity, const struct demand *job, const struct demand *taken,
                        unsigned places)
 {
     const struct demand *has = &capacity->has, *used = &capacity->used, *kept = &capacity->kept;
-    uint64_t free_bytes = has->memory_bytes - used->memory_bytes;
+    uint64_t others_bytes = used->memory_bytes - taken->memory_bytes;
 
     if (used->cpus - taken->cpus + larger(taken->cpus, job->cpus) > has->cpus ||
         !spares(has->cpus, used->cpus, kept->cpus, job->cpus) ||
@@ -40,6 +48,7 @@ uint64_t capacity_room(const struct capacity *capacity, const struct demand *job
     if (job->memory_bytes == 0)
         return UINT64_MAX;
     if (places == 1)
-        return free_bytes + taken->memory_bytes >= job->memory_bytes ? UINT64_MAX : 0;
-    return (free_bytes - kept->memory_bytes) / job->memory_bytes;
+        return others_bytes + larger(taken->memory_bytes, job->memory_bytes) <= has->memory_bytes ? UINT64_MAX
+                                                                                                  : 0;
+    return (free_of(has->memory_bytes, used->memory_bytes) - kept->memory_bytes) / job->memory_bytes;
 }

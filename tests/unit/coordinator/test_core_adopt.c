@@ -441,3 +441,16 @@ Test(adopt, worker_that_stands_by_more_than_it_said_is_killed)
     expect_kill(1);
     end_core();
 }
+
+Test(adopt, more_memory_taken_than_there_is_leaves_no_room)
+{
+    struct capacity capacity = {.has = {3, 100}, .used = {1, 144}};
+    struct demand job = {1, 48}, none = {0, 0}, most = {1, 144};
+
+    cr_assert_eq(capacity_room(&capacity, &job, &none, 1), 0);
+    cr_assert_eq(capacity_room(&capacity, &job, &none, 3), 0);
+    cr_assert_eq(capacity_room(&capacity, &job, &most, 1), 0);
+    capacity.used.memory_bytes = 52;
+    cr_assert_eq(capacity_room(&capacity, &job, &none, 1), UINT64_MAX);
+    cr_assert_eq(capacity_room(&capacity, &job, &none, 3), 1);
+}
