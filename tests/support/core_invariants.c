@@ -283,6 +283,16 @@ static const char *check_room(const struct core *core, const struct batch *batch
 
 /* --- batches */
 
+/* Jobs behind the first fresh one that were not taken out of their middle. */
+static uint64_t fresh_jobs_of(const struct batch *batch, const struct job_run *run)
+{
+    uint64_t end = run->first + run->count, fresh_end = batch->fresh.first + batch->fresh.count;
+    uint64_t first = run->first > batch->fresh.first ? run->first : batch->fresh.first;
+
+    end = end < fresh_end ? end : fresh_end;
+    return first < end ? end - first - jobs_in(&batch->skipped, first, end) : 0;
+}
+
 static const char *check_queue(const struct batch *batch)
 {
     const struct requeued *node;
@@ -294,6 +304,8 @@ static const char *check_queue(const struct batch *batch)
                             node->run.state);
         if (node->run.first <= behind)
             return complain("jobs that are to run again are out of order, or twice there");
+        if (fresh_jobs_of(batch, &node->run) > 0)
+            return complain("a job that was never assigned is to run again");
         behind = node->run.first + node->run.count - 1;
         jobs += node->run.count;
     }
@@ -309,7 +321,7 @@ static const char *check_queue(const struct batch *batch)
             LL_FOREACH(batch->requeued, node)
                 if (share(&delayed->run, &node->run))
                     return complain("a delayed job is to run again at once");
-            if (share(&delayed->run, &batch->fresh))
+            if (fresh_jobs_of(batch, &delayed->run) > 0)
                 return complain("a fresh job is delayed");
             jobs += delayed->run.count;
             delayed_jobs += delayed->run.count;
@@ -322,8 +334,6 @@ static const char *check_queue(const struct batch *batch)
         (batch->skipped.count > 0 && spans_list(&batch->skipped)->first <= batch->fresh.first) ||
         jobs_in(&batch->skipped, 0, batch->total + 1) != spans_jobs(&batch->skipped))
         return complain("cancelled jobs are where none can be passed over");
-    if (behind >= batch->fresh.first)
-        return complain("a job that was never assigned is to run again");
     if (jobs != batch->queued)
         return complain("%lu jobs wait, %lu are counted", (unsigned long)jobs, (unsigned long)batch->queued);
     if (batch->fresh.first + batch->fresh.count - 1 != batch->total)
@@ -403,7 +413,8 @@ static const char *check_assigned(const struct core *core, const struct batch *b
 static const char *check_totals(const struct batch *batch)
 {
     const struct proto_ended *totals = &batch->totals;
-    uint64_t ended = totals->succeeded + totals->failed + totals->cancelled;
+    uint64_t ended =
+        totals->succeeded + totals->failed + totals->cancelled + jobs_in(&batch->before, 1, batch->total + 1);
 
     if (batch->queued + batch->assigned + ended != batch->total)
         return complain("batch %lu: %lu queued + %lu assigned + %lu ended are not %lu jobs",
@@ -456,6 +467,18 @@ static const char *check_blocks(const struct core *core, const struct batch *bat
     return NULL;
 }
 
+/* A worker that outlived its coordinator stands by jobs that have ended, too, until it has said so. */
+static bool adopted_any(const struct core *core)
+{
+    const struct chunk *chunk;
+
+    for (unsigned i = 0; i < core->slots; i++)
+        DL_FOREACH(core->workers[i].chunks, chunk)
+            if (chunk->adopted)
+                return true;
+    return false;
+}
+
 /* No more runs than may, and nothing that could run is forgotten. */
 static const char *check_turn(const struct core *core, const struct batch *batch)
 {
@@ -469,7 +492,7 @@ static const char *check_turn(const struct core *core, const struct batch *batch
     if (running != batch->running)
         return complain("%lu jobs of batch %lu may run, %lu are counted", (unsigned long)running,
                         (unsigned long)batch->id, (unsigned long)batch->running);
-    if (batch->settings.most_running > 0 && running > batch->settings.most_running)
+    if (batch->settings.most_running > 0 && running > batch->settings.most_running && !adopted_any(core))
         return complain("%lu jobs of batch %lu may run, its limit is %u", (unsigned long)running,
                         (unsigned long)batch->id, batch->settings.most_running);
     if (!batch->turn.user || (batch_ready(batch) && !room_is_used_up(batch) && !batch->turn.waits))
@@ -519,7 +542,7 @@ static const char *check_host(const struct core *core)
     }
     DL_FOREACH(core->batches, batch)
         demanding += !demand_is_plain(&batch->demand);
-    if (cpus > has->cpus || memory_bytes > has->memory_bytes)
+    if ((cpus > has->cpus || memory_bytes > has->memory_bytes) && !adopted_any(core))
         return complain("jobs take %u CPUs and %lu bytes, there are %u and %lu", cpus,
                         (unsigned long)memory_bytes, has->cpus, (unsigned long)has->memory_bytes);
     if (demanding != core->demanding)

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A world in which muster's coordinator (core, ledger, books, and the store's transactions: the shipped code)
+ * meets clients, workers, a supervisor, a disk, a network and clocks that are simulated. All that happens
+ * follows from one seed: it picks which faults there are and how often (a swarm of different worlds), and
+ * then each of them. Time is virtual, and goes to whatever comes next.
+ *
+ *     client.c <-> mail.c <-> host.c (books, ledger, core) <-> mail.c <-> worker.c
+ *                               |    \ supervisor: spawns, kills, finds, buries
+ *                             disk.c
+ *
+ * truth.c knows what was submitted and what became of it, whatever anybody believes. The job `index` of the
+ * submission n has the argument sim_argument(n, index), which its worker checks, and three times that as
+ * its value, which its client checks. There is one world at a time; it has one thread.
+ */
+#ifndef MUSTER_TESTS_SIM_SIM_H
+#define MUSTER_TESTS_SIM_SIM_H
+
+#include "base/clock.h"
+#include "coordinator/books.h"
+#include "coordinator/capacity.h"
+#include "coordinator/core_look.h"
+#include "coordinator/store_group.h"
+#include "jobs/random.h"
+#include "proto/codec.h"
+
+#include <utlist.h>
+
+enum {
+    SIM_SLOTS_MAX = 6,
+    SIM_CLIENTS_MAX = 4,
+    SIM_SUBMISSIONS_MAX = 24,
+    SIM_JOBS_MAX = 32,
+    SIM_TICKETS_MAX = 40, /* of one connection */
+    SIM_MEMORY = 100,
+};
+
+/* --- chance (world.c) */
+
+uint64_t sim_below(uint64_t bound);
+bool sim_once_in(uint64_t times);
+bool sim_fault(unsigned times); /* once in so many; never when 0, or once the world is calm */
+uint64_t sim_soon(uint64_t within_ns);
+
+/* Says what happens, if the world is traced. */
+void sim_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* What must not be: names the seed and ends the process. */
+void sim_violation(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+#define SIM_CHECK(condition, ...)       \
+    do {                                \
+        if (!(condition))               \
+            sim_violation(__VA_ARGS__); \
+    } while (0)
+
+/* How often each fault is: once in so many chances; 0: never. */
+struct sim_faults {
+    unsigned job_fails, job_ends_late, worker_crashes, worker_stalls, worker_ignores, spawn_fails;
+    unsigned coordinator_dies, coordinator_stalls, coordinator_is_stopped;
+    unsigned client_dies, client_leaves, connection_breaks, cancels, requests;
+    unsigned disk_fails, disk_is_slow, wall_jumps, network_is_slow, partition;
+    bool poison; /* some jobs kill their workers */
+};
+
+/* --- mail (mail.c): an encoded message, and those on their way from one peer to another, in order */
+
+struct sim_letter {
+    void *bytes; /* owned */
+    size_t size;
+    struct slice payload; /* holds a reference */
+    uint64_t arrives_ns;
+    struct sim_letter *prev, *next;
+};
+
+struct sim_line {
+    struct sim_letter *letters; /* oldest first; owned */
+    uint64_t last_ns;           /* when the youngest arrives */
+};
+
+/* A letter that was opened; the message borrows from the rest. */
+struct sim_opened {
+    struct proto_message message;
+    msgpack_zone zone;
+    struct sim_letter *letter;
+};
+
+void sim_post(struct sim_line *line, const struct proto_message *message);
+void sim_post_again(struct sim_line *line, const struct sim_letter *letter); /* a copy */
+uint64_t sim_arrival(const struct sim_line *line);                           /* of the next; CLOCK_NEVER */
+void sim_open(struct sim_line *line, struct sim_opened *ret_opened);
+void sim_close(struct sim_opened *opened);
+void sim_drop(struct sim_line *line);
+
+/* The ticket, or the batch, that a message is about; 0: neither. For people. */
+uint64_t sim_subject(const struct proto_message *message);
+
+/* --- the truth (truth.c) */
+
+struct sim_job {
+    unsigned running;  /* workers that do, now */
+    unsigned failures; /* executions that failed or timed out */
+    unsigned blamed;   /* workers that died while they executed it */
+    bool cancelled;    /* by itself */
+    bool recorded;     /* of a kept batch: its end is on disk */
+};
+
+struct sim_submission {
+    unsigned serial; /* from 1 */
+    char function[16];
+    struct proto_submit settings;
+    struct proto_after after;
+    uint32_t jobs, poison;
+    uint64_t number; /* as the ledger, or the core, counts; 0: not known */
+    bool sealed;     /* its client said all of it */
+    bool accepted;   /* told; if it is kept, it is promised from then on */
+    bool void_;      /* refused, or it ended with its client: nothing is promised */
+    bool cancelled;  /* somebody asked for that */
+    bool forgotten;  /* likewise, or nobody holds it */
+    bool lost;       /* given up, since no worker starts */
+    unsigned life;   /* of the coordinator's, in which it was submitted */
+    struct sim_job list[SIM_JOBS_MAX + 1];
+};
+
+int64_t sim_argument(unsigned serial, uint64_t index);
+struct sim_submission *sim_find(const struct proto_text *function);
+struct sim_submission *sim_find_number(uint64_t number); /* NULL */
+void sim_job_begins(struct sim_submission *submission, uint64_t index);
+void sim_job_ends(struct sim_submission *submission, uint64_t index);
+bool sim_may_fail(const struct sim_submission *submission, uint64_t index, int32_t code);
+
+/* The values that came for these jobs are theirs. */
+void sim_check_values(const struct sim_submission *submission, const struct proto_message *results);
+void sim_recorded(const struct store_entry *entry);
+void sim_lose_records(void);  /* which were in the memory of a coordinator that is gone */
+void sim_check_world(void);   /* after every step */
+void sim_check_records(void); /* when all is over */
+
+/* --- the disk (disk.c) */
+
+struct sim_disk {
+    struct store_group group;
+    struct store_queue submitted, completed;
+    uint64_t commit_ns;  /* when the group that is under way is done; CLOCK_NEVER */
+    uint64_t deliver_ns; /* when the host sees what is completed; CLOCK_NEVER */
+    uint64_t fails_until_ns;
+};
+
+void sim_disk_begin(void);
+void sim_disk_end(void);
+void sim_disk_crash(void);
+void sim_disk_stop(void);
+uint64_t sim_disk_next(void);
+void sim_disk_act(void);
+extern const struct books_store sim_disk_face;
+
+/* Nothing is under way, and all batches have ended. */
+bool sim_disk_is_quiet(void);
+
+/* Does one request by itself, for who looks into the records. The caller frees it. */
+struct store_done *sim_disk_ask(const struct store_request *request);
+
+/* --- workers (worker.c) */
+
+/* TOLD: it was reported. RETURNED: it was given back. */
+enum sim_stage { SIM_WAITS, SIM_RUNS, SIM_ENDED, SIM_TOLD, SIM_RETURNED };
+
+struct sim_task {
+    struct proto_chunk chunk; /* its function's text is the submission's */
+    struct sim_submission *submission;
+    struct slice arguments; /* holds a reference */
+    bool skip, cancelled;   /* all of it */
+    uint32_t started;
+    struct {
+        enum sim_stage stage;
+        bool dropped, asked; /* by a CANCEL of this job: not to start, to end */
+        int32_t code;        /* 0: a value */
+    } jobs[SIM_JOBS_MAX];
+    struct sim_task *prev, *next;
+};
+
+/* A RESULT that is not on disk, as far as its worker knows. */
+struct sim_kept {
+    uint64_t number;
+    struct proto_standing jobs;
+    struct sim_line letter; /* one */
+    struct sim_kept *prev, *next;
+};
+
+enum sim_life { SIM_STARTING, SIM_ALIVE, SIM_DEAD };
+
+struct sim_worker {
+    unsigned slot;
+    char name[PROTO_PEER_NAME_MAX + 1];
+    enum sim_life life;
+    bool connected, welcomed;
+    bool known; /* `known`: a coordinator that comes back finds it */
+    bool lost;  /* nobody will bury it: it belongs to a life that did not find it */
+    unsigned credit, concurrency, running;
+    struct sim_line to, from;
+    struct sim_task *tasks; /* owned */
+    struct sim_kept *kept;  /* owned */
+    uint64_t number;        /* of its last RESULT */
+    uint64_t act_ns, connect_ns, orphan_ns, buried_ns;
+    struct worker_exit exit; /* as its flight recorder has it */
+    struct sim_worker *prev, *next;
+};
+
+void sim_worker_spawn(unsigned slot, const char *name);
+struct sim_worker *sim_worker_find(const char *name);
+struct sim_worker *sim_worker_at(unsigned slot); /* that is not lost; NULL */
+void sim_worker_die(struct sim_worker *worker, const char *reason);
+void sim_worker_hello(struct sim_worker *worker); /* worker_hello.c */
+void sim_worker_free(struct sim_worker *worker);
+void sim_worker_lose_coordinator(struct sim_worker *worker);
+uint64_t sim_worker_next(const struct sim_worker *worker);
+void sim_worker_act(struct sim_worker *worker);
+
+/* --- clients (client.c) */
+
+/* What a client knows of the results of a submission, whichever connection brought it. */
+struct sim_reading {
+    bool wanted, ordered, results;
+    uint64_t next, pieces, succeeded, failed, asked;
+    bool told[SIM_JOBS_MAX + 1];
+};
+
+struct sim_ticket {
+    unsigned serial; /* 0: it is free */
+    bool submits, reads, follow, answers;
+    uint32_t sent; /* arguments */
+    uint64_t sent_cost, granted_cost, window, received_cost, consumed_cost;
+};
+
+struct sim_client {
+    unsigned place, incarnation;
+    char name[PROTO_PEER_NAME_MAX + 1];
+    bool connected, welcomed, leaving;
+    char gone[PROTO_PEER_NAME_MAX + 1]; /* who is noticed to be gone at gone_ns */
+    uint64_t gone_ns;
+    struct sim_line to, from;
+    unsigned tickets; /* used on this connection */
+    struct sim_ticket list[SIM_TICKETS_MAX + 1];
+    struct sim_reading readings[SIM_SUBMISSIONS_MAX + 1];
+    uint64_t act_ns;
+};
+
+void sim_client_begin(struct sim_client *client, unsigned place);
+void sim_client_disconnect(struct sim_client *client); /* it notices, and comes back */
+uint64_t sim_client_next(const struct sim_client *client);
+void sim_client_act(struct sim_client *client);
+const char *sim_client_wish(const struct sim_client *client); /* what it waits for; NULL: nothing */
+void sim_client_hear(struct sim_client *client, const struct proto_message *message); /* client_hear.c */
+
+/* --- the coordinator and its host (host.c) */
+
+struct sim_host {
+    struct core *core;   /* NULL: it does not run */
+    struct books *books; /* NULL: it keeps nothing */
+    struct outbox outbox, spare;
+    unsigned life;
+    bool ready, died, stopping;
+    uint64_t start_ns, stalled_ns;
+};
+
+struct core_options sim_core_options(void);
+void sim_host_start(void);
+void sim_host_deliver(const char *peer, struct sim_line *line);
+void sim_host_completions(void);
+void sim_host_bury(struct sim_worker *worker);
+void sim_host_lose(const char *client);
+uint64_t sim_host_deadline(void);
+void sim_host_tick(void);
+void sim_host_crash(void);
+void sim_host_stop(void); /* it is asked to end, and does */
+
+/* --- the world (world.c) */
+
+struct sim {
+    uint64_t seed, step;
+    bool traced, calm;
+    struct random random;
+    uint64_t now_ns, slow_ns; /* `slow_ns`: what a letter takes at most */
+    int64_t wall_ns;          /* what the clock on the wall is ahead of that */
+    struct sim_faults faults;
+    enum proto_keeps keeps;
+    unsigned workers, workers_max, client_count, submission_count, submissions_max, places;
+    unsigned starts_lost, idle_deaths;
+    uint64_t grace_ns; /* of orphans; 0: workers die with their coordinator */
+    struct demand has; /* CPUs 0: as many as ever workers were asked for */
+    struct sim_host host;
+    struct sim_disk disk;
+    struct sim_worker *worker_list;
+    struct sim_client clients[SIM_CLIENTS_MAX];
+    struct sim_submission submissions[SIM_SUBMISSIONS_MAX + 1];
+    struct { /* of what happened in all worlds */
+        uint64_t steps, jobs, lives, commits, deaths, virtual_ns;
+    } sum;
+};
+extern struct sim world;
+
+void sim_run(uint64_t seed);
+
+#endif

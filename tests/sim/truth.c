@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What was submitted and what became of it, as it is, and what of it must hold whatever happens. See sim.h.
+ */
+#include "tests/sim/sim.h"
+
+#include "coordinator/ledger_state.h"
+#include "proto/value.h"
+#include "tests/support/core_invariants.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int64_t sim_argument(unsigned serial, uint64_t index)
+{
+    return (int64_t)(1000 * (uint64_t)serial + index);
+}
+
+struct sim_submission *sim_find(const struct proto_text *function)
+{
+    char text[16] = "";
+    unsigned long serial;
+
+    SIM_CHECK(function->size < sizeof text && function->size > 1, "the name of a function has grown");
+    memcpy(text, function->bytes, function->size);
+    serial = strtoul(text + 1, NULL, 10);
+    SIM_CHECK(serial >= 1 && serial <= world.submission_count, "nobody submitted the function %s", text);
+    return &world.submissions[serial];
+}
+
+struct sim_submission *sim_find_number(uint64_t number)
+{
+    for (unsigned i = 1; i <= world.submission_count; i++)
+        if (world.submissions[i].number == number && !world.submissions[i].void_)
+            return &world.submissions[i];
+    return NULL;
+}
+
+/* --- jobs */
+
+void sim_job_begins(struct sim_submission *submission, uint64_t index)
+{
+    struct sim_job *job = &submission->list[index];
+
+    SIM_CHECK(job->running == 0, "job %lu of %s runs at two places", (unsigned long)index,
+              submission->function);
+    SIM_CHECK(!job->recorded, "job %lu of %s runs again, and its end is recorded", (unsigned long)index,
+              submission->function);
+    job->running++;
+    world.sum.jobs++;
+}
+
+void sim_job_ends(struct sim_submission *submission, uint64_t index)
+{
+    submission->list[index].running--;
+}
+
+/* Another life of the coordinator does not know how often a job failed before. */
+bool sim_may_fail(const struct sim_submission *submission, uint64_t index, int32_t code)
+{
+    const struct sim_job *job = &submission->list[index];
+    bool reborn = submission->life != world.host.life;
+
+    switch (code) {
+    case MUSTER_ECANCELLED:
+        if (job->cancelled)
+            return true;
+        /* fall through */
+    case MUSTER_EFAILED:
+    case MUSTER_ETIMEOUT:
+        return job->failures > (reborn ? 0 : submission->settings.retries) ||
+               (submission->cancelled && job->failures > 0);
+    case MUSTER_ECRASHED:
+        return job->blamed > 0 && (submission->settings.crash_limit == 1 || submission->cancelled);
+    case MUSTER_EQUARANTINED:
+        return job->blamed >= submission->settings.crash_limit || reborn || world.idle_deaths >= 10;
+    default:
+        return false;
+    }
+}
+
+void sim_check_values(const struct sim_submission *submission, const struct proto_message *results)
+{
+    const struct proto_outcome *outcome = &results->results.outcome;
+    uint32_t failure = 0;
+    size_t offset = 0;
+    msgpack_zone zone;
+
+    SIM_CHECK(outcome->first >= 1 && outcome->first + outcome->count - 1 <= submission->jobs,
+              "%s: results of a job that never was", submission->function);
+    SIM_CHECK(msgpack_zone_init(&zone, 256), "out of memory");
+    for (uint64_t index = outcome->first; index < outcome->first + outcome->count; index++) {
+        msgpack_object value;
+
+        if (failure < outcome->failure_count && outcome->failures[failure].index == index) {
+            SIM_CHECK(sim_may_fail(submission, index, outcome->failures[failure].code),
+                      "%s: job %lu failed for no reason: %s", submission->function, (unsigned long)index,
+                      muster_error_name(outcome->failures[failure].code));
+            failure++;
+            continue;
+        }
+        SIM_CHECK(value_unpack(slice_bytes(&results->payload), results->payload.size, &offset, &zone,
+                               &value) == 0 &&
+                      value.via.i64 == 3 * sim_argument(submission->serial, index),
+                  "%s: job %lu has the value of another", submission->function, (unsigned long)index);
+    }
+    msgpack_zone_destroy(&zone);
+}
+
+/* --- the record */
+
+static void note_results(struct sim_submission *submission, const struct store_record *record)
+{
+    for (uint64_t index = record->first; index < record->first + record->count; index++) {
+        SIM_CHECK(index <= submission->jobs, "a record of job %lu of %s", (unsigned long)index,
+                  submission->function);
+        SIM_CHECK(!submission->list[index].recorded, "job %lu of %s is recorded twice", (unsigned long)index,
+                  submission->function);
+        submission->list[index].recorded = true;
+    }
+}
+
+static const char *operation_name(enum store_operation operation)
+{
+    static const char *const names[] = {
+#define X(name, trouble) #name,
+        STORE_OPERATION_MAP(X)
+#undef X
+    };
+
+    return names[operation];
+}
+
+void sim_recorded(const struct store_entry *entry)
+{
+    struct sim_submission *submission = NULL;
+
+    sim_trace("the store did %s of batch %lu: %d", operation_name(entry->request.operation),
+              (unsigned long)entry->request.batch, entry->done.code);
+    if (entry->request.operation == STORE_ADD && entry->done.code == 0) {
+        submission = sim_find(&entry->request.add.function);
+        SIM_CHECK(submission->number == 0, "%s is added twice", submission->function);
+        submission->number = entry->request.batch ? entry->request.batch : entry->request.add.number;
+    } else if (entry->request.operation == STORE_END && entry->done.code == 0) {
+        submission = sim_find_number(entry->request.batch);
+        if (submission)
+            submission->lost |= entry->request.state == STORE_LOST;
+    } else if (entry->request.operation == STORE_RESULT) {
+        submission = sim_find_number(entry->request.batch);
+        sim_trace("  of %u jobs from %lu on, of which %u failed", entry->request.record.count,
+                  (unsigned long)entry->request.record.first, entry->request.record.failed);
+        if (entry->done.code == 0 && submission)
+            note_results(submission, &entry->request.record);
+        else
+            SIM_CHECK(entry->done.code == 0 || (submission && submission->cancelled),
+                      "a result of batch %lu cannot be recorded: %s", (unsigned long)entry->request.batch,
+                      entry->done.text);
+    }
+}
+
+void sim_lose_records(void)
+{
+    sim_disk_end();
+    sim_disk_begin();
+    for (unsigned i = 1; i <= world.submission_count; i++) {
+        world.submissions[i].void_ = true;
+        world.submissions[i].accepted = false;
+    }
+}
+
+static void check_record(const struct sim_submission *submission)
+{
+    struct store_done *done =
+        sim_disk_ask(&(struct store_request){.operation = STORE_FIND, .batch = submission->number});
+    uint64_t recorded = 0;
+    bool some = false; /* of its jobs were cancelled by themselves */
+
+    for (uint32_t i = 1; i <= submission->jobs; i++) {
+        recorded += submission->list[i].recorded;
+        some |= submission->list[i].cancelled;
+    }
+    SIM_CHECK(done->code == 0 || submission->forgotten, "%s was accepted, and is gone", submission->function);
+    if (done->code == 0) {
+        const struct store_batch *batch = &done->batches[0];
+        uint64_t ended = batch->succeeded + batch->failed;
+
+        SIM_CHECK(store_state_is_end(batch->state), "%s has not ended, but is %s", submission->function,
+                  store_state_name(batch->state));
+        SIM_CHECK(ended <= recorded && recorded <= ended + batch->cancelled,
+                  "%s has ended with %lu, %lu and %lu jobs, and has records of %lu", submission->function,
+                  (unsigned long)batch->succeeded, (unsigned long)batch->failed,
+                  (unsigned long)batch->cancelled, (unsigned long)recorded);
+        SIM_CHECK(batch->state != STORE_CANCELLED || submission->cancelled || submission->after.batch || some,
+                  "%s is cancelled, and nobody asked for it", submission->function);
+        SIM_CHECK(batch->state == STORE_CANCELLED || batch->state == STORE_LOST || submission->cancelled ||
+                      recorded == submission->jobs,
+                  "%s has ended, with records of %lu of its %u jobs", submission->function,
+                  (unsigned long)recorded, submission->jobs);
+    }
+    store_done_free(done);
+}
+
+void sim_check_records(void)
+{
+    for (unsigned i = 1; i <= world.submission_count; i++)
+        if (world.submissions[i].accepted && world.submissions[i].settings.keep)
+            check_record(&world.submissions[i]);
+}
+
+/* --- every step */
+
+/* What really runs is no more than there is, whatever the core believes. Jobs that nobody wants any more run
+ * until their worker has heard of it. */
+static void check_load(void)
+{
+    uint64_t memory_bytes = 0;
+    unsigned running[SIM_SUBMISSIONS_MAX + 1] = {0}, cpus = 0;
+    const struct sim_worker *worker;
+    const struct sim_task *task;
+
+    DL_FOREACH(world.worker_list, worker) {
+        DL_FOREACH(worker->tasks, task) {
+            const struct proto_submit *settings = &task->submission->settings;
+
+            for (uint32_t i = 0; worker->life == SIM_ALIVE && i < task->chunk.count; i++) {
+                if (task->jobs[i].stage != SIM_RUNS || task->skip || task->jobs[i].dropped)
+                    continue;
+                running[task->submission->serial]++;
+                cpus += worker->concurrency == 1 ? settings->cpus : 0;
+                memory_bytes += settings->memory_bytes;
+            }
+        }
+    }
+    for (unsigned i = 1; i <= world.submission_count; i++)
+        SIM_CHECK(world.submissions[i].settings.most_running == 0 ||
+                      running[i] <= world.submissions[i].settings.most_running,
+                  "%s: %u jobs run at once, %u may", world.submissions[i].function, running[i],
+                  world.submissions[i].settings.most_running);
+    SIM_CHECK(cpus <= world.has.cpus, "%u CPUs are in use, there are %u", cpus, world.has.cpus);
+    SIM_CHECK(world.has.memory_bytes == 0 || memory_bytes <= world.has.memory_bytes, "%lu bytes are in use",
+              (unsigned long)memory_bytes);
+}
+
+void sim_check_world(void)
+{
+    const char *wrong;
+
+    if (!world.host.core)
+        return;
+    wrong = outbox_invariants(&world.host.outbox);
+    if (!wrong)
+        wrong = core_invariants(world.host.core);
+    SIM_CHECK(!wrong, "%s", wrong);
+    check_load();
+}
