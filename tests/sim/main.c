@@ -15,7 +15,10 @@
 static void usage(FILE *file)
 {
     fputs("Usage: sim [--seeds N] [--first N]    runs the worlds of N seeds (1000)\n"
-          "       sim --seed N [--trace]         runs that of one; --trace tells what happens\n",
+          "       sim --seed N [--trace]         runs that of one; --trace tells what happens\n"
+          "       sim --scale [--workers N] [--jobs N]\n"
+          "                                      what a job costs as workers and jobs grow to\n"
+          "                                      these (1024, 100000000)\n",
           file);
 }
 
@@ -59,11 +62,18 @@ static void run_seeds(uint64_t first, uint64_t seeds)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seeds", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
-        {"seed", required_argument, NULL, 's'},  {"trace", no_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+        {"seeds", required_argument, NULL, 'n'},
+        {"first", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},
+        {"trace", no_argument, NULL, 't'},
+        {"scale", no_argument, NULL, 'c'},
+        {"workers", required_argument, NULL, 'w'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
-    uint64_t first = 1, seeds = 1000;
+    uint64_t first = 1, seeds = 1000, workers = PROTO_WORKERS_MAX, jobs = 100000000;
+    bool scale = false;
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -81,6 +91,15 @@ int main(int argc, char **argv)
         case 't':
             world.traced = true;
             break;
+        case 'c':
+            scale = true;
+            break;
+        case 'w':
+            workers = number(optarg);
+            break;
+        case 'j':
+            jobs = number(optarg);
+            break;
         case 'h':
             usage(stdout);
             return 0;
@@ -89,12 +108,15 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (optind < argc) {
+    if (optind < argc || workers < 1 || workers > PROTO_WORKERS_MAX || jobs < 1) {
         usage(stderr);
         return 2;
     }
     signal(SIGABRT, note_crash);
     signal(SIGSEGV, note_crash);
-    run_seeds(first, seeds);
+    if (scale)
+        sim_scale((unsigned)workers, jobs);
+    else
+        run_seeds(first, seeds);
     return 0;
 }

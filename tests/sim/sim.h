@@ -301,4 +301,8 @@ extern struct sim world;
 
 void sim_run(uint64_t seed);
 
+/* --- scale.c: prints what jobs cost the core, by workers and by jobs up to these */
+
+void sim_scale(unsigned workers_max, uint64_t jobs_max);
+
 #endif
