@@ -142,9 +142,9 @@ static const struct help_text help_others[] = {
 /* The text of a verb, or of muster itself. */
 static const char *find(const char *verb)
 {
-    static const struct help_text *const all[] = {help_run, help_measure, help_ask, help_others};
+    static const struct help_text *const all[] = {help_run, help_measure, help_ask, help_others, NULL};
 
-    for (size_t i = 0; verb && i < sizeof all / sizeof *all; i++)
+    for (size_t i = 0; verb && all[i]; i++)
         for (const struct help_text *at = all[i]; at->verb; at++)
             if (strcmp(at->verb, verb) == 0)
                 return at->text;

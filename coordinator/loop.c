@@ -393,9 +393,9 @@ static void serve(struct coordinator *c)
         fail(c, MUSTER_ENOMEM, "the coordinator is out of memory");
 }
 
-void *loop_run(void *argument)
+void *loop_run(void *coordinator)
 {
-    struct coordinator *c = argument;
+    struct coordinator *c = coordinator;
 
     c->items[MESSAGES].wire = c->router;
     c->items[DEATHS].fd = supervisor_fd(c->supervisor);

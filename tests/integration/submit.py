@@ -50,7 +50,7 @@ class Terms(Case):
         first = self.begin("wait_file", "--name", "the first one", ":::", file)
         second = self.begin("echo", "--after", "1", "--priority", "7", ":::", "5")
         self.assertEqual(self.batches("name, priority, after")[:2], [("the first one", 0, None), (None, 7, "1")])
-        self.assertEqual(self.batches()[1], "blocked")
+        self.until(lambda: self.batches()[1] == "blocked", "it waits for the first")
         file.touch()
         self.assert_ok(first.end(), "true\n")
         self.assert_ok(second.end(), "5\n")
