@@ -32,7 +32,8 @@ extern "C" {
     X(QUARANTINED, 14, "the job killed its workers too often") \
     X(LOST, 15, "the peer is gone")                            \
     X(STATE, 16, "not allowed in this state")                  \
-    X(OUTPUT, 17, "the output could not be written")
+    X(OUTPUT, 17, "the output could not be written")           \
+    X(DENIED, 18, "not allowed")
 
 enum muster_error_code {
 #define X(name, number, text) MUSTER_E##name = -(number),

@@ -13,6 +13,7 @@
 #include "client/handle.h"
 #include "client/processes.h"
 #include "coordinator/books.h"
+#include "coordinator/gate.h"
 #include "coordinator/journal.h"
 #include "coordinator/notify.h"
 #include "coordinator/place.h"
@@ -40,6 +41,7 @@ struct daemon {
     size_t place_count;
     struct registry *registry;
     struct wire_context *context;
+    struct gate *gate;   /* owned; NULL: no place is keyed */
     struct store *store; /* owned */
     struct spool spool;
     struct place workers_place; /* where they may outlive it; its folder_fd is -1: they do not */
@@ -92,13 +94,45 @@ static int count_peers(unsigned workers, unsigned *ret_clients, unsigned *ret_wo
 static int open_places(struct daemon *d, struct muster_error *ret_error)
 {
     size_t wanted = d->options.listen_count ? d->options.listen_count : 1;
+    bool keyed = d->options.keys;
     int code = 0;
 
     while (d->place_count < wanted && !code) {
         code = place_open(d->options.listen[d->place_count], &d->places[d->place_count], ret_error);
         d->place_count += code == 0;
+        keyed |= code == 0 && d->places[d->place_count - 1].keyed;
     }
+    for (size_t i = 0; i < d->place_count; i++) /* with one of tcp, all are */
+        d->places[i].keyed = keyed && !place_is_local(&d->places[i]);
     return code;
+}
+
+/* Where others may come from, they need keys. */
+static int open_gate(struct daemon *d, struct muster_error *ret_error)
+{
+    struct muster_error why;
+    int code;
+
+    for (size_t i = 0; i < d->place_count; i++) {
+        if (!d->places[i].keyed || d->gate)
+            continue;
+        code = gate_open(d->context, &d->gate, &why);
+        if (code)
+            return muster_error_set(ret_error, code, "%s needs keys: %s", d->places[i].endpoint, why.text);
+    }
+    return 0;
+}
+
+static void announce_keyed(const struct daemon *d, const struct place *place)
+{
+    struct curve_key public;
+    char key[CURVE_TEXT_BYTES] = "";
+    unsigned count = gate_count(d->gate);
+
+    if (curve_public(gate_secret(d->gate), &public, NULL) == 0)
+        curve_write(&public, key);
+    log_error("the coordinator listens at %s#%s, for those who have the key%s that %s allowed",
+              place->endpoint, key, count == 1 ? "" : "s", count == 1 ? "is" : "are");
 }
 
 static bool is_in_store(void *context, uint64_t batch)
@@ -142,8 +176,12 @@ static void announce(const struct daemon *d, unsigned workers)
     char status[PLACE_ENDPOINT_BYTES + 64];
 
     for (size_t i = 0; i < d->place_count; i++)
-        log_error("the coordinator listens at %s%s", d->places[i].endpoint,
-                  place_is_local(&d->places[i]) ? "" : ", where any user of this host may run jobs as you");
+        if (d->places[i].keyed)
+            announce_keyed(d, &d->places[i]);
+        else
+            log_error("the coordinator listens at %s%s", d->places[i].endpoint,
+                      place_is_local(&d->places[i]) ? ""
+                                                    : ", where any user of this host may run jobs as you");
     if (d->options.state)
         log_error("%u worker%s; batches and results are kept in %s", workers, workers == 1 ? "" : "s",
                   d->options.state);
@@ -176,6 +214,7 @@ static int serve(struct daemon *d, const struct muster_options *checked, struct 
 
     options.places = d->places;
     options.place_count = d->place_count;
+    options.gate = d->gate;
     options.stop_fd = d->interrupt_fd;
     options.functions = &functions;
     options.journal = &journal;
@@ -209,7 +248,7 @@ static int run(struct daemon *d, struct muster_error *ret_error)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     if ((code = options_load_plugins(&d->options, d->registry, ret_error)) ||
         (code = open_places(d, ret_error)) || (code = open_store(d, ret_error)) ||
-        (code = wire_context_create(&d->context, ret_error)))
+        (code = wire_context_create(&d->context, ret_error)) || (code = open_gate(d, ret_error)))
         return code;
     return serve(d, &checked, ret_error);
 }
@@ -227,6 +266,7 @@ int verb_coordinator(int argc, char **argv)
     code = confined_begin(d.options.open.sandbox, &error);
     if (!code)
         code = run(&d, &error);
+    gate_close(d.gate);
     wire_context_destroy(d.context);
     place_close(&d.workers_place); /* each of these ahead of what the next coordinator needs to get there */
     spool_close(&d.spool);

@@ -29,6 +29,7 @@ static const char help_muster[] =
     "  muster coordinator                  workers that many runs of map share\n"
     "  muster submit FILE                  steps that wait for each other, to it\n"
     "  muster worker                       a worker process; map starts them itself\n"
+    "  muster key make|show|allow          who may come from other hosts\n"
     "\n"
     "Of a coordinator that runs\n"
     "  muster status [BATCH]               how it is, or how one of its batches is\n"
@@ -71,7 +72,10 @@ static const char help_coordinator[] =
     "Options\n" HELP_WORKERS
     "      --listen ENDPOINT Listen there, and not at the default: ipc://PATH, in a\n"
     "                        folder of mode 0700, or tcp://127.0.0.1:PORT, where any\n"
-    "                        user of this host may run jobs as you. May be repeated.\n"
+    "                        user of this host may run jobs as you, or of other hosts\n"
+    "                        tcp://HOST:PORT, which has --keys. May be repeated.\n"
+    "      --keys            Over tcp, let in those alone whose keys are allowed, and\n"
+    "                        encrypt what they say: see 'muster key --help'.\n"
     "      --state FILE      Keep batches and results in this database: what was\n"
     "                        accepted is there when the coordinator comes back, also\n"
     "                        after a crash, and goes on. It is made if there is none.\n"
@@ -107,6 +111,42 @@ static const char help_coordinator[] =
     "  muster coordinator -j 8 &\n"
     "  MUSTER_COORDINATOR=default muster map nqueens ::: 8..12\n";
 
+static const char help_key[] =
+    "usage: muster key make\n"
+    "       muster key show\n"
+    "       muster key allow KEY ROLE[,ROLE...] NAME\n"
+    "\n"
+    "Over tcp, clients and coordinators know each other by their keys. Each user has\n"
+    "one: a secret, which stays where it is, and a public key, 64 digits, which is\n"
+    "told to others. What is between two of them is encrypted.\n"
+    "\n"
+    "  make    makes a key, and prints the public one\n"
+    "  show    prints the public one\n"
+    "  allow   lets KEY in at the coordinators that this user runs\n"
+    "\n"
+    "Roles\n"
+    "  submit  to submit batches, and to see and touch what NAME has submitted\n"
+    "  work    to run jobs\n"
+    "  admin   to submit, to see and touch all batches, and to scale, drain and stop\n"
+    "\n"
+    "A job runs as the user who runs the coordinator, whoever submits it.\n"
+    "\n"
+    "Files, in muster in XDG_CONFIG_HOME, else in ~/.config\n"
+    "  key      the secret; not used if others can read it\n"
+    "  allowed  lines KEY ROLE[,ROLE...] NAME, and comments behind #. Coordinators\n"
+    "           read it again when it changes: who is not in it any more is refused\n"
+    "           from then on.\n"
+    "\n"
+    "Exit status\n"
+    "  0        done\n"
+    "  255      any error\n"
+    "\n"
+    "Example: on the host that has workers, once the client has told its key,\n"
+    "  muster key make\n"
+    "  muster key allow KEY submit alice\n"
+    "Then the coordinator listens at tcp://HOST:PORT ('muster coordinator --help'),\n"
+    "and says as it starts which endpoint the client has to name: with its key.\n";
+
 static const char help_worker[] =
     "usage: muster worker --connect ENDPOINT --name NAME [option...]\n"
     "       muster worker --check-plugin FILE\n"
@@ -135,6 +175,7 @@ static const char help_worker[] =
 static const struct help_text help_others[] = {
     {"functions", help_functions},
     {"coordinator", help_coordinator},
+    {"key", help_key},
     {"worker", help_worker},
     {NULL, NULL},
 };

@@ -42,6 +42,7 @@ static const struct {
     {"stop", verb_stop},
     {"worker", verb_worker},
     {"submit", verb_submit},
+    {"key", verb_key},
 };
 
 enum { VERB_COUNT = sizeof verbs / sizeof *verbs };

@@ -28,6 +28,7 @@ enum {
     FUNCTIONS = 1 << VERB_FUNCTIONS,
     WORKER = 1 << VERB_WORKER,
     COORDINATOR = 1 << VERB_COORDINATOR,
+    KEY = 1 << VERB_KEY,
     STATUS = 1 << VERB_STATUS,
     JOBS = 1 << VERB_JOBS,
     RESULTS = 1 << VERB_RESULTS,
@@ -171,7 +172,7 @@ static int take_listen(struct options *o, enum verb verb, const char *text, stru
     if (o->listen_count == OPTIONS_LISTEN_MAX)
         return muster_error_set(ret_error, MUSTER_EINVALID, "at most %d endpoints can be listened at",
                                 OPTIONS_LISTEN_MAX);
-    if (place_check(text, ret_error))
+    if (place_check_listen(text, ret_error))
         return MUSTER_EINVALID;
     o->listen[o->listen_count++] = text;
     return 0;
@@ -280,7 +281,7 @@ static int take_no_progress(struct options *o, enum verb verb, const char *text,
 const struct option_row option_table[] = {
     {"help", 'h', ALL_BUT(0), FLAG(help)},
     {"workers", 'j', MAP | COMPARE | BENCH | ADVISE | COORDINATOR, OTHER(take_workers)},
-    {"output", 'o', ALL_BUT(WORKER | COORDINATOR), OTHER(take_format)},
+    {"output", 'o', ALL_BUT(WORKER | COORDINATOR | KEY), OTHER(take_format)},
     {"verbose", 'v', COORDINATOR, FLAG(verbose)},
     {"after", 0, MAP, OTHER(take_after)},
     {"all", 0, RETRY, FLAG(all)},
@@ -308,6 +309,7 @@ const struct option_row option_table[] = {
     {"heartbeat", 0, MAP | COORDINATOR, TIMEOUT(open.heartbeat_s)},
     {"html", 0, COMPARE | BENCH, TEXT(html)},
     {"jobs", 0, ADVISE, OTHER(take_jobs)},
+    {"keys", 0, COORDINATOR, FLAG(keys)},
     {"limit", 0, JOBS, OTHER(take_limit)},
     {"listen", 0, COORDINATOR, OTHER(take_listen)},
     {"max-running", 0, MAP, COUNT(terms.most_running, UINT32_MAX)},

@@ -210,6 +210,7 @@ static size_t words_most(enum verb verb)
     case VERB_WAIT:
     case VERB_CANCEL:
     case VERB_FORGET:
+    case VERB_KEY:
         return SIZE_MAX;
     }
     return 0;

@@ -23,6 +23,7 @@ enum verb {
     VERB_FUNCTIONS,
     VERB_WORKER,
     VERB_COORDINATOR,
+    VERB_KEY,
     VERB_STATUS, /* from here on: those that ask a coordinator */
     VERB_JOBS,
     VERB_RESULTS,
@@ -81,6 +82,7 @@ struct options {
 
     const char *listen[OPTIONS_LISTEN_MAX]; /* coordinator: endpoints, listen_count of them */
     size_t listen_count;
+    bool keys;                /* coordinator: tcp on loopback needs keys, too */
     const char *state;        /* coordinator: file of its store; NULL: in memory */
     uint64_t state_limit;     /* bytes of it; 0: not said */
     uint64_t orphan_grace_ns; /* with it: how long its workers outlive it */

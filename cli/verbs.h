@@ -29,6 +29,7 @@ int verb_functions(int argc, char **argv);
 int verb_worker(int argc, char **argv);
 int verb_coordinator(int argc, char **argv);
 int verb_submit(int argc, char **argv);
+int verb_key(int argc, char **argv);
 
 /* Those that ask a coordinator (cli/ask.h). */
 int verb_status(int argc, char **argv);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "client/muster.h"
+#include "coordinator/keys.h"
 #include "proto/descriptors.h"
 
 #include <errno.h>
@@ -71,6 +72,21 @@ int connect_knock(const char *endpoint, struct muster_error *ret_error)
     return 0;
 }
 
+static int reach(struct wire *wire, const char *endpoint, struct muster_error *ret_error)
+{
+    char address[PLACE_ENDPOINT_BYTES];
+    struct curve_key server, secret;
+    int result;
+
+    if (!place_split(endpoint, address, &server))
+        return wire_connect(wire, address, ret_error);
+    result = keys_load(&secret, ret_error);
+    if (result == 0)
+        result = wire_connect_keyed(wire, address, &secret, &server, ret_error);
+    explicit_bzero(&secret, sizeof secret);
+    return result;
+}
+
 static int open_wire(struct wire_context *context, const char *endpoint, struct wire **ret_wire,
                      struct muster_error *ret_error)
 {
@@ -84,8 +100,7 @@ static int open_wire(struct wire_context *context, const char *endpoint, struct 
     snprintf(name, sizeof name, "libmuster-%ld-%016llx", (long)getpid(), (unsigned long long)chance);
     if ((result = wire_open_dealer(context, name, &wire, ret_error)) != 0)
         return result;
-    if ((result = wire_watch(wire, ret_error)) != 0 ||
-        (result = wire_connect(wire, endpoint, ret_error)) != 0) {
+    if ((result = wire_watch(wire, ret_error)) != 0 || (result = reach(wire, endpoint, ret_error)) != 0) {
         wire_close(wire, 0);
         return result;
     }
@@ -188,6 +203,34 @@ static int check_descriptors(struct muster_error *ret_error)
                             CONNECT_DESCRIPTORS, had);
 }
 
+static void explain_silence(const char *endpoint, struct muster_error *ret_error)
+{
+    char address[PLACE_ENDPOINT_BYTES];
+    struct curve_key server;
+    bool keyed = place_split(endpoint, address, &server);
+
+    muster_error_set(ret_error, MUSTER_ELOST,
+                     "no coordinator answers at %s: it has ended, or the endpoint is wrong%s", endpoint,
+                     keyed                                 ? ", or the key behind the # is not its"
+                     : strncmp(endpoint, "tcp://", 6) == 0 ? ", or lacks its key: tcp://HOST:PORT#KEY"
+                                                           : "");
+}
+
+/* This side's key did not get in. */
+static int explain_refusal(const char *endpoint, struct muster_error *ret_error)
+{
+    char text[CURVE_TEXT_BYTES] = "KEY";
+    struct curve_key secret, public;
+
+    if (keys_load(&secret, NULL) == 0 && curve_public(&secret, &public, NULL) == 0)
+        curve_write(&public, text);
+    explicit_bzero(&secret, sizeof secret);
+    return muster_error_set(ret_error, MUSTER_EDENIED,
+                            "the coordinator at %s does not accept this key; its keeper allows it with "
+                            "'muster key allow %s submit NAME'",
+                            endpoint, text);
+}
+
 /* As connect_coordinator, in a context that is there. */
 static int connect_within(struct wire_context *context, const char *endpoint, uint64_t deadline_ns,
                           struct wire **ret_wire, struct proto_welcome *ret_welcome,
@@ -204,12 +247,14 @@ static int connect_within(struct wire_context *context, const char *endpoint, ui
         *ret_wire = wire;
         return 0;
     }
+    if (result == MUSTER_ELOST && wire_is_refused(wire))
+        result = explain_refusal(endpoint, ret_error);
+    else if (result == MUSTER_ELOST)
+        explain_silence(endpoint, ret_error);
+    else
+        muster_error_set(ret_error, result, "%s: %s", endpoint, why.text);
     wire_close(wire, 0);
-    if (result == MUSTER_ELOST)
-        return muster_error_set(ret_error, result,
-                                "no coordinator answers at %s: it has ended, or the endpoint is wrong",
-                                endpoint);
-    return muster_error_set(ret_error, result, "%s: %s", endpoint, why.text);
+    return result;
 }
 
 int connect_coordinator(const char *endpoint, uint64_t deadline_ns, struct wire_context **ret_context,

@@ -178,6 +178,11 @@ void books_gone(struct books *books, const char *peer, struct outbox *outbox)
     ledger_gone(books->ledger, now_ms(), peer, outbox);
 }
 
+void books_confine(struct books *books, const char *peer)
+{
+    ledger_confine(books->ledger, peer);
+}
+
 bool books_has_client(const struct books *books, const char *peer)
 {
     return ledger_has_client(books->ledger, peer);

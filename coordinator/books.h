@@ -55,6 +55,9 @@ void books_message(struct books *books, const char *peer, const struct proto_mes
 void books_malformed(struct books *books, const char *peer, const struct muster_error *error,
                      struct outbox *outbox);
 void books_gone(struct books *books, const char *peer, struct outbox *outbox);
+/* From now on this client sees batches of its own user alone. */
+void books_confine(struct books *books, const char *peer);
+
 bool books_has_client(const struct books *books, const char *peer);
 
 /* A message from the core to its client. */

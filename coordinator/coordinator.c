@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "coordinator/books.h"
 #include "coordinator/core.h"
+#include "coordinator/gate.h"
 #include "coordinator/guests.h"
 #include "coordinator/journal.h"
 #include "coordinator/loop.h"
@@ -45,7 +46,8 @@ static const struct place *place_for_workers(const struct coordinator_options *o
 /* Binds there, and takes the port over that was chosen. */
 static int bind_place(struct coordinator *c, struct place *place, struct muster_error *ret_error)
 {
-    int result = wire_bind(c->router, place->endpoint, ret_error);
+    int result = place->keyed ? wire_bind_keyed(c->router, place->endpoint, gate_secret(c->gate), ret_error)
+                              : wire_bind(c->router, place->endpoint, ret_error);
 
     return result == 0 ? wire_endpoint(c->router, place->endpoint, ret_error) : result;
 }
@@ -68,6 +70,8 @@ static int open_router(struct coordinator *c, const struct coordinator_options *
     const struct place *place = place_for_workers(options);
     int result = wire_open_router(context, &c->router, ret_error);
 
+    if (result == 0 && c->gate)
+        result = wire_watch_ends(c->router, ret_error);
     if (result == 0)
         result = bind_places(c, options, ret_error);
     if (result == 0 && place) {
@@ -168,6 +172,8 @@ int coordinator_start(const struct coordinator_options *options, struct wire_con
     if (!c)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     c->journal = options->journal;
+    c->gate = options->gate;
+    c->probe_ns = CLOCK_NEVER;
     c->stop_fd = options->stop_fd ? options->stop_fd : -1;
     result = place_for_workers(options) ? 0 : nest_init(&c->nest, ret_error);
     if (result != 0) {

@@ -19,6 +19,7 @@
 
 struct books_options; /* coordinator/books.h */
 struct coordinator;
+struct gate;     /* coordinator/gate.h */
 struct journal;  /* coordinator/journal.h */
 struct launcher; /* coordinator/launcher.h */
 struct place;    /* coordinator/place.h */
@@ -40,6 +41,7 @@ struct coordinator_options {
      * in a folder of its own. Closed after the context was destroyed, which removes their sockets. */
     struct place *places;
     size_t place_count;
+    struct gate *gate;                      /* for those of them that are keyed; NULL: none is */
     int stop_fd;                            /* readable: it ends; 0: the owner's STOP ends it */
     unsigned clients;                       /* at most; 0: PROTO_CLIENTS_MAX */
     const struct core_functions *functions; /* that workers have; NULL: not known here */

@@ -174,6 +174,22 @@ bool ledger_has_client(const struct ledger *ledger, const char *peer)
     return ledger_patron(ledger, peer) != NULL;
 }
 
+void ledger_confine(struct ledger *ledger, const char *peer)
+{
+    struct patron *patron = ledger_patron(ledger, peer);
+
+    if (patron)
+        patron->confined = true;
+}
+
+bool ledger_may_see(const struct patron *patron, const struct store_batch *batch)
+{
+    const struct proto_text *user = &batch->lane.user;
+
+    return !patron->confined ||
+           (strlen(patron->user) == user->size && memcmp(patron->user, user->bytes, user->size) == 0);
+}
+
 static void copy_text(char *to, size_t size, const struct proto_text *text)
 {
     size_t length = text->size < size ? text->size : size - 1;
@@ -284,7 +300,9 @@ static void about_results(struct ledger *ledger, uint64_t now_ms, const struct p
     struct book *book = ledger_submission(patron, ticket);
     struct reader *reader = read_find(patron, ticket);
 
-    if (message->type == PROTO_CANCEL && (book || reader))
+    if (message->type == PROTO_CANCEL && reader && !reader->told && patron->confined)
+        ledger_refuse(outbox, patron->name, ticket, MUSTER_ESTATE, "this batch is not attached to yet");
+    else if (message->type == PROTO_CANCEL && (book || reader))
         run_cancel(ledger, now_ms, book ? book->number : reader->batch, &message->cancel, 0, outbox);
     else if (message->type == PROTO_DETACH && book)
         ledger_refuse(outbox, patron->name, ticket, MUSTER_ESTATE,

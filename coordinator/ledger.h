@@ -62,6 +62,9 @@ const char *ledger_failure(const struct ledger *ledger);
 /* Whether a client of that name has said HELLO and not left. */
 bool ledger_has_client(const struct ledger *ledger, const char *peer);
 
+/* From now on this client sees, and touches, batches of its own user alone. */
+void ledger_confine(struct ledger *ledger, const char *peer);
+
 /* A client sent a message; one that is no message; and a client is gone without a word. All times are
  * milliseconds since 1970. */
 void ledger_message(struct ledger *ledger, uint64_t now_ms, const char *peer,

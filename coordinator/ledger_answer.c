@@ -114,6 +114,7 @@ static struct inquiry *begin(struct ledger *ledger, struct patron *patron,
     memcpy(inquiry->client, patron->name, sizeof inquiry->client);
     inquiry->ticket = request->ticket;
     inquiry->operation = request->operation;
+    inquiry->batch = request->batch;
     inquiry->number = request->number;
     HASH_ADD(hh, ledger->inquiries, id, sizeof inquiry->id, inquiry);
     if (!inquiry->hh.tbl) {
@@ -148,25 +149,39 @@ static void ask_page(const struct inquiry *inquiry, struct outbox *outbox)
     outbox_store(outbox, &ask);
 }
 
+/* What is filtered by: of a confined client, its own batches ahead of what it says. NULL: out of memory. */
+static char *filter_text(const struct patron *patron, const struct proto_text *said, size_t *ret_size)
+{
+    size_t front = patron->confined ? strlen("user= ") + strlen(patron->user) : 0;
+    char *text = malloc(front + said->size + 1);
+
+    if (!text)
+        return NULL;
+    if (front > 0)
+        snprintf(text, front + 1, "user=%s ", patron->user);
+    if (said->size > 0)
+        memcpy(text + front, said->bytes, said->size);
+    *ret_size = front + said->size;
+    return text;
+}
+
 static void answer_batches(struct ledger *ledger, struct patron *patron, const struct proto_request *request,
                            struct outbox *outbox)
 {
     struct inquiry *inquiry = begin(ledger, patron, request, outbox);
     uint64_t most = request->number ? request->number : PROTO_ANSWER_BATCHES_MAX;
     const char *why;
+    size_t size;
 
     if (!inquiry)
         return;
-    inquiry->text = malloc(request->text.size + 1);
-    if (!inquiry->text) {
+    if (!(inquiry->text = filter_text(patron, &request->text, &size))) {
         outbox->failed = true;
         return;
     }
-    if (request->text.size > 0)
-        memcpy(inquiry->text, request->text.bytes, request->text.size);
     inquiry->left = most < PROTO_ANSWER_BATCHES_MAX ? most : PROTO_ANSWER_BATCHES_MAX;
     inquiry->page = (struct store_page){.from = request->batch, .downwards = true};
-    if (answer_filter(inquiry->text, request->text.size, &inquiry->page, &why) != 0)
+    if (answer_filter(inquiry->text, size, &inquiry->page, &why) != 0)
         answer_word(ledger, inquiry, MUSTER_EINVALID, why, outbox);
     else
         ask_page(inquiry, outbox);
@@ -353,15 +368,42 @@ static const char *object(const struct proto_request *request)
     return NULL;
 }
 
-void answer_request(struct ledger *ledger, uint64_t now_ms, struct patron *patron,
+/* Whether it is about one batch. */
+static bool is_about_batch(const struct proto_request *request)
+{
+    switch (request->operation) {
+    case PROTO_REQUEST_STATUS:
+        return request->batch != 0;
+    case PROTO_REQUEST_CANCEL:
+    case PROTO_REQUEST_RETRY:
+    case PROTO_REQUEST_FORGET:
+        return true;
+    case PROTO_REQUEST_BATCHES:
+    case PROTO_REQUEST_WORKERS:
+    case PROTO_REQUEST_SCALE:
+    case PROTO_REQUEST_DRAIN:
+    case PROTO_REQUEST_STOP:
+        return false;
+    }
+    return false;
+}
+
+/* A confined client's request about a batch: its own, or none that there is. */
+static void vet(struct ledger *ledger, struct patron *patron, const struct proto_request *request,
+                struct outbox *outbox)
+{
+    struct inquiry *inquiry = begin(ledger, patron, request, outbox);
+
+    if (!inquiry)
+        return;
+    inquiry->vets = true;
+    outbox_store(outbox, &(struct store_request){
+                             .operation = STORE_FIND, .tag = inquiry->id, .batch = request->batch});
+}
+
+static void perform(struct ledger *ledger, uint64_t now_ms, struct patron *patron,
                     const struct proto_request *request, struct outbox *outbox)
 {
-    const char *objection = object(request);
-
-    if (objection) {
-        send_word(patron, request, MUSTER_EINVALID, objection, outbox);
-        return;
-    }
     switch (request->operation) {
     case PROTO_REQUEST_STATUS:
         inquire(ledger, patron, request,
@@ -394,6 +436,43 @@ void answer_request(struct ledger *ledger, uint64_t now_ms, struct patron *patro
     }
 }
 
+void answer_request(struct ledger *ledger, uint64_t now_ms, struct patron *patron,
+                    const struct proto_request *request, struct outbox *outbox)
+{
+    const char *objection = object(request);
+
+    if (objection)
+        send_word(patron, request, MUSTER_EINVALID, objection, outbox);
+    else if (patron->confined && is_about_batch(request))
+        vet(ledger, patron, request, outbox);
+    else
+        perform(ledger, now_ms, patron, request, outbox);
+}
+
+/* Whose the batch is is known. */
+static void take_vetted(struct ledger *ledger, uint64_t now_ms, struct inquiry *inquiry,
+                        const struct store_done *done, struct outbox *outbox)
+{
+    struct proto_request request = {.ticket = inquiry->ticket,
+                                    .operation = inquiry->operation,
+                                    .batch = inquiry->batch,
+                                    .number = inquiry->number};
+    struct patron *patron = ledger_patron(ledger, inquiry->client);
+    char text[64];
+
+    snprintf(text, sizeof text, "batch %llu is not known", (unsigned long long)inquiry->batch);
+    if (done->code != 0) {
+        answer_word(ledger, inquiry, done->code, done->text, outbox);
+    } else if (!patron) { /* it has gone meanwhile */
+        drop(ledger, inquiry);
+    } else if (!ledger_may_see(patron, &done->batches[0])) {
+        answer_word(ledger, inquiry, MUSTER_ENOTFOUND, text, outbox);
+    } else {
+        drop(ledger, inquiry);
+        perform(ledger, now_ms, patron, &request, outbox);
+    }
+}
+
 /* What became of the request. */
 static void take_done(struct ledger *ledger, uint64_t now_ms, struct inquiry *inquiry,
                       const struct store_done *done, struct outbox *outbox)
@@ -421,7 +500,9 @@ bool answer_done(struct ledger *ledger, uint64_t now_ms, const struct store_done
     struct inquiry *inquiry;
 
     HASH_FIND(hh, ledger->inquiries, &done->tag, sizeof done->tag, inquiry);
-    if (inquiry)
+    if (inquiry && inquiry->vets)
+        take_vetted(ledger, now_ms, inquiry, done, outbox);
+    else if (inquiry)
         take_done(ledger, now_ms, inquiry, done, outbox);
     return inquiry != NULL;
 }

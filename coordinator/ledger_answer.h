@@ -24,7 +24,8 @@ struct inquiry {
     char client[PROTO_PEER_NAME_MAX + 1]; /* "": nobody waits for the answer */
     uint64_t ticket;
     enum proto_operation operation;
-    uint64_t number;        /* as it was asked */
+    uint64_t batch, number; /* as it was asked */
+    bool vets;              /* of a confined client: whose the batch is is looked up first */
     struct store_page page; /* BATCHES: what is left of it; its texts are in `text` */
     char *text;             /* owned */
     uint64_t left;          /* BATCHES: so many more at most */

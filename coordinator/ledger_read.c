@@ -425,6 +425,15 @@ static void take_end(struct ledger *ledger, struct reader *reader, const struct 
         read_drop(ledger, reader);
 }
 
+/* A batch of somebody else is none. */
+static void refuse_stranger(struct ledger *ledger, struct reader *reader, struct outbox *outbox)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "batch %llu is not known", (unsigned long long)reader->batch);
+    fail(ledger, reader, MUSTER_ENOTFOUND, text, outbox);
+}
+
 void read_done(struct ledger *ledger, struct reader *reader, const struct store_done *done,
                struct outbox *outbox)
 {
@@ -435,6 +444,8 @@ void read_done(struct ledger *ledger, struct reader *reader, const struct store_
         take_records(ledger, reader, done, outbox);
     else if (done->operation == STORE_LOAD)
         take_blocks(ledger, reader, done, outbox);
+    else if (!reader->told && !ledger_may_see(reader->patron, &done->batches[0]))
+        refuse_stranger(ledger, reader, outbox);
     else if (!reader->told)
         take_attached(ledger, reader, &done->batches[0], outbox);
     else

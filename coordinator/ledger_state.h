@@ -24,6 +24,7 @@ enum {
 struct patron {
     char name[PROTO_PEER_NAME_MAX + 1];
     char user[PROTO_USER_MAX + 1];
+    bool confined;          /* to batches of this user */
     unsigned inquiries;     /* that wait for their answers */
     struct book *books;     /* that it submits, by ticket, until they are accepted */
     struct reader *readers; /* by ticket */
@@ -169,6 +170,10 @@ void ledger_refuse(struct outbox *outbox, const char *peer, uint64_t ticket, int
 struct proto_text ledger_encode(const struct proto_message *message, struct outbox *outbox);
 
 struct patron *ledger_patron(const struct ledger *ledger, const char *name);
+
+/* Whether the client may know of the batch, and do with it what it likes. */
+bool ledger_may_see(const struct patron *patron, const struct store_batch *batch);
+
 struct book *ledger_book(const struct ledger *ledger, uint64_t number);
 
 /* The batch that this client submits under this ticket, while it is not accepted; or NULL. */

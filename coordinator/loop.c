@@ -9,6 +9,7 @@
 #include "coordinator/books.h"
 #include "coordinator/core.h"
 #include "coordinator/core_look.h"
+#include "coordinator/gate.h"
 #include "coordinator/guests.h"
 #include "coordinator/journal.h"
 #include "coordinator/post.h"
@@ -27,6 +28,10 @@ enum { LAST_WORDS_MS = 100 };
 
 /* How long workers get to end by themselves at the end. */
 static const uint64_t STOP_GRACE_NS = 500 * CLOCK_NS_PER_MS;
+
+/* A connection that ends has clients with keys looked after so much later: what they sent before is read by
+ * then, and strangers who come and go cause no more work than that. */
+static const uint64_t PROBE_NS = CLOCK_NS_PER_S;
 
 /* While messages keep coming, deaths are looked for so often. */
 static const uint64_t LOOK_NS = CLOCK_NS_PER_MS;
@@ -58,6 +63,7 @@ static bool has_client(const struct coordinator *c, const char *name)
 /* A client that died, or whose connection did. */
 static void lose_client(struct coordinator *c, const char *name)
 {
+    gate_leave(c->gate, name);
     if (!has_client(c, name))
         return;
     guests_forget(c->guests, name);
@@ -149,6 +155,17 @@ static void carry_out(struct coordinator *c)
     }
 }
 
+/* Whether he is of this host is not known: his end shows in his connection's. */
+static void attend_member(struct coordinator *c, const struct wire_frame *frame)
+{
+    bool confined;
+
+    if (gate_enter(c->gate, frame, &confined) != 0)
+        c->outbox.failed = true;
+    else if (confined && c->books)
+        books_confine(c->books, frame->peer);
+}
+
 /* A client has said HELLO or STOP. Whoever is not of this process is watched: the kernel knows who he is
  * over ipc; else it is whom he says he is, unless that is nobody this process can see. */
 static void attend(struct coordinator *c, const struct wire_frame *frame)
@@ -159,11 +176,16 @@ static void attend(struct coordinator *c, const struct wire_frame *frame)
     if (frame->message.type == PROTO_STOP) {
         journal_client(c->journal, frame->peer, "left");
         guests_forget(c->guests, frame->peer);
+        gate_leave(c->gate, frame->peer);
         return;
     }
     if (!has_client(c, frame->peer))
         return;
     journal_client(c->journal, frame->peer, "connected");
+    if (frame->keyed) {
+        attend_member(c, frame);
+        return;
+    }
     pid = frame->pid ? (uint64_t)frame->pid : frame->message.hello.pid;
     if (pid == 0 || pid > INT_MAX || pid == (uint64_t)getpid())
         return;
@@ -190,17 +212,33 @@ static void hand_to_books(struct coordinator *c, const struct wire_frame *frame)
         books_message(c->books, frame->peer, &frame->message, &c->outbox);
 }
 
-static void handle(struct coordinator *c, const struct wire_frame *frame)
+/* What is not about a request is the end of the connection, as far as its client goes. */
+static void deny(struct coordinator *c, const struct wire_frame *frame, const char *why)
 {
+    bool asks = frame->error.code == 0 && frame->message.type == PROTO_REQUEST;
+
+    outbox_send(&c->outbox, frame->peer,
+                &(struct proto_message){.type = PROTO_ERROR,
+                                        .error = {.ticket = asks ? frame->message.request.ticket : 0,
+                                                  .code = MUSTER_EDENIED,
+                                                  .text = outbox_text(&c->outbox, why)}});
+}
+
+static void handle(struct coordinator *c, struct wire_frame *frame)
+{
+    const char *why = gate_check(c->gate, frame);
     uint64_t now_ns = clock_now_ns();
 
-    if (c->books && !core_has_worker(c->core, frame->peer))
+    if (why)
+        deny(c, frame, why);
+    else if (c->books && !core_has_worker(c->core, frame->peer))
         hand_to_books(c, frame);
     else if (frame->error.code != 0)
         core_malformed(c->core, now_ns, frame->peer, &frame->error, &c->outbox);
     else
         core_message(c->core, now_ns, frame->peer, &frame->message, &c->outbox);
-    if (frame->error.code == 0 && (frame->message.type == PROTO_HELLO || frame->message.type == PROTO_STOP))
+    if (!why && frame->error.code == 0 &&
+        (frame->message.type == PROTO_HELLO || frame->message.type == PROTO_STOP))
         attend(c, frame);
     carry_out(c);
 }
@@ -264,11 +302,45 @@ static void drain_records(struct coordinator *c)
         carry_out(c);
 }
 
+/* The list of keys may have changed: who has no longer what he came with has to come again. */
+static void refresh_gate(struct coordinator *c)
+{
+    const char *name = NULL, *next;
+
+    gate_refresh(c->gate);
+    for (name = gate_next(c->gate, NULL); name; name = next) {
+        next = gate_next(c->gate, name);
+        if (!gate_is_withdrawn(c->gate, name))
+            continue;
+        outbox_send(&c->outbox, name,
+                    &(struct proto_message){
+                        .type = PROTO_ERROR,
+                        .error = {.code = MUSTER_EDENIED,
+                                  .text = outbox_text(&c->outbox, "this key is not allowed what it was")}});
+        lose_client(c, name);
+    }
+    carry_out(c);
+}
+
+/* Clients that came with a key have it shown whether they are there. */
+static void probe_members(struct coordinator *c)
+{
+    const char *name = NULL, *next;
+
+    c->probe_ns = CLOCK_NEVER;
+    for (name = gate_next(c->gate, NULL); name; name = next) {
+        next = gate_next(c->gate, name);
+        if (post_send(c->post, name, &(struct proto_message){.type = PROTO_PING}) == MUSTER_ELOST)
+            lose_client(c, name);
+    }
+}
+
 static uint64_t deadline(const struct coordinator *c)
 {
     uint64_t core_ns = core_deadline(c->core), books_ns = c->books ? books_deadline(c->books) : CLOCK_NEVER;
+    uint64_t first_ns = core_ns < books_ns ? core_ns : books_ns;
 
-    return core_ns < books_ns ? core_ns : books_ns;
+    return first_ns < c->probe_ns ? first_ns : c->probe_ns;
 }
 
 static void tick(struct coordinator *c)
@@ -279,6 +351,8 @@ static void tick(struct coordinator *c)
         core_tick(c->core, now_ns, &c->outbox);
     if (c->books)
         books_tick(c->books, &c->outbox);
+    if (c->probe_ns <= now_ns)
+        probe_members(c);
     carry_out(c);
 }
 
@@ -309,13 +383,21 @@ static void fail(struct coordinator *c, int code, const char *reason)
     core_fail(c->core, code, reason, &c->outbox);
 }
 
+/* Connections have ended as messages were received. */
+static void note_ends(struct coordinator *c)
+{
+    if (c->gate && c->probe_ns == CLOCK_NEVER && wire_take_ends(c->router))
+        c->probe_ns = clock_after(clock_now_ns(), PROBE_NS);
+}
+
 /* Sees what is there; `asleep`: waits for it. */
 static int look(struct coordinator *c, bool asleep)
 {
-    int timeout_ms = asleep ? clock_poll_ms(clock_now_ns(), deadline(c)) : 0;
     struct wire_poll *items = c->items;
-    int result;
+    int timeout_ms, result;
 
+    note_ends(c);
+    timeout_ms = asleep ? clock_poll_ms(clock_now_ns(), deadline(c)) : 0;
     if (!post_sleep(c->post))
         timeout_ms = 0;
     result = wire_wait(items, ITEMS, timeout_ms);
@@ -330,7 +412,8 @@ static int wait(struct coordinator *c)
     bool heard = drain_messages(c);
     int result;
 
-    c->items[DEATHS].ready = c->items[GUESTS].ready = c->items[RECORDS].ready = false;
+    for (int i = 0; i < ITEMS; i++)
+        c->items[i].ready = false;
     if (heard)
         return clock_now_ns() - c->looked_ns >= LOOK_NS ? look(c, false) : 0;
     spin_begin(&c->spin);
@@ -381,6 +464,10 @@ static void serve(struct coordinator *c)
             drain_guests(c);
         if (c->items[RECORDS].ready)
             drain_records(c);
+        if (c->items[KEYS].ready)
+            refresh_gate(c);
+        if (c->items[KNOCKS].ready)
+            gate_answer(c->gate);
         if (supervisor_settle(c->supervisor))
             mappings_trim(c->mappings);
         if (c->items[STOP].ready) {
@@ -403,6 +490,9 @@ void *loop_run(void *coordinator)
     c->items[GUESTS].fd = guests_fd(c->guests);
     c->items[RECORDS].fd = books_fd(c->books);
     c->items[STOP].fd = c->stop_fd;
+    c->items[KNOCKS].wire = gate_door(c->gate);
+    c->items[KNOCKS].fd = -1;
+    c->items[KEYS].fd = gate_fd(c->gate);
     pthread_setname_np(pthread_self(), "coordinator");
     spin_init(&c->spin);
     serve(c);

@@ -16,7 +16,7 @@
 #include <pthread.h>
 
 /* What the loop waits for. */
-enum { MESSAGES, DEATHS, BELL, GUESTS, RECORDS, STOP, ITEMS };
+enum { MESSAGES, DEATHS, BELL, GUESTS, RECORDS, STOP, KNOCKS, KEYS, ITEMS };
 
 struct coordinator {
     struct wire *router; /* owned by the thread once it runs */
@@ -28,6 +28,8 @@ struct coordinator {
     struct books *books; /* between clients and the core; owned; NULL: nothing is kept */
     struct supervisor *supervisor;
     struct guests *guests;
+    struct gate *gate;                  /* borrowed; NULL: nobody comes with a key */
+    uint64_t probe_ns;                  /* when those that did are looked after; CLOCK_NEVER: not */
     const struct journal *journal;      /* borrowed */
     int stop_fd;                        /* borrowed; -1: none */
     bool stopping;                      /* a client said so, and it does not wait for jobs */

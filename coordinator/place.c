@@ -58,34 +58,109 @@ static bool is_port(const char *text)
     return strtoul(text, &end, 10) <= PORT_MAX && *end == '\0';
 }
 
-static int check_address(const char *endpoint, struct muster_error *ret_error)
+static bool is_loopback(const char *address, const char *port)
 {
-    static const char *const loopback[] = {"127.0.0.1:", "[::1]:"};
+    static const char *const loopback[] = {"127.0.0.1", "[::1]"};
+
+    for (size_t i = 0; i < sizeof loopback / sizeof *loopback; i++)
+        if (strlen(loopback[i]) == (size_t)(port - address) &&
+            memcmp(address, loopback[i], (size_t)(port - address)) == 0)
+            return true;
+    return false;
+}
+
+/* Of letters, digits, dots and hyphens; or an address of IPv6 in brackets, with its zone; or *. */
+static bool is_host(const char *address, const char *port)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+    static const char bracketed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:%";
+    size_t size = (size_t)(port - address);
+
+    if (size == 1 && address[0] == '*')
+        return true;
+    if (size > 2 && address[0] == '[' && port[-1] == ']')
+        return strspn(address + 1, bracketed) == size - 2;
+    return size > 0 && strspn(address, plain) == size;
+}
+
+/* Of an endpoint of tcp without a key. */
+static int check_address(const char *endpoint, bool *ret_loopback, struct muster_error *ret_error)
+{
     const char *address = endpoint + TCP_BYTES, *port = strrchr(address, ':');
 
-    if (!port || !is_port(port + 1))
+    if (!port || !is_port(port + 1) || !is_host(address, port))
         return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "'%s' is no endpoint: tcp:// is followed by 127.0.0.1:PORT or [::1]:PORT",
+                                "'%s' is no endpoint: tcp:// is followed by HOST:PORT", endpoint);
+    *ret_loopback = is_loopback(address, port);
+    return 0;
+}
+
+static int check_remote(const char *endpoint, struct muster_error *ret_error)
+{
+    const char *hash = strchr(endpoint, '#');
+    char address[PLACE_ENDPOINT_BYTES];
+    struct curve_key key;
+    bool loopback;
+    int result;
+
+    snprintf(address, sizeof address, "%.*s", (int)strcspn(endpoint, "#"), endpoint);
+    result = check_address(address, &loopback, ret_error);
+    if (result != 0)
+        return result;
+    if (address[TCP_BYTES] == '*')
+        return muster_error_set(ret_error, MUSTER_EINVALID, "%s: * is no host to connect to", endpoint);
+    if (hash && !curve_read(hash + 1, strlen(hash + 1), &key))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "%s: behind the # stands the coordinator's key, 64 hexadecimal digits",
                                 endpoint);
-    for (size_t i = 0; i < sizeof loopback / sizeof *loopback; i++)
-        if (strncmp(address, loopback[i], strlen(loopback[i])) == 0 &&
-            port == address + strlen(loopback[i]) - 1)
-            return 0;
+    if (!hash && !loopback)
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID,
+            "%s: a coordinator on another host is known by its key: tcp://HOST:PORT#KEY, as "
+            "'muster coordinator' prints it; or a tunnel of ssh to its socket",
+            endpoint);
+    return 0;
+}
+
+static int check(const char *endpoint, int (*check_tcp)(const char *endpoint, struct muster_error *ret_error),
+                 struct muster_error *ret_error)
+{
+    if (strlen(endpoint) >= PLACE_ENDPOINT_BYTES)
+        return muster_error_set(ret_error, MUSTER_ELIMIT, "an endpoint has at most %d bytes",
+                                PLACE_ENDPOINT_BYTES - 1);
+    if (strncmp(endpoint, IPC, IPC_BYTES) == 0)
+        return check_path(endpoint, ret_error);
+    if (strncmp(endpoint, TCP, TCP_BYTES) == 0)
+        return check_tcp(endpoint, ret_error);
     return muster_error_set(ret_error, MUSTER_EINVALID,
-                            "%s: other addresses than 127.0.0.1 and [::1] need keys, which muster does not "
-                            "have yet: ipc://PATH, or a tunnel of ssh to it",
-                            endpoint);
+                            "'%s' is no endpoint of a coordinator: ipc://PATH or tcp://HOST:PORT", endpoint);
 }
 
 int place_check(const char *endpoint, struct muster_error *ret_error)
 {
-    if (strncmp(endpoint, IPC, IPC_BYTES) == 0)
-        return check_path(endpoint, ret_error);
-    if (strncmp(endpoint, TCP, TCP_BYTES) == 0)
-        return check_address(endpoint, ret_error);
-    return muster_error_set(ret_error, MUSTER_EINVALID,
-                            "'%s' is no endpoint of a coordinator: ipc://PATH or tcp://127.0.0.1:PORT",
-                            endpoint);
+    return check(endpoint, check_remote, ret_error);
+}
+
+static int check_own(const char *endpoint, struct muster_error *ret_error)
+{
+    bool loopback;
+
+    return check_address(endpoint, &loopback, ret_error);
+}
+
+int place_check_listen(const char *endpoint, struct muster_error *ret_error)
+{
+    return check(endpoint, check_own, ret_error);
+}
+
+bool place_split(const char *endpoint, char ret_address[PLACE_ENDPOINT_BYTES], struct curve_key *ret_key)
+{
+    const char *hash = strncmp(endpoint, TCP, TCP_BYTES) == 0 ? strchr(endpoint, '#') : NULL;
+    size_t size = hash ? (size_t)(hash - endpoint) : strlen(endpoint);
+
+    memcpy(ret_address, endpoint, size);
+    ret_address[size] = '\0';
+    return hash && curve_read(hash + 1, strlen(hash + 1), ret_key);
 }
 
 /* Makes a folder in the user's; those of endpoints that are named are there. */
@@ -207,8 +282,10 @@ int place_open(const char *endpoint, struct place *ret_place, struct muster_erro
     int result;
 
     if (endpoint) {
-        result = place_check(endpoint, ret_error);
+        result = place_check_listen(endpoint, ret_error);
         snprintf(place.endpoint, sizeof place.endpoint, "%s", endpoint);
+        place.keyed = result == 0 && strncmp(endpoint, TCP, TCP_BYTES) == 0 &&
+                      !is_loopback(endpoint + TCP_BYTES, strrchr(endpoint, ':'));
     } else {
         result = place_default(place.endpoint, ret_error);
         if (result == 0)

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "coordinator/nest.h"
+#include "proto/curve.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,17 +29,26 @@ struct place {
     int folder_fd;                                            /* of ipc: owned; else -1 */
     int lock_fd;  /* likewise; the lock lives as long as it is open */
     bool passing; /* the folder goes with it */
+    bool keyed;   /* of tcp: whoever comes needs a key */
 };
 
 /* Where clients of this user look for a coordinator unless they are told otherwise. */
 int place_default(char ret_endpoint[PLACE_ENDPOINT_BYTES], struct muster_error *ret_error);
 
-/* Whether the endpoint has one of the forms that can be listened at and connected to: ipc://PATH, from the
- * root on, and tcp://127.0.0.1:PORT or tcp://[::1]:PORT. 0, or MUSTER_EINVALID or MUSTER_ELIMIT. */
+/* Whether the endpoint has one of the forms that can be connected to: ipc://PATH, from the root on,
+ * tcp://HOST:PORT#KEY, KEY being that of who listens there, and where HOST is 127.0.0.1 or [::1] also without
+ * it. 0, or MUSTER_EINVALID or MUSTER_ELIMIT. */
 int place_check(const char *endpoint, struct muster_error *ret_error);
 
-/* Takes an endpoint, NULL being the default one, whose folder is made. MUSTER_ESTATE when somebody
- * listens there, or when the folder is not this user's alone. */
+/* The same of what can be listened at: without #KEY, and HOST may be *. */
+int place_check_listen(const char *endpoint, struct muster_error *ret_error);
+
+/* Takes one that place_check has found right apart: the endpoint alone, and the key. Returns whether it has
+ * one. */
+bool place_split(const char *endpoint, char ret_address[PLACE_ENDPOINT_BYTES], struct curve_key *ret_key);
+
+/* Takes an endpoint, NULL being the default one, whose folder is made. One of other hosts is keyed.
+ * MUSTER_ESTATE when somebody listens there, or when the folder is not this user's alone. */
 int place_open(const char *endpoint, struct place *ret_place, struct muster_error *ret_error);
 
 /* Takes the place where workers of a coordinator with this store (store_identity) connect, which is the same

@@ -83,8 +83,8 @@ unsigned wire_contexts(void)
     return atomic_load(&contexts);
 }
 
-static int open_socket(struct wire_context *context, int type, struct wire **ret_wire,
-                       struct muster_error *ret_error)
+int wire_open_socket(struct wire_context *context, int type, struct wire **ret_wire,
+                     struct muster_error *ret_error)
 {
     int64_t frame_bytes_max = PROTO_PAYLOAD_BYTES_MAX;
     int unlimited = 0, linger_ms = 0;
@@ -113,7 +113,7 @@ int wire_open_router(struct wire_context *context, struct wire **ret_wire, struc
 {
     int mandatory = 1, backlog = 2 * PROTO_CLIENTS_MAX, result;
 
-    result = open_socket(context, ZMQ_ROUTER, ret_wire, ret_error);
+    result = wire_open_socket(context, ZMQ_ROUTER, ret_wire, ret_error);
     if (result == 0)
         zmq_setsockopt((*ret_wire)->socket, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory);
     if (result == 0) /* all at once, and each twice (client/processes.c): a watched one does not try again */
@@ -130,7 +130,7 @@ int wire_open_dealer(struct wire_context *context, const char *name, struct wire
     if (size == 0 || size > PROTO_PEER_NAME_MAX)
         return muster_error_set(ret_error, MUSTER_EINVALID, "a peer's name has 1 to %d bytes",
                                 PROTO_PEER_NAME_MAX);
-    result = open_socket(context, ZMQ_DEALER, ret_wire, ret_error);
+    result = wire_open_socket(context, ZMQ_DEALER, ret_wire, ret_error);
     if (result == 0)
         zmq_setsockopt((*ret_wire)->socket, ZMQ_ROUTING_ID, name, size);
     return result;
@@ -146,8 +146,12 @@ static void choose_family(struct wire *wire, const char *endpoint)
 
 int wire_bind(struct wire *wire, const char *endpoint, struct muster_error *ret_error)
 {
+    uid_t user = geteuid();
+
     wire->drained = false;
     choose_family(wire, endpoint);
+    /* Whoever gets into the folder of a socket: the kernel knows who connects. */
+    zmq_setsockopt(wire->socket, ZMQ_IPC_FILTER_UID, &user, sizeof user);
     if (TEMP_FAILURE_RETRY(zmq_bind(wire->socket, endpoint)) == 0)
         return 0;
     return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot listen on %s: %s", endpoint,
@@ -398,10 +402,9 @@ static struct blob *wrap(zmq_msg_t *received)
     return &frame->blob;
 }
 
-/* Reads the parts of one message: up to `max` of them, all others dropped. Returns how many
- * there were, MUSTER_EAGAIN or MUSTER_ESYSTEM. */
-static int receive_parts(struct wire *wire, zmq_msg_t *parts, int max)
+int wire_receive_parts(struct wire *wire, void *ret_parts, int max)
 {
+    zmq_msg_t *parts = ret_parts;
     int count = 0, more = 1;
 
     wire->drained = false;
@@ -462,13 +465,12 @@ static bool take_name(zmq_msg_t *part, char *name)
  * address. */
 static pid_t sender_of(zmq_msg_t *part)
 {
-    static const char local[] = "localhost:";
     const char *address = zmq_msg_gets(part, "Peer-Address"), *last;
 
-    if (!address || strncmp(address, local, sizeof local - 1) != 0)
+    if (!address || strncmp(address, WIRE_LOCAL, sizeof WIRE_LOCAL - 1) != 0)
         return 0;
     last = strrchr(address, ':');
-    return last > address + sizeof local - 1 ? (pid_t)strtol(last + 1, NULL, 10) : 0;
+    return last > address + sizeof WIRE_LOCAL - 1 ? (pid_t)strtol(last + 1, NULL, 10) : 0;
 }
 
 static struct wire_frame *create_frame(const char *peer)
@@ -513,13 +515,13 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
 
     for (int i = 0; i < PARTS; i++)
         zmq_msg_init(&parts[i]);
-    count = receive_parts(wire, parts, PARTS);
+    count = wire_receive_parts(wire, parts, PARTS);
     if (count == MUSTER_EAGAIN && wire->lost)
         count = MUSTER_ELOST;
     if (count == MUSTER_EAGAIN && wire_broke(wire)) {
         wire_unwatch(wire);
         wire->lost = true; /* and what came before is there by now */
-        count = receive_parts(wire, parts, PARTS);
+        count = wire_receive_parts(wire, parts, PARTS);
         count = count == MUSTER_EAGAIN ? MUSTER_ELOST : count;
     }
     if (count < 0) {
@@ -544,6 +546,8 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
         goto out;
     }
     decode(frame, count - front);
+    if (wire->keyed)
+        wire_take_key(&((struct frame_blob *)frame->header)->frame, frame);
     if (frame->error.code == 0 && frame->message.type == PROTO_HELLO)
         frame->pid = sender_of(&((struct frame_blob *)frame->header)->frame);
     *ret_frame = frame;

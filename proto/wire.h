@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "proto/codec.h"
+#include "proto/curve.h"
 #include "proto/limits.h"
 
 #include <sys/types.h>
@@ -44,6 +45,36 @@ int wire_endpoint(const struct wire *wire, char ret_endpoint[WIRE_ENDPOINT_BYTES
                   struct muster_error *ret_error);
 
 int wire_connect(struct wire *wire, const char *endpoint, struct muster_error *ret_error);
+
+/* The same over tcp, where both sides have keys: what crosses is encrypted, the dealer knows that the router
+ * has the secret of `server`, and whoever comes to the router has to have a key that is let in at the door
+ * (wire_open_door), which has to be open before. All endpoints of the router over tcp have to be keyed then.
+ */
+int wire_bind_keyed(struct wire *wire, const char *endpoint, const struct curve_key *secret,
+                    struct muster_error *ret_error);
+int wire_connect_keyed(struct wire *wire, const char *endpoint, const struct curve_key *secret,
+                       const struct curve_key *server, struct muster_error *ret_error);
+
+/* Where ZeroMQ asks whether those that come to the keyed endpoints of this context may: one for all of
+ * them. wire_wait says when somebody is there. */
+int wire_open_door(struct wire_context *context, struct wire **ret_door, struct muster_error *ret_error);
+
+struct wire_stranger {
+    struct curve_key key; /* whose secret he has */
+    char address[64];     /* of his host */
+};
+typedef bool wire_admit(void *context, const struct wire_stranger *stranger);
+
+/* Answers one that is there. 0, MUSTER_EAGAIN: there is none, or MUSTER_ESYSTEM. */
+int wire_answer_door(struct wire *door, wire_admit *admit, void *context);
+
+/* Of a wire that is lost: the other side did not let its key in. */
+bool wire_is_refused(const struct wire *wire);
+
+/* Has the router notice when connections over tcp end; whether some have since the last call, as far as
+ * that was seen by wire_receive. */
+int wire_watch_ends(struct wire *router, struct muster_error *ret_error);
+bool wire_take_ends(struct wire *router);
 
 /* Before wire_connect, on a dealer, not over inproc: its connection is made once, and the wire
  * notices when that fails or breaks (then wire_wait says that it is ready, and wire_receive that it
@@ -90,6 +121,8 @@ struct wire_frame {
     struct proto_message message;       /* valid when error.code is 0 */
     struct muster_error error;          /* what was wrong with the bytes */
     size_t bytes;                       /* of header and payload */
+    bool keyed;                         /* it came to a keyed endpoint, from somebody */
+    struct curve_key key;               /* with this key */
     pid_t pid;                          /* of HELLO over ipc: its sender, as the kernel says; else 0 */
     uint64_t received_ns;               /* CLOCK_MONOTONIC */
     struct blob *payload;               /* what message.payload refers to, or NULL */

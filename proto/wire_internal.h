@@ -8,6 +8,9 @@
 
 #include "proto/wire.h"
 
+/* How ZeroMQ begins the address of a peer over ipc; behind it stand UID, GID and PID. */
+#define WIRE_LOCAL "localhost:"
+
 struct wire_context {
     void *zmq; /* owned */
 };
@@ -20,6 +23,9 @@ struct wire {
     bool follows;              /* it is tried for until it is made */
     bool connected;            /* it was made, on a wire that follows */
     bool lost;                 /* that connection is gone */
+    bool refused;              /* since this side's key was not let in */
+    bool keyed;                /* a router, at least one of whose endpoints needs keys */
+    bool ended;                /* a connection to it over tcp is gone since wire_take_ends */
     int socket_fd, monitor_fd; /* theirs: readable when something is new to them */
     /* A receive, or a look, has just found nothing: what comes from now on shows on socket_fd. Not so
      * after any other call, since ZeroMQ takes notice of what has come in each. */
@@ -27,6 +33,17 @@ struct wire {
     int poll_fd, ready_fd; /* owned, or -1: an epoll of all that may become readable, and */
     bool ready;            /* an eventfd that is, as long as this is set */
 };
+
+/* A wire over a new socket of this type. */
+int wire_open_socket(struct wire_context *context, int type, struct wire **ret_wire,
+                     struct muster_error *ret_error);
+
+/* Reads the parts of one message, zmq_msg_t each: up to `max` of them, all others dropped. Returns how many
+ * there were, MUSTER_EAGAIN or MUSTER_ESYSTEM. */
+int wire_receive_parts(struct wire *wire, void *parts, int max);
+
+/* Notes whose key the message came with that has this part, a zmq_msg_t. */
+void wire_take_key(void *part, struct wire_frame *frame);
 
 /* The descriptor of a ZeroMQ socket. */
 int wire_socket_fd(void *socket);

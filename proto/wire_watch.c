@@ -25,10 +25,13 @@ enum {
 static int monitor(struct wire *wire, int events, struct muster_error *ret_error)
 {
     static atomic_uint monitors;
+    int unlimited = 0;
     char name[64];
 
     snprintf(name, sizeof name, "inproc://monitor-%u", atomic_fetch_add(&monitors, 1));
     wire->monitor = zmq_socket(wire->context->zmq, ZMQ_PAIR);
+    if (wire->monitor) /* no event waits for room: ZeroMQ's thread would, and with it all connections */
+        zmq_setsockopt(wire->monitor, ZMQ_RCVHWM, &unlimited, sizeof unlimited);
     if (wire->monitor && zmq_socket_monitor(wire->socket, name, events) == 0 &&
         TEMP_FAILURE_RETRY(zmq_connect(wire->monitor, name)) == 0) {
         wire->monitor_fd = wire_socket_fd(wire->monitor);
@@ -60,31 +63,59 @@ bool wire_is_connected(const struct wire *wire)
     return wire->connected && !wire->lost;
 }
 
-/* The next event of the monitor, 0: there is none. It comes in two frames, and begins the first. */
-static int next_event(struct wire *wire)
+/* The next event of the monitor, 0: there is none. It comes in two frames, and begins the first; the second
+ * is the endpoint. */
+static int next_event(struct wire *wire, bool *ret_tcp)
 {
     uint16_t event = 0;
     zmq_msg_t part;
     int more;
 
+    *ret_tcp = false;
     zmq_msg_init(&part);
     if (TEMP_FAILURE_RETRY(zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT)) >= (int)sizeof event)
         memcpy(&event, zmq_msg_data(&part), sizeof event);
-    for (more = zmq_msg_more(&part); more; more = zmq_msg_more(&part))
+    for (more = zmq_msg_more(&part); more; more = zmq_msg_more(&part)) {
         TEMP_FAILURE_RETRY(zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT));
+        *ret_tcp =
+            zmq_msg_size(&part) > strlen("tcp") && memcmp(zmq_msg_data(&part), "tcp", strlen("tcp")) == 0;
+    }
     zmq_msg_close(&part);
     return event;
 }
 
+int wire_watch_ends(struct wire *router, struct muster_error *ret_error)
+{
+    return monitor(router, ZMQ_EVENT_DISCONNECTED, ret_error);
+}
+
+bool wire_take_ends(struct wire *router)
+{
+    bool ended = router->ended;
+
+    router->ended = false;
+    return ended;
+}
+
+bool wire_is_refused(const struct wire *wire)
+{
+    return wire->refused;
+}
+
 bool wire_broke(struct wire *wire)
 {
+    bool tcp;
     int event;
 
-    while (wire->monitor && (event = next_event(wire)) != 0) {
-        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+    while (wire->monitor && (event = next_event(wire, &tcp)) != 0) {
+        if (wire->router)
+            wire->ended |= tcp;
+        else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
             wire->connected = true;
-        else if (wire->connected || !wire->follows)
+        else if (wire->connected || !wire->follows) {
+            wire->refused = event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
             return true;
+        }
     }
     return false;
 }

@@ -183,7 +183,7 @@ ASKING = ("status", "jobs", "results", "wait", "cancel", "retry", "forget", "wor
 class Help(harness.Case):
     def test_every_verb_has_it_in_80_columns(self):
         self.assertIn("muster map FUNCTION", self.muster("--help").out)
-        for verb in ("map", "exec", "compare", "advise", "lab", "bench", "functions", "submit", "worker", *ASKING):
+        for verb in ("map", "exec", "compare", "advise", "lab", "bench", "functions", "submit", "worker", "key", *ASKING):
             result = self.muster(verb, "--help")
             self.assert_ok(result, self.muster("help", verb).out)
             self.assertTrue(result.out.startswith(f"usage: muster {verb} "), result.out)
@@ -238,7 +238,8 @@ class Help(harness.Case):
         self.assertEqual(complete("map", "echo", ":::", "--mod"), [])
         self.assertEqual(complete("lab", ""), ["race", "deadlock"])
         self.assertEqual(complete("bench", "m"), ["memory"])
-        for verb in ("map", "exec", "compare", "advise", "lab", "bench", "functions", "coordinator", "submit", *ASKING):
+        self.assertEqual(complete("key", ""), ["make", "show", "allow"])
+        for verb in ("map", "exec", "compare", "advise", "lab", "bench", "functions", "coordinator", "submit", "key", *ASKING):
             said = self.muster(verb, "--help").out
             options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said)) | {"--help"}
             self.assertEqual(set(complete(verb, "--")), options, f"{verb}: what completion offers, what the help says")

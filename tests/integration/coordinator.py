@@ -228,7 +228,7 @@ class Clients(Case):
         daemon.signal(signal.SIGKILL)
         daemon.end()
         self.assert_one_line_error(self.muster("map", "echo", ":::", "1"), self.endpoint, "any more")
-        for endpoint, words in (("tcp://127.0.0.1:1", "no coordinator answers"), ("tcp://192.0.2.1:5555", "keys"),
+        for endpoint, words in (("tcp://127.0.0.1:1", "no coordinator answers"), ("tcp://192.0.2.1:5555", "known by its key"),
                                 ("tcp://localhost", "PORT"), ("ipc://here", "from the root on"),
                                 ("ipc://" + "/x" * 60, "at most"), ("here", "no endpoint")):
             self.assert_one_line_error(self.muster("map", "--coordinator", endpoint, "echo", ":::", "1"), endpoint, words)

@@ -340,13 +340,16 @@ def golden(path):
 class Peer:
     """A DEALER socket that is connected to a coordinator under a name."""
 
-    def __init__(self, endpoint, routing_id):
+    def __init__(self, endpoint, routing_id, keys=None):
+        """`keys` are bytes: this side's public and secret one, and the coordinator's."""
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.ROUTING_ID, routing_id.encode())
         self.socket.setsockopt(zmq.SNDHWM, 0)
         self.socket.setsockopt(zmq.RCVHWM, 0)
         self.socket.setsockopt(zmq.LINGER, 1000)
+        if keys:
+            self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = keys
         self.socket.connect(endpoint)
 
     def send(self, kind, values=(), /, **fields):

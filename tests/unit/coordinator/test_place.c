@@ -18,6 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define KEY "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
 static char parent[] = "/tmp/muster-test-XXXXXX"; /* what TMPDIR says */
 static char endpoint[72], path[64];               /* of a socket in it */
 static struct muster_error error;
@@ -327,21 +329,49 @@ static void endpoints_that_are_none_are_refused(void)
         "tcp://127.0.0.1:-1",
         "tcp://127.0.0.1:99999999999999999999",
         "tcp://[::1]",
-        "tcp://0.0.0.0:1",
-        "tcp://*:1",
         "tcp://127.0.0.1:1:2",
-        "tcp://eth0:1",
-        "tcp://127.0.0.1.example.org:1",
         "tcp://127.0.0.1:1;127.0.0.1:2",
     };
-    static const char *const some[] = {"ipc:///x", "tcp://127.0.0.1:0", "tcp://127.0.0.1:65535",
-                                       "tcp://[::1]:*"};
+    static const char *const no_peers[] = {
+        "tcp://0.0.0.0:1", /* without its key */
+        "tcp://eth0:1",
+        "tcp://127.0.0.1.example.org:1",
+        "tcp://*:1",
+        "tcp://*:1#" KEY,
+        "tcp://host:1#",
+        "tcp://host:1#x",
+        "tcp://host:1#" KEY "0",
+        "tcp://host:1#" KEY "#" KEY,
+        "tcp://ho;st:1#" KEY,
+        "tcp://[::1:1#" KEY,
+        "tcp://[]:1#" KEY,
+        "tcp://#" KEY,
+    };
+    static const char *const some[] = {"ipc:///x",
+                                       "tcp://127.0.0.1:0",
+                                       "tcp://127.0.0.1:65535",
+                                       "tcp://[::1]:*",
+                                       "tcp://127.0.0.1:1#" KEY,
+                                       "tcp://host.example.org:1#" KEY,
+                                       "tcp://[fe80::1%eth0]:1#" KEY};
+    static const char *const own[] = {"tcp://0.0.0.0:1", "tcp://*:*", "tcp://eth0:1", "tcp://127.0.0.1:0",
+                                      "ipc:///x"};
+    struct curve_key key;
+    char address[PLACE_ENDPOINT_BYTES];
     char longest[160] = "ipc:///";
 
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         check_refused(none[i], MUSTER_EINVALID, none[i]);
     for (size_t i = 0; i < sizeof some / sizeof *some; i++)
         CHECK_SAYING(place_check(some[i], &error) == 0, some[i]);
+    for (size_t i = 0; i < sizeof no_peers / sizeof *no_peers; i++)
+        CHECK_SAYING(place_check(no_peers[i], &error) == MUSTER_EINVALID, no_peers[i]);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        CHECK_SAYING(place_check_listen(own[i], &error) == 0, own[i]);
+    CHECK(place_check_listen("tcp://127.0.0.1:1#" KEY, &error) == MUSTER_EINVALID);
+    CHECK(place_split("tcp://host:1#" KEY, address, &key) && strcmp(address, "tcp://host:1") == 0);
+    CHECK(key.bytes[0] == 0 && key.bytes[31] == 0xff);
+    CHECK(!place_split("ipc:///x#y", address, &key) && strcmp(address, "ipc:///x#y") == 0);
     memset(longest + strlen(longest), 'x', sizeof((struct sockaddr_un *)0)->sun_path - 1);
     check_refused(longest, MUSTER_ELIMIT, "at most 107 bytes");
     longest[strlen("ipc://") + 107] = '\0';

@@ -367,7 +367,7 @@ Test(codec, small_message_out_of_range_is_refused)
     static const struct wrong cases[] = {
         {"[3,0,0,\"x\"]", "code"},
         {"[3,0,4,\"x\"]", "code"},
-        {"[3,0,-18,\"x\"]", "code"},
+        {"[3,0,-19,\"x\"]", "code"},
         {"[3,0,-4294967300,\"x\"]", "code"},
         {"[3,0,-4,null]", "text"},
         {"[5,0,1]", "ticket"},
