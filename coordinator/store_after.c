@@ -125,9 +125,9 @@ static int decide(struct store_database *database, struct store_entry *entry, ui
     return sql_run(database, set);
 }
 
-int store_settle(struct store_database *database, struct store_entry *entry)
+int store_settle(struct store_database *database, struct store_entry *entry, uint64_t number)
 {
-    int result = gather(database, entry, entry->request.batch);
+    int result = gather(database, entry, number);
     struct store_moved *list;
     uint32_t moved = 0;
 

@@ -89,9 +89,9 @@ int store_copy(struct store_database *database, struct store_entry *entry);
 int store_judge(struct store_database *database, uint64_t number, uint64_t begin_ms, uint64_t now_ms,
                 enum store_state *ret_state);
 
-/* The entry's batch has ended as `state`: so do, or are queued, those that waited for it; the answer
- * lists them. */
-int store_settle(struct store_database *database, struct store_entry *entry);
+/* A batch has ended, or is forgotten and was never accepted: those that waited for it end, too, or are
+ * queued; the answer lists them behind those that it has. */
+int store_settle(struct store_database *database, struct store_entry *entry, uint64_t number);
 
 /* Adds a batch to the answer's list of those that moved, from a row: number, state, priority, user. */
 int store_move(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row);

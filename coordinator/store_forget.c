@@ -157,9 +157,8 @@ static int cancel_marked(struct store_database *database, struct store_entry *en
     int result;
 
     while ((result = sql_number(database, database->statements[SQL_CANCELLED], &number)) == 0) {
-        entry->request.batch = number;
         if (store_cancel(database, number, STORE_RUNNING, entry->request.now_ms) != 0 ||
-            store_settle(database, entry) != 0)
+            store_settle(database, entry, number) != 0)
             return MUSTER_ESYSTEM;
     }
     return result == MUSTER_EEND ? 0 : result;

@@ -434,7 +434,7 @@ static int end(struct store_database *database, struct store_entry *entry)
     }
     store_tally(database, brief.state, request->state, 1);
     result = set_end(database, request, &counts);
-    return result != 0 ? result : store_settle(database, entry);
+    return result != 0 ? result : store_settle(database, entry, request->batch);
 }
 
 static int queue_due(struct store_database *database, struct store_entry *entry)

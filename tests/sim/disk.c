@@ -125,7 +125,7 @@ void sim_disk_act(void)
 {
     struct sim_disk *disk = &world.disk;
 
-    if (world.host.ready && sim_fault(world.faults.disk_fails)) {
+    if (sim_fault(world.faults.disk_fails)) {
         disk->fails_until_ns = world.now_ns + sim_below(4 * CLOCK_NS_PER_S);
         sim_trace("the disk cannot be written for a while");
     }

@@ -223,7 +223,6 @@ void sim_host_start(void)
                   "out of memory");
     adopt();
     find_room();
-    world.disk.fails_until_ns = 0; /* a start on a disk that cannot be written forgets nothing yet */
     core_start(host->core, world.now_ns, &host->outbox);
     if (host->books)
         books_start(host->books, &host->outbox);

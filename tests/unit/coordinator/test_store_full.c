@@ -197,6 +197,35 @@ static void store_that_is_closed_on_a_full_disk_does_not_hang(void)
     blob_unref(argument);
 }
 
+/* Its answer had the number of a batch that it had cancelled, so that nobody took it for that of RESET. */
+static void start_on_a_full_disk_is_refused_as_such_and_forgets_nothing(void)
+{
+    static const char *const logged[] = {"cannot be written", "is written again"};
+    struct store *store = fixture_open(path_of("start"));
+    struct blob *argument = zeroes(1);
+    struct store_request single = fixture_single(1, argument),
+                         reset = {.operation = STORE_RESET, .now_ms = 9};
+    struct store_done *done;
+    int before;
+
+    CHECK(fixture_code(store, &single) == 0);
+    single = fixture_state(STORE_STATE, 1, STORE_RUNNING);
+    CHECK(fixture_code(store, &single) == 0);
+    single.state = STORE_CANCELLED;
+    CHECK(fixture_code(store, &single) == 0);
+    catch_log(&before);
+    limit_files(true);
+    done = fixture_ask(store, &reset);
+    CHECK(done->operation == STORE_RESET && done->code == MUSTER_ESYSTEM && done->batch == 0);
+    store_done_free(done);
+    CHECK(fixture_find(store, 1) == STORE_RUNNING);
+    limit_files(false);
+    CHECK(fixture_code(store, &reset) == 0 && fixture_find(store, 1) == STORE_CANCELLED);
+    store_destroy(store);
+    check_log(before, logged, 2);
+    blob_unref(argument);
+}
+
 static void disk_that_is_read_only_is_refused(void)
 {
     if (!disk) {
@@ -283,6 +312,7 @@ int main(int count, char **words)
         TEST(store_at_its_limit_copies_no_arguments),
         TEST(file_that_cannot_grow_loses_no_result_and_takes_no_batch),
         TEST(store_that_is_closed_on_a_full_disk_does_not_hang),
+        TEST(start_on_a_full_disk_is_refused_as_such_and_forgets_nothing),
         TEST(full_disk_loses_no_result_and_takes_no_batch),
         TEST(disk_that_is_read_only_is_refused),
     };
