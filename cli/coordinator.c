@@ -6,6 +6,7 @@
 #include "coordinator/coordinator.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/size.h"
 #include "cli/confined.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -173,7 +174,7 @@ static int open_store(struct daemon *d, struct muster_error *ret_error)
 
 static void announce(const struct daemon *d, unsigned workers)
 {
-    char status[PLACE_ENDPOINT_BYTES + 64];
+    char status[PLACE_ENDPOINT_BYTES + 64], limit[SIZE_TEXT_BYTES];
 
     for (size_t i = 0; i < d->place_count; i++)
         if (d->places[i].keyed)
@@ -186,8 +187,8 @@ static void announce(const struct daemon *d, unsigned workers)
         log_error("%u worker%s; batches and results are kept in %s", workers, workers == 1 ? "" : "s",
                   d->options.state);
     else
-        log_error("%u worker%s; keeps nothing on disk: what waits is lost when it ends; %.4g MiB at most",
-                  workers, workers == 1 ? "" : "s", (double)d->options.state_limit / (1 << 20));
+        log_error("%u worker%s; keeps nothing on disk: what waits is lost when it ends; %s at most", workers,
+                  workers == 1 ? "" : "s", size_text(d->options.state_limit, limit));
     snprintf(status, sizeof status, "READY=1\nSTATUS=%u worker%s at %s", workers, workers == 1 ? "" : "s",
              d->places[0].endpoint);
     notify_send(status);

@@ -4,6 +4,7 @@
  */
 #include "cli/exec_limits.h"
 
+#include "base/size.h"
 #include "cli/exec_values.h"
 #include "cli/quantity.h"
 #include "worker/command.h"
@@ -47,16 +48,11 @@ int exec_limits_open_files(const char *text, struct exec_limits *limits, struct 
 /* " of 64 MiB"; nothing where it is not known. */
 static void write_size(uint64_t bytes, char *text, size_t size)
 {
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    size_t unit = 0;
+    char of[SIZE_TEXT_BYTES];
 
-    while (unit + 1 < sizeof units / sizeof *units && bytes >= 1024 && bytes % 1024 == 0) {
-        bytes /= 1024;
-        unit++;
-    }
     text[0] = '\0';
     if (bytes > 0)
-        snprintf(text, size, " of %" PRIu64 " %s", bytes, units[unit]);
+        snprintf(text, size, " of %s", size_text(bytes, of));
 }
 
 /* How it ended, as its parent is told. */

@@ -6,6 +6,7 @@
  */
 #include "coordinator/ledger.h"
 
+#include "base/size.h"
 #include "coordinator/core_look.h"
 #include "coordinator/ledger_state.h"
 #include "proto/codec.h"
@@ -102,12 +103,12 @@ bool ledger_promise(struct ledger *ledger, uint64_t bytes)
 void ledger_refuse_promise(const struct ledger *ledger, const char *client, uint64_t ticket,
                            struct outbox *outbox)
 {
-    char text[200];
+    char text[200], most[SIZE_TEXT_BYTES];
 
     snprintf(text, sizeof text,
-             "what clients may have on their way to and from this coordinator would pass %.4g MiB: try again "
+             "what clients may have on their way to and from this coordinator would pass %s: try again "
              "when others are done, or with a smaller window",
-             (double)ledger->options.promise_max / (1 << 20));
+             size_text(ledger->options.promise_max, most));
     ledger_refuse(outbox, client, ticket, MUSTER_ELIMIT, text);
 }
 

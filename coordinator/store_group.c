@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/size.h"
 #include "coordinator/store_schema.h"
 
 #include <string.h>
@@ -141,12 +142,12 @@ static void attempt(struct store_database *database, const struct store_queue *q
 static void note_full(struct store_group *group)
 {
     const struct store_database *database = &group->database;
+    char limit[SIZE_TEXT_BYTES];
 
     if (database->full && !group->full)
-        log_error(
-            "%s: has reached its limit of %.4g MiB: nothing is accepted, and jobs wait, until batches are "
-            "forgotten",
-            database->path, (double)database->limit_bytes / (1 << 20));
+        log_error("%s: has reached its limit of %s: nothing is accepted, and jobs wait, until batches are "
+                  "forgotten",
+                  database->path, size_text(database->limit_bytes, limit));
     if (!database->full && group->full)
         log_error("%s: has room again", database->path);
     group->full = database->full;

@@ -4,6 +4,7 @@
  * refused has changed nothing; what fails after that is a failure of the database, and the whole
  * transaction is undone.
  */
+#include "base/size.h"
 #include "coordinator/store_entry.h"
 #include "proto/limits.h"
 
@@ -84,12 +85,13 @@ static int check_after(struct store_database *database, struct store_entry *entr
 
 int store_check_room(const struct store_database *database, struct store_entry *entry)
 {
+    char limit[SIZE_TEXT_BYTES];
+
     if (!database->full)
         return 0;
-    return store_entry_fail(
-        entry, MUSTER_ELIMIT,
-        "%s: has reached its limit of %.4g MiB: it takes no more until batches are forgotten", database->path,
-        (double)database->limit_bytes / (1 << 20));
+    return store_entry_fail(entry, MUSTER_ELIMIT,
+                            "%s: has reached its limit of %s: it takes no more until batches are forgotten",
+                            database->path, size_text(database->limit_bytes, limit));
 }
 
 static int check_add(struct store_database *database, struct store_entry *entry)

@@ -4,6 +4,8 @@
  */
 #include "coordinator/state.h"
 
+#include "base/size.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <utlist.h>
@@ -83,16 +85,16 @@ int core_check_demand(const struct core *core, const struct proto_submit *submit
                       struct muster_error *ret_error)
 {
     const struct demand *has = &core->capacity.has;
+    char asked[SIZE_TEXT_BYTES], there[SIZE_TEXT_BYTES];
 
     if (submit->cpus > has->cpus)
         return muster_error_set(ret_error, MUSTER_ELIMIT,
                                 "a job of %u CPUs can never run here: jobs may take %u together",
                                 submit->cpus, has->cpus);
     if (has->memory_bytes > 0 && submit->memory_bytes > has->memory_bytes)
-        return muster_error_set(
-            ret_error, MUSTER_ELIMIT,
-            "a job of %.4g MiB of memory can never run here: jobs may take %.4g MiB together",
-            (double)submit->memory_bytes / (1 << 20), (double)has->memory_bytes / (1 << 20));
+        return muster_error_set(ret_error, MUSTER_ELIMIT,
+                                "a job of %s of memory can never run here: jobs may take %s together",
+                                size_text(submit->memory_bytes, asked), size_text(has->memory_bytes, there));
     return 0;
 }
 

@@ -52,8 +52,8 @@ class Bounds(Case):
     def test_jobs_that_take_most_of_the_memory_run_one_at_a_time(self):
         daemon = self.serve("-j2", "-v")
         result = self.guest("echo", 1, memory_bytes=1 << 48).end()
-        memory = float(re.search(r"jobs may take ([0-9.e+]+) MiB together", result.err)[1])  # to four digits
-        most = int(0.6 * memory) << 20
+        number, unit = re.search(r"jobs may take ([0-9.]+) ([MGT])iB together", result.err).groups()  # to four digits
+        most = int(0.6 * float(number) * (1 << {"M": 20, "G": 30, "T": 40}[unit]))
         first = self.guest("hang", 1, memory_bytes=most)
         self.occupied(daemon, 1)
         second = self.guest("echo", 2, memory_bytes=most)

@@ -249,7 +249,7 @@ static bool is_full_after(struct store *store, struct store_request request, int
 
 static void store_at_its_limit_takes_results_and_no_batch_until_something_is_forgotten(void)
 {
-    static const char *const words[] = {"has reached its limit of 0.25 MiB", "has room again"};
+    static const char *const words[] = {"has reached its limit of 256 KiB", "has room again"};
     struct blob *large = zeroes(300 << 10), *one = zeroes(1);
     struct store *store = fixture_open(NULL);
     int before;
@@ -275,7 +275,7 @@ static void store_at_its_limit_takes_results_and_no_batch_until_something_is_for
 /* Jobs that are tried again filled it without end. */
 static void store_at_its_limit_copies_no_arguments(void)
 {
-    static const char *const words[] = {"has reached its limit of 0.25 MiB", "has room again"};
+    static const char *const words[] = {"has reached its limit of 256 KiB", "has room again"};
     struct blob *large = zeroes(300 << 10), *one = zeroes(1);
     struct store *store = fixture_open(NULL);
     struct store_request list = fixture_single(2, one);
