@@ -59,6 +59,8 @@ int nest_open_folder(const char *path, int *ret_fd, struct muster_error *ret_err
     struct stat status;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
+    if (fd < 0 && errno == ENOENT)
+        return muster_error_set(ret_error, MUSTER_ENOTFOUND, "the folder %s for sockets is not there", path);
     if (fd < 0)
         return muster_error_system(ret_error, errno, "cannot open the folder %s for sockets", path);
     if (fstat(fd, &status) != 0 || status.st_uid != geteuid() || (status.st_mode & 077) != 0) {
@@ -69,6 +71,25 @@ int nest_open_folder(const char *path, int *ret_fd, struct muster_error *ret_err
     }
     *ret_fd = fd;
     return 0;
+}
+
+int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_error)
+{
+    struct stat status;
+    int fd, result = nest_open_folder(path, &fd, ret_error);
+
+    if (result != 0)
+        return result;
+    if (flock(fd, LOCK_EX) != 0 || fstat(fd, &status) != 0)
+        result = muster_error_system(ret_error, errno, "cannot lock the folder %s", path);
+    else if (status.st_nlink == 0)
+        result = muster_error_set(ret_error, MUSTER_ENOTFOUND, "the folder %s was removed by another process",
+                                  path);
+    if (result == 0)
+        *ret_fd = fd;
+    else
+        close(fd);
+    return result;
 }
 
 int nest_open_home(int *ret_fd, struct muster_error *ret_error)

@@ -27,8 +27,14 @@ int nest_home(char ret_home[NEST_HOME_BYTES], const char **ret_variable, struct 
 /* Opens the user's folder, making it first if there is none. */
 int nest_open_home(int *ret_fd, struct muster_error *ret_error);
 
-/* Opens a folder that must belong to this user and be closed to others. */
+/* Opens a folder that must belong to this user and be closed to others. MUSTER_ENOTFOUND: it is not there. */
 int nest_open_folder(const char *path, int *ret_fd, struct muster_error *ret_error);
+
+/* The same, and takes the lock on it, for which it waits. MUSTER_ENOTFOUND: it is not there, or was removed
+ * by who had the lock. Folders are taken for left over until they are locked: who made it makes it again
+ * then, so many times. */
+enum { NEST_TRIES = 100 };
+int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_error);
 
 /* Takes a name in the user's folder. */
 int nest_init(struct nest *nest, struct muster_error *ret_error);

@@ -184,14 +184,6 @@ void place_folder(const struct place *place, char ret_folder[PLACE_FOLDER_BYTES]
     strcpy(ret_folder + size, size ? "" : "/");
 }
 
-static int open_folder(struct place *place, struct muster_error *ret_error)
-{
-    char folder[PLACE_FOLDER_BYTES];
-
-    place_folder(place, folder);
-    return nest_open_folder(folder, &place->folder_fd, ret_error);
-}
-
 /* Somebody has the lock, and wrote his pid into the file before he let go of the folder. */
 static int refuse(const struct place *place, struct muster_error *ret_error)
 {
@@ -257,17 +249,16 @@ static int move_in(struct place *place, struct muster_error *ret_error)
 /* Makes the socket's path this process's. */
 static int take_path(struct place *place, struct muster_error *ret_error)
 {
+    char folder[PLACE_FOLDER_BYTES];
     int result;
 
     snprintf(place->socket, sizeof place->socket, "%s", place->endpoint + IPC_BYTES);
     snprintf(place->lock, sizeof place->lock, "%s" PLACE_LOCK, place->socket);
-    result = open_folder(place, ret_error);
+    place_folder(place, folder);
+    result = nest_lock_folder(folder, &place->folder_fd, ret_error);
     if (result != 0)
         return result;
-    if (flock(place->folder_fd, LOCK_EX) != 0)
-        result = muster_error_system(ret_error, errno, "cannot lock the folder of %s", place->socket);
-    if (result == 0)
-        result = take_lock(place, ret_error);
+    result = take_lock(place, ret_error);
     if (result == 0)
         result = move_in(place, ret_error);
     flock(place->folder_fd, LOCK_UN);
@@ -310,11 +301,13 @@ int place_open_workers(uint64_t identity, struct place *ret_place, struct muster
         return result;
     stale_sweep(home_fd);
     close(home_fd);
-    result = make_folder(name, ret_error);
-    if (result != 0)
-        return result;
     snprintf(endpoint, sizeof endpoint, "%s%s/%s/" PLACE_SOCKET, IPC, home, name);
-    result = place_open(endpoint, ret_place, ret_error);
+    result = MUSTER_ENOTFOUND;
+    for (unsigned tried = 0; tried < NEST_TRIES && result == MUSTER_ENOTFOUND; tried++) {
+        result = make_folder(name, ret_error);
+        if (result == 0)
+            result = place_open(endpoint, ret_place, ret_error);
+    }
     if (result == 0)
         ret_place->passing = true;
     return result;

@@ -30,30 +30,28 @@ static const char *temporary_folder(void)
     return folder && *folder ? folder : "/tmp";
 }
 
-/* Makes it, and takes its lock: unless a coordinator that starts was faster, which takes it for a left-over.
- */
-static int make_temporary(struct spool *spool, struct muster_error *ret_error)
+/* Makes it, and takes its lock. */
+static int make_locked(struct spool *spool, struct muster_error *ret_error)
 {
     const char *parent = temporary_folder();
-    struct stat made = {.st_nlink = 0};
-    int code;
+
+    errno = ENAMETOOLONG;
+    if (snprintf(spool->path, sizeof spool->path, "%s/%s%u-XXXXXX", parent, PREFIX, (unsigned)geteuid()) >=
+            (int)sizeof spool->path ||
+        !mkdtemp(spool->path))
+        return muster_error_system(ret_error, errno, "cannot make a folder for output in %s", parent);
+    return nest_lock_folder(spool->path, &spool->folder_fd, ret_error);
+}
+
+/* A coordinator that starts may be faster, and takes it for a left-over. */
+static int make_temporary(struct spool *spool, struct muster_error *ret_error)
+{
+    int result = MUSTER_ENOTFOUND;
 
     spool->temporary = true;
-    while (made.st_nlink == 0) {
-        errno = ENAMETOOLONG;
-        if (snprintf(spool->path, sizeof spool->path, "%s/%s%u-XXXXXX", parent, PREFIX,
-                     (unsigned)geteuid()) >= (int)sizeof spool->path ||
-            !mkdtemp(spool->path))
-            return muster_error_system(ret_error, errno, "cannot make a folder for output in %s", parent);
-        code = nest_open_folder(spool->path, &spool->folder_fd, ret_error);
-        if (code)
-            return code;
-        if (flock(spool->folder_fd, LOCK_EX) != 0 || fstat(spool->folder_fd, &made) != 0)
-            return muster_error_system(ret_error, errno, "cannot lock %s", spool->path);
-        if (made.st_nlink == 0)
-            close(spool->folder_fd);
-    }
-    return 0;
+    for (unsigned tried = 0; tried < NEST_TRIES && result == MUSTER_ENOTFOUND; tried++)
+        result = make_locked(spool, ret_error);
+    return result;
 }
 
 static int make_beside(struct spool *spool, const char *state, struct muster_error *ret_error)

@@ -132,8 +132,13 @@ static void what_a_killed_holder_left_is_replaced(void)
     CHECK(!exists(place.lock));
 }
 
+static int open_endpoint(struct place *place)
+{
+    return place_open(endpoint, place, &error);
+}
+
 /* A mark is made by who has the place, and must not be there. */
-static void take_turns(unsigned rounds)
+static void take_turns(int (*open_one)(struct place *place), unsigned rounds)
 {
     char mark[96];
     struct place place;
@@ -142,7 +147,7 @@ static void take_turns(unsigned rounds)
 
     snprintf(mark, sizeof mark, "%s/mark", parent);
     while (had < rounds) {
-        if (place_open(endpoint, &place, &error) != 0) {
+        if (open_one(&place) != 0) {
             CHECK_SAYING(error.code == MUSTER_ESTATE && strstr(error.text, "process "), error.text);
             CHECK_SAYING(!strstr(error.text, "process 0,"), error.text);
             continue;
@@ -156,7 +161,7 @@ static void take_turns(unsigned rounds)
     }
 }
 
-static void place_never_has_two_holders(void)
+static void compete(int (*open_one)(struct place *place))
 {
     enum { PROCESSES = 6, ROUNDS = 100 };
     int status;
@@ -166,7 +171,7 @@ static void place_never_has_two_holders(void)
 
         CHECK(pid >= 0);
         if (pid == 0) {
-            take_turns(ROUNDS);
+            take_turns(open_one, ROUNDS);
             exit(0);
         }
     }
@@ -174,7 +179,23 @@ static void place_never_has_two_holders(void)
         CHECK(wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+static void place_never_has_two_holders(void)
+{
+    compete(open_endpoint);
+}
+
 /* --- folders of workers */
+
+static int open_shared_workers(struct place *place)
+{
+    return place_open_workers(7, place, &error);
+}
+
+/* Each that goes takes the folder along, which the next has just made or opened: that one failed. */
+static void folder_that_another_removes_meanwhile_is_made_again(void)
+{
+    compete(open_shared_workers);
+}
 
 static void open_workers(uint64_t identity, struct place *place)
 {
@@ -385,6 +406,8 @@ int main(void)
         {"second_holder_is_told_who_is_first", second_holder_is_told_who_is_first},
         {"what_a_killed_holder_left_is_replaced", what_a_killed_holder_left_is_replaced},
         {"place_never_has_two_holders", place_never_has_two_holders},
+        {"folder_that_another_removes_meanwhile_is_made_again",
+         folder_that_another_removes_meanwhile_is_made_again},
         {"folder_of_a_coordinator_that_never_came_back_is_removed",
          folder_of_a_coordinator_that_never_came_back_is_removed},
         {"folder_that_a_coordinator_has_is_not_removed", folder_that_a_coordinator_has_is_not_removed},

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char home[] = "/tmp/muster-spool-test-XXXXXX";
@@ -83,6 +84,40 @@ Test(spool, left_over_of_a_killed_coordinator_is_removed_and_that_of_a_living_on
     cr_assert_neq(access(killed.path, F_OK), 0);
     spool_close(&next);
     spool_close(&living);
+}
+
+/* As a coordinator that starts, and ends. */
+static int come_and_go(unsigned rounds)
+{
+    struct spool spool;
+
+    for (unsigned i = 0; i < rounds; i++) {
+        if (spool_open(&spool, NULL, &error) != 0) {
+            fprintf(stderr, "%s\n", error.text);
+            return 1;
+        }
+        put(&spool, "1");
+        if (!has(&spool, "1"))
+            return 1;
+        spool_close(&spool);
+    }
+    return 0;
+}
+
+Test(spool, folder_that_another_takes_for_a_left_over_is_made_again)
+{
+    enum { PROCESSES = 4, ROUNDS = 100 };
+    int status;
+
+    for (int i = 0; i < PROCESSES; i++) {
+        pid_t pid = fork();
+
+        cr_assert_geq(pid, 0);
+        if (pid == 0)
+            _exit(come_and_go(ROUNDS));
+    }
+    for (int i = 0; i < PROCESSES; i++)
+        cr_assert(wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 Test(spool, sweep_removes_batches_that_are_not_there_and_nothing_else)
