@@ -279,6 +279,24 @@ static void start_forgets_what_was_not_sealed_and_says_what_ran(void)
     close_store();
 }
 
+/* It would wait for ever should that be abandoned: nothing is ever said of its end. */
+static void batch_that_is_not_accepted_yet_cannot_be_waited_for(void)
+{
+    struct store_request unsealed;
+    enum store_state state;
+
+    open_store();
+    unsealed = fixture_single(1, argument);
+    unsealed.add.sealed = false;
+    CHECK(fixture_code(store, &unsealed) == 0);
+    CHECK(add_after(2, 1, STORE_AFTER_ANY, 0, &state) == MUSTER_ENOTFOUND);
+    CHECK(set(STORE_STATE, 1, STORE_RUNNING) == 0); /* its jobs may run ahead of that */
+    CHECK(add_after(2, 1, STORE_AFTER_OK, 0, &state) == MUSTER_ENOTFOUND);
+    CHECK(ask(STORE_ABANDON, 1) == 0);
+    CHECK(add_after(2, 1, STORE_AFTER_ANY, 0, &state) == MUSTER_ENOTFOUND);
+    close_store();
+}
+
 /* Adds a list of blocks of 3 MiB that is not sealed. */
 static void add_large(uint64_t number, uint32_t blocks)
 {
@@ -480,6 +498,7 @@ int main(void)
         TEST(batch_that_another_waits_for_is_not_forgotten),
         TEST(delayed_batch_is_queued_when_its_time_comes),
         TEST(start_forgets_what_was_not_sealed_and_says_what_ran),
+        TEST(batch_that_is_not_accepted_yet_cannot_be_waited_for),
         TEST(forgetting_a_large_batch_is_not_done_at_one_stroke),
         TEST(what_is_left_of_a_forgotten_batch_outlives_the_coordinator),
         TEST(list_shows_only_what_was_asked_for),
