@@ -238,7 +238,7 @@ static bool consume(struct sim_client *client, unsigned number)
         return false;
     ticket->consumed_cost = ticket->received_cost;
     if (ticket->submits && submission->settings.keep && !submission->settings.hold)
-        submission->forgotten = true; /* it may cross the end, and is taken for the last word */
+        submission->forgotten = true; /* it may cross the end, and is then the last word (PROTOCOL.md) */
     say(client, &(struct proto_message){.type = PROTO_CONSUMED,
                                         .consumed = {.ticket = number, .bytes = ticket->consumed_cost}});
     return true;

@@ -28,6 +28,33 @@ static void range_runs_and_its_client_has_all_results_in_order(void)
     world_close(&w);
 }
 
+/* It was sent before the client could know of the end: ahead of that, it is about room in the window alone.
+ */
+static void consumed_of_all_results_forgets_only_a_batch_whose_end_was_sent(void)
+{
+    struct proto_message submit = submit_range(7, 10, true);
+    uint64_t cost;
+
+    world_open(&w, NULL, 1, 1);
+    world_hello(&w, "a", "");
+    w.hold_store = true;
+    world_say(&w, "a", &submit);
+    while (!world_has(&w, "a", PROTO_RESULTS))
+        CHECK(world_step_store(&w) || world_step_worker(&w, NULL));
+    CHECK(!world_has(&w, "a", PROTO_ENDED));
+    cost = check_results("a", 10, true);
+    say_consumed("a", 7, cost);
+    w.hold_store = false;
+    world_settle(&w);
+    check_state("a", 1, "succeeded");
+    CHECK(world_has(&w, "a", PROTO_ENDED) && ledger_count(w.ledger).readers == 1);
+    say_consumed("a", 7, cost);
+    CHECK(ledger_count(w.ledger).readers == 0);
+    say_attach("a", 8, 1, true, 1 << 20);
+    CHECK(world_expect(&w, "a", PROTO_ERROR)->error.code == MUSTER_ENOTFOUND);
+    world_close(&w);
+}
+
 static void nothing_is_accepted_before_the_store_has_it(void)
 {
     struct proto_message submit = submit_range(1, 5, true);
@@ -992,6 +1019,7 @@ int main(void)
         C(cancel_ahead_of_seal_ends_the_batch),
         C(cancel_of_a_submission_that_waits_is_answered),
         C(ended_batch_is_forgotten_on_request),
+        C(consumed_of_all_results_forgets_only_a_batch_whose_end_was_sent),
         C(cancel_that_was_answered_outlives_the_coordinator),
         C(cancel_of_a_list_that_is_sent_outlives_the_coordinator),
         C(cancel_of_a_list_that_is_being_added_ends_it),
