@@ -43,8 +43,8 @@ struct coordinator {
     pthread_t thread;
 };
 
-/* The thread, whose argument is the coordinator. Ends the parts that its caller has no use for any more:
+/* The thread, given its coordinator. Ends the parts that its caller has no use for any more:
  * supervisor, guests, post and router. */
-void *loop_run(void *argument);
+void *loop_run(void *coordinator);
 
 #endif

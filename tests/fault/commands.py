@@ -25,6 +25,9 @@ while :; do sleep 1000; done
 """
 PROCESSES = 5  # with the sleep of the last line
 
+# Places of a command's result: enum command_place of worker/command.h.
+OUT, ERR = 8, 9
+
 
 class Case(harness.Case):
     may_leave_files = True  # SIGKILL gives no chance to tidy up
@@ -100,9 +103,9 @@ class Case(harness.Case):
         result = self.muster(*command[1:], command=command[0])
         self.assertEqual(result.status, 0, str(result))
         first, second = map(json.loads, result.out.splitlines())
-        self.assertEqual(len(base64.b64decode(first[-2])), 64 << 10)
-        self.assertEqual((first[0], first[-1]), (1, ""))  # there was no room for its message either
-        self.assertEqual(base64.b64decode(second[-2]), b"next\n")
+        self.assertEqual(len(base64.b64decode(first[OUT])), 64 << 10)
+        self.assertEqual((first[0], first[ERR]), (1, ""))  # there was no room for its message either
+        self.assertEqual(base64.b64decode(second[OUT]), b"next\n")
 
     def test_command_that_reads_the_terminal_is_not_stopped(self):
         reader, terminal = os.openpty()

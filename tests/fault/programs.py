@@ -62,7 +62,7 @@ class Programs(Case):
 
     def test_argument_longer_than_the_kernel_takes_is_named_with_the_limit(self):
         result = self.muster("map", "command", text=json.dumps({"argv": ["/bin/echo", "x" * 140000]}) + "\n")
-        (code, *_, error) = json.loads(result.out)
+        (code, *_, error, _sandbox) = json.loads(result.out)
         self.assertEqual(code, 126)
         self.assertRegex(base64.b64decode(error).decode(), "^muster: /bin/echo: 1400.. bytes of arguments and .* of environment: "
                          "the kernel takes .* together, and [0-9]+ in one\n$")
