@@ -76,7 +76,7 @@ int nest_open_folder(const char *path, int *ret_fd, struct muster_error *ret_err
 int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_error)
 {
     struct stat status;
-    int fd, result = nest_open_folder(path, &fd, ret_error);
+    int fd = -1, result = nest_open_folder(path, &fd, ret_error);
 
     if (result != 0)
         return result;
