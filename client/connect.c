@@ -22,7 +22,8 @@
 /* Of one connection: sockets, wake-ups, epoll, and room for what the caller opens. */
 enum { CONNECT_DESCRIPTORS = 32 };
 
-enum { USER_NUMBER_BYTES = 16 };
+/* Of an entry of the system's users; of one that is longer, the number is taken. */
+enum { USER_ENTRY_BYTES = 4096 };
 
 int connect_endpoint(const char *coordinator, char ret_endpoint[PLACE_ENDPOINT_BYTES],
                      struct muster_error *ret_error)
@@ -114,22 +115,24 @@ static bool is_name(const char *name)
 }
 
 /* What the user is called: as the environment says, else as the system does, else by number. */
-static struct proto_text find_user(char number[USER_NUMBER_BYTES])
+static struct proto_text find_user(char ret_name[PROTO_USER_MAX + 1])
 {
     const char *user = getenv("USER");
-    const struct passwd *entry = is_name(user) ? NULL : getpwuid(geteuid());
+    char bytes[USER_ENTRY_BYTES];
+    struct passwd entry, *found = NULL;
 
-    if (entry)
-        user = entry->pw_name;
+    if (!is_name(user) && getpwuid_r(geteuid(), &entry, bytes, sizeof bytes, &found) == 0 && found)
+        user = entry.pw_name;
     if (is_name(user))
-        return proto_text(user);
-    snprintf(number, USER_NUMBER_BYTES, "%u", (unsigned)geteuid());
-    return proto_text(number);
+        snprintf(ret_name, PROTO_USER_MAX + 1, "%s", user);
+    else
+        snprintf(ret_name, PROTO_USER_MAX + 1, "%u", (unsigned)geteuid());
+    return proto_text(ret_name);
 }
 
 static int say_hello(struct wire *wire, struct muster_error *ret_error)
 {
-    char number[USER_NUMBER_BYTES];
+    char user[PROTO_USER_MAX + 1];
     struct proto_message hello = {
         .type = PROTO_HELLO,
         .hello =
@@ -138,7 +141,7 @@ static int say_hello(struct wire *wire, struct muster_error *ret_error)
                 .role = PROTO_CLIENT,
                 .pid = (uint64_t)getpid(),
                 .software = proto_text("libmuster " MUSTER_VERSION),
-                .user = find_user(number),
+                .user = find_user(user),
             },
     };
 

@@ -305,6 +305,13 @@ class Library(harness.Case):
         self.assertLessEqual({"muster_open", "muster_map", "muster_close", "muster_error_name"}, names)
         self.assertEqual([name for name in names if not name.startswith("muster_")], [])
 
+    def test_shared_library_calls_nothing_whose_answer_another_thread_overwrites(self):
+        lines = self.tool("nm", "-D", "--undefined-only", "--format=posix", self.libraries / "libmuster.so").splitlines()
+        names = {line.split()[0].partition("@")[0] for line in lines}
+        self.assertIn("getpwuid_r", names)
+        self.assertEqual(names & {"asctime", "ctime", "getgrgid", "getgrnam", "gethostbyname", "getpwnam", "getpwuid",
+                                  "gmtime", "localtime", "strtok", "ttyname"}, set())
+
     def test_plugin_built_from_the_installed_header_is_mapped(self):
         plugin = self.home / "twice.so"
         self.compile(PLUGIN, plugin, "-shared", "-fPIC", f"-I{self.prefix}/include", *self.pkg_config("msgpack"))
