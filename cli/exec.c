@@ -138,6 +138,7 @@ static int run(struct exec *exec, muster *m)
         interrupt_let_run(exec->pace.grace_ns + GRACE_NS);
     }
     code = muster_map(m, &batch, &summary, &error);
+    interrupt_await(false); /* the last tick may have come ahead of the answer */
 
     if (exec->live.fd >= 0 && exec_live_finish(&exec->live, &late) && !code) {
         code = late.code;

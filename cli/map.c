@@ -182,6 +182,7 @@ static int run(struct map *map, muster *m)
     int code;
 
     code = muster_map(m, &batch, &summary, &error);
+    interrupt_await(false); /* the last tick may have come ahead of the answer */
     progress_hide(&map->progress);
     if (code && code == map->error.code)
         error = map->error; /* a callback ended the batch, and knows why */

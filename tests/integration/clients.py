@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What runs with a coordinator say and do that is not theirs alone: errors that name it, jobs by the number of their
 batch, readers that leave, and numbers of batches that cannot be written."""
+import contextlib
 import fcntl
 import json
 import os
@@ -89,11 +90,13 @@ class NumberThatCannotBeWritten(verbs.Case):
 
 
 class Interrupted(verbs.Case):
-    def test_before_the_batch_has_a_number_it_waits_for_that(self):
+    def interrupted_ahead_of_its_number(self, words, last, **options):
+        """What a client says whose batch is accepted more than two seconds after Ctrl-C; `last` is the message with
+        which all of it has come."""
         log = self.home / "log"
 
         def reply(message):
-            if message.type != "SUBMIT":
+            if message.type != last:
                 return []
             (pid,) = self.marked()
             os.kill(pid, signal.SIGINT)
@@ -101,9 +104,31 @@ class Interrupted(verbs.Case):
             return [verbs.protocol.encode("ACCEPTED", ticket=message.ticket, batch=7)]
 
         with open(log, "wb") as stderr:
-            result = self.answers(reply, "map", "echo", ":::", "1..3", stderr=stderr)
+            result = self.answers(reply, *words, stderr=stderr, **options)
         self.assertEqual(result.status, 130, log.read_text())
-        self.assertIn("batch 7 goes on", log.read_text())
+        return log.read_text()
+
+    def test_before_the_batch_has_a_number_it_waits_for_that(self):
+        self.assertIn("batch 7 goes on", self.interrupted_ahead_of_its_number(["map", "echo", ":::", "1..3"], "SUBMIT"))
+
+    def test_when_the_number_has_come_a_reader_is_not_waited_for(self):
+        self.may_leave_files = True  # the folder of exec, which is ended at once
+        for words, last in ((["map", "--detach", "echo", ":::", "1..3"], "SUBMIT"),
+                            (["exec", "--detach", "true", ":::", "1"], "SEAL")):
+            said = self.interrupted_ahead_of_its_number(words, last, stdout=self.full_pipe())
+            self.assertRegex(said, r"ended at once: .* whoever reads the results, held it up for 2 s\n\Z")
+
+    def full_pipe(self):
+        """An end to which nothing can be written, and nobody reads."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, bytes(4096))
+        os.set_blocking(writer, True)
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        return writer
 
     def test_while_another_coordinator_starts_it_ends_at_once(self):
         self.env.update(XDG_STATE_HOME=str(self.home / "state"))
