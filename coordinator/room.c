@@ -128,7 +128,8 @@ bool room_elsewhere(const struct core *core, const struct batch *batch)
 
 unsigned room_for_idle(const struct core *core, unsigned idle)
 {
-    unsigned left = core->capacity.has.cpus - core->capacity.used.cpus;
+    unsigned has = core->capacity.has.cpus, used = core->capacity.used.cpus;
+    unsigned left = has > used ? has - used : 0; /* adopted workers may take more than there is now */
 
     return core->demanding > 0 && left < idle ? left : idle;
 }

@@ -3,6 +3,7 @@
  * The second life of a coordinator: workers of the first one come back, with what they hold, or
  * not.
  */
+#include "coordinator/room.h"
 #include "tests/support/core_harness.h"
 
 #include <criterion/criterion.h>
@@ -453,4 +454,13 @@ Test(adopt, more_memory_taken_than_there_is_leaves_no_room)
     capacity.used.memory_bytes = 52;
     cr_assert_eq(capacity_room(&capacity, &job, &none, 1), UINT64_MAX);
     cr_assert_eq(capacity_room(&capacity, &job, &none, 3), 1);
+}
+
+Test(adopt, more_cpus_taken_than_there_are_leave_no_room_for_idle_workers)
+{
+    static struct core taken = {.demanding = 1, .capacity = {.has = {2, 100}, .used = {3, 0}}};
+
+    cr_assert_eq(room_for_idle(&taken, 4), 0);
+    taken.capacity.used.cpus = 1;
+    cr_assert_eq(room_for_idle(&taken, 4), 1);
 }
