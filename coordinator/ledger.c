@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A disk that was full, or a database that another process had, may be free by then. */
+enum { SWEEP_RETRY_MS = 1000 };
+
 int ledger_create(const struct ledger_options *options, struct ledger **ret_ledger)
 {
     struct ledger *ledger = calloc(1, sizeof *ledger);
@@ -416,15 +419,31 @@ static void read_for(struct ledger *ledger, const struct store_done *done, struc
         read_done(ledger, reader, done, outbox);
 }
 
-/* What batches had that were forgotten goes piece by piece, so that others have their turn. */
-static void sweep(struct ledger *ledger, const struct store_done *done, struct outbox *outbox)
+/* Whether anything is left of batches that were forgotten. What could not be deleted is tried again. */
+static void note_leaving(struct ledger *ledger, uint64_t now_ms, const struct store_done *done)
 {
     if (done->operation == STORE_SWEEP)
         ledger->sweeping = false;
     else if (done->operation != STORE_DROP && done->operation != STORE_ABANDON &&
              done->operation != STORE_RESET)
         return;
-    if (ledger->sweeping || !done->more)
+    if (done->code == 0)
+        ledger->sweep_ms = done->more ? now_ms : 0;
+    else if (done->operation == STORE_SWEEP)
+        ledger->sweep_ms = now_ms + SWEEP_RETRY_MS;
+}
+
+/* When the next piece of it goes; UINT64_MAX: not now. That waits for the start, which is not to fail for it.
+ */
+static uint64_t sweep_due_ms(const struct ledger *ledger)
+{
+    return ledger->sweep_ms == 0 || ledger->sweeping || !ledger->ready ? UINT64_MAX : ledger->sweep_ms;
+}
+
+/* Piece by piece, so that others have their turn. */
+static void sweep(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
+{
+    if (sweep_due_ms(ledger) > now_ms)
         return;
     ledger->sweeping = true;
     outbox_store(outbox, &(struct store_request){.operation = STORE_SWEEP});
@@ -437,7 +456,8 @@ void ledger_done(struct ledger *ledger, uint64_t now_ms, const struct store_done
     if (ledger->full && !done->full)
         record_resume(ledger, outbox);
     ledger->full = done->full;
-    sweep(ledger, done, outbox);
+    note_leaving(ledger, now_ms, done);
+    sweep(ledger, now_ms, outbox);
     if (answer_done(ledger, now_ms, done, outbox))
         return;
     if (done->code != 0 && !ledger->ready && done->batch == 0) { /* RESET, RESUME or COUNTS */
@@ -488,9 +508,15 @@ void ledger_done(struct ledger *ledger, uint64_t now_ms, const struct store_done
     }
 }
 
+static uint64_t begin_due_ms(const struct ledger *ledger)
+{
+    return ledger->begin_ms == 0 || ledger->due ? UINT64_MAX : ledger->begin_ms;
+}
+
 void ledger_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
 {
-    if (ledger_deadline_ms(ledger) > now_ms)
+    sweep(ledger, now_ms, outbox);
+    if (begin_due_ms(ledger) > now_ms)
         return;
     ledger->due = true;
     outbox_store(outbox, &(struct store_request){.operation = STORE_DUE, .now_ms = now_ms});
@@ -498,7 +524,9 @@ void ledger_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
 
 uint64_t ledger_deadline_ms(const struct ledger *ledger)
 {
-    return ledger->begin_ms == 0 || ledger->due ? UINT64_MAX : ledger->begin_ms;
+    uint64_t begin_ms = begin_due_ms(ledger), sweep_ms = sweep_due_ms(ledger);
+
+    return begin_ms < sweep_ms ? begin_ms : sweep_ms;
 }
 
 struct ledger_counts ledger_count(const struct ledger *ledger)

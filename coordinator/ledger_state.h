@@ -150,6 +150,7 @@ struct ledger {
     uint64_t begin_ms; /* the earliest of what is delayed; 0: nothing is */
     bool due;          /* DUE is under way */
     bool sweeping;     /* SWEEP is under way */
+    uint64_t sweep_ms; /* when the next SWEEP is to be; 0: nothing is left that it would delete */
     bool full;         /* the store has reached its limit: the core is told of no record */
     uint64_t promised; /* bytes that clients may have on their way, of batches that are kept, */
     uint64_t unkept;   /* and of others: as many at most */

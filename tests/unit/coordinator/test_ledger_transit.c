@@ -8,7 +8,9 @@
 #include "tests/support/ledger_steps.h"
 
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What streams of single jobs send. */
 static struct proto_message submit_unkept(uint64_t ticket, int64_t last)
@@ -328,21 +330,84 @@ static bool is_swept(void)
     return !more;
 }
 
-static void store_is_swept_when_a_large_batch_is_forgotten(void)
+static void say_large_batch(void)
 {
     struct proto_message submit = submit_list(1, false);
-    struct proto_message cancel = {.type = PROTO_CANCEL, .cancel = {.id = 1, .mode = PROTO_CANCEL_NOW}};
 
-    open_world();
     world_say(&w, "a", &submit);
     for (uint64_t job = 1; job <= 30; job++)
         say_large_argument("a", 1, job);
+}
+
+static void forget_large_batch(void)
+{
+    struct proto_message cancel = {.type = PROTO_CANCEL, .cancel = {.id = 1, .mode = PROTO_CANCEL_NOW}};
+
+    say_large_batch();
     world_say(&w, "a", &cancel);
     expect_refusal("a", 1, MUSTER_ECANCELLED);
     CHECK(!w.ledger->sweeping);
+}
+
+static void tick(void)
+{
+    ledger_tick(w.ledger, w.now_ms, &w.outbox);
+    world_settle(&w);
+}
+
+static void store_is_swept_when_a_large_batch_is_forgotten(void)
+{
+    open_world();
+    forget_large_batch();
     CHECK(ledger_count(w.ledger).open == 0);
     CHECK(is_swept());
     world_close(&w);
+}
+
+/* What it had stayed for good. */
+static void sweep_that_failed_is_tried_again(void)
+{
+    enum store_operation failing = STORE_SWEEP;
+
+    w.unreadable = &failing;
+    open_world();
+    forget_large_batch();
+    CHECK(ledger_deadline_ms(w.ledger) == w.now_ms + 1000);
+    w.unreadable = NULL;
+    tick();
+    CHECK(ledger_deadline_ms(w.ledger) == w.now_ms + 1000);
+    CHECK(!is_swept());
+    w.now_ms += 1000;
+    tick();
+    CHECK(ledger_deadline_ms(w.ledger) == UINT64_MAX);
+    CHECK(is_swept());
+    world_close(&w);
+}
+
+/* It was taken for a failure of what the start needs. */
+static void sweep_that_fails_at_the_start_does_not_end_the_coordinator(void)
+{
+    enum store_operation failing = STORE_SWEEP;
+    char folder[] = "/tmp/muster-test-XXXXXX", path[sizeof folder + 8];
+
+    CHECK(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/store", folder);
+    world_open(&w, path, 1, 2);
+    world_hello(&w, "a", "ann");
+    say_large_batch();
+    world_close(&w);
+    w.unreadable = &failing;
+    world_open(&w, path, 2, 2); /* forgets the batch, which was not sealed */
+    CHECK(ledger_deadline_ms(w.ledger) == w.now_ms);
+    tick();
+    CHECK(!ledger_failure(w.ledger) && ledger_ready(w.ledger));
+    CHECK(ledger_deadline_ms(w.ledger) == w.now_ms + 1000);
+    w.unreadable = NULL;
+    w.now_ms += 1000;
+    tick();
+    CHECK(is_swept());
+    world_close(&w);
+    CHECK(unlink(path) == 0 && rmdir(folder) == 0);
 }
 
 static void what_clients_have_on_their_way_is_bounded_and_given_back(void)
@@ -510,6 +575,8 @@ int main(void)
         C(batch_whose_jobs_could_never_run_is_refused_and_not_recorded),
         C(full_store_holds_jobs_up_until_something_is_forgotten),
         C(store_is_swept_when_a_large_batch_is_forgotten),
+        C(sweep_that_failed_is_tried_again),
+        C(sweep_that_fails_at_the_start_does_not_end_the_coordinator),
         C(what_clients_have_on_their_way_is_bounded_and_given_back),
         C(reader_has_arguments_once_and_ahead_of_results),
         C(reader_that_waits_for_results_has_arguments_with_them),
