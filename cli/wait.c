@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * muster wait: until batches are over, or for so long. All are attached to first, so that one that is not
- * there is found before anything is waited for. Ctrl-C ends the wait, and no batch.
+ * there is found before anything is waited for. Commands that failed are counted as their results come: when
+ * the batch is over, its own client may take it with it. Ctrl-C ends the wait, and no batch.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -12,12 +13,20 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+enum {
+    /* Results of one batch that may be under way: an attachment counts as a whole against what a coordinator
+     * promises its clients, and many batches may be waited for. */
+    WINDOW_BYTES = 1 << 20,
+};
+
 /* A batch, and how it ended. */
 struct awaited {
     uint64_t batch, ticket;
     struct remote_batch known;
     bool attached, over;
-    bool runs_commands; /* a command that failed is a job that told of it */
+    bool runs_commands;       /* a command that failed is a job that told of it: */
+    uint64_t commands_failed; /* these, in its results, */
+    uint64_t consumed, told;  /* of which so much is done with, and the coordinator knows of so much */
     int code;
     uint64_t succeeded, failed, cancelled;
 };
@@ -26,7 +35,22 @@ struct waiting {
     struct ask *ask;
     struct awaited *awaited; /* owned */
     uint64_t deadline_ns;
+    msgpack_zone zone; /* of one result */
 };
+
+/* From its beginning. */
+static int attach(const struct waiting *w, struct awaited *a, struct muster_error *ret_error)
+{
+    const struct proto_attach attach = {.batch = a->batch,
+                                        .first = 1,
+                                        .follow = true,
+                                        .results = a->runs_commands,
+                                        .window_bytes = a->runs_commands ? WINDOW_BYTES : 0};
+
+    a->attached = false;
+    a->commands_failed = a->consumed = a->told = 0;
+    return remote_attach(w->ask->remote, &attach, &a->ticket, ret_error);
+}
 
 /* To those that are not over. */
 static int attach_all(struct waiting *w, struct muster_error *ret_error)
@@ -36,11 +60,8 @@ static int attach_all(struct waiting *w, struct muster_error *ret_error)
     for (size_t i = 0; i < w->ask->batch_count && code == 0; i++) {
         if (w->awaited[i].over)
             continue;
-        w->awaited[i].attached = false;
         w->awaited[i].batch = w->ask->batches[i];
-        code = remote_attach(w->ask->remote,
-                             &(struct proto_attach){.batch = w->awaited[i].batch, .first = 1, .follow = true},
-                             &w->awaited[i].ticket, ret_error);
+        code = attach(w, &w->awaited[i], ret_error);
     }
     return code;
 }
@@ -53,13 +74,66 @@ static struct awaited *find(struct waiting *w, uint64_t ticket)
     return NULL;
 }
 
+/* One of commands is attached to once more, for its results. */
+static int take_attached(struct waiting *w, struct awaited *a, const struct proto_attached *attached,
+                         struct muster_error *ret_error)
+{
+    bool known = !exec_kept_runs(attached) || a->runs_commands;
+    int code = remote_recognize(w->ask->remote, &a->known, attached, ret_error);
+
+    if (code == 0 && !known) {
+        a->runs_commands = true;
+        return attach(w, a, ret_error);
+    }
+    a->attached = true;
+    return code;
+}
+
+/* A command that failed: its job did not. */
+static int count_command(void *context, struct muster_result *result, struct muster_error *ret_error)
+{
+    struct awaited *a = context;
+    char reason[EXEC_REASON_BYTES];
+    bool failed = false;
+    int code = result->code ? 0 : exec_kept_look(result, &failed, reason, ret_error);
+
+    a->commands_failed += failed;
+    return code;
+}
+
+static int take_results(struct waiting *w, struct awaited *a, const struct wire_frame *frame,
+                        struct muster_error *ret_error)
+{
+    const struct reading_results to = {
+        .batch = a->batch, .zone = &w->zone, .take = count_command, .context = a};
+    int code = reading_results(&to, w->ask->remote, frame, ret_error);
+
+    a->consumed += proto_cost(&frame->message);
+    if (code != 0 || a->consumed - a->told < WINDOW_BYTES / 4)
+        return code;
+    a->told = a->consumed;
+    return remote_consumed(w->ask->remote, a->ticket, a->consumed, ret_error);
+}
+
 static void take_ended(struct awaited *a, const struct proto_ended *ended)
 {
+    uint64_t told = a->commands_failed < ended->succeeded ? a->commands_failed : ended->succeeded;
+
     a->over = true;
     a->code = ended->code;
-    a->succeeded = ended->succeeded;
-    a->failed = ended->failed;
+    a->succeeded = ended->succeeded - told;
+    a->failed = ended->failed + told;
     a->cancelled = ended->cancelled;
+}
+
+static int take_error(const struct waiting *w, const struct awaited *a, const struct proto_error *error,
+                      struct muster_error *ret_error)
+{
+    if (error->code == MUSTER_ENOTFOUND && a->attached)
+        return muster_error_set(ret_error, MUSTER_ENOTFOUND,
+                                "batch %" PRIu64 " was forgotten before all its commands were counted",
+                                a->batch);
+    return remote_refused(w->ask->remote, a->batch, error->code, error->text, ret_error);
 }
 
 /* Takes the frame. */
@@ -69,15 +143,14 @@ static int take(struct waiting *w, struct wire_frame *frame, struct muster_error
     struct awaited *a;
     int code = 0;
 
-    if (message->type == PROTO_ATTACHED && (a = find(w, message->attached.ticket)) != NULL) {
-        a->attached = true;
-        a->runs_commands = exec_kept_runs(&message->attached);
-        code = remote_recognize(w->ask->remote, &a->known, &message->attached, ret_error);
-    } else if (message->type == PROTO_ENDED && (a = find(w, message->ended.ticket)) != NULL && a->attached) {
+    if (message->type == PROTO_ATTACHED && (a = find(w, message->attached.ticket)) != NULL)
+        code = take_attached(w, a, &message->attached, ret_error);
+    else if (message->type == PROTO_RESULTS && (a = find(w, message->results.ticket)) != NULL && a->attached)
+        code = take_results(w, a, frame, ret_error);
+    else if (message->type == PROTO_ENDED && (a = find(w, message->ended.ticket)) != NULL && a->attached)
         take_ended(a, &message->ended);
-    } else if (message->type == PROTO_ERROR && (a = find(w, message->error.ticket)) != NULL) {
-        code = remote_refused(w->ask->remote, a->batch, message->error.code, message->error.text, ret_error);
-    }
+    else if (message->type == PROTO_ERROR && (a = find(w, message->error.ticket)) != NULL)
+        code = take_error(w, a, &message->error, ret_error);
     wire_frame_destroy(frame);
     return code;
 }
@@ -103,58 +176,6 @@ static int wait_all(struct waiting *w, bool over, uint64_t deadline_ns, struct m
         if (code == MUSTER_ELOST && remote_is_lost(w->ask->remote) &&
             (code = ask_return(w->ask, w->deadline_ns, ret_error)) == 0)
             code = attach_all(w, ret_error);
-    }
-    return code;
-}
-
-/* --- commands */
-
-static int on_batch(void *context, const struct proto_attached *batch, struct muster_error *ret_error)
-{
-    (void)context;
-    (void)batch;
-    (void)ret_error;
-    return 0;
-}
-
-/* A command that failed: its job did not. */
-static int on_result(void *context, const struct muster_result *result, struct muster_error *ret_error)
-{
-    struct awaited *a = context;
-    char reason[EXEC_REASON_BYTES];
-    bool failed = false;
-    int code = result->code ? 0 : exec_kept_look(result, &failed, reason, ret_error);
-
-    if (failed && a->succeeded > 0) {
-        a->succeeded--;
-        a->failed++;
-    }
-    return code;
-}
-
-static int on_wait(void *context, struct muster_error *ret_error)
-{
-    (void)context;
-    (void)ret_error;
-    return 0;
-}
-
-/* Counts the commands that failed, of each batch that is over: their results say it. */
-static int count_commands(struct waiting *w, struct muster_error *ret_error)
-{
-    struct reading_end end;
-    int code = 0;
-
-    for (size_t i = 0; i < w->ask->batch_count && code == 0; i++) {
-        struct awaited *a = &w->awaited[i];
-        const struct reading reading = {.batch = a->batch,
-                                        .on_batch = on_batch,
-                                        .on_result = on_result,
-                                        .on_wait = on_wait,
-                                        .context = a};
-
-        if (a->over && a->runs_commands && a->succeeded > 0)
-            code = reading_run(&reading, w->ask->remote, &end, ret_error);
     }
     return code;
 }
@@ -213,29 +234,37 @@ static int conclude(struct waiting *w, struct muster_error *ret_error)
     return ended_early ? STATUS_ERROR : ask_status(failed);
 }
 
-static int wait_for_batches(struct ask *ask, struct muster_error *ret_error)
+/* Returns as conclude, or a negative code. */
+static int attach_and_wait(struct waiting *w, struct muster_error *ret_error)
 {
     /* To be told whether a batch is there: as long as for any other answer. */
     const uint64_t patience_ns = 5 * CLOCK_NS_PER_S;
-    struct waiting w = {.ask = ask, .awaited = calloc(ask->batch_count, sizeof *w.awaited)};
+    double timeout_s = w->ask->options.timeout_s;
     uint64_t now_ns = clock_now_ns();
     int code;
 
-    if (!w.awaited)
-        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    w.deadline_ns = ask->options.timeout_s > 0 ? clock_after(now_ns, (uint64_t)(ask->options.timeout_s * 1e9))
-                                               : CLOCK_NEVER;
-    code = attach_all(&w, ret_error);
+    w->deadline_ns = timeout_s > 0 ? clock_after(now_ns, (uint64_t)(timeout_s * 1e9)) : CLOCK_NEVER;
+    code = attach_all(w, ret_error);
     if (code == 0)
-        code = wait_all(&w, false, clock_after(now_ns, patience_ns), ret_error);
-    if (code == 0) {
-        code = wait_all(&w, true, w.deadline_ns, ret_error);
-        if (code == 0 || code == MUSTER_ETIMEOUT)
-            code = count_commands(&w, ret_error);
+        code = wait_all(w, false, clock_after(now_ns, patience_ns), ret_error);
+    if (code == 0 && (code = wait_all(w, true, w->deadline_ns, ret_error)) == MUSTER_ETIMEOUT)
+        code = 0;
+    if (code == MUSTER_ELOST && clock_now_ns() >= w->deadline_ns) /* it is away, and time is over */
+        code = 0;
+    return code ? code : conclude(w, ret_error);
+}
+
+static int wait_for_batches(struct ask *ask, struct muster_error *ret_error)
+{
+    struct waiting w = {.ask = ask, .awaited = calloc(ask->batch_count, sizeof *w.awaited)};
+    int code;
+
+    if (!w.awaited || !msgpack_zone_init(&w.zone, 8192)) {
+        free(w.awaited);
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     }
-    if (code == 0 ||
-        (code == MUSTER_ELOST && clock_now_ns() >= w.deadline_ns)) /* it is away, and time is over */
-        code = conclude(&w, ret_error);
+    code = attach_and_wait(&w, ret_error);
+    msgpack_zone_destroy(&w.zone);
     free(w.awaited);
     return code;
 }

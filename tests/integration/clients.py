@@ -231,6 +231,39 @@ class Counted(verbs.Case):
                          [(f"{batch}.2", "failed", "exit status 3"), (f"{batch}.3", "failed", "exit status 1")])
         self.assertEqual([job["state"] for job in self.objects("jobs", batch)], ["succeeded", "failed", "failed"])
 
+    def attached(self, name):
+        """An attached run of a command that fails and one that does not, which wait for a gate of that name."""
+        gate = self.home / name
+        os.mkfifo(gate)
+        known = len(self.objects("jobs"))
+        client = self.start("exec", "-j1", f"test {{}} = 0 || cat {gate}; exit {{}}", ":::", "0", "3")
+        self.until(lambda: len(self.objects("jobs")) > known, "it is accepted")
+        return client, gate
+
+    def test_commands_of_a_batch_that_its_client_takes_with_it_are_counted(self):
+        self.serve()
+        client, gate = self.attached("gate")
+        waiting = self.start("wait", "1", "-o", "json")
+        self.until(lambda: self.objects("status")[0]["clients"] >= 3, "it waits")
+        gate.write_text("")
+        self.assertEqual(client.end().status, 1)
+        result = waiting.end()
+        self.assertEqual((result.status, result.err), (1, ""), str(result))
+        self.assertEqual(json.loads(result.out),
+                         {"batch": 1, "outcome": "failed", "succeeded": 1, "failed": 1, "cancelled": 0})
+
+    def test_batch_that_is_gone_when_another_ends_was_counted(self):
+        self.serve()
+        first, gate = self.attached("first")
+        second, other = self.attached("second")
+        waiting = self.start("wait", "1", "2")
+        self.until(lambda: self.objects("status")[0]["clients"] >= 4, "it waits")
+        for client, path in (first, gate), (second, other):
+            path.write_text("")
+            self.assertEqual(client.end().status, 1)
+            self.until(lambda: len(self.objects("jobs")) == (1 if client is first else 0), "it is forgotten")
+        self.assert_fails(waiting.end(), 2, "batch 1: 1 of 2 jobs failed", "batch 2: 1 of 2 jobs failed")
+
     def test_jobs_that_were_cancelled_are_listed(self):
         self.serve()
         gate = str(self.home / "gate")
