@@ -60,18 +60,23 @@ static bool has_client(const struct coordinator *c, const char *name)
     return c->books ? books_has_client(c->books, name) : core_has_client(c->core, name);
 }
 
-/* A client that died, or whose connection did. */
-static void lose_client(struct coordinator *c, const char *name)
+static void forget_client(struct coordinator *c, const char *name)
 {
-    gate_leave(c->gate, name);
-    if (!has_client(c, name))
-        return;
     guests_forget(c->guests, name);
     journal_client(c->journal, name, "is gone");
     if (c->books)
         books_gone(c->books, name, &c->outbox);
     else
         core_client_gone(c->core, clock_now_ns(), name, &c->outbox);
+}
+
+/* A client that died, or whose connection did. The gate leaves last: the name may be the one that it keeps.
+ */
+static void lose_client(struct coordinator *c, const char *name)
+{
+    if (has_client(c, name))
+        forget_client(c, name);
+    gate_leave(c->gate, name);
 }
 
 /* A worker that has gone is dealt with when its end is seen. */
