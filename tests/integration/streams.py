@@ -196,17 +196,17 @@ class Halt(harness.Case):
         self.assertIn("halted: ", result.err)
 
     def test_soon_lets_running_jobs_finish_and_starts_no_more(self):
-        here, gate = self.home / "here", self.home / "gate"
-        here.touch()
+        begun = self.home / "begun"
         with open(self.home / "err", "wb") as err:
-            run = self.start("map", "wait_file", *FAULTY, "-j", "2", "--chunk", "1", "--unordered", "--halt",
+            run = self.start("map", "note_pid", *FAULTY, "-j", "2", "--chunk", "1", "--unordered", "--halt",
                              "soon,fail=1", stderr=err)
-        run.write(f"{gate}\n5\n")
+        run.write(json.dumps([str(begun), 1]) + "\n")
+        self.until(begun.exists, "a job that runs")
+        run.write("5\n")
         self.until(lambda: b"job 1.2 (argument 5): " in (self.home / "err").read_bytes(), "the failure")
-        run.write(f"{here}\n" * 10)
-        gate.touch()
+        run.write((json.dumps([str(begun), 0]) + "\n") * 10)
         result = run.end()
-        self.assertEqual((result.status, result.out), (1, "true\n"), str(result))
+        self.assertEqual((result.status, result.out), (1, "1\n"), str(result))
 
     def test_never_goes_on(self):
         result = self.muster("map", "is_prime", "--halt", "never", ":::", "x", "y", "7")
