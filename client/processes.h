@@ -49,6 +49,10 @@ enum {
     /* Results that may wait for their turn, and arguments that may be remembered. */
     PROCESSES_WINDOW_BYTES = 64 << 20,
 
+    /* Arguments that are remembered of a batch that begins when all of them are there, and so cannot wait for
+     * room: four times what others have. */
+    PROCESSES_WHOLE_BYTES = 256 << 20,
+
     /* Results on their way from a coordinator that keeps the others meanwhile, and has many clients: two
      * milliseconds of a socket at 1 GB/s, within which this side answers. */
     PROCESSES_KEPT_WINDOW_BYTES = 2 << 20,

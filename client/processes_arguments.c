@@ -80,6 +80,19 @@ static bool has_room(const struct map *m)
            (m->sent.heap && m->sent.bytes < SHARED_WINDOW_BYTES && in_flight <= m->summary->workers);
 }
 
+/* A batch that begins whole is refused when that is more than can be remembered. */
+static void limit_whole(struct map *m)
+{
+    if (m->sealed || !begins_whole(m) || m->sent.bytes <= PROCESSES_WHOLE_BYTES)
+        return;
+    map_note_error(
+        m, MUSTER_ELIMIT,
+        "a batch that begins at a time, or after another, has all its arguments before, and these are "
+        "more than the %d MiB that a client remembers: with --detach it remembers none",
+        PROCESSES_WHOLE_BYTES >> 20);
+    map_cancel(m, PROTO_CANCEL_NOW);
+}
+
 void map_feed(struct map *m)
 {
     m->waiting = false;
@@ -95,6 +108,7 @@ void map_feed(struct map *m)
         }
         if (count > 0)
             send_block(m, count);
+        limit_whole(m);
         if (result == MUSTER_EAGAIN) {
             m->waiting = true;
         } else if (result != 0 && !m->sealed) {

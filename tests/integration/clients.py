@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 
 import harness
 import verbs
@@ -87,6 +88,18 @@ class NumberThatCannotBeWritten(verbs.Case):
             self.assert_fails(result, 255, "standard output: No space left on device", str(number))
             self.assertRegex(result.err, rf"goes on; to return to it: muster results --follow {number}\n|as batch {number}\n")
             self.muster("wait", number)
+
+
+class BeginsWhole(verbs.Case):
+    def test_input_without_an_end_is_refused_and_not_remembered_without_bound(self):
+        self.serve()
+        for option in ["--begin", "+1h"], ["--after", self.submit("wait_file", str(self.home / "never"))]:
+            with subprocess.Popen(["yes", "x" * 100000], stdout=subprocess.PIPE) as endless:
+                result = self.muster("map", "echo", *option, stdin=endless.stdout)
+                endless.stdout.close()
+            self.assert_fails(result, 255, "more than the 256 MiB that a client remembers", "--detach")
+        self.assertEqual([job["state"] for job in self.objects("jobs")], ["running"])
+        self.assert_ok(self.muster("cancel", "1", "--now"))
 
 
 class Interrupted(verbs.Case):
