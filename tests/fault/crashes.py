@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -87,6 +88,19 @@ class Told(harness.Case):
     def test_handler_of_a_plugin_stays(self):
         said = self.crash("crashing", *CRASHING, words=("nowhere",), env={"MUSTER_TEST_HANDLER": "1"})
         self.assertIn("ended with exit status 33", said)
+
+    def test_plugin_that_became_a_pipe_holds_nobody_up(self):
+        mine, out, err = self.home / "mine.so", self.home / "out", self.home / "err"
+        shutil.copy(plugin("faulty"), mine)
+        with open(out, "wb") as stdout, open(err, "wb") as stderr:
+            run = self.start("map", "crash", "--plugin", mine, "-j1", "--crash-limit", "1", stdout=stdout, stderr=stderr)
+        run.write("false\n")
+        self.until(lambda: out.read_bytes() == b"false\n", "the plug-in is loaded")
+        mine.unlink()
+        os.mkfifo(mine)
+        run.write("1\n")
+        self.assertEqual(run.end().status, 1)
+        self.assertRegex(err.read_text(encoding="utf-8"), r"SIGSEGV [^\n]* in [^\n]*mine\.so\+0x")
 
     def test_command_line_runs_that_job_again(self):
         said = self.crash("crashing", *CRASHING, words=("nowhere",))
