@@ -43,6 +43,7 @@ struct daemon {
     struct registry *registry;
     struct wire_context *context;
     struct gate *gate;   /* owned; NULL: no place is keyed */
+    unsigned keys;       /* that it let in at its start; the list is the coordinator's from then on */
     struct store *store; /* owned */
     struct spool spool;
     struct place workers_place; /* where they may outlive it; its folder_fd is -1: they do not */
@@ -120,6 +121,7 @@ static int open_gate(struct daemon *d, struct muster_error *ret_error)
         code = gate_open(d->context, &d->gate, &why);
         if (code)
             return muster_error_set(ret_error, code, "%s needs keys: %s", d->places[i].endpoint, why.text);
+        d->keys = gate_count(d->gate);
     }
     return 0;
 }
@@ -128,12 +130,11 @@ static void announce_keyed(const struct daemon *d, const struct place *place)
 {
     struct curve_key public;
     char key[CURVE_TEXT_BYTES] = "";
-    unsigned count = gate_count(d->gate);
 
     if (curve_public(gate_secret(d->gate), &public, NULL) == 0)
         curve_write(&public, key);
     log_error("the coordinator listens at %s#%s, for those who have the key%s that %s allowed",
-              place->endpoint, key, count == 1 ? "" : "s", count == 1 ? "is" : "are");
+              place->endpoint, key, d->keys == 1 ? "" : "s", d->keys == 1 ? "is" : "are");
 }
 
 static bool is_in_store(void *context, uint64_t batch)
