@@ -40,7 +40,7 @@ class Inspector:
         left = [old.arguments[i - 1] for i in range(1, old.jobs + 1) if old.outcomes.get(i, True)]
         diary.arguments = list(old.arguments[:jobs]) if jobs == old.jobs else left
         if len(diary.arguments) != jobs:
-            assert old.forgotten, f"batch {batch} tries {jobs} jobs of {old} again, where {len(left)} are left"
+            assert old.forgotten or not old.hold, f"batch {batch} tries {jobs} jobs of {old}, where {len(left)} are left"
             diary.arguments = []  # not known: those of which a result was recorded and forgotten unseen are missing
         diary.batch, diary.complete, diary.retried = batch, True, True
         return diary
