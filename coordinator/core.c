@@ -519,13 +519,22 @@ static bool is_stubborn(const struct worker *worker, uint64_t now_ns)
     return worker->state == WORKER_READY && worker->unwanted.count > 0 && worker->unwanted_ns <= now_ns;
 }
 
+/* A deadline that is seen so late says that this process did not run, as when it was stopped or its virtual
+ * machine was; its workers may not have run either, and are asked again. */
+static bool has_overslept(const struct core *core, uint64_t now_ns, const struct worker *worker)
+{
+    return now_ns - worker_deadline(core, worker) > core->options.heartbeat_ns / 3;
+}
+
 static void worker_due(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)
 {
+    bool asked = worker->pinged_ns && !has_overslept(core, now_ns, worker);
+
     if (worker->state == WORKER_ABSENT) {
         worker->respawn_ns = 0; /* dispatch spawns it if it is wanted */
     } else if (is_stubborn(worker, now_ns)) {
         adopt_stubborn(core, now_ns, worker, outbox);
-    } else if (worker->pinged_ns || worker->awaited || worker->state != WORKER_READY) {
+    } else if (asked || worker->awaited || worker->state != WORKER_READY) {
         dispatch_doom(core, worker, DOOM_SILENT, outbox);
     } else {
         worker->pinged_ns = now_ns;

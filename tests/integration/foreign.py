@@ -49,10 +49,10 @@ class Golden(unittest.TestCase):
 
 
 class Foreign(harness.Case):
-    def driver(self, function, *arguments, retries=0, timeout_ms=0, numbers=()):
+    def driver(self, function, *arguments, retries=0, timeout_ms=0, heartbeat_s=30, numbers=()):
         """Starts muster's library with the worker in Python: the function over the arguments, or
         over the numbers (first, last), or else over the arguments that are still to be written."""
-        run = self.start(WORKER, harness.plugin("faulty"), function, retries, timeout_ms, *numbers, command=DRIVER)
+        run = self.start(WORKER, harness.plugin("faulty"), function, retries, timeout_ms, heartbeat_s, *numbers, command=DRIVER)
         run.process.stdin.write(b"".join(map(protocol.pack, arguments)))
         if arguments or numbers:
             run.process.stdin.close()
@@ -125,7 +125,7 @@ class Worker(Foreign):
 
     def test_worker_answers_while_a_job_runs_for_longer_than_the_heartbeat(self):
         never = str(self.home / "never")
-        outcomes, summary = self.outcomes(self.driver("wait_file", never, timeout_ms=2500))
+        outcomes, summary = self.outcomes(self.driver("wait_file", never, timeout_ms=4500, heartbeat_s=3))
         self.assertEqual((outcomes[1][:2], summary), ((1, -protocol.TIMEOUT), [0, 1, 0, 0]))
 
     def test_worker_ends_when_its_parent_is_gone(self):

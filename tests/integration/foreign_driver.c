@@ -2,7 +2,7 @@
  *
  * Maps a function in workers of another program, for foreign.py:
  *
- *     foreign_driver WORKER PLUGIN FUNCTION RETRIES TIMEOUT_MS [FIRST LAST]
+ *     foreign_driver WORKER PLUGIN FUNCTION RETRIES TIMEOUT_MS HEARTBEAT_S [FIRST LAST]
  *
  * The arguments are the range, or else the MessagePack values on standard input. The plug-in
  * is there for the names of its functions; what they do is up to the WORKER. Standard output
@@ -16,10 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    READ_BYTES = 65536,
-    HEARTBEAT_S = 1, /* short: a worker that answers no PING during a job is found out */
-};
+enum { READ_BYTES = 65536 };
 
 static int write_stdout(void *context, const char *bytes, size_t size)
 {
@@ -88,8 +85,7 @@ static int next_argument(void *context, msgpack_zone *zone, msgpack_object *ret_
 
 int main(int argc, char **argv)
 {
-    struct muster_options options = {
-        .model = MUSTER_PROCESSES, .workers = 2, .plugin_count = 1, .heartbeat_s = HEARTBEAT_S};
+    struct muster_options options = {.model = MUSTER_PROCESSES, .workers = 2, .plugin_count = 1};
     struct muster_batch batch = {.on_result = print_result, .unordered = true};
     struct muster_summary summary;
     struct muster_error error;
@@ -98,8 +94,9 @@ int main(int argc, char **argv)
     muster *m;
     int code;
 
-    if (argc != 6 && argc != 8) {
-        fprintf(stderr, "usage: %s WORKER PLUGIN FUNCTION RETRIES TIMEOUT_MS [FIRST LAST]\n", argv[0]);
+    if (argc != 7 && argc != 9) {
+        fprintf(stderr, "usage: %s WORKER PLUGIN FUNCTION RETRIES TIMEOUT_MS HEARTBEAT_S [FIRST LAST]\n",
+                argv[0]);
         return 2;
     }
     options.worker_program = argv[1];
@@ -107,12 +104,13 @@ int main(int argc, char **argv)
     batch.function = argv[3];
     batch.retries = (unsigned)strtoul(argv[4], NULL, 10);
     batch.timeout_s = strtod(argv[5], NULL) / 1000;
+    options.heartbeat_s = strtod(argv[6], NULL);
     if (!msgpack_unpacker_init(&input, READ_BYTES))
         return 2;
     msgpack_packer_init(&packer, NULL, write_stdout);
     batch.context = &packer;
-    if (argc == 8)
-        batch.source = muster_source_range(strtoll(argv[6], NULL, 10), strtoll(argv[7], NULL, 10));
+    if (argc == 9)
+        batch.source = muster_source_range(strtoll(argv[7], NULL, 10), strtoll(argv[8], NULL, 10));
     else
         batch.source = (struct muster_source){
             .kind = MUSTER_SOURCE_STREAM, .next = next_argument, .context = &input, .fd = -1};

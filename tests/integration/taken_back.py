@@ -26,14 +26,18 @@ class TakenBack(harness.Case):
         counter.unlink()
         return jobs
 
+    def behind(self, jobs, long, chunk=50):
+        """Those of the long job's chunk that lay behind it and were run by its worker all the same. (Some
+        before it may have been run elsewhere: its worker had no core while the other ran all it had.)"""
+        return [job["job"] for job in jobs[long:chunk] if job["worker"] == jobs[long - 1]["worker"]]
+
     def test_no_job_behind_the_first_of_a_chunk_waits_for_it(self):
         jobs = self.run_jobs(100, 1, "--chunk", "50")
-        self.assertEqual([job["job"] for job in jobs if job["worker"] == jobs[0]["worker"]], ["1.1"])
+        self.assertEqual(self.behind(jobs, 1), [])
 
     def test_jobs_behind_one_in_the_middle_of_a_chunk_run_elsewhere(self):
         jobs = self.run_jobs(100, 20, "--chunk", "50")
-        stuck = [job["job"] for job in jobs if job["worker"] == jobs[19]["worker"]]
-        self.assertEqual(stuck, [f"1.{job}" for job in range(1, 21)])
+        self.assertEqual(self.behind(jobs, 20), [])
 
     def test_chunks_behind_a_long_job_run_elsewhere(self):
         for long in 1000, 1500, 1990, 1999, 2000:

@@ -151,6 +151,22 @@ Test(core_workers, worker_has_time_to_answer_though_the_coordinator_overslept)
     expect_kill(1);
 }
 
+Test(core_workers, worker_is_asked_again_when_the_coordinator_overslept_the_answer)
+{
+    struct proto_submit settings = range_of(1, 1, 1);
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    expect_chunk(1, 1, 1);
+    step_deadline(PING_NS);
+    expect_sent(worker_name(1), PROTO_PING);
+    pass(2 * HEARTBEAT_NS); /* both were stopped: the worker had no time to answer */
+    step_tick();
+    expect_sent(worker_name(1), PROTO_PING);
+    step_deadline(HEARTBEAT_NS - PING_NS);
+    expect_kill(1);
+}
+
 Test(core_workers, idle_worker_is_never_pinged_and_an_idle_core_never_wakes)
 {
     struct proto_submit settings = range_of(1, 1, 1);
