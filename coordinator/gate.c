@@ -230,7 +230,15 @@ static bool is_name_of_worker(const char *name)
     return strncmp(name, CORE_WORKER_PREFIX, strlen(CORE_WORKER_PREFIX)) == 0;
 }
 
-const char *gate_check(struct gate *gate, struct wire_frame *frame)
+/* Whether bytes of it are in shared memory: a reference names a process of this host. */
+static bool is_shared(const struct proto_message *message)
+{
+    return (message->type == PROTO_SUBMIT && message->submit.shared) ||
+           (message->type == PROTO_ARGUMENTS && message->arguments.shared_bytes > 0) ||
+           (message->type == PROTO_RESULT && message->result.outcome.shared_bytes > 0);
+}
+
+const char *gate_check(struct gate *gate, struct wire_frame *frame, bool works)
 {
     const struct allowed_key *key;
     const struct member *member;
@@ -251,6 +259,10 @@ const char *gate_check(struct gate *gate, struct wire_frame *frame)
         return NULL;
     if (!role_may(key->roles, &frame->message))
         return "the roles of this key do not allow that; whoever keeps the coordinator gives it others";
+    if (role_is_of_worker(&frame->message) && !works)
+        return "this coordinator has no worker of this name: say HELLO first";
+    if (is_shared(&frame->message))
+        return "over tcp nothing is in shared memory";
     if (frame->message.type == PROTO_HELLO)
         frame->message.hello.user = proto_text(key->name);
     return NULL;

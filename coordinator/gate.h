@@ -28,9 +28,9 @@ void gate_answer(struct gate *gate);
 int gate_fd(const struct gate *gate);
 void gate_refresh(struct gate *gate);
 
-/* Whether the message may be taken: NULL, or why not. What a HELLO says of who submits becomes the name
- * that is allowed, valid until the list changes. */
-const char *gate_check(struct gate *gate, struct wire_frame *frame);
+/* Whether the message may be taken: NULL, or why not; `works`: the peer is a worker of the core's. What a
+ * HELLO says of who submits becomes the name that is allowed, valid until the list changes. */
+const char *gate_check(struct gate *gate, struct wire_frame *frame, bool works);
 
 /* The client of a HELLO that came with a key has been welcomed. 0 or MUSTER_ENOMEM. */
 int gate_enter(struct gate *gate, const struct wire_frame *frame, bool *ret_confined);

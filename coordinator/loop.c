@@ -231,7 +231,7 @@ static void deny(struct coordinator *c, const struct wire_frame *frame, const ch
 
 static void handle(struct coordinator *c, struct wire_frame *frame)
 {
-    const char *why = gate_check(c->gate, frame);
+    const char *why = gate_check(c->gate, frame, core_has_worker(c->core, frame->peer));
     uint64_t now_ns = clock_now_ns();
 
     if (why)

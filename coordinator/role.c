@@ -109,6 +109,11 @@ bool role_may(unsigned roles, const struct proto_message *message)
     return roles & senders(message);
 }
 
+bool role_is_of_worker(const struct proto_message *message)
+{
+    return senders(message) == ROLE_WORK && message->type != PROTO_HELLO;
+}
+
 bool role_is_confined(unsigned roles)
 {
     return !(roles & ROLE_ADMIN);

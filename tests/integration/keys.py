@@ -27,7 +27,12 @@ OF_CLIENTS = {
     "DETACH": {"ticket": 1},
     "STOP": {},
 }
-OF_WORKERS = {"PONG": {"nonce": 1}, "RETURNED": {"batch": 1, "chunk": 1, "first": 1, "count": 1},
+OUTCOME = {"first": 1, "count": 0, "attempt": 1, "arrived_ns": 0, "began_ns": 0, "reported_ns": 0, "split": False,
+           "decode_ns": 0, "execute_ns": 0, "encode_ns": 0, "cpu_ns": 0, "shared_bytes": 0, "failures": [],
+           "timings": None}
+OF_WORKERS = {"RESULT": {"batch": 1, "chunk": 1, "number": 0, "final": True, "process_cpu_ns": 0,
+                         "process_voluntary": 0, "process_involuntary": 0, **OUTCOME},
+              "PONG": {"nonce": 1}, "RETURNED": {"batch": 1, "chunk": 1, "first": 1, "count": 1},
               "STANDING": {"batch": 1, "chunk": 1, "first": 1, "count": 1, "attempt": 1}}
 
 
@@ -241,6 +246,21 @@ class Roles(Case):
         self.assertIn("the roles of this key", self.hello(peer, protocol.WORKER).text)
         for kind, fields in OF_WORKERS.items():
             self.assertIn("the roles of this key", self.say(peer, kind, **fields).text, kind)
+
+    def test_who_works_is_not_heard_until_he_is_welcome(self):
+        for kind, fields in OF_WORKERS.items():
+            peer = self.peer("wilma", f"wilma-{kind}")
+            answer = self.say(peer, kind, **fields)
+            self.assertIn("no worker of this name", answer.text, kind)
+
+    def test_references_to_memory_of_this_host_are_refused(self):
+        for kind, fields, values in (("SUBMIT", {**OF_CLIENTS["SUBMIT"], "shared": True}, ()),
+                                     ("ARGUMENTS", {"ticket": 1, "first": 1, "count": 1, "shared_bytes": 65536},
+                                      (protocol.pack(protocol.msgpack.ExtType(protocol.SHARED_EXT, bytes(37))),))):
+            peer = self.peer("alice", f"alice-{kind}")
+            self.assertEqual(self.hello(peer, protocol.CLIENT).type, "WELCOME")
+            peer.send(kind, values, **fields)
+            self.assertIn("over tcp nothing is in shared memory", peer.receive().text, kind)
 
     def test_names_of_workers_and_of_others_are_theirs(self):
         for name in ("wilma", "alice", "carol"):

@@ -50,8 +50,12 @@ Test(role, messages_each_role_may_send)
     };
     size_t count = 2; /* HELLO and REQUEST are below */
 
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++, count++)
-        check(&(struct proto_message){.type = rows[i].type}, rows[i].allowed, proto_type_name(rows[i].type));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++, count++) {
+        const struct proto_message message = {.type = rows[i].type};
+
+        check(&message, rows[i].allowed, proto_type_name(rows[i].type));
+        cr_assert_eq(role_is_of_worker(&message), rows[i].allowed == ROLE_WORK);
+    }
 #define X(name, number) count--;
     PROTO_TYPE_MAP(X)
 #undef X
