@@ -21,6 +21,9 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+/* Who has been let in is judged by a list that is as old at most; to look for another takes some 2 us. */
+static const uint64_t LOOK_NS = CLOCK_NS_PER_S;
+
 /* A client that came with a key, and what that was allowed then. */
 struct member {
     char name[PROTO_PEER_NAME_MAX + 1];
@@ -34,6 +37,8 @@ struct gate {
     struct allowed *allowed; /* owned */
     struct member *members;  /* owned; by name */
     int notify_fd;           /* of the folder in which the list is */
+    struct keys_stamp stamp; /* of the list before it was read */
+    uint64_t look_ns;        /* until then, messages do not have it looked at */
     uint64_t quiet_ns;       /* until then, who is refused is counted and not logged */
     unsigned unsaid;
 };
@@ -75,6 +80,7 @@ static int open_list(struct gate *gate, struct muster_error *ret_error)
     char path[KEYS_PATH_BYTES];
     int result = keys_path(KEYS_ALLOWED, path, ret_error);
 
+    keys_stamp_allowed(&gate->stamp);
     if (result == 0)
         result = read_list(note_first, &wrong, &gate->allowed, ret_error);
     if (result == MUSTER_ENOTFOUND || (result == 0 && !wrong.code && allowed_count(gate->allowed) == 0))
@@ -95,6 +101,7 @@ void gate_refresh(struct gate *gate)
 
     while (read(gate->notify_fd, events, sizeof events) > 0)
         continue; /* whichever file it was */
+    keys_stamp_allowed(&gate->stamp);
     if (result == 0)
         result = read_list(log_line, path, &allowed, &error);
     if (result != 0) {
@@ -104,6 +111,17 @@ void gate_refresh(struct gate *gate)
     }
     allowed_destroy(gate->allowed);
     gate->allowed = allowed;
+}
+
+bool gate_is_stale(struct gate *gate, uint64_t now_ns, bool knocked)
+{
+    struct keys_stamp stamp;
+
+    if (!knocked && now_ns < gate->look_ns)
+        return false;
+    gate->look_ns = clock_after(now_ns, LOOK_NS);
+    keys_stamp_allowed(&stamp);
+    return memcmp(&stamp, &gate->stamp, sizeof stamp) != 0;
 }
 
 /* --- a gate */

@@ -28,6 +28,11 @@ void gate_answer(struct gate *gate);
 int gate_fd(const struct gate *gate);
 void gate_refresh(struct gate *gate);
 
+/* Whether gate_refresh is to be called though the descriptor says nothing: the list is a link to another
+ * folder, its folder was moved and another is in its place, or it was changed on another host. To be asked as
+ * somebody knocks, and for each message with a key, of which one a second has the file looked at. */
+bool gate_is_stale(struct gate *gate, uint64_t now_ns, bool knocked);
+
 /* Whether the message may be taken: NULL, or why not; `works`: the peer is a worker of the core's. What a
  * HELLO says of who submits becomes the name that is allowed, valid until the list changes. */
 const char *gate_check(struct gate *gate, struct wire_frame *frame, bool works);

@@ -32,6 +32,51 @@ int keys_path(const char *file, char ret_path[KEYS_PATH_BYTES], struct muster_er
     return 0;
 }
 
+/* Whether nobody else may have made what is there, or has any of the rights `closed` to it. */
+static int check_owner(const struct stat *status, const char *path, mode_t closed,
+                       struct muster_error *ret_error)
+{
+    if (status->st_uid != geteuid() && status->st_uid != 0)
+        return muster_error_set(ret_error, MUSTER_ESTATE, "%s belongs to another user (%u)", path,
+                                (unsigned)status->st_uid);
+    if (status->st_mode & closed)
+        return muster_error_set(ret_error, MUSTER_ESTATE, "others can %s %s: 'chmod %s %s' closes it to them",
+                                closed & S_IRGRP ? "read" : "write", path, closed & S_IRGRP ? "600" : "go-w",
+                                path);
+    return 0;
+}
+
+/* Of a file that is there: whoever can write its folder can put another in its place, unless that is like
+ * /tmp. */
+static int check_folder_of(const char *file, struct muster_error *ret_error)
+{
+    int length = (int)(strrchr(file, '/') - file);
+    char folder[KEYS_PATH_BYTES];
+    struct stat status;
+
+    snprintf(folder, sizeof folder, "%.*s", length > 0 ? length : 1, file);
+    if (stat(folder, &status) != 0)
+        return muster_error_system(ret_error, errno, "cannot look at the folder %s", folder);
+    return check_owner(&status, folder, status.st_mode & S_ISVTX ? 0 : S_IWGRP | S_IWOTH, ret_error);
+}
+
+/* The folder of the file, and that of what it is a link to. */
+static int check_folders(const char *path, struct muster_error *ret_error)
+{
+    char *real = realpath(path, NULL);
+    int result;
+
+    if (!real && errno == ENOENT)
+        return muster_error_set(ret_error, MUSTER_ENOTFOUND, "there is no %s", path);
+    if (!real)
+        return muster_error_system(ret_error, errno, "cannot open %s", path);
+    result = check_folder_of(path, ret_error);
+    if (result == 0)
+        result = check_folder_of(real, ret_error);
+    free(real);
+    return result;
+}
+
 /* Makes the folder and the one that it is in; what they are in is there. */
 static int make_folder(struct muster_error *ret_error)
 {
@@ -51,25 +96,20 @@ static int make_folder(struct muster_error *ret_error)
 }
 
 /* Opens one of the files, which nobody else may have any of the rights `closed` to. */
-static int open_file(const char *path, mode_t closed, const char *what, int *ret_fd,
-                     struct muster_error *ret_error)
+static int open_file(const char *path, mode_t closed, int *ret_fd, struct muster_error *ret_error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), result = 0;
     struct stat status;
+    int fd, result = check_folders(path, ret_error);
 
-    if (fd < 0 && errno == ENOENT)
-        return muster_error_set(ret_error, MUSTER_ENOTFOUND, "there is no %s", path);
+    if (result != 0)
+        return result;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &status) != 0)
         result = muster_error_system(ret_error, errno, "cannot open %s", path);
     else if (!S_ISREG(status.st_mode))
         result = muster_error_set(ret_error, MUSTER_ESTATE, "%s is no file", path);
-    else if (status.st_uid != geteuid() && status.st_uid != 0)
-        result = muster_error_set(ret_error, MUSTER_ESTATE, "%s belongs to another user (%u)", path,
-                                  (unsigned)status.st_uid);
-    else if (status.st_mode & closed)
-        result =
-            muster_error_set(ret_error, MUSTER_ESTATE, "others can %s %s: 'chmod %s %s' closes it to them",
-                             what, path, closed & S_IRGRP ? "600" : "go-w", path);
+    else
+        result = check_owner(&status, path, closed, ret_error);
     if (result == 0)
         *ret_fd = fd;
     else if (fd >= 0)
@@ -100,7 +140,7 @@ int keys_load(struct curve_key *ret_secret, struct muster_error *ret_error)
     ssize_t size;
 
     if (result == 0)
-        result = open_file(path, S_IRWXG | S_IRWXO, "read", &fd, ret_error);
+        result = open_file(path, S_IRWXG | S_IRWXO, &fd, ret_error);
     if (result == MUSTER_ENOTFOUND)
         return muster_error_set(ret_error, result, "there is no key, %s: 'muster key make' makes one", path);
     if (result != 0)
@@ -147,7 +187,8 @@ int keys_create(struct curve_key *ret_secret, struct muster_error *ret_error)
     int result;
 
     if ((result = keys_path(KEYS_SECRET, path, ret_error)) != 0 ||
-        (result = curve_make(&secret, ret_error)) != 0 || (result = make_folder(ret_error)) != 0)
+        (result = curve_make(&secret, ret_error)) != 0 || (result = make_folder(ret_error)) != 0 ||
+        (result = check_folder_of(path, ret_error)) != 0)
         return result;
     curve_write(&secret, text);
     strcat(text, "\n");
@@ -181,13 +222,29 @@ static int read_allowed(int fd, const char *path, char **ret_text, size_t *ret_s
     return muster_error_set(ret_error, MUSTER_ELIMIT, "%s has more than %d bytes", path, ALLOWED_BYTES_MAX);
 }
 
+void keys_stamp_allowed(struct keys_stamp *ret_stamp)
+{
+    char path[KEYS_PATH_BYTES];
+    struct muster_error error;
+    struct stat status;
+
+    memset(ret_stamp, 0, sizeof *ret_stamp);
+    if (keys_path(KEYS_ALLOWED, path, &error) != 0 || stat(path, &status) != 0)
+        return;
+    ret_stamp->device = status.st_dev;
+    ret_stamp->file = status.st_ino;
+    ret_stamp->size = status.st_size;
+    ret_stamp->written = status.st_mtim;
+    ret_stamp->changed = status.st_ctim;
+}
+
 int keys_load_allowed(char **ret_text, size_t *ret_size, struct muster_error *ret_error)
 {
     char path[KEYS_PATH_BYTES];
     int fd, result = keys_path(KEYS_ALLOWED, path, ret_error);
 
     if (result == 0)
-        result = open_file(path, S_IWGRP | S_IWOTH, "write", &fd, ret_error);
+        result = open_file(path, S_IWGRP | S_IWOTH, &fd, ret_error);
     if (result != 0)
         return result;
     result = read_allowed(fd, path, ret_text, ret_size, ret_error);
@@ -248,7 +305,8 @@ int keys_allow(const struct allowed_key *key, const char *line, struct muster_er
     char path[KEYS_PATH_BYTES];
     int fd, result;
 
-    if ((result = keys_path(KEYS_ALLOWED, path, ret_error)) != 0 || (result = make_folder(ret_error)) != 0)
+    if ((result = keys_path(KEYS_ALLOWED, path, ret_error)) != 0 || (result = make_folder(ret_error)) != 0 ||
+        (result = check_folder_of(path, ret_error)) != 0)
         return result;
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)

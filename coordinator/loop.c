@@ -229,11 +229,41 @@ static void deny(struct coordinator *c, const struct wire_frame *frame, const ch
                                                   .text = outbox_text(&c->outbox, why)}});
 }
 
+/* The list of keys may have changed: who has no longer what he came with has to come again. */
+static void refresh_gate(struct coordinator *c)
+{
+    const char *name = NULL, *next;
+
+    gate_refresh(c->gate);
+    for (name = gate_next(c->gate, NULL); name; name = next) {
+        next = gate_next(c->gate, name);
+        if (!gate_is_withdrawn(c->gate, name))
+            continue;
+        outbox_send(&c->outbox, name,
+                    &(struct proto_message){
+                        .type = PROTO_ERROR,
+                        .error = {.code = MUSTER_EDENIED,
+                                  .text = outbox_text(&c->outbox, "this key is not allowed what it was")}});
+        lose_client(c, name);
+    }
+    carry_out(c);
+}
+
+static void answer_door(struct coordinator *c)
+{
+    if (gate_is_stale(c->gate, clock_now_ns(), true))
+        refresh_gate(c);
+    gate_answer(c->gate);
+}
+
 static void handle(struct coordinator *c, struct wire_frame *frame)
 {
-    const char *why = gate_check(c->gate, frame, core_has_worker(c->core, frame->peer));
     uint64_t now_ns = clock_now_ns();
+    const char *why;
 
+    if (frame->keyed && gate_is_stale(c->gate, now_ns, false))
+        refresh_gate(c);
+    why = gate_check(c->gate, frame, core_has_worker(c->core, frame->peer));
     if (why)
         deny(c, frame, why);
     else if (c->books && !core_has_worker(c->core, frame->peer))
@@ -305,26 +335,6 @@ static void drain_records(struct coordinator *c)
 {
     for (int i = 0; i < DRAIN_MAX && !c->outbox.failed && books_take(c->books, &c->outbox); i++)
         carry_out(c);
-}
-
-/* The list of keys may have changed: who has no longer what he came with has to come again. */
-static void refresh_gate(struct coordinator *c)
-{
-    const char *name = NULL, *next;
-
-    gate_refresh(c->gate);
-    for (name = gate_next(c->gate, NULL); name; name = next) {
-        next = gate_next(c->gate, name);
-        if (!gate_is_withdrawn(c->gate, name))
-            continue;
-        outbox_send(&c->outbox, name,
-                    &(struct proto_message){
-                        .type = PROTO_ERROR,
-                        .error = {.code = MUSTER_EDENIED,
-                                  .text = outbox_text(&c->outbox, "this key is not allowed what it was")}});
-        lose_client(c, name);
-    }
-    carry_out(c);
 }
 
 /* Clients that came with a key have it shown whether they are there. */
@@ -472,7 +482,7 @@ static void serve(struct coordinator *c)
         if (c->items[KEYS].ready)
             refresh_gate(c);
         if (c->items[KNOCKS].ready)
-            gate_answer(c->gate);
+            answer_door(c);
         if (supervisor_settle(c->supervisor))
             mappings_trim(c->mappings);
         if (c->items[STOP].ready) {

@@ -168,6 +168,37 @@ class Letting(Case):
         self.until(lambda: "no key is allowed: there is no" in daemon.log(), "it is read again")
         self.assert_one_line_error(self.map("bob"), "does not accept this key")
 
+    def test_list_that_is_a_link_is_read_again_when_its_target_changes(self):
+        self.allow("alice", "submit")
+        self.allow("bob", "submit")
+        target = self.home / "lists" / "allowed"
+        target.parent.mkdir()
+        self.list.rename(target)
+        self.list.symlink_to(target)
+        daemon = self.serve("-v")
+        client = self.start("map", "wait_file", ":::", self.home / "file", env=self.homes["alice"])
+        self.until(lambda: "accepted as batch 1" in daemon.log(), "it runs")
+        text = target.read_text()
+        target.write_text("".join(line for line in text.splitlines(True) if "alice" not in line))
+        self.assert_one_line_error(self.map("alice"), "does not accept this key")
+        self.assert_one_line_error(client.end(), "this key is not allowed what it was")
+        (self.home / "file").touch()
+        self.assert_ok(self.map("bob"), "true\nfalse\n")
+        target.unlink()
+        self.assert_one_line_error(self.map("bob"), "does not accept this key")
+
+    def test_folder_that_another_one_takes_the_place_of(self):
+        self.allow("alice", "submit")
+        self.serve()
+        self.assertEqual(self.map("alice").status, 0)
+        folder = self.list.parent
+        folder.rename(folder.with_name("before"))
+        self.assert_one_line_error(self.map("alice"), "does not accept this key")
+        folder.mkdir(mode=0o700)
+        self.allow("bob", "submit")
+        self.assert_ok(self.map("bob"), "true\nfalse\n")
+        self.assert_one_line_error(self.map("alice"), "does not accept this key")
+
     def test_client_that_is_killed_frees_the_worker(self):
         self.allow("alice", "submit")
         daemon = self.serve("-v")
@@ -374,6 +405,27 @@ class Files(Case):
         self.list.write_text(f"nonsense\n{good}")
         self.until(lambda: f"{self.list}, line 1, lets nobody in" in daemon.log(), "it is read again")
         self.assert_ok(self.map("alice"), "true\nfalse\n")
+
+    def test_folder_that_others_can_write_is_refused(self):
+        self.allow("alice", "submit")
+        self.list.parent.chmod(0o770)
+        self.refused("others can write", "chmod go-w", str(self.list.parent))
+        self.assert_one_line_error(self.by("keeper", "key", "show"), "others can write", str(self.list.parent))
+        self.assert_one_line_error(self.by("keeper", "key", "allow", "0" * 64, "submit", "bob"), "others can write")
+        self.list.parent.chmod(0o700)
+        target = self.home / "lists" / "allowed"
+        target.parent.mkdir(mode=0o700)
+        target.parent.chmod(0o722)
+        self.list.rename(target)
+        self.list.symlink_to(target)
+        self.refused("others can write", str(target.parent))
+        target.parent.chmod(0o700)
+        daemon = self.serve()
+        self.assertEqual(self.map("alice").status, 0)
+        target.parent.chmod(0o722)
+        target.touch()
+        self.until(lambda: self.map("alice").status != 0, "the list is not trusted any more")
+        self.assertIn(f"others can write {target.parent}", daemon.log())
 
     def test_folder_and_key_are_closed_to_others(self):
         folder = self.home / "config-keeper" / "muster"
