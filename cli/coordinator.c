@@ -211,7 +211,7 @@ static int serve(struct daemon *d, const struct muster_options *checked, struct 
                                   .functions = &functions,
                                   .spool = &d->spool};
     struct coordinator_options options = processes_settings(checked);
-    struct coordinator *coordinator;
+    struct coordinator *coordinator = NULL;
     int code;
 
     options.places = d->places;
@@ -228,9 +228,13 @@ static int serve(struct daemon *d, const struct muster_options *checked, struct 
     books.promise_max = memory_bytes() / MEMORY_SHARE;
     options.host_bytes = memory_bytes();
     if (code == 0)
-        code = coordinator_start(&options, d->context, &coordinator, ret_error);
-    if (code)
+        code = coordinator_create(&options, &coordinator, ret_error);
+    if (code == 0)
+        code = coordinator_start(coordinator, d->context, ret_error);
+    if (code) {
+        coordinator_stop(coordinator);
         return code;
+    }
     announce(d, options.workers);
     code = coordinator_stop(coordinator);
     return code ? muster_error_set(ret_error, code, "the coordinator has failed: %s", muster_error_name(code))

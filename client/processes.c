@@ -102,6 +102,25 @@ struct coordinator_options processes_settings(const struct muster_options *optio
     };
 }
 
+/* Its workers start while ZeroMQ does. */
+static int start_own(struct processes *p, const struct coordinator_options *options,
+                     struct muster_error *ret_error)
+{
+    int result = coordinator_create(options, &p->coordinator, ret_error);
+
+    if (result == 0)
+        result = wire_context_create(&p->context, ret_error);
+    if (result == 0) /* before it runs: then it has to be told to stop */
+        result = connect_owner(p, ret_error);
+    if (result == 0)
+        result = coordinator_start(p->coordinator, p->context, ret_error);
+    if (result != 0) {
+        coordinator_stop(p->coordinator);
+        p->coordinator = NULL;
+    }
+    return result;
+}
+
 /* Starts a coordinator of its own and waits until it is ready, which it says itself if it fails. */
 static int open_own(struct processes *p, const struct muster_options *options,
                     const struct registry *registry, struct muster_error *ret_error)
@@ -114,12 +133,9 @@ static int open_own(struct processes *p, const struct muster_options *options,
         result = forkserver_start(registry, options, &p->forkserver, ret_error);
         coordinator_options.launcher = result == 0 ? forkserver_launcher(p->forkserver) : NULL;
     }
+    coordinator_options.ahead = options->start == MUSTER_FORK_CLEAN; /* by map and exec: jobs follow */
     if (result == 0)
-        result = wire_context_create(&p->context, ret_error);
-    if (result == 0) /* before there is one: once it runs, it has to be told to stop */
-        result = connect_owner(p, ret_error);
-    if (result == 0)
-        result = coordinator_start(&coordinator_options, p->context, &p->coordinator, ret_error);
+        result = start_own(p, &coordinator_options, ret_error);
     if (result == 0)
         result = connect_greet(p->mailbox.wire, CLOCK_NEVER, &welcome, ret_error);
     return result ? result : take_welcome(p, &welcome, ret_error);

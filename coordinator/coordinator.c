@@ -19,18 +19,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void destroy(struct coordinator *c)
-{
-    books_destroy(c->books);
-    core_destroy(c->core);
-    mappings_destroy(c->mappings);
-    outbox_fini(&c->outbox);
-    outbox_fini(&c->spare);
-    if (c->nest.socket[0])
-        nest_fini(&c->nest);
-    free(c);
-}
+#include <unistd.h>
 
 /* Their own, or the first where workers can connect; NULL: there is none. */
 static const struct place *place_for_workers(const struct coordinator_options *options)
@@ -64,9 +53,17 @@ static int bind_places(struct coordinator *c, const struct coordinator_options *
     return result;
 }
 
-static int open_router(struct coordinator *c, const struct coordinator_options *options,
-                       struct wire_context *context, struct muster_error *ret_error)
+/* One of loopback. */
+static int bind_port(struct coordinator *c, struct muster_error *ret_error)
 {
+    int result = wire_bind(c->router, "tcp://127.0.0.1:*", ret_error);
+
+    return result == 0 ? wire_endpoint(c->router, c->endpoint, ret_error) : result;
+}
+
+static int open_router(struct coordinator *c, struct wire_context *context, struct muster_error *ret_error)
+{
+    const struct coordinator_options *options = &c->options;
     const struct place *place = place_for_workers(options);
     int result = wire_open_router(context, &c->router, ret_error);
 
@@ -74,15 +71,16 @@ static int open_router(struct coordinator *c, const struct coordinator_options *
         result = wire_watch_ends(c->router, ret_error);
     if (result == 0)
         result = bind_places(c, options, ret_error);
-    if (result == 0 && place) {
+    if (result == 0 && place)
         strcpy(c->endpoint, place->endpoint);
-    } else if (result == 0) {
-        result = wire_bind(c->router, options->tcp ? "tcp://127.0.0.1:*" : c->nest.endpoint, ret_error);
-        if (result == 0)
-            result = wire_endpoint(c->router, c->endpoint, ret_error);
-    }
+    else if (result == 0 && options->tcp)
+        result = bind_port(c, ret_error);
+    else if (result == 0)
+        result = wire_bind_listening(c->router, c->endpoint, &c->listen_fd, ret_error);
     if (result == 0)
         result = wire_bind(c->router, COORDINATOR_INPROC, ret_error);
+    if (result == 0)
+        post_take_router(c->post, c->router);
     return result;
 }
 
@@ -96,15 +94,16 @@ static void note_found(void *context, unsigned slot, const char *name, const cha
         core_adopt(c->core, clock_now_ns(), slot, name, &c->outbox);
 }
 
-static int create_parts(struct coordinator *c, const struct coordinator_options *options,
-                        struct wire_context *context, struct muster_error *ret_error)
+static int create_parts(struct coordinator *c, struct muster_error *ret_error)
 {
+    const struct coordinator_options *options = &c->options;
     struct core_options core_options = {
         .workers = options->workers,
         .workers_max = options->workers_max,
         .heartbeat_ns = options->heartbeat_ns,
         .host = options->values_inline || options->books || options->sandbox ? 0 : heap_host(),
         .warm = options->warm,
+        .ahead = options->ahead,
         .owner = options->stop_fd ? NULL : COORDINATOR_OWNER,
         .memory_bytes = options->host_bytes,
         .keeps = options->books ? options->books->keeps : PROTO_KEEPS_NOTHING,
@@ -136,18 +135,12 @@ static int create_parts(struct coordinator *c, const struct coordinator_options 
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     if (options->books && books_create(options->books, c->core, places, &c->books) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
-    result = open_router(c, options, context, ret_error);
-    if (result == 0)
-        result = post_create(c->router, places, slots, &c->post, ret_error);
+    result = post_create(places, slots, &c->post, ret_error);
     if (result == 0)
         result = guests_create(&c->guests, ret_error);
     if (options->workers_place)
         place_folder(options->workers_place, c->folder);
-    if (result == 0)
-        result = supervisor_create(&supervisor_options, &c->supervisor, ret_error);
-    if (result == 0 && options->workers_place) /* last: who fails here ends workers that it has adopted */
-        result = supervisor_adopt(c->supervisor, note_found, c, ret_error);
-    return result;
+    return result == 0 ? supervisor_create(&supervisor_options, &c->supervisor, ret_error) : result;
 }
 
 /* Signals are the caller's: the thread blocks them all. An errno value. */
@@ -163,39 +156,59 @@ static int start_thread(struct coordinator *c)
     return error;
 }
 
-int coordinator_start(const struct coordinator_options *options, struct wire_context *context,
-                      struct coordinator **ret_coordinator, struct muster_error *ret_error)
+/* A place for its socket, where it is not given one. */
+static int settle(struct coordinator *c, struct muster_error *ret_error)
+{
+    int result;
+
+    if (place_for_workers(&c->options))
+        return 0;
+    result = nest_init(&c->nest, ret_error);
+    if (result != 0 || c->options.tcp)
+        return result;
+    strcpy(c->endpoint, c->nest.endpoint);
+    return nest_listen(&c->nest, &c->listen_fd, ret_error);
+}
+
+int coordinator_create(const struct coordinator_options *options, struct coordinator **ret_coordinator,
+                       struct muster_error *ret_error)
 {
     struct coordinator *c = calloc(1, sizeof *c);
     int result;
 
     if (!c)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
+    c->options = *options;
     c->journal = options->journal;
     c->gate = options->gate;
     c->probe_ns = CLOCK_NEVER;
     c->stop_fd = options->stop_fd ? options->stop_fd : -1;
-    result = place_for_workers(options) ? 0 : nest_init(&c->nest, ret_error);
+    c->listen_fd = -1;
+    result = settle(c, ret_error);
+    if (result == 0)
+        result = create_parts(c, ret_error);
     if (result != 0) {
-        free(c);
+        coordinator_stop(c);
         return result;
     }
-    result = create_parts(c, options, context, ret_error);
-    if (result == 0) {
-        int error = start_thread(c);
-
-        if (error != 0)
-            result = muster_error_system(ret_error, error, "cannot start the coordinator's thread");
-    }
-    if (result != 0) {
-        guests_destroy(c->guests);
-        supervisor_destroy(c->supervisor);
-        post_destroy(c->post);
-        wire_close(c->router, 0);
-        destroy(c);
-        return result;
-    }
+    if (options->launcher && c->listen_fd >= 0) /* programs started anew are children of the thread */
+        loop_launch(c);
     *ret_coordinator = c;
+    return 0;
+}
+
+int coordinator_start(struct coordinator *c, struct wire_context *context, struct muster_error *ret_error)
+{
+    int result = open_router(c, context, ret_error), error;
+
+    if (result == 0 && c->options.workers_place) /* last: who fails here ends workers that it has adopted */
+        result = supervisor_adopt(c->supervisor, note_found, c, ret_error);
+    if (result != 0)
+        return result;
+    error = start_thread(c);
+    if (error != 0)
+        return muster_error_system(ret_error, error, "cannot start the coordinator's thread");
+    c->running = true;
     return 0;
 }
 
@@ -204,14 +217,35 @@ const char *coordinator_endpoint(const struct coordinator *coordinator)
     return coordinator->endpoint;
 }
 
-int coordinator_stop(struct coordinator *coordinator)
+/* What the thread would have ended. */
+static void end_parts(struct coordinator *c)
+{
+    guests_destroy(c->guests);
+    supervisor_destroy(c->supervisor);
+    post_destroy(c->post);
+    wire_close(c->router, 0);
+}
+
+int coordinator_stop(struct coordinator *c)
 {
     int code;
 
-    if (!coordinator)
+    if (!c)
         return 0;
-    pthread_join(coordinator->thread, NULL);
-    code = coordinator->code;
-    destroy(coordinator);
+    if (c->running)
+        pthread_join(c->thread, NULL);
+    else
+        end_parts(c);
+    code = c->code;
+    books_destroy(c->books);
+    core_destroy(c->core);
+    mappings_destroy(c->mappings);
+    outbox_fini(&c->outbox);
+    outbox_fini(&c->spare);
+    if (c->listen_fd >= 0)
+        close(c->listen_fd);
+    if (c->nest.socket[0])
+        nest_fini(&c->nest);
+    free(c);
     return code;
 }

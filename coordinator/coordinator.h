@@ -54,18 +54,24 @@ struct coordinator_options {
     bool tcp;                 /* listen on loopback instead of ipc: any user of this host may connect */
     bool values_inline, messages_alone; /* no shared memory for large values; for single messages */
     bool pin, warm;
+    unsigned ahead; /* so many workers are wanted before there are jobs */
 };
 
+/* Workers that are wanted from the beginning, and have a launcher of the caller's and a socket in a folder of
+ * the coordinator's own, start at once, and wait for coordinator_start. */
+int coordinator_create(const struct coordinator_options *options, struct coordinator **ret_coordinator,
+                       struct muster_error *ret_error);
+
 /* Returns when clients can connect to COORDINATOR_INPROC through `context`, which the caller
- * owns and which must outlive the coordinator. */
-int coordinator_start(const struct coordinator_options *options, struct wire_context *context,
-                      struct coordinator **ret_coordinator, struct muster_error *ret_error);
+ * owns and which must outlive the coordinator. Where that fails, coordinator_stop is what is left to do. */
+int coordinator_start(struct coordinator *coordinator, struct wire_context *context,
+                      struct muster_error *ret_error);
 
 /* Where clients of other processes may connect, "ipc://..." or "tcp://..."; as long as it runs. */
 const char *coordinator_endpoint(const struct coordinator *coordinator);
 
 /* Waits for the thread, which ends once the owner has sent STOP or `stop_fd` is readable. 0, or why it ended
- * by itself, which clients were told: MUSTER_ENOMEM, MUSTER_ESYSTEM. Takes NULL. */
+ * by itself, which clients were told: MUSTER_ENOMEM, MUSTER_ESYSTEM. Takes NULL, and what did not start. */
 int coordinator_stop(struct coordinator *coordinator);
 
 #define COORDINATOR_INPROC "inproc://coordinator"

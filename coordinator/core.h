@@ -39,6 +39,7 @@ struct core_options {
     unsigned cpus;         /* that jobs may take together; 0: as many as there are workers */
     uint64_t memory_bytes; /* likewise; 0: not known, and not counted */
     bool warm;             /* spawn all workers at once; clients are welcomed when all are ready */
+    unsigned ahead;        /* spawn so many at once, whether there are jobs or not; no more than `workers` */
     /* What becomes of batches when the coordinator dies, and which of its lives this is, from 1; 0: it has
      * but one. Chunks and workers have numbers and names of their epoch, so that none is used again. */
     enum proto_keeps keeps;
@@ -65,7 +66,7 @@ struct worker_exit {
 int core_create(const struct core_options *options, struct core **ret_core);
 void core_destroy(struct core *core);
 
-/* At the start, once: workers that are wanted from the beginning. */
+/* At the start: workers that are wanted from the beginning. Harmless when it was called before. */
 void core_start(struct core *core, uint64_t now_ns, struct outbox *outbox);
 
 /* At the start: a worker of another life of this coordinator, living or dead, has the slot. When it has

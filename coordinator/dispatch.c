@@ -174,16 +174,15 @@ static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, stru
 static uint64_t wanted(const struct core *core)
 {
     const struct batch *batch;
-    uint64_t jobs = 0;
+    uint64_t jobs = 0, least = core->options.warm ? core->crew : core->options.ahead;
 
-    if (core->options.warm)
-        return core->crew;
     DL_FOREACH(core->batches, batch) {
         if (jobs >= core->crew)
             break;
         if (!batch->cancel)
             jobs += room_wanted(core, batch);
     }
+    jobs = jobs > least ? jobs : least;
     return jobs < core->crew ? jobs : core->crew;
 }
 

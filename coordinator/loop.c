@@ -459,11 +459,16 @@ static bool open_books(struct coordinator *c)
     return !books_failure(c->books) && !items[1].ready;
 }
 
-/* Until the end is asked for, or is there. */
-static void serve(struct coordinator *c)
+void loop_launch(struct coordinator *c)
 {
     core_start(c->core, clock_now_ns(), &c->outbox);
     carry_out(c);
+}
+
+/* Until the end is asked for, or is there. */
+static void serve(struct coordinator *c)
+{
+    loop_launch(c);
     if (!open_books(c))
         return;
     while (!core_stopped(c->core) && !c->stopping && !c->outbox.failed) {

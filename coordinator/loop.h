@@ -19,6 +19,9 @@
 enum { MESSAGES, DEATHS, BELL, GUESTS, RECORDS, STOP, KNOCKS, KEYS, ITEMS };
 
 struct coordinator {
+    struct coordinator_options options;
+    int listen_fd;       /* of its nest, until the router has it; -1: none */
+    bool running;        /* there is a thread */
     struct wire *router; /* owned by the thread once it runs */
     struct post *post;   /* over it */
     struct spin spin;
@@ -42,6 +45,9 @@ struct coordinator {
     char folder[PLACE_FOLDER_BYTES];    /* of those that may outlive it */
     pthread_t thread;
 };
+
+/* Starts workers that are wanted from the beginning, while there is no thread yet. */
+void loop_launch(struct coordinator *coordinator);
 
 /* The thread, given its coordinator. Ends the parts that its caller has no use for any more:
  * supervisor, guests, post and router. */

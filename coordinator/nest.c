@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -192,6 +193,23 @@ int nest_init(struct nest *nest, struct muster_error *ret_error)
     if (result == 0)
         snprintf(nest->endpoint, sizeof nest->endpoint, "ipc://%s", nest->socket);
     return result;
+}
+
+int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    strcpy(address.sun_path, nest->socket);
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
+        listen(fd, SOMAXCONN) == 0) {
+        *ret_fd = fd;
+        return 0;
+    }
+    muster_error_system(ret_error, errno, "cannot listen on %s", nest->endpoint);
+    if (fd >= 0)
+        close(fd);
+    return ret_error->code;
 }
 
 void nest_fini(struct nest *nest)

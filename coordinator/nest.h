@@ -39,6 +39,9 @@ int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_err
 /* Takes a name in the user's folder. */
 int nest_init(struct nest *nest, struct muster_error *ret_error);
 
+/* Makes the socket, where connections wait until *ret_fd, the caller's, is taken over by who accepts them. */
+int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_error);
+
 /* Removes socket and lock. */
 void nest_fini(struct nest *nest);
 

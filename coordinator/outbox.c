@@ -27,7 +27,8 @@ void outbox_fini(struct outbox *outbox)
 {
     drop_items(outbox);
     free(outbox->items);
-    msgpack_zone_destroy(&outbox->zone);
+    if (outbox->zone.chunk_list.head) /* msgpack-c takes none that is zero */
+        msgpack_zone_destroy(&outbox->zone);
 }
 
 void outbox_clear(struct outbox *outbox)

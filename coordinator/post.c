@@ -36,8 +36,7 @@ struct post {
     struct wire_frame *held; /* owned: came by the wire, and waits for its turn; or NULL */
 };
 
-int post_create(struct wire *router, unsigned workers, bool slots, struct post **ret_post,
-                struct muster_error *ret_error)
+int post_create(unsigned workers, bool slots, struct post **ret_post, struct muster_error *ret_error)
 {
     struct post *post = calloc(1, sizeof *post);
 
@@ -45,7 +44,6 @@ int post_create(struct wire *router, unsigned workers, bool slots, struct post *
         free(post);
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     }
-    post->router = router;
     post->bell_fd = slots ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
     if (slots && post->bell_fd < 0) {
         int error = errno;
@@ -55,6 +53,11 @@ int post_create(struct wire *router, unsigned workers, bool slots, struct post *
     }
     *ret_post = post;
     return 0;
+}
+
+void post_take_router(struct post *post, struct wire *router)
+{
+    post->router = router;
 }
 
 void post_destroy(struct post *post)

@@ -12,9 +12,11 @@
 
 struct post;
 
-/* Over `router`, which is borrowed. `slots`: whether workers get one. */
-int post_create(struct wire *router, unsigned workers, bool slots, struct post **ret_post,
-                struct muster_error *ret_error);
+/* `slots`: whether workers get one. */
+int post_create(unsigned workers, bool slots, struct post **ret_post, struct muster_error *ret_error);
+
+/* Before any message: the wire that the others go by, which is borrowed. */
+void post_take_router(struct post *post, struct wire *router);
 
 /* Takes NULL. */
 void post_destroy(struct post *post);

@@ -158,6 +158,18 @@ int wire_bind(struct wire *wire, const char *endpoint, struct muster_error *ret_
                             zmq_strerror(errno));
 }
 
+int wire_bind_listening(struct wire *wire, const char *endpoint, int *fd, struct muster_error *ret_error)
+{
+    int none = -1, result;
+
+    zmq_setsockopt(wire->socket, ZMQ_USE_FD, fd, sizeof *fd);
+    result = wire_bind(wire, endpoint, ret_error);
+    zmq_setsockopt(wire->socket, ZMQ_USE_FD, &none, sizeof none);
+    if (result == 0)
+        *fd = -1;
+    return result;
+}
+
 int wire_endpoint(const struct wire *wire, char ret_endpoint[WIRE_ENDPOINT_BYTES],
                   struct muster_error *ret_error)
 {

@@ -39,6 +39,10 @@ int wire_open_dealer(struct wire_context *context, const char *name, struct wire
 
 int wire_bind(struct wire *wire, const char *endpoint, struct muster_error *ret_error);
 
+/* To the ipc endpoint where the socket *fd listens, who may have connected there by now. *fd is taken over,
+ * and -1 then; the socket's file stays the caller's to remove. */
+int wire_bind_listening(struct wire *wire, const char *endpoint, int *fd, struct muster_error *ret_error);
+
 /* Where it was bound last, with the port that was found for `*`. */
 enum { WIRE_ENDPOINT_BYTES = 256 };
 int wire_endpoint(const struct wire *wire, char ret_endpoint[WIRE_ENDPOINT_BYTES],

@@ -223,12 +223,13 @@ void step_deadline(uint64_t from_now_ns)
 
 /* --- life */
 
-static void create(unsigned workers, bool warm, uint32_t epoch)
+static void create(unsigned workers, bool warm, unsigned ahead, uint32_t epoch)
 {
     struct core_options options = {.workers = workers,
                                    .workers_max = workers + 4,
                                    .heartbeat_ns = HEARTBEAT_NS,
                                    .warm = warm,
+                                   .ahead = ahead,
                                    .owner = OWNER,
                                    .epoch = epoch};
 
@@ -241,19 +242,24 @@ static void create(unsigned workers, bool warm, uint32_t epoch)
 
 void begin_lazy(unsigned workers)
 {
-    create(workers, false, 0);
+    create(workers, false, 0, 0);
     client_hello(CLIENT);
 }
 
 void begin_again(unsigned workers)
 {
-    create(workers, false, 2);
+    create(workers, false, 0, 2);
     client_hello(CLIENT);
 }
 
 void begin_warm(unsigned workers)
 {
-    create(workers, true, 0);
+    create(workers, true, 0, 0);
+}
+
+void begin_ahead(unsigned workers, unsigned ahead)
+{
+    create(workers, false, ahead, 0);
 }
 
 void begin_ready(unsigned workers, unsigned credit)

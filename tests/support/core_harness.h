@@ -31,6 +31,9 @@ void begin_lazy(unsigned workers);
 /* A core that wants its workers from the start. */
 void begin_warm(unsigned workers);
 
+/* A core with so many of its workers wanted before there are jobs, and no client. */
+void begin_ahead(unsigned workers, unsigned ahead);
+
 /* A core whose workers were spawned and have said HELLO with this credit, and a client. */
 void begin_ready(unsigned workers, unsigned credit);
 

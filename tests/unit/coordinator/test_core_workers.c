@@ -60,6 +60,27 @@ Test(core_workers, warm_client_is_welcomed_when_every_worker_is_ready_and_not_be
     expect_sent(CLIENT, PROTO_WELCOME);
 }
 
+Test(core_workers, worker_ahead_of_its_jobs_is_one_of_those_that_they_want)
+{
+    struct proto_submit settings = range_of(1, 2, 1);
+
+    begin_ahead(3, 1);
+    expect_spawn(1);
+    worker_hello(1, 1);
+    client_hello(CLIENT);
+    expect_nothing();
+    submit(CLIENT, &settings);
+    expect_spawn(2);
+    expect_chunk(1, 1, 1);
+}
+
+Test(core_workers, client_does_not_wait_for_a_worker_that_is_only_ahead)
+{
+    begin_ahead(1, 1);
+    expect_spawn(1);
+    client_hello(CLIENT);
+}
+
 Test(core_workers, names_are_never_used_twice)
 {
     struct proto_submit settings = range_of(1, 1, 1);

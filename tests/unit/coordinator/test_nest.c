@@ -5,12 +5,14 @@
  * are processes.
  */
 #include "coordinator/nest.h"
+#include "proto/wire.h"
 
 #include "tests/support/check.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -109,6 +111,39 @@ static void sockets_are_closed_to_others_and_gone_at_the_end(void)
     CHECK(strncmp(nest.endpoint, "ipc://", 6) == 0 && strcmp(nest.endpoint + 6, nest.socket) == 0);
     touch(nest.socket);
     CHECK(entries(home) == 2);
+    nest_fini(&nest);
+    CHECK(entries(home) == 0);
+}
+
+/* Workers may be there ahead of the router, whose accepting is what ZeroMQ would wait 100 ms to try again. */
+static void who_connects_ahead_of_the_router_is_heard_by_it(void)
+{
+    const struct proto_message ping = {.type = PROTO_PING};
+    struct wire_context *context, *other;
+    struct wire *router, *dealer;
+    struct wire_poll item;
+    struct wire_frame *frame;
+    struct nest nest;
+    int fd;
+
+    init(&nest);
+    CHECK(nest_listen(&nest, &fd, &error) == 0);
+    CHECK(wire_context_create(&other, &error) == 0);
+    CHECK(wire_open_dealer(other, "early", &dealer, &error) == 0);
+    CHECK(wire_connect(dealer, nest.endpoint, &error) == 0 && wire_send(dealer, NULL, &ping) == 0);
+    CHECK(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1) == 1);
+    CHECK(wire_context_create(&context, &error) == 0);
+    CHECK(wire_open_router(context, &router, &error) == 0);
+    CHECK(wire_bind_listening(router, nest.endpoint, &fd, &error) == 0 && fd == -1);
+    item = (struct wire_poll){.wire = router};
+    CHECK(wire_wait(&item, 1, -1) > 0 && wire_receive(router, &frame) == 0);
+    CHECK(strcmp(frame->peer, "early") == 0);
+    wire_frame_destroy(frame);
+    wire_close(dealer, 0);
+    wire_context_destroy(other);
+    wire_close(router, 0);
+    wire_context_destroy(context);
+    CHECK(exists(nest.socket));
     nest_fini(&nest);
     CHECK(entries(home) == 0);
 }
@@ -352,6 +387,7 @@ int main(void)
     snprintf(home, sizeof home, "%s/muster-%u", parent, (unsigned)geteuid());
     before = descriptors();
     sockets_are_closed_to_others_and_gone_at_the_end();
+    who_connects_ahead_of_the_router_is_heard_by_it();
     two_coordinators_have_two_sockets();
     socket_of_a_killed_coordinator_is_swept_by_the_next();
     lock_whose_owner_was_killed_before_it_had_it_is_swept();

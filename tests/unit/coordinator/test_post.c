@@ -25,7 +25,8 @@ static void open_both(bool attached)
     CHECK(wire_context_create(&context, &error) == 0);
     CHECK(wire_open_router(context, &router, &error) == 0);
     CHECK(wire_bind(router, "inproc://post", &error) == 0);
-    CHECK(post_create(router, 2, true, &post, &error) == 0);
+    CHECK(post_create(2, true, &post, &error) == 0);
+    post_take_router(post, router);
     fd = post_open(post, 1, "worker");
     CHECK(fd >= 0);
     if (attached)
