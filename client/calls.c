@@ -49,8 +49,13 @@ int muster_call_after(muster *m, double seconds, void (*callback)(void *context)
         free(call);
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     }
-    futures->last_call++;
     HASH_ADD(hh, futures->calls, number, sizeof call->number, call);
+    if (!call->hh.tbl) {
+        timers_remove(&futures->timers, &call->alarm.timer);
+        free(call);
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    }
+    futures->last_call++;
     if (ret_timer)
         *ret_timer = call->number;
     futures_refresh(futures);

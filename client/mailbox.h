@@ -11,8 +11,6 @@
 #include "proto/shared.h"
 #include "proto/wire.h"
 
-/* Out of memory, an element is not added, and its hh.tbl is NULL; the default is to exit. */
-#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 /* A batch; embedded in what it belongs to. */

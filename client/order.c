@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 
-#define HASH_NONFATAL_OOM 1 /* the element is then not in the table: hh.tbl is NULL */
 #include <uthash.h>
 
 struct held {

@@ -42,6 +42,13 @@ static int connect_owner(struct processes *p, struct muster_error *ret_error)
     return result;
 }
 
+static int pack_farewell(struct processes *p, struct muster_error *ret_error)
+{
+    if (wire_pack(&(struct proto_message){.type = PROTO_STOP}, &p->farewell) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    return 0;
+}
+
 /* Large values go through shared memory where workers can open this process's, and it theirs. */
 static int share_memory(struct processes *p, uint64_t host, struct muster_error *ret_error)
 {
@@ -72,8 +79,9 @@ static void processes_close(struct model *model, struct task **ended)
     struct processes *p = (struct processes *)model;
 
     processes_end_tasks(p, MUSTER_ECANCELLED, muster_error_name(MUSTER_ECANCELLED), ended);
-    if (p->coordinator || p->welcome)
-        wire_send(p->mailbox.wire, NULL, &(struct proto_message){.type = PROTO_STOP});
+    if (p->farewell && (p->coordinator || p->welcome))
+        wire_post(p->mailbox.wire, NULL, &p->farewell);
+    wire_parcel_destroy(p->farewell);
     coordinator_stop(p->coordinator);
     forkserver_end(p->forkserver); /* meanwhile */
     wire_close(p->mailbox.wire, !p->coordinator && p->welcome && !p->mailbox.lost.code ? LAST_WORDS_MS : 0);
@@ -129,6 +137,8 @@ static int open_own(struct processes *p, const struct muster_options *options,
     struct proto_welcome welcome;
     int result = check_descriptors(options->workers, ret_error);
 
+    if (result == 0)
+        result = pack_farewell(p, ret_error);
     if (result == 0 && options->start != MUSTER_SPAWN) {
         result = forkserver_start(registry, options, &p->forkserver, ret_error);
         coordinator_options.launcher = result == 0 ? forkserver_launcher(p->forkserver) : NULL;
@@ -149,6 +159,8 @@ static int open_other(struct processes *p, const struct muster_options *options,
     struct proto_welcome welcome;
     int result = connect_endpoint(options->coordinator, p->mailbox.where, ret_error);
 
+    if (result == 0)
+        result = pack_farewell(p, ret_error);
     if (result == 0)
         result = connect_coordinator(p->mailbox.where, deadline_ns, &p->context, &p->mailbox.wire, &welcome,
                                      ret_error);

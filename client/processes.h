@@ -27,6 +27,7 @@ struct processes {
     struct forkserver *forkserver;   /* owned; NULL where workers are spawned */
     struct mappings *mappings;       /* of the workers' heaps; owned; NULL: nothing is in shared memory */
     struct mailbox mailbox;          /* to the coordinator; the caller's thread's */
+    struct wire_parcel *farewell;    /* STOP, packed ahead: to end must not need memory. Owned; NULL: sent */
     struct tasks tasks;
     uint32_t crash_limit;
     uint32_t workers; /* of the coordinator */

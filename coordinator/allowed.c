@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Out of memory, an element is not added, and its hh.tbl is NULL; the default is to exit. */
-#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 struct entry {

@@ -286,6 +286,11 @@ void core_spawn_failed(struct core *core, uint64_t now_ns, unsigned slot, const 
 /* --- clients */
 
 /* A client leaves: its batches are cancelled, and nothing more is sent to it. */
+static bool is_owner(const struct core *core, const char *name)
+{
+    return core->options.owner && strcmp(name, core->options.owner) == 0;
+}
+
 static void client_stop(struct core *core, uint64_t now_ns, struct client *client, struct outbox *outbox)
 {
     struct batch *batch, *next;
@@ -293,7 +298,7 @@ static void client_stop(struct core *core, uint64_t now_ns, struct client *clien
     HASH_ITER(hh_ticket, client->batches, batch, next)
         cancel_batch(core, now_ns, batch, PROTO_CANCEL_NOW, outbox);
     changes_disown(client);
-    if (core->options.owner && strcmp(client->name, core->options.owner) == 0)
+    if (is_owner(core, client->name))
         core->stopped = true;
     HASH_DEL(core->clients, client);
     free(client);
@@ -424,6 +429,10 @@ static void stranger_message(struct core *core, const char *peer, const struct p
     }
     if (message->type == PROTO_RETURNED) /* likewise: its jobs were returned with it */
         return;
+    if (message->type == PROTO_STOP && is_owner(core, peer)) { /* whose HELLO did not get here */
+        core->stopped = true;
+        return;
+    }
     if (message->type == PROTO_HELLO && message->hello.version != PROTO_VERSION) {
         core_refuse(outbox, peer, 0, MUSTER_EVERSION, "this coordinator speaks another protocol version");
         return;
@@ -568,6 +577,10 @@ void core_fail(struct core *core, int code, const char *reason, struct outbox *o
 
     HASH_ITER(hh, core->clients, client, next)
         core_refuse(outbox, client->name, 0, code, reason);
+    if (core->options.owner)
+        HASH_FIND_STR(core->clients, core->options.owner, client);
+    if (core->options.owner && !client) /* it waits for its WELCOME */
+        core_refuse(outbox, core->options.owner, 0, code, reason);
 }
 
 void core_stop(struct core *core, struct outbox *outbox)

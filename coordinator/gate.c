@@ -17,8 +17,6 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-/* Out of memory, an element is not added, and its hh.tbl is NULL; the default is to exit. */
-#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 /* Who has been let in is judged by a list that is as old at most; to look for another takes some 2 us. */

@@ -421,7 +421,8 @@ static int look(struct coordinator *c, bool asleep)
     return result < 0 ? result : 0;
 }
 
-/* Handles messages, and waits for them or for something else to see when there are none. */
+/* Handles messages, and waits for them or for something else to see when there are none. Out of memory it
+ * does not wait: nobody may ever wake it. */
 static int wait(struct coordinator *c)
 {
     bool heard = drain_messages(c);
@@ -432,9 +433,9 @@ static int wait(struct coordinator *c)
     if (heard)
         return clock_now_ns() - c->looked_ns >= LOOK_NS ? look(c, false) : 0;
     spin_begin(&c->spin);
-    while (!heard && spin_again(&c->spin))
+    while (!heard && !c->outbox.failed && spin_again(&c->spin))
         heard = drain_messages(c);
-    result = heard ? 0 : look(c, true);
+    result = heard || c->outbox.failed ? 0 : look(c, true);
     spin_end(&c->spin);
     return result;
 }

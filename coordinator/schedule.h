@@ -12,7 +12,6 @@
 
 #include "proto/limits.h"
 
-#define HASH_NONFATAL_OOM 1
 #include <stdbool.h>
 #include <stdint.h>
 #include <uthash.h>

@@ -12,8 +12,6 @@
 #include "coordinator/spans.h"
 #include "proto/holdings.h"
 
-/* Out of memory, an element is not added, and its hh.tbl is NULL; the default is to exit. */
-#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 /* Jobs that were assigned together, and have not all been reported. */

@@ -356,7 +356,7 @@ Test(core_cancel, no_worker_is_spawned_after_a_stop)
     expect_nothing();
 }
 
-Test(core_cancel, failing_coordinator_tells_every_client)
+Test(core_cancel, failing_coordinator_tells_every_client_and_an_owner_that_is_none_yet)
 {
     struct outbox outbox;
 
@@ -364,8 +364,9 @@ Test(core_cancel, failing_coordinator_tells_every_client)
     client_hello("other");
     cr_assert_eq(outbox_init(&outbox), 0);
     core_fail(core, MUSTER_ENOMEM, "the coordinator is out of memory", &outbox);
-    cr_assert_eq(outbox.count, 2);
-    for (size_t i = 0; i < 2; i++) {
+    cr_assert_eq(outbox.count, 3);
+    cr_assert_str_eq(outbox.items[2].peer, OWNER);
+    for (size_t i = 0; i < 3; i++) {
         cr_assert_eq(outbox.items[i].message.type, PROTO_ERROR);
         cr_assert_eq(outbox.items[i].message.error.code, MUSTER_ENOMEM);
     }

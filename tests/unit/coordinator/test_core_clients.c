@@ -24,6 +24,16 @@ Test(core_clients, client_of_another_version_is_refused)
     cr_assert_not(core_stopped(core));
 }
 
+/* Memory ran out as it said HELLO, at either side: it waits for the coordinator's end now. */
+Test(core_clients, owner_that_was_not_welcomed_can_end_the_coordinator)
+{
+    begin_lazy(1);
+    cr_assert_not(core_stopped(core));
+    step_message(OWNER, &(struct proto_message){.type = PROTO_STOP});
+    expect_nothing();
+    cr_assert(core_stopped(core));
+}
+
 Test(core_clients, stranger_gets_nothing_but_an_error)
 {
     struct proto_submit settings = range_of(1, 5, 0);
