@@ -4,6 +4,7 @@
  */
 #include "cli/jobfile.h"
 
+#include "cli/json_load.h"
 #include "cli/toml.h"
 
 #include <ctype.h>
@@ -94,7 +95,7 @@ static int read_json(struct jobfile *file, const char *text, size_t size, struct
 {
     json_error_t error;
 
-    file->root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    file->root = json_load_text(text, size, JSON_REJECT_DUPLICATES, &error);
     if (file->root)
         return 0;
     if (json_error_code(&error) == json_error_out_of_memory)

@@ -6,9 +6,9 @@
  */
 #include "cli/json_read.h"
 
+#include "cli/json_load.h"
 #include "proto/limits.h"
 
-#include <jansson.h>
 #include <string.h>
 
 enum {
@@ -192,7 +192,7 @@ static int convert(const struct reading *reading, json_t *json, unsigned depth, 
 static bool json_but_for_size(const char *text, size_t size)
 {
     json_error_t why;
-    json_t *json = json_loadb(text, size, READ_FLAGS | JSON_DECODE_INT_AS_REAL, &why);
+    json_t *json = json_load_text(text, size, READ_FLAGS | JSON_DECODE_INT_AS_REAL, &why);
 
     if (!json)
         return json_error_code(&why) == json_error_numeric_overflow;
@@ -236,7 +236,7 @@ int json_read(const char *text, size_t size, msgpack_zone *zone, msgpack_object 
     if (size > PROTO_VALUE_BYTES_MAX)
         return muster_error_set(ret_error, MUSTER_ELIMIT, "longer than %d bytes", PROTO_VALUE_BYTES_MAX);
     if (may_be_json(text, size)) {
-        json = json_loadb(text, size, READ_FLAGS, &why);
+        json = json_load_text(text, size, READ_FLAGS, &why);
         code = json ? convert(&reading, json, 0, ret_value) : explain(&why, text, size, ret_error);
         json_decref(json);
     }

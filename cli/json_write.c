@@ -5,6 +5,7 @@
  */
 #include "cli/json_write.h"
 
+#include "cli/json_load.h"
 #include "proto/limits.h"
 
 #include <math.h>
@@ -27,10 +28,11 @@ json_t *json_write_text(const char *text)
 {
     msgpack_sbuffer buffer;
     json_t *string = NULL;
+    json_error_t why;
 
     msgpack_sbuffer_init(&buffer);
     if (json_write_string(text, strlen(text), &buffer) == 0)
-        string = json_loadb(buffer.data, buffer.size, JSON_DECODE_ANY, NULL);
+        string = json_load_text(buffer.data, buffer.size, JSON_DECODE_ANY, &why);
     msgpack_sbuffer_destroy(&buffer);
     return string;
 }
