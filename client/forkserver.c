@@ -226,6 +226,13 @@ static bool place_descriptors(const struct request *request, const int came[PASS
     return count == 0 || came[count - 1] >= 0;
 }
 
+/* Whoever has no answer is not to wait for one: the end of the server is one. */
+static void send_answer(const struct server *server, struct answer *answer, const int fds[PASSED_MAX])
+{
+    if (!send_packet(server->socket, answer, sizeof *answer, fds))
+        _exit(1);
+}
+
 static void answer_spawn(const struct server *server, const struct request *request,
                          const int came[PASSED_MAX])
 {
@@ -252,7 +259,7 @@ static void answer_spawn(const struct server *server, const struct request *requ
             TEMP_FAILURE_RETRY(waitpid(pid, NULL, 0));
         }
     }
-    send_packet(server->socket, &answer, sizeof answer, passed);
+    send_answer(server, &answer, passed);
     if (passed[0] >= 0)
         close(passed[0]);
 }
@@ -263,7 +270,7 @@ static void answer_collect(const struct server *server, pid_t pid)
 
     if (TEMP_FAILURE_RETRY(wait4(pid, &answer.status, 0, &answer.usage)) != pid)
         answer.error = errno;
-    send_packet(server->socket, &answer, sizeof answer, no_fds);
+    send_answer(server, &answer, no_fds);
 }
 
 /* Until the caller closes its end or is dead, which its pidfd tells even where a process that
