@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The launcher that starts a program anew for each worker, with posix_spawn. See spawner.h.
+ *
+ * The program is the file that was there in the beginning, whatever has its name by now: a job may be able to
+ * put another one there, and an upgrade does.
  */
 #include "coordinator/spawner.h"
 
@@ -11,6 +14,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,15 +120,52 @@ static int inherit(posix_spawn_file_actions_t *actions, const struct launch *lau
     return error;
 }
 
+/* A script is for a program that opens it by itself, when descriptors of ours are closed. */
+static bool is_script(const char *program)
+{
+    int fd = open(program, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    char start[2];
+    bool script = fd >= 0 && read(fd, start, sizeof start) == sizeof start && memcmp(start, "#!", 2) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return script;
+}
+
+/* Not among the standard descriptors, which a worker gets anew, where the caller had those closed. */
+void spawner_open(struct spawner *spawner)
+{
+    int fd;
+
+    spawner->program_fd = -1;
+    if (!spawner->program ||
+        is_script(spawner->program)) /* where another launcher makes workers there is none */
+        return;
+    fd = open(spawner->program, O_PATH | O_CLOEXEC);
+    spawner->program_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    spawner->error = spawner->program_fd < 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+}
+
+void spawner_close(struct spawner *spawner)
+{
+    if (spawner->program_fd >= 0)
+        close(spawner->program_fd);
+    spawner->program_fd = -1;
+}
+
 /* Nothing of ours is inherited but the flight recorder, heap and slots: standard input is empty, and what a
  * job prints goes to standard error, so that it does not mix with results. */
-static int start(const char *program, char **words, const struct launch *launch, pid_t *ret_pid)
+static int start(const struct spawner *spawner, char **words, const struct launch *launch, pid_t *ret_pid)
 {
+    char program[32];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t all, none;
     int error;
 
+    snprintf(program, sizeof program, "/proc/self/fd/%d", spawner->program_fd);
     sigfillset(&all);
     sigemptyset(&none);
     posix_spawn_file_actions_init(&actions);
@@ -142,7 +183,8 @@ static int start(const char *program, char **words, const struct launch *launch,
     posix_spawnattr_setflags(&attributes,
                              POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     if (error == 0)
-        error = posix_spawn(ret_pid, program, &actions, &attributes, words, environ);
+        error = posix_spawn(ret_pid, spawner->program_fd >= 0 ? program : spawner->program, &actions,
+                            &attributes, words, environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return error;
@@ -172,7 +214,7 @@ static int spawn(struct launcher *launcher, const struct launch *launch, pid_t *
 
     if (build_command_line(spawner, launch, &line) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "cannot start a worker: out of memory");
-    error = start(spawner->program, line.words, launch, &pid);
+    error = spawner->error ? spawner->error : start(spawner, line.words, launch, &pid);
     free(line.words);
     if (error == 0)
         error = watch(pid, ret_pidfd);

@@ -10,10 +10,12 @@
 
 #include <stdint.h>
 
-/* All borrowed. */
+/* All borrowed but the descriptor. */
 struct spawner {
     struct launcher launcher; /* first; with spawner_ops */
     const char *program;      /* the muster binary */
+    int program_fd;           /* the same, as spawner_open found it; -1: it did not, or it is a script */
+    int error;                /* why not, an errno value */
     const char *const *plugins;
     unsigned plugin_count;
     uint64_t memory_bytes;    /* 0: no limit */
@@ -23,5 +25,11 @@ struct spawner {
 };
 
 extern const struct launcher_ops spawner_ops;
+
+/* Finds the program, which is started from then on whatever has its name; but a script is by its name. One
+ * that is not there is told of when a worker is to be started. */
+void spawner_open(struct spawner *spawner);
+
+void spawner_close(struct spawner *spawner);
 
 #endif

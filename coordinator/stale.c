@@ -5,7 +5,6 @@
  */
 #include "coordinator/stale.h"
 
-#include "base/tree.h"
 #include "coordinator/core.h"
 #include "coordinator/place.h"
 #include "proto/flight.h"
@@ -42,13 +41,11 @@ static bool lives(int folder_fd, const char *file)
 {
     struct flight_page *page;
     bool alive;
-    pid_t pid;
     int fd;
 
     if (flight_open_file(folder_fd, file, &fd, &page) != 0)
         return false;
-    pid = (pid_t)atomic_load_explicit(&page->pid, memory_order_acquire);
-    alive = pid > 0 && tree_started(pid) != 0 && tree_started(pid) == atomic_load(&page->started);
+    alive = flight_writer(fd) != 0;
     flight_unmap(page);
     close(fd);
     return alive;

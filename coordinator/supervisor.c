@@ -43,6 +43,7 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
         .concurrency = options->concurrency,
         .orphan_grace_ns = options->orphan_grace_ns,
     };
+    spawner_open(&supervisor->spawner);
     supervisor->launcher = options->launcher ? options->launcher : &supervisor->spawner.launcher;
     supervisor->children = calloc(options->workers, sizeof *supervisor->children);
     supervisor->kills = cgroup_kills();
@@ -410,6 +411,7 @@ void supervisor_destroy(struct supervisor *supervisor)
         close(supervisor->epoll_fd);
     if (supervisor->folder_fd >= 0)
         close(supervisor->folder_fd);
+    spawner_close(&supervisor->spawner);
     free(supervisor->children);
     free(supervisor);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Workers of a supervisor that was killed, found by their flight recorders. See supervisor_adopt. A
- * process is known by its number and by when it started: numbers are used again.
+ * process is known by its number, by the lock that it holds, and by when it started: numbers are used again.
  */
 #include "coordinator/supervisor_internal.h"
 
@@ -45,36 +45,46 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return hash ^ hash >> 32;
 }
 
-/* Which file it is that has the name now: one that is installed anew is another one. */
-static uint64_t mix_file(uint64_t hash, const char *path)
+/* Which file it is: one that is installed anew is another one. */
+static uint64_t mix_file(uint64_t hash, const struct stat *status)
 {
-    struct stat status = {0};
-
-    if (stat(path, &status) != 0)
-        return mix(hash, 0);
-    hash = mix(mix(hash, status.st_dev), status.st_ino);
-    hash = mix(mix(hash, (uint64_t)status.st_size), (uint64_t)status.st_mtim.tv_sec);
-    return mix(hash, (uint64_t)status.st_mtim.tv_nsec);
+    hash = mix(mix(hash, status->st_dev), status->st_ino);
+    hash = mix(mix(hash, (uint64_t)status->st_size), (uint64_t)status->st_mtim.tv_sec);
+    return mix(hash, (uint64_t)status->st_mtim.tv_nsec);
 }
 
 uint64_t supervisor_make(const struct supervisor *supervisor)
 {
     const struct supervisor_options *options = &supervisor->options;
-    uint64_t hash = mix_file(PROTO_VERSION, options->program);
+    struct stat status = {0};
+    uint64_t hash;
 
-    for (unsigned i = 0; i < options->plugin_count; i++)
-        hash = mix_file(hash, options->plugins[i]);
+    if (fstat(supervisor->spawner.program_fd, &status) != 0)
+        (void)stat(options->program, &status);
+    hash = mix_file(PROTO_VERSION, &status);
+    for (unsigned i = 0; i < options->plugin_count; i++) {
+        status = (struct stat){0};
+        (void)stat(options->plugins[i], &status);
+        hash = mix_file(hash, &status);
+    }
     hash = mix(mix(hash, options->memory_bytes), options->concurrency);
     return mix(mix(hash, options->pin), options->sandbox) | 1;
 }
 
-/* A pidfd of the process that writes the page; -1, with errno ESRCH when it is dead. */
-static int open_process(const struct flight_page *page, pid_t *ret_pid)
+/* A pidfd of the process that writes the page; -1, with errno ESRCH when it is dead. What the page says of
+ * it is not enough, as a job may be able to write that, too: its number is the one that the kernel knows to
+ * hold the page's lock. */
+static int open_process(const struct child *child, pid_t *ret_pid)
 {
+    const struct flight_page *page = child->flight;
     pid_t pid = (pid_t)atomic_load_explicit(&page->pid, memory_order_acquire);
-    int fd = pidfd_open(pid, 0);
+    int fd;
 
     *ret_pid = pid;
+    errno = ESRCH;
+    if (pid <= 1 || pid == getpid() || flight_writer(child->flight_fd) != pid)
+        return -1;
+    fd = pidfd_open(pid, 0);
     if (fd >= 0 && tree_started(pid) == atomic_load(&page->started))
         return fd;
     if (fd >= 0) {
@@ -93,7 +103,7 @@ static bool open_child(const struct supervisor *supervisor, const char *file, st
         return false;
     if (atomic_load_explicit(&child->flight->magic, memory_order_acquire) != FLIGHT_MAGIC)
         return false;
-    child->pidfd = open_process(child->flight, &child->pid);
+    child->pidfd = open_process(child, &child->pid);
     if (child->pidfd < 0 && errno == ESRCH && child->pid > 0)
         child->pidfd = eventfd(1, EFD_CLOEXEC);
     return child->pidfd >= 0;

@@ -105,6 +105,21 @@ int flight_open_file(int folder_fd, const char *name, int *ret_fd, struct flight
     return 0;
 }
 
+/* A lock of its process, not of its descriptor, which jobs' processes inherit. */
+int flight_lock(int fd)
+{
+    const struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_SETLK, &lock) == 0 ? 0 : MUSTER_ESYSTEM;
+}
+
+pid_t flight_writer(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0 ? lock.l_pid : 0;
+}
+
 int flight_attach(int fd, struct flight_page **ret_page)
 {
     struct flight_page *page;
@@ -115,6 +130,8 @@ int flight_attach(int fd, struct flight_page **ret_page)
         return MUSTER_ESYSTEM;
     if (stat.st_size != FLIGHT_PAGE_BYTES)
         return MUSTER_EINVALID;
+    if (flight_lock(fd) != 0)
+        return MUSTER_ESYSTEM;
     code = map_page(fd, &page);
     if (code)
         return code;

@@ -92,8 +92,14 @@ int flight_create_file(int folder_fd, const char *name, int *ret_fd, struct flig
  * MUSTER_EINVALID when it is no such file; MUSTER_ESYSTEM with errno set. */
 int flight_open_file(int folder_fd, const char *name, int *ret_fd, struct flight_page **ret_page);
 
-/* Maps a page handed over by the supervisor, in the worker, and sets its magic, and which process this
- * is. 0; MUSTER_EINVALID when `fd` is no page of that size; MUSTER_ESYSTEM with errno set. */
+/* Locks a page for this process, which must not close any descriptor of it then. 0 or MUSTER_ESYSTEM. */
+int flight_lock(int fd);
+
+/* The process that has locked the page; 0: none of those that can be seen from here. */
+pid_t flight_writer(int fd);
+
+/* Maps a page handed over by the supervisor, in the worker, locks it and sets its magic, and which process
+ * this is. 0; MUSTER_EINVALID when `fd` is no page of that size; MUSTER_ESYSTEM with errno set. */
 int flight_attach(int fd, struct flight_page **ret_page);
 
 /* Takes NULL. */

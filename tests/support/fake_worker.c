@@ -5,7 +5,6 @@
  * sanitizers, too. What it has to tell goes into the fifo that --connect names; whoever has it
  * open for writing is alive.
  */
-#include "base/tree.h"
 #include "proto/flight.h"
 #include "proto/reference.h"
 
@@ -154,11 +153,10 @@ static void stay(char **argv)
 /* One whose name has a slot tells its flight recorder who it is, and does what stands behind the slot. */
 static const char *attach(char **argv, const char *name)
 {
-    struct flight_page *page = map_flight(argv);
+    struct flight_page *page;
 
-    atomic_store(&page->magic, FLIGHT_MAGIC);
-    atomic_store(&page->started, tree_started(getpid()));
-    atomic_store(&page->pid, (uint32_t)getpid());
+    if (flight_attach(atoi(option(argv, "--flight-fd")), &page) != 0)
+        exit(98);
     return strchr(name, '.') + 1;
 }
 

@@ -147,11 +147,33 @@ static void batch_of_another_chunk_is_not_taken_for_that_of_a_verdict(void)
     supervisor_destroy(supervisor);
 }
 
-static void process_that_has_the_number_of_a_dead_worker_is_left_alone(void)
+/* A page that says it is of this process is of a worker that is dead, and the process is left alone. */
+static void check_innocent(pid_t pid, uint64_t started)
 {
     struct flight_page *page;
-    pid_t innocent = fork();
     int fd;
+
+    CHECK(flight_create_file(folder_fd, "worker-3.1.flight", &fd, &page) == 0);
+    close(fd);
+    atomic_store(&page->started, started);
+    atomic_store(&page->pid, (uint32_t)pid);
+    atomic_store(&page->command, 1);
+    atomic_store(&page->magic, FLIGHT_MAGIC);
+    come_back();
+    CHECK(found.count == 1 && found.slot == 3);
+    supervisor_kill(supervisor, 3);
+    reap();
+    CHECK(last.slot == 3);
+    supervisor_destroy(supervisor);
+    CHECK(!is_there("worker-3.1.flight"));
+    flight_unmap(page);
+}
+
+/* One of another start has the number of a dead worker; of a page that somebody forged all is right, but that
+ * the process has never held its lock. */
+static void process_that_a_page_names_is_left_alone_unless_it_holds_the_lock(void)
+{
+    pid_t innocent = fork();
 
     CHECK(innocent >= 0);
     if (innocent == 0) {
@@ -160,21 +182,10 @@ static void process_that_has_the_number_of_a_dead_worker_is_left_alone(void)
             pause();
     }
     setpgid(innocent, innocent);
-    CHECK(flight_create_file(folder_fd, "worker-3.1.flight", &fd, &page) == 0);
-    close(fd);
-    atomic_store(&page->started, tree_started(innocent) - 1);
-    atomic_store(&page->pid, (uint32_t)innocent);
-    atomic_store(&page->magic, FLIGHT_MAGIC);
-    come_back();
-    CHECK(found.count == 1 && found.slot == 3);
-    supervisor_kill(supervisor, 3);
-    reap();
-    CHECK(last.slot == 3);
-    supervisor_destroy(supervisor);
+    check_innocent(innocent, tree_started(innocent) - 1);
+    check_innocent(innocent, tree_started(innocent));
     CHECK(waitpid(innocent, NULL, WNOHANG) == 0);
     CHECK(kill(innocent, SIGKILL) == 0 && waitpid(innocent, NULL, 0) == innocent);
-    CHECK(!is_there("worker-3.1.flight"));
-    flight_unmap(page);
 }
 
 /* Returns when the one that was left behind, which had the fifo open for writing, is dead. */
@@ -272,7 +283,7 @@ int main(void)
     worker_that_outlived_its_supervisor_is_watched_by_the_next_one();
     job_of_a_worker_that_died_while_nobody_watched_is_named();
     batch_of_another_chunk_is_not_taken_for_that_of_a_verdict();
-    process_that_has_the_number_of_a_dead_worker_is_left_alone();
+    process_that_a_page_names_is_left_alone_unless_it_holds_the_lock();
     worker_for_which_there_is_no_slot_is_ended();
     worker_with_other_settings_is_ended();
     adopted_worker_does_not_outlive_a_supervisor_that_is_destroyed();
