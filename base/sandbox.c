@@ -17,7 +17,8 @@
 static const struct {
     unsigned bit;
     const char *word;
-} table[] = {{SANDBOX_STRICT, "strict"}, {SANDBOX_NET, "net"}, {SANDBOX_HOME, "home"}};
+} table[] = {
+    {SANDBOX_STRICT, "strict"}, {SANDBOX_NET, "net"}, {SANDBOX_HOME, "home"}, {SANDBOX_LOCAL, "local"}};
 
 enum {
     WORDS = sizeof table / sizeof *table,
@@ -38,7 +39,7 @@ struct sandbox {
     } places[SANDBOX_PLACES_MAX];
     int rules_fd;                   /* -1: there is no Landlock */
     struct sock_fprog filter;       /* owned; empty where there is no seccomp */
-    struct sock_fprog without_link; /* likewise; or the same as `filter` has */
+    struct sock_fprog without_link; /* likewise; empty where there is no link */
 };
 
 static atomic_bool offline; /* of this process */
@@ -55,7 +56,7 @@ int sandbox_parse(const char *words, unsigned *ret_sandbox, struct muster_error 
                 break;
         if (i == WORDS)
             return muster_error_set(ret_error, MUSTER_EINVALID,
-                                    "strict, net and home are expected, with commas between them");
+                                    "strict, net, local and home are expected, with commas between them");
         sandbox |= table[i].bit;
     }
     *ret_sandbox = sandbox;
@@ -123,31 +124,34 @@ static int take_places(struct sandbox *sandbox, const int *places, size_t count,
     return 0;
 }
 
-static enum sandbox_sockets sockets_of(unsigned asked, const char *link)
+static unsigned left_of(unsigned asked, const char *link)
 {
-    if ((asked & SANDBOX_NET) || (link && strncmp(link, "ipc:", 4) != 0))
-        return SANDBOX_INET_SOCKETS;
-    return link ? SANDBOX_UNIX_SOCKETS : SANDBOX_NO_SOCKETS;
+    unsigned left =
+        (asked & SANDBOX_NET ? SANDBOX_INET_SOCKETS : 0) | (asked & SANDBOX_LOCAL ? SANDBOX_UNIX_SOCKETS : 0);
+
+    if (link)
+        left |= SANDBOX_SCHEDULING |
+                (strncmp(link, "ipc:", 4) == 0 ? SANDBOX_UNIX_SOCKETS : SANDBOX_INET_SOCKETS);
+    return left;
 }
 
 static int make_filters(struct sandbox *sandbox, const char *link, struct muster_error *ret_error)
 {
-    enum sandbox_sockets now = sockets_of(sandbox->asked, link), then = sockets_of(sandbox->asked, NULL);
-    int code = sandbox_calls_filter(now, &sandbox->filter, ret_error);
+    int code = sandbox_calls_filter(left_of(sandbox->asked, link), &sandbox->filter, ret_error);
 
-    if (code == 0 && then != now)
-        code = sandbox_calls_filter(then, &sandbox->without_link, ret_error);
+    if (code == 0 && link)
+        code = sandbox_calls_filter(left_of(sandbox->asked, NULL), &sandbox->without_link, ret_error);
     return code;
 }
 
-static int make_layers(struct sandbox *sandbox, const int *places, const char *link,
+static int make_layers(struct sandbox *sandbox, const struct sandbox_leave *leave,
                        struct muster_error *ret_error)
 {
     const struct sandbox_files files = {.version = sandbox->layers.landlock,
                                         .home = sandbox->asked & SANDBOX_HOME,
-                                        .net = sockets_of(sandbox->asked, link) == SANDBOX_INET_SOCKETS,
-                                        .places = places,
-                                        .count = sandbox->count};
+                                        .net = left_of(sandbox->asked, leave->link) & SANDBOX_INET_SOCKETS,
+                                        .local = sandbox->asked & SANDBOX_LOCAL,
+                                        .leave = leave};
     char missing[SANDBOX_MISSING_BYTES];
     int code = 0;
 
@@ -158,12 +162,12 @@ static int make_layers(struct sandbox *sandbox, const int *places, const char *l
     if (files.version > 0)
         code = sandbox_files_rules(&files, &sandbox->rules_fd, ret_error);
     if (code == 0 && sandbox->layers.seccomp)
-        code = make_filters(sandbox, link, ret_error);
+        code = make_filters(sandbox, leave->link, ret_error);
     return code;
 }
 
-int sandbox_create(unsigned asked, const int *places, size_t count, const char *link,
-                   struct sandbox **ret_sandbox, struct muster_error *ret_error)
+int sandbox_create(unsigned asked, const struct sandbox_leave *leave, struct sandbox **ret_sandbox,
+                   struct muster_error *ret_error)
 {
     struct sandbox *sandbox = calloc(1, sizeof *sandbox);
     int code;
@@ -173,9 +177,9 @@ int sandbox_create(unsigned asked, const int *places, size_t count, const char *
     sandbox->asked = asked;
     sandbox->rules_fd = -1;
     sandbox_probe(&sandbox->layers);
-    code = take_places(sandbox, places, count, ret_error);
+    code = take_places(sandbox, leave->places, leave->count, ret_error);
     if (code == 0)
-        code = make_layers(sandbox, places, link, ret_error);
+        code = make_layers(sandbox, leave, ret_error);
     if (code == 0)
         *ret_sandbox = sandbox;
     else
@@ -230,10 +234,10 @@ bool sandbox_is_offline(void)
     return offline;
 }
 
-int sandbox_close_network(const struct sandbox *sandbox, struct muster_error *ret_error)
+int sandbox_close_link(const struct sandbox *sandbox, struct muster_error *ret_error)
 {
     if (sandbox->without_link.len > 0 && sandbox_calls_enter(&sandbox->without_link) != 0)
-        return muster_error_system(ret_error, errno, "sandbox: cannot close the network");
+        return muster_error_system(ret_error, errno, "sandbox: cannot be closed behind the link");
     offline = sandbox->layers.seccomp && !(sandbox->asked & SANDBOX_NET);
     return 0;
 }

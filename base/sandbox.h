@@ -19,12 +19,13 @@
 enum {
     SANDBOX_ON = 1,
     SANDBOX_STRICT = 2, /* a missing layer is an error */
-    SANDBOX_NET = 4,    /* it may use the network, and sockets of this host */
+    SANDBOX_NET = 4,    /* it may use the network: IPv4 and IPv6 */
     SANDBOX_HOME = 8,   /* it may read the user's home folder */
-    SANDBOX_ALL = 15,
+    SANDBOX_LOCAL = 16, /* it may use sockets of this host, and with them what listens there */
+    SANDBOX_ALL = 31,
 };
 
-enum { SANDBOX_WORDS_BYTES = sizeof "strict,net,home" };
+enum { SANDBOX_WORDS_BYTES = sizeof "strict,net,home,local" };
 
 /* "net,home" and the like; NULL and "" ask for no more than SANDBOX_ON. 0, or MUSTER_EINVALID. */
 int sandbox_parse(const char *words, unsigned *ret_sandbox, struct muster_error *ret_error);
@@ -53,15 +54,24 @@ enum { SANDBOX_PLACES_MAX = 4 };
 
 struct sandbox; /* what processes enter */
 
-/* Makes one. It may write to what the descriptors name, and below that where it is a folder: `count` of them,
- * SANDBOX_PLACES_MAX at most, -1 for none. `link`: an endpoint to which it may connect, whatever it
- * is; NULL: none. 0; MUSTER_EINVALID when a folder holds the user's home folder, or a layer is missing that
- * must not; MUSTER_ENOMEM, MUSTER_ESYSTEM. */
-int sandbox_create(unsigned asked, const int *places, size_t count, const char *link,
-                   struct sandbox **ret_sandbox, struct muster_error *ret_error);
+/* What processes may do beyond what docs/SANDBOX.md says of `asked`. All borrowed. */
+struct sandbox_leave {
+    const int
+        *places;  /* descriptors of what they may write to, and below that where it is a folder; -1: none */
+    size_t count; /* SANDBOX_PLACES_MAX at most */
+    const int *files; /* of files that they may read wherever they are; -1: none */
+    size_t file_count;
+    const char *link; /* an endpoint to which they may connect, whatever it is; NULL: none */
+    const char *kept; /* that of a coordinator, whose socket they must not write to; NULL: none */
+};
+
+/* Makes one. 0; MUSTER_EINVALID when a folder to write to holds the user's home folder, or the socket of
+ * `kept`, or a layer is missing that must not; MUSTER_ENOMEM, MUSTER_ESYSTEM. */
+int sandbox_create(unsigned asked, const struct sandbox_leave *leave, struct sandbox **ret_sandbox,
+                   struct muster_error *ret_error);
 void sandbox_destroy(struct sandbox *sandbox);
 
-/* Whether it is what sandbox_create would make of these, without a link. */
+/* Whether it is what sandbox_create would make of these places, with nothing else that it leaves. */
 bool sandbox_is(const struct sandbox *sandbox, unsigned asked, const int *places, size_t count);
 
 const struct sandbox_layers *sandbox_layers(const struct sandbox *sandbox);
@@ -70,11 +80,11 @@ const struct sandbox_layers *sandbox_layers(const struct sandbox *sandbox);
  */
 int sandbox_enter(const struct sandbox *sandbox);
 
-/* Whether this process is kept from the network by sandbox_close_network. */
+/* Whether this process is kept from the network by sandbox_close_link. */
 bool sandbox_is_offline(void);
 
-/* The calling thread, and what it starts, is kept from sockets, too: what sandbox_create left for a link. 0
- * or MUSTER_ESYSTEM. */
-int sandbox_close_network(const struct sandbox *sandbox, struct muster_error *ret_error);
+/* The calling thread, and what it starts, is kept from what sandbox_create left for a link, too. 0 or
+ * MUSTER_ESYSTEM. */
+int sandbox_close_link(const struct sandbox *sandbox, struct muster_error *ret_error);
 
 #endif

@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -52,7 +53,11 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static const char *const refused[] = {
     /* other processes, and what they have in memory */
-    "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd",
+    "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "kcmp",
+    "pidfd_open", "pidfd_getfd", "pidfd_send_signal",
+    /* memory, semaphores and messages that processes of a user share by number or name */
+    "shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv",
+    "msgctl", "ipc", "mq_open", "mq_unlink",
     /* mounts, roots and namespaces */
     "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig",
     "fsmount", "fspick", "mount_setattr", "setns", "unshare",
@@ -68,6 +73,21 @@ static const char *const refused[] = {
     "open_by_handle_at", "name_to_handle_at", "fanotify_init", "lookup_dcookie",
     /* system calls past this filter */
     "io_uring_setup", "io_uring_enter", "io_uring_register"};
+
+/* Those that do something to a process, and the argument that says to which. */
+static const struct {
+    const char *name;
+    unsigned argument;
+} of_processes[] = {{"prlimit64", 0},      {"sched_setaffinity", 0}, {"sched_setscheduler", 0},
+                    {"sched_setparam", 0}, {"sched_setattr", 0},     {"move_pages", 0},
+                    {"migrate_pages", 0},  {"setpriority", 1},       {"ioprio_set", 1}};
+
+/* For those whose first argument may say that it is all of a user's; see ioprio_set(2). */
+enum { IO_PRIORITY_OF_USER = 3 };
+static const struct {
+    const char *name;
+    uint64_t which;
+} of_users[] = {{"setpriority", PRIO_USER}, {"ioprio_set", IO_PRIORITY_OF_USER}};
 
 /* Those that clone takes; see clone(2). */
 static const uint64_t namespaces[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
@@ -110,23 +130,49 @@ static int refuse_masked(scmp_filter_ctx filter, const char *name, unsigned argu
     return refuse(filter, EPERM, name, &condition);
 }
 
-/* The kernel looks at 32 bits of a family, however a caller fills the others. */
-static int refuse_sockets(scmp_filter_ctx filter, enum sandbox_sockets sockets)
+/* A pair of datagrams' sockets can be connected to others all the same: those of streams cannot. The kernel
+ * looks at 32 bits of a family and 4 of a type, however a caller fills the others. */
+static int refuse_pairs(scmp_filter_ctx filter)
+{
+    enum { TYPE = 0xf };
+    int code = refuse_masked(filter, "socketpair", 1, TYPE, SOCK_DGRAM);
+
+    return code == 0 ? refuse_masked(filter, "socketpair", 1, TYPE, SOCK_RAW) : code;
+}
+
+static int refuse_sockets(scmp_filter_ctx filter, unsigned left)
 {
     const struct scmp_arg_cmp later = {.arg = 0, .op = SCMP_CMP_GE, .datum_a = AF_MAX};
-    int code;
+    int code = left & SANDBOX_UNIX_SOCKETS ? 0 : refuse_pairs(filter);
 
-    if (sockets == SANDBOX_NO_SOCKETS)
-        return refuse(filter, EPERM, "socket", NULL);
-    code = refuse(filter, EPERM, "socket", &later);
+    if (!(left & (SANDBOX_UNIX_SOCKETS | SANDBOX_INET_SOCKETS)))
+        return code == 0 ? refuse(filter, EPERM, "socket", NULL) : code;
+    if (code == 0)
+        code = refuse(filter, EPERM, "socket", &later);
     for (uint64_t family = 0; family < AF_MAX && code == 0; family++)
-        if (family != AF_UNIX &&
-            (sockets != SANDBOX_INET_SOCKETS || (family != AF_INET && family != AF_INET6)))
+        if (!(family == AF_UNIX && (left & SANDBOX_UNIX_SOCKETS)) &&
+            !((family == AF_INET || family == AF_INET6) && (left & SANDBOX_INET_SOCKETS)))
             code = refuse_masked(filter, "socket", 0, UINT32_MAX, family);
     return code;
 }
 
-static int add_rules(scmp_filter_ctx filter, enum sandbox_sockets sockets)
+/* What names a process: 0 is the caller itself, which nothing else is. */
+static int refuse_others(scmp_filter_ctx filter)
+{
+    int code = 0;
+
+    for (size_t i = 0; i < sizeof of_processes / sizeof *of_processes && code == 0; i++) {
+        const struct scmp_arg_cmp another = {
+            .arg = of_processes[i].argument, .op = SCMP_CMP_NE, .datum_a = 0};
+
+        code = refuse(filter, EPERM, of_processes[i].name, &another);
+    }
+    for (size_t i = 0; i < sizeof of_users / sizeof *of_users && code == 0; i++)
+        code = refuse_masked(filter, of_users[i].name, 0, UINT32_MAX, of_users[i].which);
+    return code;
+}
+
+static int add_rules(scmp_filter_ctx filter, unsigned left)
 {
     /* Where its flags are is memory that changes: with ENOSYS callers take clone. */
     int code = refuse(filter, ENOSYS, "clone3", NULL);
@@ -137,7 +183,11 @@ static int add_rules(scmp_filter_ctx filter, enum sandbox_sockets sockets)
         code = refuse_masked(filter, "clone", 0, namespaces[i], namespaces[i]);
     for (size_t i = 0; i < sizeof terminal_requests / sizeof *terminal_requests && code == 0; i++)
         code = refuse_masked(filter, "ioctl", 1, UINT32_MAX, terminal_requests[i]);
-    return code == 0 ? refuse_sockets(filter, sockets) : code;
+    if (code == 0) /* all others at once: what stands for "all of them" to kill(2) */
+        code = refuse_masked(filter, "kill", 0, UINT32_MAX, UINT32_MAX);
+    if (code == 0 && !(left & SANDBOX_SCHEDULING))
+        code = refuse_others(filter);
+    return code == 0 ? refuse_sockets(filter, left) : code;
 }
 
 /* --- the filter as the kernel takes it */
@@ -174,8 +224,7 @@ static int export(scmp_filter_ctx filter, struct sock_fprog *ret_filter)
     return code;
 }
 
-int sandbox_calls_filter(enum sandbox_sockets sockets, struct sock_fprog *ret_filter,
-                         struct muster_error *ret_error)
+int sandbox_calls_filter(unsigned left, struct sock_fprog *ret_filter, struct muster_error *ret_error)
 {
     enum { BINARY_TREE = 2 };
     scmp_filter_ctx filter;
@@ -188,7 +237,7 @@ int sandbox_calls_filter(enum sandbox_sockets sockets, struct sock_fprog *ret_fi
     if (code == 0)
         code = library.attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, BINARY_TREE);
     if (code == 0)
-        code = add_rules(filter, sockets);
+        code = add_rules(filter, left);
     if (code == 0)
         code = export(filter, ret_filter);
     library.release(filter);

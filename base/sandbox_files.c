@@ -81,7 +81,7 @@ static int create(const struct sandbox_files *files)
     if (files->version >= 4 && !files->net)
         ruleset.net = NET_TCP;
     if (files->version >= 6)
-        ruleset.scopes = files->net ? SCOPES & ~1 : SCOPES;
+        ruleset.scopes = files->local ? SCOPES & ~1 : SCOPES;
     return (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0); /* close-on-exec by itself */
 }
 
@@ -163,40 +163,80 @@ static int allow_reading(int rules_fd, const struct sandbox_files *files, char h
     return error;
 }
 
-/* Whether the home folder is in it. */
-static bool holds_home(int fd, const char *home)
+/* Whether what has this path is in the folder. */
+static bool holds(int fd, const char *inner)
 {
     char link[32], path[PATH_MAX];
     ssize_t size;
 
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     size = readlink(link, path, sizeof path - 1);
-    if (size <= 0 || !home[0])
+    if (size <= 0 || !inner[0])
         return false;
     path[size] = '\0';
     return strcmp(path, "/") == 0 ||
-           (strncmp(home, path, (size_t)size) == 0 && (home[size] == '/' || home[size] == '\0'));
+           (strncmp(inner, path, (size_t)size) == 0 && (inner[size] == '/' || inner[size] == '\0'));
 }
 
-static int allow_writing(int rules_fd, const struct sandbox_files *files, const char *home,
-                         struct muster_error *ret_error)
+/* The path of the folder that an endpoint's socket is in; "": it has none. */
+static void find_sockets(const char *endpoint, char ret_folder[PATH_MAX])
+{
+    static const char ipc[] = "ipc://";
+    char path[PATH_MAX];
+    char *slash;
+
+    ret_folder[0] = '\0';
+    if (!endpoint || strncmp(endpoint, ipc, strlen(ipc)) != 0 || strlen(endpoint) >= sizeof path)
+        return;
+    strcpy(path, endpoint + strlen(ipc));
+    slash = strrchr(path, '/');
+    if (slash && slash > path)
+        *slash = '\0';
+    if (!slash || !realpath(path, ret_folder))
+        ret_folder[0] = '\0';
+}
+
+static int allow_place(int rules_fd, const struct sandbox_files *files, int fd, const char *home,
+                       const char *sockets, struct muster_error *ret_error)
+{
+    int error;
+
+    if (holds(fd, home))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "sandbox: a folder to write to has the home folder %s in it: work in "
+                                "another one, or say --sandbox=home",
+                                home);
+    if (holds(fd, sockets))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "sandbox: a folder to write to has the coordinator's sockets in it, %s: set "
+                                "XDG_RUNTIME_DIR to a folder that is not below the working directory or "
+                                "TMPDIR",
+                                sockets);
+    error = allow(rules_fd, files, fd, read_rights | write_rights);
+    return error ? muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule") : 0;
+}
+
+static int allow_named(int rules_fd, const struct sandbox_files *files, const char *home,
+                       struct muster_error *ret_error)
 {
     static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/tty"};
-    int error = 0;
+    const struct sandbox_leave *leave = files->leave;
+    char sockets[PATH_MAX];
+    int error = 0, code;
 
     for (size_t i = 0; i < sizeof devices / sizeof *devices && error == 0; i++)
         error = allow_at(rules_fd, files, AT_FDCWD, devices[i], read_rights | write_rights);
-    for (size_t i = 0; i < files->count && error == 0; i++) {
-        if (files->places[i] < 0)
-            continue;
-        if (holds_home(files->places[i], home))
-            return muster_error_set(ret_error, MUSTER_EINVALID,
-                                    "sandbox: a folder to write to has the home folder %s in it: work in "
-                                    "another one, or say --sandbox=home",
-                                    home);
-        error = allow(rules_fd, files, files->places[i], read_rights | write_rights);
-    }
-    return error ? muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule") : 0;
+    for (size_t i = 0; i < leave->file_count && error == 0; i++)
+        if (leave->files[i] >= 0)
+            error = allow(rules_fd, files, leave->files[i], read_rights);
+    if (error)
+        return muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule");
+    find_sockets(leave->kept, sockets);
+    for (size_t i = 0; i < leave->count; i++)
+        if (leave->places[i] >= 0 &&
+            (code = allow_place(rules_fd, files, leave->places[i], home, sockets, ret_error)) != 0)
+            return code;
+    return 0;
 }
 
 int sandbox_files_rules(const struct sandbox_files *files, int *ret_fd, struct muster_error *ret_error)
@@ -209,7 +249,7 @@ int sandbox_files_rules(const struct sandbox_files *files, int *ret_fd, struct m
     find_home(files, home);
     error = allow_reading(fd, files, home);
     code = error ? muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule")
-                 : allow_writing(fd, files, home, ret_error);
+                 : allow_named(fd, files, home, ret_error);
     if (code == 0)
         *ret_fd = fd;
     else

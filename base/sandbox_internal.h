@@ -14,9 +14,8 @@ unsigned sandbox_files_version(void);
 
 struct sandbox_files {
     unsigned version;
-    bool home, net; /* as SANDBOX_HOME, SANDBOX_NET */
-    const int *places;
-    size_t count;
+    bool home, net, local; /* as SANDBOX_HOME, SANDBOX_NET, SANDBOX_LOCAL */
+    const struct sandbox_leave *leave;
 };
 
 /* A descriptor of the rules, close-on-exec. 0, or as sandbox_create. */
@@ -27,12 +26,12 @@ int sandbox_files_enter(int rules_fd);
 
 bool sandbox_calls_there(void);
 
-/* Families of sockets that can be made. */
-enum sandbox_sockets { SANDBOX_NO_SOCKETS, SANDBOX_UNIX_SOCKETS, SANDBOX_INET_SOCKETS };
+/* What can be left, together: families of sockets, and calls that say by number which process or thread is
+ * scheduled how. ZeroMQ makes such calls for its threads, and gives up where they fail. */
+enum { SANDBOX_UNIX_SOCKETS = 1, SANDBOX_INET_SOCKETS = 2, SANDBOX_SCHEDULING = 4 };
 
 /* A filter, whose instructions the caller frees. 0, or as sandbox_create. */
-int sandbox_calls_filter(enum sandbox_sockets sockets, struct sock_fprog *ret_filter,
-                         struct muster_error *ret_error);
+int sandbox_calls_filter(unsigned left, struct sock_fprog *ret_filter, struct muster_error *ret_error);
 
 /* Async-signal-safe: 0, or -1 with errno set. */
 int sandbox_calls_enter(const struct sock_fprog *filter);

@@ -167,7 +167,7 @@ static const char help_worker[] =
     "      --heap-fd N         The shared memory that large results are put into.\n"
     "      --plugin FILE       Load functions from a shared object; may be repeated.\n"
     "      --memory BYTES      Data it may allocate.\n"
-    "      --sandbox[=WORDS]   Confine itself when its plug-ins are loaded.\n"
+    "      --sandbox[=WORDS]   Confine itself before its plug-ins are loaded.\n"
     "      --cpu N             The core to stay on.\n"
     "      --concurrency K     Jobs it runs at once, as coroutines. Default 1.\n"
     "      --check-plugin FILE Load the plug-in, and say whether that went well.\n";

@@ -264,7 +264,7 @@ int options_load_plugins(const struct options *options, struct registry *registr
     for (unsigned i = 0; i < options->open.plugin_count && !code; i++) {
         code = probe_plugin(program_path(), options->plugins[i], ret_error);
         if (!code)
-            code = registry_load(registry, options->plugins[i], ret_error);
+            code = registry_load_names(registry, options->plugins[i], ret_error);
     }
     return code;
 }

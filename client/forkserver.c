@@ -209,7 +209,6 @@ static _Noreturn void be_worker(const struct server *server, const struct reques
     close(server->socket);
     close(server->caller_pidfd);
     setpgid(0, 0);
-    prctl(PR_SET_NAME, "muster-worker");
     status = worker_main(&options);
     fflush(NULL);
     _exit(status);

@@ -133,7 +133,8 @@ static int check_connection(const struct muster_options *options, struct muster_
 }
 
 static_assert((int)MUSTER_SANDBOX == SANDBOX_ON && (int)MUSTER_SANDBOX_STRICT == SANDBOX_STRICT &&
-                  (int)MUSTER_SANDBOX_NET == SANDBOX_NET && (int)MUSTER_SANDBOX_HOME == SANDBOX_HOME,
+                  (int)MUSTER_SANDBOX_NET == SANDBOX_NET && (int)MUSTER_SANDBOX_HOME == SANDBOX_HOME &&
+                  (int)MUSTER_SANDBOX_LOCAL == SANDBOX_LOCAL,
               "the two headers agree");
 
 /* What a strict one needs is looked at before anything starts. */
@@ -244,9 +245,12 @@ static int find_program(struct muster *m, struct muster_error *ret_error)
     return needed ? code : 0;
 }
 
-/* A plug-in may crash as it loads: a child tries it first where there is a program to do it. */
+/* A plug-in may crash as it loads: a child tries it first where there is a program to do it. With a sandbox
+ * it does not stay, unless workers are copies of this process: jobs may be able to write to its file. */
 static int load_plugins(struct muster *m, struct muster_error *ret_error)
 {
+    bool stays = !m->options.sandbox || m->options.start != MUSTER_SPAWN;
+
     for (unsigned i = 0; i < m->options.plugin_count; i++) {
         const char *path = m->options.plugins[i];
         int code = 0;
@@ -254,7 +258,8 @@ static int load_plugins(struct muster *m, struct muster_error *ret_error)
         if (m->options.worker_program)
             code = probe_plugin(m->options.worker_program, path, ret_error);
         if (code == 0)
-            code = registry_load(m->registry, path, ret_error);
+            code = stays ? registry_load(m->registry, path, ret_error)
+                         : registry_load_names(m->registry, path, ret_error);
         if (code != 0)
             return code;
     }

@@ -88,8 +88,9 @@ enum { MUSTER_LOOP_CONCURRENCY = 10000 };
 enum muster_sandbox {
     MUSTER_SANDBOX = 1,
     MUSTER_SANDBOX_STRICT = 2, /* a layer that this host lacks is an error; else jobs run without it */
-    MUSTER_SANDBOX_NET = 4,    /* they may use sockets */
+    MUSTER_SANDBOX_NET = 4,    /* they may use the network */
     MUSTER_SANDBOX_HOME = 8,   /* they may read the user's home folder */
+    MUSTER_SANDBOX_LOCAL = 16, /* they may use sockets of this host */
 };
 
 struct muster_plugin; /* jobs/muster_job.h */

@@ -87,22 +87,25 @@ static int check_file(const char *path, struct muster_error *ret_error)
     return 0;
 }
 
+int plugin_find(const char *name, char **ret_path, struct muster_error *ret_error)
+{
+    if (!*name)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "a plug-in needs a name");
+    if (!strchr(name, '/'))
+        return find_bare(name, ret_path, ret_error);
+    if ((*ret_path = strdup(name)))
+        return 0;
+    return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+}
+
 int plugin_open(const char *name, char **ret_path, void **ret_handle, const muster_plugin **ret_table,
                 struct muster_error *ret_error)
 {
     const muster_plugin *table;
     char *path = NULL;
     void *handle;
-    int code;
+    int code = plugin_find(name, &path, ret_error);
 
-    if (!*name)
-        return muster_error_set(ret_error, MUSTER_EINVALID, "a plug-in needs a name");
-    if (!strchr(name, '/'))
-        code = find_bare(name, &path, ret_error);
-    else if ((path = strdup(name)))
-        code = 0;
-    else
-        code = muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     if (code == 0)
         code = check_file(path, ret_error);
     if (code != 0)

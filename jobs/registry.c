@@ -12,6 +12,7 @@
 #include "jobs/nearest.h"
 #include "jobs/plugin.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ enum { SUGGESTIONS_MAX = 3 };
 struct table {
     struct table *next;
     char *origin; /* owned */
+    char *texts;  /* of its functions, owned; NULL: they are where they were found */
     void *handle; /* of the plug-in, owned; NULL for a table of this process */
     uint32_t count;
     muster_function functions[];
@@ -43,7 +45,46 @@ static void table_destroy(struct table *table)
         return;
     plugin_close(table->handle);
     free(table->origin);
+    free(table->texts);
     free(table);
+}
+
+enum { TEXTS = 5 };
+
+static void list_texts(muster_function *function, const char **ret_texts[TEXTS])
+{
+    ret_texts[0] = &function->name;
+    ret_texts[1] = &function->summary;
+    ret_texts[2] = &function->argument;
+    ret_texts[3] = &function->result;
+    ret_texts[4] = &function->example;
+}
+
+/* Leaves nothing in the table that is in the plug-in's memory. 0 or MUSTER_ENOMEM. */
+static int keep_names(struct table *table)
+{
+    const char **texts[TEXTS];
+    size_t size = 0;
+    char *end;
+
+    for (uint32_t i = 0; i < table->count; i++) {
+        list_texts(&table->functions[i], texts);
+        for (size_t text = 0; text < TEXTS; text++)
+            size += strlen(*texts[text]) + 1;
+    }
+    if (!(end = table->texts = malloc(size)))
+        return MUSTER_ENOMEM;
+    for (uint32_t i = 0; i < table->count; i++) {
+        list_texts(&table->functions[i], texts);
+        for (size_t text = 0; text < TEXTS; text++) {
+            char *start = end;
+
+            end = stpcpy(start, *texts[text]) + 1;
+            *texts[text] = start;
+        }
+        table->functions[i].run = NULL;
+    }
+    return 0;
 }
 
 static struct table *table_create(const muster_plugin *plugin, const char *origin)
@@ -130,9 +171,9 @@ static int insert_table(struct registry *registry, struct table *table, struct m
     return 0;
 }
 
-/* Takes the handle when it succeeds. */
+/* Takes the handle when it succeeds. `names`: what is added does not need the plug-in. */
 static int add_table(struct registry *registry, const muster_plugin *plugin, const char *origin, void *handle,
-                     struct muster_error *ret_error)
+                     bool names, struct muster_error *ret_error)
 {
     struct table *table;
     int code = plugin_check(plugin, origin, ret_error);
@@ -140,9 +181,11 @@ static int add_table(struct registry *registry, const muster_plugin *plugin, con
     if (code != 0)
         return code;
     table = table_create(plugin, origin);
-    if (!table)
+    if (!table || (names && keep_names(table) != 0)) {
+        table_destroy(table);
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory for the functions of \"%s\"",
                                 origin);
+    }
     code = insert_table(registry, table, ret_error);
     if (code != 0) {
         table_destroy(table);
@@ -187,10 +230,10 @@ void registry_destroy(struct registry *registry)
 int registry_add(struct registry *registry, const muster_plugin *plugin, const char *origin,
                  struct muster_error *ret_error)
 {
-    return add_table(registry, plugin, origin, NULL, ret_error);
+    return add_table(registry, plugin, origin, NULL, false, ret_error);
 }
 
-int registry_load(struct registry *registry, const char *path, struct muster_error *ret_error)
+static int load(struct registry *registry, const char *path, bool names, struct muster_error *ret_error)
 {
     const muster_plugin *plugin;
     char *found;
@@ -199,11 +242,21 @@ int registry_load(struct registry *registry, const char *path, struct muster_err
 
     if (code != 0)
         return code;
-    code = add_table(registry, plugin, found, handle, ret_error);
-    if (code != 0)
+    code = add_table(registry, plugin, found, names ? NULL : handle, names, ret_error);
+    if (code != 0 || names)
         plugin_close(handle);
     free(found);
     return code;
+}
+
+int registry_load(struct registry *registry, const char *path, struct muster_error *ret_error)
+{
+    return load(registry, path, false, ret_error);
+}
+
+int registry_load_names(struct registry *registry, const char *path, struct muster_error *ret_error)
+{
+    return load(registry, path, true, ret_error);
 }
 
 /* As strcmp, for a name of `size` bytes that may hold anything. */

@@ -31,6 +31,11 @@ void registry_destroy(struct registry *registry);
  * constructors in this process. */
 int registry_load(struct registry *registry, const char *path, struct muster_error *ret_error);
 
+/* As registry_load, but the plug-in is closed again: what is known are the names and texts of its functions,
+ * whose `run` is NULL. For a process whose workers run them: nothing that a job does to the file is done to
+ * code that this process has. */
+int registry_load_names(struct registry *registry, const char *path, struct muster_error *ret_error);
+
 /* Adds a table of this process (for programs that bring their own functions). The table is
  * copied, its strings are borrowed; `origin` is copied. */
 int registry_add(struct registry *registry, const muster_plugin *plugin, const char *origin,

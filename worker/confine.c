@@ -8,6 +8,7 @@
 #include "worker/confine.h"
 
 #include "base/sandbox.h"
+#include "jobs/plugin.h"
 #include "jobs/sanitize.h"
 #include "worker/command_internal.h"
 
@@ -20,7 +21,8 @@
 
 enum { FOLDER, TEMPORARY, OUT, ERR, PLACES };
 
-static struct sandbox *latest; /* of the commands; owned */
+static struct sandbox *latest;  /* of the commands; owned */
+static const char *coordinator; /* its endpoint; borrowed */
 
 static int open_folder(const char *path)
 {
@@ -46,8 +48,9 @@ void confine_descriptors(const struct worker_options *options)
     }
 }
 
-/* A plug-in may have started some, which Landlock does not reach. Each thread is a folder in there. */
-static int check_threads(struct muster_error *ret_error)
+/* One that a plug-in started as it was loaded may still connect to the coordinator, as no job may. Each
+ * thread is a folder in there. */
+int confine_check_threads(struct muster_error *ret_error)
 {
     struct stat stat;
 
@@ -58,26 +61,67 @@ static int check_threads(struct muster_error *ret_error)
                             "confine");
 }
 
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+/* The files of the plug-ins, which may be read wherever they are. One that cannot be found is told of when
+ * it is loaded. */
+static int open_plugins(const struct worker_options *options, int **ret_fds, struct muster_error *ret_error)
+{
+    int *fds = calloc(options->plugin_count + 1, sizeof *fds);
+    struct muster_error ignored;
+    char *path;
+
+    if (!fds)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "worker: out of memory");
+    for (unsigned i = 0; i < options->plugin_count; i++) {
+        fds[i] = -1;
+        if (plugin_find(options->plugins[i], &path, &ignored) != 0)
+            continue;
+        fds[i] = open(path, O_PATH | O_CLOEXEC);
+        free(path);
+    }
+    *ret_fds = fds;
+    return 0;
+}
+
 int confine_worker(const struct worker_options *options, struct sandbox **ret_sandbox,
                    struct muster_error *ret_error)
 {
     const int places[PLACES] = {open_folder("."), open_folder(getenv("TMPDIR")), STDOUT_FILENO,
                                 STDERR_FILENO};
+    struct sandbox_leave leave = {.places = places,
+                                  .count = PLACES,
+                                  .file_count = options->plugin_count,
+                                  .link = options->endpoint,
+                                  .kept = options->endpoint};
     struct sandbox *sandbox = NULL;
-    int code = check_threads(ret_error);
+    int *plugins = NULL;
+    int code = open_plugins(options, &plugins, ret_error);
 
+    leave.files = plugins;
     if (code == 0)
-        code = sandbox_create(options->sandbox, places, PLACES, options->endpoint, &sandbox, ret_error);
+        code = sandbox_create(options->sandbox, &leave, &sandbox, ret_error);
     if (code == 0 && sandbox_enter(sandbox) != 0)
         code = muster_error_system(ret_error, errno, "worker: cannot be confined");
-    for (int i = FOLDER; i <= TEMPORARY; i++)
-        if (places[i] >= 0)
-            close(places[i]);
+    close_all(places, TEMPORARY + 1);
+    if (plugins)
+        close_all(plugins, options->plugin_count);
+    free(plugins);
     if (code == 0)
         *ret_sandbox = sandbox;
     else
         sandbox_destroy(sandbox);
     return code;
+}
+
+void confine_commands(const char *endpoint)
+{
+    coordinator = endpoint;
 }
 
 static const char *temporary_folder(char *const *environment)
@@ -94,19 +138,18 @@ int confine_command(const struct command_spec *spec, const int fds[3], const str
     const int places[PLACES] = {open_folder(spec->dir ? spec->dir : "."),
                                 open_folder(temporary_folder(spec->environment)), fds[STDOUT_FILENO],
                                 fds[STDERR_FILENO]};
+    const struct sandbox_leave leave = {.places = places, .count = PLACES, .kept = coordinator};
     struct sandbox *sandbox;
     int code = 0;
 
     if (!latest || !sandbox_is(latest, spec->sandbox, places, PLACES)) {
-        code = sandbox_create(spec->sandbox, places, PLACES, NULL, &sandbox, ret_error);
+        code = sandbox_create(spec->sandbox, &leave, &sandbox, ret_error);
         if (code == 0) {
             confine_no_more();
             latest = sandbox;
         }
     }
-    for (int i = FOLDER; i <= TEMPORARY; i++)
-        if (places[i] >= 0)
-            close(places[i]);
+    close_all(places, TEMPORARY + 1);
     if (code == 0)
         *ret_sandbox = latest;
     return code;

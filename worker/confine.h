@@ -14,10 +14,16 @@ struct command_spec; /* worker/command_internal.h */
 /* Closes what the worker was not handed over on purpose. Before it opens anything. */
 void confine_descriptors(const struct worker_options *options);
 
-/* Confines this process, before it has a second thread. 0, or as sandbox_create; then it must end. The caller
- * owns the sandbox. */
+/* Confines this process, before it has a second thread and before it loads the plug-ins of the options, whose
+ * files a job may have put there. 0, or as sandbox_create; then it must end. The caller owns the sandbox. */
 int confine_worker(const struct worker_options *options, struct sandbox **ret_sandbox,
                    struct muster_error *ret_error);
+
+/* Whether this process has no more than one thread yet. 0 or MUSTER_ESTATE. */
+int confine_check_threads(struct muster_error *ret_error);
+
+/* Commands are kept from the socket of this endpoint; borrowed. */
+void confine_commands(const char *endpoint);
 
 /* What a command is to enter, of spec->sandbox, writing to `fds`; borrowed until the next call. NULL:
  * nothing. 0, or as sandbox_create. */

@@ -202,7 +202,7 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
         slots_unmap(slots);
         return result;
     }
-    if (sandbox && sandbox_close_network(sandbox, ret_error) != 0) {
+    if (sandbox && sandbox_close_link(sandbox, ret_error) != 0) {
         link_stop(link);
         slots_unmap(slots);
         return MUSTER_ESYSTEM;
@@ -227,6 +227,7 @@ int worker_main(const struct worker_options *options)
     if (options->sandbox && !registry)
         confine_descriptors(options);
     keep_descriptors(options);
+    prctl(PR_SET_NAME, "muster-worker"); /* else the number of the descriptor that it was started from */
     executor_prepare();
     if (options->orphan_grace_ns > 0)
         result = outlive_parent(&error);
@@ -236,6 +237,8 @@ int worker_main(const struct worker_options *options)
         result = open_flight(options->flight_fd, &flight, &error);
     if (result == 0)
         result = apply_limits(options, &error);
+    if (result == 0 && options->sandbox) /* before plug-ins: a job may have put others in their place */
+        result = confine_worker(options, &sandbox, &error);
     if (result == 0 && !registry) {
         registry = own = registry_create();
         result = own ? load_plugins(own, options, flight, &error)
@@ -244,8 +247,9 @@ int worker_main(const struct worker_options *options)
     if (result == 0) /* plug-ins have their handlers by now */
         result = crash_watch(flight, &error);
     if (result == 0 && options->sandbox)
-        result = confine_worker(options, &sandbox, &error);
+        result = confine_check_threads(&error);
     if (result == 0) {
+        confine_commands(options->endpoint);
         command_init(slot_of(options->name), flight, options->sandbox);
         result = serve(options, parent_fd, registry, flight, sandbox, &error);
         command_fini();

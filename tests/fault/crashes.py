@@ -69,7 +69,11 @@ class Told(harness.Case):
             group.rmdir()
 
     def test_in_a_sandbox_it_is_told_all_the_same(self):
-        self.assertIn("in faulty_segfault (faulty_ends.c", self.crash("crash", "--sandbox", *FAULTY, cwd=self.home))
+        for name in ("run", "work"):
+            (self.home / name).mkdir()
+        said = self.crash("crash", "--sandbox", *FAULTY, cwd=self.home / "work",
+                          env={"XDG_RUNTIME_DIR": str(self.home / "run")})
+        self.assertIn("in faulty_segfault (faulty_ends.c", said)
 
     @unittest.skipIf(os.uname().machine != "x86_64", "other machines leave less")
     def test_call_to_nowhere_names_the_caller(self):

@@ -4,6 +4,7 @@
 import ctypes
 import json
 import os
+import shutil
 import unittest
 
 import harness
@@ -38,7 +39,9 @@ class Case(harness.Case):
         self.secret.parent.mkdir()
         self.secret.write_text("secret\n", encoding="ascii")
         (self.home / "other").write_text("other\n", encoding="ascii")
-        self.env = {**self.env, **QUIET, "HOME": str(self.secret.parent)}
+        sockets = self.home / "run"
+        sockets.mkdir()
+        self.env = {**self.env, **QUIET, "HOME": str(self.secret.parent), "XDG_RUNTIME_DIR": str(sockets)}
 
     def run_muster(self, *arguments, **options):
         return self.muster(*arguments, cwd=self.work, **options)
@@ -69,13 +72,59 @@ class Functions(Case):
         self.assertEqual(self.tried("--sandbox=home", f"read {self.secret}", f"write {self.secret}"),
                          {f"read {self.secret}": "allowed", f"write {self.secret}": "EACCES"})
 
+    def test_nothing_is_done_to_other_processes(self):
+        others = ("limit parent", "affinity parent", "scheduler parent", "priority parent", "priority user",
+                  "ioprio parent", "ioprio user", "pidfd", "signal all", "shared memory", "semaphores", "messages",
+                  "queue")
+        itself = ("limit self", "affinity self", "scheduler self", "priority self", "ioprio self", "pair stream")
+        self.assertEqual(self.tried("--sandbox", *others, *itself),
+                         {**dict.fromkeys(others, "EPERM"), **dict.fromkeys(itself, "allowed")})
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_plugin_that_a_job_puts_in_the_place_of_its_own_is_confined_too(self):
+        """The caller must not have it, and workers that come after must not load it unconfined."""
+        shutil.copy(plugin("escape"), self.work / "mine.so")
+        shutil.copy(plugin("intruder"), self.work / "intruder.so")
+        result = self.run_muster("map", "escape", "--sandbox", "-j1", "--plugin", "./mine.so", ":::", "overwrite",
+                                 env={"MUSTER_TEST_INTRUDER": str(self.home / "intruded")})
+        self.assertEqual((result.status, result.out), (0, '"intruded"\n'), result)
+        self.assertFalse((self.home / "intruded").exists())
+
+    def test_program_that_a_job_puts_in_the_place_of_muster_is_not_started(self):
+        shutil.copy(harness.MUSTER, self.work / "muster")
+        intruder = self.work / "intruder"
+        intruder.write_text(f"#!/bin/sh\ntouch {self.home}/intruded\n", encoding="ascii")
+        intruder.chmod(0o755)
+        result = self.run_muster("map", "escape", "--sandbox", "-j1", *ESCAPE, ":::", "replace",
+                                 command=self.work / "muster")
+        self.assertEqual((result.status, result.out), (0, '"ENOENT"\n'), result)
+        self.assertFalse((self.home / "intruded").exists())
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_plugin_at_home_is_loaded_and_nothing_else_there_is_read(self):
+        mine = self.secret.parent / "mine.so"
+        shutil.copy(plugin("escape"), mine)
+        result = self.run_muster("map", "escape", "--sandbox", "--plugin", mine, ":::", f"read {self.secret}")
+        self.assertEqual((result.status, result.out), (0, '"EACCES"\n'), result)
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_sockets_of_the_coordinator_must_not_be_where_jobs_write(self):
+        del self.env["XDG_RUNTIME_DIR"]
+        for arguments in (("map", "noop", "--sandbox"), ("exec", "--sandbox", "true")):
+            result = self.run_muster(*arguments, ":::", "1")
+            self.assertNotEqual(result.status, 0, result)
+            self.assertIn("set XDG_RUNTIME_DIR", result.err)
+
     @unittest.skipIf(not LANDLOCK or LANDLOCK < 6, "this kernel's Landlock does not confine signals")
     def test_nobody_else_is_sent_signals(self):
         self.assertEqual(self.tried("--sandbox", "signal parent"), {"signal parent": "EPERM"})
 
     def test_network_is_there_when_asked_for(self):
-        self.assertEqual(self.tried("--sandbox=net", "inet", "unix", "netlink", "ptrace"),
-                         {"inet": "allowed", "unix": "allowed", "netlink": "EPERM", "ptrace": "EPERM"})
+        for words, allowed in (("net", ("inet",)), ("local", ("unix", "pair datagram")),
+                               ("net,local", ("inet", "unix", "pair datagram"))):
+            calls = ("inet", "unix", "pair datagram", "netlink", "ptrace")
+            self.assertEqual(self.tried(f"--sandbox={words}", *calls),
+                             {call: "allowed" if call in allowed else "EPERM" for call in calls}, words)
 
     def test_descriptors_of_the_caller_are_closed(self):
         (self.home / "stranger").touch()
@@ -128,7 +177,7 @@ class Functions(Case):
         self.assert_ok(self.muster("map", "noop", "--sandbox=home", "-o", "none", ":::", "1", cwd=self.secret.parent))
 
     def test_words_and_models_are_checked(self):
-        self.assert_one_line_error(self.run_muster("map", "noop", "--sandbox=nets", ":::", "1"), "strict, net and home")
+        self.assert_one_line_error(self.run_muster("map", "noop", "--sandbox=nets", ":::", "1"), "strict, net, local and home")
         self.assert_one_line_error(self.run_muster("map", "noop", "--sandbox", "--model", "threads", ":::", "1"),
                                    "'processes'")
 
@@ -223,7 +272,7 @@ class Commands(Case):
     def test_options_that_do_not_go_together(self):
         self.assert_one_line_error(self.exec("--sandbox", "--privileges", "true", ":::", "1"), "either")
         self.assert_one_line_error(self.exec("--sandbox", "--cat", "wc", text="1\n"), "--pipe")
-        self.assert_one_line_error(self.exec("--sandbox=x", "true", ":::", "1"), "strict, net and home")
+        self.assert_one_line_error(self.exec("--sandbox=x", "true", ":::", "1"), "strict, net, local and home")
 
     def test_confined_worker_starts_no_programs(self):
         command = json.dumps({"argv": ["true"]})

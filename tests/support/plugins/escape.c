@@ -10,13 +10,18 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/ipc.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -87,6 +92,84 @@ static long try_core(void)
     return setrlimit(RLIMIT_CORE, &limit);
 }
 
+static long try_affinity(pid_t pid)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? sched_setaffinity(pid, sizeof set, &set) : -1;
+}
+
+static long try_pair(int type)
+{
+    int fds[2];
+
+    if (socketpair(AF_UNIX, type, 0, fds) != 0)
+        return -1;
+    close(fds[0]);
+    close(fds[1]);
+    return 0;
+}
+
+/* What would be done to other processes; nothing is, where it is allowed. */
+static long attempt_on_others(const char *what)
+{
+    struct sched_param parameter = {.sched_priority = 0};
+    struct rlimit limit;
+    bool self = strstr(what, " self") != NULL;
+    pid_t pid = self ? 0 : getppid();
+
+    if (strncmp(what, "limit ", 6) == 0)
+        return prlimit(pid, RLIMIT_NOFILE, NULL, &limit);
+    if (strncmp(what, "affinity ", 9) == 0)
+        return try_affinity(pid);
+    if (strncmp(what, "scheduler ", 10) == 0)
+        return sched_setscheduler(pid, SCHED_OTHER, &parameter);
+    if (strcmp(what, "priority user") == 0)
+        return setpriority(PRIO_USER, 0, 0);
+    if (strncmp(what, "priority ", 9) == 0)
+        return setpriority(PRIO_PROCESS, (id_t)pid, getpriority(PRIO_PROCESS, 0));
+    if (strncmp(what, "ioprio ", 7) == 0)
+        return syscall(SYS_ioprio_set, strstr(what, "user") ? 3 : 1, pid, 0);
+    if (strcmp(what, "pidfd") == 0)
+        return syscall(SYS_pidfd_open, pid, 0);
+    if (strcmp(what, "signal all") == 0)
+        return kill(-1, 0);
+    if (strcmp(what, "shared memory") == 0)
+        return shmget(4711, 1, 0);
+    if (strcmp(what, "semaphores") == 0)
+        return semget(4711, 1, 0);
+    if (strcmp(what, "messages") == 0)
+        return msgget(4711, 0);
+    if (strcmp(what, "queue") == 0)
+        return syscall(SYS_mq_open, "muster-escape", O_RDONLY, 0, NULL);
+    if (strncmp(what, "pair ", 5) == 0)
+        return try_pair(strcmp(what, "pair stream") == 0 ? SOCK_STREAM : SOCK_DGRAM);
+    errno = ENOTSUP;
+    return -1;
+}
+
+/* Writes one file over another, in place, and ends: whoever has that loaded has other code now. */
+static long overwrite(const char *from, const char *over)
+{
+    static char bytes[1 << 20];
+    int fd = open(from, O_RDONLY | O_CLOEXEC), to = open(over, O_WRONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 || to < 0 ? -1 : read(fd, bytes, sizeof bytes);
+
+    if (size < 0 || write(to, bytes, (size_t)size) != size || ftruncate(to, size) != 0)
+        return -1;
+    raise(SIGKILL);
+    return 0;
+}
+
+/* As it says, once; then the files are not there any more. */
+static long replace(const char *from, const char *over)
+{
+    if (rename(from, over) != 0)
+        return -1;
+    raise(SIGKILL);
+    return 0;
+}
+
 static long attempt(const char *what)
 {
     struct iovec piece = {zeroes, sizeof zeroes};
@@ -139,8 +222,11 @@ static long attempt(const char *what)
         return try_open(path, O_RDONLY);
     if (strncmp(what, "write ", 6) == 0)
         return try_open(path, O_WRONLY | O_CREAT);
-    errno = ENOTSUP;
-    return -1;
+    if (strcmp(what, "overwrite") == 0)
+        return overwrite("intruder.so", "mine.so");
+    if (strcmp(what, "replace") == 0)
+        return replace("intruder", "muster");
+    return attempt_on_others(what);
 }
 
 static int escape(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
