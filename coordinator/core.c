@@ -39,7 +39,9 @@ int core_create(const struct core_options *options, struct core **ret_core)
         core->options.workers_max = options->workers;
     core->demanding = options->cpus > 0 && options->cpus < core->options.workers_max;
     core->workers = calloc(core->options.workers_max, sizeof *core->workers);
-    if (!core->workers || roster_init(&core->roster, core->options.workers_max) != 0) {
+    core->loads = calloc(core->options.workers_max, sizeof *core->loads);
+    if (!core->workers || !core->loads || roster_init(&core->roster, core->options.workers_max) != 0) {
+        free(core->loads);
         free(core->workers);
         free(core);
         return MUSTER_ENOMEM;
@@ -67,6 +69,7 @@ void core_destroy(struct core *core)
     }
     HASH_CLEAR(hh, core->workers_by_name);
     roster_fini(&core->roster);
+    free(core->loads);
     free(core->workers);
     HASH_ITER(hh, core->clients, client, next_client) {
         HASH_CLEAR(hh_ticket, client->batches);
@@ -79,15 +82,6 @@ void core_destroy(struct core *core)
     timers_fini(&core->timers);
     schedule_fini(&core->schedule);
     free(core);
-}
-
-static unsigned count_in(const struct core *core, enum worker_state state)
-{
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < core->slots; i++)
-        count += core->workers[i].state == state;
-    return count;
 }
 
 static void send_welcome(const struct core *core, const char *peer, struct outbox *outbox)
@@ -106,7 +100,7 @@ static void send_welcome(const struct core *core, const char *peer, struct outbo
 /* Tells a client that it is known; with `warm`, once all workers are there. */
 static void welcome(struct core *core, struct client *client, struct outbox *outbox)
 {
-    if (client->welcomed || (core->options.warm && count_in(core, WORKER_READY) < core->crew))
+    if (client->welcomed || (core->options.warm && core->roster.counts.ready < core->crew))
         return;
     client->welcomed = true;
     send_welcome(core, client->name, outbox);
@@ -118,8 +112,8 @@ static void check_starts(struct core *core, uint64_t now_ns, struct outbox *outb
     struct client *client, *next;
     struct batch *batch;
 
-    if (core->failed_starts < FAILED_STARTS_MAX || count_in(core, WORKER_READY) > 0 ||
-        count_in(core, WORKER_STARTING) > 0 || core->awaited > 0)
+    if (core->failed_starts < FAILED_STARTS_MAX || core->roster.counts.ready > 0 ||
+        core->roster.counts.starting > 0 || core->awaited > 0)
         return;
     DL_FOREACH(core->batches, batch) {
         if (batch_explain(batch, MUSTER_ELOST, core->start_error) != 0)
@@ -185,6 +179,7 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
     core->failed_starts = 0;
     send_welcome(core, worker->name, outbox);
     adopt_greeted(core, worker, hello->standing);
+    roster_update(core, worker);
     HASH_ITER(hh, core->clients, client, next)
         welcome(core, client, outbox);
 }
@@ -261,9 +256,10 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
             clock_after(now_ns, RESPAWN_NS << (core->failed_starts < 8 ? core->failed_starts : 8));
         snprintf(core->start_error, sizeof core->start_error, "workers do not start (the last one: %s)",
                  known.reason);
-        check_starts(core, now_ns, outbox);
     }
     roster_update(core, worker);
+    if (!started)
+        check_starts(core, now_ns, outbox);
     core_settle(core, now_ns, outbox);
 }
 
@@ -606,7 +602,7 @@ bool core_stopped(const struct core *core)
 
 struct core_counts core_count(const struct core *core)
 {
-    struct core_counts counts = {.workers_ready = count_in(core, WORKER_READY),
+    struct core_counts counts = {.workers_ready = core->roster.counts.ready,
                                  .workers = core->crew,
                                  .draining = core->draining,
                                  .late = core->late};

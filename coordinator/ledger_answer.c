@@ -359,7 +359,7 @@ static const char *object(const struct proto_request *request)
     case PROTO_REQUEST_RETRY:
         return number == 1 || number == 2 ? NULL : "retry jobs that did not succeed (1) or all (2)";
     case PROTO_REQUEST_SCALE:
-        return number >= 1 && number <= PROTO_WORKERS_MAX ? NULL : "a coordinator runs 1 to 1024 workers";
+        return number >= 1 && number <= PROTO_WORKERS_MAX ? NULL : "a coordinator runs 1 to 16384 workers";
     case PROTO_REQUEST_DRAIN:
         return number <= 1 ? NULL : "start no further job (1), or start them again (0)";
     case PROTO_REQUEST_STOP:

@@ -27,11 +27,9 @@ static const double UNKNOWN_NS = 100e6;
 /* How long an answer is waited for until somebody else is asked. */
 static const uint64_t PATIENCE_NS = 10 * CLOCK_NS_PER_MS;
 
-/* What a worker has before it. */
-struct load {
-    struct worker *worker;
-    double left_ns; /* INFINITY: it should have reported by now */
-};
+/* A look at a worker takes some 4 ns. With more of them than this they are not looked at at each event: at
+ * most a tenth of the time goes into it. */
+enum { LOOK_MANY = 256, LOOK_PAUSE_NS = 40 };
 
 /* Jobs that are asked for in one message. */
 struct ask {
@@ -225,9 +223,23 @@ static int compare(const void *a, const void *b)
     return x->worker->slot < y->worker->slot ? -1 : 1;
 }
 
+/* Whether all workers were looked at so shortly before that it has to wait. */
+static bool looked_just_now(struct core *core, uint64_t now_ns)
+{
+    uint64_t pause_ns = core->slots > LOOK_MANY ? (uint64_t)core->slots * LOOK_PAUSE_NS : 0;
+    uint64_t again_ns = clock_after(core->looked_ns, pause_ns);
+
+    if (now_ns < again_ns) {
+        look_at(core, again_ns);
+        return true;
+    }
+    core->looked_ns = now_ns;
+    return false;
+}
+
 void recall(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
-    struct load loads[PROTO_WORKERS_MAX];
+    struct load *loads = core->loads;
     unsigned idle, count = 0, givers;
 
     core->recall_ns = CLOCK_NEVER;
@@ -235,6 +247,8 @@ void recall(struct core *core, uint64_t now_ns, struct outbox *outbox)
         return;
     if (core->roster.counts.idle == 0 || core->roster.counts.several == 0)
         return; /* nobody needs any, or nobody has any */
+    if (looked_just_now(core, now_ns))
+        return;
     idle = room_for_idle(core, count_idle(core, now_ns));
     if (idle == 0)
         return;

@@ -8,7 +8,7 @@
 /* How long a worker that is not needed any more may take to end. */
 static const uint64_t STOP_NS = 5 * CLOCK_NS_PER_S;
 
-/* A load and a slot in one number: slots are below PROTO_WORKERS_MAX = 2^10. A load is below 2^48: chunks
+/* A load and a slot in one number: slots are below PROTO_WORKERS_MAX = 2^14. A load is below 2^48: chunks
  * are at most 2^32, and jobs 2^16 times as many. */
 enum { SLOT_BITS = 16 };
 
@@ -90,7 +90,9 @@ static struct roster_entry look(const struct core *core, const struct worker *wo
         .counts = {.present = crew && worker->state != WORKER_ABSENT,
                    .idle = crew && ready && worker->holds == 0,
                    .open = crew && ready && worker->jobs < worker->concurrency,
-                   .several = ready && worker->jobs > 1},
+                   .several = ready && worker->jobs > 1,
+                   .ready = ready,
+                   .starting = worker->state == WORKER_STARTING},
         .taken = worker->taken,
         .places = crew && ready ? worker->concurrency : 0,
     };
@@ -103,21 +105,18 @@ static void recount(struct roster_counts *sum, const struct roster_counts *befor
     sum->idle += now->idle - before->idle;
     sum->open += now->open - before->open;
     sum->several += now->several - before->several;
+    sum->ready += now->ready - before->ready;
+    sum->starting += now->starting - before->starting;
 }
 
-/* Those that another life of this coordinator started may have other places. */
-static bool all_alike(const struct core *core)
+/* Those that another life of this coordinator started may have other places. Numbers are all the same if,
+ * and only if, the square of their sum is the sum of their squares so many times; at most 2^28 * 2^30. */
+static void recount_places(struct roster *roster, uint64_t before, uint64_t now)
 {
-    unsigned places = 0;
-
-    for (unsigned i = 0; i < core->slots; i++) {
-        unsigned here = core->workers[i].roster.places;
-
-        if (places > 0 && here > 0 && here != places)
-            return false;
-        places = here > 0 ? here : places;
-    }
-    return true;
+    roster->givens += (now > 0) - (before > 0);
+    roster->places += now - before;
+    roster->squares += now * now - before * before;
+    roster->alike = roster->places * roster->places == roster->givens * roster->squares;
 }
 
 void roster_update(struct core *core, struct worker *worker)
@@ -134,6 +133,5 @@ void roster_update(struct core *core, struct worker *worker)
     used->cpus += now.taken.cpus - before.taken.cpus;
     used->memory_bytes += now.taken.memory_bytes - before.taken.memory_bytes;
     worker->roster = now;
-    if (now.places != before.places)
-        roster->alike = all_alike(core);
+    recount_places(roster, before.places, now.places);
 }

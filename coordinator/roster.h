@@ -25,10 +25,11 @@ struct worker;
 
 /* Of one worker, and of all together. */
 struct roster_counts {
-    unsigned present; /* of the crew, as all but `several` are: not absent */
+    unsigned present; /* of the crew, as `idle` and `open` are: not absent */
     unsigned idle;    /* ready, with no chunk */
     unsigned open;    /* ready, with places that jobs could take at once */
     unsigned several; /* ready, with more jobs than one */
+    unsigned ready, starting;
 };
 
 /* A worker, as it was when roster_update saw it last. */
@@ -43,7 +44,9 @@ struct roster {
     struct lowest
         loads; /* of those that are given jobs and have credit: what they have to do, and the slot */
     struct roster_counts counts;
-    bool alike; /* all that are given jobs have as many places */
+    uint64_t givens;          /* workers that are given jobs */
+    uint64_t places, squares; /* sums over them: of their places, and of these squared */
+    bool alike;               /* all of them have as many */
 };
 
 /* For so many slots, all absent. 0 or MUSTER_ENOMEM. */

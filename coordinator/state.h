@@ -101,7 +101,9 @@ struct core {
     unsigned demanding; /* batches whose jobs take more than a worker stands for; 0: nobody need count */
     uint64_t last_batch, last_chunk;
     unsigned awaited;   /* workers; see above */
+    struct load *loads; /* owned; of recall(), room for all workers */
     uint64_t recall_ns; /* when it may be time to take jobs back; CLOCK_NEVER */
+    uint64_t looked_ns; /* when recall() last looked at all workers */
     bool recalled_wait; /* jobs that came back wait for a worker that has nothing */
     uint64_t late;
     unsigned failed_starts; /* workers that died or could not be spawned since one was ready */
@@ -174,6 +176,12 @@ void dispatch_doom(struct core *core, struct worker *worker, enum doom why, stru
 void dispatch_grant(struct batch *batch, struct outbox *outbox);
 
 /* --- recall.c: taking jobs back that others could begin sooner */
+
+/* What a worker has before it. */
+struct load {
+    struct worker *worker;
+    double left_ns; /* INFINITY: it should have reported by now */
+};
 
 /* When nothing more can be assigned: asks workers for jobs that they have not begun, for those that
  * have none. Sets core->recall_ns. */

@@ -69,7 +69,7 @@ enum {
     PROTO_NAME_MAX = 200,         /* bytes of a batch's name */
     PROTO_USER_MAX = 64,          /* bytes of who submits */
     PROTO_PEER_NAME_MAX = 64,     /* bytes of a routing id */
-    PROTO_WORKERS_MAX = 1024,     /* of one coordinator */
+    PROTO_WORKERS_MAX = 16384,    /* of one coordinator */
     PROTO_CLIENTS_MAX = 1024,     /* of one coordinator */
     PROTO_BATCHES_MAX = 1 << 16,  /* open ones of one coordinator */
     PROTO_CREDIT_MAX = 20016,     /* chunks a worker may hold: one for each job it runs at once, and 16 */

@@ -385,7 +385,7 @@ class Mistakes(Case):
                             (["retry", "1", "2"], "unexpected word '2'"), (["results", "0"], "'0' is no number"),
                             (["results", "-1"], "unknown option -1"), (["wait", "1", "x"], "'x' is no number"),
                             (["status", str(2**64)], "is no number"), (["jobs", "1.5"], "'1.5' is no number"),
-                            (["scale"], "N, the number"), (["scale", "0"], "from 1 to"), (["scale", "1025"], "1024"),
+                            (["scale"], "N, the number"), (["scale", "0"], "from 1 to"), (["scale", "16385"], "16384"),
                             (["jobs", "--state", "faild"], "did you mean failed?"), (["jobs", "--limit", "0"], "--limit 0"),
                             (["wait", "1", "--timeout", "0"], "--timeout 0"), (["forget", "1", "--ended"], "--ended"),
                             (["forget", "1", "--older-than", "1d"], "--older-than needs --ended"),

@@ -18,7 +18,7 @@ static void usage(FILE *file)
           "       sim --seed N [--trace]         runs that of one; --trace tells what happens\n"
           "       sim --scale [--workers N] [--jobs N]\n"
           "                                      what a job costs as workers and jobs grow to\n"
-          "                                      these (1024, 100000000)\n",
+          "                                      these (10000, 100000000)\n",
           file);
 }
 
@@ -72,7 +72,7 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    uint64_t first = 1, seeds = 1000, workers = PROTO_WORKERS_MAX, jobs = 100000000;
+    uint64_t first = 1, seeds = 1000, workers = 10000, jobs = 100000000;
     bool scale = false;
     int option;
 

@@ -131,7 +131,7 @@ Test(options, unknown_options_are_named)
 Test(options, bad_values_name_the_option_and_what_it_got)
 {
     expect_refused(VERB_MAP, "map -j 0 f", "-j 0: ");
-    expect_refused(VERB_MAP, "map --workers 1025 f", "1025");
+    expect_refused(VERB_MAP, "map --workers 16385 f", "16385");
     expect_refused(VERB_MAP, "map --chunk 65537 f", "--chunk 65537: ");
     expect_refused(VERB_MAP, "map --chunk 0 f", "--chunk 0: ");
     expect_refused(VERB_MAP, "map --timeout 0 f", "--timeout 0: ");
@@ -142,7 +142,7 @@ Test(options, bad_values_name_the_option_and_what_it_got)
     expect_refused(VERB_MAP, "map --priority=- f", "--priority");
     expect_refused(VERB_MAP, "map --priority=--5 f", "--priority");
     expect_refused(VERB_MAP, "map --max-running 0 f", "--max-running 0: ");
-    expect_refused(VERB_MAP, "map --cpus 1025 f", "--cpus 1025: ");
+    expect_refused(VERB_MAP, "map --cpus 16385 f", "--cpus 16385: ");
     expect_refused(VERB_MAP, "map --concurrency 0 f", "--concurrency 0: ");
     expect_refused(VERB_WORKER, "worker --concurrency 20001", "--concurrency 20001: ");
     expect_refused(VERB_MAP, "map --halt soon f", "--halt soon: ");

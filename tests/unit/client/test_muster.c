@@ -68,8 +68,9 @@ static int open_code(struct muster_options options, const char *expected)
 Test(muster, options_out_of_range_are_refused_with_their_value)
 {
     cr_expect_eq(open_code((struct muster_options){.model = (enum muster_model)7}, "7"), MUSTER_EINVALID);
-    cr_expect_eq(open_code((struct muster_options){.model = MUSTER_THREADS, .workers = 1025}, "1025 workers"),
-                 MUSTER_EINVALID);
+    cr_expect_eq(
+        open_code((struct muster_options){.model = MUSTER_THREADS, .workers = 16385}, "16385 workers"),
+        MUSTER_EINVALID);
     cr_expect_eq(open_code((struct muster_options){.crash_limit = 1001}, "1001"), MUSTER_EINVALID);
     cr_expect_eq(open_code((struct muster_options){.model = MUSTER_LOOP, .concurrency = 20001}, "20001"),
                  MUSTER_EINVALID);
