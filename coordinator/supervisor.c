@@ -46,7 +46,6 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
     spawner_open(&supervisor->spawner);
     supervisor->launcher = options->launcher ? options->launcher : &supervisor->spawner.launcher;
     supervisor->children = calloc(options->workers, sizeof *supervisor->children);
-    supervisor->kills = cgroup_kills();
     supervisor->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     supervisor->folder_fd = options->folder ? open(options->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (supervisor->children && supervisor->epoll_fd >= 0 &&
@@ -160,6 +159,14 @@ static int watch(struct supervisor *supervisor, struct child *child, unsigned sl
     return muster_error_system(ret_error, error, "cannot watch a worker");
 }
 
+/* Those before the first worker are none of its: they are counted while it starts, who has no jobs yet. */
+static void count_kills(struct supervisor *supervisor)
+{
+    if (!supervisor->counts_kills)
+        supervisor->kills = cgroup_kills();
+    supervisor->counts_kills = true;
+}
+
 static int create_flight(const struct supervisor *supervisor, struct child *child)
 {
     char file[SUPERVISOR_FILE_BYTES];
@@ -202,7 +209,9 @@ int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *n
                                                   ret_error);
     if (result == 0)
         result = watch(supervisor, child, slot, ret_error);
-    if (result != 0)
+    if (result == 0)
+        count_kills(supervisor);
+    else
         supervisor_release(supervisor, child);
     return result;
 }

@@ -37,6 +37,7 @@ struct supervisor {
     unsigned legacy_count;
     bool gave_up; /* some of them since supervisor_settle was called */
     unsigned alive;
+    bool counts_kills;
     uint64_t kills; /* for lack of memory, as cgroup_kills last said */
 };
 
