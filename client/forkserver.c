@@ -203,6 +203,7 @@ static _Noreturn void be_worker(const struct server *server, const struct reques
         .sandbox = server->sandbox,
         .concurrency = server->concurrency,
         .cpu = request->cpu,
+        .copy = true,
     };
     int status;
 
@@ -436,6 +437,7 @@ static pid_t fork_server(struct server *server, int caller_socket)
     int error;
 
     fflush(NULL); /* else a worker would write what is still in the caller's buffers, too */
+    wire_prepare();
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     pid = fork();

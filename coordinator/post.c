@@ -121,6 +121,12 @@ static bool put(struct box *box, const struct wire_parcel *parcel)
     return true;
 }
 
+/* What an executor that waits is to wake for. */
+static bool goes_by_slot(enum proto_type type)
+{
+    return type == PROTO_CHUNK || type == PROTO_STOP;
+}
+
 int post_send(struct post *post, const char *peer, const struct proto_message *message)
 {
     struct wire_parcel *parcel;
@@ -130,9 +136,9 @@ int post_send(struct post *post, const char *peer, const struct proto_message *m
     if (result != 0)
         return result;
     HASH_FIND_STR(post->by_name, peer, box);
-    if (!box || message->type != PROTO_CHUNK || !put(box, parcel)) {
+    if (!box || !goes_by_slot(message->type) || !put(box, parcel)) {
         result = wire_post(post->router, peer, &parcel);
-        if (box && result == 0)
+        if (box && result == 0 && slot_counts(message->type))
             box->sent++;
     }
     wire_parcel_destroy(parcel);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Messages to and from the coordinator's peers, by the wire or, for a worker that was launched with
- * one, through its slot (proto/slots.h): a CHUNK goes there when the worker has taken what was in it
+ * one, through its slot (proto/slots.h): a CHUNK or STOP goes there when the worker has taken what was in it
  * before, which an idle one has. To its user there is one stream of messages with each peer, in
  * order. The coordinator's thread.
  */

@@ -10,7 +10,7 @@
  *
  * Order: a message in a slot says how many messages went by the wire before it. Its reader takes
  * it once it has handled so many, and before it handles one more. So the two ways are one stream,
- * whichever of them each message takes.
+ * whichever of them each message takes. WELCOME alone is not counted: the first chunk would wait for it.
  *
  * Writers and readers of a slot are one thread each at a time; the other process may be dead, or
  * write what it likes.
@@ -70,6 +70,12 @@ static inline bool slot_is_due(const struct slot *slot, uint64_t handled)
 {
     return atomic_load(&slot->full) != 0 &&
            atomic_load_explicit(&slot->after, memory_order_relaxed) <= handled;
+}
+
+/* Whether a message that went by the wire is one of those that others wait for. */
+static inline bool slot_counts(enum proto_type type)
+{
+    return type != PROTO_WELCOME;
 }
 
 /* Takes the message whose turn it is when `handled` came by the wire, and empties the slot. As

@@ -18,6 +18,11 @@
 #include <sys/types.h>
 
 struct wire_context;
+
+/* Asks the processor what libsodium asks it for the first context of a process, and for its copies: there is
+ * no context yet. */
+void wire_prepare(void);
+
 struct wire;
 struct wire_parcel;
 

@@ -25,6 +25,12 @@ enum { IDLE_S = 60, PROBE_S = 10, PROBES = 6 };
 
 static const char DOOR[] = "inproc://zeromq.zap.01";
 
+void wire_prepare(void)
+{
+    if (sodium_init() < 0)
+        return; /* ZeroMQ tries, too, and it is for it to say */
+}
+
 /* --- keys */
 
 void curve_write(const struct curve_key *key, char ret_text[CURVE_TEXT_BYTES])

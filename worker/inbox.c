@@ -74,9 +74,11 @@ static void add_slot(struct link *link)
         return;
     if (result == 0 && frame->error.code == 0 && frame->message.type == PROTO_CHUNK) {
         add(link, &frame);
+    } else if (result == 0 && frame->error.code == 0 && frame->message.type == PROTO_STOP) {
+        link->stopped = link->stopping = true;
     } else {
         log_error("worker: the coordinator left %s",
-                  result == 0 && frame->error.code != 0 ? frame->error.text : "no chunk");
+                  result == 0 && frame->error.code != 0 ? frame->error.text : "neither chunk nor stop");
         link->stopping = true;
     }
     if (result == 0)

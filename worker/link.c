@@ -150,9 +150,20 @@ static void handle(struct link *link, struct wire_frame **frame)
         if (link->grace_ns > 0)
             away_end_worker(link);
     } else if (message->type == PROTO_STOP) {
+        pthread_mutex_lock(&link->mutex);
         link->stopped = true;
+        pthread_mutex_unlock(&link->mutex);
         link_stop_taking(link);
     }
+}
+
+static void count_handled(struct link *link)
+{
+    pthread_mutex_lock(&link->mutex);
+    link->handled++;
+    pthread_mutex_unlock(&link->mutex);
+    if (slot_is_full(&link->slots->to_worker))
+        slots_ring(link->slots); /* it may be its turn now */
 }
 
 static void drain_incoming(struct link *link)
@@ -161,19 +172,28 @@ static void drain_incoming(struct link *link)
     int result;
 
     while ((result = wire_receive(link->wire, &frame)) == 0) {
+        bool counts = frame->error.code != 0 || slot_counts(frame->message.type);
+
         inbox_add_slot(link); /* it was sent before this one, if it is its turn */
         handle(link, &frame);
         wire_frame_destroy(frame);
-        pthread_mutex_lock(&link->mutex);
-        link->handled++;
-        pthread_mutex_unlock(&link->mutex);
-        if (slot_is_full(&link->slots->to_worker))
-            slots_ring(link->slots); /* it may be its turn now */
+        if (counts)
+            count_handled(link);
     }
     if (result == MUSTER_ELOST)
         away_leave(link);
     else if (result != MUSTER_EAGAIN)
         link_stop_taking(link);
+}
+
+bool link_is_settled(struct link *link)
+{
+    bool settled;
+
+    pthread_mutex_lock(&link->mutex);
+    settled = link->stopped && link->sent == 1 && link->unsent == 0;
+    pthread_mutex_unlock(&link->mutex);
+    return settled;
 }
 
 /* Returns whether the executor is done, and all it said is on its way. */
@@ -220,7 +240,7 @@ static void *run(void *argument)
         if (drain_outgoing(link))
             break;
     }
-    wire_close(link->wire, link->stopped ? LINGER_MS : 0);
+    wire_close(link->wire, link->stopped ? LINGER_MS : 0); /* `stopped`: the executor is done */
     return NULL;
 }
 

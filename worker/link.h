@@ -130,4 +130,8 @@ void link_release(struct link *link, struct assignment *assignment);
  * some seconds at most. Takes NULL. */
 void link_stop(struct link *link);
 
+/* Whether the coordinator said STOP, and has all that this worker said: HELLO alone went by the wire, and was
+ * answered. */
+bool link_is_settled(struct link *link);
+
 #endif

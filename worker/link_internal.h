@@ -32,7 +32,6 @@ struct link {
     pthread_t thread;
     uint64_t seen_position, seen_ns; /* the thread's: where the executor was when it last moved */
     bool told;                       /* the thread's: that the job at seen_position is slow */
-    bool stopped;                    /* the thread's: the coordinator said STOP, and will read on */
     int parent_fd;                   /* pidfd; -1: none */
     const char *endpoint, *name;     /* borrowed */
     uint64_t grace_ns;               /* how long it waits for a coordinator to come back; 0: not at all */
@@ -54,6 +53,7 @@ struct link {
     struct kept kept;
     const struct link_watcher *watcher; /* borrowed; NULL: nobody watches yet */
     void *watcher_context;
+    bool stopped;  /* the coordinator said STOP, and will read on */
     bool stopping; /* no more chunks will be taken */
     bool ending;   /* the executor is done: send what is left and end */
 

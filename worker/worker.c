@@ -21,6 +21,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -146,9 +147,19 @@ static void end_cancelled(void *executor)
     executor_cancel(executor);
 }
 
+/* What ZeroMQ and its threads take to end waits for nothing that anybody needs. */
+static void end_copy(struct link *link)
+{
+    if (!link_is_settled(link))
+        return;
+    command_fini();
+    fflush(NULL);
+    _exit(0);
+}
+
 /* One job at a time. */
-static int serve_one(struct link *link, const struct registry *registry, struct flight_page *flight,
-                     int heap_fd)
+static int serve_one(const struct worker_options *options, struct link *link, const struct registry *registry,
+                     struct flight_page *flight, int heap_fd)
 {
     static const struct link_watcher watcher = {.slow = flush, .cancelled = end_cancelled};
     struct executor *executor = executor_create(registry, link, flight, heap_fd);
@@ -163,6 +174,8 @@ static int serve_one(struct link *link, const struct registry *registry, struct 
         link_release(link, assignment);
     }
     atomic_store(&flight->phase, FLIGHT_STOPPING);
+    if (result == 0 && options->copy && options->sandbox == 0)
+        end_copy(link);
     link_stop(link);
     executor_destroy(executor);
     return result;
@@ -202,13 +215,14 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
         slots_unmap(slots);
         return result;
     }
-    if (sandbox && sandbox_close_link(sandbox, ret_error) != 0) {
+    /* Meanwhile it connects. Plug-ins have their handlers by now. */
+    if (crash_watch(flight, ret_error) != 0 || (sandbox && sandbox_close_link(sandbox, ret_error) != 0)) {
         link_stop(link);
         slots_unmap(slots);
         return MUSTER_ESYSTEM;
     }
     result = concurrency > 1 ? concurrent_serve(link, registry, flight, concurrency, heap_fd)
-                             : serve_one(link, registry, flight, heap_fd);
+                             : serve_one(options, link, registry, flight, heap_fd);
     if (result != 0)
         muster_error_set(ret_error, result, "worker: %s", muster_error_name(result));
     slots_unmap(slots);
@@ -244,8 +258,6 @@ int worker_main(const struct worker_options *options)
         result = own ? load_plugins(own, options, flight, &error)
                      : muster_error_set(&error, MUSTER_ENOMEM, "worker: out of memory");
     }
-    if (result == 0) /* plug-ins have their handlers by now */
-        result = crash_watch(flight, &error);
     if (result == 0 && options->sandbox)
         result = confine_check_threads(&error);
     if (result == 0) {
