@@ -73,9 +73,6 @@ int exec_coordinator_check(struct exec_options *options, struct muster_error *re
     options->open.coordinator = open_coordinator(options->open.coordinator, options->detach);
     if (options->detach && check_detach(options, ret_error))
         return MUSTER_EINVALID;
-    if (options->fail && !options->detach)
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "--fail is for --detach: else the exit status says what failed");
     options->most_running = options->open.workers;
     if (options->open.workers == 0)
         options->open.workers = muster_cores();

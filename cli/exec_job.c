@@ -181,8 +181,6 @@ static void put_ends(struct map *map, const struct exec_options *options)
         put(map, "tries", integer(options->tries));
     if (options->backoff_s > 0)
         put(map, "backoff", seconds(options->backoff_s));
-    if (options->fail)
-        put(map, "fails", yes());
     if (!options->has_termseq)
         return;
     items = msgpack_zone_malloc(map->zone, 2 * steps->count * sizeof *items);

@@ -47,39 +47,6 @@ bool exec_kept_runs(const struct proto_attached *batch)
            memcmp(batch->function.bytes, command, sizeof command - 1) == 0;
 }
 
-/* What came of a command that ran, and why it failed, which is NULL where it did not. */
-static int read_result(const struct muster_result *result, struct exec_result *ret_ended,
-                       char reason[EXEC_REASON_BYTES], const char **ret_why, struct muster_error *ret_error)
-{
-    static const struct exec_limits unknown;
-    char name[JOB_NAME_BYTES];
-
-    if (exec_result_read(result->value, false, ret_ended))
-        return muster_error_set(ret_error, MUSTER_EPROTOCOL, "job %s: its result is of another version",
-                                job_name(result->batch, result->index, name));
-    *ret_why = NULL;
-    if (exec_result_status(ret_ended) == 0)
-        return 0;
-    exec_result_reason(ret_ended, &unknown, reason);
-    *ret_why = reason;
-    return 0;
-}
-
-int exec_kept_look(const struct muster_result *result, bool *ret_failed, char ret_reason[EXEC_REASON_BYTES],
-                   struct muster_error *ret_error)
-{
-    const char *why = result->text;
-    struct exec_result ended;
-    int code;
-
-    if (result->code)
-        snprintf(ret_reason, EXEC_REASON_BYTES, "%s", why);
-    else if ((code = read_result(result, &ended, ret_reason, &why, ret_error)) != 0)
-        return code;
-    *ret_failed = why != NULL;
-    return 0;
-}
-
 int exec_kept_write(struct exec_kept *kept, struct output *output, const struct muster_result *result,
                     struct muster_error *ret_error)
 {
@@ -90,15 +57,19 @@ int exec_kept_write(struct exec_kept *kept, struct output *output, const struct 
         .worker = result->worker,
         .reason = result->text,
     };
-    char reason[EXEC_REASON_BYTES];
+    static const struct exec_limits unknown;
+    char reason[EXEC_REASON_BYTES], name[JOB_NAME_BYTES];
     struct exec_result ended;
-    int code;
 
-    if (!result->code) {
-        if ((code = read_result(result, &ended, reason, &job.reason, ret_error)) != 0)
-            return code;
+    if (result->value) {
+        if (exec_result_read(result->value, false, &ended))
+            return muster_error_set(ret_error, MUSTER_EPROTOCOL, "job %s: its result is of another version",
+                                    job_name(result->batch, result->index, name));
         job.result = &ended;
-        kept->failed += job.reason != NULL;
+    }
+    if (result->value && result->code) { /* its standard error, whose last line is in the text, is there */
+        exec_result_reason(&ended, &unknown, reason);
+        job.reason = reason;
     }
     if (output->format == OUTPUT_JSON)
         return exec_json_write(output->fd, output->name, &job, ret_error);

@@ -14,14 +14,8 @@
 /* Whether the jobs of a batch are commands. */
 bool exec_kept_runs(const struct proto_attached *batch);
 
-/* Whether a command, whose job succeeded or did not, has failed, and why. 0; MUSTER_EPROTOCOL: what came is
- * no result of a command. */
-int exec_kept_look(const struct muster_result *result, bool *ret_failed, char ret_reason[EXEC_REASON_BYTES],
-                   struct muster_error *ret_error);
-
 struct exec_kept {
     struct failures *failures;    /* borrowed */
-    uint64_t failed;              /* commands that ran, and failed */
     msgpack_sbuffer title, label; /* of the latest */
 };
 

@@ -446,7 +446,6 @@ const struct exec_option exec_option_table[] = {
     {"eta", TAKE(OPTION_ALONE, take_eta)},
     {"exit x", FLAG(fill.exact)},
     {"extensionreplace er", TEXT(rules.no_extension)},
-    {"fail", FLAG(fail)},
     {"files output-as-files outputasfiles", FLAG(files)},
     {"file-size", TAKE(OPTION_VALUE, take_file_size)},
     {"gnu no-notice nonotice plain silent will-cite", TAKE(OPTION_ALONE, take_nothing)},

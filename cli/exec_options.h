@@ -45,7 +45,6 @@ struct exec_options {
 
     struct terms terms;         /* with a coordinator */
     struct muster_options open; /* its `workers` are as many as commands run at once, about */
-    bool fail;                  /* likewise: a command that fails is a job that failed */
     bool detach;                /* leave the jobs to the coordinator */
     unsigned most_running;      /* at a coordinator: commands at once; 0: as many as it has workers */
     const char **variables;     /* --env: their names; owned, variable_count of them */

@@ -216,7 +216,7 @@ int exec_on_result(void *context, const struct muster_result *result)
 
     if (code)
         return code;
-    if (result->code) {
+    if (!result->value) {
         count_job(exec, STATUS_ERROR);
         name_failure(exec, name_job(exec, job.sequence, result, name), job.title, result->text);
         code = exec->options.records ? write_record(exec, &job, NULL, result->worker, result->text) : 0;

@@ -52,7 +52,7 @@ static const char help_jobs[] =
     "\n"
     "Lists the batches that a coordinator has, the newest first. With BATCH, the jobs\n"
     "of that batch which have ended, in their order; of one that was cancelled, those\n"
-    "that came to no end, too. A command with an exit status other than 0 failed.\n"
+    "that came to no end, too. A command whose exit status is not 0 has failed.\n"
     "\n"
     "Options\n"
     "      --state STATE,... Only those in one of these states: see `muster status\n"
@@ -105,8 +105,8 @@ static const char help_results[] =
 static const char help_wait[] =
     "usage: muster wait BATCH... [option...]\n"
     "\n"
-    "Waits until batches are over. Ctrl-C ends the wait, and no batch. A command with\n"
-    "an exit status other than 0 is a job that failed.\n"
+    "Waits until batches are over. Ctrl-C ends the wait, and no batch. A command\n"
+    "whose exit status is not 0 is a job that failed.\n"
     "\n"
     "Options\n"
     "      --timeout SECONDS Wait no longer than that.\n" HELP_AWAY HELP_COORDINATOR

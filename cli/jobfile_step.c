@@ -414,8 +414,6 @@ static int add_verb(const struct maker *m)
 
     if ((code = add_word(m, m->command ? "exec" : "map")) || (code = add_word(m, "--detach")) || !m->command)
         return code;
-    if ((code = add_word(m, "--fail"))) /* so that others can wait for its success */
-        return code;
     for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
         if (json_object_get(m->table, arguments[i]))
             return 0;

@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cli/exec_kept.h"
 #include "cli/json_write.h"
 #include "cli/table.h"
 #include "client/reading.h"
@@ -32,9 +31,8 @@ struct listing {
     uint64_t left;   /* how many may still be shown */
 
     /* Of the jobs of a batch. */
-    bool ended;         /* it had ended before they were asked for: those without a result are cancelled */
-    bool runs_commands; /* a command that failed is a job that told of it */
-    uint64_t next;      /* all before it are shown */
+    bool ended;    /* it had ended before they were asked for: those without a result are cancelled */
+    uint64_t next; /* all before it are shown */
     uint64_t total;
 };
 
@@ -216,7 +214,6 @@ static int on_batch(void *context, const struct proto_attached *batch, struct mu
     struct listing *listing = context;
 
     (void)ret_error;
-    listing->runs_commands = exec_kept_runs(batch);
     listing->total = batch->total;
     return 0;
 }
@@ -252,19 +249,10 @@ static int pass_cancelled(struct listing *listing, uint64_t behind, struct muste
 static int on_result(void *context, const struct muster_result *result, struct muster_error *ret_error)
 {
     struct listing *listing = context;
-    struct muster_result job = *result;
-    char reason[EXEC_REASON_BYTES];
-    bool failed = false;
     int code = pass_cancelled(listing, result->index, ret_error);
 
     listing->next = result->index + 1;
-    if (code == 0 && job.code == 0 && listing->runs_commands)
-        code = exec_kept_look(result, &failed, reason, ret_error);
-    if (failed) {
-        job.code = MUSTER_EFAILED;
-        job.text = reason;
-    }
-    return code ? code : pass_job(listing, &job, ret_error);
+    return code ? code : pass_job(listing, result, ret_error);
 }
 
 static int on_wait(void *context, struct muster_error *ret_error)

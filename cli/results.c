@@ -110,12 +110,6 @@ static int results(struct ask *ask, struct muster_error *ret_error)
     ask->output.batch = reading.batch;
     code = reading_run(&reading, ask->remote, &end, &why);
     exec_kept_fini(&r.kept);
-    r.failed += r.kept.failed;
-    /* To the coordinator a command that failed is a job that told of it. */
-    if (code == 0 && end.succeeded >= r.kept.failed) {
-        end.failed += r.kept.failed;
-        end.succeeded -= r.kept.failed;
-    }
     if (code == 0)
         code = output_flush(&ask->output, &why); /* ahead of what is said about the whole */
     if (code)

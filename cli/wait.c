@@ -1,32 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
  * muster wait: until batches are over, or for so long. All are attached to first, so that one that is not
- * there is found before anything is waited for. Commands that failed are counted as their results come: when
- * the batch is over, its own client may take it with it. Ctrl-C ends the wait, and no batch.
+ * there is found before anything is waited for. Ctrl-C ends the wait, and no batch.
  */
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/ask.h"
-#include "cli/exec_kept.h"
-#include "client/reading.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-
-enum {
-    /* Results of one batch that may be under way: an attachment counts as a whole against what a coordinator
-     * promises its clients, and many batches may be waited for. */
-    WINDOW_BYTES = 1 << 20,
-};
 
 /* A batch, and how it ended. */
 struct awaited {
     uint64_t batch, ticket;
     struct remote_batch known;
     bool attached, over;
-    bool runs_commands;       /* a command that failed is a job that told of it: */
-    uint64_t commands_failed; /* these, in its results, */
-    uint64_t consumed, told;  /* of which so much is done with, and the coordinator knows of so much */
     int code;
     uint64_t succeeded, failed, cancelled;
 };
@@ -35,20 +23,13 @@ struct waiting {
     struct ask *ask;
     struct awaited *awaited; /* owned */
     uint64_t deadline_ns;
-    msgpack_zone zone; /* of one result */
 };
 
-/* From its beginning. */
 static int attach(const struct waiting *w, struct awaited *a, struct muster_error *ret_error)
 {
-    const struct proto_attach attach = {.batch = a->batch,
-                                        .first = 1,
-                                        .follow = true,
-                                        .results = a->runs_commands,
-                                        .window_bytes = a->runs_commands ? WINDOW_BYTES : 0};
+    const struct proto_attach attach = {.batch = a->batch, .first = 1, .follow = true};
 
     a->attached = false;
-    a->commands_failed = a->consumed = a->told = 0;
     return remote_attach(w->ask->remote, &attach, &a->ticket, ret_error);
 }
 
@@ -74,66 +55,13 @@ static struct awaited *find(struct waiting *w, uint64_t ticket)
     return NULL;
 }
 
-/* One of commands is attached to once more, for its results. */
-static int take_attached(struct waiting *w, struct awaited *a, const struct proto_attached *attached,
-                         struct muster_error *ret_error)
-{
-    bool known = !exec_kept_runs(attached) || a->runs_commands;
-    int code = remote_recognize(w->ask->remote, &a->known, attached, ret_error);
-
-    if (code == 0 && !known) {
-        a->runs_commands = true;
-        return attach(w, a, ret_error);
-    }
-    a->attached = true;
-    return code;
-}
-
-/* A command that failed: its job did not. */
-static int count_command(void *context, struct muster_result *result, struct muster_error *ret_error)
-{
-    struct awaited *a = context;
-    char reason[EXEC_REASON_BYTES];
-    bool failed = false;
-    int code = result->code ? 0 : exec_kept_look(result, &failed, reason, ret_error);
-
-    a->commands_failed += failed;
-    return code;
-}
-
-static int take_results(struct waiting *w, struct awaited *a, const struct wire_frame *frame,
-                        struct muster_error *ret_error)
-{
-    const struct reading_results to = {
-        .batch = a->batch, .zone = &w->zone, .take = count_command, .context = a};
-    int code = reading_results(&to, w->ask->remote, frame, ret_error);
-
-    a->consumed += proto_cost(&frame->message);
-    if (code != 0 || a->consumed - a->told < WINDOW_BYTES / 4)
-        return code;
-    a->told = a->consumed;
-    return remote_consumed(w->ask->remote, a->ticket, a->consumed, ret_error);
-}
-
 static void take_ended(struct awaited *a, const struct proto_ended *ended)
 {
-    uint64_t told = a->commands_failed < ended->succeeded ? a->commands_failed : ended->succeeded;
-
     a->over = true;
     a->code = ended->code;
-    a->succeeded = ended->succeeded - told;
-    a->failed = ended->failed + told;
+    a->succeeded = ended->succeeded;
+    a->failed = ended->failed;
     a->cancelled = ended->cancelled;
-}
-
-static int take_error(const struct waiting *w, const struct awaited *a, const struct proto_error *error,
-                      struct muster_error *ret_error)
-{
-    if (error->code == MUSTER_ENOTFOUND && a->attached)
-        return muster_error_set(ret_error, MUSTER_ENOTFOUND,
-                                "batch %" PRIu64 " was forgotten before all its commands were counted",
-                                a->batch);
-    return remote_refused(w->ask->remote, a->batch, error->code, error->text, ret_error);
 }
 
 /* Takes the frame. */
@@ -143,14 +71,14 @@ static int take(struct waiting *w, struct wire_frame *frame, struct muster_error
     struct awaited *a;
     int code = 0;
 
-    if (message->type == PROTO_ATTACHED && (a = find(w, message->attached.ticket)) != NULL)
-        code = take_attached(w, a, &message->attached, ret_error);
-    else if (message->type == PROTO_RESULTS && (a = find(w, message->results.ticket)) != NULL && a->attached)
-        code = take_results(w, a, frame, ret_error);
-    else if (message->type == PROTO_ENDED && (a = find(w, message->ended.ticket)) != NULL && a->attached)
+    if (message->type == PROTO_ATTACHED && (a = find(w, message->attached.ticket)) != NULL) {
+        code = remote_recognize(w->ask->remote, &a->known, &message->attached, ret_error);
+        a->attached = true;
+    } else if (message->type == PROTO_ENDED && (a = find(w, message->ended.ticket)) != NULL && a->attached) {
         take_ended(a, &message->ended);
-    else if (message->type == PROTO_ERROR && (a = find(w, message->error.ticket)) != NULL)
-        code = take_error(w, a, &message->error, ret_error);
+    } else if (message->type == PROTO_ERROR && (a = find(w, message->error.ticket)) != NULL) {
+        code = remote_refused(w->ask->remote, a->batch, message->error.code, message->error.text, ret_error);
+    }
     wire_frame_destroy(frame);
     return code;
 }
@@ -259,12 +187,9 @@ static int wait_for_batches(struct ask *ask, struct muster_error *ret_error)
     struct waiting w = {.ask = ask, .awaited = calloc(ask->batch_count, sizeof *w.awaited)};
     int code;
 
-    if (!w.awaited || !msgpack_zone_init(&w.zone, 8192)) {
-        free(w.awaited);
+    if (!w.awaited)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    }
     code = attach_and_wait(&w, ret_error);
-    msgpack_zone_destroy(&w.zone);
     free(w.awaited);
     return code;
 }

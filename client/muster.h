@@ -201,7 +201,7 @@ struct muster_result {
     uint64_t index;                 /* from 1 */
     uint64_t batch;                 /* as muster_summary.batch; 0, too, while its arguments come */
     const msgpack_object *argument; /* NULL when it was not kept (want_arguments) */
-    const msgpack_object *value;    /* NULL when the job failed */
+    const msgpack_object *value;    /* NULL when the job failed; but what there is of a command that did */
     int code;                       /* 0, or why it failed */
     const char *text;               /* of `code`, one line; NULL when 0 */
     unsigned attempts;              /* executions, at least 1 */
@@ -246,7 +246,7 @@ struct muster_batch {
     uint64_t halt_failures; /* end early after so many failed jobs; 0: never */
     bool halt_now;          /* and end running jobs too */
     bool unordered;         /* on_result as jobs end, not in order of index */
-    bool failures_only;     /* on_result only for jobs that failed */
+    bool failures_only;     /* on_result only for jobs that failed, and without any value */
     bool want_arguments;    /* fill muster_result.argument for jobs that succeeded, too */
     bool want_timings;      /* measure every job (four clock readings a job) */
     /* Called once for every job that succeeded (not with failures_only) or failed, for none

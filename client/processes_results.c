@@ -132,17 +132,18 @@ static void deliver_place(struct map *m, struct handover *handover, uint32_t pla
     };
     struct delivery delivery = {.received_ns = handover->frame->received_ns};
     struct muster_receipt receipt;
+    bool valued = !failure || (failure->valued && !m->batch->failures_only);
     struct proto_failure lost;
     msgpack_object value;
     int unread = 0;
 
-    if (!failure && take_value(m, handover, place, offset, &delivery.decode_ns, &value, &unread) != 0)
+    if (valued && take_value(m, handover, place, offset, &delivery.decode_ns, &value, &unread) != 0)
         return;
-    if (unread) {
+    if (unread && !failure) {
         lost = note_unread(m, result.index, unread);
         failure = &lost;
     }
-    result.value = failure ? NULL : &value;
+    result.value = valued && !unread ? &value : NULL;
     if (outcome->timings) {
         struct work work = work_of_job(outcome, place);
 

@@ -43,10 +43,10 @@ struct state {
 };
 
 /* What the coordinator sent cannot be. */
-static int refuse(const struct remote *remote, const char *what, struct muster_error *ret_error)
+static int refuse(struct state *s, const char *what)
 {
-    return muster_error_set(ret_error, MUSTER_EPROTOCOL, "%s: the coordinator sent %s",
-                            remote_endpoint(remote), what);
+    return muster_error_set(s->why, MUSTER_EPROTOCOL, "%s: the coordinator sent %s",
+                            remote_endpoint(s->remote), what);
 }
 
 static void drop_block(struct state *s)
@@ -98,84 +98,71 @@ static int find_argument(struct state *s, uint64_t index, msgpack_object *argume
     return 0;
 }
 
+/* Hands one job over. */
+static int hand_over(struct state *s, struct muster_result *result, const struct proto_failure *failure)
+{
+    char text[PROTO_TEXT_MAX + 1];
+    msgpack_object argument;
+    int code = 0;
+
+    if (failure) {
+        memcpy(text, failure->text.bytes, failure->text.size);
+        text[failure->text.size] = '\0';
+        result->code = failure->code;
+        result->text = text;
+    }
+    if (s->reading->arguments || s->batch.kind == PROTO_RANGE)
+        code = find_argument(s, result->index, &argument, &result->argument);
+    return code ? code : s->reading->on_result(s->reading->context, result, s->why);
+}
+
 /* One job of a message, whose value is at *offset. */
-static int pass_job(const struct reading_results *to, const struct wire_frame *frame, uint32_t place,
-                    const struct proto_failure *failure, size_t *offset, struct muster_error *ret_error)
+static int take_job(struct state *s, const struct wire_frame *frame, uint32_t place,
+                    const struct proto_failure *failure, size_t *offset)
 {
     const struct proto_outcome *outcome = &frame->message.results.outcome;
     const struct slice *payload = &frame->message.payload;
     const uint64_t *timing = outcome->timings ? outcome->timings + PROTO_TIMINGS * (size_t)place : NULL;
     struct muster_result result = {.index = outcome->first + place,
-                                   .batch = to->batch,
+                                   .batch = s->reading->batch,
                                    .attempts = outcome->attempt,
                                    .worker = frame->message.results.worker};
-    char text[PROTO_TEXT_MAX + 1];
     msgpack_object value;
-    int code;
+    int code = 0;
 
-    if (failure) {
-        memcpy(text, failure->text.bytes, failure->text.size);
-        text[failure->text.size] = '\0';
-        result.code = failure->code;
-        result.text = text;
-    } else {
-        code = value_unpack(slice_bytes(payload), payload->size, offset, to->zone, &value);
+    if (!failure || failure->valued) {
+        code = value_unpack(slice_bytes(payload), payload->size, offset, &s->zone, &value);
         if (code != 0)
-            return muster_error_set(ret_error, code, "cannot read a result: %s", muster_error_name(code));
+            return muster_error_set(s->why, code, "cannot read a result: %s", muster_error_name(code));
         result.value = &value;
     }
     if (timing) {
         result.wall_ns = timing[1] + timing[2] + timing[3];
         result.cpu_ns = timing[4];
     }
-    code = to->take(to->context, &result, ret_error);
-    value_zone_clear(to->zone);
+    code = hand_over(s, &result, failure);
+    value_zone_clear(&s->zone);
     return code;
 }
 
-int reading_results(const struct reading_results *to, const struct remote *remote,
-                    const struct wire_frame *frame, struct muster_error *ret_error)
+static int take_results(struct state *s, const struct wire_frame *frame)
 {
     const struct proto_outcome *outcome = &frame->message.results.outcome;
     uint32_t failures = 0;
     size_t offset = 0;
     int code = 0;
 
+    if (outcome->first < s->behind)
+        return refuse(s, "results out of order");
     if (outcome->shared_bytes > 0)
-        return refuse(remote, "results in shared memory, which it may not for a batch that is kept",
-                      ret_error);
+        return refuse(s, "results in shared memory, which it may not for a batch that is kept");
     for (uint32_t i = 0; i < outcome->count && code == 0; i++) {
         const struct proto_failure *failure = NULL;
 
         if (failures < outcome->failure_count && outcome->failures[failures].index == outcome->first + i)
             failure = &outcome->failures[failures++];
-        code = pass_job(to, frame, i, failure, &offset, ret_error);
+        code = take_job(s, frame, i, failure, &offset);
     }
-    return code;
-}
-
-/* Hands one job over, with its argument. */
-static int hand_over(void *context, struct muster_result *result, struct muster_error *ret_error)
-{
-    struct state *s = context;
-    msgpack_object argument;
-    int code = 0;
-
-    if (s->reading->arguments || s->batch.kind == PROTO_RANGE)
-        code = find_argument(s, result->index, &argument, &result->argument);
-    return code ? code : s->reading->on_result(s->reading->context, result, ret_error);
-}
-
-static int take_results(struct state *s, const struct wire_frame *frame)
-{
-    const struct proto_outcome *outcome = &frame->message.results.outcome;
-    const struct reading_results to = {
-        .batch = s->reading->batch, .zone = &s->zone, .take = hand_over, .context = s};
-    int code;
-
-    if (outcome->first < s->behind)
-        return refuse(s->remote, "results out of order", s->why);
-    code = reading_results(&to, s->remote, frame, s->why);
     s->behind = outcome->first + outcome->count;
     return code;
 }
@@ -187,7 +174,7 @@ static int take_arguments(struct state *s, struct wire_frame **frame)
     struct block *block;
 
     if (header->first < s->behind_blocks || header->shared_bytes > 0)
-        return refuse(s->remote, "arguments out of order", s->why);
+        return refuse(s, "arguments out of order");
     block = calloc(1, sizeof *block);
     if (!block)
         return muster_error_set(s->why, MUSTER_ENOMEM, "out of memory for arguments");

@@ -38,17 +38,4 @@ struct reading_end {
 int reading_run(const struct reading *reading, struct remote *remote, struct reading_end *ret_end,
                 struct muster_error *ret_error);
 
-/* Where the jobs of one RESULTS go. */
-struct reading_results {
-    uint64_t batch;
-    msgpack_zone *zone; /* borrowed: of one job, cleared behind each */
-    /* 0, or an error, with which they end. */
-    int (*take)(void *context, struct muster_result *result, struct muster_error *ret_error);
-    void *context;
-};
-
-/* For those who attach themselves: hands over the jobs of a RESULTS, without their arguments. */
-int reading_results(const struct reading_results *to, const struct remote *remote,
-                    const struct wire_frame *frame, struct muster_error *ret_error);
-
 #endif

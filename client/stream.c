@@ -226,19 +226,35 @@ void stream_seal(struct stream *stream)
 
 /* --- from the coordinator */
 
-/* Ends the task of a job as the results say; `payload` moves on to the next value. */
-static void take_value(struct stream *stream, struct task *task, const struct slice *payload, bool shared,
-                       size_t *offset)
+/* Takes the next value of the payload. 0, or a code, with why in *ret_text. */
+static int take_value(struct stream *stream, struct task *task, const struct slice *payload, bool shared,
+                      size_t *offset, const char **ret_text)
 {
-    static const char text[] = "no memory for its result",
-                      unread[] = "its result in shared memory cannot be read: its worker died";
     struct mappings *mappings = shared ? stream->outlet->mailbox->mappings : NULL;
     int code = value_unpack_copy(slice_bytes(payload), payload->size, offset, task->zone, &task->value);
 
-    if (code != 0)
+    *ret_text = "no memory for its result";
+    if (code != 0 || !mappings)
+        return code;
+    *ret_text = "its result in shared memory cannot be read: its worker died";
+    return shared_hold(mappings, &task->value, task->zone, true);
+}
+
+/* Ends the task of a job as the results say; `failure` NULL: it succeeded. A value that a failure has goes to
+ * nobody. */
+static void end_task(struct stream *stream, struct task *task, const struct proto_failure *failure,
+                     const struct wire_frame *frame, size_t *offset)
+{
+    bool shared = frame->message.results.outcome.shared_bytes > 0;
+    const char *text;
+    int code = 0;
+
+    if (!failure || failure->valued)
+        code = take_value(stream, task, &frame->message.payload, shared, offset, &text);
+    if (failure)
+        fail(stream->outlet, task, failure->code, failure->text.bytes, failure->text.size);
+    else if (code != 0)
         fail(stream->outlet, task, code, text, strlen(text));
-    else if (mappings && (code = shared_hold(mappings, &task->value, task->zone, true)) != 0)
-        fail(stream->outlet, task, code, unread, strlen(unread));
     else
         put_out(stream->outlet, task);
 }
@@ -304,11 +320,11 @@ static bool take_outcome(struct stream *stream, const struct wire_frame *frame)
 {
     const struct proto_results *results = &frame->message.results;
     const struct proto_outcome *outcome = &results->outcome;
-    const struct slice *payload = &frame->message.payload;
     struct reported reported = share_times(stream, frame);
     uint64_t job_ns = reported.work.decode_ns + reported.work.execute_ns + reported.work.encode_ns;
     const struct proto_failure *failure = outcome->failures, *end = failure + outcome->failure_count;
     size_t offset = 0;
+    bool failed;
 
     for (uint32_t i = 0; i < outcome->count; i++) {
         struct task *task = take_sent(stream, outcome->first + i);
@@ -319,12 +335,9 @@ static bool take_outcome(struct stream *stream, const struct wire_frame *frame)
             return false;
         task->attempts = outcome->attempt;
         task->worker = results->worker;
-        if (failure < end && failure->index == outcome->first + i) {
-            fail(stream->outlet, task, failure->code, failure->text.bytes, failure->text.size);
-            failure++;
-        } else {
-            take_value(stream, task, payload, outcome->shared_bytes > 0, &offset);
-        }
+        failed = failure < end && failure->index == outcome->first + i;
+        end_task(stream, task, failed ? failure : NULL, frame, &offset);
+        failure += failed;
         if (timed)
             note_times(task, &reported, i, decoding_ns);
     }

@@ -80,13 +80,41 @@ static bool forward(struct batch *batch, const struct worker *worker, const stru
     part.count = (uint32_t)(end - part.first);
     if (part.count == 0)
         return true;
-    if (scan_values(&scan_value_limits, slice_bytes(payload), payload->size, part.count - part.failure_count,
+    if (scan_values(&scan_value_limits, slice_bytes(payload), payload->size, proto_outcome_values(&part),
                     &length) != 0)
         return false;
     values.size = length;
     payload->offset += length;
     payload->size -= length;
     send_results(batch, worker->slot, run, &part, &values, outbox);
+    return true;
+}
+
+/* As settle_judge, of a job of a report. One with a value came to its own end, whoever was about to end it:
+ * it has failed, as another one has succeeded. */
+static enum job_event judge(const struct batch *batch, const struct job_run *run,
+                            const struct proto_failure *failure)
+{
+    bool ended = failure->valued && failure->code != MUSTER_ECANCELLED;
+
+    if (ended && (batch->cancel || settle_is_cancelled(batch, run->first)))
+        return JOB_FAIL;
+    return settle_judge(batch, run, failure->code);
+}
+
+/* The value of a job whose end is not told: the next one of the payload. */
+static bool drop_value(struct slice *payload, bool shared, struct outbox *outbox)
+{
+    struct slice value = *payload;
+    size_t length;
+
+    if (scan_values(&scan_value_limits, slice_bytes(payload), payload->size, 1, &length) != 0)
+        return false;
+    value.size = length;
+    if (shared)
+        outbox_release(outbox, &value);
+    payload->offset += length;
+    payload->size -= length;
     return true;
 }
 
@@ -106,7 +134,7 @@ static bool settle_outcome(uint64_t now_ns, struct batch *batch, const struct wo
         struct job_run job;
 
         settle_jobs(batch, job_run_take(&run, failure->index - run.first), JOB_SUCCEED, outbox);
-        event = settle_judge(batch, &run, failure->code);
+        event = judge(batch, &run, failure);
         job = job_run_take(&run, 1);
         settle_delay(batch, now_ns, event, &job);
         settle_jobs(batch, job, event, outbox);
@@ -114,7 +142,8 @@ static bool settle_outcome(uint64_t now_ns, struct batch *batch, const struct wo
             part.failure_count++;
             continue;
         }
-        if (!forward(batch, worker, &run, part, failure->index, &payload, outbox))
+        if (!forward(batch, worker, &run, part, failure->index, &payload, outbox) ||
+            (failure->valued && !drop_value(&payload, outcome->shared_bytes > 0, outbox)))
             return false;
         if (event == JOB_CANCEL && !batch->cancel)
             settle_cancelled(batch, worker->slot, &job, outbox);

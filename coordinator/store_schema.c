@@ -66,6 +66,9 @@ static const char *const steps[] = {
     "INSERT INTO tally SELECT state, count(*) FROM batch GROUP BY state;",
 
     "CREATE TABLE leaving (batch INTEGER PRIMARY KEY);",
+
+    /* The tables stay; but a header may have failures with values, which an older muster cannot read. */
+    "",
 };
 
 enum { VERSION = sizeof steps / sizeof *steps };

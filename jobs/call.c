@@ -175,6 +175,7 @@ void call_init(struct call *call, msgpack_zone *zone, struct call_cancel *cancel
     call->progress = progress;
     call->memory = NULL;
     call->host = NULL;
+    call->valued = false;
     call->text[0] = '\0';
 }
 
@@ -182,9 +183,12 @@ void call_init(struct call *call, msgpack_zone *zone, struct call_cancel *cancel
 __attribute__((cold, noinline)) static int run_failed(struct call *call, const muster_function *function,
                                                       int code, msgpack_object *ret_result)
 {
-    ret_result->type = MSGPACK_OBJECT_NIL;
-    if (is_raised(call->cancel))
-        return MUSTER_ECANCELLED;
+    call->valued = code == CALL_FAILED_VALUED;
+    if (!call->valued) {
+        ret_result->type = MSGPACK_OBJECT_NIL;
+        if (is_raised(call->cancel))
+            return MUSTER_ECANCELLED;
+    }
     if (!call->text[0])
         snprintf(call->text, sizeof call->text, "%s failed with code %d", function->name, code);
     return MUSTER_EFAILED;

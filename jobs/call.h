@@ -9,7 +9,9 @@
 #include "base/error.h"
 #include "jobs/muster_job.h"
 
+#include <limits.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 /* A flag that ends calls early, shared by whoever may cancel and the calls it covers, in one
  * process. */
@@ -26,12 +28,17 @@ struct call_memory {
     void *(*alloc)(struct call_memory *memory, msgpack_zone *zone, size_t bytes);
 };
 
+/* What a function of muster's own returns that has failed, by muster_call_fail, and has set its result
+ * nonetheless. */
+enum { CALL_FAILED_VALUED = INT_MIN };
+
 struct call {
     muster_call base;                   /* first: a muster_call * is a struct call * */
     struct call_cancel *cancel;         /* borrowed, never NULL */
     _Atomic uint32_t *progress;         /* where progress goes, in 1/1000; borrowed, may be NULL */
     struct call_memory *memory;         /* borrowed; NULL: all is in the zone */
     void *host;                         /* of whoever runs the call, for ops other than those here; or NULL */
+    bool valued;                        /* of a call that failed: there is a result nonetheless */
     char text[MUSTER_ERROR_TEXT_BYTES]; /* what muster_call_fail said; "" when it was not called */
 };
 
@@ -45,8 +52,9 @@ void call_init(struct call *call, msgpack_zone *zone, struct call_cancel *cancel
 /* The monotonic time `seconds`, at least 0, from now; CLOCK_NEVER where that is beyond the clock. */
 uint64_t call_deadline(double seconds);
 
-/* Runs the function: *ret_result starts as nil. Returns 0, MUSTER_EFAILED (call->text then
- * says why, never empty) or MUSTER_ECANCELLED when it failed after the flag was raised. */
+/* Runs the function: *ret_result starts as nil. Returns 0, MUSTER_EFAILED (call->text then says why, never
+ * empty, and call->valued whether *ret_result is set) or MUSTER_ECANCELLED when it failed, with no result,
+ * after the flag was raised. */
 int call_run(struct call *call, const muster_function *function, const msgpack_object *argument,
              msgpack_object *ret_result);
 

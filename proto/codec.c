@@ -222,6 +222,15 @@ bool proto_has_payload(const struct proto_message *message)
     return false;
 }
 
+uint32_t proto_outcome_values(const struct proto_outcome *outcome)
+{
+    uint32_t values = outcome->count - outcome->failure_count;
+
+    for (uint32_t i = 0; i < outcome->failure_count; i++)
+        values += outcome->failures[i].valued;
+    return values;
+}
+
 /* Values that the payload must hold. */
 static uint64_t payload_values(const struct proto_message *message)
 {
@@ -234,9 +243,9 @@ static uint64_t payload_values(const struct proto_message *message)
     if (message->type == PROTO_CHUNK)
         return message->chunk.count;
     if (message->type == PROTO_RESULTS)
-        return message->results.outcome.count - message->results.outcome.failure_count;
+        return proto_outcome_values(&message->results.outcome);
     if (message->type == PROTO_RESULT)
-        return message->result.outcome.count - message->result.outcome.failure_count;
+        return proto_outcome_values(&message->result.outcome);
     return 1;
 }
 

@@ -34,6 +34,9 @@ bool proto_has_payload(const struct proto_message *message);
  * MUSTER_ELIMIT. Call once, at the boundary; what passed can be sliced and unpacked. */
 int proto_check_payload(const struct proto_message *message, struct muster_error *ret_error);
 
+/* How many values the payload of an outcome has. */
+uint32_t proto_outcome_values(const struct proto_outcome *outcome);
+
 /* What the message counts in grants and windows: its payload's size, the texts of failures,
  * and what it takes to keep them; of RESULTS, the bytes in shared memory too. */
 uint64_t proto_cost(const struct proto_message *message);

@@ -10,13 +10,13 @@
 #include <assert.h>
 
 /* Bytes of an outcome's header beside the texts of its failures: of the fields, of each
- * failure (array, index, code, head of the text) and of the timings of each job. */
-enum { OUTCOME_BYTES = 256, FAILURE_BYTES = 1 + 9 + 2 + 3, TIMINGS_BYTES = PROTO_TIMINGS * 9 };
+ * failure (array, index, code, head of the text, `valued`) and of the timings of each job. */
+enum { OUTCOME_BYTES = 256, FAILURE_BYTES = 1 + 9 + 2 + 3 + 1, TIMINGS_BYTES = PROTO_TIMINGS * 9 };
 
 static_assert(OUTCOME_BYTES + (uint64_t)PROTO_CHUNK_JOBS_MAX * (FAILURE_BYTES + TIMINGS_BYTES + 16) <=
                   PROTO_HEADER_BYTES_MAX,
               "a chunk of failures fits a header with 16 bytes of text each at least");
-static_assert(32 + (uint64_t)PROTO_CHUNK_JOBS_MAX * (4 + PROTO_TIMINGS) <= PROTO_HEADER_ELEMENTS_MAX,
+static_assert(32 + (uint64_t)PROTO_CHUNK_JOBS_MAX * (5 + PROTO_TIMINGS) <= PROTO_HEADER_ELEMENTS_MAX,
               "a chunk of failures and timings fits a header");
 
 static bool arguments_fit(int64_t first, uint32_t count)
@@ -42,12 +42,16 @@ static void failure_fields(struct field_coder *c, uint64_t index_min, uint64_t i
                            struct proto_failure *failure)
 {
     struct field_cursor outside;
-    uint32_t fields = 3;
+    uint32_t fields = failure->valued ? 4 : 3; /* three say that there is no value */
 
-    field_enter(c, "failure", fields, fields, &fields, &outside);
+    field_enter(c, "failure", 3, 4, &fields, &outside);
     field_u64(c, "failure index", index_min, index_max, &failure->index);
     field_code(c, "failure code", false, &failure->code);
     field_text(c, "failure text", text_max, &failure->text);
+    if (fields == 4) {
+        field_bool(c, "failure value", &failure->valued);
+        field_require(c, failure->valued, "failure value", "is not true");
+    }
     field_leave(c, &outside);
 }
 

@@ -8,7 +8,7 @@
 
 enum {
     /* Version of proto/PROTOCOL.md. A peer of another version is refused at HELLO. */
-    PROTO_VERSION = 4,
+    PROTO_VERSION = 5,
 
     /* msgpack-c's unpacker nests at most 32 containers (MSGPACK_EMBED_STACK_SIZE); a value
      * may nest 28 deep, which leaves the rest for the message around it. */
@@ -29,8 +29,8 @@ enum {
     PROTO_HEADER_BYTES_MAX = 5 << 20,
 
     /* Elements of a header frame: each job of a chunk may have five timings, and a failure of
-     * three fields and the array around them: nine elements. */
-    PROTO_HEADER_ELEMENTS_MAX = 10 << 16,
+     * four fields and the array around them: ten elements. */
+    PROTO_HEADER_ELEMENTS_MAX = 11 << 16,
 
     /* Jobs of one chunk. */
     PROTO_CHUNK_JOBS_MAX = 1 << 16,

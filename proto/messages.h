@@ -150,10 +150,11 @@ struct proto_failure {
     uint64_t index;
     int32_t code; /* enum muster_error_code */
     struct proto_text text;
+    bool valued; /* the payload has a value for it nonetheless: what there is of a command that failed */
 };
 
 /* How a run of jobs ended, shared by RESULT and RESULTS. The payload holds the values of
- * the jobs that are not among the failures, in order. */
+ * the jobs that are not among the failures, and of the failures that are valued, in order. */
 struct proto_outcome {
     uint64_t first;   /* index of the first job */
     uint32_t count;   /* jobs, failed ones included */

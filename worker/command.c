@@ -400,12 +400,10 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
     places[COMMAND_MEMORY] = integer((int64_t)ended->memory_kib);
     places[COMMAND_FLAGS] = integer(flags);
     places[COMMAND_SANDBOX] = integer(ended->layers);
-    if (spec->fails && ended->status != 0)
-        return command_fail_job(call, places);
     ret_result->type = MSGPACK_OBJECT_ARRAY;
     ret_result->via.array.ptr = places;
     ret_result->via.array.size = COMMAND_PLACES;
-    return 0;
+    return ended->status != 0 || (flags & COMMAND_NO_ROOM) ? command_fail_job(call, places) : 0;
 }
 
 static int drop_outputs(muster_call *call, const struct command_spec *spec)

@@ -24,8 +24,7 @@
  *                 succeeds. The result is that of the last run
  *   "backoff"     seconds, COMMAND_BACKOFF_MAX_S at most, before it runs again after it failed, twice as many
  *                 each time; its worker waits
- *   "fails"       bool: one that fails, or is ended, is a job that failed, with the last line of its standard
- *                 error; nothing else stays of what it wrote
+ *   "fails"       says nothing: stores of an older muster have it
  *   "pace"        str: where the pace of the run is shared (worker/pace.h); who submitted it may be gone
  *   "memory"      bytes, COMMAND_MEMORY_MIN at least: a limit of all its processes together, by a cgroup;
  *                 where there can be none, of each of them (RLIMIT_DATA)
@@ -50,8 +49,9 @@
  * (KiB: of its largest process, or more where a cgroup tells of all), flags, standard output, standard error,
  * and the layers of its sandbox, as sandbox_pack writes them; output and error
  * these are bin, or a str: the path of a file, which is the taker's to remove unless flags say else; with
- * "stdout" or "live" they are empty. Whatever became of the command, the job succeeds: it fails only when
- * muster could not run any, or with "fails".
+ * "stdout" or "live" they are empty. A job whose command fails, or is ended, or may have lost output, has
+ * failed, and has this result nonetheless; its text ends in the last line of standard error. One that failed
+ * without a result could run no command.
  */
 #ifndef MUSTER_WORKER_COMMAND_H
 #define MUSTER_WORKER_COMMAND_H

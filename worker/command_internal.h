@@ -43,7 +43,6 @@ struct command_spec {
     uint64_t tries;                                            /* 0: until it succeeds */
     double backoff_s;                                          /* from its end to its next run */
     uint64_t begin_ns;                                         /* that of its next run, 0: at once */
-    bool fails;                                                /* the job does, when it does */
     struct command_steps steps;                                /* that end it */
     uint64_t memory_bytes, cpu_time_s, open_files, file_bytes; /* UINT64_MAX: no limit */
     int64_t umask;                                             /* -1: the worker's */
@@ -66,8 +65,8 @@ struct command_spec {
 int command_spec_read(muster_call *call, const msgpack_object *argument, unsigned slot, char **environment,
                       struct command_spec *ret_spec);
 
-/* Fails the call for a command that did not succeed, by the places of its result. Files with its output are
- * removed. Returns what muster_call_fail does. */
+/* Fails the call for a command that did not succeed, by the places of its result, which the job has
+ * nonetheless: returns CALL_FAILED_VALUED. */
 int command_fail_job(muster_call *call, const msgpack_object *places);
 
 /* A program that was started, or not. */

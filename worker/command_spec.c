@@ -341,8 +341,7 @@ static int read_limits(const struct reader *reader, struct command_spec *spec)
     if (members[BACKOFF] && !argument_number(members[BACKOFF], 0, COMMAND_BACKOFF_MAX_S, &spec->backoff_s))
         return refuse(reader, BACKOFF, "seconds, from 0 to 3600");
     if ((code = read_bool(reader, PRIVILEGES, &spec->privileges)) != 0 ||
-        (code = read_bool(reader, FAILS, &spec->fails)) != 0 || (code = read_ulimits(reader, spec)) != 0 ||
-        (code = read_steps(reader, &spec->steps)) != 0 ||
+        (code = read_ulimits(reader, spec)) != 0 || (code = read_steps(reader, &spec->steps)) != 0 ||
         (code = read_limit(reader, TRIES, &spec->tries)) != 0 ||
         (code = read_limit(reader, MEMORY, &spec->memory_bytes)) != 0 ||
         (code = read_limit(reader, FILE_SIZE, &spec->file_bytes)) != 0 ||

@@ -73,20 +73,21 @@ int ended_add(struct ended *ended, const struct outcome *outcome, const msgpack_
     *added = *outcome;
     added->offset = ended->values.size;
     added->encode_ns = 0;
-    if (outcome->code != 0) {
-        code = set_failure(ended, added, outcome->code, text);
-    } else {
+    if (outcome->code != 0 && (code = set_failure(ended, added, outcome->code, text)) != 0)
+        return code;
+    if (outcome->code == 0 || outcome->valued) {
         uint64_t began_ns = clock_now_ns();
 
         code = lent_pack(ended->lent, outcome->lot->assignment->chunk, value, &ended->values,
                          &added->shared_bytes, &error);
         added->encode_ns = clock_now_ns() - began_ns;
         added->size = ended->values.size - added->offset;
+        added->valued = outcome->valued && code == 0;
         if (code != 0) /* a job whose value there is no memory for fails alone */
             code = set_failure(ended, added, code, error.text);
+        if (code != 0)
+            return code;
     }
-    if (code != 0)
-        return code;
     ended->held_ns += outcome->held_ns;
     ended->shared_bytes += added->shared_bytes;
     if (ended->count++ == 0)
@@ -151,7 +152,10 @@ static int put(struct ended *ended, const struct proto_chunk *chunk, const struc
                double share)
 {
     struct report *report = &ended->report;
-    struct proto_text text;
+    struct proto_failure failure = {.index = chunk->first + outcome->place,
+                                    .code = outcome->code,
+                                    .text = outcome->text,
+                                    .valued = outcome->valued};
 
     if (chunk->timings) {
         uint64_t *timing = report->timings + PROTO_TIMINGS * (size_t)report->outcome.count;
@@ -169,15 +173,16 @@ static int put(struct ended *ended, const struct proto_chunk *chunk, const struc
     report->outcome.encode_ns += outcome->encode_ns;
     report->outcome.cpu_ns +=
         outcome->cpu_ns ? outcome->cpu_ns : (uint64_t)(share * (double)outcome->held_ns);
-    if (outcome->code != 0)
-        return report_failure(report, chunk->first + outcome->place, outcome->code, outcome->text.bytes,
-                              outcome->text.size);
+    if (outcome->code != 0 && !outcome->valued)
+        return report_failure(report, &failure);
     if (msgpack_sbuffer_write(&report->values, ended->values.data + outcome->offset, outcome->size) == 0)
-        return 0;
+        return outcome->valued ? report_failure(report, &failure) : 0;
     if (report->outcome.failure_count >= PROTO_REPORT_FAILURES_MAX)
         return MUSTER_ENOMEM;
-    text = proto_text("no memory to send a value");
-    return report_failure(report, chunk->first + outcome->place, MUSTER_ENOMEM, text.bytes, text.size);
+    failure.code = MUSTER_ENOMEM;
+    failure.text = proto_text("no memory to send a value");
+    failure.valued = false;
+    return report_failure(report, &failure);
 }
 
 /* Of the time for which jobs had the thread since the last report, the part that it ran. */

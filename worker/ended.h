@@ -35,6 +35,7 @@ struct outcome {
     struct lot *lot;
     uint32_t place;         /* in its chunk */
     int code;               /* 0: a value */
+    bool valued;            /* `code` is not 0, and there is a value nonetheless */
     struct proto_text text; /* of `code` */
     size_t offset, size;    /* of its value */
     uint64_t shared_bytes;  /* of it, in shared memory */

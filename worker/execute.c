@@ -203,9 +203,8 @@ static int call_flushable(struct executor *x, struct call *call, const muster_fu
 
 static int note_failure(struct executor *x, uint64_t index, int code, const char *text)
 {
-    struct proto_text view = proto_text(text);
-
-    return report_failure(&x->report, index, code, view.bytes, view.size);
+    return report_failure(&x->report,
+                          &(struct proto_failure){.index = index, .code = code, .text = proto_text(text)});
 }
 
 /* Whether a report is due before the chunk is over: it is large, or has waited. */
@@ -242,6 +241,24 @@ static int note_result(struct executor *x, uint64_t index, const msgpack_object 
     return code == 0 ? 0 : note_failure(x, index, code, error.text);
 }
 
+/* Notes that the call failed, and its result, if it has one nonetheless. Out of the way of calls that
+ * succeed. */
+__attribute__((cold, noinline)) static int note_failed_call(struct executor *x, const struct call *call,
+                                                            uint64_t index, int code,
+                                                            const msgpack_object *result)
+{
+    struct proto_failure failure = {
+        .index = index, .code = code, .text = proto_text(call->text), .valued = call->valued};
+    struct muster_error error;
+    int packed;
+
+    if (code != MUSTER_EFAILED || !call->valued)
+        return note_failure(x, index, code, call->text);
+    packed = lent_pack(&x->lent, x->assignment->chunk, result, &x->report.values,
+                       &x->report.outcome.shared_bytes, &error);
+    return packed == 0 ? report_failure(&x->report, &failure) : note_failure(x, index, packed, error.text);
+}
+
 /* Runs the function and notes what it returned. `parts` may be NULL. */
 static inline int call_function(struct executor *x, const muster_function *function, struct call *call,
                                 uint64_t index, const msgpack_object *argument, struct parts *parts)
@@ -254,7 +271,7 @@ static inline int call_function(struct executor *x, const muster_function *funct
     if (x->lost)
         return MUSTER_ENOMEM;
     if (code != 0)
-        return note_failure(x, index, code, call->text);
+        return note_failed_call(x, call, index, code, &result);
     return value_pack_short(&result, &x->report.values) ? 0 : note_result(x, index, &result);
 }
 

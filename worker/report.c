@@ -64,8 +64,10 @@ int report_begin(struct report *report, const struct assignment *assignment, uin
     return 0;
 }
 
-int report_failure(struct report *report, uint64_t index, int code, const char *text, size_t size)
+int report_failure(struct report *report, const struct proto_failure *failure)
 {
+    const struct proto_text *text = &failure->text;
+    struct proto_failure *noted;
     char *copy;
 
     if (report->outcome.failure_count == report->capacity) {
@@ -77,12 +79,13 @@ int report_failure(struct report *report, uint64_t index, int code, const char *
         report->failures = failures;
         report->capacity = capacity;
     }
-    copy = msgpack_zone_malloc(&report->texts, size ? size : 1);
+    copy = msgpack_zone_malloc(&report->texts, text->size ? text->size : 1);
     if (!copy)
         return MUSTER_ENOMEM;
-    memcpy(copy, text, size);
-    report->failures[report->outcome.failure_count++] =
-        (struct proto_failure){.index = index, .code = code, .text = {copy, (uint32_t)size}};
+    memcpy(copy, text->bytes, text->size);
+    noted = &report->failures[report->outcome.failure_count++];
+    *noted = *failure;
+    noted->text.bytes = copy;
     return 0;
 }
 

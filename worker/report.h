@@ -30,8 +30,8 @@ int report_begin(struct report *report, const struct assignment *assignment, uin
 /* So does this, in the middle of a chunk: behind the jobs that were posted last. */
 void report_go_on(struct report *report, uint64_t began_ns);
 
-/* Notes that the job `index` failed; the caller counts it. 0 or MUSTER_ENOMEM. */
-int report_failure(struct report *report, uint64_t index, int code, const char *text, size_t size);
+/* Notes that a job failed; its text is copied. The caller counts it. 0 or MUSTER_ENOMEM. */
+int report_failure(struct report *report, const struct proto_failure *failure);
 
 /* Posts it, with the times that outcome has; the values' memory goes with the message. 0 or
  * MUSTER_ENOMEM. */

@@ -213,6 +213,7 @@ static int call_function(struct runner *runner, struct fiber *fiber, const msgpa
     outcome->execute_ns = now_ns - outcome->began_ns - outcome->decode_ns;
     outcome->held_ns = runner->held_ns + (now_ns - runner->since_ns);
     outcome->cpu_ns = timings ? fiber_cpu_ns(fiber) - began_cpu_ns : 0;
+    outcome->valued = outcome->code == MUSTER_EFAILED && runner->call.valued;
     if (outcome->code == MUSTER_ECANCELLED)
         outcome->code = explain_end(runner, runner->call.text, sizeof runner->call.text);
     return 0;

@@ -6,11 +6,15 @@ import contextlib
 import fcntl
 import json
 import os
+import pathlib
 import signal
+import sqlite3
 import subprocess
 
 import harness
 import verbs
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Named(verbs.Case):
@@ -243,6 +247,49 @@ class Counted(verbs.Case):
         self.assertEqual([(job["job"], job["state"], job["error"]) for job in self.objects("jobs", batch, "--state", "failed")],
                          [(f"{batch}.2", "failed", "exit status 3"), (f"{batch}.3", "failed", "exit status 1")])
         self.assertEqual([job["state"] for job in self.objects("jobs", batch)], ["succeeded", "failed", "failed"])
+
+    def test_commands_that_failed_are_tried_again_and_nothing_else(self):
+        self.serve()
+        result = self.muster("exec", "--detach", "echo {}; exit {}", ":::", "0", "3", "1")
+        batch = result.out.strip()
+        self.assert_fails(self.muster("wait", batch), 2)
+        self.assertEqual({key: self.objects("status", batch)[0][key] for key in ("state", "succeeded", "failed")},
+                         {"state": "failed", "succeeded": 1, "failed": 2})
+        again = self.muster("retry", batch).out.strip()
+        self.assert_fails(self.muster("wait", again), 2, f"batch {again}: 2 of 2 jobs failed")
+        result = self.muster("results", again)
+        self.assertEqual((result.status, result.out), (2, "3\n1\n"), str(result))
+        after = self.muster("exec", "--detach", "--after", f"{again}:ok", "true").out.strip()
+        self.assertEqual(self.objects("status", after)[0]["state"], "cancelled")
+
+    def test_batch_of_commands_that_all_succeeded_has_nothing_to_try_again(self):
+        self.serve()
+        batch = self.muster("exec", "--detach", "exit {}", ":::", "0", "0").out.strip()
+        self.assert_ok(self.muster("wait", batch), "")
+        self.assert_fails(self.muster("retry", batch), 255, "all jobs")
+
+    def test_command_that_succeeds_when_it_runs_again_in_its_worker_has_not_failed(self):
+        self.serve()
+        batch = self.muster("exec", "--detach", "--retries", "2", f"echo {{}} >> {self.home}/tries; "
+                            f"test $(wc -l < {self.home}/tries) = 2", ":::", "x").out.strip()
+        self.assert_ok(self.muster("wait", batch), "")
+        self.assertEqual((self.home / "tries").read_text(), "x\nx\n")
+
+    def test_state_file_of_an_older_muster_is_read_and_its_commands_run(self):
+        state = self.home / "older"
+        file = sqlite3.connect(state)
+        file.executescript((TREE / "tests/support/older/state-4.sql").read_text())
+        file.close()
+        self.serve("--state", state)
+        self.assert_fails(self.muster("wait", "4"), 1, "batch 4: 1 of 2 jobs failed")
+        self.assertEqual([(self.muster("results", str(batch)).out, self.muster("wait", str(batch)).status)
+                          for batch in (1, 2, 3, 4)],
+                         [("out0\nout3\n", 0), ("true\n", 1), ("out0\n", 1), ("out0\nout5\n", 1)])
+        self.assert_ok(self.muster("retry", "3"), "5\n")
+        self.assert_fails(self.muster("wait", "5"), 1, "batch 5: 1 of 1 job failed")
+        self.assert_fails(self.muster("results", "5"), 1, "exit status 4")
+        with contextlib.closing(sqlite3.connect(state)) as file:
+            self.assertEqual(file.execute("PRAGMA user_version").fetchone(), (5,))
 
     def attached(self, name):
         """An attached run of a command that fails and one that does not, which wait for a gate of that name."""

@@ -24,7 +24,7 @@ class Golden(unittest.TestCase):
     def setUp(self):
         self.vectors = {path.stem: protocol.golden(path) for path in GOLDEN.glob("*.hex")}
         self.foreign = self.vectors.pop("hello-foreign")
-        for old in ("hello-old", "hello-version-3", "welcome-version-3"):
+        for old in ("hello-old", "hello-version-3", "hello-version-4", "welcome-version-3", "welcome-version-4"):
             self.vectors.pop(old)
 
     def test_vectors_are_decoded_and_encoded_to_the_same_bytes(self):
@@ -293,6 +293,16 @@ class ClientOfMuster(Foreign):
         batch = client.submit("no_such_function", first=1, last=3)
         self.assertEqual(client.finish(batch).failed, 3)
         self.assertEqual({code for code, _ in batch.failures.values()}, {-protocol.NOTFOUND})
+
+    def test_command_that_failed_is_a_failure_with_its_result(self):
+        client = self.welcome()
+        lines = ["echo one", "echo two; exit 3", "echo three; echo no >&2; exit 4"]
+        batch = client.submit("command", arguments=[{"shell": "/bin/sh", "line": line} for line in lines], retries=1)
+        ended = client.finish(batch)
+        self.assertEqual((ended.succeeded, ended.failed, ended.retried), (1, 2, 2))
+        self.assertEqual(batch.failures, {2: (-protocol.FAILED, "exit status 3"), 3: (-protocol.FAILED, "exit status 4: no")})
+        self.assertEqual({index: (value[0], value[8]) for index, value in (batch.values | batch.left).items()},
+                         {1: (0, b"one\n"), 2: (3, b"two\n"), 3: (4, b"three\n")})
 
     def test_texts_of_failures_count_in_a_small_window(self):
         client = self.welcome()

@@ -54,8 +54,8 @@ static void end(uint64_t number, enum store_state state, uint64_t seconds, uint6
 static void add_failed(void)
 {
     static const struct proto_failure failures[] = {
-        {2, MUSTER_ECRASHED, {"killed by signal 11 (Segmentation fault)", 40}},
-        {5, MUSTER_ETIMEOUT, {"took longer than 10 s", 21}}};
+        {.index = 2, .code = MUSTER_ECRASHED, .text = {"killed by signal 11 (Segmentation fault)", 40}},
+        {.index = 5, .code = MUSTER_ETIMEOUT, .text = {"took longer than 10 s", 21}}};
     struct store_request request = batch(1, "ann", "sort", 5);
 
     request.add.name = fixture_text("nightly");

@@ -149,7 +149,7 @@ class JobFiles(Case):
         steps = json.loads(result.out)
         self.assertEqual([step["name"] for step in steps], ["fails", "falls", "too", "runs"])
         self.assertEqual(self.ended(step["batch"] for step in steps), ["failed", "cancelled", "cancelled", "succeeded"])
-        self.assert_fails(self.muster("results", "1"), 1, "exit status 3: because")
+        self.assert_fails(self.muster("results", "1"), 1, "because\n", "exit status 3\n")
 
     def test_nothing_goes_on_of_a_file_that_the_coordinator_refuses(self):
         file = self.home / "file"
@@ -212,7 +212,7 @@ class JobFiles(Case):
         self.assertEqual(shlex.split(first.partition("\t")[2]),
                          ["muster", "map", "--detach", "--name=a", "--", "echo", ":::", '"x y"', "[1]"])
         self.assertEqual(shlex.split(second.partition("\t")[2]),
-                         ["muster", "exec", "--after=a:any", "--after=7", "--detach", "--fail", "-n0", "--name=b", "-q", "--", "echo", "it's",
+                         ["muster", "exec", "--after=a:any", "--after=7", "--detach", "-n0", "--name=b", "-q", "--", "echo", "it's",
                           ":::", ""])
         steps = json.loads(self.muster("submit", "--dry-run", "-o", "json", path).out)
         self.assertEqual([step["name"] for step in steps], ["a", "b"])

@@ -69,7 +69,7 @@ bool sim_may_fail(const struct sim_submission *submission, uint64_t index, int32
     case MUSTER_EFAILED:
     case MUSTER_ETIMEOUT:
         return job->failures > (reborn ? 0 : submission->settings.retries) ||
-               (submission->cancelled && job->failures > 0);
+               ((submission->cancelled || job->cancelled) && job->failures > 0);
     case MUSTER_ECRASHED:
         return job->blamed > 0 && (submission->settings.crash_limit == 1 || submission->cancelled);
     case MUSTER_EQUARANTINED:
@@ -96,8 +96,8 @@ void sim_check_values(const struct sim_submission *submission, const struct prot
             SIM_CHECK(sim_may_fail(submission, index, outcome->failures[failure].code),
                       "%s: job %lu failed for no reason: %s", submission->function, (unsigned long)index,
                       muster_error_name(outcome->failures[failure].code));
-            failure++;
-            continue;
+            if (!outcome->failures[failure++].valued)
+                continue;
         }
         SIM_CHECK(value_unpack(slice_bytes(&results->payload), results->payload.size, &offset, &zone,
                                &value) == 0 &&

@@ -97,6 +97,12 @@ static uint32_t count_in(const struct sim_task *task, enum sim_stage stage)
 
 /* --- reports */
 
+/* Whether a job that failed has a value nonetheless: every other one. */
+static bool is_valued(const struct sim_task *task, uint32_t place)
+{
+    return task->jobs[place].code == MUSTER_EFAILED && (task->chunk.first + place) % 2 == 0;
+}
+
 static struct blob *pack_values(const struct sim_task *task, uint32_t from, uint32_t until)
 {
     msgpack_sbuffer buffer;
@@ -106,7 +112,7 @@ static struct blob *pack_values(const struct sim_task *task, uint32_t from, uint
     msgpack_sbuffer_init(&buffer);
     msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
     for (uint32_t i = from; i < until; i++)
-        if (task->jobs[i].code == 0)
+        if (task->jobs[i].code == 0 || is_valued(task, i))
             msgpack_pack_int64(&packer, 3 * sim_argument(task->submission->serial, task->chunk.first + i));
     blob = blob_copy(buffer.data, buffer.size);
     SIM_CHECK(blob, "out of memory");
@@ -158,8 +164,10 @@ static void report(struct sim_worker *worker, struct sim_task *task, uint32_t fr
     for (uint32_t i = from; i < until; i++) {
         task->jobs[i].stage = SIM_TOLD;
         if (task->jobs[i].code != 0)
-            failures[outcome->failure_count++] = (struct proto_failure){
-                .index = chunk->first + i, .code = task->jobs[i].code, .text = proto_text("no")};
+            failures[outcome->failure_count++] = (struct proto_failure){.index = chunk->first + i,
+                                                                        .code = task->jobs[i].code,
+                                                                        .text = proto_text("no"),
+                                                                        .valued = is_valued(task, i)};
     }
     if (chunk->timings && outcome->count > 0)
         outcome->timings = timings;

@@ -407,6 +407,20 @@ void worker_hello_concurrent(unsigned slot, unsigned credit, unsigned concurrenc
     expect_sent(worker_name(slot), PROTO_WELCOME);
 }
 
+/* Those that have no value, 0-terminated; valid until the next call. */
+static const uint64_t *valueless(const struct proto_failure *failures, uint32_t count)
+{
+    static uint64_t list[65];
+    uint32_t found = 0;
+
+    cr_assert(count <= 64);
+    for (uint32_t i = 0; i < count; i++)
+        if (!failures[i].valued)
+            list[found++] = failures[i].index;
+    list[found] = 0;
+    return list;
+}
+
 struct proto_message result_message(const struct proto_chunk *chunk, const struct report *report)
 {
     static struct proto_failure failures[64];
@@ -415,14 +429,16 @@ struct proto_message result_message(const struct proto_chunk *chunk, const struc
 
     cr_assert(failed <= 64 && PROTO_TIMINGS * report->count <= 1024);
     for (uint32_t i = 0; i < failed; i++)
-        failures[i] = (struct proto_failure){
-            .index = report->failed[i], .code = report->code, .text = proto_text("it failed")};
+        failures[i] = (struct proto_failure){.index = report->failed[i],
+                                             .code = report->code,
+                                             .text = proto_text("it failed"),
+                                             .valued = listed(report->valued, report->failed[i])};
     if (report->first_code)
         failures[0].code = report->first_code;
     for (uint32_t i = 0; i < PROTO_TIMINGS * report->count; i++)
         timings[i] = 10 * (report->first + i / PROTO_TIMINGS) + i % PROTO_TIMINGS;
     blob_unref(values);
-    values = pack_values(value_of, report->first, report->count, report->failed);
+    values = pack_values(value_of, report->first, report->count, valueless(failures, failed));
     return (struct proto_message){
         .type = PROTO_RESULT,
         .result = {.batch = chunk->batch,
@@ -597,7 +613,8 @@ const struct proto_outcome *expect_results(uint64_t first, uint32_t count, const
     for (uint32_t i = 0; outcome->timings && i < count; i++)
         cr_assert_eq(outcome->timings[PROTO_TIMINGS * i], 10 * (first + i), "job %u has the time of another",
                      i);
-    check_values(&message->payload, value_of, first, count, failed);
+    check_values(&message->payload, value_of, first, count,
+                 valueless(outcome->failures, outcome->failure_count));
     return outcome;
 }
 

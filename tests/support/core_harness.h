@@ -96,12 +96,12 @@ void worker_hello_concurrent(unsigned slot, unsigned credit, unsigned concurrenc
 const char *worker_name(unsigned slot);
 
 /* Jobs of a chunk that ended; those in `failed` (0-terminated, or NULL) with `code`, the first of
- * them with `first_code` if that is set. */
+ * them with `first_code` if that is set, and those in `valued`, too, with a value nonetheless. */
 struct report {
     uint64_t first;
     uint32_t count;
     bool final;
-    const uint64_t *failed;
+    const uint64_t *failed, *valued;
     int code, first_code;
     uint64_t execute_ns, cpu_ns, shared_bytes;
 };
@@ -137,7 +137,7 @@ struct proto_chunk expect_chunk(unsigned slot, uint64_t first, uint32_t count);
 void expect_recall(unsigned slot, uint64_t first, uint64_t count);
 
 /* The next RESULTS to CLIENT: exactly these jobs, those in `failed` (0-terminated, or NULL) as
- * failures, all others with the values that they returned. */
+ * failures, all others, and failures that are valued, with the values that they returned. */
 const struct proto_outcome *expect_results(uint64_t first, uint32_t count, const uint64_t *failed);
 
 /* The next RESULTS to CLIENT: this job alone, failed so; `text` is part of its text. */

@@ -221,7 +221,7 @@ class Connection:
 
     def hear_results(self, message, use):
         diary, values = use.diary, iter(message.values)
-        failed = {index: code for index, code, _ in message.failures}
+        failed = {index: code for index, code, *_ in message.failures}
         assert use.results and not use.told & set(range(message.first, message.first + message.count)), \
             f"{self.name} is told twice: {message} of {diary}"
         if use.ordered:

@@ -41,6 +41,7 @@ class Batch:
         self.consumes = True  # whether it tells the coordinator that it is done with results
         self.values = {}  # index: result
         self.failures = {}  # index: (code, text)
+        self.left = {}      # index: the value of a job that failed
         self.attempts = {}  # index: the attempt that ended
         self.measured = {}  # index: when it began, nanoseconds of decoding, executing, encoding and CPU
         self.messages = 0  # RESULTS
@@ -148,13 +149,16 @@ class Client:
 
     def take_results(self, batch, message):
         values = iter(message.values)
-        failed = {index: (code, text) for index, code, text in message.failures}
+        failed = {index: (code, text) for index, code, text, *_ in message.failures}
+        valued = {entry[0] for entry in message.failures if len(entry) == 4}
         for position in range(message.count):
             index = message.first + position
             protocol.check(index not in batch.attempts, f"job {index} ended twice")
             batch.attempts[index] = message.attempt
             if index in failed:
                 batch.failures[index] = failed[index]
+                if index in valued:
+                    batch.left[index] = protocol.unpack(next(values))
             else:
                 batch.values[index] = protocol.unpack(next(values))
             if message.timings:

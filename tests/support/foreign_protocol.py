@@ -14,7 +14,7 @@ import types
 import msgpack
 import zmq
 
-VERSION = 4
+VERSION = 5
 CLIENT, WORKER = 1, 2
 RANGE, LIST = 1, 2
 SOON, NOW, RETURN = 1, 2, 3
@@ -91,10 +91,13 @@ def code_or_zero(value):
     return type(value) is int and value <= 0
 
 
+def failure(entry):
+    return (type(entry) is list and len(entry) in (3, 4) and uint(1)(entry[0]) and code(entry[1]) and text(entry[2])
+            and all(valued is True for valued in entry[3:]))
+
+
 def failures(value):
-    return type(value) is list and all(
-        type(entry) is list and len(entry) == 3 and uint(1)(entry[0]) and code(entry[1]) and text(entry[2])
-        for entry in value)
+    return type(value) is list and all(map(failure, value))
 
 
 def after(value):
@@ -214,7 +217,7 @@ def value_count(message):
     if message.type == "ANSWER":
         return 1
     if message.type in ("RESULTS", "RESULT"):
-        return message.count - len(message.failures)
+        return message.count - sum(len(entry) == 3 for entry in message.failures)
     return None
 
 
@@ -321,7 +324,7 @@ def decode(frames):
 
 def cost(payload_bytes, failed=(), shared_bytes=0):
     """What ARGUMENTS or RESULTS count against a grant or a window."""
-    texts = sum(len(why.encode(errors="surrogateescape")) + FAILURE_COST_BYTES for _, _, why in failed)
+    texts = sum(len(why.encode(errors="surrogateescape")) + FAILURE_COST_BYTES for _, _, why, *_ in failed)
     return payload_bytes + MESSAGE_COST_BYTES + texts + shared_bytes
 
 

@@ -92,7 +92,7 @@ class Inspector:
         message = protocol.decode([header, payload])
         assert (message.type, message.first, message.count) == ("RESULTS", first, count), f"{diary}: {message}"
         values = iter(message.values)
-        failed = {index for index, _, _ in message.failures}
+        failed = {index for index, *_ in message.failures}
         for index in range(first, first + count):
             assert index <= diary.jobs, f"{diary} has a result of job {index}"
             diary.outcomes[index] = index in failed

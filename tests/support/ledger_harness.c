@@ -185,10 +185,12 @@ void world_work(struct world *w, const char *worker, const struct proto_message 
     msgpack_sbuffer_init(&buffer);
     msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
     for (uint64_t index = asked->first; index < asked->first + asked->count; index++) {
-        if (w->fail_every && index % w->fail_every == 0)
-            failures[result.result.outcome.failure_count++] =
-                (struct proto_failure){index, MUSTER_EFAILED, proto_text("it failed")};
-        else
+        bool fails = w->fail_every && index % w->fail_every == 0, valued = fails && index % 2 == 0;
+
+        if (fails)
+            failures[result.result.outcome.failure_count++] = (struct proto_failure){
+                .index = index, .code = MUSTER_EFAILED, .text = proto_text("it failed"), .valued = valued};
+        if (!fails || valued)
             msgpack_pack_uint64(&packer, index);
     }
     w->runs += asked->count;

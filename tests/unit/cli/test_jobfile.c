@@ -69,11 +69,10 @@ Test(jobfile, function_becomes_a_line_of_map)
 Test(jobfile, command_becomes_a_line_of_exec)
 {
     expect_words("command = 'a {} > b'\narguments = ['x y', 3]",
-                 "exec --detach --fail --name=s -- a {} > b ::: x y 3");
-    expect_words("command = ['a', '$b']\nrange = [1, 3]",
-                 "exec --detach --fail --name=s -q -- a $b ::: 1 2 3");
-    expect_words("command = 'a'\narguments_file = 'l'", "exec --detach --fail --name=s -- a :::: dir/l");
-    expect_words("command = 'a'", "exec --detach --fail -n0 --name=s -- a ::: ");
+                 "exec --detach --name=s -- a {} > b ::: x y 3");
+    expect_words("command = ['a', '$b']\nrange = [1, 3]", "exec --detach --name=s -q -- a $b ::: 1 2 3");
+    expect_words("command = 'a'\narguments_file = 'l'", "exec --detach --name=s -- a :::: dir/l");
+    expect_words("command = 'a'", "exec --detach -n0 --name=s -- a ::: ");
 }
 
 Test(jobfile, options_are_those_of_the_verb)
@@ -84,7 +83,7 @@ Test(jobfile, options_are_those_of_the_verb)
                  "--backoff=1.5 "
                  "--timeout=10 --retries=2 -- f ::: 1..1");
     expect_words("command = 'c'\nmax_running = 2\nmemory = 5000\nbackoff = 2\ntimeout = 0.5\nretries = 0",
-                 "exec --detach --fail -n0 --name=s --jobs=2 --memory=5000 --backoff=2 --timeout=0.5 "
+                 "exec --detach -n0 --name=s --jobs=2 --memory=5000 --backoff=2 --timeout=0.5 "
                  "--retries=1 -- c ::: ");
 }
 

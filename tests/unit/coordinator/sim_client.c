@@ -186,7 +186,8 @@ static bool may_fail(const struct sim_batch *batch, const struct sim_job *job, i
         /* fall through */
     case MUSTER_EFAILED:
     case MUSTER_ETIMEOUT:
-        return job->failures > batch->settings.retries || (batch->cancelled && job->failures > 0);
+        return job->failures > batch->settings.retries ||
+               ((batch->cancelled || job->cancelled) && job->failures > 0);
     case MUSTER_ECRASHED:
         return job->blamed > 0 && (batch->settings.crash_limit == 1 || batch->cancelled);
     case MUSTER_EQUARANTINED:
@@ -209,8 +210,8 @@ static void check_values(struct sim *sim, const struct sim_batch *batch, const s
         msgpack_object value;
 
         if (failure < outcome->failure_count && outcome->failures[failure].index == index) {
-            failure++;
-            continue;
+            if (!outcome->failures[failure++].valued)
+                continue;
         }
         SIM_CHECK(sim,
                   value_unpack(slice_bytes(&message->payload), message->payload.size, &offset, &zone,

@@ -86,6 +86,12 @@ static void say_hello(struct sim *sim, struct sim_worker *worker)
 }
 
 /* Packs the values of jobs that ended. */
+/* Whether a job that failed has a value nonetheless: every other one. */
+static bool is_valued(const struct sim_task *task, uint32_t place)
+{
+    return task->jobs[place].code == MUSTER_EFAILED && (task->chunk.first + place) % 2 == 0;
+}
+
 static struct blob *pack_values(const struct sim_task *task, uint64_t ticket, uint32_t from, uint32_t until)
 {
     msgpack_sbuffer buffer;
@@ -95,7 +101,7 @@ static struct blob *pack_values(const struct sim_task *task, uint64_t ticket, ui
     msgpack_sbuffer_init(&buffer);
     msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
     for (uint32_t i = from; i < until; i++)
-        if (task->jobs[i].code == 0)
+        if (task->jobs[i].code == 0 || is_valued(task, i))
             msgpack_pack_int64(&packer, 3 * sim_argument(ticket, task->chunk.first + i));
     blob = blob_copy(buffer.data, buffer.size);
     cr_assert(blob);
@@ -130,8 +136,10 @@ static void report(struct sim *sim, struct sim_worker *worker, struct sim_task *
     for (uint32_t i = from; i < until; i++) {
         task->jobs[i].stage = SIM_TOLD;
         if (task->jobs[i].code != 0)
-            failures[outcome->failure_count++] = (struct proto_failure){
-                .index = chunk->first + i, .code = task->jobs[i].code, .text = {"no", 2}};
+            failures[outcome->failure_count++] = (struct proto_failure){.index = chunk->first + i,
+                                                                        .code = task->jobs[i].code,
+                                                                        .text = {"no", 2},
+                                                                        .valued = is_valued(task, i)};
     }
     if (chunk->timings && outcome->count > 0)
         outcome->timings = timings;

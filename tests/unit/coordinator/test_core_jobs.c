@@ -243,6 +243,80 @@ Test(core_jobs, jobs_tried_again_are_holes_between_the_results_that_are_final)
     cr_assert_eq(expect_ended(9, 0, 0).retried, 4);
 }
 
+Test(core_jobs, values_of_jobs_that_failed_stay_with_them)
+{
+    static const uint64_t failed[] = {1, 3, 4, 6, 0}, valued[] = {1, 4, 6, 0};
+    const struct proto_outcome *outcome;
+    struct proto_submit settings = range_of(1, 6, 6);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 6);
+    worker_reports(1, &chunk,
+                   &(struct report){.first = 1,
+                                    .count = 6,
+                                    .final = true,
+                                    .failed = failed,
+                                    .valued = valued,
+                                    .code = MUSTER_EFAILED});
+    outcome = expect_results(1, 6, failed);
+    for (uint32_t i = 0; i < 4; i++)
+        cr_assert_eq(outcome->failures[i].valued, i != 1);
+    expect_ended(2, 4, 0);
+}
+
+Test(core_jobs, value_of_a_job_that_is_tried_again_is_not_taken_for_that_of_its_neighbour)
+{
+    static const uint64_t failed[] = {1, 4, 5, 9, 0}, valued[] = {1, 5, 9, 0};
+    struct proto_submit settings = range_of(1, 9, 9);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    settings.retries = 1;
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 9);
+    worker_reports(1, &chunk,
+                   &(struct report){.first = 1,
+                                    .count = 9,
+                                    .final = true,
+                                    .failed = failed,
+                                    .valued = valued,
+                                    .code = MUSTER_EFAILED,
+                                    .shared_bytes = 600});
+    expect_release(1, 1);
+    expect_results(2, 2, NULL);
+    expect_release(5, 1);
+    expect_results(6, 3, NULL);
+    expect_release(9, 1);
+    chunk = expect_chunk(1, 1, 1);
+    cr_assert_eq(chunk.attempt, 2);
+}
+
+Test(core_jobs, job_that_failed_with_a_value_as_it_was_cancelled_has_failed)
+{
+    static const uint64_t failed[] = {1, 2, 3, 0}, valued[] = {2, 0}, told[] = {2, 0};
+    struct proto_submit settings = range_of(1, 4, 4);
+    struct proto_chunk chunk;
+
+    begin_ready(1, 1);
+    settings.retries = 5;
+    submit(CLIENT, &settings);
+    chunk = expect_chunk(1, 1, 4);
+    cancel(PROTO_CANCEL_NOW);
+    expect_sent(worker_name(1), PROTO_CANCEL);
+    worker_reports(1, &chunk,
+                   &(struct report){.first = 1,
+                                    .count = 4,
+                                    .final = true,
+                                    .failed = failed,
+                                    .valued = valued,
+                                    .code = MUSTER_EFAILED});
+    expect_results(2, 1, told);
+    expect_results(4, 1, NULL);
+    expect_ended(1, 1, 2);
+}
+
 /* A chunk whose jobs have all failed once already, and of which two do so again. */
 Test(core_jobs, job_with_no_retry_left_fails_beside_one_that_is_tried_again)
 {

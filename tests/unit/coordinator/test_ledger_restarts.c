@@ -147,7 +147,8 @@ static void look_at_record(struct submission *batch, sqlite3_stmt *row, uint64_t
             SAY(failure < message.results.outcome.failure_count &&
                     message.results.outcome.failures[failure++].index == job,
                 "job %llu did not fail", (unsigned long long)job);
-            continue;
+            if (!message.results.outcome.failures[failure - 1].valued)
+                continue;
         }
         CHECK(msgpack_unpack(payload, size, &offset, &zone, &value) >= 0);
         SAY(value.via.u64 == job, "job %llu has the result of %llu", (unsigned long long)job,

@@ -27,6 +27,14 @@ static int fail_formatted(muster_call *call, const msgpack_object *argument, msg
     return muster_call_fail(call, "disk %d is %s", 3, "full");
 }
 
+static int fail_with_a_value(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    (void)argument;
+    *ret_result = text("what there is");
+    muster_call_fail(call, "not all");
+    return CALL_FAILED_VALUED;
+}
+
 static int fail_in_lines(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
     (void)argument;
@@ -141,6 +149,20 @@ Test(call, failure_after_cancellation_is_told_from_a_failure)
     call_cancel_raise(&rig.cancel);
     cr_assert(muster_call_cancelled(&rig.call.base));
     cr_assert_eq(run_function(fail_formatted), MUSTER_ECANCELLED);
+}
+
+Test(call, failure_with_a_value_keeps_it_also_after_cancellation)
+{
+    for (int cancelled = 0; cancelled < 2; cancelled++) {
+        cr_assert_eq(run_function(fail_with_a_value), MUSTER_EFAILED);
+        cr_assert(rig.call.valued);
+        cr_assert_eq((int)rig.result.type, (int)MSGPACK_OBJECT_STR);
+        cr_assert_str_eq(rig.call.text, "not all");
+        call_cancel_raise(&rig.cancel);
+    }
+    run_function(fail_formatted);
+    cr_assert_not(rig.call.valued);
+    cr_assert_eq((int)rig.result.type, (int)MSGPACK_OBJECT_NIL);
 }
 
 Test(call, success_after_cancellation_is_still_a_success)

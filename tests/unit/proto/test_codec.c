@@ -112,15 +112,15 @@ Test(codec, missing_or_surplus_field_is_refused)
 {
     static const struct wrong cases[] = {
         {"[1]", "version"},
-        {"[1,4,2,9,1,1]", "software"},
-        {"[1,4,2,9,1,1,\"x\"]", "user"},
-        {"[1,4,2,9,1,1,\"x\",\"\"]", "standing"},
-        {"[1,4,2,9,1,1,\"x\",\"\",0,0]", "more than 8"},
-        {"[2,4]", "workers"},
-        {"[2,4,2]", "host"},
-        {"[2,4,2,0]", "keeps"},
-        {"[2,4,2,0,0]", "epoch"},
-        {"[2,4,2,0,0,0,3]", "more than 5"},
+        {"[1,5,2,9,1,1]", "software"},
+        {"[1,5,2,9,1,1,\"x\"]", "user"},
+        {"[1,5,2,9,1,1,\"x\",\"\"]", "standing"},
+        {"[1,5,2,9,1,1,\"x\",\"\",0,0]", "more than 8"},
+        {"[2,5]", "workers"},
+        {"[2,5,2]", "host"},
+        {"[2,5,2,0]", "keeps"},
+        {"[2,5,2,0,0]", "epoch"},
+        {"[2,5,2,0,0,0,3]", "more than 5"},
         {"[15]", "nonce"},
         {"[15,1,1]", "more than 1"},
         {"[17,null]", "more than 0"},
@@ -136,31 +136,31 @@ Test(codec, greeting_out_of_range_is_refused)
     static const struct wrong cases[] = {
         {"[1,-1]", "version"},
         {"[1,4294967296]", "version"},
-        {"[1,4,0,9,1,1,\"x\",\"\",0]", "role"},
-        {"[1,4,3,9,1,1,\"x\",\"\",0]", "role"},
-        {"[1,4,2,-9,1,1,\"x\",\"\",0]", "pid"},
-        {"[1,4,2,9,0,1,\"x\",\"\",0]", "credit"},
-        {"[1,4,2,9,20017,1,\"x\",\"\",0]", "credit"},
-        {"[1,4,1,9,1,0,\"x\",\"\",0]", "credit"},
-        {"[1,4,2,9,1,0,\"x\",\"\",0]", "concurrency"},
-        {"[1,4,2,9,1,20001,\"x\",\"\",0]", "concurrency"},
-        {"[1,4,2,9,1,-1,\"x\",\"\",0]", "concurrency"},
-        {"[1,4,1,9,0,1,\"x\",\"\",0]", "concurrency"},
-        {"[1,4,1,9,0,0,null,\"\",0]", "software"},
-        {"[1,4,1,9,0,0,7,\"\",0]", "software"},
+        {"[1,5,0,9,1,1,\"x\",\"\",0]", "role"},
+        {"[1,5,3,9,1,1,\"x\",\"\",0]", "role"},
+        {"[1,5,2,-9,1,1,\"x\",\"\",0]", "pid"},
+        {"[1,5,2,9,0,1,\"x\",\"\",0]", "credit"},
+        {"[1,5,2,9,20017,1,\"x\",\"\",0]", "credit"},
+        {"[1,5,1,9,1,0,\"x\",\"\",0]", "credit"},
+        {"[1,5,2,9,1,0,\"x\",\"\",0]", "concurrency"},
+        {"[1,5,2,9,1,20001,\"x\",\"\",0]", "concurrency"},
+        {"[1,5,2,9,1,-1,\"x\",\"\",0]", "concurrency"},
+        {"[1,5,1,9,0,1,\"x\",\"\",0]", "concurrency"},
+        {"[1,5,1,9,0,0,null,\"\",0]", "software"},
+        {"[1,5,1,9,0,0,7,\"\",0]", "software"},
         {"[1,true]", "version"},
-        {"[2,4,16385,0,0,0]", "workers"},
-        {"[2,4,1.0,0,0,0]", "workers"},
-        {"[2,4,1,-1,0,0]", "host"},
-        {"[2,4,1,0,3,0]", "keeps"},
-        {"[2,4,1,0,-1,0]", "keeps"},
-        {"[2,4,1,0,2,16777216]", "epoch"},
-        {"[1,4,1,9,0,0,\"x\",7,0]", "user"},
-        {"[1,4,1,9,0,0,\"x\",\"a2345678901234567890123456789012345678901234567890123456789012345\",0]",
+        {"[2,5,16385,0,0,0]", "workers"},
+        {"[2,5,1.0,0,0,0]", "workers"},
+        {"[2,5,1,-1,0,0]", "host"},
+        {"[2,5,1,0,3,0]", "keeps"},
+        {"[2,5,1,0,-1,0]", "keeps"},
+        {"[2,5,1,0,2,16777216]", "epoch"},
+        {"[1,5,1,9,0,0,\"x\",7,0]", "user"},
+        {"[1,5,1,9,0,0,\"x\",\"a2345678901234567890123456789012345678901234567890123456789012345\",0]",
          "user"},
-        {"[1,4,2,9,1,1,\"x\",\"ada\",0]", "user"},
-        {"[1,4,1,9,0,0,\"x\",\"ada\",1]", "standing"},
-        {"[1,4,2,9,1,1,\"x\",\"\",41863]", "standing"},
+        {"[1,5,2,9,1,1,\"x\",\"ada\",0]", "user"},
+        {"[1,5,1,9,0,0,\"x\",\"ada\",1]", "standing"},
+        {"[1,5,2,9,1,1,\"x\",\"\",41863]", "standing"},
     };
 
     assert_refused(cases, COUNT(cases));
@@ -511,6 +511,8 @@ Test(codec, failures_that_do_not_fit_their_jobs_are_refused)
         {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,1]],null]", "text"},
         {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11]],null]", "failure"},
         {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\",0]],null]", "failure"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\",false]],null]", "failure value"},
+        {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\",true,0]],null]", "failure"},
         {"[14,1,1,0,true,0,0,0,5,2,1,0,0,0,false,0,0,0,0,0,[5,-11],null]", "failure"},
         {"[14,1,1,0,true,0,0,0,5,0,1,0,0,0,false,0,0,0,0,0,[[5,-11,\"\"]],null]", "failures"},
     };
@@ -713,6 +715,9 @@ Test(codec, payload_of_other_than_the_promised_values_is_refused)
     cr_assert_eq(check_payload(&result, "\1\2\3", 3), MUSTER_EPROTOCOL);
     cr_assert_eq(check_payload(&result, "\1\xcc", 2), MUSTER_EPROTOCOL);
     cr_assert_eq(check_payload(&result, "", 0), MUSTER_EPROTOCOL);
+    failure.valued = true;
+    cr_assert_eq(check_payload(&result, "\1\2", 2), MUSTER_EPROTOCOL);
+    cr_assert_eq(check_payload(&result, "\1\2\3", 3), 0);
     cr_assert_eq(check_payload(&chunk, "\1\2", 2), 0);
     cr_assert_eq(check_payload(&chunk, "\1", 1), MUSTER_EPROTOCOL);
     cr_assert_eq(check_payload(&whole, "\1\2", 2), 0);

@@ -29,6 +29,10 @@ static const struct proto_failure quarantined_failures[] = {
 static const struct proto_failure partial_failures[] = {
     {.index = 9, .code = MUSTER_EFAILED, .text = TEXT("cannot read /etc/passwd")},
 };
+static const struct proto_failure valued_failures[] = {
+    {.index = 10, .code = MUSTER_EFAILED, .text = TEXT("exit status 3: no"), .valued = true},
+    {.index = 12, .code = MUSTER_EFAILED, .text = TEXT("no")},
+};
 static const struct proto_failure cancelled_failures[] = {
     {.index = 3, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
     {.index = 4, .code = MUSTER_ECANCELLED, .text = TEXT("cancelled")},
@@ -52,24 +56,26 @@ static const struct vector {
     struct proto_message message;
 } vectors[] = {
     {"hello-client", {.type = PROTO_HELLO, .hello = {
-        .version = 4, .role = PROTO_CLIENT, .pid = 4242, .software = TEXT("muster 0.1.0"), .user = TEXT("ada")}}},
+        .version = 5, .role = PROTO_CLIENT, .pid = 4242, .software = TEXT("muster 0.1.0"), .user = TEXT("ada")}}},
     {"hello-worker", {.type = PROTO_HELLO, .hello = {
-        .version = 4, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .concurrency = 1000,
+        .version = 5, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .concurrency = 1000,
         .software = TEXT("muster 0.1.0")}}},
     {"hello-standing", {.type = PROTO_HELLO, .hello = {
-        .version = 4, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .concurrency = 1000,
+        .version = 5, .role = PROTO_WORKER, .pid = 70000, .credit = 2, .concurrency = 1000,
         .software = TEXT("muster 0.1.0"), .standing = 2}}},
-    {"hello-foreign", {.type = PROTO_HELLO, .hello = {.version = 5}}},
+    {"hello-foreign", {.type = PROTO_HELLO, .hello = {.version = 6}}},
     {"hello-old", {.type = PROTO_HELLO, .hello = {.version = 2}}},
     {"hello-version-3", {.type = PROTO_HELLO, .hello = {.version = 3}}},
-    {"welcome", {.type = PROTO_WELCOME, .welcome = {.version = 4, .workers = 2, .host = UINT64_C(0x8877665544332211)}}},
+    {"hello-version-4", {.type = PROTO_HELLO, .hello = {.version = 4}}},
+    {"welcome", {.type = PROTO_WELCOME, .welcome = {.version = 5, .workers = 2, .host = UINT64_C(0x8877665544332211)}}},
     {"welcome-keeps", {.type = PROTO_WELCOME, .welcome = {
-        .version = 4, .workers = 2, .keeps = PROTO_KEEPS_ON_DISK, .epoch = 3}}},
+        .version = 5, .workers = 2, .keeps = PROTO_KEEPS_ON_DISK, .epoch = 3}}},
     {"welcome-version-3", {.type = PROTO_WELCOME, .welcome = {.version = 3}}},
+    {"welcome-version-4", {.type = PROTO_WELCOME, .welcome = {.version = 4}}},
     {"error", {.type = PROTO_ERROR, .error = {
         .ticket = 7, .code = MUSTER_ESTATE, .text = TEXT("this ticket is in use")}}},
     {"error-version", {.type = PROTO_ERROR, .error = {
-        .code = MUSTER_EVERSION, .text = TEXT("this coordinator speaks version 4")}}},
+        .code = MUSTER_EVERSION, .text = TEXT("this coordinator speaks version 5")}}},
     {"submit-range", {.type = PROTO_SUBMIT, .submit = {
         .ticket = 1, .function = TEXT("is_prime"), .kind = PROTO_RANGE, .first = -5, .last = 10000000,
         .crash_limit = 3, .window_bytes = 4 << 20, .attach = true, .cpus = 1}}},
@@ -111,6 +117,11 @@ static const struct vector {
         .ticket = 300,
         .outcome = {.first = 3, .count = 2, .attempt = 1, .failures = cancelled_failures,
                     .failure_count = 2}}}},
+    {"results-valued", {.type = PROTO_RESULTS, .results = {
+        .ticket = 300, .worker = 1, .queued_ns = BEGAN_NS - 3000000000, .assigned_ns = BEGAN_NS - 100000,
+        .outcome = {.first = 10, .count = 3, .attempt = 1, .arrived_ns = ARRIVED_NS, .began_ns = BEGAN_NS,
+                    .reported_ns = BEGAN_NS + 624272, .split = true, .decode_ns = 30, .execute_ns = 900,
+                    .encode_ns = 20, .cpu_ns = 890, .failures = valued_failures, .failure_count = 2}}}},
     {"consumed", {.type = PROTO_CONSUMED, .consumed = {.ticket = 1, .bytes = 100000}}},
     {"ended", {.type = PROTO_ENDED, .ended = {
         .ticket = 1, .succeeded = 10000004, .failed = 2, .retried = 5, .crashes = 3, .late = 1,
@@ -146,6 +157,12 @@ static const struct vector {
                     .reported_ns = BEGAN_NS + 50000, .split = true, .decode_ns = 30, .execute_ns = 900,
                     .cpu_ns = 890,
                     .failures = partial_failures, .failure_count = 1, .timings = partial_timings}}}},
+    {"result-valued", {.type = PROTO_RESULT, .result = {
+        .batch = 3, .chunk = 13, .final = true, .process_cpu_ns = 7000000, .process_voluntary = 500,
+        .process_involuntary = 7,
+        .outcome = {.first = 10, .count = 3, .attempt = 1, .arrived_ns = ARRIVED_NS, .began_ns = BEGAN_NS,
+                    .reported_ns = BEGAN_NS + 624272, .split = true, .decode_ns = 30, .execute_ns = 900,
+                    .encode_ns = 20, .cpu_ns = 890, .failures = valued_failures, .failure_count = 2}}}},
     {"result-nothing", {.type = PROTO_RESULT, .result = {
         .batch = 3, .chunk = 13, .final = true, .process_cpu_ns = 7100000,
         .process_voluntary = 500, .process_involuntary = 7,
@@ -244,6 +261,7 @@ static void assert_same_outcome(const char *name, const struct proto_outcome *a,
     for (uint32_t i = 0; i < a->failure_count; i++) {
         SAME(failures[i].index);
         SAME(failures[i].code);
+        SAME(failures[i].valued);
         assert_same_text(name, a->failures[i].text, b->failures[i].text);
     }
     cr_assert_eq(!a->timings, !b->timings, "%s: timings", name);

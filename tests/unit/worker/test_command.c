@@ -34,25 +34,31 @@ Test(command, status_output_and_error_come_back)
     expect_no_files();
 }
 
-Test(command, command_that_fails_can_fail_its_job_with_its_last_words)
+static void run_failing(const char *line, const char *text)
+{
+    shell(line);
+    cr_assert_eq(run(), MUSTER_EFAILED);
+    cr_assert(rig.call.valued);
+    cr_assert_not_null(strstr(rig.call.text, text), "%s", rig.call.text);
+}
+
+Test(command, command_that_fails_fails_its_job_with_its_last_words_and_leaves_its_output)
 {
     const msgpack_object yes = {.type = MSGPACK_OBJECT_BOOLEAN, .via.boolean = true};
 
-    with("fails", yes);
-    shell("echo out; echo first >&2; printf 'the last \\n \\n' >&2; exit 3");
-    refuse("exit status 3: the last");
+    run_failing("echo out; echo first >&2; printf 'the last \\n \\n' >&2; exit 3", "exit status 3: the last");
     cr_assert_null(strstr(rig.call.text, "first"), "%s", rig.call.text);
-    with("fails", yes);
+    expect_status(3, 0, 0);
+    expect_out("out\n");
     with("timeout", number(0.01));
-    shell("sleep 60");
-    refuse("ended after its time limit");
-    with("fails", yes);
+    run_failing("sleep 60", "ended after its time limit");
     with("spill", integer(100));
-    shell("head -c 1000 /dev/zero; head -c 1000 /dev/zero >&2; kill -KILL $$");
-    refuse("killed by signal 9");
-    expect_no_files();
-    with("fails", yes);
-    run_shell("echo fine; echo not so fine >&2");
+    run_failing("head -c 1000 /dev/zero; kill -KILL $$", "killed by signal 9");
+    cr_assert_eq((int)place(COMMAND_OUT)->type, (int)MSGPACK_OBJECT_STR);
+    with("fails", yes); /* of an older muster */
+    run_failing("echo out; exit 4", "exit status 4");
+    expect_out("out\n");
+    cr_assert_eq((shell("echo fine; echo not so fine >&2"), run()), 0);
     expect_out("fine\n");
 }
 

@@ -176,6 +176,27 @@ Test(ended, failures_are_named_among_values)
     wire_frame_destroy(frame);
 }
 
+Test(ended, failure_with_a_value_leaves_it_in_its_place)
+{
+    const msgpack_object value = {.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = 55};
+    const struct outcome outcome = {.lot = &lots[0], .place = 1, .code = MUSTER_EFAILED, .valued = true};
+    const struct proto_failure *failures;
+    struct wire_frame *frame;
+
+    end(&lots[0], 2, 0);
+    lots[0].running--;
+    cr_assert_eq(ended_add(&ended, &outcome, &value, "it failed"), 0);
+    end(&lots[0], 0, MUSTER_EFAILED);
+    cr_assert_eq(ended_report(&ended, NULL), 0);
+    frame = expect(70, 1, 3, false);
+    failures = frame->message.result.outcome.failures;
+    cr_assert_eq(frame->message.result.outcome.failure_count, 2);
+    cr_assert(!failures[0].valued && failures[1].valued && failures[1].index == 2);
+    cr_assert_eq(frame->message.payload.size, 2);
+    cr_assert_eq(memcmp(slice_bytes(&frame->message.payload), "\x37\x02", 2), 0);
+    wire_frame_destroy(frame);
+}
+
 Test(ended, values_after_a_large_one_do_not_go_to_memory_that_was_freed)
 {
     static char large[8 * PROTO_BLOCK_BYTES];

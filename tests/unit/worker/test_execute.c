@@ -57,6 +57,18 @@ static int test_fail_odd(muster_call *call, const msgpack_object *argument, msgp
     return 0;
 }
 
+/* Even numbers fail, and have themselves as a value; 6 has one that is none. */
+static int test_valued(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    *ret_result = *argument;
+    if (argument->via.i64 % 2 != 0)
+        return 0;
+    if (argument->via.i64 == 6)
+        *ret_result = (msgpack_object){.type = MSGPACK_OBJECT_STR, .via.str = {.size = 100}};
+    muster_call_fail(call, "%d is even", (int)argument->via.i64);
+    return CALL_FAILED_VALUED;
+}
+
 static int test_garbage(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
     (void)call;
@@ -103,6 +115,7 @@ static int test_slow(muster_call *call, const msgpack_object *argument, msgpack_
 
 static const muster_function functions[] = {
     {.name = "test.fail_odd", .summary = "fails for odd numbers", .run = test_fail_odd},
+    {.name = "test.valued", .summary = "fails for even numbers, with a value", .run = test_valued},
     {.name = "test.garbage", .summary = "returns no value", .run = test_garbage},
     {.name = "test.kilobytes", .summary = "n KiB", .run = test_kilobytes},
     {.name = "test.slow", .summary = "takes long", .run = test_slow},
@@ -244,6 +257,23 @@ Test(execute, failures_are_named_and_leave_no_value)
     cr_assert_eq(frame->message.result.outcome.failures[1].code, MUSTER_EFAILED);
     cr_assert_eq(memcmp(frame->message.result.outcome.failures[1].text.bytes, "3 is odd", 8), 0);
     cr_assert_eq(value_at(frame, 1).via.u64, 4);
+    wire_frame_destroy(frame);
+}
+
+Test(execute, failure_with_a_value_is_named_and_leaves_it)
+{
+    struct wire_frame *frame;
+
+    cr_assert_eq(executor_run(executor, receive_chunk("test.valued", 1, 6, 1, (struct slice){0})), 0);
+    frame = next_result();
+    cr_assert_eq(frame->message.result.outcome.failure_count, 3);
+    cr_assert(frame->message.result.outcome.failures[0].valued);
+    cr_assert(frame->message.result.outcome.failures[1].valued);
+    cr_assert_eq(memcmp(frame->message.result.outcome.failures[1].text.bytes, "4 is even", 9), 0);
+    for (unsigned i = 0; i < 5; i++)
+        cr_assert_eq(value_at(frame, i).via.u64, i + 1);
+    cr_assert_not(frame->message.result.outcome.failures[2].valued, "what it returned is no value");
+    cr_assert_eq(frame->message.result.outcome.failures[2].code, MUSTER_EINVALID);
     wire_frame_destroy(frame);
 }
 
