@@ -150,6 +150,7 @@ static const char help_key[] =
 static const char help_worker[] =
     "usage: muster worker --connect ENDPOINT --name NAME [option...]\n"
     "       muster worker --check-plugin FILE\n"
+    "       muster worker --symbols\n"
     "\n"
     "A worker process. muster map and muster compare start their workers themselves;\n"
     "proto/PROTOCOL.md says what a worker and its coordinator tell each other.\n"
@@ -170,7 +171,10 @@ static const char help_worker[] =
     "      --sandbox[=WORDS]   Confine itself before its plug-ins are loaded.\n"
     "      --cpu N             The core to stay on.\n"
     "      --concurrency K     Jobs it runs at once, as coroutines. Default 1.\n"
-    "      --check-plugin FILE Load the plug-in, and say whether that went well.\n";
+    "      --check-plugin FILE Load the plug-in, and say whether that went well.\n"
+    "      --symbols           Name places in code, where a worker has crashed: on\n"
+    "                          standard input \"OFFSET FILE\" and a NUL each, on\n"
+    "                          standard output the name and a NUL.\n";
 
 static const struct help_text help_others[] = {
     {"functions", help_functions},

@@ -344,6 +344,7 @@ const struct option_row option_table[] = {
     {"stats", 0, MAP, TEXT(stats)},
     {"time", 0, ADVISE, RANGE(SECONDS, time_s, TIME_LEAST_S, TIME_MOST_S)},
     {"timeline", 0, COMPARE, FLAG(timeline)},
+    {"symbols", 0, WORKER, FLAG(symbols)},
     {"timeout", 0, MAP | ADVISE | WAIT, TIMEOUT(timeout_s)},
     {"unordered", 0, MAP, FLAG(unordered)},
     {"user", 0, JOBS, TEXT(user)},

@@ -101,6 +101,7 @@ struct options {
 
     struct worker_options worker;
     const char *check_plugin;
+    bool symbols; /* worker: look up names */
 
     const char *plugins[OPTIONS_PLUGINS_MAX];
 };

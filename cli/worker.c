@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * muster worker: a worker process, as the library launches it, and the trial of a plug-in
- * that would rather crash here than in the process that wants it.
+ * muster worker: a worker process, as the library launches it, and what would rather crash here than in the
+ * process that wants it: the trial of a plug-in, and the names of where a worker has crashed.
  */
 #include "worker/worker.h"
 #include "base/log.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "client/probe.h"
+#include "coordinator/fault.h"
 #include "jobs/registry.h"
 
 #include <errno.h>
@@ -54,6 +55,8 @@ int verb_worker(int argc, char **argv)
         return usage_error(argv[0], &error);
     if (options.help)
         return help_print(argv[0]);
+    if (options.symbols)
+        return fault_symbols_answer();
     if (options.check_plugin)
         return check_plugin(options.check_plugin, options.worker.parent_pid);
     if (!options.worker.endpoint || !options.worker.name) {

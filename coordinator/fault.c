@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Of a stack: what is further out is the worker's own. */
-enum { FRAMES_SHOWN = 6, FRAME_BYTES = 160 };
+enum { FRAMES_SHOWN = 6 };
 
 struct loaded {
     const char *name;
@@ -54,50 +54,64 @@ static void show_file(const char *path, char *ret_text, size_t size)
             *ret_text = '?';
 }
 
-static void describe_frame(const struct flight_page *page, const struct fault_files *files,
-                           struct fault_symbols *symbols, uint32_t place, char ret_text[FRAME_BYTES])
+/* Where the frame is, if in a file that may be looked at. What a caller goes on with is behind its call. */
+static struct fault_place place_of(const struct flight_page *page, const struct fault_files *files,
+                                   uint32_t number)
 {
-    struct flight_frame frame = page->frames[place];
+    struct flight_frame frame = page->frames[number];
+    char name[FLIGHT_MODULE_BYTES] = "";
+
+    if (frame.module >= FLIGHT_MODULES_MAX)
+        return (struct fault_place){.file = NULL};
+    memcpy(name, page->modules[frame.module].name, sizeof name - 1);
+    return (struct fault_place){.file = trusted_file(files, name),
+                                .address = number > 0 && frame.offset > 0 ? frame.offset - 1 : frame.offset};
+}
+
+/* Of a frame whose name is not known. */
+static void describe_place(const struct flight_page *page, uint32_t number, const char *file,
+                           char ret_text[FAULT_FRAME_BYTES])
+{
+    struct flight_frame frame = page->frames[number];
     char name[FLIGHT_MODULE_BYTES] = "", shown[64];
-    const char *file;
 
     if (frame.module >= FLIGHT_MODULES_MAX) {
-        snprintf(ret_text, FRAME_BYTES, "0x%" PRIx64, frame.offset);
+        snprintf(ret_text, FAULT_FRAME_BYTES, "0x%" PRIx64, frame.offset);
         return;
     }
     memcpy(name, page->modules[frame.module].name, sizeof name - 1);
-    file = trusted_file(files, name);
-    /* What a caller goes on with is behind its call. */
-    if (file && symbols &&
-        fault_symbols_find(symbols, file, place > 0 && frame.offset > 0 ? frame.offset - 1 : frame.offset,
-                           ret_text, FRAME_BYTES))
-        return;
     show_file(file ? file : name, shown, sizeof shown);
-    snprintf(ret_text, FRAME_BYTES, "%s+0x%" PRIx64, shown, frame.offset);
+    snprintf(ret_text, FAULT_FRAME_BYTES, "%s+0x%" PRIx64, shown, frame.offset);
 }
 
-static void describe_stack(const struct flight_page *page, const struct fault_files *files, uint32_t count,
+static bool describe_stack(const struct flight_page *page, const struct fault_files *files, uint32_t count,
                            char *text, size_t size)
 {
-    struct fault_symbols *symbols = fault_symbols_create();
-    char frames[2][FRAME_BYTES] = {"", ""};
+    char frames[FLIGHT_FRAMES_MAX][FAULT_FRAME_BYTES] = {{'\0'}};
+    struct fault_place places[FLIGHT_FRAMES_MAX];
+    bool any = false, in_time = true;
     unsigned shown = 0;
     size_t used = 0;
 
-    for (uint32_t i = 0; i < count && shown < FRAMES_SHOWN; i++) {
-        char *frame = frames[i % 2];
-
-        describe_frame(page, files, symbols, i, frame);
-        if (strcmp(frame, frames[(i + 1) % 2]) == 0) /* it called itself */
-            continue;
-        if (used + strlen(frame) + sizeof ", in " > size) /* no half of one */
-            break;
-        used += (size_t)snprintf(text + used, size - used, "%s%s", shown++ == 0 ? ", in " : " < ", frame);
+    for (uint32_t i = 0; i < count; i++) {
+        places[i] = place_of(page, files, i);
+        any |= places[i].file != NULL;
     }
-    fault_symbols_destroy(symbols);
+    if (any && files->program_fd >= 0)
+        in_time = fault_names(files->program_fd, places, count, frames);
+    for (uint32_t i = 0; i < count && shown < FRAMES_SHOWN; i++) {
+        if (!places[i].file || !frames[i][0])
+            describe_place(page, i, places[i].file, frames[i]);
+        if (i > 0 && strcmp(frames[i], frames[i - 1]) == 0) /* it called itself */
+            continue;
+        if (used + strlen(frames[i]) + sizeof ", in " > size) /* no half of one */
+            break;
+        used += (size_t)snprintf(text + used, size - used, "%s%s", shown++ == 0 ? ", in " : " < ", frames[i]);
+    }
+    return in_time;
 }
 
-void fault_describe(const struct flight_page *page, const struct fault_files *files,
+bool fault_describe(const struct flight_page *page, const struct fault_files *files,
                     char ret_text[FAULT_TEXT_BYTES])
 {
     uint32_t signal = atomic_load_explicit(&page->fault_signal, memory_order_acquire);
@@ -107,12 +121,12 @@ void fault_describe(const struct flight_page *page, const struct fault_files *fi
 
     ret_text[0] = '\0';
     if (signal == 0)
-        return;
+        return true;
     if (flags & FLIGHT_STACK_IS_FULL)
         used = (size_t)snprintf(ret_text, FAULT_TEXT_BYTES, ", its stack overflowed");
     else if (flags & FLIGHT_HAS_ADDRESS)
         used = (size_t)snprintf(ret_text, FAULT_TEXT_BYTES, ", at address 0x%" PRIx64,
                                 atomic_load(&page->fault_address));
-    describe_stack(page, files, count < FLIGHT_FRAMES_MAX ? count : FLIGHT_FRAMES_MAX, ret_text + used,
-                   FAULT_TEXT_BYTES - used);
+    return describe_stack(page, files, count < FLIGHT_FRAMES_MAX ? count : FLIGHT_FRAMES_MAX, ret_text + used,
+                          FAULT_TEXT_BYTES - used);
 }

@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names and lines of code by libdw, which is loaded when a worker has crashed. See fault.h.
+ * Names and lines of code by libdw, in a process that is there for one crash. See fault.h.
  *
  * Only what is in the files themselves is read: libdw would ask servers for the rest. They are
- * read into memory: a job may put a pipe where its plug-in was, or cut short what libdw would map.
+ * read into memory, all of them, before the process is confined and before any is looked into: a job may put
+ * a pipe where its plug-in was, or cut short what libdw would map, and what it wrote in there may make libdw
+ * do anything. By then no descriptor can be opened, no process started, no file written.
  */
 #include "base/library.h"
+#include "base/sandbox.h"
 #include "coordinator/fault.h"
 
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
-#include <pthread.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,22 +50,30 @@ static const struct library_symbol library_symbols[] = {
 #undef X
 };
 
-enum { FILES_MAX = FLIGHT_MODULES_MAX, FILE_MAX = 256 << 20 };
-
-struct fault_symbols {
-    Dwfl *dwfl;
-    unsigned count;
-    struct {
-        const char *file;    /* borrowed */
-        char *bytes;         /* owned */
-        Dwfl_Module *module; /* NULL: it cannot be read */
-    } files[FILES_MAX];
+enum {
+    FILES_MAX = FLIGHT_MODULES_MAX,
+    FILE_MAX = 256 << 20,
+    QUESTIONS_MAX = FLIGHT_FRAMES_MAX,
+    QUESTIONS_BYTES = QUESTIONS_MAX * (PATH_MAX + 32),
+    CPU_S = 2,
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static struct dwfl library; /* complete when it is `there` */
-static bool there;
+#define MEMORY_BYTES ((rlim_t)1 << 30)
+
+static struct dwfl library;
 static Dwfl_Callbacks callbacks;
+static char questions[QUESTIONS_BYTES + 1];
+
+static struct fault_place places[QUESTIONS_MAX];
+static size_t place_count;
+
+static struct {
+    const char *path; /* in `questions` */
+    char *bytes;
+    size_t size;
+    Dwfl_Module *module; /* NULL: it cannot be read */
+} files[FILES_MAX];
+static size_t file_count;
 
 static int find_no_elf(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base, char **file,
                        Elf **elf)
@@ -72,41 +87,6 @@ static int find_no_debuginfo(Dwfl_Module *module, void **data, const char *name,
 {
     (void)module, (void)data, (void)name, (void)base, (void)file, (void)link, (void)crc, (void)found;
     return -1;
-}
-
-static void load(void)
-{
-    const char *why;
-
-    there = library_load(LIBRARY, library_symbols, sizeof library_symbols / sizeof *library_symbols, &library,
-                         &why) == 0;
-    callbacks = (Dwfl_Callbacks){.find_elf = find_no_elf,
-                                 .find_debuginfo = find_no_debuginfo,
-                                 .section_address = library.offline_section_address};
-}
-
-struct fault_symbols *fault_symbols_create(void)
-{
-    struct fault_symbols *symbols;
-
-    pthread_once(&once, load);
-    if (!there || !(symbols = calloc(1, sizeof *symbols)))
-        return NULL;
-    symbols->dwfl = library.begin(&callbacks);
-    if (symbols->dwfl)
-        return symbols;
-    free(symbols);
-    return NULL;
-}
-
-void fault_symbols_destroy(struct fault_symbols *symbols)
-{
-    if (!symbols)
-        return;
-    library.end(symbols->dwfl);
-    for (unsigned i = 0; i < symbols->count; i++)
-        free(symbols->files[i].bytes);
-    free(symbols);
 }
 
 /* The bytes of a file of no more than FILE_MAX; NULL: it has none to read. */
@@ -130,33 +110,101 @@ static char *read_file(const char *path, size_t *ret_size)
     return bytes;
 }
 
-static Dwfl_Module *find_module(struct fault_symbols *symbols, const char *file)
+/* "1f /path" and a NUL, again and again. */
+static bool read_questions(void)
 {
-    Dwfl_Module *module = NULL;
-    size_t size;
-    char *bytes;
+    size_t size = 0;
+    ssize_t got;
+    char *at, *rest;
 
-    for (unsigned i = 0; i < symbols->count; i++)
-        if (strcmp(symbols->files[i].file, file) == 0)
-            return symbols->files[i].module;
-    if (symbols->count == FILES_MAX)
-        return NULL;
-    bytes = read_file(file, &size);
-    if (bytes) {
-        library.report_begin_add(symbols->dwfl);
-        module = library.report_offline_memory(symbols->dwfl, file, file, bytes, size);
-        library.report_end(symbols->dwfl, NULL, NULL);
+    while ((got = read(STDIN_FILENO, questions + size, QUESTIONS_BYTES - size)) > 0)
+        size += (size_t)got;
+    for (at = questions; at < questions + size && place_count < QUESTIONS_MAX; at += strlen(at) + 1) {
+        places[place_count].address = strtoull(at, &rest, 16);
+        if (*rest != ' ')
+            return false;
+        places[place_count++].file = rest + 1;
     }
-    symbols->files[symbols->count].file = file;
-    symbols->files[symbols->count].bytes = bytes;
-    symbols->files[symbols->count++].module = module;
-    return module;
+    return got == 0;
 }
 
-bool fault_symbols_find(struct fault_symbols *symbols, const char *file, uint64_t address, char *ret_text,
-                        size_t size)
+static size_t find_file(const char *path)
 {
-    Dwfl_Module *module = find_module(symbols, file);
+    size_t i;
+
+    for (i = 0; i < file_count && strcmp(files[i].path, path) != 0; i++)
+        ;
+    return i;
+}
+
+static void read_files(void)
+{
+    for (size_t i = 0; i < place_count; i++) {
+        const char *path = places[i].file;
+
+        if (!*path || file_count == FILES_MAX || find_file(path) < file_count)
+            continue;
+        files[file_count].path = path;
+        files[file_count].bytes = read_file(path, &files[file_count].size);
+        file_count++;
+    }
+}
+
+static int limit(__rlimit_resource_t resource, rlim_t most)
+{
+    const struct rlimit limit = {.rlim_cur = most, .rlim_max = most};
+
+    return setrlimit(resource, &limit);
+}
+
+/* What can only be done before. False when it cannot be, or nothing was asked. */
+static bool prepare(void)
+{
+    const char *why;
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || limit(RLIMIT_CPU, CPU_S) != 0 ||
+        limit(RLIMIT_DATA, MEMORY_BYTES) != 0 || !read_questions())
+        return false;
+    read_files();
+    return library_load(LIBRARY, library_symbols, sizeof library_symbols / sizeof *library_symbols, &library,
+                        &why) == 0;
+}
+
+static bool confine(void)
+{
+    const struct sandbox_leave nothing = {.count = 0};
+    struct sandbox *sandbox;
+    struct muster_error error;
+
+    return sandbox_create(SANDBOX_ON, &nothing, &sandbox, &error) == 0 && sandbox_enter(sandbox) == 0 &&
+           limit(RLIMIT_FSIZE, QUESTIONS_MAX * (rlim_t)FAULT_FRAME_BYTES) == 0 &&
+           limit(RLIMIT_NOFILE, 0) == 0 && limit(RLIMIT_NPROC, 0) == 0;
+}
+
+/* Nothing of it is ever freed: the process ends. */
+static bool report_files(void)
+{
+    Dwfl *dwfl;
+
+    callbacks = (Dwfl_Callbacks){.find_elf = find_no_elf,
+                                 .find_debuginfo = find_no_debuginfo,
+                                 .section_address = library.offline_section_address};
+    dwfl = library.begin(&callbacks);
+    if (!dwfl)
+        return false;
+    library.report_begin_add(dwfl);
+    for (size_t i = 0; i < file_count; i++)
+        if (files[i].bytes)
+            files[i].module = library.report_offline_memory(dwfl, files[i].path, files[i].path,
+                                                            files[i].bytes, files[i].size);
+    library.report_end(dwfl, NULL, NULL);
+    return true;
+}
+
+static void answer(const struct fault_place *place, char ret_text[FAULT_FRAME_BYTES])
+{
+    size_t file = find_file(place->file);
+    Dwfl_Module *module = file < file_count ? files[file].module : NULL;
     const char *name, *source = NULL, *slash;
     GElf_Addr bias;
     GElf_Off offset;
@@ -164,18 +212,35 @@ bool fault_symbols_find(struct fault_symbols *symbols, const char *file, uint64_
     Dwfl_Line *line;
     int number = 0;
 
+    ret_text[0] = '\0';
     if (!module || !library.module_getelf(module, &bias))
-        return false;
-    name = library.module_addrinfo(module, address + bias, &offset, &symbol, NULL, NULL, NULL);
+        return;
+    name = library.module_addrinfo(module, place->address + bias, &offset, &symbol, NULL, NULL, NULL);
     if (!name)
-        return false;
-    line = library.module_getsrc(module, address + bias);
+        return;
+    line = library.module_getsrc(module, place->address + bias);
     if (line)
         source = library.lineinfo(line, NULL, &number, NULL, NULL, NULL);
     slash = source ? strrchr(source, '/') : NULL;
     if (source)
-        snprintf(ret_text, size, "%.80s (%.60s:%d)", name, slash ? slash + 1 : source, number);
+        snprintf(ret_text, FAULT_FRAME_BYTES, "%.80s (%.60s:%d)", name, slash ? slash + 1 : source, number);
     else
-        snprintf(ret_text, size, "%.80s", name);
-    return true;
+        snprintf(ret_text, FAULT_FRAME_BYTES, "%.80s", name);
+}
+
+int fault_symbols_answer(void)
+{
+    char text[FAULT_FRAME_BYTES];
+
+    if (!prepare() || !confine() || !report_files())
+        return EXIT_FAILURE;
+    for (size_t i = 0; i < place_count; i++) {
+        ssize_t size;
+
+        answer(&places[i], text);
+        size = (ssize_t)strlen(text) + 1;
+        if (write(STDOUT_FILENO, text, (size_t)size) != size)
+            return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
 }

@@ -318,10 +318,12 @@ static void add_kill(struct supervisor *supervisor, const struct child *child, i
 }
 
 /* Where it crashed, if it was that which ended it. */
-static void add_fault(const struct supervisor *supervisor, const struct flight_page *page, int status,
+static void add_fault(struct supervisor *supervisor, const struct flight_page *page, int status,
                       struct worker_exit *exit)
 {
     const struct fault_files files = {.program = supervisor->options.program,
+                                      .program_fd =
+                                          supervisor->nameless ? -1 : supervisor->spawner.program_fd,
                                       .plugins = supervisor->options.plugins,
                                       .plugin_count = supervisor->options.plugin_count};
     char text[FAULT_TEXT_BYTES];
@@ -329,7 +331,7 @@ static void add_fault(const struct supervisor *supervisor, const struct flight_p
 
     if (!WIFSIGNALED(status) || (uint32_t)WTERMSIG(status) != atomic_load(&page->fault_signal))
         return;
-    fault_describe(page, &files, text);
+    supervisor->nameless |= !fault_describe(page, &files, text);
     snprintf(exit->reason + used, sizeof exit->reason - used, "%s", text);
 }
 

@@ -35,7 +35,8 @@ struct supervisor {
     int folder_fd;              /* options.folder; -1: there is none */
     int legacies[LEGACIES_MAX]; /* files of dead workers' results, oldest first */
     unsigned legacy_count;
-    bool gave_up; /* some of them since supervisor_settle was called */
+    bool gave_up;  /* some of them since supervisor_settle was called */
+    bool nameless; /* to look up names has taken too long once: they wait for nothing again */
     unsigned alive;
     bool counts_kills;
     uint64_t kills; /* for lack of memory, as cgroup_kills last said */

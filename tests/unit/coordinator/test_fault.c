@@ -5,19 +5,58 @@
 #include "coordinator/fault.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static struct fault_files files = {.program = "/proc/self/exe"};
+static struct fault_files files = {.program = "/proc/self/exe", .program_fd = -1};
 
 static char text[FAULT_TEXT_BYTES];
 
-static void describe(const struct flight_page *page)
+/* Returns whether names came in time. */
+static bool describe(const struct flight_page *page)
 {
+    bool in_time;
+
     memset(text, 'x', sizeof text);
-    fault_describe(page, &files, text);
+    in_time = fault_describe(page, &files, text);
     cr_assert(memchr(text, '\0', sizeof text) != NULL);
+    return in_time;
+}
+
+/* Of two places in the program, by a process that behaves like this. */
+static bool describe_with(const char *behaviour)
+{
+    const struct flight_page page = {
+        .fault_signal = 11, .frame_count = 2, .frames = {{.offset = 16}, {.offset = 32}}};
+    bool in_time;
+
+    setenv("MUSTER_TEST_SYMBOLS", behaviour, 1);
+    files.program_fd = open(FAKE_SYMBOLS, O_PATH | O_CLOEXEC);
+    cr_assert(files.program_fd >= 0);
+    in_time = describe(&page);
+    close(files.program_fd);
+    files.program_fd = -1;
+    return in_time;
+}
+
+Test(fault, process_that_crashes_over_names_costs_the_names_alone)
+{
+    cr_expect(describe_with("crash"));
+    cr_expect_str_eq(text, ", in first? < exe+0x20");
+}
+
+Test(fault, process_that_hangs_over_names_is_ended_and_said_to)
+{
+    cr_expect(!describe_with("hang"));
+    cr_expect_str_eq(text, ", in first? < exe+0x20");
+}
+
+Test(fault, process_that_answers_without_end_is_not_read_without_end)
+{
+    cr_expect(describe_with("flood"));
+    cr_expect_str_eq(text, ", in first? < exe+0x20");
 }
 
 Test(fault, nothing_is_said_of_a_page_without_a_fault)
