@@ -281,12 +281,12 @@ void core_spawn_failed(struct core *core, uint64_t now_ns, unsigned slot, const 
 
 /* --- clients */
 
-/* A client leaves: its batches are cancelled, and nothing more is sent to it. */
 static bool is_owner(const struct core *core, const char *name)
 {
     return core->options.owner && strcmp(name, core->options.owner) == 0;
 }
 
+/* A client leaves: its batches are cancelled, and nothing more is sent to it. */
 static void client_stop(struct core *core, uint64_t now_ns, struct client *client, struct outbox *outbox)
 {
     struct batch *batch, *next;
