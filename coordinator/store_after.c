@@ -39,8 +39,13 @@ int store_move(struct store_database *database, struct store_entry *entry, sqlit
     void *list = entry->list;
     struct store_moved *moved = store_arena_append(&entry->answer, &list, entry->done.count, sizeof *moved);
 
-    if (!moved || store_arena_text(&entry->answer, sqlite.column_blob(row, 3),
-                                   (size_t)sqlite.column_bytes(row, 3), &moved->lane.user) != 0)
+    const void *user;
+    size_t size;
+    int result = sql_bytes(database, row, 3, &user, &size);
+
+    if (result != 0)
+        return result;
+    if (!moved || store_arena_text(&entry->answer, user, size, &moved->lane.user) != 0)
         return store_no_memory(database);
     moved->batch = sql_column(row, 0);
     moved->state = (enum store_state)sql_column(row, 1);

@@ -56,11 +56,22 @@ static void leave_block(struct block *block)
 }
 
 /* Makes the row the present block; its columns from `column` on are count and payload. */
-static void enter_block(struct block *block, sqlite3_stmt *rows, uint64_t first, int column)
+static int enter_block(struct store_database *database, struct block *block, sqlite3_stmt *rows,
+                       uint64_t first, int column)
 {
+    const void *bytes;
+    size_t size;
+    int result = sql_bytes(database, rows, column + 1, &bytes, &size);
+
+    if (result != 0) {
+        sqlite.reset(rows);
+        sqlite.clear_bindings(rows);
+        return result;
+    }
     *block = (struct block){.rows = rows, .first = first, .end = first + sql_column(rows, column)};
-    block->bytes = sqlite.column_blob(rows, column + 1);
-    block->size = (size_t)sqlite.column_bytes(rows, column + 1);
+    block->bytes = bytes;
+    block->size = size;
+    return 0;
 }
 
 /* The block that holds the job: in the row of its batch, or one of its own. */
@@ -81,7 +92,7 @@ static int find_block(struct copier *copier, uint64_t job)
     while (result == 0 && block->end <= job) {
         result = sql_row(database, rows);
         if (result == 0)
-            enter_block(block, rows, in_row ? 1 : sql_column(rows, 0), in_row ? 0 : 1);
+            result = enter_block(database, block, rows, in_row ? 1 : sql_column(rows, 0), in_row ? 0 : 1);
     }
     if (result != 0)
         *block = (struct block){.rows = NULL};
@@ -149,12 +160,14 @@ static int take_failures(struct copier *copier, sqlite3_stmt *row, msgpack_zone 
 {
     struct proto_message message;
     struct muster_error error;
-    int result = 0;
+    const void *header;
+    size_t size;
+    int result = sql_bytes(copier->database, row, 4, &header, &size);
 
+    if (result != 0)
+        return result;
     msgpack_zone_clear(zone);
-    if (proto_decode(sqlite.column_blob(row, 4), (size_t)sqlite.column_bytes(row, 4), zone, &message,
-                     &error) != 0 ||
-        message.type != PROTO_RESULTS)
+    if (proto_decode(header, size, zone, &message, &error) != 0 || message.type != PROTO_RESULTS)
         return damaged(copier, "records");
     for (uint32_t i = 0; i < message.results.outcome.failure_count && !is_full(copier) && result == 0; i++) {
         uint64_t job = message.results.outcome.failures[i].index;

@@ -37,25 +37,27 @@ static bool take_room(struct room *room, uint32_t count, uint64_t bytes)
 static int column_text(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row,
                        int column, struct proto_text *ret_text)
 {
-    const void *bytes = sqlite.column_blob(row, column);
+    const void *bytes;
+    size_t size;
+    int result = sql_bytes(database, row, column, &bytes, &size);
 
-    if (store_arena_text(&entry->answer, bytes, (size_t)sqlite.column_bytes(row, column), ret_text) != 0)
+    if (result == 0 && store_arena_text(&entry->answer, bytes, size, ret_text) != 0)
         return store_no_memory(database);
-    return 0;
+    return result;
 }
 
 /* A blob of its own, which the answer holds. */
 static int column_slice(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row,
                         int column, struct slice *ret_slice)
 {
-    const void *bytes = sqlite.column_blob(row, column);
-    size_t size = (size_t)sqlite.column_bytes(row, column);
+    const void *bytes;
+    size_t size;
     struct blob *blob;
-    int result;
+    int result = sql_bytes(database, row, column, &bytes, &size);
 
     *ret_slice = (struct slice){.blob = NULL};
-    if (size == 0)
-        return 0;
+    if (result != 0 || size == 0)
+        return result;
     blob = blob_copy(bytes, size);
     if (!blob)
         return store_no_memory(database);
@@ -188,10 +190,13 @@ static int resume(struct store_database *database, struct store_entry *entry)
     return take_batches(database, entry, rows);
 }
 
+/* Names are short: they are in the row itself, and SQLite takes no memory for them. */
 static bool is_text(sqlite3_stmt *row, int column, struct proto_text text)
 {
-    return text.size == 0 || ((uint32_t)sqlite.column_bytes(row, column) == text.size &&
-                              memcmp(sqlite.column_blob(row, column), text.bytes, text.size) == 0);
+    const void *bytes = text.size ? sqlite.column_blob(row, column) : NULL;
+
+    return text.size == 0 || (bytes && (uint32_t)sqlite.column_bytes(row, column) == text.size &&
+                              memcmp(bytes, text.bytes, text.size) == 0);
 }
 
 static bool is_wanted(sqlite3_stmt *row, const struct store_page *page)

@@ -148,12 +148,15 @@ static int ask(struct store_database *database, const char *text, char *ret_text
                struct muster_error *ret_error)
 {
     sqlite3_stmt *statement = NULL;
+    const unsigned char *found;
     int code = sqlite.prepare_v2(database->handle, text, -1, &statement, NULL);
 
     if (code == SQLITE_OK)
         code = sqlite.step(statement);
+    if (code == SQLITE_ROW && !(found = sqlite.column_text(statement, 0)))
+        code = SQLITE_NOMEM; /* none of the answers is NULL */
     if (code == SQLITE_ROW)
-        snprintf(ret_text, size, "%s", (const char *)sqlite.column_text(statement, 0));
+        snprintf(ret_text, size, "%s", (const char *)found);
     sqlite.finalize(statement);
     return code == SQLITE_ROW ? 0 : fail(database, code == SQLITE_DONE ? SQLITE_ERROR : code, ret_error);
 }
@@ -201,8 +204,10 @@ static int check_kind(struct store_database *database, long long *ret_version, s
 /* A file that is small enough is looked at wholly; of others, damage shows when it is met. */
 static int check_whole(struct store_database *database, struct muster_error *ret_error)
 {
+    static const char cause_word[] = "error code=";
     long long pages, page_bytes;
-    char answer[64];
+    char answer[256];
+    const char *cause;
     int result = ask_number(database, "PRAGMA page_count", &pages, ret_error);
 
     if (result == 0)
@@ -210,7 +215,11 @@ static int check_whole(struct store_database *database, struct muster_error *ret
     if (result != 0 || pages * page_bytes > CHECK_BYTES_MAX)
         return result;
     result = ask(database, "PRAGMA quick_check(1)", answer, sizeof answer, ret_error);
-    return result != 0 || strcmp(answer, "ok") == 0 ? result : fail(database, SQLITE_CORRUPT, ret_error);
+    if (result != 0 || strcmp(answer, "ok") == 0)
+        return result;
+    cause = strstr(answer, cause_word); /* a page that cannot be read, now, is not damaged */
+    return fail(database, cause ? (int)strtol(cause + sizeof cause_word - 1, NULL, 10) : SQLITE_CORRUPT,
+                ret_error);
 }
 
 /* In one transaction: all of the steps, or none. */

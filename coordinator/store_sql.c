@@ -56,6 +56,19 @@ int sql_number(struct store_database *database, sqlite3_stmt *statement, uint64_
     return 0;
 }
 
+int sql_bytes(struct store_database *database, sqlite3_stmt *row, int column, const void **ret_bytes,
+              size_t *ret_size)
+{
+    const void *bytes = sqlite.column_blob(row, column);
+    size_t size = (size_t)sqlite.column_bytes(row, column);
+
+    if (!bytes && sqlite.errcode(database->handle) == SQLITE_NOMEM)
+        return sql_fail(database, SQLITE_NOMEM);
+    *ret_bytes = bytes;
+    *ret_size = size;
+    return 0;
+}
+
 void sql_bind_number(sqlite3_stmt *statement, int place, uint64_t number)
 {
     sqlite.bind_int64(statement, place, (sqlite3_int64)number);

@@ -161,6 +161,11 @@ void sql_bind_any(sqlite3_stmt *statement, int place, uint64_t number);
 void sql_bind_text(sqlite3_stmt *statement, int place, struct proto_text text);
 void sql_bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size);
 
+/* The bytes of a blob or a text, as long as the row stands; NULL is none. 0 or MUSTER_ESYSTEM: SQLite got no
+ * memory for them, which looks like an empty one otherwise. */
+int sql_bytes(struct store_database *database, sqlite3_stmt *row, int column, const void **ret_bytes,
+              size_t *ret_size);
+
 static inline uint64_t sql_column(sqlite3_stmt *statement, int column)
 {
     return (uint64_t)sqlite.column_int64(statement, column);

@@ -26,6 +26,7 @@
     X(column_text)           \
     X(column_type)           \
     X(db_config)             \
+    X(errcode)               \
     X(errmsg)                \
     X(errstr)                \
     X(exec)                  \
