@@ -222,8 +222,11 @@ static int start(struct summons *s, struct muster_error *ret_error)
     posix_spawn_file_actions_destroy(&actions);
     free_words(words);
     free(environment);
-    if (!error && (s->pidfd = pidfd_open(s->pid, 0)) < 0)
+    if (!error && (s->pidfd = pidfd_open(s->pid, 0)) < 0) { /* one that cannot be watched must not run */
         error = errno;
+        kill(s->pid, SIGKILL);
+        TEMP_FAILURE_RETRY(waitpid(s->pid, NULL, 0));
+    }
     return error ? muster_error_system(ret_error, error, "cannot start a coordinator") : 0;
 }
 

@@ -291,7 +291,8 @@ int place_open(const char *endpoint, struct place *ret_place, struct muster_erro
 
 int place_open_workers(uint64_t identity, struct place *ret_place, struct muster_error *ret_error)
 {
-    char home[NEST_HOME_BYTES], name[32], endpoint[PLACE_ENDPOINT_BYTES];
+    char home[NEST_HOME_BYTES], name[32], endpoint[PLACE_ENDPOINT_BYTES],
+        folder[NEST_HOME_BYTES + sizeof name];
     int home_fd, result = nest_home(home, NULL, ret_error);
 
     snprintf(name, sizeof name, PLACE_WORKERS "%016" PRIx64, identity);
@@ -308,8 +309,11 @@ int place_open_workers(uint64_t identity, struct place *ret_place, struct muster
         if (result == 0)
             result = place_open(endpoint, ret_place, ret_error);
     }
+    snprintf(folder, sizeof folder, "%s/%s", home, name);
     if (result == 0)
         ret_place->passing = true;
+    else
+        rmdir(folder); /* if nothing is in it */
     return result;
 }
 
