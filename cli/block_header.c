@@ -37,7 +37,8 @@ void block_header_fini(struct block_header *header)
 bool block_header_find(struct block_header *header, struct word input, bool whole, size_t *ret_size)
 {
     bool is_empty = header->lines == 0 && header->pattern.literal && header->pattern.literal_size == 0;
-    const char *at = input.bytes, *end = input.bytes + input.size, *newline;
+    const char *newline;
+    size_t at = 0;
 
     if (header->lines == 0 && !whole && !is_empty)
         return false;
@@ -46,11 +47,11 @@ bool block_header_find(struct block_header *header, struct word input, bool whol
         return true;
     }
     for (uint64_t i = 0; i < header->lines; i++) {
-        newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+        newline = at < input.size ? memchr(input.bytes + at, '\n', input.size - at) : NULL;
         if (!newline)
             return false;
-        at = newline + 1;
+        at = (size_t)(newline - input.bytes) + 1;
     }
-    *ret_size = (size_t)(at - input.bytes);
+    *ret_size = at;
     return true;
 }

@@ -56,6 +56,8 @@ static struct word unread(const struct blocks *blocks)
 {
     bool fits = blocks->spec.records > 0 || !is_full(blocks);
 
+    if (!blocks->buffer)
+        return (struct word){.bytes = "", .size = 0};
     return (struct word){blocks->buffer + blocks->start, fits ? blocks->end - blocks->start : blocks->limit};
 }
 

@@ -217,22 +217,34 @@ static void fail(struct ledger *ledger, struct reader *reader, int code, const c
     read_drop(ledger, reader);
 }
 
-/* Sends a record. False when it is damaged: the reader is gone then. */
+/* Whether what is in the row is what the row says: a flip inside of a value is no error to SQLite. */
+static bool is_sound(const struct proto_message *message, const struct store_record *row)
+{
+    const struct proto_outcome *outcome = &message->results.outcome;
+
+    return outcome->first == row->first && outcome->count == row->count &&
+           outcome->failure_count == row->failed && proto_check_payload(message, NULL) == 0;
+}
+
+/* Sends a record, of a row of the store or, without, one that came just now. False when it is damaged: the
+ * reader is gone then. */
 static bool pass_on(struct ledger *ledger, struct reader *reader, const struct proto_text *header,
-                    const struct slice *payload, struct outbox *outbox)
+                    const struct slice *payload, const struct store_record *row, struct outbox *outbox)
 {
     struct proto_message message;
+    bool whole;
 
     if (reader->skip > 0) {
         reader->skip--;
         return true;
     }
-    if (!decode(header, PROTO_RESULTS, outbox, &message)) {
+    whole = decode(header, PROTO_RESULTS, outbox, &message);
+    message.payload = *payload;
+    if (!whole || (row && !is_sound(&message, row))) {
         fail(ledger, reader, MUSTER_EPROTOCOL, "the record of a result is damaged", outbox);
         return false;
     }
     message.results.ticket = reader->ticket;
-    message.payload = *payload;
     reader->sent_cost += proto_cost(&message);
     outbox_send(outbox, reader->patron->name, &message);
     return true;
@@ -269,7 +281,7 @@ static void take_new(struct ledger *ledger, struct reader *reader, const struct 
         return;
     }
     if (!pass_on(ledger, reader, &(struct proto_text){entry->header, entry->header_size}, &entry->payload,
-                 outbox))
+                 NULL, outbox))
         return;
     reader->place = reader->ordered ? entry->first + entry->count : behind;
     reader->behind = reader->ahead;
@@ -343,7 +355,7 @@ static void take_records(struct ledger *ledger, struct reader *reader, const str
             replay_ask(reader, job, outbox);
             return;
         }
-        if (!pass_on(ledger, reader, &record->header, &record->payload, outbox))
+        if (!pass_on(ledger, reader, &record->header, &record->payload, record, outbox))
             return;
         reader->place = reader->ordered ? record->first + record->count : record->sequence + 1;
     }
@@ -364,20 +376,37 @@ static void take_blocks(struct ledger *ledger, struct reader *reader, const stru
         fail(ledger, reader, MUSTER_EPROTOCOL, "the arguments of the batch are damaged", outbox);
 }
 
+/* Whether the message, which is made of what a row says, is one. */
+static bool can_be_said(const struct proto_message *message)
+{
+    msgpack_sbuffer buffer;
+    int code;
+
+    msgpack_sbuffer_init(&buffer);
+    code = proto_encode(message, &buffer);
+    msgpack_sbuffer_destroy(&buffer);
+    return code != MUSTER_EINVALID;
+}
+
 /* What there is to say about the batch as a whole, ahead of its results. */
 static void take_attached(struct ledger *ledger, struct reader *reader, const struct store_batch *batch,
                           struct outbox *outbox)
 {
-    outbox_send(outbox, reader->patron->name,
-                &(struct proto_message){.type = PROTO_ATTACHED,
-                                        .attached = {.ticket = reader->ticket,
-                                                     .batch = batch->number,
-                                                     .function = outbox_copy(outbox, &batch->function),
-                                                     .kind = batch->kind,
-                                                     .first = batch->first,
-                                                     .last = batch->last,
-                                                     .total = batch->total,
-                                                     .sealed = batch->sealed}});
+    const struct proto_message message = {.type = PROTO_ATTACHED,
+                                          .attached = {.ticket = reader->ticket,
+                                                       .batch = batch->number,
+                                                       .function = outbox_copy(outbox, &batch->function),
+                                                       .kind = batch->kind,
+                                                       .first = batch->first,
+                                                       .last = batch->last,
+                                                       .total = batch->total,
+                                                       .sealed = batch->sealed}};
+
+    if (!can_be_said(&message)) {
+        fail(ledger, reader, MUSTER_EPROTOCOL, "the record of the batch is damaged", outbox);
+        return;
+    }
+    outbox_send(outbox, reader->patron->name, &message);
     reader->told = true;
     reader->arguments &= batch->kind == PROTO_LIST;
     reader->over = store_state_is_end(batch->state);
@@ -418,6 +447,10 @@ static void take_end(struct ledger *ledger, struct reader *reader, const struct 
     message.ended.succeeded = batch->succeeded; /* of all its runs */
     message.ended.failed = batch->failed;
     message.ended.cancelled = batch->total - batch->succeeded - batch->failed;
+    if (!can_be_said(&message)) {
+        fail(ledger, reader, MUSTER_EPROTOCOL, "the record of the batch is damaged", outbox);
+        return;
+    }
     outbox_send(outbox, reader->patron->name, &message);
     if (reader->forgets)
         reader->ended = true;

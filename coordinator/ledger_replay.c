@@ -40,7 +40,8 @@ bool replay_block(struct reader *reader, const struct store_block *block, struct
         .payload = block->payload,
     };
 
-    if (block->count == 0 || block->count > PROTO_BLOCK_JOBS_MAX)
+    if (block->first == 0 || block->count == 0 || block->count > PROTO_BLOCK_JOBS_MAX ||
+        proto_check_payload(&message, NULL) != 0)
         return false;
     if (spans_hold(&reader->replayed, block->first))
         return true; /* it was sent ahead of another record */

@@ -456,6 +456,22 @@ static struct proto_text encode_totals(const struct proto_ended *ended, struct o
     return ledger_encode(&message, outbox);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Of all its lives. A store that is damaged may say more than there is. */
+static void add_up(const struct book *book, struct proto_ended *all)
+{
+    uint64_t jobs = book->sent_jobs > book->total ? book->sent_jobs : book->total;
+
+    jobs = least(jobs, PROTO_BATCH_JOBS_MAX);
+    all->succeeded = least(all->succeeded + book->succeeded, jobs);
+    all->failed = least(all->failed + book->failed, jobs - all->succeeded);
+    all->cancelled = jobs - all->succeeded - all->failed; /* also those that the core never heard of */
+}
+
 /* The core has given it up while its arguments came. */
 static void refuse_ended(struct ledger *ledger, uint64_t now_ms, struct book *book,
                          const struct proto_ended *ended, struct outbox *outbox)
@@ -471,8 +487,7 @@ static void refuse_ended(struct ledger *ledger, uint64_t now_ms, struct book *bo
 void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_ended *ended,
                struct outbox *outbox)
 {
-    struct proto_ended all = *ended; /* of earlier lives, too */
-    uint64_t jobs = book->sent_jobs > book->total ? book->sent_jobs : book->total;
+    struct proto_ended all = *ended;
 
     book->in_core = false;
     if (book->phase == BOOK_LEAVING) {
@@ -490,9 +505,7 @@ void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const 
         return;
     }
     book->phase = BOOK_ENDING;
-    all.succeeded += book->succeeded;
-    all.failed += book->failed;
-    all.cancelled = jobs - all.succeeded - all.failed; /* also those that the core never heard of */
+    add_up(book, &all);
     outbox_store(outbox, &(struct store_request){
                              .operation = STORE_END,
                              .batch = book->number,

@@ -20,7 +20,7 @@ int store_judge(struct store_database *database, uint64_t number, uint64_t begin
 
     sql_bind_number(after, 1, number);
     while ((result = sql_row(database, after)) == 0) {
-        enum store_state state = (enum store_state)sql_column(after, 2);
+        enum store_state state = store_column_state(after, 2);
 
         cancelled |= cancels((enum store_condition)sql_column(after, 1), state);
         waits |= !store_state_is_end(state);
@@ -48,7 +48,7 @@ int store_move(struct store_database *database, struct store_entry *entry, sqlit
     if (!moved || store_arena_text(&entry->answer, user, size, &moved->lane.user) != 0)
         return store_no_memory(database);
     moved->batch = sql_column(row, 0);
-    moved->state = (enum store_state)sql_column(row, 1);
+    moved->state = store_column_state(row, 1);
     moved->lane.priority = (int32_t)sqlite.column_int(row, 2);
     entry->list = list;
     entry->done.moved = list;

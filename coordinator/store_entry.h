@@ -44,6 +44,14 @@ int store_entry_fail(struct store_entry *entry, int code, const char *format, ..
 int store_write(struct store_database *database, struct store_entry *entry);
 int store_read(struct store_database *database, struct store_entry *entry);
 
+/* The state that a row says; 0, in which no batch is, when it says something else: the file is damaged. */
+static inline enum store_state store_column_state(sqlite3_stmt *row, int column)
+{
+    uint64_t state = sql_column(row, column);
+
+    return state <= STORE_LOST ? (enum store_state)state : (enum store_state)0;
+}
+
 /* Of a batch, what most requests look at first. NOTFOUND is answered. */
 struct store_brief {
     enum store_state state;

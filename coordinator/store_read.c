@@ -4,6 +4,7 @@
  * at for it, and it says where the next one begins.
  */
 #include "coordinator/store_entry.h"
+#include "proto/limits.h"
 
 #include <string.h>
 
@@ -75,7 +76,7 @@ static int read_batch(struct store_database *database, struct store_entry *entry
 {
     struct store_batch batch = {
         .number = sql_column(row, 0),
-        .state = (enum store_state)sql_column(row, 1),
+        .state = store_column_state(row, 1),
         .sealed = sqlite.column_type(row, 2) != SQLITE_NULL,
         .total = sql_column(row, 2),
         .submitted_ms = sql_column(row, 3),
@@ -390,6 +391,10 @@ static int gaps(struct store_database *database, struct store_entry *entry)
                                 (unsigned long long)entry->request.batch);
     if (store_recorded(database, entry->request.batch, &entry->done.succeeded, &entry->done.failed) != 0)
         return MUSTER_ESYSTEM;
+    if (brief.total > PROTO_BATCH_JOBS_MAX || entry->done.failed > brief.total ||
+        entry->done.succeeded > brief.total - entry->done.failed)
+        return store_entry_fail(entry, MUSTER_EPROTOCOL, "records of batch %llu are damaged",
+                                (unsigned long long)entry->request.batch);
     sql_bind_number(rows, 1, entry->request.batch);
     sql_bind_number(rows, 2, from);
     while ((result = sql_row(database, rows)) == 0 && entry->done.count < room.entries) {

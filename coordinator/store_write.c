@@ -28,7 +28,7 @@ int store_brief(struct store_database *database, struct store_entry *entry, uint
     if (result != 0)
         return result;
     *ret_brief = (struct store_brief){
-        .state = (enum store_state)sql_column(brief, 0),
+        .state = store_column_state(brief, 0),
         .sealed = sqlite.column_type(brief, 1) != SQLITE_NULL,
         .total = sql_column(brief, 1),
         .begin_ms = sql_column(brief, 2),
