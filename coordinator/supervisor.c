@@ -265,6 +265,7 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
     uint64_t position = atomic_load(&page->position);
     uint32_t phase = atomic_load(&page->phase), progress = atomic_load(&page->progress);
     uint32_t verdict = atomic_load(&page->verdict);
+    uint32_t detail = atomic_load(&page->detail); /* once: what a job left behind may still write there */
     size_t used = strlen(exit->reason);
 
     exit->timed_out = verdict == FLIGHT_TIMED_OUT;
@@ -279,11 +280,10 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
         exit->progress = progress;
     if (verdict == FLIGHT_OVERFLOW)
         snprintf(exit->reason, sizeof exit->reason,
-                 "it overflowed the %u KiB stack that a job has under --concurrency",
-                 atomic_load(&page->detail));
-    if (phase == FLIGHT_LOADING && atomic_load(&page->detail) < supervisor->options.plugin_count)
+                 "it overflowed the %u KiB stack that a job has under --concurrency", detail);
+    if (phase == FLIGHT_LOADING && detail < supervisor->options.plugin_count)
         snprintf(exit->reason + used, sizeof exit->reason - used, " while it loaded the plug-in %s",
-                 supervisor->options.plugins[atomic_load(&page->detail)]);
+                 supervisor->options.plugins[detail]);
 }
 
 /* What is left of the command that a dead worker ran, which died with it itself. */
