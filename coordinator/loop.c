@@ -519,10 +519,10 @@ void *loop_run(void *coordinator)
     serve(c);
     core_stop(c->core, &c->outbox);
     carry_out(c);
+    wire_close(c->router, LAST_WORDS_MS); /* which takes ZeroMQ as long as the last worker takes */
     bury_workers(c);
     supervisor_destroy(c->supervisor);
     guests_destroy(c->guests);
     post_destroy(c->post);
-    wire_close(c->router, LAST_WORDS_MS);
     return NULL;
 }
