@@ -273,6 +273,8 @@ static int open_ways_out(struct exec *exec, struct muster_error *ret_error)
     case EXEC_GROUP_JOBS:
         break;
     case EXEC_GROUP_LINES:
+        if (exec_folder_make(&exec->folder, ret_error))
+            return ret_error->code;
         return exec_live_open(&exec->live, options->keep_order, options->tag, exec->folder.path,
                               &exec->progress, ret_error);
     case EXEC_GROUP_NOTHING:
@@ -345,7 +347,7 @@ static int open_and_run(struct exec *exec)
         summon(options, &error) ||
         exec_pace_init(&exec->pace, &options->pace, options->open.workers, exec_termseq_ms(&options->termseq),
                        &error) ||
-        exec_folder_make(&exec->folder, temporary_folder(exec), &error) || open_ways_out(exec, &error) ||
+        exec_folder_init(&exec->folder, temporary_folder(exec), &error) || open_ways_out(exec, &error) ||
         open_with_room(exec, &m, &error))
         return plain_error(&error);
     if (options->progress == PROGRESS_AUTOMATIC && (options->trace || options->group == EXEC_GROUP_NOTHING))

@@ -6,9 +6,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,15 +23,34 @@ const char *exec_folder_temporary(const char *asked)
     return usual && *usual ? usual : "/tmp";
 }
 
-int exec_folder_make(struct exec_folder *folder, const char *parent, struct muster_error *ret_error)
+static int cannot_make(const struct exec_folder *folder, int error, struct muster_error *ret_error)
 {
-    int size = snprintf(folder->path, sizeof folder->path, "%s/muster-exec-XXXXXX", parent);
+    return muster_error_system(ret_error, error, "cannot make a folder for output in %s", folder->parent);
+}
 
-    if (size >= 0 && (size_t)size < sizeof folder->path && mkdtemp(folder->path))
+/* Nobody guesses it, and takes it first, in the time until it is made. */
+int exec_folder_init(struct exec_folder *folder, const char *parent, struct muster_error *ret_error)
+{
+    unsigned long long chance;
+    int size = snprintf(folder->path, sizeof folder->path, "%s/.", parent);
+    int error = size < (int)sizeof folder->path ? 0 : ENAMETOOLONG;
+
+    folder->parent = parent;
+    if (error == 0 && (getrandom(&chance, sizeof chance, 0) != sizeof chance ||
+                       faccessat(AT_FDCWD, folder->path, W_OK | X_OK, AT_EACCESS) != 0))
+        error = errno;
+    if (error == 0 && snprintf(folder->path, sizeof folder->path, "%s/muster-exec-%016llx", parent, chance) >=
+                          (int)sizeof folder->path)
+        error = ENAMETOOLONG;
+    if (error == 0)
         return 0;
     folder->path[0] = '\0';
-    return muster_error_system(ret_error, (size_t)size < sizeof folder->path ? errno : ENAMETOOLONG,
-                               "cannot make a folder for output in %s", parent);
+    return cannot_make(folder, error, ret_error);
+}
+
+int exec_folder_make(const struct exec_folder *folder, struct muster_error *ret_error)
+{
+    return mkdir(folder->path, 0700) == 0 ? 0 : cannot_make(folder, errno, ret_error);
 }
 
 int exec_folder_want(const char *path, struct muster_error *ret_error)

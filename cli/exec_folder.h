@@ -11,14 +11,19 @@
 #include <limits.h>
 
 struct exec_folder {
-    char path[PATH_MAX]; /* "": none */
+    const char *parent;  /* borrowed */
+    char path[PATH_MAX]; /* in it; "": none */
 };
 
 /* Where temporary files go: `asked` or, where that is NULL, TMPDIR or /tmp. */
 const char *exec_folder_temporary(const char *asked);
 
-/* Makes one, for this user alone, in `parent`. 0 or MUSTER_ESYSTEM. */
-int exec_folder_make(struct exec_folder *folder, const char *parent, struct muster_error *ret_error);
+/* Finds a name for one in `parent`, where it could be made by now. Who needs it first makes it: most often
+ * nobody does. 0 or MUSTER_ESYSTEM. */
+int exec_folder_init(struct exec_folder *folder, const char *parent, struct muster_error *ret_error);
+
+/* Makes it, for this user alone. 0 or MUSTER_ESYSTEM. */
+int exec_folder_make(const struct exec_folder *folder, struct muster_error *ret_error);
 
 /* --wd: a folder for commands, which is made when it is not there, with those above it. 0, or an error. */
 int exec_folder_want(const char *path, struct muster_error *ret_error);

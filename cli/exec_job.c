@@ -244,7 +244,8 @@ static void put_place(struct exec *exec, struct map *map)
     if (!origin->folder) {
         if (options->folder)
             put(map, "dir", text(word_of(options->folder)));
-        put(map, "tmpdir", text(word_of(exec->folder.path)));
+        put(map, "tmpdir", text(word_of(exec->folder.parent)));
+        put(map, "files_in", text(word_of(exec->folder.path)));
         return;
     }
     put(map, "dir", text(word_of(origin->folder)));

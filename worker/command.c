@@ -190,7 +190,7 @@ static int open_outputs(muster_call *call, const struct command_spec *spec, int 
     if (spec->live_fd >= 0)
         return command_live_open(call, spec, self.slot, ret_fds);
     for (int i = 0; i < 2; i++) {
-        int error = command_output_open(&self.outputs[i], spec->tmpdir, batch);
+        int error = command_output_open(&self.outputs[i], spec, batch);
 
         if (error)
             return muster_call_fail(call, "command: cannot make a file for output in %s: %s", spec->tmpdir,

@@ -33,6 +33,8 @@
  *   "sandbox"     str: it is confined, as these words say, which sandbox_parse reads (base/sandbox.h)
  *   "tmpdir"      str: where files with its output are made; default: the coordinator's folder for them
  *                 (proto/spool.h), else $TMPDIR, or /tmp
+ *   "files_in"    str: a folder, for this user alone, where those of them that have names are; made by the
+ *                 first who needs it, in a folder that is there. Default: "tmpdir"
  *   "spill"       output above so many bytes is left in a file
  *   "stdout"      int: a descriptor that the worker has inherited: it writes there, and to the worker's
  *                 standard error; or

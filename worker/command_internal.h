@@ -49,10 +49,10 @@ struct command_spec {
     uint64_t ulimits[RLIM_NLIMITS]; /* soft limits, ulimit_count of them; UINT64_MAX: as high as can be */
     unsigned ulimit_count;
     bool privileges;
-    unsigned sandbox; /* as in base/sandbox.h; 0: none */
-    bool grouped;     /* `memory_bytes` is the limit of a cgroup, not of each process */
-    const char *tmpdir;
-    bool spooled; /* which is the coordinator's: what is left there stays its own */
+    unsigned sandbox;              /* as in base/sandbox.h; 0: none */
+    bool grouped;                  /* `memory_bytes` is the limit of a cgroup, not of each process */
+    const char *tmpdir, *files_in; /* `files_in`: NULL where it is the same */
+    bool spooled;                  /* which is the coordinator's: what is left there stays its own */
     uint64_t spill_bytes;
     int out_fd;  /* -1: output is kept, or live */
     int live_fd; /* -1: it is not live */
@@ -153,6 +153,7 @@ struct command_output {
     int fd; /* above 2, open when `made`; appended to */
     bool made;
     char folder[PATH_MAX]; /* where it is */
+    char own[PATH_MAX];    /* where it gets a name, which is made for that; "": in `folder` */
     char name[PATH_MAX];   /* "": it has none, as is usual */
     char given[PATH_MAX];  /* the one that was given away last; "": none, or its taker is done with it */
     uint64_t batch;        /* 0: the taker removes it; or it is left in a folder of this batch */
@@ -162,7 +163,7 @@ struct command_output {
 const char *command_spool(void);
 
 /* Makes it, if it is not there or elsewhere. 0, or an errno. */
-int command_output_open(struct command_output *output, const char *folder, uint64_t batch);
+int command_output_open(struct command_output *output, const struct command_spec *spec, uint64_t batch);
 
 /* Gets what was written, as a bin or a str, and empties the file, or gives it away. 0, or fails the call. */
 int command_output_take(muster_call *call, struct command_output *output, uint64_t spill_bytes,

@@ -40,10 +40,30 @@ int command_above_standard(int fd)
     return above;
 }
 
+/* Another worker may have made it. Where it cannot be had, for want of room most likely, names are in the
+ * folder that is there. */
+static void make_own(struct command_output *output)
+{
+    struct stat status;
+
+    if (!output->own[0] || mkdir(output->own, 0700) == 0)
+        return;
+    if (errno != EEXIST || lstat(output->own, &status) != 0 || !S_ISDIR(status.st_mode) ||
+        status.st_uid != geteuid())
+        output->own[0] = '\0';
+}
+
+/* Where what has a name is. */
+static const char *place_of_names(const struct command_output *output)
+{
+    return output->own[0] ? output->own : output->folder;
+}
+
 /* Where there are no files without names, it has one from the start. */
 static int make_named(struct command_output *output)
 {
-    if (snprintf(output->name, sizeof output->name, "%s/muster-XXXXXX", output->folder) >=
+    make_own(output);
+    if (snprintf(output->name, sizeof output->name, "%s/muster-XXXXXX", place_of_names(output)) >=
         (int)sizeof output->name) {
         output->name[0] = '\0';
         errno = ENAMETOOLONG;
@@ -62,16 +82,19 @@ const char *command_spool(void)
     return folder && *folder ? folder : NULL;
 }
 
-int command_output_open(struct command_output *output, const char *folder, uint64_t batch)
+int command_output_open(struct command_output *output, const struct command_spec *spec, uint64_t batch)
 {
+    const char *own = spec->files_in ? spec->files_in : "";
+
     output->batch = batch;
-    if (output->made && strcmp(output->folder, folder) == 0)
+    if (output->made && strcmp(output->folder, spec->tmpdir) == 0 && strcmp(output->own, own) == 0)
         return 0;
     command_output_close(output);
-    if (strlen(folder) >= sizeof output->folder)
+    if (strlen(spec->tmpdir) >= sizeof output->folder || strlen(own) >= sizeof output->own)
         return ENAMETOOLONG;
-    strcpy(output->folder, folder);
-    output->fd = open(folder, O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
+    strcpy(output->folder, spec->tmpdir);
+    strcpy(output->own, own);
+    output->fd = open(output->folder, O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
     if (output->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
         make_named(output);
     output->fd = command_above_standard(output->fd);
@@ -185,7 +208,10 @@ static int settle(struct command_output *output)
 {
     if (output->batch)
         return spool(output);
-    return output->name[0] ? 0 : name_file(output, output->folder);
+    if (output->name[0])
+        return 0;
+    make_own(output);
+    return name_file(output, place_of_names(output));
 }
 
 /* The file becomes the taker's, or its batch's, under its name. */
@@ -196,7 +222,7 @@ static int give_away(muster_call *call, struct command_output *output, msgpack_o
     char *path;
 
     if (error)
-        return muster_call_fail(call, "cannot name a file with output in %s: %s", output->folder,
+        return muster_call_fail(call, "cannot name a file with output in %s: %s", place_of_names(output),
                                 strerror(error));
     path = msgpack_zone_malloc(call->zone, size + 1);
     if (!path)

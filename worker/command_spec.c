@@ -40,6 +40,7 @@ enum member {
     SANDBOX,
     FAILS,
     TMPDIR,
+    FILES_IN,
     SPILL,
     STDOUT,
     LIVE,
@@ -75,6 +76,7 @@ static const char *const names[MEMBERS] = {
     [SANDBOX] = "sandbox",
     [FAILS] = "fails",
     [TMPDIR] = "tmpdir",
+    [FILES_IN] = "files_in",
     [SPILL] = "spill",
     [STDOUT] = "stdout",
     [LIVE] = "live",
@@ -526,6 +528,7 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
         (code = read_environment(&reader, environment, &spec.environment)) != 0 ||
         (code = read_path(&reader, FOLDER, &spec.dir)) != 0 ||
         (code = read_path(&reader, TMPDIR, &spec.tmpdir)) != 0 ||
+        (code = read_path(&reader, FILES_IN, &spec.files_in)) != 0 ||
         (code = read_path(&reader, PACE, &spec.pace)) != 0 || (code = read_limits(&reader, &spec)) != 0 ||
         (code = read_sandbox(&reader, &spec.sandbox)) != 0 || (code = read_ways_out(&reader, &spec)) != 0 ||
         (code = read_input(&reader, &spec)) != 0)

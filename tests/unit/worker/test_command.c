@@ -93,6 +93,52 @@ Test(command, closed_standard_output_is_no_error)
     expect_out("");
 }
 
+/* Returns where the output is, the caller's to free. */
+static char *spill(const char *tmpdir, const char *files_in)
+{
+    shell("head -c 1000 /dev/zero");
+    with("spill", integer(100));
+    with("tmpdir", text(tmpdir));
+    with("files_in", text(files_in));
+    run_ok();
+    cr_assert_eq((int)place(COMMAND_OUT)->type, (int)MSGPACK_OBJECT_STR);
+    return strndup(place(COMMAND_OUT)->via.str.ptr, place(COMMAND_OUT)->via.str.size);
+}
+
+Test(command, folder_for_files_is_made_by_the_first_that_has_a_name)
+{
+    char folder[] = "/tmp/muster-test-XXXXXX", inner[64];
+    char *first, *second;
+
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(inner, sizeof inner, "%s/inner", folder);
+    shell("echo small");
+    with("tmpdir", text(folder));
+    with("files_in", text(inner));
+    run_ok();
+    expect_out("small\n");
+    cr_assert_eq(access(inner, F_OK), -1);
+    first = spill(folder, inner);
+    second = spill(folder, inner);
+    cr_assert_eq(strncmp(first, inner, strlen(inner)), 0, "%s", first);
+    cr_assert_eq(strncmp(second, inner, strlen(inner)), 0, "%s", second);
+    cr_assert_eq(unlink(first), 0);
+    cr_assert_eq(unlink(second), 0);
+    free(first);
+    free(second);
+    cr_assert_eq(rmdir(inner), 0);
+    cr_assert_eq(rmdir(folder), 0);
+}
+
+Test(command, output_is_lost_where_its_folder_cannot_be_made)
+{
+    char *path = spill("/tmp", "/nowhere/inner");
+
+    cr_assert_eq(strncmp(path, "/tmp/", 5), 0, "%s", path);
+    cr_assert_eq(unlink(path), 0);
+    free(path);
+}
+
 Test(command, output_above_the_limit_is_a_file)
 {
     struct stat status;
