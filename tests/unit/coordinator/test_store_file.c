@@ -172,18 +172,27 @@ static uint64_t read_all(struct store *store)
 }
 
 /* Of one byte, it is an empty one to SQLite. */
+static void check_truncated(const char *path, const uint8_t *bytes, size_t left)
+{
+    write_file(path, bytes, left);
+    check_refused(path, MUSTER_EINVALID, left < 512 ? "not a database" : "");
+}
+
+/* A sample, with the borders of all pages; with MUSTER_LONG in the environment all of them. */
 static void truncated_file_is_refused_at_every_length(void)
 {
+    bool long_form = getenv("MUSTER_LONG");
     const char *path = fixture_path("truncated");
     size_t size;
     uint8_t *bytes;
 
     make(path, 300);
     bytes = read_file(path, &size);
-    for (size_t left = 2; left < size; left += size / 20 + 7) {
-        write_file(path, bytes, left);
-        check_refused(path, MUSTER_EINVALID, left < 512 ? "not a database" : "");
-    }
+    for (size_t left = 2; left < size; left += long_form ? 1 : size / 20 + 7)
+        check_truncated(path, bytes, left);
+    for (size_t border = 4096; border < size; border += 4096)
+        for (size_t left = border - 1; left <= border + 1; left++)
+            check_truncated(path, bytes, left);
     write_file(path, bytes, size);
     free(bytes);
     store_destroy(fixture_open(path));
