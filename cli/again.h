@@ -1,14 +1,29 @@
 /* SPDX-License-Identifier: MIT
  *
- * The command line that runs just one job of `muster map` again, in a process of its own.
+ * The command line that runs just one job again that crashed, of `muster map` in a process of its own, of
+ * `muster exec` by itself. One that was confined is confined again.
  */
 #ifndef MUSTER_CLI_AGAIN_H
 #define MUSTER_CLI_AGAIN_H
 
+#include "cli/exec_options.h"
+#include "cli/exec_result.h"
 #include "cli/options.h"
+#include "cli/shell.h"
 
-/* Says it on standard error, for a shell and for a debugger, of a job whose argument is known and not too
- * long for a line. */
-void again_tell(const struct options *options, const struct muster_result *result);
+/* Of a job whose workers died of it; NULL when its argument is not known, or too long for a line. `line` is
+ * to be ended by the caller in any case, and holds what is returned. */
+const char *again_map(const struct options *options, const struct muster_result *result,
+                      struct shell_line *line);
+
+/* Of a command that a signal of its own doing ended; NULL of any other, of one that read a part of a larger
+ * input, or that is too long. */
+const char *again_exec(const struct exec_options *options, const struct exec_result *result,
+                       struct word command, struct shell_line *line);
+
+/* Say it on standard error, and the line for a debugger: but of one that was confined, which would have it
+ * outside. */
+void again_tell_map(const struct options *options, const char *again);
+void again_tell_exec(const struct exec_options *options, struct word command, const char *again);
 
 #endif

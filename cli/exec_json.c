@@ -211,6 +211,8 @@ static int write_job(struct writing *w, const struct exec_json_job *job)
     if (!code)
         code = job->reason ? print_text(w, "", (struct word){job->reason, strlen(job->reason)})
                            : print(w, "null");
+    if (!code && job->again)
+        code = print_text(w, ",\"again\":", (struct word){job->again, strlen(job->again)});
     if (!code && job->result)
         code = write_result(w, job->result);
     if (!code)

@@ -16,6 +16,7 @@ struct exec_json_job {
     unsigned worker;
     const struct exec_result *result; /* NULL: there is none, for `reason` */
     const char *reason;               /* why it failed; NULL: it did not */
+    const char *again;                /* the command line that runs it again; NULL: none */
 };
 
 /* Writes it. 0, MUSTER_EOUTPUT or MUSTER_ENOMEM. */

@@ -54,6 +54,7 @@ struct exec {
     uint64_t succeeded, failed; /* by what became of their commands */
     int first_failure;          /* the status of the first that failed */
     bool halted;                /* by --halt */
+    bool crashed;               /* some command did, and how to run it again was told */
     int stopped_by;             /* the signal that did; 0: none */
     bool away;                  /* the coordinator is, and that was said */
     struct muster_error error;  /* why a callback ended the batch */

@@ -6,6 +6,7 @@
 #include "cli/exec_run.h"
 
 #include "base/log.h"
+#include "cli/again.h"
 #include "cli/exec_again.h"
 #include "cli/exec_files.h"
 #include "cli/exec_json.h"
@@ -90,14 +91,15 @@ static int write_output(struct exec *exec, const struct ended *job)
 
 /* -o json; `result` NULL: there is none. */
 static int write_record(struct exec *exec, const struct ended *job, const struct exec_result *result,
-                        unsigned worker, const char *reason)
+                        unsigned worker, const char *reason, const char *again)
 {
     const struct exec_json_job record = {.sequence = job->sequence,
                                          .command = job->title,
                                          .tag = job->tag,
                                          .worker = worker,
                                          .result = result,
-                                         .reason = reason};
+                                         .reason = reason,
+                                         .again = again};
 
     if (exec->shares_terminal)
         progress_hide(&exec->progress);
@@ -162,9 +164,19 @@ static void add_use(struct stats_commands *used, const struct exec_result *resul
         used->memory_kib = result->memory_kib;
 }
 
-/* Writes, logs and counts; a command that failed is named with its reason. What could not be written has
- * not been done. */
-static int show_result(struct exec *exec, const struct ended *job, const struct muster_result *result)
+/* The first of a run; the others are named as it is. */
+static void name_crash(struct exec *exec, const struct ended *job, const char *again)
+{
+    if (exec->crashed)
+        return;
+    exec->crashed = true;
+    again_tell_exec(&exec->options, job->title, again);
+}
+
+/* Writes, logs and counts; a command that failed is named with its reason, and with the command line that
+ * runs it again, if any. What could not be written has not been done. */
+static int show_result(struct exec *exec, const struct ended *job, const struct muster_result *result,
+                       const char *again)
 {
     bool failed = exec_result_status(&job->result) != 0;
     char reason[EXEC_REASON_BYTES], name[JOB_NAME_BYTES];
@@ -172,7 +184,7 @@ static int show_result(struct exec *exec, const struct ended *job, const struct 
 
     exec_result_reason(&job->result, &exec->options.limits, reason);
     if (exec->options.records) /* first: what is stored may be moved */
-        code = write_record(exec, job, &job->result, result->worker, failed ? reason : NULL);
+        code = write_record(exec, job, &job->result, result->worker, failed ? reason : NULL, again);
     else if (exec->store.kind == EXEC_STORE_NONE)
         code = exec->options.files ? keep_output(exec, job) : write_output(exec, job);
     if (!code && exec->store.kind != EXEC_STORE_NONE)
@@ -187,6 +199,8 @@ static int show_result(struct exec *exec, const struct ended *job, const struct 
     exec_pace_note(&exec->pace, job->result.wall_ns, !failed);
     if (failed)
         name_failure(exec, name_job(exec, job->sequence, result, name), job->title, reason);
+    if (again && !exec->options.records)
+        name_crash(exec, job, again);
     return 0;
 }
 
@@ -210,6 +224,7 @@ int exec_on_result(void *context, const struct muster_result *result)
         .title = exec_note_text(result, EXEC_NOTE_TITLE, &exec->title),
         .tag = exec_note_text(result, EXEC_NOTE_TAG, &exec->tag_text),
     };
+    struct shell_line line = {0};
     char name[JOB_NAME_BYTES];
     uint64_t live_bytes = 0;
     int code = exec->live.fd < 0 ? 0 : exec_live_end(&exec->live, result->index, &live_bytes, &exec->error);
@@ -219,7 +234,7 @@ int exec_on_result(void *context, const struct muster_result *result)
     if (!result->value) {
         count_job(exec, STATUS_ERROR);
         name_failure(exec, name_job(exec, job.sequence, result, name), job.title, result->text);
-        code = exec->options.records ? write_record(exec, &job, NULL, result->worker, result->text) : 0;
+        code = exec->options.records ? write_record(exec, &job, NULL, result->worker, result->text, NULL) : 0;
         return code ? code : check_halt(exec);
     }
     code = exec_result_read(result->value, !exec->options.open.coordinator, &job.result);
@@ -228,7 +243,10 @@ int exec_on_result(void *context, const struct muster_result *result)
                                 name_job(exec, job.sequence, result, name));
     job.result.sent_bytes = exec_note_number(result, EXEC_NOTE_SENT, 0);
     job.result.live_bytes = live_bytes;
-    code = job.result.flags & COMMAND_CUT ? 0 : show_result(exec, &job, result);
+    code = job.result.flags & COMMAND_CUT
+               ? 0
+               : show_result(exec, &job, result, again_exec(&exec->options, &job.result, job.title, &line));
+    shell_line_fini(&line);
     exec_result_discard(&job.result);
     return code ? code : check_halt(exec);
 }

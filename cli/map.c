@@ -40,36 +40,42 @@ struct map {
 };
 
 /* The first of a run; the others are told of as it is. */
-static void name_crash(struct map *map, const struct muster_result *result)
+static void name_crash(struct map *map, const char *again)
 {
     if (map->crashed)
         return;
     map->crashed = true;
-    again_tell(&map->options, result);
+    again_tell_map(&map->options, again);
 }
 
-static void name_failure(struct map *map, const struct muster_result *result)
+/* `again`: the command line that runs it alone; NULL: none. */
+static void name_failure(struct map *map, const struct muster_result *result, const char *again)
 {
     if (map->options.format == OUTPUT_JSON)
         return;
     if (failures_has_room(&map->failures))
         progress_hide(&map->progress);
     failures_name(&map->failures, result);
-    if (result->code == MUSTER_ECRASHED || result->code == MUSTER_EQUARANTINED)
-        name_crash(map, result);
+    if (again)
+        name_crash(map, again);
 }
 
 static int on_result(void *context, const struct muster_result *result)
 {
     struct map *map = context;
+    struct shell_line line = {0};
+    const char *again = again_map(&map->options, result, &line);
+    int code;
 
     if (map->shares_terminal)
         progress_hide(&map->progress);
     if (result->batch)
         map->output.batch = map->failures.batch = result->batch;
     if (result->code)
-        name_failure(map, result);
-    return output_result(&map->output, result, &map->error);
+        name_failure(map, result, again);
+    code = output_result(&map->output, result, again, &map->error);
+    shell_line_fini(&line);
+    return code;
 }
 
 static int on_tick(void *context, const struct muster_progress *progress)

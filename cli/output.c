@@ -189,7 +189,8 @@ static int write_outcome(const struct muster_result *result, msgpack_sbuffer *bu
     return 0;
 }
 
-static int write_object(uint64_t batch, const struct muster_result *result, msgpack_sbuffer *buffer)
+static int write_object(uint64_t batch, const struct muster_result *result, const char *again,
+                        msgpack_sbuffer *buffer)
 {
     char name[JOB_NAME_BYTES], text[sizeof name + 16];
     int size = snprintf(text, sizeof text, "{\"job\":\"%s\"", job_name(batch, result->index, name));
@@ -202,6 +203,8 @@ static int write_object(uint64_t batch, const struct muster_result *result, msgp
     }
     if (!code)
         code = write_outcome(result, buffer);
+    if (!code && again && (write_name("again", buffer) || json_write_string(again, strlen(again), buffer)))
+        code = MUSTER_ENOMEM;
     if (!code &&
         (write_count("attempts", result->attempts, buffer) || write_count("worker", result->worker, buffer)))
         code = MUSTER_ENOMEM;
@@ -220,7 +223,8 @@ static int write_line(const msgpack_object *value, msgpack_sbuffer *buffer)
     return code ? code : json_write_raw("\n", 1, buffer);
 }
 
-int output_result(struct output *output, const struct muster_result *result, struct muster_error *ret_error)
+int output_result(struct output *output, const struct muster_result *result, const char *again,
+                  struct muster_error *ret_error)
 {
     size_t before = output->buffer.size;
     int code = 0;
@@ -231,7 +235,7 @@ int output_result(struct output *output, const struct muster_result *result, str
             code = write_line(result->value, &output->buffer);
         break;
     case OUTPUT_JSON:
-        code = write_object(output->batch, result, &output->buffer);
+        code = write_object(output->batch, result, again, &output->buffer);
         break;
     case OUTPUT_NONE:
         break;

@@ -53,9 +53,10 @@ int output_text(struct output *output, const char *format, ...) __attribute__((f
 int output_document(struct output *output, json_t *document);
 
 /* Appends one result in the format: in OUTPUT_TEXT the value of a job that succeeded, in
- * OUTPUT_JSON an object for every job. Flushes when much is gathered. 0; MUSTER_EOUTPUT; or,
- * with nothing appended, MUSTER_ENOMEM, MUSTER_EINVALID or MUSTER_ELIMIT when the value
- * cannot be written as JSON (libmuster lets no such value through). */
-int output_result(struct output *output, const struct muster_result *result, struct muster_error *ret_error);
+ * OUTPUT_JSON an object for every job, with the command line that runs it again if there is one. Flushes when
+ * much is gathered. 0; MUSTER_EOUTPUT; or, with nothing appended, MUSTER_ENOMEM, MUSTER_EINVALID or
+ * MUSTER_ELIMIT when the value cannot be written as JSON (libmuster lets no such value through). */
+int output_result(struct output *output, const struct muster_result *result, const char *again,
+                  struct muster_error *ret_error);
 
 #endif

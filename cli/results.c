@@ -50,7 +50,7 @@ static int on_result(void *context, const struct muster_result *result, struct m
         return write_command(results, result, ret_error);
     if (result->code && !results->ask->json)
         failures_name(&results->failures, result);
-    return output_result(&results->ask->output, result, ret_error);
+    return output_result(&results->ask->output, result, NULL, ret_error);
 }
 
 static int on_wait(void *context, struct muster_error *ret_error)

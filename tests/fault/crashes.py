@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What is told of a job that crashed: the signal, the address, the stack, and how to run it again."""
+import json
 import os
 import pathlib
 import re
@@ -38,6 +39,16 @@ class Told(harness.Case):
         self.assertEqual(result.err.count("muster: job 1.1 "), 1, result)
         return result.err
 
+    def confined(self):
+        """Where a sandbox can be: jobs must not be able to write to the coordinator's sockets."""
+        for name in ("run", "work"):
+            (self.home / name).mkdir()
+        self.env["XDG_RUNTIME_DIR"] = str(self.home / "run")
+        return {"cwd": self.home / "work"}
+
+    def run_line(self, line, **options):
+        return subprocess.run(["/bin/sh", "-c", line], env=self.env, capture_output=True, check=False, text=True, **options)
+
     def test_fault_has_address_stack_and_lines(self):
         said = self.crash("crash", *FAULTY)
         self.assertRegex(said, r"killed by SIGSEGV \(Segmentation fault\), peak memory \d+ MiB, at address 0x0, "
@@ -69,10 +80,7 @@ class Told(harness.Case):
             group.rmdir()
 
     def test_in_a_sandbox_it_is_told_all_the_same(self):
-        for name in ("run", "work"):
-            (self.home / name).mkdir()
-        said = self.crash("crash", "--sandbox", *FAULTY, cwd=self.home / "work",
-                          env={"XDG_RUNTIME_DIR": str(self.home / "run")})
+        said = self.crash("crash", "--sandbox", *FAULTY, **self.confined())
         self.assertIn("in faulty_segfault (faulty_ends.c", said)
 
     @unittest.skipIf(os.uname().machine != "x86_64", "other machines leave less")
@@ -113,6 +121,23 @@ class Told(harness.Case):
         self.assertIn(again.returncode, (-11, 139), again)
         self.assertIn(f"muster: in a debugger: gdb -ex run --args {line}\n", said)
 
+    def test_command_line_of_a_job_that_was_confined_confines_it_again(self):
+        where = self.confined()
+        said = self.crash("crash", "--sandbox=net", *FAULTY, **where)
+        line = re.search(r"^muster: that job alone: (.*)$", said, re.M).group(1)
+        self.assertIn("--sandbox=net", line)
+        self.assertNotIn("gdb", said)
+        again = self.run_line(f"{line} --stats -", **where)
+        self.assertEqual(again.returncode, 1, again)
+        self.assertIn("in faulty_segfault (faulty_ends.c", again.stderr)
+        self.assertIn('"sandbox":', again.stderr)
+
+    def test_record_of_a_crash_has_the_command_line(self):
+        result = self.muster("map", "crash", "--crash-limit", "1", "-j1", "-o", "json", *FAULTY, ":::", "1", "false")
+        crashed, fine = map(json.loads, result.out.splitlines())
+        self.assertNotIn("again", fine)
+        self.assertIn(self.run_line(crashed["again"]).returncode, (-11, 139))
+
     def test_command_line_quotes_its_argument(self):
         said = self.crash("crash", *FAULTY, words=("it's $HOME",))
         self.assertRegex(said, r"--model inline ':::' '\"it'\"'\"'s \$HOME\"'\n")
@@ -120,6 +145,41 @@ class Told(harness.Case):
     def test_many_crashes_tell_one_command_line(self):
         result = self.muster("map", "crash", "--crash-limit", "1", *FAULTY, ":::", "1..5")
         self.assertEqual(result.err.count("that job alone"), 1, result)
+
+
+class Commands(harness.Case):
+    """Commands that a signal of their own doing ended."""
+
+    COMMAND = "echo {}; kill -SEGV $$"
+    WORD = "it's {} $HOME"
+
+    def again(self, line, where=None):
+        done = subprocess.run(["/bin/sh", "-c", line], env=self.env, capture_output=True, check=False, text=True,
+                              cwd=where)
+        self.assertEqual((done.returncode, done.stdout), (1, f"{self.WORD}\n"), done)
+        return done.stderr
+
+    def test_command_line_runs_that_command_again(self):
+        result = self.muster("exec", self.COMMAND, ":::", self.WORD)
+        line = re.search(r"^muster: that job alone: (.*)$", result.err, re.M).group(1)
+        self.assertIn("killed by signal 11", self.again(line))
+        self.assertIn("muster: in a debugger: gdb ", result.err)
+
+    def test_command_that_was_confined_is_confined_again(self):
+        for name in ("run", "work"):
+            (self.home / name).mkdir()
+        self.env["XDG_RUNTIME_DIR"] = str(self.home / "run")
+        result = self.muster("exec", "--sandbox", "--workdir", self.home / "work", self.COMMAND, ":::", self.WORD)
+        line = re.search(r"^muster: that job alone: (.*)$", result.err, re.M).group(1)
+        self.assertRegex(line, r" exec --sandbox --workdir [^ ]*/work ")
+        self.again(line)
+        self.assertNotIn("gdb", result.err)
+
+    def test_record_of_a_crash_has_the_command_line(self):
+        result = self.muster("exec", "-o", "json", self.COMMAND, ":::", self.WORD)
+        self.again(json.loads(result.out)["again"])
+        for line in ("exit 3 #", "kill -TERM $$ #"):
+            self.assertNotIn("again", json.loads(self.muster("exec", "-o", "json", line, ":::", "1").out))
 
 
 if __name__ == "__main__":

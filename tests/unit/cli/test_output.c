@@ -49,16 +49,16 @@ static void expect(const char *text)
 Test(output, text_has_results_and_no_failures)
 {
     output_init(&output, -1, "nowhere", OUTPUT_TEXT);
-    cr_assert_eq(output_result(&output, &good, &error), 0);
-    cr_assert_eq(output_result(&output, &bad, &error), 0);
+    cr_assert_eq(output_result(&output, &good, NULL, &error), 0);
+    cr_assert_eq(output_result(&output, &bad, NULL, &error), 0);
     expect("42\n");
 }
 
 Test(output, json_says_all_of_success_and_failure)
 {
     output_init(&output, -1, "nowhere", OUTPUT_JSON);
-    cr_assert_eq(output_result(&output, &good, &error), 0);
-    cr_assert_eq(output_result(&output, &bad, &error), 0);
+    cr_assert_eq(output_result(&output, &good, NULL, &error), 0);
+    cr_assert_eq(output_result(&output, &bad, NULL, &error), 0);
     expect("{\"job\":\"1.7\",\"argument\":42,\"result\":42,\"attempts\":1,\"worker\":2,\"wall_us\":1234.567,"
            "\"cpu_us\":0.089}\n"
            "{\"job\":\"1.8\",\"argument\":42,\"error\":\"took \\\"long\\\"\",\"error_kind\":\"timeout\","
@@ -71,7 +71,7 @@ Test(output, json_says_where_the_time_of_a_timed_job_went)
 
     timed.receipt = &receipt;
     output_init(&output, -1, "nowhere", OUTPUT_JSON);
-    cr_assert_eq(output_result(&output, &timed, &error), 0);
+    cr_assert_eq(output_result(&output, &timed, NULL, &error), 0);
     expect("{\"job\":\"1.7\",\"argument\":42,\"result\":42,\"attempts\":1,\"worker\":2,\"wall_us\":1234.567,"
            "\"cpu_us\":0.089,\"receipt\":{\"total_us\":663.418,\"encode_us\":0.001,\"queued_us\":0.020,"
            "\"send_us\":0.300,\"wait_us\":4.000,\"decode_us\":50.000,\"execute_us\":600.000,"
@@ -82,8 +82,8 @@ Test(output, json_says_where_the_time_of_a_timed_job_went)
 Test(output, none_writes_nothing)
 {
     output_init(&output, -1, "nowhere", OUTPUT_NONE);
-    cr_assert_eq(output_result(&output, &good, &error), 0);
-    cr_assert_eq(output_result(&output, &bad, &error), 0);
+    cr_assert_eq(output_result(&output, &good, NULL, &error), 0);
+    cr_assert_eq(output_result(&output, &bad, NULL, &error), 0);
     cr_assert_not(output_pending(&output));
 }
 
@@ -93,7 +93,7 @@ Test(output, result_that_is_no_json_leaves_no_half_of_a_line)
 
     result.value = &garbage;
     output_init(&output, -1, "nowhere", OUTPUT_JSON);
-    cr_assert_eq(output_result(&output, &result, &error), MUSTER_EINVALID);
+    cr_assert_eq(output_result(&output, &result, NULL, &error), MUSTER_EINVALID);
     cr_assert_not(output_pending(&output));
     cr_assert(strstr(error.text, "cannot be written as JSON"), "%s", error.text);
 }
@@ -103,7 +103,7 @@ Test(output, full_disk_is_reported_with_its_reason)
     int fd = open("/dev/full", O_WRONLY);
 
     output_init(&output, fd, "standard output", OUTPUT_TEXT);
-    cr_assert_eq(output_result(&output, &good, &error), 0, "gathered, not written");
+    cr_assert_eq(output_result(&output, &good, NULL, &error), 0, "gathered, not written");
     cr_assert_eq(output_flush(&output, &error), MUSTER_EOUTPUT);
     cr_assert_str_eq(error.text, "standard output: No space left on device");
     close(fd);
@@ -115,7 +115,7 @@ Test(output, much_output_is_written_without_being_asked)
 
     output_init(&output, fd, "standard output", OUTPUT_TEXT);
     for (; !code && results < 1000000; results++)
-        code = output_result(&output, &good, &error);
+        code = output_result(&output, &good, NULL, &error);
     cr_assert_eq(code, MUSTER_EOUTPUT);
     cr_assert_lt(results, 100000, "memory does not grow with the number of results");
     close(fd);
