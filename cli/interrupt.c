@@ -6,6 +6,7 @@
 #include "cli/interrupt.h"
 
 #include "base/clock.h"
+#include "base/coverage.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -118,6 +119,7 @@ static void *wait_for_signals(void *unused)
     else
         log_error("ended at once: jobs, or whoever reads the results, held it up for %d s",
                   (int)(grace_ns / CLOCK_NS_PER_S));
+    coverage_save();
     _exit(STATUS_OF_SIGNALS + number);
 }
 

@@ -7,6 +7,7 @@
  */
 #include "cli/submit_step.h"
 
+#include "base/coverage.h"
 #include "cli/exec_options.h"
 #include "cli/options.h"
 #include "cli/shell.h"
@@ -137,7 +138,9 @@ static int run_verb(int (*verb)(int argc, char **argv), int argc, char **argv, c
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
         close(ends[1]);
-        _exit(verb(argc, argv));
+        status = verb(argc, argv);
+        coverage_save();
+        _exit(status);
     }
     close(ends[1]);
     while (

@@ -10,6 +10,7 @@
 #include "client/forkserver.h"
 
 #include "base/clock.h"
+#include "base/coverage.h"
 #include "proto/limits.h"
 #include "proto/wire.h"
 #include "worker/worker.h"
@@ -212,6 +213,7 @@ static _Noreturn void be_worker(const struct server *server, const struct reques
     setpgid(0, 0);
     status = worker_main(&options);
     fflush(NULL);
+    coverage_save();
     _exit(status);
 }
 
@@ -301,6 +303,7 @@ static _Noreturn void serve(const struct server *server)
             break;
         }
         close_all(fds);
+        coverage_save(); /* its end is a SIGKILL */
     }
 }
 

@@ -9,6 +9,8 @@
  */
 #include "worker/crash.h"
 
+#include "base/coverage.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -135,6 +137,7 @@ static void on_crash(int number, siginfo_t *info, void *context)
 
     if (page && !atomic_flag_test_and_set(&taken))
         record(number, info, context);
+    coverage_save();
     signal(number, SIG_DFL);
     if (info->si_code <= 0) /* somebody sent it, maybe abort(); a fault comes again by itself */
         pthread_kill(pthread_self(), number);

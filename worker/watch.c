@@ -4,6 +4,7 @@
  * runs them: limits, and jobs that results must not wait for. See link.h.
  */
 #include "base/clock.h"
+#include "base/coverage.h"
 #include "worker/command.h"
 #include "worker/link_internal.h"
 
@@ -16,6 +17,7 @@ static const uint64_t SLOW_NS = 50 * CLOCK_NS_PER_MS;
 void link_kill_worker(void)
 {
     command_kill_all();
+    coverage_save();
     kill(getpgrp() == getpid() ? 0 : getpid(), SIGKILL);
 }
 

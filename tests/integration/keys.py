@@ -427,6 +427,29 @@ class Files(Case):
         self.until(lambda: self.map("alice").status != 0, "the list is not trusted any more")
         self.assertIn(f"others can write {target.parent}", daemon.log())
 
+    def test_what_is_no_file_of_keys_is_refused(self):
+        secret = self.secret("keeper")
+        secret.write_text("nonsense\n")
+        self.assert_one_line_error(self.by("keeper", "key", "show"), str(secret), "holds no key", "muster key make")
+        if os.geteuid() == 0:
+            os.chown(secret, 4711, -1)
+            self.assert_one_line_error(self.by("keeper", "key", "show"), str(secret), "another user", "4711")
+        secret.unlink()
+        secret.mkdir(mode=0o700)
+        self.assert_one_line_error(self.by("keeper", "key", "show"), str(secret), "is no file")
+        secret.rmdir()
+        self.by("keeper", "key", "make")
+        self.list.write_text("#" * ((1 << 20) + 1))
+        self.list.chmod(0o600)
+        self.refused(str(self.list), "more than 1048576 bytes")
+        self.assert_one_line_error(self.by("keeper", "key", "allow", "0" * 64, "submit", "bob"), "more than")
+
+    def test_place_of_keys_that_is_none_is_refused(self):
+        for home, words in (("", ("neither XDG_CONFIG_HOME nor HOME",)), (f"/{'x' * 5000}", ("too long",)),
+                            ("/dev/null", ("/dev/null/.config", "cannot make the folder"))):
+            made = self.muster("key", "make", env={"XDG_CONFIG_HOME": "not/absolute", "HOME": home})
+            self.assert_one_line_error(made, *words)
+
     def test_folder_and_key_are_closed_to_others(self):
         folder = self.home / "config-keeper" / "muster"
         self.allow("alice", "submit")

@@ -255,6 +255,8 @@ class Library(harness.Case):
     def compile_static(self, program, text=PROGRAM):
         flags = self.pkg_config("muster")
         flags[flags.index("-lmuster")] = "-l:libmuster.a"
+        if configured("MUSTER_COVERAGE") == "ON":
+            flags.append("--coverage")
         self.compile(text, program, *flags, *self.pkg_config("libzmq", "libsodium"), "-lm", "-pthread")
 
     def check_program(self, program):

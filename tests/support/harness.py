@@ -10,6 +10,7 @@ an event (a line, a process's end, a condition) and fail at their limit.
 import errno
 import os
 import pathlib
+import re
 import resource
 import select
 import shlex
@@ -30,6 +31,8 @@ SANITIZER_OPTIONS = {name: value for name, value in os.environ.items() if name.e
 # Reached by what hangs only: a machine that others use, too, is ten times as slow now and then.
 LIMIT_S = 120  # of one run; a test that needs more says so
 GONE_LIMIT_S = 10  # until all processes are gone after a run
+# What libgcov (tests/run --coverage) says where it cannot write: in a sandbox, or without a descriptor.
+COUNTS = re.compile(rb"^profiling:.*\n", re.M) if os.environ.get("MUSTER_COVERAGE") == "ON" else re.compile(rb"(?!)")
 MARK = "MUSTER_TEST_CASE"  # in the environment of all that a test starts
 
 
@@ -52,7 +55,7 @@ class Result:
         self.command = command
         self.status = status if status >= 0 else 128 - status
         self.out = out.decode(errors="surrogateescape")
-        self.err = err.decode(errors="surrogateescape")
+        self.err = COUNTS.sub(b"", err).decode(errors="surrogateescape")
         self.seconds = seconds
 
     def __str__(self):
