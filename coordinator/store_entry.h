@@ -16,6 +16,7 @@ struct store_entry {
     struct store_arena asked, answer; /* what the two point to */
     void *list;                       /* the list in `done`, while it grows */
     bool unreadable;                  /* answered: what it asks for is on a damaged page */
+    unsigned tries;                   /* more that it had, as a read that failed */
     struct store_entry *next;
 };
 

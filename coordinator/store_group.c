@@ -10,8 +10,11 @@
 #include "coordinator/store_schema.h"
 
 #include <string.h>
+#include <time.h>
 
 enum {
+    READ_TRIES = 3, /* more, of a read that found no memory, or no disk */
+    READ_PAUSE_MS = 10,
     GROUP_BYTES_MAX = 64 << 20, /* of payloads in one: what the log grows by at most */
     GROUP_MAX = 1000,           /* requests of one transaction: a sync each thousand costs little a request */
     RETRY_MS = 1000,            /* until what is kept is tried again */
@@ -153,6 +156,19 @@ static void note_full(struct store_group *group)
     group->full = database->full;
 }
 
+/* Whether a read that has failed may do better now: memory, or the disk, may be there again, and who asks may
+ * give up a batch for want of an answer. */
+static bool is_worth_another_try(struct store_entry *entry, int failure)
+{
+    const struct timespec pause = {.tv_nsec = READ_PAUSE_MS * (long)CLOCK_NS_PER_MS};
+    int kind = failure & 0xff;
+
+    if ((kind != SQLITE_NOMEM && kind != SQLITE_IOERR) || entry->tries++ >= READ_TRIES)
+        return false;
+    nanosleep(&pause, NULL);
+    return true;
+}
+
 /* Does all of the queue as one transaction. Returns whether it did: else nothing has happened, and the
  * database has a failure. A read that meets a damaged page is answered so, and the others are done. */
 static bool run(struct store_group *group, const struct store_queue *queue)
@@ -166,6 +182,8 @@ static bool run(struct store_group *group, const struct store_queue *queue)
             note_full(group);
         if (!database->failure || !culprit || store_entry_trouble(culprit) != STORE_TROUBLE_READS)
             return !database->failure;
+        if (is_worth_another_try(culprit, database->failure))
+            continue;
         store_entry_clear(culprit);
         log_error("%s: cannot be read: %s", database->path, database->why);
         store_entry_fail(culprit, MUSTER_ESYSTEM, "%s: cannot be read: %s", database->path, database->why);

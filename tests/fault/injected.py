@@ -138,7 +138,7 @@ class Trial(harness.Case):
             expect(result.err or self.is_mute(), f"no error: {result}")
             expect(is_part(out, lines) or "\n".join(lines).startswith(result.out), f"invented: {result}")
             said = [line for line in result.err.splitlines() if not re.match("muster: (job |\\d+ of |worker: )", line)]
-            expect(len(said) <= 1, f"more than a line: {result}")
+            expect(len(set(said)) <= 2, f"more than what failed, at a worker and here: {result}")
         else:
             expect(result.status == len(lines) - len(out) and is_part(out, lines), f"lost or invented: {result}")
             expect(result.err, f"no error: {result}")
@@ -260,9 +260,11 @@ class DetachScenario:
 
     def run(self, trial):
         result = trial.muster("map", "--detach", "echo", ":::", *"123", env=trial.faulty)
-        expect(result.status in (0, 255), str(result))
-        expect(all(line.startswith("muster: ") for line in result.err.splitlines()), f"strange words: {result}")
-        expect(result.status == 0 or result.err and not result.out, f"no error: {result}")
+        well = result.status in (0, 255) or trial.is_theirs()
+        expect(well, str(result))
+        words = all(line.startswith("muster: ") for line in result.err.splitlines())
+        expect(words or trial.is_theirs(), f"strange words: {result}")
+        expect(result.status == 0 or result.err and not result.out or trial.is_theirs(), f"no error: {result}")
         try:
             if result.status == 0:
                 read = trial.muster("results", result.out.strip(), "--follow", "--wait-coordinator", "1")

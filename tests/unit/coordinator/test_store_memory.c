@@ -16,7 +16,7 @@ static bool is_whole(const struct store_done *done, const struct slice *payload)
            done->records[0].header.size > 0;
 }
 
-static void result_that_is_read_without_memory_is_an_error_and_never_empty(void)
+static void result_is_read_whole_though_memory_runs_out_for_a_moment(void)
 {
     const char *path = fixture_path("result");
     struct slice payload = {.blob = blob_take(calloc(1, PAYLOAD_BYTES), PAYLOAD_BYTES),
@@ -26,7 +26,7 @@ static void result_that_is_read_without_memory_is_an_error_and_never_empty(void)
                          record = fixture_record(1, 1, 1, payload.blob);
     struct store_request read = {.operation = STORE_READ, .batch = 1};
     struct store *store = fixture_open(path);
-    unsigned refused = 0;
+    unsigned reads = 0;
     bool failed = true;
 
     CHECK(fixture_code(store, &add) == 0 && fixture_code(store, &record) == 0);
@@ -38,14 +38,14 @@ static void result_that_is_read_without_memory_is_an_error_and_never_empty(void)
         scarce_begin(call);
         if (store_submit(store, &read) == 0) {
             done = fixture_done(store);
-            CHECK_SAYING(done->code == 0 ? is_whole(done, &payload) : done->text[0] != '\0', "read");
-            refused += done->code != 0;
+            CHECK_SAYING(done->code == 0 && is_whole(done, &payload), done->text);
+            reads++;
             store_done_free(done);
         }
         failed = scarce_end();
         store_destroy(store);
     }
-    CHECK(refused > 3);
+    CHECK(reads > 10);
     blob_unref(payload.blob);
     blob_unref(argument.blob);
 }
@@ -82,7 +82,7 @@ int main(void)
 {
     static const struct check checks[] = {
 #define TEST(name) {#name, name}
-        TEST(result_that_is_read_without_memory_is_an_error_and_never_empty),
+        TEST(result_is_read_whole_though_memory_runs_out_for_a_moment),
         TEST(store_that_is_opened_without_memory_says_so_or_is_whole),
     };
 
