@@ -28,7 +28,7 @@
 #include <sys/resource.h>
 
 enum {
-    CLIENT_DESCRIPTORS = 2, /* of one client: connection, pidfd */
+    CLIENT_DESCRIPTORS = 3, /* of one client: connection, pidfd, and the connection of a stranger */
     CLIENTS_LEAST = 8,      /* fewer are not worth a start */
 
     /* What is kept in memory has so much of it at most, and so has what clients have on their way: half

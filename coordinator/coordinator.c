@@ -67,8 +67,8 @@ static int open_router(struct coordinator *c, struct wire_context *context, stru
     const struct place *place = place_for_workers(options);
     int result = wire_open_router(context, &c->router, ret_error);
 
-    if (result == 0 && c->gate)
-        result = wire_watch_ends(c->router, ret_error);
+    if (result == 0 && options->place_count > 0)
+        result = wire_guard(c->router, options->clients, ret_error);
     if (result == 0)
         result = bind_places(c, options, ret_error);
     if (result == 0 && place)

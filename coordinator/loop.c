@@ -178,6 +178,7 @@ static void attend(struct coordinator *c, const struct wire_frame *frame)
     uint64_t pid;
     int result;
 
+    wire_know(c->router, frame->fd, has_client(c, frame->peer) || core_has_worker(c->core, frame->peer));
     if (frame->message.type == PROTO_STOP) {
         journal_client(c->journal, frame->peer, "left");
         guests_forget(c->guests, frame->peer);
@@ -256,6 +257,19 @@ static void answer_door(struct coordinator *c)
     gate_answer(c->gate);
 }
 
+/* Whether its sender was told that this was not for him to say. */
+static bool is_refused(const struct coordinator *c, const char *peer)
+{
+    for (size_t i = 0; i < c->outbox.count; i++) {
+        const struct outbox_item *item = &c->outbox.items[i];
+
+        if (item->kind == OUTBOX_SEND && item->message.type == PROTO_ERROR &&
+            item->message.error.ticket == 0 && strcmp(item->peer, peer) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void handle(struct coordinator *c, struct wire_frame *frame)
 {
     uint64_t now_ns = clock_now_ns();
@@ -275,6 +289,8 @@ static void handle(struct coordinator *c, struct wire_frame *frame)
     if (!why && frame->error.code == 0 &&
         (frame->message.type == PROTO_HELLO || frame->message.type == PROTO_STOP))
         attend(c, frame);
+    if (frame->fd >= 0 && is_refused(c, frame->peer))
+        wire_blame(c->router, frame);
     carry_out(c);
 }
 
@@ -353,8 +369,9 @@ static void probe_members(struct coordinator *c)
 static uint64_t deadline(const struct coordinator *c)
 {
     uint64_t core_ns = core_deadline(c->core), books_ns = c->books ? books_deadline(c->books) : CLOCK_NEVER;
-    uint64_t first_ns = core_ns < books_ns ? core_ns : books_ns;
+    uint64_t first_ns = core_ns < books_ns ? core_ns : books_ns, guard_ns = wire_guard_deadline(c->router);
 
+    first_ns = guard_ns < first_ns ? guard_ns : first_ns;
     return first_ns < c->probe_ns ? first_ns : c->probe_ns;
 }
 
@@ -398,9 +415,10 @@ static void fail(struct coordinator *c, int code, const char *reason)
     core_fail(c->core, code, reason, &c->outbox);
 }
 
-/* Connections have ended as messages were received. */
+/* Connections have come, and ended. */
 static void note_ends(struct coordinator *c)
 {
+    wire_guard_tick(c->router, clock_now_ns());
     if (c->gate && c->probe_ns == CLOCK_NEVER && wire_take_ends(c->router))
         c->probe_ns = clock_after(clock_now_ns(), PROBE_NS);
 }

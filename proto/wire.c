@@ -20,6 +20,9 @@
 #include <unistd.h>
 #include <zmq.h>
 
+/* No code of error.h: of somebody who is not heard. So many are passed over in a turn. */
+enum { NOT_HEARD = 1, NOT_HEARD_IN_TURN = 64 };
+
 struct wire_parcel {
     zmq_msg_t header, payload;
     bool has_payload;
@@ -32,6 +35,12 @@ struct frame_blob {
 };
 
 enum { COPY_BYTES_MAX = 1024 };
+
+/* Messages of each peer of a router: unread, it is read from no further; unsent, it counts as lost. Peers
+ * that keep to windows and credit have fewer: a worker 20,000 chunks, a client as many as batches. ZeroMQ
+ * does not see the end of what it does not read from: a stranger whose name another has is to be cut off
+ * before that (wire_guard.c). */
+enum { UNREAD_MAX = 1 << 20, UNSENT_MAX = 4 * PROTO_BATCHES_MAX };
 
 /* What was written into bytes before they were sent is there for the thread that receives or
  * frees them (over inproc these are the same bytes): libzmq sees to that, but it is not built
@@ -111,14 +120,19 @@ int wire_open_socket(struct wire_context *context, int type, struct wire **ret_w
 
 int wire_open_router(struct wire_context *context, struct wire **ret_wire, struct muster_error *ret_error)
 {
-    int mandatory = 1, backlog = 2 * PROTO_CLIENTS_MAX, result;
+    int mandatory = 1, backlog = 2 * PROTO_CLIENTS_MAX, unread = UNREAD_MAX, unsent = UNSENT_MAX, result;
+    void *socket;
 
     result = wire_open_socket(context, ZMQ_ROUTER, ret_wire, ret_error);
-    if (result == 0)
-        zmq_setsockopt((*ret_wire)->socket, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory);
-    if (result == 0) /* all at once, and each twice (client/processes.c): a watched one does not try again */
-        zmq_setsockopt((*ret_wire)->socket, ZMQ_BACKLOG, &backlog, sizeof backlog);
-    return result;
+    if (result != 0)
+        return result;
+    socket = (*ret_wire)->socket;
+    zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory);
+    /* all at once, and each twice (client/processes.c): a watched one does not try again */
+    zmq_setsockopt(socket, ZMQ_BACKLOG, &backlog, sizeof backlog);
+    zmq_setsockopt(socket, ZMQ_RCVHWM, &unread, sizeof unread);
+    zmq_setsockopt(socket, ZMQ_SNDHWM, &unsent, sizeof unsent);
+    return 0;
 }
 
 int wire_open_dealer(struct wire_context *context, const char *name, struct wire **ret_wire,
@@ -196,6 +210,7 @@ void wire_close(struct wire *wire, int linger_ms)
     if (!wire)
         return;
     wire_unwatch(wire);
+    guard_destroy(wire->guard);
     if (wire->poll_fd >= 0)
         close(wire->poll_fd);
     if (wire->ready_fd >= 0)
@@ -342,13 +357,13 @@ bool wire_parcel_bytes(const struct wire_parcel *parcel, struct wire_bytes *ret_
     return parcel->has_payload;
 }
 
-static int send_error(int error)
+static int send_error(const struct wire *wire, int error)
 {
     switch (error) {
     case EHOSTUNREACH:
         return MUSTER_ELOST;
-    case EAGAIN:
-        return MUSTER_EAGAIN;
+    case EAGAIN: /* of a router: the high water mark of this peer */
+        return wire->router ? MUSTER_ELOST : MUSTER_EAGAIN;
     default:
         return MUSTER_ESYSTEM;
     }
@@ -368,12 +383,12 @@ int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel)
     wire->drained = false;
     if (peer &&
         TEMP_FAILURE_RETRY(zmq_send(wire->socket, peer, strlen(peer), ZMQ_SNDMORE | ZMQ_DONTWAIT)) < 0)
-        return send_error(errno);
+        return send_error(wire, errno);
     /* Once ZeroMQ took the first part it takes the rest; what it took is empty here. */
     if (send_part(wire, &p->header, p->has_payload ? ZMQ_SNDMORE : 0) < 0)
-        return send_error(errno);
+        return send_error(wire, errno);
     if (p->has_payload && send_part(wire, &p->payload, 0) < 0)
-        return send_error(errno);
+        return send_error(wire, errno);
     wire_parcel_destroy(p);
     *parcel = NULL;
     return 0;
@@ -494,6 +509,7 @@ static struct wire_frame *create_frame(const char *peer)
         return NULL;
     }
     frame->received_ns = clock_now_ns();
+    frame->fd = -1;
     memcpy(frame->peer, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
     return frame;
 }
@@ -517,7 +533,7 @@ int wire_frame_create(const char *peer, const struct wire_bytes *header, const s
     return 0;
 }
 
-int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
+static int receive_one(struct wire *wire, struct wire_frame **ret_frame)
 {
     enum { PARTS = 3 };
     zmq_msg_t parts[PARTS];
@@ -540,8 +556,8 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
         result = count;
         goto out;
     }
-    if (front && !take_name(&parts[0], name)) {
-        result = MUSTER_EAGAIN; /* a stranger: nothing can be answered or blamed */
+    if (front && (!take_name(&parts[0], name) || (wire->guard && guard_is_cut(wire->guard, name)))) {
+        result = NOT_HEARD; /* nothing can be answered or blamed */
         goto out;
     }
     frame = create_frame(name);
@@ -558,6 +574,8 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
         goto out;
     }
     decode(frame, count - front);
+    if (wire->guard)
+        frame->fd = zmq_msg_get(&((struct frame_blob *)frame->header)->frame, ZMQ_SRCFD);
     if (wire->keyed)
         wire_take_key(&((struct frame_blob *)frame->header)->frame, frame);
     if (frame->error.code == 0 && frame->message.type == PROTO_HELLO)
@@ -569,6 +587,15 @@ out:
     for (int i = 0; i < PARTS; i++)
         zmq_msg_close(&parts[i]);
     return result;
+}
+
+int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
+{
+    int result = NOT_HEARD;
+
+    for (int i = 0; i < NOT_HEARD_IN_TURN && result == NOT_HEARD; i++)
+        result = receive_one(wire, ret_frame);
+    return result == NOT_HEARD ? MUSTER_EAGAIN : result;
 }
 
 void wire_frame_destroy(struct wire_frame *frame)

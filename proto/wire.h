@@ -3,9 +3,9 @@
  * Messages over ZeroMQ: sockets, frames, and the poll that waits for both sockets and
  * descriptors. Nothing above this file sees zmq.h.
  *
- * A wire is one socket and belongs to one thread; a parcel may be made on any thread. High
- * water marks are off: credits and windows bound what is in flight (PROTOCOL.md). Nothing
- * lingers unless wire_close is told to.
+ * A wire is one socket and belongs to one thread; a parcel may be made on any thread. Credits and
+ * windows bound what is in flight (PROTOCOL.md); high water marks, which only a router has, bound what
+ * peers do that do not keep to them. Nothing lingers unless wire_close is told to.
  */
 #ifndef MUSTER_PROTO_WIRE_H
 #define MUSTER_PROTO_WIRE_H
@@ -25,6 +25,7 @@ void wire_prepare(void);
 
 struct wire;
 struct wire_parcel;
+struct wire_frame;
 
 /* One I/O thread. MUSTER_ELIMIT when ZeroMQ's threads could not be started. */
 int wire_context_create(struct wire_context **ret_context, struct muster_error *ret_error);
@@ -80,9 +81,22 @@ int wire_answer_door(struct wire *door, wire_admit *admit, void *context);
 /* Of a wire that is lost: the other side did not let its key in. */
 bool wire_is_refused(const struct wire *wire);
 
-/* Has the router notice when connections over tcp end; whether some have since the last call, as far as
- * that was seen by wire_receive. */
-int wire_watch_ends(struct wire *router, struct muster_error *ret_error);
+/* Has the router keep strangers off: connections over tcp whose peers are not known. The first of more than
+ * `strangers_max` is ended, and each after 10 seconds, or when 1 MiB has come by it. */
+int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error *ret_error);
+
+/* Of a connection, by a frame that came by it, or its descriptor: whether its peer is known from now on; that
+ * what it said was refused, which may happen 15 times, and ends it then: for 30 seconds its name is not
+ * heard. */
+void wire_know(struct wire *router, int fd, bool known);
+void wire_blame(struct wire *router, const struct wire_frame *frame);
+
+/* When wire_guard_tick is to be called, at the latest. */
+uint64_t wire_guard_deadline(const struct wire *router);
+void wire_guard_tick(struct wire *router, uint64_t now_ns);
+
+/* Whether connections over tcp to a guarded router have ended since the last call, as far as that was seen by
+ * wire_receive or wire_guard_tick. */
 bool wire_take_ends(struct wire *router);
 
 /* Before wire_connect, on a dealer, not over inproc: its connection is made once, and the wire
@@ -118,7 +132,8 @@ bool wire_parcel_bytes(const struct wire_parcel *parcel, struct wire_bytes *ret_
                        struct wire_bytes *ret_payload);
 
 /* Sends *parcel and clears it; on failure it stays the caller's. `peer` is NULL on a dealer.
- * MUSTER_ELOST when the router knows no such peer. Never blocks. */
+ * MUSTER_ELOST when the router knows no such peer, or when it does not receive what it is sent. Never blocks.
+ */
 int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel);
 
 /* wire_pack and wire_post in one. */
@@ -132,6 +147,7 @@ struct wire_frame {
     size_t bytes;                       /* of header and payload */
     bool keyed;                         /* it came to a keyed endpoint, from somebody */
     struct curve_key key;               /* with this key */
+    int fd;                             /* of a guarded router: of the connection; or -1 */
     pid_t pid;                          /* of HELLO over ipc: its sender, as the kernel says; else 0 */
     uint64_t received_ns;               /* CLOCK_MONOTONIC */
     struct blob *payload;               /* what message.payload refers to, or NULL */

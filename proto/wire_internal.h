@@ -24,6 +24,7 @@ struct wire {
     bool connected;            /* it was made, on a wire that follows */
     bool lost;                 /* that connection is gone */
     bool refused;              /* since this side's key was not let in */
+    struct wire_guard *guard;  /* owned: of a router that keeps strangers off; or NULL */
     bool keyed;                /* a router, at least one of whose endpoints needs keys */
     bool ended;                /* a connection to it over tcp is gone since wire_take_ends */
     int socket_fd, monitor_fd; /* theirs: readable when something is new to them */
@@ -50,6 +51,13 @@ int wire_socket_fd(void *socket);
 
 /* Whether the connection of a watched wire broke, by what has happened since the last call. */
 bool wire_broke(struct wire *wire);
+
+/* What wire_guard.c counts connections with, and is told of them. 0 or MUSTER_ENOMEM. */
+int guard_create(unsigned strangers_max, struct wire_guard **ret_guard);
+void guard_destroy(struct wire_guard *guard); /* takes NULL */
+void guard_accepted(struct wire_guard *guard, int fd, bool tcp);
+void guard_ended(struct wire_guard *guard, int fd);
+bool guard_is_cut(const struct wire_guard *guard, const char *peer); /* for what it said: it is not heard */
 
 /* From now on nothing is told of the connection. */
 void wire_unwatch(struct wire *wire);

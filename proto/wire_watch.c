@@ -63,18 +63,23 @@ bool wire_is_connected(const struct wire *wire)
     return wire->connected && !wire->lost;
 }
 
-/* The next event of the monitor, 0: there is none. It comes in two frames, and begins the first; the second
- * is the endpoint. */
-static int next_event(struct wire *wire, bool *ret_tcp)
+/* The next event of the monitor, 0: there is none. It comes in two frames, and begins the first, behind it
+ * its value, of a connection the descriptor; the second is the endpoint. */
+static int next_event(struct wire *wire, int *ret_fd, bool *ret_tcp)
 {
     uint16_t event = 0;
+    uint32_t value = 0;
     zmq_msg_t part;
     int more;
 
     *ret_tcp = false;
     zmq_msg_init(&part);
-    if (TEMP_FAILURE_RETRY(zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT)) >= (int)sizeof event)
+    if (TEMP_FAILURE_RETRY(zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT)) >=
+        (int)(sizeof event + sizeof value)) {
         memcpy(&event, zmq_msg_data(&part), sizeof event);
+        memcpy(&value, (char *)zmq_msg_data(&part) + sizeof event, sizeof value);
+    }
+    *ret_fd = (int)value;
     for (more = zmq_msg_more(&part); more; more = zmq_msg_more(&part)) {
         TEMP_FAILURE_RETRY(zmq_msg_recv(&part, wire->monitor, ZMQ_DONTWAIT));
         *ret_tcp =
@@ -84,9 +89,11 @@ static int next_event(struct wire *wire, bool *ret_tcp)
     return event;
 }
 
-int wire_watch_ends(struct wire *router, struct muster_error *ret_error)
+int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error *ret_error)
 {
-    return monitor(router, ZMQ_EVENT_DISCONNECTED, ret_error);
+    if (guard_create(strangers_max, &router->guard) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "ZeroMQ socket: out of memory");
+    return monitor(router, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED, ret_error);
 }
 
 bool wire_take_ends(struct wire *router)
@@ -102,14 +109,24 @@ bool wire_is_refused(const struct wire *wire)
     return wire->refused;
 }
 
+static void note_guarded(struct wire *router, int event, int fd, bool tcp)
+{
+    if (event == ZMQ_EVENT_ACCEPTED) {
+        guard_accepted(router->guard, fd, tcp);
+    } else {
+        guard_ended(router->guard, fd);
+        router->ended |= tcp;
+    }
+}
+
 bool wire_broke(struct wire *wire)
 {
     bool tcp;
-    int event;
+    int event, fd;
 
-    while (wire->monitor && (event = next_event(wire, &tcp)) != 0) {
-        if (wire->router)
-            wire->ended |= tcp;
+    while (wire->monitor && (event = next_event(wire, &fd, &tcp)) != 0) {
+        if (wire->guard)
+            note_guarded(wire, event, fd, tcp);
         else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
             wire->connected = true;
         else if (wire->connected || !wire->follows) {

@@ -114,7 +114,7 @@ class Sharing(Case):
             self.assert_ok(client.end(), f"{i}\n")
 
     def test_more_clients_than_descriptors_allow_are_refused(self):
-        limit = 32 + 5 + 2 * 8 + 1  # as the command counts for a worker and eight clients
+        limit = 32 + 5 + 3 * 8 + 1  # as the command counts for a worker and eight clients
         daemon = self.serve("-j1", "-v", limits={harness.resource.RLIMIT_NOFILE: limit})
         file = self.home / "file"
         clients = [self.map("wait_file", file) for _ in range(8)]

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Connections of a router that nobody known has. ZeroMQ takes all that come, keeps them for as long as their
+ * peers like, and reads what they send before it asks who they are; so this counts them, and ends those that
+ * are too many, too long, or too much. See wire.h. The router's thread.
+ *
+ * A connection is known by its descriptor, which is a number of ZeroMQ's, closed by its thread at any time,
+ * and then another's. So whatever is done to one is done to a copy of the descriptor, once the kernel's
+ * cookie says that it is the same connection.
+ */
+#include "base/clock.h"
+#include "proto/wire_internal.h"
+
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Out of memory, an element is not added, and its hh.tbl is NULL; the default is to exit. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+/* Until it is known a peer has so long to say who it is, and so much to say it. */
+static const uint64_t STRANGER_NS = 10 * CLOCK_NS_PER_S;
+enum { STRANGER_BYTES_MAX = 1 << 20 };
+
+/* How often they are counted: what all of them send meanwhile is what ZeroMQ's thread can read. */
+static const uint64_t COUNT_NS = 100 * CLOCK_NS_PER_MS;
+
+/* Refusals of one connection. A peer of ours gets one. */
+enum { BLAMES_MAX = 16 };
+
+/* What a connection had sent before it was cut may still be received, when its descriptor is another's
+ * already: it is not heard, by its name, for so long; of so many. */
+static const uint64_t CUT_NS = 30 * CLOCK_NS_PER_S;
+enum { CUT_MAX = 64 };
+
+struct connection {
+    int fd; /* ZeroMQ's */
+    uint64_t cookie;
+    uint64_t came_ns;
+    unsigned blames;
+    UT_hash_handle hh;
+};
+
+struct wire_guard {
+    struct connection *strangers; /* owned; over tcp; in the order in which they came */
+    struct connection *blamed;    /* owned */
+    struct {
+        char name[PROTO_PEER_NAME_MAX + 1];
+        uint64_t until_ns;
+    } cut[CUT_MAX]; /* for what they said; the oldest gives way */
+    unsigned cuts;
+    unsigned strangers_max;
+    uint64_t count_ns; /* when they are counted; CLOCK_NEVER: there are none */
+};
+
+int guard_create(unsigned strangers_max, struct wire_guard **ret_guard)
+{
+    struct wire_guard *guard = calloc(1, sizeof *guard);
+
+    if (!guard)
+        return MUSTER_ENOMEM;
+    guard->strangers_max = strangers_max;
+    guard->count_ns = CLOCK_NEVER;
+    *ret_guard = guard;
+    return 0;
+}
+
+static void drop(struct connection **table, struct connection *connection)
+{
+    HASH_DEL(*table, connection);
+    free(connection);
+}
+
+static void drop_fd(struct connection **table, int fd)
+{
+    struct connection *connection;
+
+    HASH_FIND_INT(*table, &fd, connection);
+    if (connection)
+        drop(table, connection);
+}
+
+void guard_destroy(struct wire_guard *guard)
+{
+    struct connection *connection, *next;
+
+    if (!guard)
+        return;
+    HASH_ITER(hh, guard->strangers, connection, next)
+        drop(&guard->strangers, connection);
+    HASH_ITER(hh, guard->blamed, connection, next)
+        drop(&guard->blamed, connection);
+    free(guard);
+}
+
+/* --- descriptors of ZeroMQ's */
+
+/* A copy that stays the same connection; -1: it is none any more. */
+static int hold(int fd, uint64_t *ret_cookie)
+{
+    socklen_t size = sizeof *ret_cookie;
+    int held = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (held >= 0 && getsockopt(held, SOL_SOCKET, SO_COOKIE, ret_cookie, &size) == 0)
+        return held;
+    if (held >= 0)
+        close(held);
+    return -1;
+}
+
+static uint64_t cookie_of(int fd)
+{
+    uint64_t cookie;
+    socklen_t size = sizeof cookie;
+
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+/* ZeroMQ's thread then sees that it has ended, and closes it; what the peer still sends is refused, and what
+ * he was told may be lost. */
+static void cut(const struct connection *connection)
+{
+    struct linger none = {.l_onoff = 1};
+    uint64_t cookie;
+    int held = hold(connection->fd, &cookie);
+
+    if (held < 0)
+        return;
+    if (cookie == connection->cookie) {
+        setsockopt(held, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+        shutdown(held, SHUT_RDWR);
+    }
+    close(held);
+}
+
+/* Without an answer, it has said nothing. */
+static uint64_t bytes_of(const struct connection *connection)
+{
+    struct tcp_info info = {.tcpi_bytes_received = 0};
+    socklen_t size = sizeof info;
+    uint64_t cookie;
+    int held = hold(connection->fd, &cookie);
+
+    if (held < 0)
+        return 0;
+    if (cookie == connection->cookie)
+        getsockopt(held, IPPROTO_TCP, TCP_INFO, &info, &size);
+    close(held);
+    return info.tcpi_bytes_received;
+}
+
+static struct connection *add(struct connection **table, int fd)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+
+    if (!connection)
+        return NULL;
+    connection->fd = fd;
+    connection->cookie = cookie_of(fd);
+    connection->came_ns = clock_now_ns();
+    HASH_ADD_INT(*table, fd, connection);
+    if (connection->hh.tbl)
+        return connection;
+    free(connection);
+    return NULL;
+}
+
+/* --- strangers */
+
+/* Short of memory it is not counted: ZeroMQ's own time for handshakes holds. */
+static void add_stranger(struct wire_guard *guard, int fd)
+{
+    struct connection *connection;
+
+    drop_fd(&guard->strangers, fd);
+    connection = add(&guard->strangers, fd);
+    if (connection && guard->count_ns == CLOCK_NEVER)
+        guard->count_ns = clock_after(connection->came_ns, COUNT_NS);
+    if (HASH_COUNT(guard->strangers) > guard->strangers_max) {
+        cut(guard->strangers); /* the first of them */
+        drop(&guard->strangers, guard->strangers);
+    }
+}
+
+void guard_accepted(struct wire_guard *guard, int fd, bool tcp)
+{
+    drop_fd(&guard->blamed, fd);
+    if (tcp)
+        add_stranger(guard, fd);
+}
+
+void guard_ended(struct wire_guard *guard, int fd)
+{
+    drop_fd(&guard->blamed, fd);
+    drop_fd(&guard->strangers, fd);
+}
+
+static bool is_tcp(int fd)
+{
+    int domain = AF_UNIX;
+    socklen_t size = sizeof domain;
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain != AF_UNIX;
+}
+
+void wire_know(struct wire *router, int fd, bool known)
+{
+    if (!router->guard || fd < 0)
+        return;
+    wire_broke(router); /* it has been accepted before it said something, but that was not seen yet */
+    drop_fd(&router->guard->strangers, fd);
+    if (!known && is_tcp(fd))
+        add_stranger(router->guard, fd);
+}
+
+bool guard_is_cut(const struct wire_guard *guard, const char *peer)
+{
+    unsigned count = guard->cuts < CUT_MAX ? guard->cuts : CUT_MAX;
+
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(guard->cut[i].name, peer) == 0 && clock_now_ns() < guard->cut[i].until_ns)
+            return true;
+    return false;
+}
+
+static void note_cut(struct wire_guard *guard, const char *peer)
+{
+    unsigned place = guard->cuts++ % CUT_MAX;
+
+    memcpy(guard->cut[place].name, peer, sizeof guard->cut[place].name);
+    guard->cut[place].until_ns = clock_after(clock_now_ns(), CUT_NS);
+}
+
+void wire_blame(struct wire *router, const struct wire_frame *frame)
+{
+    struct wire_guard *guard = router->guard;
+    struct connection *connection;
+
+    if (!guard || frame->fd < 0)
+        return;
+    HASH_FIND_INT(guard->blamed, &frame->fd, connection);
+    if (!connection && !(connection = add(&guard->blamed, frame->fd)))
+        return;
+    if (++connection->blames < BLAMES_MAX)
+        return;
+    cut(connection);
+    drop(&guard->blamed, connection);
+    note_cut(guard, frame->peer);
+}
+
+uint64_t wire_guard_deadline(const struct wire *router)
+{
+    return router->guard ? router->guard->count_ns : CLOCK_NEVER;
+}
+
+void wire_guard_tick(struct wire *router, uint64_t now_ns)
+{
+    struct wire_guard *guard = router->guard;
+    struct connection *connection, *next;
+
+    if (!guard)
+        return;
+    wire_broke(router);
+    if (now_ns < guard->count_ns)
+        return;
+    HASH_ITER(hh, guard->strangers, connection, next) {
+        if (now_ns < clock_after(connection->came_ns, STRANGER_NS) &&
+            bytes_of(connection) <= STRANGER_BYTES_MAX)
+            continue;
+        cut(connection);
+        drop(&guard->strangers, connection);
+    }
+    guard->count_ns = guard->strangers ? clock_after(now_ns, COUNT_NS) : CLOCK_NEVER;
+}
