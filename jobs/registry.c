@@ -64,7 +64,7 @@ static void list_texts(muster_function *function, const char **ret_texts[TEXTS])
 static int keep_names(struct table *table)
 {
     const char **texts[TEXTS];
-    size_t size = 0;
+    size_t size = 1; /* no table is empty, which is checked elsewhere */
     char *end;
 
     for (uint32_t i = 0; i < table->count; i++) {
