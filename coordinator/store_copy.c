@@ -69,7 +69,7 @@ static int enter_block(struct store_database *database, struct block *block, sql
         return result;
     }
     *block = (struct block){.rows = rows, .first = first, .end = first + sql_column(rows, column)};
-    block->bytes = bytes;
+    block->bytes = size > 0 ? bytes : (const uint8_t *)""; /* SQLite has NULL for none */
     block->size = size;
     return 0;
 }

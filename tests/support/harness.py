@@ -31,8 +31,9 @@ SANITIZER_OPTIONS = {name: value for name, value in os.environ.items() if name.e
 # Reached by what hangs only: a machine that others use, too, is ten times as slow now and then.
 LIMIT_S = 120  # of one run; a test that needs more says so
 GONE_LIMIT_S = 10  # until all processes are gone after a run
+COVERAGE = os.environ.get("MUSTER_COVERAGE") == "ON"
 # What libgcov (tests/run --coverage) says where it cannot write: in a sandbox, or without a descriptor.
-COUNTS = re.compile(rb"^profiling:.*\n", re.M) if os.environ.get("MUSTER_COVERAGE") == "ON" else re.compile(rb"(?!)")
+COUNTS = re.compile(rb"^profiling:.*\n", re.M) if COVERAGE else re.compile(rb"(?!)")
 MARK = "MUSTER_TEST_CASE"  # in the environment of all that a test starts
 
 
