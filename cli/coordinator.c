@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "cli/confined.h"
+#include "cli/digest.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
@@ -46,6 +47,7 @@ struct daemon {
     unsigned keys;       /* that it let in at its start; the list is the coordinator's from then on */
     struct store *store; /* owned */
     struct spool spool;
+    struct digests digests;     /* of plug-ins, for workers of other hosts */
     struct place workers_place; /* where they may outlive it; its folder_fd is -1: they do not */
     int interrupt_fd;
 };
@@ -220,6 +222,8 @@ static int serve(struct daemon *d, const struct muster_options *checked, struct 
     options.stop_fd = d->interrupt_fd;
     options.functions = &functions;
     options.journal = &journal;
+    options.joinable = true;
+    options.digests = d->digests.plugins;
     options.books = &books;
     options.workers_place = place_is_local(&d->workers_place) ? &d->workers_place : NULL;
     options.orphan_grace_ns = d->options.orphan_grace_ns;
@@ -253,8 +257,9 @@ static int run(struct daemon *d, struct muster_error *ret_error)
     if (!(d->registry = registry_create()))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     if ((code = options_load_plugins(&d->options, d->registry, ret_error)) ||
-        (code = open_places(d, ret_error)) || (code = open_store(d, ret_error)) ||
-        (code = wire_context_create(&d->context, ret_error)) || (code = open_gate(d, ret_error)))
+        (code = digest_plugins(&d->options, &d->digests, ret_error)) || (code = open_places(d, ret_error)) ||
+        (code = open_store(d, ret_error)) || (code = wire_context_create(&d->context, ret_error)) ||
+        (code = open_gate(d, ret_error)))
         return code;
     return serve(d, &checked, ret_error);
 }

@@ -191,6 +191,8 @@ static const char help_workers[] =
     "  jobs        that it holds: one or more run, the others come next\n"
     "  batch       that the first of them is of\n"
     "  for         how long it has been in its state\n"
+    "  host        that it runs on, where some are of others ('muster worker'); its\n"
+    "              process id is one of there\n"
     "\n"
     "Exit status\n"
     "  0        they were listed\n"
@@ -199,8 +201,8 @@ static const char help_workers[] =
 static const char help_scale[] =
     "usage: muster scale N [option...]\n"
     "\n"
-    "Sets how many workers a coordinator runs. Where they are fewer than before, the\n"
-    "others end when their jobs have; no job is ended for it.\n"
+    "Sets how many workers a coordinator runs on its host. Where they are fewer than\n"
+    "before, the others end when their jobs have; no job is ended for it.\n"
     "\n"
     "Options\n" HELP_COORDINATOR
     "  -o, --output FORMAT   text (the default), or json: an object with workers.\n"

@@ -280,7 +280,7 @@ static int take_no_progress(struct options *o, enum verb verb, const char *text,
 
 const struct option_row option_table[] = {
     {"help", 'h', ALL_BUT(0), FLAG(help)},
-    {"workers", 'j', MAP | COMPARE | BENCH | ADVISE | COORDINATOR, OTHER(take_workers)},
+    {"workers", 'j', MAP | COMPARE | BENCH | ADVISE | COORDINATOR | WORKER, OTHER(take_workers)},
     {"output", 'o', ALL_BUT(WORKER | COORDINATOR | KEY), OTHER(take_format)},
     {"verbose", 'v', COORDINATOR, FLAG(verbose)},
     {"after", 0, MAP, OTHER(take_after)},
@@ -327,7 +327,7 @@ const struct option_row option_table[] = {
     {"orphan-grace", 0, WORKER | COORDINATOR, OTHER(take_grace)},
     {"parent", 0, WORKER, RANGE(INT, worker.parent_pid, 1, INT_MAX)},
     {"peers", 0, BENCH, FLAG(peers)},
-    {"pin", 0, MAP | COMPARE | COORDINATOR, FLAG(open.pin)},
+    {"pin", 0, MAP | COMPARE | COORDINATOR | WORKER, FLAG(open.pin)},
     {"plugin", 0, MAP | COMPARE | FUNCTIONS | WORKER | ADVISE | COORDINATOR, OTHER(take_plugin)},
     {"priority", 0, MAP, OTHER(take_priority)},
     {"progress", 0, MAP | COMPARE | ADVISE, NONE(take_progress)},

@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * muster worker: a worker process, as the library launches it, and what would rather crash here than in the
- * process that wants it: the trial of a plug-in, and the names of where a worker has crashed.
+ * muster worker: workers of this host for a coordinator of another one; a worker process, as the library
+ * launches it; and what would rather crash here than in the process that wants it: the trial of a plug-in,
+ * and the names of where a worker has crashed.
  */
 #include "worker/worker.h"
 #include "base/log.h"
+#include "cli/confined.h"
+#include "cli/digest.h"
+#include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "client/probe.h"
+#include "client/program.h"
 #include "coordinator/fault.h"
+#include "coordinator/outpost.h"
+#include "coordinator/place.h"
 #include "jobs/registry.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -46,6 +54,69 @@ static int check_plugin(const char *path, int parent_pid)
     return 0;
 }
 
+/* --- workers for a coordinator of another host */
+
+static int check_endpoint(const char *endpoint, struct muster_error *ret_error)
+{
+    if (!endpoint)
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID,
+            "--connect is needed: tcp://HOST:PORT#KEY, as 'muster coordinator' says it when it "
+            "starts (muster map starts workers of its own by itself)");
+    if (strncmp(endpoint, "tcp://", strlen("tcp://")) != 0)
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID,
+            "--connect takes tcp://HOST:PORT#KEY, not '%s': on the coordinator's own host "
+            "'muster scale' has it run more workers",
+            endpoint);
+    return place_check(endpoint, ret_error);
+}
+
+static int check_plugins(const struct options *options, struct muster_error *ret_error)
+{
+    int code = 0;
+
+    for (unsigned i = 0; i < options->open.plugin_count && !code; i++)
+        code = probe_plugin(program_path(), options->plugins[i], ret_error);
+    return code;
+}
+
+/* Until it is over; returns as outpost_run. */
+static int serve(const struct options *options, struct muster_error *ret_error)
+{
+    struct digests digests;
+    struct outpost_options outpost = {.endpoint = options->worker.endpoint,
+                                      .program = program_path(),
+                                      .workers = options->open.workers,
+                                      .plugins = options->plugins,
+                                      .digests = digests.plugins,
+                                      .plugin_count = options->open.plugin_count,
+                                      .memory_bytes = options->worker.memory_bytes,
+                                      .sandbox = options->worker.sandbox,
+                                      .concurrency = options->worker.concurrency,
+                                      .pin = options->open.pin};
+    int code;
+
+    if (outpost.workers == 0)
+        outpost.workers = muster_cores();
+    if ((code = confined_begin(outpost.sandbox, ret_error)) || (code = check_plugins(options, ret_error)) ||
+        (code = digest_plugins(options, &digests, ret_error)) ||
+        (code = interrupt_start(&outpost.stop_fd, ret_error)))
+        return code;
+    return outpost_run(&outpost, ret_error);
+}
+
+static int run_outpost(const char *verb, const struct options *options)
+{
+    struct muster_error error;
+
+    if (check_endpoint(options->worker.endpoint, &error))
+        return usage_error(verb, &error);
+    if (serve(options, &error))
+        return plain_error(&error);
+    return interrupt_signal() == 0 || interrupt_signal() == SIGTERM ? 0 : STATUS_SIGNAL + interrupt_signal();
+}
+
 int verb_worker(int argc, char **argv)
 {
     struct muster_error error;
@@ -59,10 +130,10 @@ int verb_worker(int argc, char **argv)
         return fault_symbols_answer();
     if (options.check_plugin)
         return check_plugin(options.check_plugin, options.worker.parent_pid);
-    if (!options.worker.endpoint || !options.worker.name) {
-        muster_error_set(&error, MUSTER_EINVALID,
-                         "--connect and --name are needed: muster map and muster compare start their workers "
-                         "themselves");
+    if (!options.worker.name)
+        return run_outpost(argv[0], &options);
+    if (!options.worker.endpoint) {
+        muster_error_set(&error, MUSTER_EINVALID, "--name is for workers that muster starts, with --connect");
         return usage_error(argv[0], &error);
     }
     return worker_main(&options.worker);

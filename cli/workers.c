@@ -19,16 +19,18 @@
 struct crew {
     struct ask *ask;
     struct table table;
+    bool hosts;    /* some are of other hosts: a column says of which */
     uint64_t busy; /* that hold jobs, or start them */
 };
 
 /* --- workers */
 
-static void add_worker(struct table *table, const msgpack_object *map)
+static void add_worker(struct crew *crew, const msgpack_object *map)
 {
+    struct table *table = &crew->table;
     uint64_t batch = fact_count(map, "batch"), since_ms = fact_count(map, "since_ms");
     uint64_t now_ms = clock_read_ns(CLOCK_REALTIME) / CLOCK_NS_PER_MS;
-    char state[16], text[FACT_BYTES];
+    char state[16], text[FACT_BYTES], host[PROTO_HOST_NAME_MAX + 1];
 
     table_add(table, "%" PRIu64, fact_count(map, "worker"));
     table_add(table, "%s", fact_text(map, "state", state, sizeof state));
@@ -37,6 +39,22 @@ static void add_worker(struct table *table, const msgpack_object *map)
     snprintf(text, sizeof text, batch ? "%" PRIu64 : "-", batch);
     table_add(table, "%s", text);
     table_add(table, "%s", since_ms ? fact_duration(now_ms > since_ms ? now_ms - since_ms : 0, text) : "-");
+    fact_text(map, "host", host, sizeof host);
+    if (crew->hosts)
+        table_add(table, "%s", host[0] ? host : "-");
+}
+
+/* All of them come at once. */
+static void head(struct crew *crew, const msgpack_object_array *maps)
+{
+    static const char *const headings[] = {"worker", "state", "process", "jobs", "batch", "for", "host"};
+    const size_t columns = sizeof headings / sizeof *headings;
+    char host[PROTO_HOST_NAME_MAX + 1];
+
+    for (uint32_t i = 0; i < maps->size; i++)
+        crew->hosts |= fact_text(&maps->ptr[i], "host", host, sizeof host)[0] != '\0';
+    table_init(&crew->table, headings, crew->hosts ? columns : columns - 1);
+    crew->table.left = 1U << 1 | 1U << 6;
 }
 
 static int take_workers(void *context, const msgpack_object *value, struct muster_error *ret_error)
@@ -47,6 +65,7 @@ static int take_workers(void *context, const msgpack_object *value, struct muste
     if (value->type != MSGPACK_OBJECT_ARRAY)
         return muster_error_set(ret_error, MUSTER_EPROTOCOL, "%s: the coordinator sent no list of workers",
                                 remote_endpoint(crew->ask->remote));
+    head(crew, &value->via.array);
     for (uint32_t i = 0; i < value->via.array.size && code == 0; i++) {
         const msgpack_object *map = &value->via.array.ptr[i];
 
@@ -57,19 +76,16 @@ static int take_workers(void *context, const msgpack_object *value, struct muste
         if (table_is_full(&crew->table) && table_print(&crew->table, &crew->ask->output))
             code = muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
         else
-            add_worker(&crew->table, map);
+            add_worker(crew, map);
     }
     return code;
 }
 
 static int workers(struct ask *ask, struct muster_error *ret_error)
 {
-    static const char *const headings[] = {"worker", "state", "process", "jobs", "batch", "for"};
     struct crew crew = {.ask = ask};
     int code;
 
-    table_init(&crew.table, headings, sizeof headings / sizeof *headings);
-    crew.table.left = 1U << 1;
     code = ask_batch(ask, PROTO_REQUEST_WORKERS, 0, 0, take_workers, &crew, ret_error);
     if (code == 0 && !ask->json && table_print(&crew.table, &ask->output))
         code = muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");

@@ -81,6 +81,12 @@ static uint64_t ticket_of(const struct proto_message *message)
     case PROTO_REQUEST:
     case PROTO_STANDING:
     case PROTO_KEPT:
+    case PROTO_JOIN:
+    case PROTO_JOINED:
+    case PROTO_SPAWN:
+    case PROTO_KILL:
+    case PROTO_EXITED:
+    case PROTO_BEAT:
         return 0;
     }
     return 0;

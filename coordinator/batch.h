@@ -69,6 +69,7 @@ struct batch {
 
     struct turn turn;     /* among the batches of the coordinator */
     struct demand demand; /* of each job */
+    bool stays;           /* its jobs run on the coordinator's host only */
     struct pacing pacing;
     struct proto_ended totals; /* what ENDED will say, but for its text */
     char *reason;              /* of totals.code: that text; owned, NULL: none */

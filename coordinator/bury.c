@@ -98,7 +98,7 @@ static struct chunk *find_suspect(const struct worker *worker, const struct work
 {
     struct chunk *chunk = hold_find(worker, exit->chunk);
 
-    if (worker->doom == DOOM_CANCELLED)
+    if (worker->doom == DOOM_CANCELLED || exit->lost)
         return NULL;
     if (chunk && spans_hold(&chunk->left, exit->index)) {
         *ret_index = exit->index;

@@ -10,6 +10,7 @@
 #include "coordinator/core.h"
 #include "coordinator/gate.h"
 #include "coordinator/guests.h"
+#include "coordinator/hosts.h"
 #include "coordinator/journal.h"
 #include "coordinator/loop.h"
 #include "coordinator/post.h"
@@ -94,6 +95,17 @@ static void note_found(void *context, unsigned slot, const char *name, const cha
         core_adopt(c->core, clock_now_ns(), slot, name, &c->outbox);
 }
 
+static int create_hosts(struct coordinator *c, const struct coordinator_options *options)
+{
+    const struct hosts_options hosts_options = {.plugins = options->digests,
+                                                .plugin_count = options->plugin_count,
+                                                .sandbox = options->sandbox,
+                                                .heartbeat_ns = options->heartbeat_ns,
+                                                .journal = options->journal};
+
+    return hosts_create(&hosts_options, c->core, &c->hosts);
+}
+
 static int create_parts(struct coordinator *c, struct muster_error *ret_error)
 {
     const struct coordinator_options *options = &c->options;
@@ -134,6 +146,8 @@ static int create_parts(struct coordinator *c, struct muster_error *ret_error)
         mappings_create(NULL, true, &c->mappings) != 0 || core_create(&core_options, &c->core) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     if (options->books && books_create(options->books, c->core, places, &c->books) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
+    if (options->joinable && create_hosts(c, options) != 0)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "coordinator: out of memory");
     result = post_create(places, slots, &c->post, ret_error);
     if (result == 0)
@@ -238,6 +252,7 @@ int coordinator_stop(struct coordinator *c)
         end_parts(c);
     code = c->code;
     books_destroy(c->books);
+    hosts_destroy(c->hosts);
     core_destroy(c->core);
     mappings_destroy(c->mappings);
     outbox_fini(&c->outbox);

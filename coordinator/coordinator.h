@@ -51,7 +51,10 @@ struct coordinator_options {
      * epoch (of `books`) to adopt them; what is known of them is in its folder. NULL: they end with it. */
     struct place *workers_place;
     uint64_t orphan_grace_ns; /* not 0 */
-    bool tcp;                 /* listen on loopback instead of ipc: any user of this host may connect */
+    bool
+        joinable; /* by workers of other hosts, as hosts.h has it, which have the plug-ins by these digests */
+    const struct proto_plugin *digests; /* plugin_count of them */
+    bool tcp; /* listen on loopback instead of ipc: any user of this host may connect */
     bool values_inline, messages_alone; /* no shared memory for large values; for single messages */
     bool pin, warm;
     unsigned ahead; /* so many workers are wanted before there are jobs */

@@ -34,7 +34,7 @@ int core_create(const struct core_options *options, struct core **ret_core)
         core->last_batch = CORE_UNKEPT_BATCHES + ((uint64_t)options->epoch << BATCHES_OF_EPOCH_BITS);
     core->capacity.has.cpus = options->cpus ? options->cpus : options->workers;
     core->capacity.has.memory_bytes = options->memory_bytes;
-    core->slots = core->crew = options->workers;
+    core->slots = core->crew = core->own = options->workers;
     if (core->options.workers_max < options->workers)
         core->options.workers_max = options->workers;
     core->demanding = options->cpus > 0 && options->cpus < core->options.workers_max;
@@ -46,8 +46,10 @@ int core_create(const struct core_options *options, struct core **ret_core)
         free(core);
         return MUSTER_ENOMEM;
     }
-    for (unsigned i = 0; i < core->slots; i++)
+    for (unsigned i = 0; i < core->slots; i++) {
         core->workers[i].slot = i + 1;
+        core->workers[i].crew = true;
+    }
     *ret_core = core;
     return 0;
 }
@@ -100,7 +102,7 @@ static void send_welcome(const struct core *core, const char *peer, struct outbo
 /* Tells a client that it is known; with `warm`, once all workers are there. */
 static void welcome(struct core *core, struct client *client, struct outbox *outbox)
 {
-    if (client->welcomed || (core->options.warm && core->roster.counts.ready < core->crew))
+    if (client->welcomed || (core->options.warm && core->roster.counts.ready < core->own))
         return;
     client->welcomed = true;
     send_welcome(core, client->name, outbox);
@@ -250,7 +252,7 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
     bury_worker(now_ns, worker, &known, outbox);
     worker->state = WORKER_ABSENT;
     worker->respawn_ns = 0;
-    if (!started) {
+    if (!started && !known.lost) {
         core->failed_starts++;
         worker->respawn_ns =
             clock_after(now_ns, RESPAWN_NS << (core->failed_starts < 8 ? core->failed_starts : 8));
@@ -407,6 +409,12 @@ static void client_message(struct core *core, uint64_t now_ns, struct client *cl
     case PROTO_ANSWER:
     case PROTO_STANDING:
     case PROTO_KEPT:
+    case PROTO_JOIN:
+    case PROTO_JOINED:
+    case PROTO_SPAWN:
+    case PROTO_KILL:
+    case PROTO_EXITED:
+    case PROTO_BEAT:
         break;
     }
     core_refuse(outbox, client->name, 0, MUSTER_EPROTOCOL, "a client does not send this message");

@@ -54,6 +54,7 @@ struct worker_exit {
     unsigned slot;
     char reason[768]; /* "killed by SIGSEGV (Segmentation fault)", for people */
     bool killed;      /* by its supervisor, which was told to */
+    bool lost;        /* the connection to its host was: no job is to blame */
     bool executing;   /* it was running the job `index` of `chunk` */
     bool timed_out;   /* it ended itself because that job passed its time limit */
     uint64_t chunk, index;
@@ -128,6 +129,16 @@ uint64_t core_deadline(const struct core *core);
 /* So many workers shall run from now on, 1..workers_max. Those that are too many are asked to stop when
  * what they run is over; what they have not begun goes to others. */
 void core_scale(struct core *core, uint64_t now_ns, unsigned workers, struct outbox *outbox);
+
+/* A host, known by this number from now on, not 0, has so many places for workers, from 1; core_scale is
+ * about others. Returns how many of them there is room for: some of the workers that are wanted will be
+ * spawned there, in the last of them never. Jobs go there that take no more than a worker stands for, of any
+ * function but commands, which are about files and programs of the coordinator's host. */
+unsigned core_join(struct core *core, uint64_t now_ns, unsigned host, const char *name, unsigned places,
+                   struct outbox *outbox);
+
+/* The host is lost, with its workers, for this reason. Their jobs go to others; none is to blame. */
+void core_part(struct core *core, uint64_t now_ns, unsigned host, const char *reason, struct outbox *outbox);
 
 /* No further job starts, and what workers have not begun comes back; or jobs start again. */
 void core_drain(struct core *core, uint64_t now_ns, bool drain, struct outbox *outbox);

@@ -28,6 +28,7 @@ enum core_worker_state {
 struct core_worker {
     unsigned slot;
     enum core_worker_state state;
+    const char *host;      /* "" of the coordinator's; valid until the core changes */
     uint64_t pid;          /* as it said; 0: it has not yet */
     uint64_t chunks, jobs; /* that it holds */
     uint64_t batch;        /* of the first of them; 0: none */
@@ -36,6 +37,21 @@ struct core_worker {
 
 /* The next worker that has a process behind this slot; false: there is none. */
 bool core_next_worker(const struct core *core, unsigned slot, struct core_worker *ret_worker);
+
+/* Where the slot is: the host, as in core_join, 0 being the coordinator's, and the place there. */
+struct core_whereabouts {
+    unsigned host, place;
+};
+struct core_whereabouts core_where(const struct core *core, unsigned slot);
+
+/* The host of the worker of that name; 0: the coordinator's, or there is no such worker. */
+unsigned core_host_of(const struct core *core, const char *worker);
+
+/* The slot of a host's place that has a process; 0: none has. */
+unsigned core_slot_at(const struct core *core, unsigned host, unsigned place);
+
+/* Workers that shall run on other hosts. */
+unsigned core_joined(const struct core *core);
 
 /* Whether the worker of a slot was asked to end, which is nothing to tell anybody. */
 bool core_expects_exit(const struct core *core, unsigned slot);

@@ -25,7 +25,7 @@ static struct worker *search(struct core *core, const struct batch *batch, uint3
 {
     struct worker *best = NULL;
 
-    for (unsigned i = 0; i < core->crew; i++) {
+    for (unsigned i = 0; i < core->slots; i++) {
         struct worker *worker = &core->workers[i];
         uint32_t count = room_at(core, batch, worker);
 
@@ -170,20 +170,21 @@ static bool assign(struct core *core, uint64_t now_ns, struct batch *batch, stru
     return worker && give(core, now_ns, batch, worker, count, outbox);
 }
 
-/* Workers that would have something to do; jobs that were cancelled stay where they are. */
-static uint64_t wanted(const struct core *core)
+/* Workers that would have something to do, of so many; jobs that were cancelled stay where they are. `own`:
+ * only what other hosts cannot run counts. */
+static uint64_t wanted(const struct core *core, unsigned most, bool own)
 {
     const struct batch *batch;
-    uint64_t jobs = 0, least = core->options.warm ? core->crew : core->options.ahead;
+    uint64_t jobs = 0, least = core->options.warm ? most : core->options.ahead;
 
     DL_FOREACH(core->batches, batch) {
-        if (jobs >= core->crew)
+        if (jobs >= most)
             break;
-        if (!batch->cancel)
+        if (!batch->cancel && (batch->stays || !own))
             jobs += room_wanted(core, batch);
     }
     jobs = jobs > least ? jobs : least;
-    return jobs < core->crew ? jobs : core->crew;
+    return jobs < most ? jobs : most;
 }
 
 /* By a name that none had before, in another life of this coordinator neither. */
@@ -218,18 +219,38 @@ static void spawn(struct core *core, uint64_t now_ns, struct worker *worker, str
     outbox_spawn(outbox, worker->slot, worker->name);
 }
 
+static unsigned own_present(const struct core *core)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < core->slots; i++)
+        count += core->workers[i].crew && !core->workers[i].host && core->workers[i].state != WORKER_ABSENT;
+    return count;
+}
+
+/* Spawns up to `want` workers where there are `have`. Returns how many there are then. */
+static uint64_t hire(struct core *core, uint64_t now_ns, uint64_t have, uint64_t want, bool own,
+                     struct outbox *outbox)
+{
+    for (unsigned i = 0; i < core->slots && have < want; i++) {
+        struct worker *worker = &core->workers[i];
+
+        if (!worker->crew || worker->state != WORKER_ABSENT || worker->respawn_ns > now_ns ||
+            (own && worker->host))
+            continue;
+        spawn(core, now_ns, worker, outbox);
+        have++;
+    }
+    return have;
+}
+
 static void staff(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
-    uint64_t want, have = core->roster.counts.present;
-
-    if (have == core->crew || core->stopped || core->draining)
+    if (core->roster.counts.present == core->crew || core->stopped || core->draining)
         return;
-    want = wanted(core);
-    for (unsigned i = 0; i < core->crew && have < want; i++)
-        if (core->workers[i].state == WORKER_ABSENT && core->workers[i].respawn_ns <= now_ns) {
-            spawn(core, now_ns, &core->workers[i], outbox);
-            have++;
-        }
+    if (core->crew > core->own)
+        hire(core, now_ns, own_present(core), wanted(core, core->own, true), true, outbox);
+    hire(core, now_ns, core->roster.counts.present, wanted(core, core->crew, false), false, outbox);
 }
 
 /* Of the batches that go before all others, jobs that came back go first; but where jobs take more

@@ -48,6 +48,12 @@ void journal_found(const struct journal *journal, const char *name, const char *
         log_error("%s of another life is found", name);
 }
 
+void journal_host(const struct journal *journal, const char *name, const char *what)
+{
+    if (journal)
+        log_error("host %s %s", name, what);
+}
+
 void journal_exit(const struct journal *journal, const struct worker_exit *exit)
 {
     if (journal)

@@ -23,6 +23,9 @@ void journal_message(const struct journal *journal, const char *name, const stru
 /* A worker of another life is there, or was ended since it cannot be taken over (`refused`: why). */
 void journal_found(const struct journal *journal, const char *name, const char *refused);
 
+/* Another host is there, or is lost: "joins with 8 workers". */
+void journal_host(const struct journal *journal, const char *name, const char *what);
+
 /* A worker died, or could not be started. */
 void journal_exit(const struct journal *journal, const struct worker_exit *exit);
 void journal_spawn_failed(const struct journal *journal, const char *text);

@@ -368,6 +368,12 @@ void ledger_message(struct ledger *ledger, uint64_t now_ms, const char *peer,
     case PROTO_ANSWER:
     case PROTO_STANDING:
     case PROTO_KEPT:
+    case PROTO_JOIN:
+    case PROTO_JOINED:
+    case PROTO_SPAWN:
+    case PROTO_KILL:
+    case PROTO_EXITED:
+    case PROTO_BEAT:
         break;
     }
     ledger_refuse(outbox, peer, 0, MUSTER_EPROTOCOL, "a client does not send this message");

@@ -6,6 +6,7 @@
 #include "coordinator/ledger_answer.h"
 
 #include "base/error.h"
+#include "coordinator/core_look.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -311,10 +312,12 @@ static void answer_scale(const struct ledger *ledger, const struct patron *patro
 {
     char text[160];
 
-    if (request->number > ledger->options.workers_max) {
+    unsigned joined = core_joined(ledger->options.core);
+
+    if (request->number + joined > ledger->options.workers_max) {
         snprintf(text, sizeof text,
-                 "this coordinator can run %u workers at most: it has file descriptors for no more",
-                 ledger->options.workers_max);
+                 "this coordinator can run %u workers at most%s: it has file descriptors for no more",
+                 ledger->options.workers_max - joined, joined > 0 ? " beside those of other hosts" : "");
         send_word(patron, request, MUSTER_ELIMIT, text, outbox);
         return;
     }

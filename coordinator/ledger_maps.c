@@ -141,8 +141,9 @@ static const char *worker_state_name(enum core_worker_state state)
 
 static void pack_worker(const struct ledger *ledger, const struct core_worker *worker, msgpack_packer *packer)
 {
-    msgpack_pack_map(packer, 7);
+    msgpack_pack_map(packer, 8);
     pack_count(packer, "worker", worker->slot);
+    pack_word(packer, "host", worker->host);
     pack_count(packer, "pid", worker->pid);
     pack_count(packer, "chunks", worker->chunks);
     pack_count(packer, "jobs", worker->jobs);

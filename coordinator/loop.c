@@ -11,12 +11,14 @@
 #include "coordinator/core_look.h"
 #include "coordinator/gate.h"
 #include "coordinator/guests.h"
+#include "coordinator/hosts.h"
 #include "coordinator/journal.h"
 #include "coordinator/post.h"
 #include "coordinator/supervisor.h"
 #include "proto/shared.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -70,24 +72,33 @@ static void forget_client(struct coordinator *c, const char *name)
         core_client_gone(c->core, clock_now_ns(), name, &c->outbox);
 }
 
-/* A client that died, or whose connection did. The gate leaves last: the name may be the one that it keeps.
+/* A client or a host that died, or whose connection did. The gate leaves last: the name may be the one that
+ * it keeps.
  */
 static void lose_client(struct coordinator *c, const char *name)
 {
     if (has_client(c, name))
         forget_client(c, name);
+    hosts_lose(c->hosts, clock_now_ns(), name, "its connection is gone", &c->outbox);
+    guests_forget(c->guests, name);
     gate_leave(c->gate, name);
 }
 
-/* A worker that has gone is dealt with when its end is seen. */
+/* A worker that has gone is dealt with when its end is seen; one of another host with its host. */
 static void send_item(struct coordinator *c, const struct outbox_item *item)
 {
-    int result = post_send(c->post, item->peer, &item->message);
+    char host[PROTO_PEER_NAME_MAX + 1] = "";
+    const char *route = hosts_route(c->hosts, item->peer);
+    int result;
 
+    if (route)
+        snprintf(host, sizeof host, "%s", route);
+    result = route ? post_send_via(c->post, host, item->peer, &item->message)
+                   : post_send(c->post, item->peer, &item->message);
     if (result == MUSTER_ENOMEM)
         c->outbox.failed = true;
     else if (result == MUSTER_ELOST)
-        lose_client(c, item->peer);
+        lose_client(c, route ? host : item->peer);
     else
         journal_message(c->journal, item->peer, &item->message);
 }
@@ -103,14 +114,16 @@ static void carry_out_item(struct coordinator *c, const struct outbox_item *item
         else
             send_item(c, item);
         return;
-    case OUTBOX_SPAWN:
-        if (spawn(c, item, &error) == 0)
+    case OUTBOX_SPAWN: /* unless its host was lost meanwhile */
+        if (!core_has_worker(c->core, item->peer) ||
+            hosts_spawn(c->hosts, item->slot, item->peer, &c->outbox) || spawn(c, item, &error) == 0)
             return;
         journal_spawn_failed(c->journal, error.text);
         core_spawn_failed(c->core, clock_now_ns(), item->slot, &error, &c->outbox);
         return;
     case OUTBOX_KILL:
-        supervisor_kill(c->supervisor, item->slot);
+        if (!hosts_kill(c->hosts, item->slot, &c->outbox))
+            supervisor_kill(c->supervisor, item->slot);
         return;
     case OUTBOX_KEEP:
         if (c->books)
@@ -171,28 +184,33 @@ static void attend_member(struct coordinator *c, const struct wire_frame *frame)
         books_confine(c->books, frame->peer);
 }
 
-/* A client has said HELLO or STOP. Whoever is not of this process is watched: the kernel knows who he is
- * over ipc; else it is whom he says he is, unless that is nobody this process can see. */
+/* A client has said HELLO or STOP, or a host JOIN. Whoever is not of this process is watched: the kernel
+ * knows who he is over ipc; else it is whom he says he is, unless that is nobody this process can see. */
 static void attend(struct coordinator *c, const struct wire_frame *frame)
 {
     uint64_t pid;
     int result;
 
-    wire_know(c->router, frame->fd, has_client(c, frame->peer) || core_has_worker(c->core, frame->peer));
+    wire_know(c->router, frame->fd,
+              has_client(c, frame->peer) || core_has_worker(c->core, frame->peer) ||
+                  hosts_has(c->hosts, frame->peer));
     if (frame->message.type == PROTO_STOP) {
         journal_client(c->journal, frame->peer, "left");
         guests_forget(c->guests, frame->peer);
         gate_leave(c->gate, frame->peer);
         return;
     }
-    if (!has_client(c, frame->peer))
+    if (!has_client(c, frame->peer) && !hosts_has(c->hosts, frame->peer))
         return;
-    journal_client(c->journal, frame->peer, "connected");
+    if (frame->message.type == PROTO_HELLO)
+        journal_client(c->journal, frame->peer, "connected");
     if (frame->keyed) {
         attend_member(c, frame);
         return;
     }
-    pid = frame->pid ? (uint64_t)frame->pid : frame->message.hello.pid;
+    pid = frame->pid                          ? (uint64_t)frame->pid
+          : frame->message.type == PROTO_JOIN ? frame->message.join.pid
+                                              : frame->message.hello.pid;
     if (pid == 0 || pid > INT_MAX || pid == (uint64_t)getpid())
         return;
     result = guests_watch(c->guests, frame->peer, (pid_t)pid);
@@ -270,6 +288,14 @@ static bool is_refused(const struct coordinator *c, const char *peer)
     return false;
 }
 
+/* Whether only another host says that. */
+static bool is_from_host(const struct wire_frame *frame)
+{
+    return frame->error.code == 0 &&
+           (frame->message.type == PROTO_JOIN || frame->message.type == PROTO_BEAT ||
+            frame->message.type == PROTO_EXITED);
+}
+
 static void handle(struct coordinator *c, struct wire_frame *frame)
 {
     uint64_t now_ns = clock_now_ns();
@@ -277,9 +303,14 @@ static void handle(struct coordinator *c, struct wire_frame *frame)
 
     if (frame->keyed && gate_is_stale(c->gate, now_ns, false))
         refresh_gate(c);
-    why = gate_check(c->gate, frame, core_has_worker(c->core, frame->peer));
+    why = gate_check(c->gate, frame, /* whose workers these are, hosts_take knows */
+                     frame->via[0] || is_from_host(frame) || core_has_worker(c->core, frame->peer));
+    if (!why && has_client(c, frame->peer) && (frame->via[0] || is_from_host(frame)))
+        why = "this name belongs to a client";
     if (why)
         deny(c, frame, why);
+    else if (hosts_take(c->hosts, now_ns, frame, &c->outbox))
+        ; /* dealt with */
     else if (c->books && !core_has_worker(c->core, frame->peer))
         hand_to_books(c, frame);
     else if (frame->error.code != 0)
@@ -287,7 +318,8 @@ static void handle(struct coordinator *c, struct wire_frame *frame)
     else
         core_message(c->core, now_ns, frame->peer, &frame->message, &c->outbox);
     if (!why && frame->error.code == 0 &&
-        (frame->message.type == PROTO_HELLO || frame->message.type == PROTO_STOP))
+        (frame->message.type == PROTO_HELLO || frame->message.type == PROTO_STOP ||
+         frame->message.type == PROTO_JOIN))
         attend(c, frame);
     if (frame->fd >= 0 && is_refused(c, frame->peer))
         wire_blame(c->router, frame);
@@ -372,6 +404,8 @@ static uint64_t deadline(const struct coordinator *c)
     uint64_t first_ns = core_ns < books_ns ? core_ns : books_ns, guard_ns = wire_guard_deadline(c->router);
 
     first_ns = guard_ns < first_ns ? guard_ns : first_ns;
+    if (hosts_deadline(c->hosts) < first_ns)
+        first_ns = hosts_deadline(c->hosts);
     return first_ns < c->probe_ns ? first_ns : c->probe_ns;
 }
 
@@ -385,6 +419,8 @@ static void tick(struct coordinator *c)
         books_tick(c->books, &c->outbox);
     if (c->probe_ns <= now_ns)
         probe_members(c);
+    if (hosts_deadline(c->hosts) <= now_ns)
+        hosts_tick(c->hosts, now_ns, &c->outbox);
     carry_out(c);
 }
 
@@ -536,6 +572,7 @@ void *loop_run(void *coordinator)
     spin_init(&c->spin);
     serve(c);
     core_stop(c->core, &c->outbox);
+    hosts_stop(c->hosts, &c->outbox);
     carry_out(c);
     wire_close(c->router, LAST_WORDS_MS); /* which takes ZeroMQ as long as the last worker takes */
     bury_workers(c);

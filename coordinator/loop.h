@@ -31,6 +31,7 @@ struct coordinator {
     struct books *books; /* between clients and the core; owned; NULL: nothing is kept */
     struct supervisor *supervisor;
     struct guests *guests;
+    struct hosts *hosts;                /* owned; NULL: no other host can join */
     struct gate *gate;                  /* borrowed; NULL: nobody comes with a key */
     uint64_t probe_ns;                  /* when those that did are looked after; CLOCK_NEVER: not */
     const struct journal *journal;      /* borrowed */

@@ -145,6 +145,20 @@ int post_send(struct post *post, const char *peer, const struct proto_message *m
     return result;
 }
 
+int post_send_via(struct post *post, const char *host, const char *worker,
+                  const struct proto_message *message)
+{
+    struct wire_parcel *parcel;
+    int result = wire_pack(message, &parcel);
+
+    if (result == 0)
+        result = wire_post_via(post->router, host, worker, &parcel);
+    else
+        parcel = NULL;
+    wire_parcel_destroy(parcel);
+    return result;
+}
+
 static int take(struct box *box, struct wire_frame **ret_frame)
 {
     return box->slots ? slot_take(&box->slots->to_coordinator, box->received, box->name, ret_frame)

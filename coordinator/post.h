@@ -35,6 +35,10 @@ int post_bell(const struct post *post);
 /* As wire_send. */
 int post_send(struct post *post, const char *peer, const struct proto_message *message);
 
+/* The same to a worker of another host, through the peer `host`. */
+int post_send_via(struct post *post, const char *host, const char *worker,
+                  const struct proto_message *message);
+
 /* As wire_receive. */
 int post_receive(struct post *post, struct wire_frame **ret_frame);
 

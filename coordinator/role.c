@@ -81,12 +81,16 @@ static unsigned senders(const struct proto_message *message)
     case PROTO_CANCEL:
     case PROTO_ATTACH:
     case PROTO_DETACH:
-    case PROTO_STOP: /* it leaves */
         return CLIENTS;
+    case PROTO_STOP: /* it leaves */
+        return CLIENTS | ROLE_WORK;
     case PROTO_RESULT:
     case PROTO_PONG:
     case PROTO_RETURNED:
     case PROTO_STANDING:
+    case PROTO_JOIN:
+    case PROTO_EXITED:
+    case PROTO_BEAT:
         return ROLE_WORK;
     case PROTO_WELCOME:
     case PROTO_ERROR:
@@ -99,6 +103,9 @@ static unsigned senders(const struct proto_message *message)
     case PROTO_ATTACHED:
     case PROTO_ANSWER:
     case PROTO_KEPT:
+    case PROTO_JOINED:
+    case PROTO_SPAWN:
+    case PROTO_KILL:
         return 0;
     }
     return 0;

@@ -29,7 +29,7 @@ bool role_read(const char *text, size_t size, unsigned *ret_roles);
 /* Whether one of the roles may send the message. */
 bool role_may(unsigned roles, const struct proto_message *message);
 
-/* Whether it is one that workers alone send, once they are welcome. */
+/* Whether it is one that workers alone send, and hosts of them, once they are welcome. */
 bool role_is_of_worker(const struct proto_message *message);
 
 /* Whether they are to see and to touch what is their own alone: its batches are hidden from them. */

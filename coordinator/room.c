@@ -76,10 +76,10 @@ uint32_t room_at(const struct core *core, const struct batch *batch, const struc
 {
     uint64_t most = UINT64_MAX, jobs;
 
-    if (worker->state != WORKER_READY || worker->slot > core->crew || worker->holds >= worker->credit ||
-        !takes_recalled(core, batch, worker))
+    if (worker->state != WORKER_READY || !worker->crew || worker->holds >= worker->credit ||
+        (worker->host && batch->stays) || !takes_recalled(core, batch, worker))
         return 0;
-    if (core->demanding > 0)
+    if (core->demanding > 0 && !worker->host)
         most = capacity_room(&core->capacity, &batch->demand, &worker->taken, worker->concurrency);
     if (most > 0 && batch->settings.most_running > 0) {
         jobs = allowed(batch, worker);
@@ -100,6 +100,8 @@ bool room_is_by_load(const struct core *core, const struct batch *batch, const s
 
     if (!core->roster.alike || !least)
         return core->roster.alike;
+    if (batch->stays && core->crew > core->own)
+        return false;
     if (core->demanding > 0)
         return false;
     if (least->concurrency == 1)
@@ -121,9 +123,20 @@ bool room_is_used_up(const struct batch *batch)
     return batch->settings.most_running > 0 && batch->running >= batch->settings.most_running;
 }
 
+/* Whether a worker of this host has nothing to do. */
+static bool any_own_idle(const struct core *core)
+{
+    for (unsigned i = 0; i < core->slots; i++)
+        if (core->workers[i].crew && !core->workers[i].host && core->workers[i].state == WORKER_READY &&
+            core->workers[i].holds == 0)
+            return true;
+    return false;
+}
+
 bool room_elsewhere(const struct core *core, const struct batch *batch)
 {
-    return !room_is_used_up(batch) && host_has(core, batch);
+    return !room_is_used_up(batch) && host_has(core, batch) &&
+           (!batch->stays || core->crew == core->own || any_own_idle(core));
 }
 
 unsigned room_for_idle(const struct core *core, unsigned idle)
@@ -154,6 +167,8 @@ uint64_t room_wanted(const struct core *core, const struct batch *batch)
     uint64_t jobs = batch_waiting(batch) + batch->assigned,
              most = core->capacity.has.cpus / batch->demand.cpus;
 
+    if (!batch->stays)
+        most += core->crew - core->own;
     if (batch->settings.most_running > 0 && batch->settings.most_running < most)
         most = batch->settings.most_running;
     return jobs < most ? jobs : most;

@@ -53,7 +53,7 @@ uint64_t worker_deadline(const struct core *core, const struct worker *worker)
     case WORKER_AWAY:
         break;
     case WORKER_ABSENT: /* nobody spawns one too many */
-        return worker->respawn_ns && worker->slot <= core->crew ? worker->respawn_ns : CLOCK_NEVER;
+        return worker->respawn_ns && worker->crew ? worker->respawn_ns : CLOCK_NEVER;
     case WORKER_READY:
         return ready_deadline(core, worker);
     case WORKER_STARTING:
@@ -82,9 +82,9 @@ struct worker *roster_least_loaded(const struct core *core)
 
 /* --- counts */
 
-static struct roster_entry look(const struct core *core, const struct worker *worker)
+static struct roster_entry look(const struct worker *worker)
 {
-    bool crew = worker->slot <= core->crew, ready = worker->state == WORKER_READY;
+    bool crew = worker->crew, ready = worker->state == WORKER_READY;
 
     return (struct roster_entry){
         .counts = {.present = crew && worker->state != WORKER_ABSENT,
@@ -93,7 +93,7 @@ static struct roster_entry look(const struct core *core, const struct worker *wo
                    .several = ready && worker->jobs > 1,
                    .ready = ready,
                    .starting = worker->state == WORKER_STARTING},
-        .taken = worker->taken,
+        .taken = worker->host ? (struct demand){0} : worker->taken,
         .places = crew && ready ? worker->concurrency : 0,
     };
 }
@@ -123,7 +123,7 @@ void roster_update(struct core *core, struct worker *worker)
 {
     struct roster *roster = &core->roster;
     struct demand *used = &core->capacity.used;
-    struct roster_entry before = worker->roster, now = look(core, worker);
+    struct roster_entry before = worker->roster, now = look(worker);
     uint64_t load = worker_load(worker) << SLOT_BITS | worker->slot;
     bool takes = now.places > 0 && worker->holds < worker->credit;
 

@@ -26,7 +26,7 @@ void scale_widen(struct core *core, unsigned slots, struct outbox *outbox)
 
 /* What jobs may take together of the host grows with the workers that it has, and never shrinks: a
  * batch that was accepted can run. */
-static void scale_host(struct core *core, unsigned workers)
+void scale_host(struct core *core, unsigned workers)
 {
     struct demand *has = &core->capacity.has;
 
@@ -34,23 +34,54 @@ static void scale_host(struct core *core, unsigned workers)
         has->cpus = workers;
 }
 
-void core_scale(struct core *core, uint64_t now_ns, unsigned workers, struct outbox *outbox)
+/* The first slots are the crew's that no other host has; the last are the first to leave. */
+static void choose_own(struct core *core, unsigned workers)
+{
+    for (unsigned i = 0; i < core->slots && core->own < workers; i++) {
+        struct worker *worker = &core->workers[i];
+
+        if (worker->crew || worker->host)
+            continue;
+        worker->crew = true;
+        core->own++;
+        core->crew++;
+    }
+    for (unsigned i = core->slots; i > 0 && core->own > workers; i--) {
+        struct worker *worker = &core->workers[i - 1];
+
+        if (!worker->crew || worker->host)
+            continue;
+        worker->crew = false;
+        core->own--;
+        core->crew--;
+    }
+}
+
+void scale_told(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
     struct batch *batch;
 
-    scale_widen(core, workers, outbox);
-    if (outbox->failed)
-        return;
-    scale_host(core, workers);
-    core->crew = workers;
     for (unsigned i = 0; i < core->slots; i++)
         roster_update(core, &core->workers[i]);
     DL_FOREACH(core->batches, batch) {
-        batch->workers = workers;
+        batch->workers = core->crew;
         schedule_wake(&batch->turn); /* it may have more jobs assigned now */
     }
-    for (unsigned i = workers; i < core->slots; i++)
-        recall_unbegun(core, now_ns, &core->workers[i], outbox);
+    for (unsigned i = 0; i < core->slots; i++)
+        if (!core->workers[i].crew)
+            recall_unbegun(core, now_ns, &core->workers[i], outbox);
+}
+
+void core_scale(struct core *core, uint64_t now_ns, unsigned workers, struct outbox *outbox)
+{
+    unsigned slots = workers + core->crew - core->own; /* if those of other hosts are the first */
+
+    scale_widen(core, slots < core->options.workers_max ? slots : core->options.workers_max, outbox);
+    if (outbox->failed)
+        return;
+    scale_host(core, workers);
+    choose_own(core, workers);
+    scale_told(core, now_ns, outbox);
     core_settle(core, now_ns, outbox);
 }
 
@@ -86,13 +117,13 @@ static bool any_held(const struct core *core)
 
 void scale_settle(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
-    for (unsigned i = core->crew; i < core->slots; i++) {
+    for (unsigned i = 0; i < core->slots && core->slots > core->crew; i++) {
         struct worker *worker = &core->workers[i];
 
-        if (worker->state == WORKER_READY && worker->holds == 0 && !worker->awaited)
+        if (!worker->crew && worker->state == WORKER_READY && worker->holds == 0 && !worker->awaited)
             stop_worker(core, now_ns, worker, outbox);
     }
-    while (core->slots > core->crew && core->workers[core->slots - 1].state == WORKER_ABSENT)
+    while (!core->workers[core->slots - 1].crew && core->workers[core->slots - 1].state == WORKER_ABSENT)
         core->slots--;
     if (core->finishing && core->awaited == 0 && !any_held(core))
         core->stopped = true;
@@ -100,7 +131,7 @@ void scale_settle(struct core *core, uint64_t now_ns, struct outbox *outbox)
 
 /* --- what workers do */
 
-static enum core_worker_state state_of(const struct core *core, const struct worker *worker)
+static enum core_worker_state state_of(const struct worker *worker)
 {
     switch (worker->state) {
     case WORKER_ABSENT:
@@ -108,7 +139,7 @@ static enum core_worker_state state_of(const struct core *core, const struct wor
     case WORKER_AWAY:
         return CORE_WORKER_STARTING;
     case WORKER_READY:
-        if (worker->slot > core->crew)
+        if (!worker->crew)
             return CORE_WORKER_STOPPING;
         return worker->holds > 0 ? CORE_WORKER_BUSY : CORE_WORKER_IDLE;
     case WORKER_STOPPING:
@@ -126,7 +157,8 @@ bool core_next_worker(const struct core *core, unsigned slot, struct core_worker
         if (worker->state == WORKER_ABSENT)
             continue;
         *ret_worker = (struct core_worker){.slot = worker->slot,
-                                           .state = state_of(core, worker),
+                                           .state = state_of(worker),
+                                           .host = worker->host_name,
                                            .pid = worker->pid,
                                            .chunks = worker->holds,
                                            .jobs = worker->jobs,

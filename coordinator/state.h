@@ -46,7 +46,11 @@ struct worker {
     char name[PROTO_PEER_NAME_MAX + 1];
     enum worker_state state;
     enum doom doom;
-    uint64_t pid; /* as it said; 0: not yet */
+    bool crew;                               /* it shall run: it is given jobs */
+    unsigned host;                           /* that it runs on, as in core_join; 0: the coordinator's */
+    unsigned place;                          /* there, from 1 */
+    char host_name[PROTO_HOST_NAME_MAX + 1]; /* for people; "" of the coordinator's */
+    uint64_t pid;                            /* as it said; 0: not yet */
     uint32_t incarnation;
     unsigned credit;      /* chunks it takes; 0 until it said HELLO */
     unsigned concurrency; /* jobs it runs at once */
@@ -84,7 +88,8 @@ struct core {
     struct core_options options;
     struct worker *workers; /* as many as core_scale may ask for; owned */
     unsigned slots;         /* those that are looked at: no other has a process */
-    unsigned crew;          /* so many shall run; the slots behind these are given nothing */
+    unsigned crew;          /* so many shall run */
+    unsigned own;           /* of them, on the coordinator's host */
     bool draining;          /* no job starts */
     bool finishing;         /* likewise, and when none runs the coordinator ends */
     struct roster roster;
@@ -191,6 +196,12 @@ void recall(struct core *core, uint64_t now_ns, struct outbox *outbox);
 void recall_unbegun(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox);
 
 /* --- scale.c: how many workers shall run, and whether jobs start */
+
+/* More of the host's CPUs may be taken together: it has so many workers. */
+void scale_host(struct core *core, unsigned workers);
+
+/* So many workers are the crew from now on: batches, and who waits for them, are told. */
+void scale_told(struct core *core, uint64_t now_ns, struct outbox *outbox);
 
 /* The slots up to this one are looked at. */
 void scale_widen(struct core *core, unsigned slots, struct outbox *outbox);

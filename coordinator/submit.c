@@ -10,6 +10,9 @@
 #include <string.h>
 #include <utlist.h>
 
+/* The function of commands, which workers alone have. */
+#define COMMAND "command"
+
 void core_refuse(struct outbox *outbox, const char *peer, uint64_t ticket, int code, const char *text)
 {
     outbox_send(outbox, peer,
@@ -151,6 +154,17 @@ static void accept_batch(const struct client *client, struct batch *batch, struc
     }
 }
 
+/* Whether its jobs are about the coordinator's host: its files and programs, or what it has of CPUs and
+ * memory.
+ */
+static bool must_stay(const struct batch *batch)
+{
+    const struct proto_text *function = &batch->settings.function;
+
+    return !demand_is_plain(&batch->demand) ||
+           (function->size == strlen(COMMAND) && memcmp(function->bytes, COMMAND, function->size) == 0);
+}
+
 /* `known`, which may be NULL, says whose it is, and which of its jobs had ended before. */
 static void take_batch(struct core *core, uint64_t now_ns, struct client *client, uint64_t number,
                        const struct proto_message *message, const struct outbox_item *known,
@@ -170,6 +184,7 @@ static void take_batch(struct core *core, uint64_t now_ns, struct client *client
         core_refuse(outbox, client->name, submit->ticket, MUSTER_ENOMEM, "the coordinator is out of memory");
         return;
     }
+    batch->stays = must_stay(batch);
     batch->workers = core->crew;
     batch->reader = submit->shared && core->options.host ? client->pid : 0;
     if (!known)

@@ -2,7 +2,7 @@
  *
  * The header frame of every message, described once by a function of its fields that both
  * writes and reads it (proto/field.h). What a field means stands in messages.h and in
- * PROTOCOL.md; here, in codec_batch.c and in codec_worker.c stand its place and its range.
+ * PROTOCOL.md; here, in codec_batch.c, codec_worker.c and codec_host.c stand its place and its range.
  */
 #include "proto/codec.h"
 
@@ -30,8 +30,7 @@ void codec_shared_bytes(struct field_coder *c, uint64_t *bytes)
     field_u64(c, "shared_bytes", 0, PROTO_SHARED_BYTES_MAX, bytes);
 }
 
-/* A greeting of another version ends here for us, so that its version can be answered. */
-static bool version_field(struct field_coder *c, uint32_t *version)
+bool codec_version(struct field_coder *c, uint32_t *version)
 {
     field_u32(c, "version", 0, UINT32_MAX, version);
     if (c->code || *version == PROTO_VERSION)
@@ -45,7 +44,7 @@ static void hello_fields(struct field_coder *c, struct proto_message *message)
     struct proto_hello *m = &message->hello;
     uint32_t role = m->role;
 
-    if (!version_field(c, &m->version))
+    if (!codec_version(c, &m->version))
         return;
     field_u32(c, "role", PROTO_CLIENT, PROTO_WORKER, &role);
     m->role = (enum proto_role)role;
@@ -63,7 +62,7 @@ static void welcome_fields(struct field_coder *c, struct proto_message *message)
     struct proto_welcome *m = &message->welcome;
     uint32_t keeps = m->keeps;
 
-    if (!version_field(c, &m->version))
+    if (!codec_version(c, &m->version))
         return;
     field_u32(c, "workers", 0, PROTO_WORKERS_MAX, &m->workers);
     field_u64(c, "host", 0, UINT64_MAX, &m->host);
@@ -109,7 +108,10 @@ static const struct layout {
     [PROTO_ATTACH] = {8, codec_attach},     [PROTO_ATTACHED] = {8, codec_attached},
     [PROTO_DETACH] = {1, codec_detach},     [PROTO_REQUEST] = {5, codec_request},
     [PROTO_ANSWER] = {4, codec_answer},     [PROTO_STANDING] = {5, codec_standing},
-    [PROTO_KEPT] = {1, codec_kept},
+    [PROTO_KEPT] = {1, codec_kept},         [PROTO_JOIN] = {7, codec_join},
+    [PROTO_JOINED] = {2, codec_joined},     [PROTO_SPAWN] = {2, codec_spawn},
+    [PROTO_KILL] = {1, codec_kill},         [PROTO_EXITED] = {8, codec_exited},
+    [PROTO_BEAT] = {2, codec_beat},
 };
 
 /* NULL for a number that is no type. */
@@ -217,6 +219,12 @@ bool proto_has_payload(const struct proto_message *message)
     case PROTO_REQUEST:
     case PROTO_STANDING:
     case PROTO_KEPT:
+    case PROTO_JOIN:
+    case PROTO_JOINED:
+    case PROTO_SPAWN:
+    case PROTO_KILL:
+    case PROTO_EXITED:
+    case PROTO_BEAT:
         return false;
     }
     return false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the codec's files share: for each type of message the function of its fields, for codec.c's
- * table of them, and fields that several types have. Of codec.c, codec_batch.c and codec_worker.c
+ * table of them, and fields that several types have. Of codec.c and codec_*.c
  * alone.
  */
 #ifndef MUSTER_PROTO_CODEC_INTERNAL_H
@@ -13,6 +13,10 @@
 
 /* Whether the jobs first .. first + count - 1 have indexes that a batch may have. */
 bool codec_indexes_fit(uint64_t first, uint64_t count);
+
+/* The first field of a greeting. False: one of another version ends here for us, so that its version can be
+ * answered. */
+bool codec_version(struct field_coder *c, uint32_t *version);
 
 void codec_kind(struct field_coder *c, enum proto_arguments *kind);
 void codec_shared_bytes(struct field_coder *c, uint64_t *bytes);
@@ -41,5 +45,14 @@ void codec_result(struct field_coder *c, struct proto_message *message);
 void codec_returned(struct field_coder *c, struct proto_message *message);
 void codec_standing(struct field_coder *c, struct proto_message *message);
 void codec_kept(struct field_coder *c, struct proto_message *message);
+
+/* --- codec_host.c */
+
+void codec_join(struct field_coder *c, struct proto_message *message);
+void codec_joined(struct field_coder *c, struct proto_message *message);
+void codec_spawn(struct field_coder *c, struct proto_message *message);
+void codec_kill(struct field_coder *c, struct proto_message *message);
+void codec_exited(struct field_coder *c, struct proto_message *message);
+void codec_beat(struct field_coder *c, struct proto_message *message);
 
 #endif

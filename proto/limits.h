@@ -69,10 +69,17 @@ enum {
     PROTO_NAME_MAX = 200,         /* bytes of a batch's name */
     PROTO_USER_MAX = 64,          /* bytes of who submits */
     PROTO_PEER_NAME_MAX = 64,     /* bytes of a routing id */
-    PROTO_WORKERS_MAX = 16384,    /* of one coordinator */
-    PROTO_CLIENTS_MAX = 1024,     /* of one coordinator */
-    PROTO_BATCHES_MAX = 1 << 16,  /* open ones of one coordinator */
-    PROTO_CREDIT_MAX = 20016,     /* chunks a worker may hold: one for each job it runs at once, and 16 */
+    PROTO_WORKERS_MAX = 16384,    /* of one coordinator, those of other hosts included */
+    PROTO_HOSTS_MAX = 256,        /* of one coordinator */
+    PROTO_HOST_NAME_MAX = 64,     /* bytes */
+    PROTO_PLUGINS_MAX = 64,       /* of one host */
+    PROTO_DIGEST_DIGITS = 64,     /* of a plug-in */
+    PROTO_EXIT_TEXT_MAX = 767,    /* bytes that say how a worker ended */
+    PROTO_BEAT_MS_MAX = 60000,
+    PROTO_BEATS = 3,             /* that may be missing before a connection between hosts is given up */
+    PROTO_CLIENTS_MAX = 1024,    /* of one coordinator */
+    PROTO_BATCHES_MAX = 1 << 16, /* open ones of one coordinator */
+    PROTO_CREDIT_MAX = 20016,    /* chunks a worker may hold: one for each job it runs at once, and 16 */
     /* What a worker keeps of results that are not on disk, at their cost; behind that it begins no job. */
     PROTO_KEPT_BYTES_MAX = 64 << 20,
 

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* X(name, number): peers are C client, W worker, Q coordinator. */
+/* X(name, number): who sends it; a host is a process that runs workers elsewhere. */
 #define PROTO_TYPE_MAP(X)                                                                        \
     X(HELLO, 1)     /* client, worker: who I am */                                               \
     X(WELCOME, 2)   /* coordinator: you are known */                                             \
@@ -43,7 +43,13 @@
     X(REQUEST, 22)  /* client: a question, or something to be done */                            \
     X(ANSWER, 23)   /* coordinator: to that; payload */                                          \
     X(STANDING, 24) /* worker, to a coordinator that came back: a chunk that I hold */           \
-    X(KEPT, 25)     /* coordinator: results that are recorded */
+    X(KEPT, 25)     /* coordinator: results that are recorded */                                 \
+    X(JOIN, 26)     /* host: workers that it could run */                                        \
+    X(JOINED, 27)   /* coordinator, to a host: it may */                                         \
+    X(SPAWN, 28)    /* coordinator, to a host: start a worker */                                 \
+    X(KILL, 29)     /* coordinator, to a host: end one at once */                                \
+    X(EXITED, 30)   /* host: one has ended, or did not start */                                  \
+    X(BEAT, 31)     /* host: I am there */
 
 enum proto_type {
 #define X(name, number) PROTO_##name = (number),
@@ -322,6 +328,52 @@ struct proto_kept {
     uint64_t number; /* RESULT messages up to this one need not be sent again */
 };
 
+/* A plug-in by what is in its file. */
+struct proto_plugin {
+    struct proto_text name;   /* of the file, for people */
+    struct proto_text digest; /* SHA-256 of its bytes, PROTO_DIGEST_DIGITS hexadecimal digits */
+};
+
+struct proto_join {
+    uint32_t version; /* PROTO_VERSION */
+    uint64_t pid;
+    uint32_t workers;           /* that it runs at most: their places are numbered from 1 */
+    struct proto_text host;     /* its name, for people */
+    struct proto_text software; /* as in HELLO: whose functions its workers have */
+    struct proto_text sandbox;  /* "on", or its words, where its workers are confined; else empty */
+    const struct proto_plugin *plugins;
+    uint32_t plugin_count;
+};
+
+struct proto_joined {
+    uint32_t version;
+    uint32_t beat_ms; /* between two BEAT; either side gives the other up that was silent for PROTO_BEATS */
+};
+
+struct proto_spawn {
+    uint32_t place;         /* where there is none */
+    struct proto_text name; /* of the worker */
+};
+
+struct proto_kill {
+    uint32_t place;
+};
+
+struct proto_exited {
+    uint32_t place;
+    bool killed;       /* by KILL */
+    bool executing;    /* it was running the job `index` of `chunk` */
+    bool timed_out;    /* it ended itself since that job had passed its time limit */
+    uint32_t progress; /* of that job as it last said, in 1/1000 */
+    uint64_t chunk, index;
+    struct proto_text reason; /* for people */
+};
+
+struct proto_beat {
+    uint64_t nonce;    /* of the PING that it answers; 0: of none */
+    uint64_t clock_ns; /* CLOCK_MONOTONIC of the host */
+};
+
 struct proto_message {
     enum proto_type type;
     union {
@@ -348,6 +400,12 @@ struct proto_message {
         struct proto_answer answer;
         struct proto_standing standing;
         struct proto_kept kept;
+        struct proto_join join;
+        struct proto_joined joined;
+        struct proto_spawn spawn;
+        struct proto_kill kill;
+        struct proto_exited exited;
+        struct proto_beat beat;
     };
     struct slice payload; /* empty for types without one; the reference belongs to the holder */
 };

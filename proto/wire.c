@@ -4,8 +4,9 @@
  * connection is watched in wire_watch.c.
  *
  * A message is one or two frames, [header] or [header][payload]; a ROUTER sees the peer's
- * name in front. Large payloads are neither copied out of what ZeroMQ received nor into what
- * it sends: a blob wraps the received frame, and a sent frame holds a reference on its blob.
+ * name in front; of a worker of another host, that of the worker comes next, behind a byte 0. Large payloads
+ * are neither copied out of what ZeroMQ received nor into what it sends: a blob wraps the received frame, and
+ * a sent frame holds a reference on its blob.
  */
 #include "proto/wire_internal.h"
 
@@ -376,14 +377,27 @@ static int send_part(struct wire *wire, zmq_msg_t *part, int flags)
     return (int)TEMP_FAILURE_RETRY(zmq_msg_send(part, wire->socket, ZMQ_DONTWAIT | flags));
 }
 
-int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel)
+/* One that more parts follow. */
+static int send_front(struct wire *wire, const void *bytes, size_t size)
+{
+    return (int)TEMP_FAILURE_RETRY(zmq_send(wire->socket, bytes, size, ZMQ_SNDMORE | ZMQ_DONTWAIT));
+}
+
+int wire_post_via(struct wire *wire, const char *peer, const char *via, struct wire_parcel **parcel)
 {
     struct wire_parcel *p = *parcel;
+    char name[PROTO_PEER_NAME_MAX + 2] = "";
 
     wire->drained = false;
-    if (peer &&
-        TEMP_FAILURE_RETRY(zmq_send(wire->socket, peer, strlen(peer), ZMQ_SNDMORE | ZMQ_DONTWAIT)) < 0)
+    if (peer && send_front(wire, peer, strlen(peer)) < 0)
         return send_error(wire, errno);
+    if (via) {
+        size_t size = strnlen(via, PROTO_PEER_NAME_MAX);
+
+        memcpy(name + 1, via, size);
+        if (send_front(wire, name, 1 + size) < 0)
+            return send_error(wire, errno);
+    }
     /* Once ZeroMQ took the first part it takes the rest; what it took is empty here. */
     if (send_part(wire, &p->header, p->has_payload ? ZMQ_SNDMORE : 0) < 0)
         return send_error(wire, errno);
@@ -392,6 +406,11 @@ int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel)
     wire_parcel_destroy(p);
     *parcel = NULL;
     return 0;
+}
+
+int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel)
+{
+    return wire_post_via(wire, peer, NULL, parcel);
 }
 
 int wire_send(struct wire *wire, const char *peer, const struct proto_message *message)
@@ -477,15 +496,22 @@ static void decode(struct wire_frame *frame, int parts)
 }
 
 /* The peer's name as a string; names with a NUL or of a wrong length are no peers of ours. */
-static bool take_name(zmq_msg_t *part, char *name)
+static bool take_name(const void *bytes, size_t size, char *name)
 {
-    size_t size = zmq_msg_size(part);
-
-    if (size == 0 || size > PROTO_PEER_NAME_MAX || memchr(zmq_msg_data(part), 0, size))
+    if (size == 0 || size > PROTO_PEER_NAME_MAX || memchr(bytes, 0, size))
         return false;
-    memcpy(name, zmq_msg_data(part), size);
+    memcpy(name, bytes, size);
     name[size] = '\0';
     return true;
+}
+
+/* Whether the part is the name of a worker ahead of its message, which no header begins like. */
+static bool take_via(zmq_msg_t *part, char *via)
+{
+    const uint8_t *bytes = zmq_msg_data(part);
+    size_t size = zmq_msg_size(part);
+
+    return size > 1 && bytes[0] == 0 && take_name(bytes + 1, size - 1, via);
 }
 
 /* Who sent the part. ZeroMQ says of ipc "localhost:UID:GID:PID", as SO_PEERCRED has it, and of tcp an
@@ -535,9 +561,9 @@ int wire_frame_create(const char *peer, const struct wire_bytes *header, const s
 
 static int receive_one(struct wire *wire, struct wire_frame **ret_frame)
 {
-    enum { PARTS = 3 };
+    enum { PARTS = 4 };
     zmq_msg_t parts[PARTS];
-    char name[PROTO_PEER_NAME_MAX + 1] = "";
+    char name[PROTO_PEER_NAME_MAX + 1] = "", via[PROTO_PEER_NAME_MAX + 1] = "";
     int front = wire->router ? 1 : 0, count, result = 0;
     struct wire_frame *frame = NULL;
 
@@ -556,15 +582,19 @@ static int receive_one(struct wire *wire, struct wire_frame **ret_frame)
         result = count;
         goto out;
     }
-    if (front && (!take_name(&parts[0], name) || (wire->guard && guard_is_cut(wire->guard, name)))) {
+    if (front && (!take_name(zmq_msg_data(&parts[0]), zmq_msg_size(&parts[0]), name) ||
+                  (wire->guard && guard_is_cut(wire->guard, name)))) {
         result = NOT_HEARD; /* nothing can be answered or blamed */
         goto out;
     }
+    if (count - front > 1 && take_via(&parts[front], via))
+        front++;
     frame = create_frame(name);
     if (!frame) {
         result = MUSTER_ENOMEM;
         goto out;
     }
+    memcpy(frame->via, via, sizeof via);
     frame->bytes = zmq_msg_size(&parts[front]) + (count - front > 1 ? zmq_msg_size(&parts[front + 1]) : 0);
     frame->header = wrap(&parts[front]);
     if (count - front > 1)

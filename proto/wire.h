@@ -136,12 +136,16 @@ bool wire_parcel_bytes(const struct wire_parcel *parcel, struct wire_bytes *ret_
  */
 int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel);
 
+/* The same of what goes through the peer to the worker `via` of its host, or comes from there. */
+int wire_post_via(struct wire *wire, const char *peer, const char *via, struct wire_parcel **parcel);
+
 /* wire_pack and wire_post in one. */
 int wire_send(struct wire *wire, const char *peer, const struct proto_message *message);
 
 /* A received message with everything it borrows from. */
 struct wire_frame {
     char peer[PROTO_PEER_NAME_MAX + 1]; /* "" on a dealer */
+    char via[PROTO_PEER_NAME_MAX + 1];  /* the worker of the peer's host that it is from, or for; "": none */
     struct proto_message message;       /* valid when error.code is 0 */
     struct muster_error error;          /* what was wrong with the bytes */
     size_t bytes;                       /* of header and payload */

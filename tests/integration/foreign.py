@@ -24,7 +24,8 @@ class Golden(unittest.TestCase):
     def setUp(self):
         self.vectors = {path.stem: protocol.golden(path) for path in GOLDEN.glob("*.hex")}
         self.foreign = self.vectors.pop("hello-foreign")
-        for old in ("hello-old", "hello-version-3", "hello-version-4", "welcome-version-3", "welcome-version-4"):
+        for old in ("hello-old", "hello-version-3", "hello-version-4", "welcome-version-3", "welcome-version-4",
+                    "join-version-3"):
             self.vectors.pop(old)
 
     def test_vectors_are_decoded_and_encoded_to_the_same_bytes(self):

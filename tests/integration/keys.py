@@ -25,7 +25,6 @@ OF_CLIENTS = {
     "CONSUMED": {"ticket": 1, "bytes": 0},
     "CANCEL": {"id": 1, "mode": 1, "first": 0, "count": 0},
     "DETACH": {"ticket": 1},
-    "STOP": {},
 }
 OUTCOME = {"first": 1, "count": 0, "attempt": 1, "arrived_ns": 0, "began_ns": 0, "reported_ns": 0, "split": False,
            "decode_ns": 0, "execute_ns": 0, "encode_ns": 0, "cpu_ns": 0, "shared_bytes": 0, "failures": [],
@@ -78,7 +77,7 @@ class Case(harness.Case):
                                 "--listen", self.local, *options, stderr=stderr, env=self.homes["keeper"], **more)
         daemon.log = log.read_text
         self.daemons.append(daemon)
-        self.until(lambda: "keeps nothing on disk" in daemon.log(), "the coordinator says that it is ready")
+        self.until(lambda: "1 worker; " in daemon.log(), "the coordinator says that it is ready")
         endpoint = daemon.log().split("listens at ")[1].split(",")[0]
         self.assertTrue(endpoint.startswith("tcp://127.0.0.1:") and endpoint.endswith("#" + self.server_key), endpoint)
         self.env["MUSTER_COORDINATOR"] = endpoint

@@ -167,6 +167,23 @@ void step_scale(unsigned workers)
     after_step();
 }
 
+unsigned step_join(unsigned host, unsigned places)
+{
+    unsigned room;
+
+    before_step();
+    room = core_join(core, now_ns, host, "node7", places, &outbox);
+    after_step();
+    return room;
+}
+
+void step_part(unsigned host)
+{
+    before_step();
+    core_part(core, now_ns, host, "its host is lost", &outbox);
+    after_step();
+}
+
 void step_drain(bool drain)
 {
     before_step();

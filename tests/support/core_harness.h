@@ -55,6 +55,8 @@ void step_gone(const char *client);
 void step_exit(const struct worker_exit *exit);
 void step_adopt(unsigned slot);
 void step_scale(unsigned workers);
+unsigned step_join(unsigned host, unsigned places);
+void step_part(unsigned host);
 void step_drain(bool drain);
 void step_finish(void);
 void step_committed(unsigned slot, uint64_t number);

@@ -162,7 +162,7 @@ static const char *check_taken(const struct worker *worker)
 /* One that is not needed has something to do, or ends. */
 static const char *check_excess(const struct core *core, const struct worker *worker)
 {
-    if (worker->slot > core->crew && worker->state == WORKER_READY && worker->holds == 0 && !worker->awaited)
+    if (!worker->crew && worker->state == WORKER_READY && worker->holds == 0 && !worker->awaited)
         return complain("worker %u is one too many, and idle", worker->slot);
     if (worker->state == WORKER_STOPPING && core_deadline(core) == CLOCK_NEVER)
         return complain("worker %u is to end, and nobody watches it", worker->slot);
@@ -219,14 +219,14 @@ static const char *check_roster(const struct core *core)
 
     for (unsigned i = 0; i < core->slots; i++) {
         const struct worker *worker = &core->workers[i];
-        bool crew = worker->slot <= core->crew, ready = worker->state == WORKER_READY;
+        bool crew = worker->crew, ready = worker->state == WORKER_READY;
 
         now.present += crew && worker->state != WORKER_ABSENT;
         now.idle += crew && ready && worker->holds == 0;
         now.open += crew && ready && worker->jobs < worker->concurrency;
         now.several += ready && worker->jobs > 1;
-        used.cpus += worker->taken.cpus;
-        used.memory_bytes += worker->taken.memory_bytes;
+        used.cpus += worker->host ? 0 : worker->taken.cpus;
+        used.memory_bytes += worker->host ? 0 : worker->taken.memory_bytes;
         if (worker_deadline(core, worker) < due)
             due = worker_deadline(core, worker);
     }
@@ -250,10 +250,10 @@ static const char *check_least_loaded(const struct core *core)
     unsigned places = 0;
     bool alike = true;
 
-    for (unsigned i = 0; i < core->crew; i++) {
+    for (unsigned i = 0; i < core->slots; i++) {
         const struct worker *worker = &core->workers[i];
 
-        if (worker->state != WORKER_READY)
+        if (worker->state != WORKER_READY || !worker->crew)
             continue;
         alike &= places == 0 || worker->concurrency == places;
         places = worker->concurrency;
@@ -275,7 +275,7 @@ static const char *check_room(const struct core *core, const struct batch *batch
     if (!batch_ready(batch) || !room_is_by_load(core, batch, least) ||
         (least && room_at(core, batch, least) > 0))
         return NULL;
-    for (unsigned i = 0; i < core->crew; i++)
+    for (unsigned i = 0; i < core->slots; i++)
         if (room_at(core, batch, &core->workers[i]) > 0)
             return complain("worker %u has room for jobs, and is not given any", i + 1);
     return NULL;
@@ -537,8 +537,8 @@ static const char *check_host(const struct core *core)
     uint64_t memory_bytes = 0;
 
     for (unsigned i = 0; i < core->slots; i++) {
-        cpus += core->workers[i].taken.cpus;
-        memory_bytes += core->workers[i].taken.memory_bytes;
+        cpus += core->workers[i].host ? 0 : core->workers[i].taken.cpus;
+        memory_bytes += core->workers[i].host ? 0 : core->workers[i].taken.memory_bytes;
     }
     DL_FOREACH(core->batches, batch)
         demanding += !demand_is_plain(&batch->demand);
@@ -554,12 +554,18 @@ const char *core_invariants(const struct core *core)
 {
     const struct batch *batch;
     const char *wrong = NULL;
-    unsigned present = 0;
+    unsigned present = 0, crew = 0, own = 0;
 
     if (core->slots < core->crew || core->slots > core->options.workers_max)
         wrong = complain("%u slots for %u workers", core->slots, core->crew);
+    for (unsigned i = 0; i < core->slots; i++) {
+        crew += core->workers[i].crew;
+        own += core->workers[i].crew && !core->workers[i].host;
+    }
+    if (!wrong && (crew != core->crew || own != core->own))
+        wrong = complain("%u workers of the crew, %u own, and not %u, %u", crew, own, core->crew, core->own);
     for (unsigned i = core->slots; i < core->options.workers_max && !wrong; i++)
-        if (core->workers[i].state != WORKER_ABSENT)
+        if (core->workers[i].state != WORKER_ABSENT || core->workers[i].crew || core->workers[i].host)
             wrong = complain("worker %u is not looked at", i + 1);
     for (unsigned i = 0; i < core->slots && !wrong; i++) {
         present += core->workers[i].state != WORKER_ABSENT;

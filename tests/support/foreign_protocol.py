@@ -109,7 +109,14 @@ def timings(value):
     return value is None or type(value) is list and value and len(value) % TIMINGS == 0 and all(map(uint(), value))
 
 
+def plugins(value):
+    return type(value) is list and len(value) <= 64 and all(
+        type(entry) is list and len(entry) == 2 and text_of(NAME_MAX)(entry[0]) and type(entry[1]) is str
+        and len(entry[1]) == 64 and set(entry[1]) <= set("0123456789abcdef") for entry in value)
+
+
 ID = uint(1)
+PLACE = uint(1, WORKERS_MAX)
 OUTCOME = {"first": uint(1, BATCH_JOBS_MAX + 1), "count": uint(0, CHUNK_JOBS_MAX), "attempt": uint(1, 2**32 - 1),
            "arrived_ns": uint(), "began_ns": uint(), "reported_ns": uint(), "split": boolean, "decode_ns": uint(),
            "execute_ns": uint(), "encode_ns": uint(), "cpu_ns": uint(), "shared_bytes": uint(0, SHARED_BYTES_MAX),
@@ -163,6 +170,14 @@ FIELDS = {
     "STANDING": {"batch": ID, "chunk": ID, "first": uint(1, BATCH_JOBS_MAX), "count": uint(1, CHUNK_JOBS_MAX),
                  "attempt": uint(1, 2**32 - 1)},
     "KEPT": {"number": ID},
+    "JOIN": {"version": uint(0, 2**32 - 1), "pid": uint(), "workers": uint(1, WORKERS_MAX), "host": text_of(64),
+             "software": text, "sandbox": text_of(NAME_MAX), "plugins": plugins},
+    "JOINED": {"version": uint(0, 2**32 - 1), "beat_ms": uint(1, 60000)},
+    "SPAWN": {"place": PLACE, "name": lambda value: text_of(64)(value) and 0 < len(value) and "\0" not in value},
+    "KILL": {"place": PLACE},
+    "EXITED": {"place": PLACE, "killed": boolean, "executing": boolean, "timed_out": boolean,
+               "progress": uint(0, 1000), "chunk": uint(), "index": uint(), "reason": text_of(767)},
+    "BEAT": {"nonce": uint(), "clock_ns": uint()},
 }
 NUMBERS = {kind: number for number, kind in enumerate(FIELDS, 1)}
 KINDS = {number: kind for kind, number in NUMBERS.items()}

@@ -39,7 +39,7 @@ Test(role, messages_each_role_may_send)
         {PROTO_RESULT, ROLE_WORK},
         {PROTO_PING, 0},
         {PROTO_PONG, ROLE_WORK},
-        {PROTO_STOP, CLIENTS},
+        {PROTO_STOP, CLIENTS | ROLE_WORK},
         {PROTO_RETURNED, ROLE_WORK},
         {PROTO_ATTACH, CLIENTS},
         {PROTO_ATTACHED, 0},
@@ -47,6 +47,12 @@ Test(role, messages_each_role_may_send)
         {PROTO_ANSWER, 0},
         {PROTO_STANDING, ROLE_WORK},
         {PROTO_KEPT, 0},
+        {PROTO_JOIN, ROLE_WORK},
+        {PROTO_JOINED, 0},
+        {PROTO_SPAWN, 0},
+        {PROTO_KILL, 0},
+        {PROTO_EXITED, ROLE_WORK},
+        {PROTO_BEAT, ROLE_WORK},
     };
     size_t count = 2; /* HELLO and REQUEST are below */
 

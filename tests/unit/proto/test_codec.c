@@ -97,7 +97,7 @@ Test(codec, what_is_no_message_is_refused)
 {
     static const struct wrong cases[] = {
         {"1", "array"},     {"[]", "array"},        {"[0]", "type"},
-        {"[26]", "type"},   {"[\"STOP\"]", "type"}, {"[-1]", "type"},
+        {"[32]", "type"},   {"[\"STOP\"]", "type"}, {"[-1]", "type"},
         {"[[17]]", "type"}, {"[17.0]", "type"},     {"[1073741824]", "type"},
     };
 
@@ -758,6 +758,6 @@ Test(codec, number_of_no_type_has_no_name)
     cr_assert_str_eq(proto_type_name(PROTO_STOP), "STOP");
     cr_assert_str_eq(proto_type_name(0), "?");
     cr_assert_str_eq(proto_type_name(-1), "?");
-    cr_assert_str_eq(proto_type_name(PROTO_KEPT), "KEPT");
-    cr_assert_str_eq(proto_type_name(PROTO_KEPT + 1), "?");
+    cr_assert_str_eq(proto_type_name(PROTO_BEAT), "BEAT");
+    cr_assert_str_eq(proto_type_name(PROTO_BEAT + 1), "?");
 }

@@ -41,6 +41,10 @@ static const struct proto_after kept_after[] = {
     {.batch = 70000, .condition = PROTO_AFTER_OK},
     {.batch = 70001, .condition = PROTO_AFTER_ANY},
 };
+static const struct proto_plugin join_plugins[] = {
+    {.name = TEXT("primes.so"),
+     .digest = TEXT("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")},
+};
 static const uint64_t results_timings[] = {0,   100,        200, 0,   2,     5,   100,   0,
                                            300, 400,        305, 500, 69000, 500, 80000, UINT64_C(1) << 32,
                                            500, 4999930800, 0,   0};
@@ -212,6 +216,20 @@ static const struct vector {
     {"standing", {.type = PROTO_STANDING, .standing = {
         .batch = 70000, .chunk = (UINT64_C(2) << 40) + 12, .first = 1001, .count = 500, .attempt = 1}}},
     {"kept", {.type = PROTO_KEPT, .kept = {.number = 40}}},
+    {"join", {.type = PROTO_JOIN, .join = {
+        .version = 5, .pid = 4242, .workers = 8, .host = TEXT("node7"), .software = TEXT("muster 0.1.0"),
+        .plugins = join_plugins, .plugin_count = 1}}},
+    {"join-confined", {.type = PROTO_JOIN, .join = {
+        .version = 5, .pid = 4242, .workers = 1024, .software = TEXT("muster 0.1.0"),
+        .sandbox = TEXT("strict,net")}}},
+    {"join-version-3", {.type = PROTO_JOIN, .join = {.version = 3}}},
+    {"joined", {.type = PROTO_JOINED, .joined = {.version = 5, .beat_ms = 2500}}},
+    {"spawn", {.type = PROTO_SPAWN, .spawn = {.place = 3, .name = TEXT("worker-11.1")}}},
+    {"kill", {.type = PROTO_KILL, .kill = {.place = 3}}},
+    {"exited", {.type = PROTO_EXITED, .exited = {
+        .place = 3, .executing = true, .progress = 400, .chunk = 70000, .index = 17,
+        .reason = TEXT("killed by SIGSEGV (Segmentation fault)")}}},
+    {"beat", {.type = PROTO_BEAT, .beat = {.nonce = BEGAN_NS, .clock_ns = UINT64_C(7000000000)}}},
 };
 /* clang-format on */
 
@@ -446,6 +464,43 @@ static void assert_same_small(const char *name, const struct proto_message *a, c
     }
 }
 
+static void assert_same_host(const char *name, const struct proto_message *a, const struct proto_message *b)
+{
+    if (a->type == PROTO_JOIN) {
+        SAME(join.version);
+        SAME(join.pid);
+        SAME(join.workers);
+        assert_same_text(name, a->join.host, b->join.host);
+        assert_same_text(name, a->join.software, b->join.software);
+        assert_same_text(name, a->join.sandbox, b->join.sandbox);
+        SAME(join.plugin_count);
+        for (uint32_t i = 0; i < a->join.plugin_count; i++) {
+            assert_same_text(name, a->join.plugins[i].name, b->join.plugins[i].name);
+            assert_same_text(name, a->join.plugins[i].digest, b->join.plugins[i].digest);
+        }
+    } else if (a->type == PROTO_JOINED) {
+        SAME(joined.version);
+        SAME(joined.beat_ms);
+    } else if (a->type == PROTO_SPAWN) {
+        SAME(spawn.place);
+        assert_same_text(name, a->spawn.name, b->spawn.name);
+    } else if (a->type == PROTO_KILL) {
+        SAME(kill.place);
+    } else if (a->type == PROTO_EXITED) {
+        SAME(exited.place);
+        SAME(exited.killed);
+        SAME(exited.executing);
+        SAME(exited.timed_out);
+        SAME(exited.progress);
+        SAME(exited.chunk);
+        SAME(exited.index);
+        assert_same_text(name, a->exited.reason, b->exited.reason);
+    } else {
+        SAME(beat.nonce);
+        SAME(beat.clock_ns);
+    }
+}
+
 static void assert_same(const char *name, const struct proto_message *a, const struct proto_message *b)
 {
     SAME(type);
@@ -508,6 +563,14 @@ static void assert_same(const char *name, const struct proto_message *a, const s
     case PROTO_RETURNED:
         assert_same_small(name, a, b);
         return;
+    case PROTO_JOIN:
+    case PROTO_JOINED:
+    case PROTO_SPAWN:
+    case PROTO_KILL:
+    case PROTO_EXITED:
+    case PROTO_BEAT:
+        assert_same_host(name, a, b);
+        return;
     }
     cr_assert_fail("%s: unknown type %d", name, (int)a->type);
 }
@@ -515,7 +578,9 @@ static void assert_same(const char *name, const struct proto_message *a, const s
 static bool is_foreign(const struct proto_message *message)
 {
     return (message->type == PROTO_HELLO && message->hello.version != PROTO_VERSION) ||
-           (message->type == PROTO_WELCOME && message->welcome.version != PROTO_VERSION);
+           (message->type == PROTO_WELCOME && message->welcome.version != PROTO_VERSION) ||
+           (message->type == PROTO_JOIN && message->join.version != PROTO_VERSION) ||
+           (message->type == PROTO_JOINED && message->joined.version != PROTO_VERSION);
 }
 
 static struct golden read_vector(const struct vector *vector)
@@ -606,7 +671,7 @@ Test(golden, every_file_is_tested_and_every_type_has_one)
         files += strlen(entry->d_name) > 4 && strcmp(entry->d_name + strlen(entry->d_name) - 4, ".hex") == 0;
     closedir(folder);
     cr_assert_eq(files, VECTORS);
-    for (int type = PROTO_HELLO; type <= PROTO_KEPT; type++) {
+    for (int type = PROTO_HELLO; type <= PROTO_BEAT; type++) {
         bool found = false;
 
         for (const struct vector *v = vectors; v < vectors + VECTORS; v++)
