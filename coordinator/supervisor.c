@@ -33,6 +33,7 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
     if (!supervisor)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "supervisor: out of memory");
     supervisor->options = *options;
+    supervisor->epoll_fd = supervisor->folder_fd = -1;
     supervisor->spawner = (struct spawner){
         .launcher = {.ops = &spawner_ops},
         .program = options->program,
@@ -44,6 +45,11 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
         .orphan_grace_ns = options->orphan_grace_ns,
     };
     spawner_open(&supervisor->spawner);
+    error = supervisor->spawner.error;
+    if (!options->launcher && (error == EMFILE || error == ENFILE || error == ENOMEM)) { /* not for ever */
+        supervisor_destroy(supervisor);
+        return muster_error_system(ret_error, error, "cannot start workers (%s)", options->program);
+    }
     supervisor->launcher = options->launcher ? options->launcher : &supervisor->spawner.launcher;
     supervisor->children = calloc(options->workers, sizeof *supervisor->children);
     supervisor->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
