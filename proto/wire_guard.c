@@ -4,6 +4,9 @@
  * peers like, and reads what they send before it asks who they are; so this counts them, and ends those that
  * are too many, too long, or too much. See wire.h. The router's thread.
  *
+ * ZeroMQ's one thread tells that a connection was accepted before it reads from it; with several, a peer
+ * could be known before it was a stranger, and stay one.
+ *
  * A connection is known by its descriptor, which is a number of ZeroMQ's, closed by its thread at any time,
  * and then another's. So whatever is done to one is done to a copy of the descriptor, once the kernel's
  * cookie says that it is the same connection.

@@ -380,7 +380,7 @@ class Rate(Case):
     def rate(self):
         """Jobs of others, in a second."""
         result = self.muster("map", "--coordinator", self.local, "-o", "none", "--stats", "-", "spin", ":::",
-                             *["300000"] * 3000)
+                             *["0.0002"] * 4000)
         self.assertEqual(result.status, 0, str(result))
         return float(result.err.split('"jobs_per_s":')[1].split(",")[0])
 
