@@ -193,7 +193,7 @@ static void carry_out_item(struct world *w, const struct outbox_item *item)
 /* The worker's jobs all fail: their values would be of no batch that is looked at here. */
 static void work(struct world *w)
 {
-    struct proto_failure failures[16];
+    static struct proto_failure failures[16]; /* the outbox may point to them when this has returned */
     uint32_t count = w->chunk.count < 16 ? w->chunk.count : 16;
 
     for (uint32_t i = 0; i < count; i++)
