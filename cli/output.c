@@ -178,11 +178,15 @@ static int write_count(const char *name, uint64_t count, msgpack_sbuffer *buffer
     return write_name(name, buffer) || json_write_unsigned(count, buffer) ? MUSTER_ENOMEM : 0;
 }
 
-/* How the job ended: "result", or "error" and "error_kind". */
+/* How the job ended: "result", or "error" and "error_kind", or both: a command that failed has both. */
 static int write_outcome(const struct muster_result *result, msgpack_sbuffer *buffer)
 {
-    if (result->code == 0)
-        return write_name("result", buffer) ? MUSTER_ENOMEM : json_write(result->value, buffer);
+    if (result->value) {
+        int code = write_name("result", buffer) ? MUSTER_ENOMEM : json_write(result->value, buffer);
+
+        if (code || result->code == 0)
+            return code;
+    }
     if (write_name("error", buffer) || json_write_string(result->text, strlen(result->text), buffer) ||
         write_name("error_kind", buffer) || write_error_kind(result->code, buffer))
         return MUSTER_ENOMEM;

@@ -97,12 +97,12 @@ class Case(harness.Case):
         job = json.dumps({"shell": "/bin/sh", "line": "head -c 1000000 /dev/zero",
                           "tmpdir": str(full)})
         command = as_root(f"mount -t tmpfs -o size=64k none {full}", harness.MUSTER, "map", "command", "-j", "1",
-                          ":::", job, json.dumps({"argv": ["echo", "next"]}))
+                          "-o", "json", ":::", job, json.dumps({"argv": ["echo", "next"]}))
         if not command:
             self.skipTest("no mount namespaces here")
         result = self.muster(*command[1:], command=command[0])
-        self.assertEqual(result.status, 0, str(result))
-        first, second = map(json.loads, result.out.splitlines())
+        self.assertEqual(result.status, 1, str(result))
+        first, second = (json.loads(line)["result"] for line in result.out.splitlines())
         self.assertEqual(len(base64.b64decode(first[OUT])), 64 << 10)
         self.assertEqual((first[0], first[ERR]), (1, ""))  # there was no room for its message either
         self.assertEqual(base64.b64decode(second[OUT]), b"next\n")
@@ -114,7 +114,7 @@ class Case(harness.Case):
         result = self.muster("-c", script, command="/bin/sh", stdin=terminal)
         os.close(terminal)
         os.close(reader)
-        self.assertEqual(result.status, 0, str(result))
+        self.assert_fails(result, 1, "exit status", "/dev/tty")
 
     def test_command_does_not_keep_a_finished_muster(self):
         """What a job leaves behind is left alone, and holds nobody up."""
