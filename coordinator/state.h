@@ -141,6 +141,24 @@ void changes_look(struct core *core, struct outbox *outbox);
 /* What batches waited for is due. */
 void changes_tick(struct core *core, uint64_t now_ns, struct outbox *outbox);
 
+/* --- client.c: what clients say */
+
+/* WELCOME for a worker or a client. */
+void client_greet(const struct core *core, const char *peer, struct outbox *outbox);
+
+/* Tells a client that it is known; with `warm`, once all workers are there. */
+void client_welcome(struct core *core, struct client *client, struct outbox *outbox);
+
+/* Somebody new. Workers are known by the names they were spawned under; all others can only be clients. */
+void client_begin(struct core *core, const char *peer, const struct proto_message *message,
+                  struct outbox *outbox);
+
+void client_message(struct core *core, uint64_t now_ns, struct client *client,
+                    const struct proto_message *message, struct outbox *outbox);
+
+/* A client leaves: its batches are cancelled, and nothing more is sent to it. */
+void client_stop(struct core *core, uint64_t now_ns, struct client *client, struct outbox *outbox);
+
 /* --- submit.c: new batches */
 
 /* Tells a peer that what it sent was refused; about no batch: ticket 0. */
