@@ -85,17 +85,19 @@ struct worker *roster_least_loaded(const struct core *core)
 static struct roster_entry look(const struct worker *worker)
 {
     bool crew = worker->crew, ready = worker->state == WORKER_READY;
-
-    return (struct roster_entry){
+    struct roster_entry entry = {
         .counts = {.present = crew && worker->state != WORKER_ABSENT,
                    .idle = crew && ready && worker->holds == 0,
                    .open = crew && ready && worker->jobs < worker->concurrency,
                    .several = ready && worker->jobs > 1,
                    .ready = ready,
                    .starting = worker->state == WORKER_STARTING},
-        .taken = worker->host ? (struct demand){0} : worker->taken,
         .places = crew && ready ? worker->concurrency : 0,
     };
+
+    if (!worker->host) /* another host's is not this one's to give */
+        entry.taken = worker->taken;
+    return entry;
 }
 
 static void recount(struct roster_counts *sum, const struct roster_counts *before,

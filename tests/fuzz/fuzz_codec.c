@@ -15,7 +15,9 @@
 static bool is_foreign(const struct proto_message *message)
 {
     return (message->type == PROTO_HELLO && message->hello.version != PROTO_VERSION) ||
-           (message->type == PROTO_WELCOME && message->welcome.version != PROTO_VERSION);
+           (message->type == PROTO_WELCOME && message->welcome.version != PROTO_VERSION) ||
+           (message->type == PROTO_JOIN && message->join.version != PROTO_VERSION) ||
+           (message->type == PROTO_JOINED && message->joined.version != PROTO_VERSION);
 }
 
 static void check_encoding(const struct proto_message *message, msgpack_zone *zone)

@@ -101,7 +101,7 @@ class Crew(Case):
         self.done(STOP, number=NOW)
         self.daemon.end()
         self.client.peer.close()
-        limit = 32 + 2 * 1024 + 3 * 5  # as the command counts for its clients and three workers
+        limit = 32 + 3 * 1024 + 3 * 5  # as the command counts for its clients and three workers
         self.daemon, self.client = self.serve(limits={harness.resource.RLIMIT_NOFILE: limit})
         self.done(SCALE, number=3)
         self.assertEqual(self.client.ask(SCALE, number=4)[0], -3)

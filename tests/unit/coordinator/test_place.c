@@ -57,10 +57,9 @@ static void make_socket(void)
     close(fd);
 }
 
-/* A child that takes the place, and then lives until it is killed. */
-static pid_t start_holder(void)
+/* A child that takes what it is to have, and then lives until it is killed. */
+static pid_t start_holder(void (*take)(void))
 {
-    struct place place;
     int ready[2];
     char byte;
     pid_t pid;
@@ -69,8 +68,7 @@ static pid_t start_holder(void)
     pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
-        open_place(endpoint, &place);
-        make_socket();
+        take();
         CHECK(write(ready[1], "x", 1) == 1);
         for (;;)
             pause();
@@ -79,6 +77,14 @@ static pid_t start_holder(void)
     close(ready[0]);
     close(ready[1]);
     return pid;
+}
+
+static void take_place(void)
+{
+    struct place place;
+
+    open_place(endpoint, &place);
+    make_socket();
 }
 
 static void kill_holder(pid_t pid)
@@ -111,7 +117,7 @@ static void place_is_closed_to_others_and_leaves_nothing(void)
 static void second_holder_is_told_who_is_first(void)
 {
     char holder[32];
-    pid_t pid = start_holder();
+    pid_t pid = start_holder(take_place);
 
     snprintf(holder, sizeof holder, "process %ld,", (long)pid);
     check_refused(endpoint, MUSTER_ESTATE, holder);
@@ -124,7 +130,7 @@ static void what_a_killed_holder_left_is_replaced(void)
 {
     struct place place;
 
-    kill_holder(start_holder());
+    kill_holder(start_holder(take_place));
     CHECK(exists(path));
     open_place(endpoint, &place);
     CHECK(!exists(path));
@@ -271,24 +277,28 @@ static void folder_that_a_coordinator_has_is_not_removed(void)
     CHECK(!exists(workers_path(1)));
 }
 
-static void folder_whose_workers_live_is_not_removed(void)
+static void take_page(void)
 {
     struct flight_page *page;
-    struct place place;
     int folder_fd, fd;
 
-    leave_folder(1);
     CHECK(nest_open_folder(workers_path(1), &folder_fd, &error) == 0);
     CHECK(flight_open_file(folder_fd, "worker-1.1.1.flight", &fd, &page) == 0);
-    CHECK(flight_attach(fd, &page) == 0); /* this process is the worker */
+    flight_unmap(page);
+    CHECK(flight_attach(fd, &page) == 0);
+}
+
+static void folder_whose_workers_live_is_not_removed(void)
+{
+    pid_t worker;
+
+    leave_folder(1);
+    worker = start_holder(take_page);
     make_old(1);
     come_and_go();
     CHECK(exists(workers_path(1)));
-    CHECK(unlinkat(folder_fd, "worker-1.1.1.flight", 0) == 0);
-    close(fd);
-    close(folder_fd);
-    open_workers(1, &place);
-    place_close(&place);
+    kill_holder(worker);
+    come_and_go();
     CHECK(!exists(workers_path(1)));
 }
 
