@@ -6,12 +6,27 @@
 
 #include "cli/quantity.h"
 #include "client/muster.h"
+#include "client/processes.h"
 #include "proto/limits.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
-enum { MANY_JOBS = 252 /* -j 0: as many as GNU parallel finds room for, by default limits */ };
+/* -j 0: as many as GNU parallel finds room for, by default limits, where there are descriptors for them; some
+ * are left for what the caller has open. */
+enum { MANY_JOBS = 252, DESCRIPTORS_LEFT = PROCESSES_OTHER_DESCRIPTORS + 32 };
+
+static unsigned many_jobs(void)
+{
+    struct rlimit limit;
+    rlim_t room;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < DESCRIPTORS_LEFT)
+        return 1;
+    room = (limit.rlim_cur - DESCRIPTORS_LEFT) / PROCESSES_WORKER_DESCRIPTORS;
+    return room < 1 ? 1 : room < MANY_JOBS ? (unsigned)room : MANY_JOBS;
+}
 
 static int read_jobs(const char *text, unsigned *ret_jobs, struct muster_error *ret_error)
 {
@@ -26,7 +41,7 @@ static int read_jobs(const char *text, unsigned *ret_jobs, struct muster_error *
         return 0;
     }
     if (strcmp(text, "0") == 0) {
-        *ret_jobs = MANY_JOBS;
+        *ret_jobs = many_jobs();
         return 0;
     }
     return quantity_workers(text, cores, most, ret_jobs, ret_error);

@@ -16,6 +16,7 @@
 #include "coordinator/post.h"
 #include "coordinator/supervisor.h"
 #include "proto/shared.h"
+#include "proto/threads.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -95,13 +96,23 @@ static void note_found(void *context, unsigned slot, const char *name, const cha
         core_adopt(c->core, clock_now_ns(), slot, name, &c->outbox);
 }
 
+static void estrange(void *context, int fd, const char *peer)
+{
+    struct coordinator *c = context;
+
+    wire_know(c->router, fd, peer, false);
+    gate_leave(c->gate, peer);
+}
+
 static int create_hosts(struct coordinator *c, const struct coordinator_options *options)
 {
     const struct hosts_options hosts_options = {.plugins = options->digests,
                                                 .plugin_count = options->plugin_count,
                                                 .sandbox = options->sandbox,
                                                 .heartbeat_ns = options->heartbeat_ns,
-                                                .journal = options->journal};
+                                                .journal = options->journal,
+                                                .estrange = estrange,
+                                                .context = c};
 
     return hosts_create(&hosts_options, c->core, &c->hosts);
 }
@@ -184,6 +195,16 @@ static int settle(struct coordinator *c, struct muster_error *ret_error)
     return nest_listen(&c->nest, &c->listen_fd, ret_error);
 }
 
+/* Programs that are started anew are children of the thread, so only copies start ahead of it. They start
+ * threads at the same time as this process then: each would find room for its own, and not for both. */
+static bool may_launch_ahead(const struct coordinator *c)
+{
+    const unsigned here = 1 + THREADS_OF_ZMQ, of_worker = 2 + THREADS_OF_ZMQ, all = here + of_worker;
+
+    return c->options.launcher && c->listen_fd >= 0 && c->options.ahead == 1 && !c->options.warm &&
+           threads_count(all) == all;
+}
+
 int coordinator_create(const struct coordinator_options *options, struct coordinator **ret_coordinator,
                        struct muster_error *ret_error)
 {
@@ -205,7 +226,7 @@ int coordinator_create(const struct coordinator_options *options, struct coordin
         coordinator_stop(c);
         return result;
     }
-    if (options->launcher && c->listen_fd >= 0) /* programs started anew are children of the thread */
+    if (may_launch_ahead(c))
         loop_launch(c);
     *ret_coordinator = c;
     return 0;

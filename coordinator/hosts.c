@@ -23,11 +23,12 @@ enum { BEATS_OF_HEARTBEAT = 5 };
 struct host {
     char peer[PROTO_PEER_NAME_MAX + 1]; /* "": nobody has this place in the table */
     char name[PROTO_HOST_NAME_MAX + 1];
+    int fd; /* of its connection, as of a frame */
     uint64_t heard_ns;
     uint64_t pinged_ns; /* the nonce of the PING that is not answered; 0: none */
     /* What its clock shows when this one shows 0, by the quickest answer of late; and when that was, and how
      * long it took. */
-    int64_t offset_ns;
+    uint64_t offset_ns; /* modulo 2^64: less than 0 as well */
     uint64_t measured_ns, travel_ns;
 };
 
@@ -177,9 +178,10 @@ static void ping(struct host *host, uint64_t now_ns, struct outbox *outbox)
     outbox_send(outbox, host->peer, &(struct proto_message){.type = PROTO_PING, .ping = {.nonce = now_ns}});
 }
 
-static void join(struct hosts *hosts, uint64_t now_ns, const char *peer, const struct proto_join *message,
-                 struct outbox *outbox)
+static void join(struct hosts *hosts, uint64_t now_ns, const struct wire_frame *frame, struct outbox *outbox)
 {
+    const struct proto_join *message = &frame->message.join;
+    const char *peer = frame->peer;
     struct host *host = hosts->table;
     struct muster_error error;
     char what[64];
@@ -195,7 +197,7 @@ static void join(struct hosts *hosts, uint64_t now_ns, const char *peer, const s
         refuse(outbox, peer, MUSTER_ELIMIT, "too many hosts have joined");
         return;
     }
-    *host = (struct host){.heard_ns = now_ns};
+    *host = (struct host){.fd = frame->fd, .heard_ns = now_ns};
     if (hosts->used < number_of(hosts, host))
         hosts->used = number_of(hosts, host);
     snprintf(host->peer, sizeof host->peer, "%s", peer);
@@ -241,6 +243,7 @@ static void give_up(struct hosts *hosts, uint64_t now_ns, struct host *host, int
                     struct outbox *outbox)
 {
     refuse(outbox, host->peer, code, reason);
+    hosts->options.estrange(hosts->options.context, host->fd, host->peer);
     part(hosts, now_ns, host, reason, outbox);
 }
 
@@ -254,7 +257,7 @@ static void measure(struct host *host, uint64_t now_ns, const struct proto_beat 
 
     if (host->measured_ns && travel_ns > host->travel_ns && now_ns - host->measured_ns < OFFSET_AGE_NS)
         return;
-    host->offset_ns = (int64_t)(beat->clock_ns - (host->pinged_ns + travel_ns / 2));
+    host->offset_ns = beat->clock_ns - (host->pinged_ns + travel_ns / 2);
     host->travel_ns = travel_ns;
     host->measured_ns = now_ns;
 }
@@ -308,22 +311,22 @@ static void hear(struct hosts *hosts, uint64_t now_ns, struct host *host, const 
 }
 
 /* A moment of the host's clock, by this one. */
-static void set_back(uint64_t *ns, int64_t offset_ns)
+static void set_back(uint64_t *ns, uint64_t offset_ns)
 {
     if (*ns != 0)
-        *ns -= (uint64_t)offset_ns;
+        *ns -= offset_ns;
 }
 
 /* What was reported by now was, whatever the clocks say. */
 static void correct_times(const struct host *host, struct wire_frame *frame)
 {
     struct proto_outcome *outcome = &frame->message.result.outcome;
-    int64_t offset_ns = host->offset_ns, ahead_ns;
+    uint64_t offset_ns = host->offset_ns, ahead_ns;
 
     if (outcome->reported_ns == 0)
         return;
-    ahead_ns = (int64_t)(outcome->reported_ns - (uint64_t)offset_ns - frame->received_ns);
-    if (ahead_ns > 0)
+    ahead_ns = outcome->reported_ns - offset_ns - frame->received_ns;
+    if ((int64_t)ahead_ns > 0)
         offset_ns += ahead_ns;
     set_back(&outcome->arrived_ns, offset_ns);
     set_back(&outcome->began_ns, offset_ns);
@@ -339,7 +342,7 @@ bool hosts_take(struct hosts *hosts, uint64_t now_ns, struct wire_frame *frame, 
         return frame->via[0] != '\0';
     host = find(hosts, frame->peer);
     if (!host && knows && frame->message.type == PROTO_JOIN && !frame->via[0]) {
-        join(hosts, now_ns, frame->peer, &frame->message.join, outbox);
+        join(hosts, now_ns, frame, outbox);
         return true;
     }
     if (!host)
@@ -404,11 +407,25 @@ uint64_t hosts_deadline(const struct hosts *hosts)
     return first_ns;
 }
 
+/* A deadline that is seen late says that this process did not run: what hosts said meanwhile is not read yet.
+ */
+static void host_due(struct hosts *hosts, uint64_t now_ns, struct host *host, struct outbox *outbox)
+{
+    uint64_t beat_ns = hosts->beat_ms * CLOCK_NS_PER_MS;
+
+    if (now_ns - deadline_of(hosts, host) < beat_ns) {
+        give_up(hosts, now_ns, host, MUSTER_ESTATE, "was not heard for too long", outbox);
+        return;
+    }
+    host->heard_ns = now_ns - (PROTO_BEATS - 1) * beat_ns;
+    ping(host, now_ns, outbox);
+}
+
 void hosts_tick(struct hosts *hosts, uint64_t now_ns, struct outbox *outbox)
 {
     for (unsigned i = 0; hosts && i < hosts->used; i++)
         if (hosts->table[i].peer[0] && deadline_of(hosts, &hosts->table[i]) <= now_ns)
-            give_up(hosts, now_ns, &hosts->table[i], MUSTER_ESTATE, "was not heard for too long", outbox);
+            host_due(hosts, now_ns, &hosts->table[i], outbox);
 }
 
 void hosts_stop(const struct hosts *hosts, struct outbox *outbox)

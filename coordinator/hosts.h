@@ -20,6 +20,9 @@ struct hosts_options {
     unsigned sandbox;      /* see base/sandbox.h */
     uint64_t heartbeat_ns; /* as of workers */
     const struct journal *journal;
+    /* A host is given up that may still be connected: it is a stranger again. */
+    void (*estrange)(void *context, int fd, const char *peer);
+    void *context;
 };
 
 /* 0 or MUSTER_ENOMEM. */

@@ -191,7 +191,7 @@ static void attend(struct coordinator *c, const struct wire_frame *frame)
     uint64_t pid;
     int result;
 
-    wire_know(c->router, frame->fd,
+    wire_know(c->router, frame->fd, frame->peer,
               has_client(c, frame->peer) || core_has_worker(c->core, frame->peer) ||
                   hosts_has(c->hosts, frame->peer));
     if (frame->message.type == PROTO_STOP) {

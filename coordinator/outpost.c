@@ -192,12 +192,13 @@ static void drain_link(struct outpost *outpost)
         result = outpost_link_receive(outpost->link, &frame, &why);
         if (result == MUSTER_EAGAIN)
             break;
-        if (result == 0 && !obey(outpost, frame))
-            result = muster_error_set(&why, MUSTER_EPROTOCOL, "%s sends what no coordinator does",
-                                      outpost->options->endpoint);
-        if (result == 0)
+        if (result == 0) {
+            if (!obey(outpost, frame))
+                result = muster_error_set(&why, MUSTER_EPROTOCOL, "%s sends what no coordinator does",
+                                          outpost->options->endpoint);
             wire_frame_destroy(frame);
-        else
+        }
+        if (result != 0)
             lose(outpost, &why);
     }
     if (!was_joined && outpost_link_is_joined(outpost->link)) {

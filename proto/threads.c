@@ -7,8 +7,6 @@
 
 #include <pthread.h>
 
-enum { ZMQ_THREADS = 2 }; /* one for input and output, one that buries sockets */
-
 /* Ends once the mutex is free: all of them are there at once. */
 static void *wait_for(void *mutex)
 {
@@ -17,23 +15,32 @@ static void *wait_for(void *mutex)
     return NULL;
 }
 
-int threads_check(struct muster_error *ret_error)
+unsigned threads_count(unsigned wanted)
 {
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    pthread_t threads[ZMQ_THREADS];
+    pthread_t threads[THREADS_COUNT_MAX];
     unsigned count = 0;
 
+    if (wanted > THREADS_COUNT_MAX)
+        wanted = THREADS_COUNT_MAX;
     pthread_mutex_lock(&mutex);
-    while (count < ZMQ_THREADS && pthread_create(&threads[count], NULL, wait_for, &mutex) == 0)
+    while (count < wanted && pthread_create(&threads[count], NULL, wait_for, &mutex) == 0)
         count++;
     pthread_mutex_unlock(&mutex);
     for (unsigned i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
-    if (count == ZMQ_THREADS)
+    return count;
+}
+
+int threads_check(struct muster_error *ret_error)
+{
+    unsigned count = threads_count(THREADS_OF_ZMQ);
+
+    if (count == THREADS_OF_ZMQ)
         return 0;
     return muster_error_set(
         ret_error, MUSTER_ELIMIT,
         "ZeroMQ needs %d threads and only %u can be had: a higher limit (ulimit -u, or of "
         "memory, ulimit -v)",
-        ZMQ_THREADS, count);
+        THREADS_OF_ZMQ, count);
 }

@@ -8,6 +8,14 @@
 
 #include "base/error.h"
 
+enum {
+    THREADS_OF_ZMQ = 2, /* of a context: one for input and output, one that buries sockets */
+    THREADS_COUNT_MAX = 16,
+};
+
+/* How many of so many threads, THREADS_COUNT_MAX at most, can be had at once: they are started, and end. */
+unsigned threads_count(unsigned wanted);
+
 /* Starts as many threads as a context of libzmq has, and ends them. 0, or MUSTER_ELIMIT with the way out. */
 int threads_check(struct muster_error *ret_error);
 

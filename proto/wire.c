@@ -511,6 +511,7 @@ static bool take_via(zmq_msg_t *part, char *via)
     const uint8_t *bytes = zmq_msg_data(part);
     size_t size = zmq_msg_size(part);
 
+    TAKE_OVER(zmq_msg_data(part));
     return size > 1 && bytes[0] == 0 && take_name(bytes + 1, size - 1, via);
 }
 

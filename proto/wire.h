@@ -85,10 +85,10 @@ bool wire_is_refused(const struct wire *wire);
  * `strangers_max` is ended, and each after 10 seconds, or when 1 MiB has come by it. */
 int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error *ret_error);
 
-/* Of a connection, by a frame that came by it, or its descriptor: whether its peer is known from now on; that
- * what it said was refused, which may happen 15 times, and ends it then: for 30 seconds its name is not
- * heard. */
-void wire_know(struct wire *router, int fd, bool known);
+/* Of a connection, by a frame that came by it, or its descriptor and the name of who speaks over it: whether
+ * he is known from now on; that what he said was refused, which may happen 15 times, and ends it then: for 30
+ * seconds his name is not heard. What is left of a connection that had the descriptor before is passed over. */
+void wire_know(struct wire *router, int fd, const char *peer, bool known);
 void wire_blame(struct wire *router, const struct wire_frame *frame);
 
 /* When wire_guard_tick is to be called, at the latest. */

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -46,11 +47,13 @@ struct connection {
     uint64_t cookie;
     uint64_t came_ns;
     unsigned blames;
+    char name[PROTO_PEER_NAME_MAX + 1]; /* of one that is known: of who speaks over it */
     UT_hash_handle hh;
 };
 
 struct wire_guard {
     struct connection *strangers; /* owned; over tcp; in the order in which they came */
+    struct connection *known;     /* owned */
     struct connection *blamed;    /* owned */
     struct {
         char name[PROTO_PEER_NAME_MAX + 1];
@@ -96,6 +99,8 @@ void guard_destroy(struct wire_guard *guard)
         return;
     HASH_ITER(hh, guard->strangers, connection, next)
         drop(&guard->strangers, connection);
+    HASH_ITER(hh, guard->known, connection, next)
+        drop(&guard->known, connection);
     HASH_ITER(hh, guard->blamed, connection, next)
         drop(&guard->blamed, connection);
     free(guard);
@@ -193,6 +198,7 @@ static void add_stranger(struct wire_guard *guard, int fd)
 void guard_accepted(struct wire_guard *guard, int fd, bool tcp)
 {
     drop_fd(&guard->blamed, fd);
+    drop_fd(&guard->known, fd);
     if (tcp)
         add_stranger(guard, fd);
 }
@@ -200,6 +206,7 @@ void guard_accepted(struct wire_guard *guard, int fd, bool tcp)
 void guard_ended(struct wire_guard *guard, int fd)
 {
     drop_fd(&guard->blamed, fd);
+    drop_fd(&guard->known, fd);
     drop_fd(&guard->strangers, fd);
 }
 
@@ -211,14 +218,45 @@ static bool is_tcp(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain != AF_UNIX;
 }
 
-void wire_know(struct wire *router, int fd, bool known)
+/* Whether the connection that has the descriptor now is known as somebody else's: what is heard under that
+ * name was sent over one that is gone. */
+static bool is_of_another(const struct wire_guard *guard, int fd, const char *peer)
 {
-    if (!router->guard || fd < 0)
+    const struct connection *known;
+
+    HASH_FIND_INT(guard->known, &fd, known);
+    return known && strcmp(known->name, peer) != 0;
+}
+
+static void note_known(struct wire_guard *guard, int fd, const char *peer)
+{
+    struct connection *connection;
+
+    drop_fd(&guard->strangers, fd);
+    drop_fd(&guard->known, fd);
+    connection = add(&guard->known, fd);
+    if (connection)
+        snprintf(connection->name, sizeof connection->name, "%s", peer);
+}
+
+void wire_know(struct wire *router, int fd, const char *peer, bool known)
+{
+    struct wire_guard *guard = router->guard;
+    const struct connection *before;
+
+    if (!guard || fd < 0)
         return;
     wire_broke(router); /* it has been accepted before it said something, but that was not seen yet */
-    drop_fd(&router->guard->strangers, fd);
-    if (!known && is_tcp(fd))
-        add_stranger(router->guard, fd);
+    HASH_FIND_INT(guard->known, &fd, before);
+    if (known) {
+        if (is_of_another(guard, fd, peer))
+            drop_fd(&guard->blamed, fd);
+        note_known(guard, fd, peer);
+    } else if (before && !is_of_another(guard, fd, peer)) { /* else it is a stranger's all the time */
+        drop_fd(&guard->known, fd);
+        if (is_tcp(fd))
+            add_stranger(guard, fd);
+    }
 }
 
 bool guard_is_cut(const struct wire_guard *guard, const char *peer)
@@ -244,7 +282,7 @@ void wire_blame(struct wire *router, const struct wire_frame *frame)
     struct wire_guard *guard = router->guard;
     struct connection *connection;
 
-    if (!guard || frame->fd < 0)
+    if (!guard || frame->fd < 0 || is_of_another(guard, frame->fd, frame->peer))
         return;
     HASH_FIND_INT(guard->blamed, &frame->fd, connection);
     if (!connection && !(connection = add(&guard->blamed, frame->fd)))

@@ -457,7 +457,7 @@ static int run_with_files(muster_call *call, struct command_spec *spec, uint64_t
         code = *run_number > 0 ? drop_outputs(call, spec) : take_result(call, spec, &ended, ret_result);
     }
     left = reap();
-    if (left || code != 0)
+    if (left || (code != 0 && code != CALL_FAILED_VALUED))
         close_outputs();
     if (left && spec->grouped)
         command_memory_leave();

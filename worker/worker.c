@@ -6,6 +6,7 @@
 #include "worker/worker.h"
 
 #include "base/cores.h"
+#include "base/coverage.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "jobs/registry.h"
@@ -154,6 +155,7 @@ static void end_copy(struct link *link)
         return;
     command_fini();
     fflush(NULL);
+    coverage_save();
     _exit(0);
 }
 

@@ -204,7 +204,7 @@ class Ends(Case):
         self.assert_ok(self.at("map", "nqueens", ":::", *["5"] * 30), "10\n" * 30)
 
     def test_host_that_is_silent_is_given_up_and_may_come_back(self):
-        daemon = self.serve("--heartbeat", "1")
+        daemon = self.serve("--heartbeat", "3")
         release = self.hold_own()
         outpost = self.join()
         gate = self.home / "second"
@@ -215,7 +215,7 @@ class Ends(Case):
         self.until(lambda: "was not heard for too long" in daemon.log(), "it is given up")
         self.assertEqual(self.theirs(), [])
         outpost.signal(signal.SIGCONT)
-        self.until(lambda: daemon.log().count("joins with") == 2, "it joins again")
+        self.until(lambda: daemon.log().count("joins with") >= 2, "it joins again")
         gate.touch()
         self.assert_ok(run.end())
         release()
