@@ -87,7 +87,8 @@ int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error 
 
 /* Of a connection, by a frame that came by it, or its descriptor and the name of who speaks over it: whether
  * he is known from now on; that what he said was refused, which may happen 15 times, and ends it then: for 30
- * seconds his name is not heard. What is left of a connection that had the descriptor before is passed over. */
+ * seconds his name is not heard. What is left of a connection that had the descriptor before is passed over.
+ */
 void wire_know(struct wire *router, int fd, const char *peer, bool known);
 void wire_blame(struct wire *router, const struct wire_frame *frame);
 

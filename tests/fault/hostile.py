@@ -310,6 +310,24 @@ class Doors(Almost, Case):
                         self.assertLess(self.descriptors(), DESCRIPTORS)
                 self.assert_served()
 
+    def test_hosts_that_were_given_up_are_strangers_again(self):
+        software = self.muster("--version").out.splitlines()[0]
+        (join,) = protocol.encode("JOIN", version=protocol.VERSION, pid=0, workers=1, host="x", software=software,
+                                  sandbox="", plugins=[])
+        (pong,) = protocol.encode("PONG", nonce=1)
+        with contextlib.ExitStack() as stack:
+            streams = []
+            for number in range(DESCRIPTORS // 3):
+                streams.append(stack.enter_context(self.connection(*self.tcp())))
+                self.join(streams[-1], b"host-%d" % number)
+                streams[-1].sendall(frame(join) + frame(pong))
+                answer = b""
+                while b"a host does not send this message" not in answer:
+                    part = streams[-1].recv(4096)
+                    self.assertTrue(part, "an answer")
+                    answer += part
+            self.until_cut(streams[0])
+
     def test_flood(self):
         for family, address in self.doors():
             for body in (b"\x91\x0d", protocol.pack([protocol.NUMBERS["PONG"], 1]), b"\xdd\xff\xff\xff\xff", bytes(1000)):
