@@ -40,10 +40,18 @@ class Inspector:
         left = [old.arguments[i - 1] for i in range(1, old.jobs + 1) if old.outcomes.get(i, True)]
         diary.arguments = list(old.arguments[:jobs]) if jobs == old.jobs else left
         if len(diary.arguments) != jobs:
-            assert old.forgotten or not old.hold, f"batch {batch} tries {jobs} jobs of {old}, where {len(left)} are left"
+            assert old.forgotten or not old.hold, \
+                f"batch {batch} tries {jobs} jobs of {old}, where {len(left)} are left: {self.known(batch, old)}"
             diary.arguments = []  # not known: those of which a result was recorded and forgotten unseen are missing
         diary.batch, diary.complete, diary.retried = batch, True, True
         return diary
+
+    def known(self, batch, old):
+        """What there is to know of a batch and the one that it tries again."""
+        rows = self.read("SELECT batch, state, jobs, succeeded, failed, cancelled, origin FROM batches WHERE batch IN (?, ?)",
+                         batch, old.batch)
+        records = self.read("SELECT sequence, batch, first, count, failed FROM record WHERE batch IN (?, ?)", batch, old.batch)
+        return f"{vars(old)}; {rows}; {records}, up to {self.sequence} looked at"
 
     def batches(self):
         """The rows of all batches. Those that nobody tries again get their diaries."""
