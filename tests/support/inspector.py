@@ -15,7 +15,7 @@ class Inspector:
     def __init__(self, state, trace):
         self.state, self.trace = state, trace
         self.diaries = {}  # by number
-        self.sequence = 0  # of the last record that was looked at
+        self.sequences = {}  # of the last record of each batch that was looked at
         self.by_batch = {}  # diaries, of those that were ever there
         self.recorded = {}  # argument: how far the trace had come when its result was seen on disk
 
@@ -51,7 +51,16 @@ class Inspector:
         rows = self.read("SELECT batch, state, jobs, succeeded, failed, cancelled, origin FROM batches WHERE batch IN (?, ?)",
                          batch, old.batch)
         records = self.read("SELECT sequence, batch, first, count, failed FROM record WHERE batch IN (?, ?)", batch, old.batch)
-        return f"{vars(old)}; {rows}; {records}, up to {self.sequence} looked at"
+        return f"{vars(old)}; {rows}; {records}, up to {self.sequences.get(old.batch)} looked at"
+
+    def new_records(self):
+        """In the order in which they were written. Numbers of records that were forgotten are used again, but not
+        below one of the same batch."""
+        new = {sequence for sequence, batch in self.read("SELECT sequence, batch FROM record")
+               if sequence > self.sequences.get(batch, 0)}
+        rows = self.read("SELECT sequence, batch, first, count, header, payload FROM record WHERE sequence >= ? "
+                         "ORDER BY sequence", min(new, default=1 << 62))
+        return [row for row in rows if row[0] in new]
 
     def batches(self):
         """The rows of all batches. Those that nobody tries again get their diaries."""
@@ -78,15 +87,13 @@ class Inspector:
             assert not any(diary.batch for diary in self.diaries.values())
             return
         rows = self.batches()
-        new = self.read("SELECT sequence, batch, first, count, header, payload FROM record WHERE sequence > ? "
-                        "ORDER BY sequence", self.sequence)
         size = self.trace.stat().st_size
-        for sequence, batch, first, count, header, payload in new:
+        for sequence, batch, first, count, header, payload in self.new_records():
             assert batch in rows, f"a result of batch {batch}, which is not there"
             diary = self.find(rows[batch])
             assert not diary.closed, f"{diary} was cancelled, and has results of a later life"
             self.look_at_record(diary, first, count, header, payload, size)
-            self.sequence = sequence
+            self.sequences[batch] = sequence
         for row in rows.values():
             diary = self.find(row)
             if diary:  # else it is a copy under way
