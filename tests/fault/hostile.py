@@ -192,6 +192,16 @@ class Case(harness.Case):
             return False
         return True
 
+    def crowd(self, opening):
+        """Many connections over tcp that say this much, while others are served."""
+        with contextlib.ExitStack() as stack:
+            for number in range(CONNECTIONS):
+                stream = stack.enter_context(self.connection(*self.tcp()))
+                self.send_all(stream, opening)
+                if number % 50 == 0:
+                    self.assertLess(self.descriptors(), DESCRIPTORS)
+            self.assert_served()
+
     def say(self, peer, kind, values=(), /, **fields):
         peer.send(kind, values, **fields)
         self.assertTrue(peer.socket.poll(harness.LIMIT_S * 1000), f"no answer to {kind}")
@@ -302,13 +312,7 @@ class Doors(Almost, Case):
 
     def test_connections_that_say_nothing(self):
         for opening in (b"", NULL[:9], NULL, NULL + ready(b"")):
-            with contextlib.ExitStack() as stack:
-                for number in range(CONNECTIONS):
-                    stream = stack.enter_context(self.connection(*self.tcp()))
-                    self.send_all(stream, opening)
-                    if number % 50 == 0:
-                        self.assertLess(self.descriptors(), DESCRIPTORS)
-                self.assert_served()
+            self.crowd(opening)
 
     def test_hosts_that_were_given_up_are_strangers_again(self):
         software = self.muster("--version").out.splitlines()[0]
@@ -382,13 +386,7 @@ class KeyedDoor(Almost, Case):
 
     def test_connections_without_a_key(self):
         for opening in (b"", CURVE):
-            with contextlib.ExitStack() as stack:
-                for number in range(CONNECTIONS):
-                    stream = stack.enter_context(self.connection(*self.tcp()))
-                    self.send_all(stream, opening)
-                    if number % 50 == 0:
-                        self.assertLess(self.descriptors(), DESCRIPTORS)
-                self.assert_served()
+            self.crowd(opening)
 
 
 @unittest.skipUnless(LONG, "MUSTER_HOSTILE is not set: nothing is measured")
