@@ -9,6 +9,7 @@
  */
 #include "base/library.h"
 #include "base/sandbox.h"
+#include "base/sanitize.h"
 #include "coordinator/fault.h"
 
 #include <elfutils/libdwfl.h>
@@ -58,7 +59,7 @@ enum {
     CPU_S = 2,
 };
 
-#define MEMORY_BYTES ((rlim_t)1 << 30)
+#define MEMORY_BYTES (SANITIZE_ADDRESS || SANITIZE_THREAD ? RLIM_INFINITY : (rlim_t)1 << 30)
 
 static struct dwfl library;
 static Dwfl_Callbacks callbacks;

@@ -10,7 +10,7 @@
 #define MUSTER_JOBS_COROUTINE_H
 
 #include "base/error.h"
-#include "jobs/sanitize.h"
+#include "base/sanitize.h"
 
 #include <stdbool.h>
 #include <stddef.h>

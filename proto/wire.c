@@ -11,6 +11,7 @@
 #include "proto/wire_internal.h"
 
 #include "base/clock.h"
+#include "base/sanitize.h"
 #include "proto/threads.h"
 
 #include <errno.h>
@@ -46,7 +47,7 @@ enum { UNREAD_MAX = 1 << 20, UNSENT_MAX = 4 * PROTO_BATCHES_MAX };
 /* What was written into bytes before they were sent is there for the thread that receives or
  * frees them (over inproc these are the same bytes): libzmq sees to that, but it is not built
  * with the thread sanitizer, which has to be told. */
-#ifdef __SANITIZE_THREAD__
+#if SANITIZE_THREAD
 #include <sanitizer/tsan_interface.h>
 #define HAND_OVER(bytes) __tsan_release(bytes)
 #define TAKE_OVER(bytes) __tsan_acquire(bytes)

@@ -8,8 +8,8 @@
 #include "worker/confine.h"
 
 #include "base/sandbox.h"
+#include "base/sanitize.h"
 #include "jobs/plugin.h"
-#include "jobs/sanitize.h"
 #include "worker/command_internal.h"
 
 #include <errno.h>

@@ -4,8 +4,8 @@
  * with one and with several workers.
  */
 #include "base/clock.h"
+#include "base/sanitize.h"
 #include "fixture.h"
-#include "jobs/sanitize.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -3,8 +3,8 @@
  * Large values between a client and real workers: in shared memory where there is room, in messages
  * where there is none; workers that die; values that many jobs use.
  */
+#include "base/sanitize.h"
 #include "client/handle.h"
-#include "jobs/sanitize.h"
 #include "proto/heapfile.h"
 #include "shared_fixture.h"
 

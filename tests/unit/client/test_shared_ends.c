@@ -3,7 +3,7 @@
  * Large values between a client and real workers, where they end: the largest ones, those of workers
  * that run many jobs at once, and what is mapped of workers that are dead.
  */
-#include "jobs/sanitize.h"
+#include "base/sanitize.h"
 #include "proto/limits.h"
 #include "shared_fixture.h"
 

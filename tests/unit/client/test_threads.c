@@ -3,8 +3,8 @@
  * What only several threads can show: that they run at once, that order is kept while they
  * do, and that nothing piles up behind a job that takes long.
  */
+#include "base/sanitize.h"
 #include "fixture.h"
-#include "jobs/sanitize.h"
 #include "tests/support/self.h"
 
 #include <pthread.h>

@@ -6,7 +6,7 @@
  * MUSTER_SEEDS=N the first N.
  */
 #include "base/clock.h"
-#include "jobs/sanitize.h"
+#include "base/sanitize.h"
 #include "tests/support/core_invariants.h"
 #include "tests/unit/coordinator/sim.h"
 

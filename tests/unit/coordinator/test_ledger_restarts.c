@@ -7,8 +7,8 @@
  * as it should. A failure names its seed: MUSTER_SEED=N runs that one alone, and MUSTER_SEEDS=N the
  * first N.
  */
+#include "base/sanitize.h"
 #include "jobs/random.h"
-#include "jobs/sanitize.h"
 #include "proto/codec.h"
 #include "tests/support/check.h"
 #include "tests/support/ledger_steps.h"

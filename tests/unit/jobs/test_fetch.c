@@ -5,9 +5,9 @@
  * What servers do wrong: tests/integration/fetch.py.
  */
 #include "base/clock.h"
+#include "base/sanitize.h"
 #include "jobs/fetch.h"
 #include "jobs/loop.h"
-#include "jobs/sanitize.h"
 
 #include "tests/support/check.h"
 

@@ -4,8 +4,8 @@
  * loop tells those who poll it.
  */
 #include "base/clock.h"
+#include "base/sanitize.h"
 #include "jobs/loop.h"
-#include "jobs/sanitize.h"
 
 #include "tests/support/check.h"
 

@@ -4,7 +4,7 @@
  */
 #include "proto/threads.h"
 
-#include "jobs/sanitize.h"
+#include "base/sanitize.h"
 #include "proto/wire.h"
 
 #include <criterion/criterion.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which sanitizer a file is compiled with, which GCC and clang tell in different ways. For code
- * that switches stacks and has to say so.
+ * that switches stacks and has to say so, or limits memory, of which they need their own.
  */
-#ifndef MUSTER_JOBS_SANITIZE_H
-#define MUSTER_JOBS_SANITIZE_H
+#ifndef MUSTER_BASE_SANITIZE_H
+#define MUSTER_BASE_SANITIZE_H
 
 #ifdef __has_feature
 #define SANITIZE_HAS(feature) __has_feature(feature)
