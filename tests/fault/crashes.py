@@ -30,7 +30,6 @@ def memory_group():
     return None
 
 
-@unittest.skipIf("thread" in harness.SANITIZE, "takes minutes")
 class Told(harness.Case):
     def crash(self, function, *arguments, words=("1",), **options):
         """Standard error of a run whose one job crashes."""
