@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Preloaded (LD_PRELOAD) into muster and all that it starts: has calls of one function fail.
- * MUSTER_TEST_INJECT=ROLE:FUNCTION:FIRST:COUNT:ERRNO has the calls FIRST to FIRST + COUNT - 1 of FUNCTION
- * fail with that errno, in processes of that ROLE, counted over all of them; with COUNT 0 none does.
- * MUSTER_TEST_INJECT_FILE=FILE is mapped: a struct call_count for each function. What was made to fail,
- * and who called abort(), is in FILE.log, with a backtrace.
+ * Preloaded (LD_PRELOAD) into muster and all that it starts: has calls of one function fail, or their process
+ * killed or stopped there. MUSTER_TEST_INJECT=ROLE:FUNCTION:FIRST:COUNT:HOW is about the calls FIRST to
+ * FIRST + COUNT - 1 of FUNCTION, in processes of that ROLE, counted over all of them; with COUNT 0 about
+ * none. HOW is an errno, or a signal that the process sends itself: SIGKILL or SIGSTOP, ahead of the call, or
+ * SIGKILL-after, SIGSTOP-after. MUSTER_TEST_INJECT_FILE=FILE is mapped: a struct call_count for each
+ * function. What was made to fail, who was struck, and who called abort(), is in FILE.log, with a backtrace.
  *
  * Roles are `worker`, `coordinator` (the daemon), `fork` (the server of workers), else `client`. What libzmq
  * calls is counted apart, as ROLE-zmq. Other programs that are started are spared. Atomic throughout.
@@ -36,9 +37,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-/* All that can fail. */
+/* All that can fail; of the last line only as steps, at which a process is struck. */
 // clang-format off
 #define CALLS(X)                                                                                            \
     X(malloc) X(mmap) X(mprotect) X(open) X(fopen) X(opendir) X(read) X(pread) X(write) X(pwrite) X(fwrite) \
@@ -47,7 +49,8 @@
     X(pipe2) X(memfd_create) X(eventfd) X(epoll_create1) X(epoll_ctl) X(epoll_wait) X(poll)                 \
     X(timerfd_create) X(timerfd_settime) X(pidfd_open) X(socket) X(socketpair) X(bind) X(connect)           \
     X(accept4) X(sendmsg) X(recvmsg) X(sendfile) X(splice) X(fork) X(clone) X(posix_spawn) X(posix_spawnp)  \
-    X(pthread_create) X(fstat) X(stat) X(readlink) X(sigaltstack)
+    X(pthread_create) X(fstat) X(stat) X(readlink) X(sigaltstack)                                           \
+    X(send) X(recv) X(close) X(munmap) X(waitid) X(kill)
 // clang-format on
 
 enum call {
@@ -78,9 +81,12 @@ enum { LIBRARIES_MAX = 4, FRAMES_MAX = 40, NOTES_MAX = 2 };
 static struct call_count *file; /* mapped; NULL: nothing is counted here */
 static char log_path[4096];
 static enum role role;
+static pid_t self; /* whose calls these are: not those of a child on its way to another program */
 static char wanted_role[32], wanted_call[32];
 static unsigned long wanted_first, wanted_count;
-static int wanted_errno;
+static int wanted_errno;  /* 0: */
+static int wanted_signal; /* this one is sent, */
+static int wanted_after;  /* when the call is done */
 static struct {
     uintptr_t begin, end;
 } theirs[LIBRARIES_MAX]; /* where libzmq and what it is made of are */
@@ -143,15 +149,28 @@ static struct call_count *map_file(const char *path)
     return mapped;
 }
 
+/* What is to be done to the calls. Whether that is known. */
+static int read_how(const char *how)
+{
+    if (strncmp(how, "SIG", 3) != 0)
+        return (wanted_errno = atoi(how)) > 0;
+    wanted_after = strstr(how, "-after") != NULL;
+    wanted_signal = strncmp(how, "SIGKILL", 7) == 0 ? SIGKILL : strncmp(how, "SIGSTOP", 7) == 0 ? SIGSTOP : 0;
+    return wanted_signal != 0;
+}
+
 __attribute__((constructor)) static void begin(int argc, char **argv)
 {
     const char *order = getenv("MUSTER_TEST_INJECT"), *path = getenv("MUSTER_TEST_INJECT_FILE");
     void *frames[4];
+    char how[32];
 
     if (!order || !path || !is_tested() ||
-        sscanf(order, "%31[a-z-]:%31[a-z0-9_]:%lu:%lu:%d", wanted_role, wanted_call, &wanted_first,
-               &wanted_count, &wanted_errno) != 5)
+        sscanf(order, "%31[a-z-]:%31[a-z0-9_]:%lu:%lu:%31[A-Za-z0-9-]", wanted_role, wanted_call,
+               &wanted_first, &wanted_count, how) != 5)
         return;
+    if (!read_how(how))
+        _exit(251);
     if (argc > 1 && strcmp(argv[1], "worker") == 0)
         role = WORKER;
     else if (argc > 1 && strcmp(argv[1], "coordinator") == 0)
@@ -159,6 +178,7 @@ __attribute__((constructor)) static void begin(int argc, char **argv)
     snprintf(log_path, sizeof log_path, "%s.log", path);
     dl_iterate_phdr(find_theirs, NULL);
     backtrace(frames, 4); /* loads what it needs */
+    self = getpid();
     file = map_file(path);
 }
 
@@ -178,40 +198,78 @@ static void note(const char *what, unsigned long number)
     close(fd);
 }
 
-/* Whether this call, by code at `caller`, is to fail; errno says how. */
-static int fails(enum call call, const void *caller)
+/* Has this process killed, or stopped until somebody has it go on. */
+static void strike(enum call call, unsigned long number)
 {
+    int error = errno;
+
+    if (syscall(SYS_getpid) != self)
+        return;
+    note(names[call], number);
+    syscall(SYS_kill, self, wanted_signal);
+    while (wanted_signal == SIGKILL)
+        syscall(SYS_pause);
+    errno = error;
+}
+
+struct fate {
+    int fails;             /* errno says how */
+    unsigned long strikes; /* its process is struck after it; which call it is */
+};
+
+/* What becomes of this call, by code at `caller`. */
+static struct fate fate_of(enum call call, const void *caller)
+{
+    static const struct fate goes_on;
     unsigned long number;
     unsigned place = role;
 
     if (!file)
-        return 0;
+        return goes_on;
     for (unsigned i = 0; i < theirs_count; i++)
         if ((uintptr_t)caller >= theirs[i].begin && (uintptr_t)caller < theirs[i].end)
             place = role + ROLE_COUNT;
     number = atomic_fetch_add(&file[call].counts[place], 1) + 1;
     if (number < wanted_first || number - wanted_first >= wanted_count ||
         strcmp(names[call], wanted_call) != 0 || strcmp(roles[place], wanted_role) != 0)
-        return 0;
+        return goes_on;
+    if (wanted_signal) {
+        if (wanted_after)
+            return (struct fate){.strikes = number};
+        strike(call, number);
+        return goes_on;
+    }
     if (number - wanted_first < NOTES_MAX)
         note(names[call], number);
     errno = wanted_errno;
-    return 1;
+    return (struct fate){.fails = 1};
 }
 
-#define FAILS(call) fails(CALL_##call, __builtin_return_address(0))
+#define FATE(call)  fate_of(CALL_##call, __builtin_return_address(0))
+#define FAILS(call) (FATE(call).fails)
+
+/* The call is done. */
+#define DONE(call, fate)                         \
+    do {                                         \
+        if ((fate).strikes)                      \
+            strike(CALL_##call, (fate).strikes); \
+    } while (0)
 
 /* A function that fails as `call`, by returning `failure`. */
 #define WRAP_AS(call, type, name, failure, parameters, arguments) \
     type name parameters                                          \
     {                                                             \
         static type(*real) parameters;                            \
+        struct fate fate = FATE(call);                            \
+        type result;                                              \
                                                                   \
-        if (FAILS(call))                                          \
+        if (fate.fails)                                           \
             return failure;                                       \
         if (!real)                                                \
             real = (type(*) parameters)next(#name);               \
-        return real arguments;                                    \
+        result = real arguments;                                  \
+        DONE(call, fate);                                         \
+        return result;                                            \
     }
 #define WRAP(type, name, failure, parameters, arguments) \
     WRAP_AS(name, type, name, failure, parameters, arguments)
@@ -270,6 +328,7 @@ WRAP_AS(mmap, void *, mmap64, MAP_FAILED,
         (void *at, size_t size, int protection, int flags, int fd, off_t offset),
         (at, size, protection, flags, fd, offset))
 WRAP(int, mprotect, -1, (void *at, size_t size, int protection), (at, size, protection))
+WRAP(int, munmap, -1, (void *at, size_t size), (at, size))
 WRAP(int, memfd_create, -1, (const char *name, unsigned flags), (name, flags))
 WRAP(int, sigaltstack, -1, (const stack_t *stack, stack_t *old), (stack, old))
 
@@ -280,33 +339,41 @@ WRAP(int, sigaltstack, -1, (const stack_t *stack, stack_t *old), (stack, old))
     int name(const char *path, int flags, ...)                           \
     {                                                                    \
         static int (*real)(const char *, int, ...);                      \
+        struct fate fate = FATE(open);                                   \
         va_list more;                                                    \
         mode_t mode;                                                     \
+        int fd;                                                          \
                                                                          \
         va_start(more, flags);                                           \
         mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0; \
         va_end(more);                                                    \
-        if (FAILS(open))                                                 \
+        if (fate.fails)                                                  \
             return -1;                                                   \
         if (!real)                                                       \
             real = (int (*)(const char *, int, ...))next(#name);         \
-        return real(path, flags, mode);                                  \
+        fd = real(path, flags, mode);                                    \
+        DONE(open, fate);                                                \
+        return fd;                                                       \
     }
 #define WRAP_OPENAT(name)                                                \
     int name(int folder, const char *path, int flags, ...)               \
     {                                                                    \
         static int (*real)(int, const char *, int, ...);                 \
+        struct fate fate = FATE(open);                                   \
         va_list more;                                                    \
         mode_t mode;                                                     \
+        int fd;                                                          \
                                                                          \
         va_start(more, flags);                                           \
         mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0; \
         va_end(more);                                                    \
-        if (FAILS(open))                                                 \
+        if (fate.fails)                                                  \
             return -1;                                                   \
         if (!real)                                                       \
             real = (int (*)(int, const char *, int, ...))next(#name);    \
-        return real(folder, path, flags, mode);                          \
+        fd = real(folder, path, flags, mode);                            \
+        DONE(open, fate);                                                \
+        return fd;                                                       \
     }
 
 WRAP_OPEN(open)
@@ -329,28 +396,24 @@ static int is_stream(int fd)
            (S_ISREG(status.st_mode) || S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode));
 }
 
-ssize_t read(int fd, void *bytes, size_t size)
-{
-    static ssize_t (*real)(int, void *, size_t);
+#define WRAP_STREAM(name, pointer)                                           \
+    ssize_t name(int fd, pointer bytes, size_t size)                         \
+    {                                                                        \
+        static ssize_t (*real)(int, pointer, size_t);                        \
+        struct fate fate = is_stream(fd) ? FATE(name) : (struct fate){0, 0}; \
+        ssize_t done;                                                        \
+                                                                             \
+        if (fate.fails)                                                      \
+            return -1;                                                       \
+        if (!real)                                                           \
+            real = (ssize_t(*)(int, pointer, size_t))next(#name);            \
+        done = real(fd, bytes, size);                                        \
+        DONE(name, fate);                                                    \
+        return done;                                                         \
+    }
 
-    if (is_stream(fd) && FAILS(read))
-        return -1;
-    if (!real)
-        real = (ssize_t(*)(int, void *, size_t))next("read");
-    return real(fd, bytes, size);
-}
-
-ssize_t write(int fd, const void *bytes, size_t size)
-{
-    static ssize_t (*real)(int, const void *, size_t);
-
-    if (is_stream(fd) && FAILS(write))
-        return -1;
-    if (!real)
-        real = (ssize_t(*)(int, const void *, size_t))next("write");
-    return real(fd, bytes, size);
-}
-
+WRAP_STREAM(read, void *)
+WRAP_STREAM(write, const void *)
 WRAP(ssize_t, pwrite, -1, (int fd, const void *bytes, size_t size, off_t offset), (fd, bytes, size, offset))
 WRAP_AS(pwrite, ssize_t, pwrite64, -1, (int fd, const void *bytes, size_t size, off_t offset),
         (fd, bytes, size, offset))
@@ -436,11 +499,15 @@ WRAP(int, connect, -1, (int fd, const struct sockaddr *address, socklen_t size),
 WRAP(int, accept4, -1, (int fd, struct sockaddr *address, socklen_t *size, int flags),
      (fd, address, size, flags))
 WRAP(ssize_t, sendmsg, -1, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
+WRAP(ssize_t, send, -1, (int fd, const void *bytes, size_t size, int flags), (fd, bytes, size, flags))
+WRAP(ssize_t, recv, -1, (int fd, void *bytes, size_t size, int flags), (fd, bytes, size, flags))
+WRAP(int, close, -1, (int fd), (fd))
 WRAP(ssize_t, recvmsg, -1, (int fd, struct msghdr *message, int flags), (fd, message, flags))
 
 /* --- processes and threads */
 
-WRAP(pid_t, fork, -1, (void), ())
+WRAP(int, kill, -1, (pid_t pid, int number), (pid, number))
+WRAP(int, waitid, -1, (idtype_t kind, id_t id, siginfo_t *info, int options), (kind, id, info, options))
 WRAP(int, posix_spawn, errno,
      (pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions,
       const posix_spawnattr_t *attributes, char *const words[], char *const environment[]),
@@ -453,21 +520,43 @@ WRAP(int, pthread_create, errno,
      (pthread_t * thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument),
      (thread, attributes, run, argument))
 
+pid_t fork(void)
+{
+    static pid_t (*real)(void);
+    struct fate fate = FATE(fork);
+    pid_t pid;
+
+    if (fate.fails)
+        return -1;
+    if (!real)
+        real = (pid_t(*)(void))next("fork");
+    pid = real();
+    if (pid == 0)
+        self = getpid();
+    else
+        DONE(fork, fate);
+    return pid;
+}
+
 int clone(int (*run)(void *), void *stack, int flags, void *argument, ...)
 {
     static int (*real)(int (*)(void *), void *, int, void *, ...);
+    struct fate fate = FATE(clone);
     va_list more;
     void *rest[3];
+    int pid;
 
     va_start(more, argument);
     for (int i = 0; i < 3; i++)
         rest[i] = va_arg(more, void *);
     va_end(more);
-    if (FAILS(clone))
+    if (fate.fails)
         return -1;
     if (!real)
         real = (int (*)(int (*)(void *), void *, int, void *, ...))next("clone");
-    return real(run, stack, flags, argument, rest[0], rest[1], rest[2]);
+    pid = real(run, stack, flags, argument, rest[0], rest[1], rest[2]);
+    DONE(clone, fate);
+    return pid;
 }
 
 /* Processes that are forked say what they are by their name. */
