@@ -125,7 +125,7 @@ static void choose_settings(struct sim_submission *submission, unsigned ticket)
         .attach = true,
         .priority = sim_once_in(3) ? (int32_t)sim_below(3) - 1 : 0,
         .most_running = sim_once_in(3) ? 1 + (uint32_t)sim_below(5) : 0,
-        .cpus = sim_once_in(3) ? 1 + (uint32_t)sim_below(world.workers) : 1,
+        .cpus = sim_once_in(3) ? 1 + (uint32_t)sim_below(world.cpus ? world.cpus : world.workers) : 1,
         .memory_bytes = sim_once_in(3) ? 1 + sim_below(SIM_MEMORY) : 0,
         .backoff_ms = sim_once_in(3) ? 1 + (uint32_t)sim_below(40) : 0,
     };

@@ -13,6 +13,8 @@ static void hear_results(struct sim_client *client, const struct proto_message *
     uint64_t outstanding = ticket->received_cost - ticket->consumed_cost;
 
     sim_check_values(submission, message);
+    SIM_CHECK(outcome->attempt <= submission->settings.retries + submission->settings.crash_limit,
+              "%s: attempt %u", submission->function, outcome->attempt);
     SIM_CHECK((outcome->timings != NULL) == submission->settings.timings, "timings");
     SIM_CHECK(!submission->settings.keep || outstanding < ticket->window,
               "%s is sent more of %s than its window has room for", client->name, submission->function);
@@ -139,6 +141,12 @@ static void hear_answer(struct sim_client *client, const struct proto_answer *an
         *ticket = (struct sim_ticket){.serial = 0};
 }
 
+static void hear_grant(struct sim_ticket *ticket, uint64_t bytes)
+{
+    SIM_CHECK(ticket->serial == 0 || bytes >= ticket->granted_cost, "a grant that shrinks");
+    ticket->granted_cost = bytes;
+}
+
 void sim_client_hear(struct sim_client *client, const struct proto_message *message)
 {
     sim_trace("%s hears %s", client->name, proto_type_name(message->type));
@@ -147,7 +155,7 @@ void sim_client_hear(struct sim_client *client, const struct proto_message *mess
     if (message->type == PROTO_WELCOME)
         client->welcomed = true;
     else if (message->type == PROTO_GRANT)
-        client->list[message->grant.ticket].granted_cost = message->grant.bytes;
+        hear_grant(&client->list[message->grant.ticket], message->grant.bytes);
     else if (message->type == PROTO_RESULTS && client->list[message->results.ticket].serial)
         hear_results(client, message);
     else if (message->type == PROTO_ARGUMENTS)

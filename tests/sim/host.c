@@ -6,6 +6,8 @@
  */
 #include "tests/sim/sim.h"
 
+#include "coordinator/state.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +18,9 @@ struct core_options sim_core_options(void)
     return (struct core_options){.workers = world.workers,
                                  .workers_max = world.workers_max,
                                  .heartbeat_ns = HEARTBEAT_S * CLOCK_NS_PER_S,
+                                 .cpus = world.cpus,
                                  .memory_bytes = world.has.memory_bytes,
+                                 .warm = world.warm,
                                  .keeps = world.keeps,
                                  .epoch = world.keeps ? world.host.life : 0};
 }
@@ -85,6 +89,8 @@ static void kill_worker(unsigned slot)
     struct sim_worker *worker = sim_worker_at(slot);
 
     SIM_CHECK(worker, "worker %u is killed, and is not there", slot);
+    SIM_CHECK(world.host.core->workers[slot - 1].doom != DOOM_MALFORMED || worker->lied,
+              "worker %u is killed for what it said, and all of it was true", slot);
     worker->exit.killed = true;
     sim_worker_die(worker, "killed by its supervisor");
 }
@@ -113,7 +119,7 @@ static void carry_out_item(const struct outbox_item *item)
     case OUTBOX_RELEASE:
         sim_violation("nothing is in shared memory");
     case OUTBOX_SCALE:
-        if (item->number > world.has.cpus)
+        if (!world.cpus && item->number > world.has.cpus)
             world.has.cpus = (unsigned)item->number;
         core_scale(host->core, world.now_ns, (unsigned)item->number, &host->outbox);
         return;
@@ -183,9 +189,9 @@ static void find_room(void)
 {
     struct sim_worker *worker;
 
-    world.has.cpus = world.workers;
+    world.has.cpus = world.cpus ? world.cpus : world.workers;
     DL_FOREACH(world.worker_list, worker)
-        if (!worker->lost && worker->slot > world.has.cpus)
+        if (!world.cpus && !worker->lost && worker->slot > world.has.cpus)
             world.has.cpus = worker->slot;
 }
 
@@ -249,6 +255,8 @@ static void release(void)
         sim_client_disconnect(&world.clients[i]);
     DL_FOREACH_SAFE(world.worker_list, worker, next)
         sim_worker_lose_coordinator(worker);
+    for (unsigned i = 0; i < SIM_GHOSTS; i++)
+        sim_drop(&world.ghosts[i].from);
     if (world.keeps != PROTO_KEEPS_ON_DISK)
         sim_lose_records();
 }
@@ -329,7 +337,7 @@ void sim_host_completions(void)
     look_after();
 }
 
-/* What the dead sent before, and has arrived, counts first. */
+/* What the dead sent before, and has arrived, counts first; the rest comes late, or never. */
 void sim_host_bury(struct sim_worker *worker)
 {
     struct sim_host *host = &world.host;
@@ -347,6 +355,7 @@ void sim_host_bury(struct sim_worker *worker)
     if (!host->core)
         return;
     sim_trace("%s is buried", worker->name);
+    sim_worker_leave_mail(worker);
     sim_worker_free(worker);
     core_worker_exited(host->core, world.now_ns, &exit, &host->outbox);
     carry_out();
@@ -390,4 +399,26 @@ void sim_host_tick(void)
         books_tick(host->books, &host->outbox);
     carry_out();
     look_after();
+}
+
+/* No work is left: it looks once more after workers that start or die, and then sleeps. */
+void sim_host_check_rest(void)
+{
+    struct core *core = world.host.core;
+    struct core_counts counts = core_count(core);
+    const struct sim_worker *worker;
+
+    SIM_CHECK(counts.batches + counts.jobs_queued + counts.jobs_assigned + counts.chunks_assigned == 0,
+              "%lu batches, %lu jobs and %lu chunks are left", (unsigned long)counts.batches,
+              (unsigned long)(counts.jobs_queued + counts.jobs_assigned),
+              (unsigned long)counts.chunks_assigned);
+    DL_FOREACH(world.worker_list, worker)
+        if (worker->life != SIM_ALIVE || !worker->welcomed || worker->tasks || worker->to.letters ||
+            worker->from.letters)
+            return;
+    world.now_ns += 60 * CLOCK_NS_PER_S;
+    core_tick(core, world.now_ns, &world.host.outbox);
+    if (world.host.outbox.count == 0)
+        SIM_CHECK(core_deadline(core) == CLOCK_NEVER, "a coordinator that has nothing to do wakes up");
+    carry_out();
 }

@@ -32,6 +32,7 @@ enum {
     SIM_SUBMISSIONS_MAX = 24,
     SIM_JOBS_MAX = 32,
     SIM_TICKETS_MAX = 40, /* of one connection */
+    SIM_GHOSTS = 8,
     SIM_MEMORY = 100,
 };
 
@@ -56,7 +57,8 @@ void sim_violation(const char *format, ...) __attribute__((format(printf, 1, 2),
 
 /* How often each fault is: once in so many chances; 0: never. */
 struct sim_faults {
-    unsigned job_fails, job_ends_late, worker_crashes, worker_stalls, worker_ignores, spawn_fails;
+    unsigned job_fails, job_ends_late, worker_crashes, worker_stalls, worker_ignores, worker_lies,
+        spawn_fails;
     unsigned coordinator_dies, coordinator_stalls, coordinator_is_stopped;
     unsigned client_dies, client_leaves, connection_breaks, cancels, requests;
     unsigned disk_fails, disk_is_slow, wall_jumps, network_is_slow, partition;
@@ -196,6 +198,7 @@ struct sim_worker {
     bool connected, welcomed;
     bool known; /* `known`: a coordinator that comes back finds it */
     bool lost;  /* nobody will bury it: it belongs to a life that did not find it */
+    bool lied;
     unsigned credit, concurrency, running;
     struct sim_line to, from;
     struct sim_task *tasks; /* owned */
@@ -210,7 +213,8 @@ void sim_worker_spawn(unsigned slot, const char *name);
 struct sim_worker *sim_worker_find(const char *name);
 struct sim_worker *sim_worker_at(unsigned slot); /* that is not lost; NULL */
 void sim_worker_die(struct sim_worker *worker, const char *reason);
-void sim_worker_hello(struct sim_worker *worker); /* worker_hello.c */
+void sim_worker_leave_mail(struct sim_worker *worker); /* it may arrive when the worker is buried */
+void sim_worker_hello(struct sim_worker *worker);      /* worker_hello.c */
 void sim_worker_free(struct sim_worker *worker);
 void sim_worker_lose_coordinator(struct sim_worker *worker);
 uint64_t sim_worker_next(const struct sim_worker *worker);
@@ -272,7 +276,8 @@ void sim_host_lose(const char *client);
 uint64_t sim_host_deadline(void);
 void sim_host_tick(void);
 void sim_host_crash(void);
-void sim_host_stop(void); /* it is asked to end, and does */
+void sim_host_stop(void);       /* it is asked to end, and does */
+void sim_host_check_rest(void); /* without work it does not wake up */
 
 /* --- the world (world.c) */
 
@@ -287,10 +292,16 @@ struct sim {
     unsigned workers, workers_max, client_count, submission_count, submissions_max, places;
     unsigned starts_lost, idle_deaths;
     uint64_t grace_ns; /* of orphans; 0: workers die with their coordinator */
-    struct demand has; /* CPUs 0: as many as ever workers were asked for */
+    bool warm;         /* workers start before there are jobs */
+    unsigned cpus;     /* that it was told of; 0: as many as there are workers */
+    struct demand has; /* CPUs: else as many as ever workers were asked for */
     struct sim_host host;
     struct sim_disk disk;
     struct sim_worker *worker_list;
+    struct { /* mail of workers that are buried */
+        char name[PROTO_PEER_NAME_MAX + 1];
+        struct sim_line from;
+    } ghosts[SIM_GHOSTS];
     struct sim_client clients[SIM_CLIENTS_MAX];
     struct sim_submission submissions[SIM_SUBMISSIONS_MAX + 1];
     struct { /* of what happened in all worlds */

@@ -46,6 +46,8 @@ void sim_job_begins(struct sim_submission *submission, uint64_t index)
               submission->function);
     SIM_CHECK(!job->recorded, "job %lu of %s runs again, and its end is recorded", (unsigned long)index,
               submission->function);
+    SIM_CHECK(job->blamed < submission->settings.crash_limit || submission->life != world.host.life,
+              "job %lu of %s crashes on and on", (unsigned long)index, submission->function);
     job->running++;
     world.sum.jobs++;
 }

@@ -139,6 +139,14 @@ static void post_result(struct sim_worker *worker, const struct sim_task *task, 
     say(worker, message);
 }
 
+static bool lies(struct sim_worker *worker)
+{
+    bool lie = sim_fault(world.faults.worker_lies);
+
+    worker->lied |= lie;
+    return lie;
+}
+
 static void report(struct sim_worker *worker, struct sim_task *task, uint32_t from, uint32_t until,
                    bool final)
 {
@@ -161,6 +169,8 @@ static void report(struct sim_worker *worker, struct sim_task *task, uint32_t fr
     };
     struct proto_outcome *outcome = &message.result.outcome;
 
+    if (lies(worker))
+        outcome->attempt++;
     for (uint32_t i = from; i < until; i++) {
         task->jobs[i].stage = SIM_TOLD;
         if (task->jobs[i].code != 0)
@@ -297,26 +307,48 @@ static void cancel_some(struct sim_task *task, const struct proto_cancel *cancel
     }
 }
 
-/* What did not begin goes back, from the end of its chunk on. */
+static bool goes_back(const struct sim_task *task, uint32_t place, const struct proto_cancel *cancel)
+{
+    uint64_t index = task->chunk.first + place;
+
+    return task->jobs[place].stage == SIM_WAITS && index >= cancel->first &&
+           index - cancel->first < cancel->count;
+}
+
+/* Some neighbours, which end before `until`. */
+static uint32_t give_some_back(struct sim_worker *worker, struct sim_task *task, uint32_t until,
+                               const struct proto_cancel *cancel)
+{
+    uint32_t from = until;
+
+    while (from > 0 && goes_back(task, from - 1, cancel))
+        task->jobs[--from].stage = SIM_RETURNED;
+    if (from < until)
+        say(worker, &(struct proto_message){.type = PROTO_RETURNED,
+                                            .returned = {.batch = task->chunk.batch + lies(worker),
+                                                         .chunk = task->chunk.chunk,
+                                                         .first = task->chunk.first + from,
+                                                         .count = until - from}});
+    return from;
+}
+
+/* What did not begin goes back, from the end of its chunk on; from anywhere if its worker will not have to
+ * say to another coordinator what it stands by. */
 static void give_back(struct sim_worker *worker, struct sim_task *task, const struct proto_cancel *cancel)
 {
-    const struct proto_chunk *chunk = &task->chunk;
-    uint32_t from = chunk->count, until = chunk->count;
+    bool anywhere = world.grace_ns == 0 && sim_once_in(2);
+    uint32_t until = task->chunk.count;
 
     while (until > 0 && task->jobs[until - 1].stage == SIM_RETURNED)
         until--;
-    from = until;
-    while (from > 0 && task->jobs[from - 1].stage == SIM_WAITS && chunk->first + from - 1 >= cancel->first &&
-           chunk->first + from - 1 < cancel->first + cancel->count)
-        task->jobs[--from].stage = SIM_RETURNED;
-    if (from == until)
-        return;
-    say(worker, &(struct proto_message){.type = PROTO_RETURNED,
-                                        .returned = {.batch = chunk->batch,
-                                                     .chunk = chunk->chunk,
-                                                     .first = chunk->first + from,
-                                                     .count = until - from}});
-    if (count_in(task, SIM_TOLD) + count_in(task, SIM_RETURNED) < chunk->count)
+    until = give_some_back(worker, task, until, cancel);
+    while (anywhere && until > 0) {
+        until--;
+        if (!sim_once_in(4))
+            until = give_some_back(worker, task, until, cancel);
+    }
+    if (count_in(task, SIM_TOLD) + count_in(task, SIM_RETURNED) < task->chunk.count ||
+        count_in(task, SIM_RETURNED) == 0)
         return;
     if (sim_once_in(2))
         report(worker, task, 0, 0, true); /* which is late, and does no harm */
@@ -355,6 +387,16 @@ static void drop_kept(struct sim_worker *worker, uint64_t number)
         }
 }
 
+static void end(struct sim_worker *worker, enum proto_type type)
+{
+    const struct sim_task *task;
+
+    DL_FOREACH(worker->tasks, task)
+        SIM_CHECK(type == PROTO_ERROR || worker->lied || is_unwanted(task),
+                  "worker %u has jobs, and is asked to stop", worker->slot);
+    sim_worker_die(worker, "ended with exit status 0");
+}
+
 static void hear(struct sim_worker *worker, const struct proto_message *message)
 {
     sim_trace("%s hears %s", worker->name, proto_type_name(message->type));
@@ -369,7 +411,7 @@ static void hear(struct sim_worker *worker, const struct proto_message *message)
     else if (message->type == PROTO_KEPT)
         drop_kept(worker, message->kept.number);
     else if (message->type == PROTO_STOP || message->type == PROTO_ERROR)
-        sim_worker_die(worker, "ended with exit status 0");
+        end(worker, message->type);
 }
 
 /* --- life and death */
@@ -425,11 +467,23 @@ void sim_worker_die(struct sim_worker *worker, const char *reason)
     snprintf(worker->exit.reason, sizeof worker->exit.reason, "%s", reason);
     DL_FOREACH(worker->tasks, task)
         if (worker->exit.executing && task->chunk.chunk == worker->exit.chunk)
-            task->submission->list[worker->exit.index].blamed++;
+            task->submission->list[worker->exit.index].blamed += !worker->exit.timed_out;
     world.idle_deaths += !worker->exit.executing;
     while (worker->tasks)
         end_task(worker, worker->tasks);
     worker->running = 0;
+}
+
+void sim_worker_leave_mail(struct sim_worker *worker)
+{
+    size_t ghost = sim_below(SIM_GHOSTS);
+
+    if (sim_once_in(2))
+        return;
+    sim_drop(&world.ghosts[ghost].from);
+    memcpy(world.ghosts[ghost].name, worker->name, sizeof worker->name);
+    world.ghosts[ghost].from = worker->from;
+    worker->from = (struct sim_line){.letters = NULL};
 }
 
 void sim_worker_free(struct sim_worker *worker)

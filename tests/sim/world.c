@@ -115,6 +115,7 @@ static void choose_faults(void)
         .worker_crashes = choose_rate(40),
         .worker_stalls = choose_rate(60),
         .worker_ignores = choose_rate(2),
+        .worker_lies = choose_rate(20),
         .spawn_fails = choose_rate(4),
         .coordinator_dies = choose_rate(100),
         .coordinator_stalls = choose_rate(100),
@@ -156,6 +157,8 @@ static void begin(uint64_t seed)
     world.grace_ns =
         world.keeps == PROTO_KEEPS_ON_DISK && !sim_once_in(4) ? (1 + sim_below(60)) * CLOCK_NS_PER_S : 0;
     world.has.memory_bytes = sim_once_in(2) ? SIM_MEMORY : 0;
+    world.cpus = sim_once_in(4) ? 1 + (unsigned)sim_below(SIM_SLOTS_MAX) : 0;
+    world.warm = !world.keeps && sim_once_in(2); /* those that keep something start none before */
     world.client_count = 1 + (unsigned)sim_below(SIM_CLIENTS_MAX);
     world.submissions_max = 1 + (unsigned)sim_below(SIM_SUBMISSIONS_MAX);
     sim_disk_begin();
@@ -166,20 +169,21 @@ static void begin(uint64_t seed)
 
 /* --- time */
 
-enum happening { HOST, DISK, COMPLETION, WORKER, WORKER_MAIL, CLIENT, CLIENT_MAIL };
+enum happening { HOST, DISK, COMPLETION, WORKER, CLIENT, MAIL };
 
 struct next {
     uint64_t due_ns;
     enum happening what;
     struct sim_worker *worker;
     struct sim_client *client;
+    struct sim_line *line; /* to the coordinator */
+    const char *sender;
 };
 
-static void consider(struct next *next, uint64_t due_ns, enum happening what, struct sim_worker *worker,
-                     struct sim_client *client)
+static void consider(struct next *next, const struct next *other)
 {
-    if (due_ns < next->due_ns)
-        *next = (struct next){due_ns, what, worker, client};
+    if (other->due_ns < next->due_ns)
+        *next = *other;
 }
 
 /* What a coordinator that is stopped, or busy, comes to see then. */
@@ -190,25 +194,34 @@ static uint64_t seen(uint64_t due_ns)
     return world.host.stalled_ns;
 }
 
+/* A coordinator that is not ready reads none. */
+static void consider_mail(struct next *next, const char *sender, struct sim_line *line)
+{
+    if (world.host.ready)
+        consider(next, &(struct next){
+                           .due_ns = seen(sim_arrival(line)), .what = MAIL, .line = line, .sender = sender});
+}
+
 static struct next find_next(void)
 {
     struct next next = {.due_ns = CLOCK_NEVER};
     struct sim_worker *worker;
 
-    consider(&next, seen(sim_host_deadline()), HOST, NULL, NULL);
-    consider(&next, sim_disk_next(), DISK, NULL, NULL);
-    consider(&next, seen(world.disk.deliver_ns), COMPLETION, NULL, NULL);
+    consider(&next, &(struct next){.due_ns = seen(sim_host_deadline()), .what = HOST});
+    consider(&next, &(struct next){.due_ns = sim_disk_next(), .what = DISK});
+    consider(&next, &(struct next){.due_ns = seen(world.disk.deliver_ns), .what = COMPLETION});
     DL_FOREACH(world.worker_list, worker) {
-        consider(&next, sim_worker_next(worker), WORKER, worker, NULL);
-        if (world.host.ready)
-            consider(&next, seen(sim_arrival(&worker->from)), WORKER_MAIL, worker, NULL);
+        consider(&next, &(struct next){.due_ns = sim_worker_next(worker), .what = WORKER, .worker = worker});
+        consider_mail(&next, worker->name, &worker->from);
     }
+    for (unsigned i = 0; i < SIM_GHOSTS; i++)
+        consider_mail(&next, world.ghosts[i].name, &world.ghosts[i].from);
     for (unsigned i = 0; i < world.client_count; i++) {
         struct sim_client *client = &world.clients[i];
 
-        consider(&next, sim_client_next(client), CLIENT, NULL, client);
-        if (world.host.ready && client->connected)
-            consider(&next, seen(sim_arrival(&client->from)), CLIENT_MAIL, NULL, client);
+        consider(&next, &(struct next){.due_ns = sim_client_next(client), .what = CLIENT, .client = client});
+        if (client->connected)
+            consider_mail(&next, client->name, &client->from);
     }
     return next;
 }
@@ -230,16 +243,12 @@ static void happen(const struct next *next)
     case WORKER:
         sim_worker_act(next->worker);
         return;
-    case WORKER_MAIL:
-        memcpy(name, next->worker->name, sizeof name);
-        sim_host_deliver(name, &next->worker->from);
-        return;
     case CLIENT:
         sim_client_act(next->client);
         return;
-    case CLIENT_MAIL:
-        memcpy(name, next->client->name, sizeof name);
-        sim_host_deliver(name, &next->client->from);
+    case MAIL: /* of it the sender may come to an end */
+        snprintf(name, sizeof name, "%s", next->sender);
+        sim_host_deliver(name, next->line);
         return;
     }
 }
@@ -292,17 +301,6 @@ static const char *what_is_left(void)
     return sim_disk_is_quiet() ? NULL : "there are batches in the store";
 }
 
-/* No work is left, and soon nobody wakes up any more. */
-static void check_rest(void)
-{
-    struct core_counts counts = core_count(world.host.core);
-
-    SIM_CHECK(counts.batches + counts.jobs_queued + counts.jobs_assigned + counts.chunks_assigned == 0,
-              "%lu batches, %lu jobs and %lu chunks are left", (unsigned long)counts.batches,
-              (unsigned long)(counts.jobs_queued + counts.jobs_assigned),
-              (unsigned long)counts.chunks_assigned);
-}
-
 static void end(void)
 {
     struct sim_worker *worker, *next;
@@ -335,6 +333,6 @@ void sim_run(uint64_t seed)
                   "it does not end, since %s", what_is_left());
         step();
     }
-    check_rest();
+    sim_host_check_rest();
     end();
 }
