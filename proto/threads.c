@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads counted by starting them: limits of processes, of control groups and of memory all stand in
- * their way. See threads.h.
+ * Threads counted by starting them, where limits that can be read do not say that there are plenty: limits of
+ * processes, of control groups and of memory all stand in their way. See threads.h.
  */
 #include "proto/threads.h"
+
+#include "proto/threads_limits.h"
 
 #include <pthread.h>
 
@@ -23,6 +25,8 @@ unsigned threads_count(unsigned wanted)
 
     if (wanted > THREADS_COUNT_MAX)
         wanted = THREADS_COUNT_MAX;
+    if (threads_are_plenty(wanted))
+        return wanted;
     pthread_mutex_lock(&mutex);
     while (count < wanted && pthread_create(&threads[count], NULL, wait_for, &mutex) == 0)
         count++;

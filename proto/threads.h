@@ -13,10 +13,11 @@ enum {
     THREADS_COUNT_MAX = 16,
 };
 
-/* How many of so many threads, THREADS_COUNT_MAX at most, can be had at once: they are started, and end. */
+/* How many of so many threads, THREADS_COUNT_MAX at most, can be had at once: where they may be
+ * short, they are started, and end. */
 unsigned threads_count(unsigned wanted);
 
-/* Starts as many threads as a context of libzmq has, and ends them. 0, or MUSTER_ELIMIT with the way out. */
+/* Whether there are as many as a context of libzmq has. 0, or MUSTER_ELIMIT with the way out. */
 int threads_check(struct muster_error *ret_error);
 
 #endif

@@ -5,6 +5,7 @@
 #include "proto/threads.h"
 
 #include "base/sanitize.h"
+#include "proto/threads_limits.h"
 #include "proto/wire.h"
 
 #include <criterion/criterion.h>
@@ -64,4 +65,25 @@ Test(threads, context_without_threads_aborts_with_its_first_socket)
     cr_assert_eq(wire_context_create(&context, &error), MUSTER_ELIMIT);
     cr_assert_null(context);
     cr_assert_eq(wire_contexts(), 0);
+}
+
+Test(threads, are_not_plenty_under_a_limit_of_memory)
+{
+    struct rlimit limit = {.rlim_cur = (rlim_t)1 << 40, .rlim_max = RLIM_INFINITY};
+
+    cr_assert_eq(setrlimit(RLIMIT_DATA, &limit), 0);
+    cr_assert_not(threads_are_plenty(2));
+    cr_assert_eq(threads_count(7), 7);
+}
+
+Test(threads, are_not_plenty_where_few_processes_are_allowed)
+{
+    struct rlimit limit;
+
+    cr_assert_eq(getrlimit(RLIMIT_NPROC, &limit), 0);
+    if (limit.rlim_max < 1000)
+        cr_skip_test("fewer are allowed than this test allows");
+    limit.rlim_cur = 1000;
+    cr_assert_eq(setrlimit(RLIMIT_NPROC, &limit), 0);
+    cr_assert_not(threads_are_plenty(2));
 }
