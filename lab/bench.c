@@ -15,6 +15,7 @@
 
 enum {
     TIMES_MAX = 1 << 30, /* of what takes no time */
+    GLANCE = 10,         /* nobody can tell of a single round what it is worth, however long it is */
 };
 
 /* Some fifty time slices of the scheduler, so that one which another program takes is 2%. */
@@ -148,6 +149,11 @@ bool bench_interrupted(const struct bench_spec *spec)
     return poll(&item, 1, 0) > 0;
 }
 
+uint64_t bench_turn_share(const struct bench_spec *spec, uint64_t full)
+{
+    return spec->rounds != 1 || full == 0 ? full : (full + GLANCE - 1) / GLANCE;
+}
+
 static void take(struct bench_turn *turn, uint64_t times, uint64_t *ret_ns)
 {
     struct muster_error error;
@@ -165,7 +171,7 @@ static void take(struct bench_turn *turn, uint64_t times, uint64_t *ret_ns)
 
 /* Runs it until it is warm and, where that is to be found, until it is known how often it has to be
  * done to fill a round. */
-static void warm_up(struct bench_turn *turn)
+static void warm_up(struct bench_turn *turn, uint64_t round_ns)
 {
     uint64_t times = turn->times ? turn->times : 16, ns;
 
@@ -173,11 +179,11 @@ static void warm_up(struct bench_turn *turn)
     if (turn->times)
         return;
     take(turn, times, &ns); /* the first one started processes and touched pages */
-    while (!turn->error.code && ns < ROUND_NS / 4 && times < TIMES_MAX) {
-        times *= ns < ROUND_NS / 64 ? 8 : 4;
+    while (!turn->error.code && ns < round_ns / 4 && times < TIMES_MAX) {
+        times *= ns < round_ns / 64 ? 8 : 4;
         take(turn, times, &ns);
     }
-    turn->times = ns > 0 ? (uint64_t)((double)times * (double)ROUND_NS / (double)ns) + 1 : times;
+    turn->times = ns > 0 ? (uint64_t)((double)times * (double)round_ns / (double)ns) + 1 : times;
 }
 
 int bench_take_turns(const struct bench_spec *spec, unsigned rounds, struct bench_turn *turns, size_t count,
@@ -194,7 +200,7 @@ int bench_take_turns(const struct bench_spec *spec, unsigned rounds, struct benc
             if (bench_interrupted(spec))
                 return muster_error_set(ret_error, MUSTER_ECANCELLED, "interrupted");
             if (round == 0) {
-                warm_up(turn);
+                warm_up(turn, bench_turn_share(spec, ROUND_NS));
                 continue;
             }
             take(turn, turn->times, &ns);

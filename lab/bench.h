@@ -62,7 +62,7 @@ struct bench_report {
 
 struct bench_spec {
     unsigned workers;           /* not 0 */
-    unsigned rounds;            /* 0: each measurement's own default; at most SAMPLE_MAX */
+    unsigned rounds;            /* 0: each measurement's own default; 1: a glance; at most SAMPLE_MAX */
     bool peers;                 /* measure other systems that are installed here, too */
     const char *worker_program; /* NULL: muster_options' default */
     muster *crew; /* of bench_crew_open (lab/bench_crew.h), borrowed; NULL: what needs it is left out, */
@@ -106,6 +106,10 @@ struct bench_turn {
     struct sample sample;      /* nanoseconds a time; empty when it failed */
     struct muster_error error; /* why it failed; code 0: it did not */
 };
+
+/* Of what fills a turn, time or times, as much as spec->rounds asks for: a tenth of it, but not nothing,
+ * where one round is a glance. */
+uint64_t bench_turn_share(const struct bench_spec *spec, uint64_t full);
 
 /* After a warm-up of each, so many rounds in which each has its turn. One that fails is left out
  * from then on. 0 or MUSTER_ECANCELLED. */

@@ -251,7 +251,7 @@ static int run_size(const struct bench_spec *spec, struct bench_report *report, 
                     struct muster_error *ret_error)
 {
     size_t size = nominal < PROTO_VALUE_BYTES_MAX ? nominal : PROTO_VALUE_BYTES_MAX - AROUND_BYTES;
-    uint64_t times = TURN_BYTES / nominal;
+    uint64_t times = bench_turn_share(spec, TURN_BYTES) / nominal;
     struct bench_turn turns[WAYS] = {{.block = NULL}};
     struct block blocks[WAYS];
     char *bytes = malloc(size);

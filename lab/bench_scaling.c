@@ -113,6 +113,7 @@ static void prepare(struct scaling *s, double iteration_ns)
     s->jobs = (uint64_t)s->spec->workers * JOBS_PER_WORKER;
     if (s->jobs < JOBS_MIN)
         s->jobs = JOBS_MIN;
+    s->jobs = bench_turn_share(s->spec, s->jobs);
     s->ways[0] = (struct way){s->spec, MUSTER_INLINE, 1, first};
     for (size_t i = 0; i < s->count; i++) {
         s->ways[1 + THREADS * s->count + i] = (struct way){s->spec, MUSTER_THREADS, s->counts[i], first};

@@ -25,12 +25,12 @@ static const uint64_t TURN_NS = 100 * CLOCK_NS_PER_MS;
 /* --- measuring */
 
 /* Of a turn, by what a job took at the length before: it takes up to twice as long now. */
-static uint64_t jobs_of(const struct grain *grain)
+static uint64_t jobs_of(const struct grain *grain, uint64_t turn_ns)
 {
     double jobs = FIRST_JOBS, least = JOBS_MIN * (double)grain->workers;
 
     if (grain->count > 0)
-        jobs = (double)TURN_NS * grain->workers / grain->lengths[grain->count - 1].median;
+        jobs = (double)turn_ns * grain->workers / grain->lengths[grain->count - 1].median;
     return (uint64_t)(jobs > least ? jobs : least);
 }
 
@@ -58,8 +58,10 @@ int grain_measure(const struct bench_spec *spec, unsigned rounds, struct grain *
         assert(grain->count < GRAIN_LENGTHS);
         if (!grain->error.code)
             grain->set_length(grain->context, grain->count);
-        turns[i] = (struct bench_turn){
-            .block = grain->block, .context = grain->context, .times = jobs_of(grain), .error = grain->error};
+        turns[i] = (struct bench_turn){.block = grain->block,
+                                       .context = grain->context,
+                                       .times = jobs_of(grain, bench_turn_share(spec, TURN_NS)),
+                                       .error = grain->error};
     }
     if ((code = bench_take_turns(spec, rounds, turns, count, ret_error)) != 0)
         return code;

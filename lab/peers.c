@@ -284,7 +284,8 @@ static int compare(const struct bench_spec *spec, const struct entry *entry, str
                    const struct bench_scale *scale, struct bench_report *report,
                    struct muster_error *ret_error)
 {
-    struct bench_turn turns[] = {*own, {.block = peer_run, .context = peer, .times = entry->jobs}};
+    struct bench_turn turns[] = {
+        *own, {.block = peer_run, .context = peer, .times = bench_turn_share(spec, entry->jobs)}};
     struct bench_figure *figure;
     int code;
 

@@ -183,6 +183,21 @@ Test(bench, round_is_much_shorter_or_longer_than_it_should)
     }
 }
 
+Test(bench, glance_takes_as_long_as_a_round_of_many)
+{
+    struct player a = {.name = 'a', .ns = 100};
+    struct bench_turn turn = {.block = play, .context = &a};
+    struct bench_spec glance = {.rounds = 1, .interrupt_fd = -1};
+
+    cr_assert_eq(bench_take_turns(&glance, 5, &turn, 1, &error), 0);
+    cr_assert(a.times * a.ns > 1e7 && a.times * a.ns < 1e8);
+    cr_assert_eq(turn.sample.count, 1);
+    cr_assert_eq(bench_turn_share(&glance, 1000), 100);
+    cr_assert_eq(bench_turn_share(&glance, 1), 1);
+    cr_assert_eq(bench_turn_share(&glance, 0), 0); /* as many as fill a round */
+    cr_assert_eq(bench_turn_share(&spec, 1000), 1000);
+}
+
 Test(bench, one_that_fails_ends_the_others_or_is_asked_again)
 {
     struct player a = {.name = 'a', .ns = 5, .fails_at = 3}, b = {.name = 'b', .ns = 7};
