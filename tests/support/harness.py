@@ -273,4 +273,7 @@ class Case(unittest.TestCase):
 def main():
     if not MUSTER:
         sys.exit("MUSTER is not set: run this by ctest, or say where the command is")
+    # What runs tests in the background, or under nohup, ignores these, and so would all that they start.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     unittest.main(verbosity=2)
