@@ -242,7 +242,7 @@ class Granularity(Reports):
 
 class Scaling(Reports):
     def test_two_numbers_of_workers_fit_one_law_and_say_what_they_cannot_tell(self):
-        result = self.muster("bench", "scaling", "--rounds", "1", "-j2", "-o", "json", limit=LIMIT_S)
+        result = self.muster("bench", "scaling", "--rounds", "2", "-j2", "-o", "json", limit=LIMIT_S)
         self.assert_ok(result)
         report = json.loads(result.out)
         self.check_report(report, "scaling")
