@@ -181,6 +181,14 @@ static void set_times(struct muster_result *result, const struct task_times *tim
     result->receipt = &times->receipt;
 }
 
+static void fail_valued(struct muster_future *future, int code, const char *text, msgpack_object value)
+{
+    future_fail(future, code, text);
+    future->end.value = value;
+    if (future->state == MUSTER_FAILED)
+        future->end.result.value = &future->end.value;
+}
+
 /* The task lies where the end will: what is needed of it is read first. */
 void future_job_ended(struct task *task)
 {
@@ -191,6 +199,8 @@ void future_job_ended(struct task *task)
 
     if (future->state == MUSTER_PENDING && code == 0)
         future_succeed(future, task->value);
+    else if (future->state == MUSTER_PENDING && task->valued)
+        fail_valued(future, code, task->text, task->value);
     else if (future->state == MUSTER_PENDING)
         future_fail(future, code, task->text);
     if (future->state != MUSTER_CANCELLED) {

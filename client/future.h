@@ -73,9 +73,9 @@ int muster_promise(muster *m, muster_future **ret_future);
 
 enum muster_future_state muster_future_state(const muster_future *future);
 
-/* How it ended: value or error, attempts, worker, and where its time went; all else is 0 and NULL.
- * Times are measured where that costs under 1%: of jobs of 20 us and more, and of one that was
- * submitted when no other was under way; else they are 0, and there is no receipt. Of short jobs
+/* How it ended: value or error (of a command that failed both), attempts, worker, and where its time went;
+ * all else is 0 and NULL. Times are measured where that costs under 1%: of jobs of 20 us and more, and of one
+ * that was submitted when no other was under way; else they are 0, and there is no receipt. Of short jobs
  * that a worker reported together, each is told the mean. NULL while it is pending. Lives as long
  * as the future. */
 const struct muster_result *muster_future_result(const muster_future *future);

@@ -240,8 +240,7 @@ static int take_value(struct stream *stream, struct task *task, const struct sli
     return shared_hold(mappings, &task->value, task->zone, true);
 }
 
-/* Ends the task of a job as the results say; `failure` NULL: it succeeded. A value that a failure has goes to
- * nobody. */
+/* Ends the task of a job as the results say; `failure` NULL: it succeeded. */
 static void end_task(struct stream *stream, struct task *task, const struct proto_failure *failure,
                      const struct wire_frame *frame, size_t *offset)
 {
@@ -251,6 +250,7 @@ static void end_task(struct stream *stream, struct task *task, const struct prot
 
     if (!failure || failure->valued)
         code = take_value(stream, task, &frame->message.payload, shared, offset, &text);
+    task->valued = failure && failure->valued && code == 0;
     if (failure)
         fail(stream->outlet, task, failure->code, failure->text.bytes, failure->text.size);
     else if (code != 0)

@@ -29,6 +29,7 @@ struct task {
     /* How it ended; the model's to set. */
     int code; /* 0, or why it failed; MUSTER_ECANCELLED */
     msgpack_object value;
+    bool valued;      /* it failed, and has a value nonetheless, as commands do */
     const char *text; /* of `code`, in `zone` or static; NULL when 0 */
     unsigned attempts, worker;
     /* Owned by the future, never NULL: the argument, and what the model puts there. It takes

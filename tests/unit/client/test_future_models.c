@@ -19,7 +19,7 @@ static const struct setting {
 };
 
 static muster *m;
-static bool beside;
+static bool beside, processes;
 
 static muster_future *submit_value(const char *function, const msgpack_object *argument, double delay_s)
 {
@@ -64,6 +64,31 @@ static void answers_are_those_of_every_model(void)
     }
     CHECK(muster_await(bad, NULL, &error) == MUSTER_EFAILED && strstr(error.text, "fib"));
     muster_future_drop(bad);
+}
+
+/* Workers that are processes run commands. */
+static void command_that_failed_has_its_outcome(void)
+{
+    msgpack_object_kv members[] = {
+        {{.type = MSGPACK_OBJECT_STR, .via.str = {5, "shell"}},
+         {.type = MSGPACK_OBJECT_STR, .via.str = {7, "/bin/sh"}}},
+        {{.type = MSGPACK_OBJECT_STR, .via.str = {4, "line"}},
+         {.type = MSGPACK_OBJECT_STR, .via.str = {6, "exit 3"}}},
+    };
+    const msgpack_object argument = {.type = MSGPACK_OBJECT_MAP, .via.map = {2, members}};
+    muster_future *future = submit_value("command", &argument, 0);
+    const struct muster_result *result;
+    struct muster_error error;
+
+    CHECK(muster_await(future, NULL, &error) == MUSTER_EFAILED);
+    result = muster_future_result(future);
+    if (processes) {
+        CHECK(result->value && result->value->type == MSGPACK_OBJECT_ARRAY &&
+              result->value->via.array.ptr[0].via.i64 == 3);
+    } else {
+        CHECK(!result->value);
+    }
+    muster_future_drop(future);
 }
 
 /* The receipt of a job that ended, submitted and awaited between these. */
@@ -291,6 +316,7 @@ static void open_model(const struct setting *setting)
     struct muster_error error;
 
     beside = setting->beside;
+    processes = setting->model == MUSTER_PROCESSES;
     if (muster_open(&options, &m, &error) != 0) {
         fprintf(stderr, "%s: %s\n", muster_model_name(setting->model), error.text);
         exit(1);
@@ -328,6 +354,7 @@ int main(void)
 {
     static void (*const tests[])(void) = {
         answers_are_those_of_every_model,
+        command_that_failed_has_its_outcome,
         job_that_is_alone_has_a_receipt_however_short_it_is,
         long_jobs_have_receipts_and_tiny_ones_among_others_have_none,
         failed_job_has_a_receipt_and_a_cancelled_one_has_none,
