@@ -7,6 +7,8 @@
  */
 #include "coordinator/nest.h"
 
+#include "base/clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +19,11 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Of a folder, which is locked for a moment: who has it for longer is stopped, or hangs. */
+enum { LOCK_WAIT_S = 10, LOCK_POLL_MS = 2 };
 
 /* Of a lock, and what the name of its socket does not have. */
 static const char NAME[] = "XXXXXX.lock", ENDING[] = ".lock";
@@ -74,6 +80,23 @@ int nest_open_folder(const char *path, int *ret_fd, struct muster_error *ret_err
     return 0;
 }
 
+int nest_lock(int fd)
+{
+    static const struct timespec moment = {.tv_nsec = LOCK_POLL_MS * CLOCK_NS_PER_MS};
+    uint64_t deadline_ns = clock_after(clock_now_ns(), LOCK_WAIT_S * CLOCK_NS_PER_S);
+
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -1;
+        if (clock_now_ns() >= deadline_ns) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        nanosleep(&moment, NULL);
+    }
+    return 0;
+}
+
 int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_error)
 {
     struct stat status;
@@ -81,8 +104,15 @@ int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_err
 
     if (result != 0)
         return result;
-    if (flock(fd, LOCK_EX) != 0 || fstat(fd, &status) != 0)
-        result = muster_error_system(ret_error, errno, "cannot lock the folder %s", path);
+    if (nest_lock(fd) != 0)
+        result = errno == ETIMEDOUT
+                     ? muster_error_set(ret_error, MUSTER_ESTATE,
+                                        "the folder %s has been locked for %d s by another muster: is it "
+                                        "stopped? ('fuser -v %s' shows who has it open)",
+                                        path, LOCK_WAIT_S, path)
+                     : muster_error_system(ret_error, errno, "cannot lock the folder %s", path);
+    else if (fstat(fd, &status) != 0)
+        result = muster_error_system(ret_error, errno, "cannot look at the folder %s", path);
     else if (status.st_nlink == 0)
         result = muster_error_set(ret_error, MUSTER_ENOTFOUND, "the folder %s was removed by another process",
                                   path);
@@ -153,23 +183,28 @@ static void sweep(int home_fd)
     closedir(list);
 }
 
-/* Makes the lock's file and takes the lock. The caller holds the lock on home, so that nobody sweeps the file
- * away before it is locked. */
+/* Makes the lock's file and takes the lock, after which nobody removes it. Whoever sweeps may have been
+ * quicker: MUSTER_ENOTFOUND. */
 static int take_name(struct nest *nest, const char *home, struct muster_error *ret_error)
 {
     char path[NEST_HOME_BYTES + sizeof NAME];
-    int error;
+    struct stat status;
+    int error = 0;
 
     snprintf(path, sizeof path, "%s/%s", home, NAME);
     nest->lock_fd = mkostemps(path, sizeof ENDING - 1, O_CLOEXEC);
     if (nest->lock_fd < 0)
         return muster_error_system(ret_error, errno, "cannot make a file for sockets in %s", home);
-    if (flock(nest->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+    if (flock(nest->lock_fd, LOCK_EX | LOCK_NB) != 0 || fstat(nest->lock_fd, &status) != 0)
+        error = errno;
+    else if (status.st_nlink > 0) {
         snprintf(nest->socket, sizeof nest->socket, "%.*s", (int)(strlen(path) - (sizeof ENDING - 1)), path);
         return 0;
     }
-    error = errno;
     close(nest->lock_fd);
+    if (error == 0 || error == EWOULDBLOCK)
+        return muster_error_set(ret_error, MUSTER_ENOTFOUND, "files for sockets in %s are removed at once",
+                                home);
     unlink(path);
     return muster_error_system(ret_error, error, "cannot lock %s", path);
 }
@@ -183,13 +218,12 @@ int nest_init(struct nest *nest, struct muster_error *ret_error)
         result = nest_open_home(&home_fd, ret_error);
     if (result != 0)
         return result;
-    if (flock(home_fd, LOCK_EX) != 0)
-        result = muster_error_system(ret_error, errno, "cannot lock %s", home);
-    if (result == 0) {
-        sweep(home_fd);
-        result = take_name(nest, home, ret_error);
-    }
+    if (flock(home_fd, LOCK_EX | LOCK_NB) == 0)
+        sweep(home_fd); /* else somebody does that now, and may have been stopped as he did */
     close(home_fd);
+    result = MUSTER_ENOTFOUND;
+    for (unsigned tried = 0; tried < NEST_TRIES && result == MUSTER_ENOTFOUND; tried++)
+        result = take_name(nest, home, ret_error);
     if (result == 0)
         snprintf(nest->endpoint, sizeof nest->endpoint, "ipc://%s", nest->socket);
     return result;

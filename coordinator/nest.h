@@ -30,13 +30,16 @@ int nest_open_home(int *ret_fd, struct muster_error *ret_error);
 /* Opens a folder that must belong to this user and be closed to others. MUSTER_ENOTFOUND: it is not there. */
 int nest_open_folder(const char *path, int *ret_fd, struct muster_error *ret_error);
 
-/* The same, and takes the lock on it, for which it waits. MUSTER_ENOTFOUND: it is not there, or was removed
- * by who had the lock. Folders are taken for left over until they are locked: who made it makes it again
- * then, so many times. */
+/* Takes the lock on an open folder. -1 with errno ETIMEDOUT: another process has had it for ten seconds. */
+int nest_lock(int fd);
+
+/* The same of a folder that it opens. MUSTER_ESTATE: another process keeps the lock. MUSTER_ENOTFOUND: it is
+ * not there, or was removed by who had the lock. Folders are taken for left over until they are locked: who
+ * made it makes it again then, so many times. */
 enum { NEST_TRIES = 100 };
 int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_error);
 
-/* Takes a name in the user's folder. */
+/* Takes a name in the user's folder. Waits for nobody. */
 int nest_init(struct nest *nest, struct muster_error *ret_error);
 
 /* Makes the socket, where connections wait until *ret_fd, the caller's, is taken over by who accepts them. */

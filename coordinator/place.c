@@ -335,14 +335,17 @@ bool place_is_taken(const char *endpoint)
 void place_close(struct place *place)
 {
     char folder[PLACE_FOLDER_BYTES];
+    bool locked;
 
     if (place->folder_fd < 0)
         return;
-    flock(place->folder_fd, LOCK_EX);
-    unlink(place->socket);
-    unlink(place->lock);
+    locked = nest_lock(place->folder_fd) == 0;
+    if (locked) { /* else the next one does it */
+        unlink(place->socket);
+        unlink(place->lock);
+    }
     close(place->lock_fd);
-    if (place->passing) {
+    if (locked && place->passing) {
         place_folder(place, folder);
         rmdir(folder); /* if nothing else is in it */
     }

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -214,6 +215,23 @@ static void lock_whose_owner_was_killed_before_it_had_it_is_swept(void)
     nest_fini(&nest);
 }
 
+/* A muster that was stopped as it swept: others do without. */
+static void folder_that_a_stopped_coordinator_has_locked_holds_nobody_up(void)
+{
+    int fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char lock[160];
+    struct nest nest;
+
+    snprintf(lock, sizeof lock, "%s/abcdef.lock", home);
+    touch(lock);
+    CHECK(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
+    init(&nest);
+    CHECK(exists(lock) && entries(home) == 2);
+    nest_fini(&nest);
+    close(fd);
+    CHECK(unlink(lock) == 0);
+}
+
 static void what_is_no_left_over_is_not_removed(void)
 {
     char link[160], daemon[160], lock[192], elsewhere[160];
@@ -391,6 +409,7 @@ int main(void)
     two_coordinators_have_two_sockets();
     socket_of_a_killed_coordinator_is_swept_by_the_next();
     lock_whose_owner_was_killed_before_it_had_it_is_swept();
+    folder_that_a_stopped_coordinator_has_locked_holds_nobody_up();
     what_is_no_left_over_is_not_removed();
     living_socket_survives_a_sweep_that_runs_out_of_descriptors();
     folder_that_is_open_to_others_is_refused();

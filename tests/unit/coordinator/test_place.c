@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -332,6 +333,16 @@ static void folder_that_is_open_to_others_is_refused(void)
     CHECK(chmod(parent, 0700) == 0);
 }
 
+static void folder_that_a_stopped_process_has_locked_is_refused(void)
+{
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    CHECK(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
+    check_refused(endpoint, MUSTER_ESTATE, "has been locked for 10 s by another muster");
+    CHECK(!exists(path));
+    close(fd);
+}
+
 static void link_in_place_of_the_folder_is_refused(void)
 {
     char link[64], below[80];
@@ -427,6 +438,8 @@ int main(void)
         {"file_that_is_no_socket_is_kept", file_that_is_no_socket_is_kept},
         {"link_in_place_of_the_lock_is_not_followed", link_in_place_of_the_lock_is_not_followed},
         {"folder_that_is_open_to_others_is_refused", folder_that_is_open_to_others_is_refused},
+        {"folder_that_a_stopped_process_has_locked_is_refused",
+         folder_that_a_stopped_process_has_locked_is_refused},
         {"link_in_place_of_the_folder_is_refused", link_in_place_of_the_folder_is_refused},
         {"endpoints_that_are_none_are_refused", endpoints_that_are_none_are_refused},
     };
