@@ -7,8 +7,8 @@
  * SIGKILL-after, SIGSTOP-after. MUSTER_TEST_INJECT_FILE=FILE is mapped: a struct call_count for each
  * function. What was made to fail, who was struck, and who called abort(), is in FILE.log, with a backtrace.
  *
- * Roles are `worker`, `coordinator` (the daemon), `fork` (the server of workers), else `client`. What libzmq
- * calls is counted apart, as ROLE-zmq. Other programs that are started are spared. Atomic throughout.
+ * Roles are `worker`, `coordinator` (the daemon), `fork` (what a client forks: the server of workers), else
+ * `client`. What libzmq calls is counted apart, as ROLE-zmq. Other programs are spared. Atomic throughout.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -220,7 +220,7 @@ struct fate {
 /* What becomes of this call, by code at `caller`. */
 static struct fate fate_of(enum call call, const void *caller)
 {
-    static const struct fate goes_on;
+    const struct fate goes_on = {0, 0};
     unsigned long number;
     unsigned place = role;
 
@@ -530,12 +530,14 @@ pid_t fork(void)
         return -1;
     if (!real)
         real = (pid_t(*)(void))next("fork");
-    pid = real();
-    if (pid == 0)
-        self = getpid();
-    else
+    if ((pid = real()) != 0) {
         DONE(fork, fate);
-    return pid;
+        return pid;
+    }
+    self = getpid();
+    if (role == CLIENT)
+        role = FORK;
+    return 0;
 }
 
 int clone(int (*run)(void *), void *stack, int flags, void *argument, ...)
@@ -559,7 +561,7 @@ int clone(int (*run)(void *), void *stack, int flags, void *argument, ...)
     return pid;
 }
 
-/* Processes that are forked say what they are by their name. */
+/* Workers that are forked say what they are by their name. */
 int prctl(int option, ...)
 {
     static int (*real)(int, ...);
@@ -574,8 +576,6 @@ int prctl(int option, ...)
         real = (int (*)(int, ...))next("prctl");
     if (option == PR_SET_NAME && strcmp((const char *)arguments[0], "muster-worker") == 0)
         role = WORKER;
-    else if (option == PR_SET_NAME && strcmp((const char *)arguments[0], "muster-fork") == 0)
-        role = FORK;
     return real(option, arguments[0], arguments[1], arguments[2], arguments[3]);
 }
 

@@ -168,8 +168,10 @@ class Keeper:
 
     def until_ready(self):
         """Returns when it is, or has ended and nobody starts it again."""
-        self.trial.until(lambda: "are kept in" in self.said()[self.begin:] or not (self.lives() or self.trial.revives),
-                         "it is ready, or ends", LIMIT_S)
+        self.trial.until(lambda: "are kept in" in self.said()[self.begin:] or self.has_ended(), "it is ready", LIMIT_S)
+
+    def has_ended(self):
+        return not self.lives() and not (self.trial.revives and self.process.returncode == -signal.SIGKILL)
 
     def said(self):
         return self.log.read_text()
@@ -234,7 +236,7 @@ class KeptScenario:
         with trial.watch(keeper):
             for number in (1, 2):
                 keeper.until_ready()
-                if keeper.lives() or trial.revives:
+                if not keeper.has_ended():
                     self.use(trial, told, number)
             status = keeper.stop()
         trial.check_daemon(status, keeper.said())
