@@ -483,7 +483,7 @@ void ledger_done(struct ledger *ledger, uint64_t now_ms, const struct store_done
     case STORE_RESULT:
         book = ledger_book(ledger, done->batch);
         if (book)
-            record_done(ledger, book, done, outbox);
+            record_done(ledger, now_ms, book, done, outbox);
         return;
     case STORE_READ:
     case STORE_FIND:

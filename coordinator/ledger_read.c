@@ -317,17 +317,23 @@ void read_over(struct ledger *ledger, uint64_t batch, struct outbox *outbox)
     }
 }
 
-void read_forgotten(struct ledger *ledger, uint64_t batch, struct outbox *outbox)
+void read_fail(struct ledger *ledger, uint64_t batch, int code, const char *text, struct outbox *outbox)
 {
     struct audience *audience = find_audience(ledger, batch);
     struct reader *reader, *next;
-    char text[80];
 
     if (!audience)
         return;
-    snprintf(text, sizeof text, "batch %llu is not known: it was never accepted", (unsigned long long)batch);
     DL_FOREACH_SAFE(audience->readers, reader, next)
-        fail(ledger, reader, MUSTER_ENOTFOUND, text, outbox);
+        fail(ledger, reader, code, text, outbox);
+}
+
+void read_forgotten(struct ledger *ledger, uint64_t batch, struct outbox *outbox)
+{
+    char text[80];
+
+    snprintf(text, sizeof text, "batch %llu is not known: it was never accepted", (unsigned long long)batch);
+    read_fail(ledger, batch, MUSTER_ENOTFOUND, text, outbox);
 }
 
 /* Records out of the store. */

@@ -102,7 +102,28 @@ void record_resume(struct ledger *ledger, struct outbox *outbox)
         tell_core(book, outbox);
 }
 
-void record_done(struct ledger *ledger, struct book *book, const struct store_done *done,
+/* A result cannot be recorded: the batch is lost, also when the store was told meanwhile how it ended. */
+static void lose(struct ledger *ledger, uint64_t now_ms, struct book *book, const char *why,
+                 struct outbox *outbox)
+{
+    uint64_t succeeded = book->succeeded + book->new_succeeded, failed = book->failed + book->new_failed;
+
+    if (book->phase != BOOK_ENDING) {
+        if (book->phase == BOOK_RUNNING && !book->lost)
+            run_give_up(ledger, now_ms, book, why, outbox);
+        return;
+    }
+    read_fail(ledger, book->number, MUSTER_ESYSTEM, why, outbox);
+    outbox_store(outbox, &(struct store_request){.operation = STORE_END,
+                                                 .batch = book->number,
+                                                 .now_ms = now_ms,
+                                                 .state = STORE_LOST,
+                                                 .add = {.succeeded = succeeded,
+                                                         .failed = failed,
+                                                         .cancelled = book->total - succeeded - failed}});
+}
+
+void record_done(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct store_done *done,
                  struct outbox *outbox)
 {
     struct entry *entry = book->records;
@@ -120,4 +141,6 @@ void record_done(struct ledger *ledger, struct book *book, const struct store_do
         read_recorded(ledger, book->number, entry, done->next, outbox);
     }
     record_free(entry);
+    if (done->code == MUSTER_ESYSTEM)
+        lose(ledger, now_ms, book, done->text, outbox);
 }

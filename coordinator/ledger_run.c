@@ -165,9 +165,8 @@ static int recorded_jobs(const struct book *book, struct spans *ret_ended)
     return 0;
 }
 
-/* What it needs is damaged in the store. */
-static void give_up(struct ledger *ledger, uint64_t now_ms, struct book *book, const char *why,
-                    struct outbox *outbox)
+void run_give_up(struct ledger *ledger, uint64_t now_ms, struct book *book, const char *why,
+                 struct outbox *outbox)
 {
     if (!(book->lost = strdup(why))) {
         outbox->failed = true;
@@ -188,7 +187,7 @@ static void take_gaps(struct ledger *ledger, uint64_t now_ms, struct book *book,
     struct spans ended = {0};
 
     if (done->code != 0) {
-        give_up(ledger, now_ms, book, done->text, outbox);
+        run_give_up(ledger, now_ms, book, done->text, outbox);
         return;
     }
     for (uint32_t i = 0; i < done->count; i++)
@@ -269,14 +268,14 @@ static void take_blocks(struct ledger *ledger, uint64_t now_ms, struct book *boo
     if (book->phase != BOOK_RUNNING)
         return;
     if (done->code != 0) {
-        give_up(ledger, now_ms, book, done->text, outbox);
+        run_give_up(ledger, now_ms, book, done->text, outbox);
         return;
     }
     for (uint32_t i = 0; i < done->count && book->fed_cost < book->core_grant; i++)
         if (done->blocks[i].first == book->fed + 1 && block_is_whole(&done->blocks[i]))
             send_arguments(book, &done->blocks[i], outbox);
     if (book->fed == before && book->fed_cost < book->core_grant)
-        give_up(ledger, now_ms, book, "its arguments are damaged", outbox);
+        run_give_up(ledger, now_ms, book, "its arguments are damaged", outbox);
     else
         run_feed(book, outbox);
 }
@@ -525,6 +524,8 @@ static void take_end(struct ledger *ledger, const struct store_done *done, struc
     if (done->code != 0) { /* it has ended before; or it is given up, as it could not be sealed */
         if (book && !book->in_core)
             leave_lane(ledger, book, outbox);
+        if (done->code == MUSTER_ESYSTEM) /* what the store has of it is damaged */
+            read_fail(ledger, done->batch, done->code, done->text, outbox);
         return;
     }
     if (book && book->in_core) { /* a client cancelled it while it waited, and it has started meanwhile */

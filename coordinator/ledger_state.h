@@ -246,6 +246,10 @@ void run_feed(struct book *book, struct outbox *outbox);
 /* RESUME, COUNTS, NEXT, LOAD, GAPS, STATE, END or DUE is done. */
 void run_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox);
 
+/* What it needs is damaged in the store. */
+void run_give_up(struct ledger *ledger, uint64_t now_ms, struct book *book, const char *why,
+                 struct outbox *outbox);
+
 /* The core has ended the batch. */
 void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_ended *ended,
                struct outbox *outbox);
@@ -260,7 +264,7 @@ void run_cancel(struct ledger *ledger, uint64_t now_ms, uint64_t number, const s
 
 void record_results(struct ledger *ledger, struct book *book, const struct proto_message *message,
                     struct outbox *outbox);
-void record_done(struct ledger *ledger, struct book *book, const struct store_done *done,
+void record_done(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct store_done *done,
                  struct outbox *outbox);
 /* There is room in the store again. */
 void record_resume(struct ledger *ledger, struct outbox *outbox);
@@ -291,6 +295,9 @@ void read_recorded(struct ledger *ledger, uint64_t batch, const struct entry *en
 
 /* The batch is over, and that is recorded. */
 void read_over(struct ledger *ledger, uint64_t batch, struct outbox *outbox);
+
+/* Whoever reads the batch cannot. */
+void read_fail(struct ledger *ledger, uint64_t batch, int code, const char *text, struct outbox *outbox);
 
 /* The batch was not accepted, and the store has forgotten it. */
 void read_forgotten(struct ledger *ledger, uint64_t batch, struct outbox *outbox);

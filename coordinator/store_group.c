@@ -169,8 +169,26 @@ static bool is_worth_another_try(struct store_entry *entry, int failure)
     return true;
 }
 
+/* Whether the request itself has failed, and not the disk beneath all of them: it only reads, or it meets a
+ * damaged page, which no later try mends. */
+static bool fails_alone(const struct store_entry *entry, int failure)
+{
+    return store_entry_trouble(entry) == STORE_TROUBLE_READS || (failure & 0xff) == SQLITE_CORRUPT;
+}
+
+/* Answers that the request failed for what the database says. */
+static void fail_alone(const struct store_database *database, struct store_entry *entry)
+{
+    const char *what = store_entry_trouble(entry) == STORE_TROUBLE_READS ? "read" : "written";
+
+    log_error("%s: cannot be %s: %s", database->path, what, database->why);
+    store_entry_clear(entry);
+    store_entry_fail(entry, MUSTER_ESYSTEM, "%s: cannot be %s: %s", database->path, what, database->why);
+    entry->unreadable = true;
+}
+
 /* Does all of the queue as one transaction. Returns whether it did: else nothing has happened, and the
- * database has a failure. A read that meets a damaged page is answered so, and the others are done. */
+ * database has a failure. What meets a damaged page is answered so, and the others are done. */
 static bool run(struct store_group *group, const struct store_queue *queue)
 {
     struct store_database *database = &group->database;
@@ -180,14 +198,10 @@ static bool run(struct store_group *group, const struct store_queue *queue)
         attempt(database, queue, &culprit);
         if (!database->failure)
             note_full(group);
-        if (!database->failure || !culprit || store_entry_trouble(culprit) != STORE_TROUBLE_READS)
+        if (!database->failure || !culprit || !fails_alone(culprit, database->failure))
             return !database->failure;
-        if (is_worth_another_try(culprit, database->failure))
-            continue;
-        store_entry_clear(culprit);
-        log_error("%s: cannot be read: %s", database->path, database->why);
-        store_entry_fail(culprit, MUSTER_ESYSTEM, "%s: cannot be read: %s", database->path, database->why);
-        culprit->unreadable = true;
+        if (!is_worth_another_try(culprit, database->failure))
+            fail_alone(database, culprit);
     }
 }
 

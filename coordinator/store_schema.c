@@ -11,6 +11,7 @@
 
 #include "coordinator/store_lock.h"
 #include "coordinator/store_request.h"
+#include "coordinator/store_sql_sums.h"
 #include "proto/limits.h"
 
 #include <errno.h>
@@ -22,13 +23,12 @@
 #include <unistd.h>
 
 enum {
-    APPLICATION_ID = 0x6d737472, /* "mstr" */
-    BUSY_MS = 2000,              /* for another program that writes or makes a copy */
-    CACHE_KIB = 16 << 10,        /* of pages; a queue of any length is read at its two ends */
-    CHECKPOINT_PAGES = 1000,     /* 4 MB of log, then it is carried over into the file */
-    FRAME_BYTES = 4096 + 24,     /* of a page in the log */
-    LOG_BYTES_MAX = 64 << 20,    /* that stay on disk after a larger one */
-    CHECK_BYTES_MAX = 64 << 20,  /* of a file that is checked wholly when it is opened */
+    BUSY_MS = 2000,             /* for another program that writes or makes a copy */
+    CACHE_KIB = 16 << 10,       /* of pages; a queue of any length is read at its two ends */
+    CHECKPOINT_PAGES = 1000,    /* 4 MB of log, then it is carried over into the file */
+    FRAME_BYTES = 4096 + 24,    /* of a page in the log */
+    LOG_BYTES_MAX = 64 << 20,   /* that stay on disk after a larger one */
+    CHECK_BYTES_MAX = 64 << 20, /* of a file that is checked wholly when it is opened */
 };
 
 /* Each brings a file of the version before it, which is its place here, to the next. A step that was
@@ -67,7 +67,10 @@ static const char *const steps[] = {
 
     "CREATE TABLE leaving (batch INTEGER PRIMARY KEY);",
 
-    /* The tables stay; but a header may have failures with values, which an older muster cannot read. */
+    /* The tables stay; but a header may have failures with values, which an older muster cannot read; */
+    "",
+
+    /* and pages have sums, which an older muster does not write. */
     "",
 };
 
@@ -117,9 +120,11 @@ static int fail(const struct store_database *database, int code, struct muster_e
         return muster_error_set(ret_error, MUSTER_EINVALID, "%s: not a database: give another file",
                                 database->path);
     case SQLITE_CORRUPT:
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "%s: the file is damaged: restore a copy, or give another file",
-                                database->path);
+        return muster_error_set(
+            ret_error, MUSTER_EINVALID,
+            "%s: the file is damaged, or another program has changed it: restore a copy, or give "
+            "another file",
+            database->path);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return muster_error_set(ret_error, MUSTER_ESTATE, "%s: another program has the file locked",
@@ -188,7 +193,7 @@ static int check_kind(struct store_database *database, long long *ret_version, s
         *ret_version = 0;
         return 0;
     }
-    if (id != APPLICATION_ID)
+    if (id != SQL_SUMS_APPLICATION)
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "%s: a database of another program: give another file", database->path);
     if (version < 1 || version > VERSION)
@@ -231,7 +236,7 @@ static int migrate(struct store_database *database, long long version, struct mu
     if (version == VERSION)
         return 0;
     snprintf(pragmas, sizeof pragmas, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-             APPLICATION_ID, (int)VERSION);
+             SQL_SUMS_APPLICATION, (int)VERSION);
     result = execute(database, "BEGIN EXCLUSIVE", ret_error);
     for (size_t i = (size_t)version; i < VERSION && result == 0; i++)
         result = execute(database, steps[i], ret_error);
@@ -274,6 +279,28 @@ static int configure(struct store_database *database, struct muster_error *ret_e
              "PRAGMA cache_size = -%d; PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d",
              CACHE_KIB, CHECKPOINT_PAGES, LOG_BYTES_MAX);
     return execute(database, pragmas, ret_error);
+}
+
+/* There is room in each page for its sum: an empty file is given it. One that an older muster wrote, or
+ * SQLite made of what could be saved of another, is written anew, or goes on without if it may not. */
+static int use_sums(struct store_database *database, bool rewrite, struct muster_error *ret_error)
+{
+    long long page_bytes, pages;
+    bool fit = sql_sums_fit(database->handle);
+    int code, result = ask_number(database, "PRAGMA page_size", &page_bytes, ret_error);
+
+    if (result == 0)
+        result = ask_number(database, "PRAGMA page_count", &pages, ret_error);
+    if (result != 0 || (!fit && pages > 0 && !rewrite))
+        return result;
+    if (!fit)
+        sql_sums_make_room(database->handle);
+    if (!fit && pages > 0)
+        result = execute(database, "PRAGMA temp_store = FILE; VACUUM; PRAGMA temp_store = MEMORY", ret_error);
+    if (result != 0)
+        return result;
+    code = sql_sums_begin(database->handle, (uint32_t)page_bytes);
+    return code == SQLITE_OK ? 0 : fail(database, code, ret_error);
 }
 
 /* The log comes before the schema: what is in a file of the present version is in WAL mode. */
@@ -335,11 +362,34 @@ static int begin_life(struct store_database *database, struct muster_error *ret_
     return 0;
 }
 
+/* The file is what it is said to be, and whole. Then it has what this version needs, and is written. */
+static int bring_up(struct store_database *database, struct muster_error *ret_error)
+{
+    bool is_file = database->lock_fd >= 0;
+    long long version;
+    int result = check_kind(database, &version, ret_error);
+
+    if (result == 0)
+        result = check_whole(database, ret_error);
+    if (result == 0 && is_file)
+        result = use_sums(database, false, ret_error);
+    if (result == 0)
+        result = use_log(database, ret_error);
+    if (result == 0)
+        result = migrate(database, version, ret_error);
+    if (result == 0 && is_file)
+        result = use_sums(database, true, ret_error);
+    if (result == 0)
+        result = prepare(database, ret_error);
+    if (result == 0 && is_file)
+        stretch_log(database);
+    return result == 0 && is_file ? begin_life(database, ret_error) : result;
+}
+
 int store_database_open(const char *path, struct store_database *ret_database, struct muster_error *ret_error)
 {
     struct store_database database = {.lock_fd = -1};
     char resolved[PATH_MAX] = ":memory:"; /* else with a folder: never one of SQLite's special names */
-    long long version;
     int result, code;
 
     database.path = strdup(path ? path : "the store in memory");
@@ -352,24 +402,14 @@ int store_database_open(const char *path, struct store_database *ret_database, s
         result = muster_error_system(ret_error, errno, "%s", path);
     if (result != 0)
         goto out;
-    code =
-        sqlite.open_v2(resolved, &database.handle,
-                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (path ? 0 : SQLITE_OPEN_CREATE), NULL);
+    code = sql_sums_register();
+    if (code == SQLITE_OK)
+        code = sqlite.open_v2(resolved, &database.handle,
+                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (path ? 0 : SQLITE_OPEN_CREATE),
+                              path ? SQL_SUMS_NAME : NULL);
     result = code == SQLITE_OK ? configure(&database, ret_error) : fail(&database, code, ret_error);
     if (result == 0)
-        result = check_kind(&database, &version, ret_error);
-    if (result == 0)
-        result = check_whole(&database, ret_error);
-    if (result == 0)
-        result = use_log(&database, ret_error);
-    if (result == 0)
-        result = migrate(&database, version, ret_error);
-    if (result == 0)
-        result = prepare(&database, ret_error);
-    if (result == 0 && path)
-        stretch_log(&database);
-    if (result == 0 && path)
-        result = begin_life(&database, ret_error);
+        result = bring_up(&database, ret_error);
     if (result == 0) {
         sqlite.db_config(database.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
         *ret_database = database;

@@ -25,6 +25,7 @@
     X(column_int64)          \
     X(column_text)           \
     X(column_type)           \
+    X(database_file_object)  \
     X(db_config)             \
     X(errcode)               \
     X(errmsg)                \
@@ -42,7 +43,9 @@
     X(prepare_v3)            \
     X(reset)                 \
     X(step)                  \
-    X(system_errno)
+    X(system_errno)          \
+    X(vfs_find)              \
+    X(vfs_register)
 
 struct sqlite {
 #define X(name) __typeof__(sqlite3_##name) *name;

@@ -426,7 +426,7 @@ static int end(struct store_database *database, struct store_entry *entry)
     result = store_brief(database, entry, request->batch, &brief);
     if (result != 0)
         return result;
-    if (store_state_is_end(brief.state) || !brief.sealed)
+    if ((store_state_is_end(brief.state) && request->state != STORE_LOST) || !brief.sealed)
         return store_fail_state(entry, request->batch, brief.state, brief.sealed ? "" : ", and not sealed");
     counts = request->add;
     if (request->state == STORE_CANCELLED && brief.state != STORE_RUNNING) {

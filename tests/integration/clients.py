@@ -289,7 +289,7 @@ class Counted(verbs.Case):
         self.assert_fails(self.muster("wait", "5"), 1, "batch 5: 1 of 1 job failed")
         self.assert_fails(self.muster("results", "5"), 1, "exit status 4")
         with contextlib.closing(sqlite3.connect(state)) as file:
-            self.assertEqual(file.execute("PRAGMA user_version").fetchone(), (5,))
+            self.assertEqual(file.execute("PRAGMA user_version").fetchone(), (6,))
 
     def attached(self, name):
         """An attached run of a command that fails and one that does not, which wait for a gate of that name."""

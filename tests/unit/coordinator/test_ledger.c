@@ -832,11 +832,33 @@ static void batch_that_cannot_be_read_is_given_up(void)
     check_given_up(STORE_LOAD);
 }
 
+/* It was taken for recorded: the batch succeeded without it. */
+static void batch_of_which_a_result_cannot_be_recorded_is_lost(void)
+{
+    enum store_operation damaged = STORE_RESULT;
+
+    for (uint64_t jobs = 1; jobs <= 3000; jobs += 2999) {
+        struct proto_message range = submit_range(1, jobs, false);
+
+        make_folder();
+        w.unreadable = &damaged;
+        world_open(&w, path, 1, 4);
+        world_hello(&w, "a", "");
+        world_say(&w, "a", &range);
+        CHECK(accepted("a") == 1);
+        world_settle(&w);
+        check_state("a", 1, "lost");
+        world_close(&w);
+        w.unreadable = NULL;
+        remove_folder();
+    }
+}
+
 static void change_file(const char *text)
 {
     sqlite3 *handle;
 
-    CHECK(sqlite3_open(path, &handle) == SQLITE_OK);
+    CHECK(sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, "muster") == SQLITE_OK);
     CHECK(sqlite3_exec(handle, text, NULL, NULL, NULL) == SQLITE_OK && sqlite3_changes(handle) > 0);
     CHECK(sqlite3_close(handle) == SQLITE_OK);
 }
@@ -1025,6 +1047,7 @@ int main(void)
         C(cancel_of_a_list_that_is_being_added_ends_it),
         C(restart_runs_what_is_not_recorded_and_nothing_else),
         C(batch_that_cannot_be_read_is_given_up),
+        C(batch_of_which_a_result_cannot_be_recorded_is_lost),
         C(batch_with_a_damaged_argument_is_given_up),
         C(batch_of_wide_jobs_runs_on_fewer_cores_than_it_was_accepted_for),
         C(jobs_cancelled_by_their_numbers_are_recorded_with_their_texts),
