@@ -43,6 +43,14 @@ def heaps(pid):
     return {line.split()[4] for line in lines if "/memfd:muster" in line}
 
 
+def is_worker(pid):
+    """Whether it is one, and no process in which a coordinator that starts tries a plug-in."""
+    try:
+        return b"--name" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 class Client:
     """A muster under way, and what it is to print: `lines`, if anybody knows."""
 
@@ -59,7 +67,8 @@ class Client:
     def __str__(self):
         err = self.err.read_text(errors="replace")[-2000:]
         out = self.out.read_text(errors="replace")
-        return f"\n$ {' '.join(map(str, self.running.command))[:400]}\nstatus {self.running.process.returncode}\n{out[:400]}\n{err}"
+        command = " ".join(map(str, self.running.command))
+        return f"\n$ {command[:400]}\nstatus {self.running.process.returncode}\n{out[:400]}\n{err}"
 
     def forget(self):
         for path in (self.out, self.err, self.input):
@@ -133,7 +142,8 @@ class Soak(harness.Case):
     def begin_work(self):
         count = self.random.randint(1, 40)
         jobs = [json.dumps({"wait": self.random.random() / 50, "bytes": 3})] * count
-        return Client(self, "map", ("map", "--crash-limit", 1000, "--chunk", 3, "work"), ['"xxx"'] * count, "\n".join(jobs))
+        words = ("map", "--crash-limit", 1000, "--chunk", 3, "work")
+        return Client(self, "map", words, ['"xxx"'] * count, "\n".join(jobs))
 
     def begin_large(self):
         values = [json.dumps(str(self.random.randrange(10)) * LARGE) for _ in range(self.random.randint(1, 6))]
@@ -147,8 +157,8 @@ class Soak(harness.Case):
     def begin_detached(self):
         words, lines = self.numbers()
         after = self.known() if self.random.random() < 0.4 else None
-        client = Client(self, "left", ("map", "--detach", "--crash-limit", 1000, *(("--after", f"{after}:any") if after else ()),
-                                       "echo", ":::", words), None)
+        waits = ("--after", f"{after}:any") if after else ()
+        client = Client(self, "left", ("map", "--detach", "--crash-limit", 1000, *waits, "echo", ":::", words))
         client.will = lines
         client.left = after
         return client
@@ -198,8 +208,8 @@ class Soak(harness.Case):
             self.killed += 1
 
     def hurt_worker(self, number):
-        workers = [pid for pid in self.daemon.children() if harness.name(pid).startswith("muster")]
-        if workers and self.daemon.process.poll() is None:
+        workers = [pid for pid in self.daemon.children() if is_worker(pid)]
+        if workers:
             pid = self.random.choice(workers)
             self.hit(pid, number)
             if number == signal.SIGSTOP:
@@ -226,7 +236,8 @@ class Soak(harness.Case):
         status, out = client.running.process.returncode, client.out.read_text().splitlines()
         lost = client.early or client.deaths != self.deaths  # the coordinator: it was not there, or died meanwhile
         if client.killed and status == -signal.SIGKILL:
-            self.assertTrue(client.lines is None or "\n".join([*client.lines, ""]).startswith(client.out.read_text()), f"{client}")
+            whole = "\n".join([*client.lines, ""]) if client.lines is not None else None
+            self.assertTrue(whole is None or whole.startswith(client.out.read_text()), f"{client}")
             return
         err = client.err.read_text()
         self.assertTrue(all(line.startswith("muster: ") for line in err.splitlines()), f"strange words: {client}")

@@ -38,7 +38,7 @@ def state(pid):
 class Strike(trials.Trial):
     """A trial in which one process is struck once."""
 
-    options = HEARTBEAT
+    options = (*HEARTBEAT, "--crash-limit", "1000")  # others are struck as well where the machine stands still
     daemon_options = (*HEARTBEAT, "--plugin", harness.plugin("traced"))
     function = "traced"
     revives = True
@@ -134,8 +134,8 @@ class Strike(trials.Trial):
         diary = self.diary(number)
         diary.complete = True  # as far as anybody knows
         self.inspector.add(diary)
-        result = self.muster("map", "--detach", "--name", diary.number, self.function, ":::", *self.arguments(number)[0],
-                             env=self.faulty)
+        result = self.muster("map", "--detach", *self.options[2:], "--name", diary.number, self.function, ":::",
+                             *self.arguments(number)[0], env=self.faulty)
         if result.status == 0:
             diary.batch = int(result.out)
         return result
@@ -150,7 +150,8 @@ class Strike(trials.Trial):
     def read(self, batch):
         """Whoever comes while nobody listens is told so, and comes again."""
         result = self.muster("results", batch, "--follow", env=self.faulty)
-        if self.kills("coordinator") and result.status == 255 and "no coordinator answers" in result.err and self.keeper:
+        absent = result.status == 255 and re.search("no coordinator (answers|listens)", result.err)
+        if absent and self.kills("coordinator") and self.keeper:
             self.keeper.until_ready()
             result = self.muster("results", batch, "--follow", env=self.faulty)
         return result
