@@ -130,8 +130,8 @@ static void choose_settings(struct sim_submission *submission, unsigned ticket)
         .backoff_ms = sim_once_in(3) ? 1 + (uint32_t)sim_below(40) : 0,
     };
     if (settings->kind == PROTO_RANGE) {
-        settings->first = sim_argument(submission->serial, 1);
-        settings->last = sim_argument(submission->serial, submission->jobs);
+        settings->first = sim_argument(submission, 1);
+        settings->last = sim_argument(submission, submission->jobs);
     }
     if (!settings->keep)
         return;
@@ -158,25 +158,35 @@ static struct slice pack_arguments(const struct sim_submission *submission, uint
     msgpack_sbuffer_init(&buffer);
     msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
     for (uint32_t i = first; i < first + count; i++)
-        msgpack_pack_int64(&packer, sim_argument(submission->serial, i));
+        msgpack_pack_int64(&packer, sim_argument(submission, i));
     payload = (struct slice){.blob = blob_copy(buffer.data, buffer.size), .size = buffer.size};
     msgpack_sbuffer_destroy(&buffer);
     SIM_CHECK(payload.blob, "out of memory");
     return payload;
 }
 
+/* Also for what may come of those that are tried again. */
+static bool has_room(unsigned most)
+{
+    return world.submission_count + world.retries < most;
+}
+
 static void submit(struct sim_client *client)
 {
     unsigned serial = world.submission_count + 1;
-    unsigned number = world.submission_count < world.submissions_max ? take_ticket(client, serial) : 0;
+    unsigned number = has_room(world.submissions_max) ? take_ticket(client, serial) : 0;
     struct sim_submission *submission = &world.submissions[serial];
     struct sim_ticket *ticket = &client->list[number];
     struct proto_message message = {.type = PROTO_SUBMIT};
 
     if (number == 0)
         return;
-    *submission = (struct sim_submission){
-        .serial = serial, .jobs = 1 + (uint32_t)sim_below(SIM_JOBS_MAX), .life = world.host.life};
+    *submission = (struct sim_submission){.serial = serial,
+                                          .first = serial,
+                                          .jobs = 1 + (uint32_t)sim_below(SIM_JOBS_MAX),
+                                          .life = world.host.life};
+    for (uint32_t i = 1; i <= submission->jobs; i++)
+        submission->list[i].place = i;
     snprintf(submission->function, sizeof submission->function, "f%u", serial);
     choose_settings(submission, number);
     world.submission_count = serial;
@@ -347,6 +357,8 @@ static void ask(struct sim_client *client, enum proto_operation operation, struc
     if (number == 0)
         return;
     client->list[number].answers = true;
+    client->list[number].retries = operation == PROTO_REQUEST_RETRY;
+    world.retries += operation == PROTO_REQUEST_RETRY;
     sim_trace("%s asks %d of %s", client->name, operation, submission ? submission->function : "all");
     say(client, &(struct proto_message){.type = PROTO_REQUEST,
                                         .request = {.ticket = number,
@@ -387,6 +399,19 @@ static void order(struct sim_client *client)
             ask(client, PROTO_REQUEST_FORGET, submission, 0);
         }
     }
+}
+
+/* Mostly of what has ended. Whether there was anything to ask for. */
+static bool retry(struct sim_client *client, struct sim_submission *submission)
+{
+    uint32_t recorded = 0;
+
+    for (uint32_t i = 1; i <= submission->jobs; i++)
+        recorded += submission->list[i].recorded;
+    if (!has_room(SIM_SUBMISSIONS_MAX) || (recorded < submission->jobs && !sim_once_in(10)))
+        return false;
+    ask(client, PROTO_REQUEST_RETRY, submission, 1 + sim_below(2));
+    return true;
 }
 
 /* --- what it does */
@@ -450,6 +475,8 @@ static void act(struct sim_client *client)
     else if (world.keeps && sim_fault(world.faults.requests))
         order(client);
     else if (sim_once_in(3) && read_on(client))
+        return;
+    else if (sim_once_in(8) && submission && retry(client, submission))
         return;
     else if (sim_once_in(8) && submission)
         read_anew(client, submission);

@@ -4,6 +4,8 @@
  */
 #include "tests/sim/sim.h"
 
+#include "proto/value.h"
+
 static void hear_results(struct sim_client *client, const struct proto_message *message)
 {
     const struct proto_outcome *outcome = &message->results.outcome;
@@ -13,7 +15,8 @@ static void hear_results(struct sim_client *client, const struct proto_message *
     uint64_t outstanding = ticket->received_cost - ticket->consumed_cost;
 
     sim_check_values(submission, message);
-    SIM_CHECK(outcome->attempt <= submission->settings.retries + submission->settings.crash_limit,
+    SIM_CHECK(outcome->attempt <= submission->settings.retries + submission->settings.crash_limit ||
+                  submission->life != world.host.life,
               "%s: attempt %u", submission->function, outcome->attempt);
     SIM_CHECK((outcome->timings != NULL) == submission->settings.timings, "timings");
     SIM_CHECK(!submission->settings.keep || outstanding < ticket->window,
@@ -130,13 +133,36 @@ static void hear_error(struct sim_client *client, const struct proto_error *erro
     *ticket = (struct sim_ticket){.serial = 0};
 }
 
-static void hear_answer(struct sim_client *client, const struct proto_answer *answer)
+/* Which is accepted from now on. */
+static void hear_retry(const struct sim_submission *origin, const struct slice *payload)
 {
+    struct sim_submission *submission;
+    msgpack_object value;
+    msgpack_zone zone;
+    size_t offset = 0;
+
+    SIM_CHECK(msgpack_zone_init(&zone, 256), "out of memory");
+    SIM_CHECK(value_unpack(slice_bytes(payload), payload->size, &offset, &zone, &value) == 0 &&
+                  value.type == MSGPACK_OBJECT_MAP && value.via.map.size == 1,
+              "%s is tried again, as nothing", origin->function);
+    submission = sim_find_number(value.via.map.ptr[0].val.via.u64);
+    SIM_CHECK(submission && submission->origin == origin->number && submission->sealed,
+              "%s is tried again as %lu, which is not recorded", origin->function,
+              (unsigned long)value.via.map.ptr[0].val.via.u64);
+    submission->accepted = true;
+    msgpack_zone_destroy(&zone);
+}
+
+static void hear_answer(struct sim_client *client, const struct proto_message *message)
+{
+    const struct proto_answer *answer = &message->answer;
     struct sim_ticket *ticket = &client->list[answer->ticket];
 
     SIM_CHECK(answer->code == 0 || answer->code == MUSTER_ESTATE || answer->code == MUSTER_ENOTFOUND ||
                   (answer->code == MUSTER_ESYSTEM && world.faults.disk_fails),
               "a request is answered: %.*s", (int)answer->text.size, answer->text.bytes);
+    if (ticket->retries && answer->code == 0)
+        hear_retry(&world.submissions[ticket->serial], &message->payload);
     if (!answer->more)
         *ticket = (struct sim_ticket){.serial = 0};
 }
@@ -167,5 +193,5 @@ void sim_client_hear(struct sim_client *client, const struct proto_message *mess
     else if (message->type == PROTO_ERROR)
         hear_error(client, &message->error);
     else if (message->type == PROTO_ANSWER)
-        hear_answer(client, &message->answer);
+        hear_answer(client, message);
 }

@@ -9,9 +9,9 @@
  *                               |    \ supervisor: spawns, kills, finds, buries
  *                             disk.c
  *
- * truth.c knows what was submitted and what became of it, whatever anybody believes. The job `index` of the
- * submission n has the argument sim_argument(n, index), which its worker checks, and three times that as
- * its value, which its client checks. There is one world at a time; it has one thread.
+ * truth.c knows what was submitted and what became of it, whatever anybody believes. A job has the argument
+ * sim_argument(submission, index), which its worker checks, and three times that as its value, which its
+ * client checks. There is one world at a time; it has one thread.
  */
 #ifndef MUSTER_TESTS_SIM_SIM_H
 #define MUSTER_TESTS_SIM_SIM_H
@@ -104,15 +104,21 @@ struct sim_job {
     unsigned failures; /* executions that failed or timed out */
     unsigned blamed;   /* workers that died while they executed it */
     bool cancelled;    /* by itself */
-    bool recorded;     /* of a kept batch: its end is on disk */
+    bool recorded;     /* of a kept batch: its end is on disk, */
+    bool succeeded;    /* and how it ended */
+    uint32_t place;    /* its index in the submission that had it first */
 };
 
 struct sim_submission {
     unsigned serial; /* from 1 */
+    unsigned first;  /* of the submission that had its jobs first; its own, unless it tries those of another
+                        again */
+    uint64_t origin; /* the number of which it tries jobs again; 0: it does not */
     char function[16];
     struct proto_submit settings;
     struct proto_after after;
     uint32_t jobs, poison;
+    uint64_t total;  /* jobs of its record: fewer, if it was cancelled before it had all */
     uint64_t number; /* as the ledger, or the core, counts; 0: not known */
     bool sealed;     /* its client said all of it */
     bool accepted;   /* told; if it is kept, it is promised from then on */
@@ -124,8 +130,8 @@ struct sim_submission {
     struct sim_job list[SIM_JOBS_MAX + 1];
 };
 
-int64_t sim_argument(unsigned serial, uint64_t index);
-struct sim_submission *sim_find(const struct proto_text *function);
+int64_t sim_argument(const struct sim_submission *submission, uint64_t index);
+struct sim_submission *sim_find(const struct proto_chunk *chunk);
 struct sim_submission *sim_find_number(uint64_t number); /* NULL */
 void sim_job_begins(struct sim_submission *submission, uint64_t index);
 void sim_job_ends(struct sim_submission *submission, uint64_t index);
@@ -231,7 +237,7 @@ struct sim_reading {
 
 struct sim_ticket {
     unsigned serial; /* 0: it is free */
-    bool submits, reads, follow, answers;
+    bool submits, reads, follow, answers, retries;
     uint32_t sent; /* arguments */
     uint64_t sent_cost, granted_cost, window, received_cost, consumed_cost;
 };
@@ -289,7 +295,9 @@ struct sim {
     int64_t wall_ns;          /* what the clock on the wall is ahead of that */
     struct sim_faults faults;
     enum proto_keeps keeps;
-    unsigned workers, workers_max, client_count, submission_count, submissions_max, places;
+    unsigned workers, workers_max, client_count, places;
+    unsigned submission_count, submissions_max;
+    unsigned retries; /* asked for, each of which may come to be a submission */
     unsigned starts_lost, idle_deaths;
     uint64_t grace_ns; /* of orphans; 0: workers die with their coordinator */
     bool warm;         /* workers start before there are jobs */

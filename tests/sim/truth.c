@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-int64_t sim_argument(unsigned serial, uint64_t index)
+int64_t sim_argument(const struct sim_submission *submission, uint64_t index)
 {
-    return (int64_t)(1000 * (uint64_t)serial + index);
+    return (int64_t)(1000 * (uint64_t)submission->first + submission->list[index].place);
 }
 
-struct sim_submission *sim_find(const struct proto_text *function)
+static struct sim_submission *find_first(const struct proto_text *function)
 {
     char text[16] = "";
     unsigned long serial;
@@ -30,10 +30,17 @@ struct sim_submission *sim_find(const struct proto_text *function)
 
 struct sim_submission *sim_find_number(uint64_t number)
 {
-    for (unsigned i = 1; i <= world.submission_count; i++)
+    for (unsigned i = world.submission_count; i > 0; i--)
         if (world.submissions[i].number == number && !world.submissions[i].void_)
             return &world.submissions[i];
     return NULL;
+}
+
+struct sim_submission *sim_find(const struct proto_chunk *chunk)
+{
+    struct sim_submission *submission = sim_find_number(chunk->batch);
+
+    return submission && submission->origin ? submission : find_first(&chunk->function);
 }
 
 /* --- jobs */
@@ -103,7 +110,7 @@ void sim_check_values(const struct sim_submission *submission, const struct prot
         }
         SIM_CHECK(value_unpack(slice_bytes(&results->payload), results->payload.size, &offset, &zone,
                                &value) == 0 &&
-                      value.via.i64 == 3 * sim_argument(submission->serial, index),
+                      value.via.i64 == 3 * sim_argument(submission, index),
                   "%s: job %lu has the value of another", submission->function, (unsigned long)index);
     }
     msgpack_zone_destroy(&zone);
@@ -111,16 +118,82 @@ void sim_check_values(const struct sim_submission *submission, const struct prot
 
 /* --- the record */
 
-static void note_results(struct sim_submission *submission, const struct store_record *record)
+static void note_results(struct sim_submission *submission, const struct store_request *request)
 {
+    const struct store_record *record = &request->record;
+
     for (uint64_t index = record->first; index < record->first + record->count; index++) {
         SIM_CHECK(index <= submission->jobs, "a record of job %lu of %s", (unsigned long)index,
                   submission->function);
         SIM_CHECK(!submission->list[index].recorded, "job %lu of %s is recorded twice", (unsigned long)index,
                   submission->function);
-        submission->list[index].recorded = true;
+        submission->list[index].recorded = submission->list[index].succeeded = true;
+    }
+    for (uint32_t i = 0; i < request->failure_count; i++)
+        submission->list[request->failures[i].index].succeeded = false;
+}
+
+/* --- batches that are tried again */
+
+/* All jobs of the origin, or those that did not succeed. */
+static void take_jobs(struct sim_submission *submission, const struct sim_submission *origin, bool all)
+{
+    submission->jobs = 0;
+    for (uint32_t i = 1; i <= origin->total; i++) {
+        if (!all && origin->list[i].succeeded)
+            continue;
+        submission->list[++submission->jobs].place = origin->list[i].place;
+        if (origin->poison == i)
+            submission->poison = submission->jobs;
     }
 }
+
+static void note_retry(const struct store_request *request)
+{
+    const struct sim_submission *origin = sim_find_number(request->add.origin);
+    struct sim_submission *submission = &world.submissions[++world.submission_count];
+
+    SIM_CHECK(origin && world.submission_count <= SIM_SUBMISSIONS_MAX, "batch %lu tries again what never was",
+              (unsigned long)request->add.number);
+    *submission = (struct sim_submission){.serial = world.submission_count,
+                                          .first = origin->first,
+                                          .origin = origin->number,
+                                          .settings = origin->settings,
+                                          .number = request->add.number,
+                                          .life = world.host.life};
+    memcpy(submission->function, origin->function, sizeof submission->function);
+    submission->settings.function = proto_text(submission->function);
+    submission->settings.kind = request->add.kind;
+    submission->settings.hold = true;
+    submission->settings.attach = false;
+    submission->sealed = request->add.sealed;
+    submission->total = request->add.total;
+    if (submission->sealed)
+        take_jobs(submission, origin, true);
+}
+
+static void note_copy(const struct store_request *request)
+{
+    struct sim_submission *submission = sim_find_number(request->batch);
+
+    if (request->copy.from == 1)
+        take_jobs(submission, sim_find_number(request->copy.source), request->copy.all);
+}
+
+static void note_seal(const struct store_request *request)
+{
+    struct sim_submission *submission = sim_find_number(request->batch);
+
+    SIM_CHECK(!submission || !submission->origin || request->total == submission->jobs,
+              "%s is tried again with %lu jobs, not %u", submission->function, (unsigned long)request->total,
+              submission->jobs);
+    if (!submission)
+        return;
+    submission->total = request->total;
+    submission->sealed |= submission->origin != 0;
+}
+
+/* --- what is recorded */
 
 static const char *operation_name(enum store_operation operation)
 {
@@ -139,10 +212,17 @@ void sim_recorded(const struct store_entry *entry)
 
     sim_trace("the store did %s of batch %lu: %d", operation_name(entry->request.operation),
               (unsigned long)entry->request.batch, entry->done.code);
-    if (entry->request.operation == STORE_ADD && entry->done.code == 0) {
-        submission = sim_find(&entry->request.add.function);
+    if (entry->request.operation == STORE_ADD && entry->done.code == 0 && entry->request.add.origin) {
+        note_retry(&entry->request);
+    } else if (entry->request.operation == STORE_COPY && entry->done.code == 0) {
+        note_copy(&entry->request);
+    } else if (entry->request.operation == STORE_SEAL && entry->done.code == 0) {
+        note_seal(&entry->request);
+    } else if (entry->request.operation == STORE_ADD && entry->done.code == 0) {
+        submission = find_first(&entry->request.add.function);
         SIM_CHECK(submission->number == 0, "%s is added twice", submission->function);
         submission->number = entry->request.batch ? entry->request.batch : entry->request.add.number;
+        submission->total = entry->request.add.total;
     } else if (entry->request.operation == STORE_END && entry->done.code == 0) {
         submission = sim_find_number(entry->request.batch);
         if (submission)
@@ -152,7 +232,7 @@ void sim_recorded(const struct store_entry *entry)
         sim_trace("  of %u jobs from %lu on, of which %u failed", entry->request.record.count,
                   (unsigned long)entry->request.record.first, entry->request.record.failed);
         if (entry->done.code == 0 && submission)
-            note_results(submission, &entry->request.record);
+            note_results(submission, &entry->request);
         else
             SIM_CHECK(entry->done.code == 0 || (submission && submission->cancelled),
                       "a result of batch %lu cannot be recorded: %s", (unsigned long)entry->request.batch,

@@ -29,8 +29,7 @@ static void check_arguments(const struct proto_message *message, const struct si
 
     SIM_CHECK(chunk->first + chunk->count - 1 <= submission->jobs, "a chunk of jobs that never were");
     if (chunk->kind == PROTO_RANGE) {
-        SIM_CHECK(chunk->argument == sim_argument(submission->serial, chunk->first),
-                  "an argument of another job");
+        SIM_CHECK(chunk->argument == sim_argument(submission, chunk->first), "an argument of another job");
         return;
     }
     SIM_CHECK(msgpack_zone_init(&zone, 256), "out of memory");
@@ -39,7 +38,7 @@ static void check_arguments(const struct proto_message *message, const struct si
 
         SIM_CHECK(value_unpack(slice_bytes(&message->payload), message->payload.size, &offset, &zone,
                                &value) == 0 &&
-                      value.via.i64 == sim_argument(submission->serial, chunk->first + i),
+                      value.via.i64 == sim_argument(submission, chunk->first + i),
                   "job %lu got the argument of another", (unsigned long)(chunk->first + i));
     }
     msgpack_zone_destroy(&zone);
@@ -62,7 +61,7 @@ static void add_task(struct sim_worker *worker, const struct proto_message *mess
 
     SIM_CHECK(task, "out of memory");
     task->chunk = message->chunk;
-    task->submission = sim_find(&message->chunk.function);
+    task->submission = sim_find(&message->chunk);
     task->chunk.function = proto_text(task->submission->function);
     check_arguments(message, task->submission);
     task->arguments = message->payload;
@@ -113,7 +112,7 @@ static struct blob *pack_values(const struct sim_task *task, uint32_t from, uint
     msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
     for (uint32_t i = from; i < until; i++)
         if (task->jobs[i].code == 0 || is_valued(task, i))
-            msgpack_pack_int64(&packer, 3 * sim_argument(task->submission->serial, task->chunk.first + i));
+            msgpack_pack_int64(&packer, 3 * sim_argument(task->submission, task->chunk.first + i));
     blob = blob_copy(buffer.data, buffer.size);
     SIM_CHECK(blob, "out of memory");
     msgpack_sbuffer_destroy(&buffer);
