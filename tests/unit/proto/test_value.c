@@ -427,7 +427,7 @@ Test(value, hash_of_an_endless_value_ends)
     msgpack_object self, pair[2];
 
     self = array_of(&self, 1);
-    cr_assert_eq(value_hash(&self), value_hash(&self));
+    cr_assert_neq(value_hash(&self), 0);
     pair[0] = pair[1] = array_of(pair, 2);
-    cr_assert_eq(value_hash(&pair[0]), value_hash(&pair[1]));
+    cr_assert_neq(value_hash(pair), 0);
 }
