@@ -23,9 +23,11 @@
 #include "jobs/registry.h"
 #include "proto/spool.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 
 enum {
@@ -223,10 +225,15 @@ static int serve(struct daemon *d, const struct muster_options *checked, struct 
     options.functions = &functions;
     options.journal = &journal;
     options.joinable = true;
+    options.host_grace_ns = d->options.host_grace_ns;
     options.digests = d->digests.plugins;
     options.books = &books;
     options.workers_place = place_is_local(&d->workers_place) ? &d->workers_place : NULL;
     options.orphan_grace_ns = d->options.orphan_grace_ns;
+    if (options.workers_place)
+        options.state = store_identity(d->store);
+    else if (getrandom(&options.state, sizeof options.state, 0) != sizeof options.state)
+        return muster_error_system(ret_error, errno, "cannot make up a number");
     code = count_peers(options.workers, &options.clients, &options.workers_max, ret_error);
     books.clients = options.clients;
     books.promise_max = memory_bytes() / MEMORY_SHARE;

@@ -72,6 +72,26 @@ static int take_grace(struct options *o, enum verb verb, const char *text, struc
     return code;
 }
 
+/* A worker's, which does not outlive its parent for that. */
+static int take_link_grace(struct options *o, enum verb verb, const char *text,
+                           struct muster_error *ret_error)
+{
+    o->worker.tied = true;
+    return take_grace(o, verb, text, ret_error);
+}
+
+static int take_host_grace(struct options *o, enum verb verb, const char *text,
+                           struct muster_error *ret_error)
+{
+    double seconds;
+    int code = quantity_seconds(text, 0, TIMEOUT_MOST_S, &seconds, ret_error);
+
+    (void)verb;
+    if (code == 0)
+        o->host_grace_ns = (uint64_t)(seconds * 1e9);
+    return code;
+}
+
 static int take_name(struct options *o, enum verb verb, const char *text, struct muster_error *ret_error)
 {
     (void)verb;
@@ -307,10 +327,12 @@ const struct option_row option_table[] = {
     {"halt", 0, MAP, OTHER(take_halt)},
     {"heap-fd", 0, WORKER, FD(worker.heap_fd)},
     {"heartbeat", 0, MAP | COORDINATOR, TIMEOUT(open.heartbeat_s)},
+    {"host-grace", 0, COORDINATOR, OTHER(take_host_grace)},
     {"html", 0, COMPARE | BENCH, TEXT(html)},
     {"jobs", 0, ADVISE, OTHER(take_jobs)},
     {"keys", 0, COORDINATOR, FLAG(keys)},
     {"limit", 0, JOBS, OTHER(take_limit)},
+    {"link-grace", 0, WORKER, OTHER(take_link_grace)},
     {"listen", 0, COORDINATOR, OTHER(take_listen)},
     {"max-running", 0, MAP, COUNT(terms.most_running, UINT32_MAX)},
     {"memory", 0, MAP | COORDINATOR, SIZE(open.memory_bytes)},

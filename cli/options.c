@@ -17,6 +17,7 @@
 
 enum {
     ROUNDS_DEFAULT = 3,  /* of compare */
+    HOST_GRACE_S = 10,   /* twice what a connection over a link that was cut takes to be made again */
     ORPHAN_GRACE_S = 60, /* a restart by a service manager, or by a person, takes less */
 };
 
@@ -177,6 +178,7 @@ static void set_defaults(struct options *options, enum verb verb)
         .open.model = MUSTER_PROCESSES,
         .rounds = verb == VERB_COMPARE ? ROUNDS_DEFAULT : 0,
         .orphan_grace_ns = CLOCK_NEVER,
+        .host_grace_ns = HOST_GRACE_S * CLOCK_NS_PER_S,
         .worker = {.flight_fd = -1, .heap_fd = -1, .slots_fd = -1, .bell_fd = -1, .cpu = -1}};
     options->open.plugins = options->plugins;
     options->worker.plugins = options->plugins;

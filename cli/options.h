@@ -86,6 +86,7 @@ struct options {
     const char *state;        /* coordinator: file of its store; NULL: in memory */
     uint64_t state_limit;     /* bytes of it; 0: not said */
     uint64_t orphan_grace_ns; /* with it: how long its workers outlive it */
+    uint64_t host_grace_ns;   /* how long another host may be away */
     bool verbose;
 
     /* Of the verbs that ask a coordinator. */

@@ -22,6 +22,11 @@ void core_adopt(struct core *core, uint64_t now_ns, unsigned slot, const char *n
         return;
     }
     worker->state = WORKER_AWAY;
+    worker->doom = DOOM_NONE;
+    worker->credit = worker->concurrency = 0;
+    worker->pid = worker->pinged_ns = worker->asked_ns = 0;
+    worker->process_cpu_ns = worker->voluntary = worker->involuntary = 0;
+    worker->slow = false;
     worker->awaited = true;
     worker->heard_ns = worker->moved_ns = now_ns;
     core->awaited++;
@@ -37,11 +42,20 @@ void core_committed(const struct core *core, const char *name, uint64_t number, 
         outbox_send(outbox, name, &(struct proto_message){.type = PROTO_KEPT, .kept = {.number = number}});
 }
 
-void adopt_greeted(struct core *core, struct worker *worker, uint32_t standing)
+/* All that it stands by is said. */
+static void settled(struct core *core, struct worker *worker, struct outbox *outbox)
 {
+    if (worker->doubted)
+        rejoin_settled(worker, outbox);
+    adopt_settled(core, worker);
+}
+
+void adopt_greeted(struct core *core, struct worker *worker, uint32_t standing, struct outbox *outbox)
+{
+    worker->expected = false;
     worker->standing = standing;
     if (standing == 0)
-        adopt_settled(core, worker);
+        settled(core, worker, outbox);
 }
 
 void adopt_settled(struct core *core, struct worker *worker)
@@ -131,6 +145,11 @@ static bool take_over(uint64_t now_ns, struct worker *worker, struct batch *batc
     return any && result == 0;
 }
 
+static bool is_of_this_life(const struct core *core, uint64_t chunk)
+{
+    return chunk >> CHUNKS_OF_EPOCH_BITS >= core->options.epoch;
+}
+
 bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
                     const struct proto_standing *standing, struct outbox *outbox)
 {
@@ -138,8 +157,16 @@ bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
     struct batch *batch;
     bool held = false;
 
-    if (worker->standing == 0 || standing->chunk >> CHUNKS_OF_EPOCH_BITS >= core->options.epoch ||
-        hold_find(worker, standing->chunk))
+    if (worker->standing == 0)
+        return false;
+    if (worker->doubted && (hold_find(worker, standing->chunk) || is_of_this_life(core, standing->chunk))) {
+        if (!rejoin_standing(worker, standing, outbox))
+            return false;
+        if (--worker->standing == 0)
+            settled(core, worker, outbox);
+        return true;
+    }
+    if (is_of_this_life(core, standing->chunk) || hold_find(worker, standing->chunk))
         return false;
     batch = core_batch(core, standing->batch);
     if (batch && !batch->cancel && jobs.first + jobs.count - 1 <= batch->total) {
@@ -154,7 +181,7 @@ bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
         outbox->failed |= spans_add(&worker->unwanted, standing->chunk, 1) != 0;
     }
     if (--worker->standing == 0)
-        adopt_settled(core, worker);
+        settled(core, worker, outbox);
     return true;
 }
 

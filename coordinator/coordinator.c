@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "coordinator/books.h"
 #include "coordinator/core.h"
+#include "coordinator/expected.h"
 #include "coordinator/gate.h"
 #include "coordinator/guests.h"
 #include "coordinator/hosts.h"
@@ -22,6 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* The coordinator gives a host up before that gives the coordinator up: else jobs would wait for nothing. */
+static const uint64_t HOLD_MORE_NS = 5 * CLOCK_NS_PER_S;
 
 /* Their own, or the first where workers can connect; NULL: there is none. */
 static const struct place *place_for_workers(const struct coordinator_options *options)
@@ -104,12 +108,45 @@ static void estrange(void *context, int fd, const char *peer)
     gate_leave(c->gate, peer);
 }
 
+/* Where the next life of this coordinator would look for it. */
+static void note_host(void *context, uint64_t session, bool here)
+{
+    struct coordinator *c = context;
+
+    if (c->options.workers_place)
+        expected_note(c->options.workers_place->folder_fd, session, here);
+}
+
+static void expect_host(void *context, uint64_t session)
+{
+    struct coordinator *c = context;
+
+    hosts_expect(c->hosts, clock_now_ns(), session);
+}
+
+/* Its workers wait longer than this side does, and as long as those here. */
+static uint32_t hold_ms(const struct coordinator_options *options)
+{
+    uint64_t least_ns = options->workers_place ? options->orphan_grace_ns : 0;
+    uint64_t ns = options->host_grace_ns + HOLD_MORE_NS;
+
+    if (options->host_grace_ns == 0)
+        return 0;
+    ns = (ns > least_ns ? ns : least_ns) / CLOCK_NS_PER_MS;
+    return ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
+}
+
 static int create_hosts(struct coordinator *c, const struct coordinator_options *options)
 {
     const struct hosts_options hosts_options = {.plugins = options->digests,
                                                 .plugin_count = options->plugin_count,
                                                 .sandbox = options->sandbox,
                                                 .heartbeat_ns = options->heartbeat_ns,
+                                                .grace_ns = options->host_grace_ns,
+                                                .hold_ms = hold_ms(options),
+                                                .state = options->state,
+                                                .epoch = options->books ? options->books->epoch : 0,
+                                                .note = note_host,
                                                 .journal = options->journal,
                                                 .estrange = estrange,
                                                 .context = c};
@@ -240,6 +277,8 @@ int coordinator_start(struct coordinator *c, struct wire_context *context, struc
         result = supervisor_adopt(c->supervisor, note_found, c, ret_error);
     if (result != 0)
         return result;
+    if (c->options.workers_place && c->hosts)
+        expected_list(c->options.workers_place->folder_fd, expect_host, c);
     error = start_thread(c);
     if (error != 0)
         return muster_error_system(ret_error, error, "cannot start the coordinator's thread");

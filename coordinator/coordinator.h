@@ -54,7 +54,9 @@ struct coordinator_options {
     bool
         joinable; /* by workers of other hosts, as hosts.h has it, which have the plug-ins by these digests */
     const struct proto_plugin *digests; /* plugin_count of them */
-    bool tcp; /* listen on loopback instead of ipc: any user of this host may connect */
+    uint64_t host_grace_ns;             /* how long such a host is waited for that is away; 0: not at all */
+    uint64_t state; /* whose jobs these are, for such hosts: the same for all that have workers_place */
+    bool tcp;       /* listen on loopback instead of ipc: any user of this host may connect */
     bool values_inline, messages_alone; /* no shared memory for large values; for single messages */
     bool pin, warm;
     unsigned ahead; /* so many workers are wanted before there are jobs */

@@ -158,7 +158,7 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
     worker->heard_ns = now_ns;
     core->failed_starts = 0;
     client_greet(core, worker->name, outbox);
-    adopt_greeted(core, worker, hello->standing);
+    adopt_greeted(core, worker, hello->standing, outbox);
     roster_update(core, worker);
     HASH_ITER(hh, core->clients, client, next)
         client_welcome(core, client, outbox);
@@ -211,7 +211,7 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
     struct worker_exit known = *exit;
     bool started = worker->credit > 0 || worker->awaited;
 
-    if (worker->doom == DOOM_SILENT && worker->awaited)
+    if (worker->doom == DOOM_SILENT && (worker->awaited || worker->expected))
         snprintf(known.reason, sizeof known.reason, "not coming back for %.3g s, and killed",
                  (double)WORKER_AWAY_NS / 1e9);
     else if (worker->doom == DOOM_SILENT)
@@ -225,6 +225,7 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
     if (worker->awaited)
         adopt_last_words(core, now_ns, worker, &known, outbox);
     adopt_settled(core, worker);
+    worker->doubted = worker->expected = false;
     spans_fini(&worker->unwanted);
     HASH_DEL(core->workers_by_name, worker);
     bury_worker(now_ns, worker, &known, outbox);

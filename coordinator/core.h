@@ -137,6 +137,25 @@ void core_scale(struct core *core, uint64_t now_ns, unsigned workers, struct out
 unsigned core_join(struct core *core, uint64_t now_ns, unsigned host, const char *name, unsigned places,
                    struct outbox *outbox);
 
+/* As core_join, of a host with workers of another life, which are adopted. False where they cannot be: then
+ * it has not joined. */
+bool core_join_again(struct core *core, uint64_t now_ns, unsigned host, const char *name,
+                     const struct proto_join *join, unsigned *ret_places, struct outbox *outbox);
+
+/* The host cannot be reached for now. Its workers go on with what they have, and nobody else is given that.
+ */
+void core_away(struct core *core, uint64_t now_ns, unsigned host, struct outbox *outbox);
+
+/* It can be again, and has these workers still: each is to say HELLO within ten seconds, and what it holds.
+ * The others have ended, their jobs go to others. False: it never was given one of these. */
+bool core_back(struct core *core, uint64_t now_ns, unsigned host, const struct proto_join *join,
+               struct outbox *outbox);
+
+/* At the start: a host may come back with workers of another life, which core_adopt is told of then; or it
+ * does not. No job is assigned meanwhile. */
+void core_await_host(struct core *core);
+void core_await_host_no_more(struct core *core, uint64_t now_ns, struct outbox *outbox);
+
 /* The host is lost, with its workers, for this reason. Their jobs go to others; none is to blame. */
 void core_part(struct core *core, uint64_t now_ns, unsigned host, const char *reason, struct outbox *outbox);
 

@@ -22,6 +22,7 @@ enum core_worker_state {
     CORE_WORKER_STARTING,
     CORE_WORKER_IDLE,
     CORE_WORKER_BUSY,
+    CORE_WORKER_AWAY,     /* its host cannot be reached, or it is adopted and was not heard of yet */
     CORE_WORKER_STOPPING, /* it has no further job, or was killed */
 };
 

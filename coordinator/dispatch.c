@@ -235,7 +235,7 @@ static uint64_t hire(struct core *core, uint64_t now_ns, uint64_t have, uint64_t
     for (unsigned i = 0; i < core->slots && have < want; i++) {
         struct worker *worker = &core->workers[i];
 
-        if (!worker->crew || worker->state != WORKER_ABSENT || worker->respawn_ns > now_ns ||
+        if (!worker->crew || worker->cut || worker->state != WORKER_ABSENT || worker->respawn_ns > now_ns ||
             (own && worker->host))
             continue;
         spawn(core, now_ns, worker, outbox);

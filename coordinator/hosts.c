@@ -2,10 +2,9 @@
  *
  * Other hosts, from the coordinator's side. See hosts.h.
  */
-#include "coordinator/hosts.h"
+#include "coordinator/hosts_internal.h"
 
 #include "base/clock.h"
-#include "base/sandbox.h"
 #include "coordinator/core_look.h"
 
 #include <stdio.h>
@@ -16,29 +15,12 @@
  * good it was: clocks of two hosts drift apart by some 50 us in a second at most. */
 static const uint64_t OFFSET_AGE_NS = 10 * CLOCK_NS_PER_S;
 
-/* A host is given up after PROTO_BEATS of these, which is before the core gives up a worker that its PING
+/* A host is away after PROTO_BEATS of these, which is before the core gives up a worker that its PING
  * does not reach: that would be blamed on a job. */
 enum { BEATS_OF_HEARTBEAT = 5 };
 
-struct host {
-    char peer[PROTO_PEER_NAME_MAX + 1]; /* "": nobody has this place in the table */
-    char name[PROTO_HOST_NAME_MAX + 1];
-    int fd; /* of its connection, as of a frame */
-    uint64_t heard_ns;
-    uint64_t pinged_ns; /* the nonce of the PING that is not answered; 0: none */
-    /* What its clock shows when this one shows 0, by the quickest answer of late; and when that was, and how
-     * long it took. */
-    uint64_t offset_ns; /* modulo 2^64: less than 0 as well */
-    uint64_t measured_ns, travel_ns;
-};
-
-struct hosts {
-    struct hosts_options options;
-    struct core *core; /* borrowed */
-    uint64_t beat_ms;
-    unsigned used;                      /* of the table, those behind are free */
-    struct host table[PROTO_HOSTS_MAX]; /* the number of a host is its place here, from 1 */
-};
+/* How long the jobs of all wait for hosts that another life of this coordinator had. */
+static const uint64_t EXPECTED_NS = 10 * CLOCK_NS_PER_S;
 
 int hosts_create(const struct hosts_options *options, struct core *core, struct hosts **ret_hosts)
 {
@@ -47,6 +29,7 @@ int hosts_create(const struct hosts_options *options, struct core *core, struct 
     if (!hosts)
         return MUSTER_ENOMEM;
     hosts->options = *options;
+    hosts->options.state |= 1; /* 0: none */
     hosts->core = core;
     hosts->beat_ms = options->heartbeat_ns / BEATS_OF_HEARTBEAT / CLOCK_NS_PER_MS;
     if (hosts->beat_ms < 1)
@@ -57,12 +40,26 @@ int hosts_create(const struct hosts_options *options, struct core *core, struct 
     return 0;
 }
 
+/* Jobs wait for it as they wait for workers that are adopted. */
+void hosts_expect(struct hosts *hosts, uint64_t now_ns, uint64_t session)
+{
+    struct host *host = &hosts->table[hosts->used];
+
+    if (hosts->used == PROTO_HOSTS_MAX || hosts->options.grace_ns == 0)
+        return;
+    hosts->used++;
+    *host = (struct host){.session = session, .name = "?", .expected = true};
+    host->away_ns =
+        clock_after(now_ns, hosts->options.grace_ns < EXPECTED_NS ? hosts->options.grace_ns : EXPECTED_NS);
+    core_await_host(hosts->core);
+}
+
 void hosts_destroy(struct hosts *hosts)
 {
     free(hosts);
 }
 
-static unsigned number_of(const struct hosts *hosts, const struct host *host)
+unsigned hosts_number(const struct hosts *hosts, const struct host *host)
 {
     return (unsigned)(host - hosts->table) + 1;
 }
@@ -83,150 +80,65 @@ bool hosts_has(const struct hosts *hosts, const char *peer)
     return false;
 }
 
-static void refuse(struct outbox *outbox, const char *peer, int code, const char *text)
+void hosts_refuse(struct outbox *outbox, const char *peer, int code, const char *text)
 {
     outbox_send(outbox, peer,
                 &(struct proto_message){.type = PROTO_ERROR,
                                         .error = {.code = code, .text = outbox_text(outbox, text)}});
 }
 
-/* --- who may join */
-
-static bool has_plugin(const struct proto_plugin *plugins, unsigned count, const struct proto_plugin *wanted)
-{
-    for (unsigned i = 0; i < count; i++)
-        if (plugins[i].digest.size == wanted->digest.size &&
-            memcmp(plugins[i].digest.bytes, wanted->digest.bytes, wanted->digest.size) == 0)
-            return true;
-    return false;
-}
-
-/* A plug-in that only one of both has. */
-static int check_plugins(const struct hosts_options *options, const struct proto_join *join,
-                         struct muster_error *ret_error)
-{
-    for (unsigned i = 0; i < options->plugin_count; i++)
-        if (!has_plugin(join->plugins, join->plugin_count, &options->plugins[i]))
-            return muster_error_set(
-                ret_error, MUSTER_EINVALID,
-                "the plug-in %.*s of the coordinator, SHA-256 %.12s..., is not among those "
-                "of this host: --plugin FILE with the same bytes is needed",
-                (int)options->plugins[i].name.size, options->plugins[i].name.bytes,
-                options->plugins[i].digest.bytes);
-    for (unsigned i = 0; i < join->plugin_count; i++)
-        if (!has_plugin(options->plugins, options->plugin_count, &join->plugins[i]))
-            return muster_error_set(
-                ret_error, MUSTER_EINVALID,
-                "the plug-in %.*s, SHA-256 %.12s..., is not among those of the coordinator",
-                (int)join->plugins[i].name.size, join->plugins[i].name.bytes, join->plugins[i].digest.bytes);
-    return 0;
-}
-
-/* A host may confine its workers more, and not less. */
-static int check_sandbox(const struct hosts_options *options, const struct proto_text *text,
-                         struct muster_error *ret_error)
-{
-    const unsigned openings = SANDBOX_NET | SANDBOX_HOME;
-    char words[SANDBOX_WORDS_BYTES] = "";
-    unsigned sandbox = 0;
-
-    if (text->size >= sizeof words)
-        return muster_error_set(ret_error, MUSTER_EPROTOCOL, "no sandbox has such words");
-    memcpy(words, text->bytes, text->size);
-    if (text->size > 0 && sandbox_parse(strcmp(words, "on") == 0 ? "" : words, &sandbox, ret_error) != 0)
-        return ret_error->code;
-    if (!options->sandbox || (sandbox && (options->sandbox & SANDBOX_STRICT) <= (sandbox & SANDBOX_STRICT) &&
-                              (sandbox & openings & ~options->sandbox) == 0))
-        return 0;
-    sandbox_words(options->sandbox, words);
-    return muster_error_set(ret_error, MUSTER_EINVALID,
-                            "workers of the coordinator are confined: --sandbox%s%s is needed",
-                            words[0] ? "=" : "", words);
-}
-
-static int check_join(const struct hosts *hosts, const struct proto_join *join,
-                      struct muster_error *ret_error)
-{
-    static const char software[] = "muster " MUSTER_VERSION;
-    int result;
-
-    if (join->version != PROTO_VERSION || join->software.size != strlen(software) ||
-        memcmp(join->software.bytes, software, join->software.size) != 0)
-        return muster_error_set(
-            ret_error, MUSTER_EVERSION,
-            "the coordinator is %s with protocol version %d, and this host has another one", software,
-            PROTO_VERSION);
-    if ((result = check_plugins(&hosts->options, join, ret_error)) != 0)
-        return result;
-    return check_sandbox(&hosts->options, &join->sandbox, ret_error);
-}
-
-static void name_host(struct host *host, const struct proto_join *join)
-{
-    snprintf(host->name, sizeof host->name, "%.*s", (int)join->host.size,
-             join->host.size ? join->host.bytes : "");
-    for (char *c = host->name; *c; c++) /* it is written to terminals */
-        if (*c < '!' || *c > '~')
-            *c = '?';
-    if (!host->name[0])
-        snprintf(host->name, sizeof host->name, "?");
-}
-
-static void ping(struct host *host, uint64_t now_ns, struct outbox *outbox)
+void hosts_ping(struct host *host, uint64_t now_ns, struct outbox *outbox)
 {
     host->pinged_ns = now_ns;
     outbox_send(outbox, host->peer, &(struct proto_message){.type = PROTO_PING, .ping = {.nonce = now_ns}});
 }
 
-static void join(struct hosts *hosts, uint64_t now_ns, const struct wire_frame *frame, struct outbox *outbox)
-{
-    const struct proto_join *message = &frame->message.join;
-    const char *peer = frame->peer;
-    struct host *host = hosts->table;
-    struct muster_error error;
-    char what[64];
-    unsigned places;
-
-    if (check_join(hosts, message, &error) != 0) {
-        refuse(outbox, peer, error.code, error.text);
-        return;
-    }
-    while (host < hosts->table + PROTO_HOSTS_MAX && host->peer[0])
-        host++;
-    if (host == hosts->table + PROTO_HOSTS_MAX) {
-        refuse(outbox, peer, MUSTER_ELIMIT, "too many hosts have joined");
-        return;
-    }
-    *host = (struct host){.fd = frame->fd, .heard_ns = now_ns};
-    if (hosts->used < number_of(hosts, host))
-        hosts->used = number_of(hosts, host);
-    snprintf(host->peer, sizeof host->peer, "%s", peer);
-    name_host(host, message);
-    outbox_send(
-        outbox, peer,
-        &(struct proto_message){.type = PROTO_JOINED,
-                                .joined = {.version = PROTO_VERSION, .beat_ms = (uint32_t)hosts->beat_ms}});
-    ping(host, now_ns, outbox); /* answered ahead of all that its workers say */
-    places = core_join(hosts->core, now_ns, number_of(hosts, host), host->name, message->workers, outbox);
-    snprintf(what, sizeof what, "joins with %u worker%s%s", places, places == 1 ? "" : "s",
-             places < message->workers ? ", for there is room for no more" : "");
-    journal_host(hosts->options.journal, host->name, what);
-}
-
 /* --- the end of a connection */
 
-static void part(struct hosts *hosts, uint64_t now_ns, struct host *host, const char *reason,
-                 struct outbox *outbox)
+void hosts_part(struct hosts *hosts, uint64_t now_ns, struct host *host, const char *reason,
+                struct outbox *outbox)
 {
     char text[sizeof((struct worker_exit *)0)->reason];
-    unsigned number = number_of(hosts, host);
+    unsigned number = hosts_number(hosts, host);
+    bool expected = host->expected;
 
     snprintf(text, sizeof text, "its host %s is lost: %s", host->name, reason);
     journal_host(hosts->options.journal, host->name, reason);
-    host->peer[0] = '\0';
-    while (hosts->used > 0 && !hosts->table[hosts->used - 1].peer[0])
+    hosts->options.note(hosts->options.context, host->session, false);
+    *host = (struct host){.session = 0};
+    while (hosts->used > 0 && !hosts->table[hosts->used - 1].session)
         hosts->used--;
-    core_part(hosts->core, now_ns, number, text, outbox);
+    if (expected)
+        core_await_host_no_more(hosts->core, now_ns, outbox);
+    else
+        core_part(hosts->core, now_ns, number, text, outbox);
+}
+
+void hosts_cut(struct hosts *hosts, uint64_t now_ns, struct host *host, const char *reason,
+               struct outbox *outbox)
+{
+    char what[96];
+
+    if (hosts->options.grace_ns == 0) {
+        hosts_part(hosts, now_ns, host, reason, outbox);
+        return;
+    }
+    snprintf(what, sizeof what, "%s; its jobs wait for it, %.3g s at most", reason,
+             (double)hosts->options.grace_ns / 1e9);
+    journal_host(hosts->options.journal, host->name, what);
+    host->peer[0] = '\0';
+    host->pinged_ns = 0;
+    host->away_ns = clock_after(now_ns, hosts->options.grace_ns);
+    core_away(hosts->core, now_ns, hosts_number(hosts, host), outbox);
+}
+
+void hosts_expel(struct hosts *hosts, uint64_t now_ns, const char *peer, const char *reason,
+                 struct outbox *outbox)
+{
+    struct host *host = hosts ? find(hosts, peer) : NULL;
+
+    if (host)
+        hosts_part(hosts, now_ns, host, reason, outbox);
 }
 
 void hosts_lose(struct hosts *hosts, uint64_t now_ns, const char *peer, const char *reason,
@@ -235,16 +147,26 @@ void hosts_lose(struct hosts *hosts, uint64_t now_ns, const char *peer, const ch
     struct host *host = hosts ? find(hosts, peer) : NULL;
 
     if (host)
-        part(hosts, now_ns, host, reason, outbox);
+        hosts_cut(hosts, now_ns, host, reason, outbox);
 }
 
-/* It is told: it may be alive, and comes back then. */
-static void give_up(struct hosts *hosts, uint64_t now_ns, struct host *host, int code, const char *reason,
+/* It is told, and is a stranger from then on. */
+static void give_up(struct hosts *hosts, uint64_t now_ns, struct host *host, const char *reason,
                     struct outbox *outbox)
 {
-    refuse(outbox, host->peer, code, reason);
+    hosts_refuse(outbox, host->peer, MUSTER_EPROTOCOL, reason);
     hosts->options.estrange(hosts->options.context, host->fd, host->peer);
-    part(hosts, now_ns, host, reason, outbox);
+    hosts_part(hosts, now_ns, host, reason, outbox);
+}
+
+/* Likewise: it may be alive, and come back then. */
+static void miss(struct hosts *hosts, uint64_t now_ns, struct host *host, struct outbox *outbox)
+{
+    static const char reason[] = "was not heard for too long";
+
+    hosts_refuse(outbox, host->peer, MUSTER_ESTATE, reason);
+    hosts->options.estrange(hosts->options.context, host->fd, host->peer);
+    hosts_cut(hosts, now_ns, host, reason, outbox);
 }
 
 /* --- what a host says */
@@ -265,7 +187,7 @@ static void measure(struct host *host, uint64_t now_ns, const struct proto_beat 
 static void beat(struct host *host, uint64_t now_ns, const struct proto_beat *message, struct outbox *outbox)
 {
     if (message->nonce == 0) {
-        ping(host, now_ns, outbox);
+        hosts_ping(host, now_ns, outbox);
     } else if (message->nonce == host->pinged_ns) {
         measure(host, now_ns, message);
         host->pinged_ns = 0;
@@ -275,13 +197,15 @@ static void beat(struct host *host, uint64_t now_ns, const struct proto_beat *me
 static void exited(struct hosts *hosts, uint64_t now_ns, const struct host *host,
                    const struct proto_exited *message, struct outbox *outbox)
 {
-    unsigned slot = core_slot_at(hosts->core, number_of(hosts, host), message->place);
+    unsigned slot = core_slot_at(hosts->core, hosts_number(hosts, host), message->place);
     struct worker_exit exit = {.slot = slot,
                                .killed = message->killed,
                                .executing = message->executing,
                                .timed_out = message->timed_out,
                                .chunk = message->chunk,
                                .index = message->index,
+                               .batch = message->batch,
+                               .attempt = message->attempt,
                                .progress = message->progress};
 
     if (slot == 0)
@@ -299,15 +223,15 @@ static void hear(struct hosts *hosts, uint64_t now_ns, struct host *host, const 
     const struct proto_message *message = &frame->message;
 
     if (frame->error.code != 0)
-        give_up(hosts, now_ns, host, MUSTER_EPROTOCOL, frame->error.text, outbox);
+        give_up(hosts, now_ns, host, frame->error.text, outbox);
     else if (message->type == PROTO_BEAT)
         beat(host, frame->received_ns, &message->beat, outbox);
     else if (message->type == PROTO_EXITED)
         exited(hosts, now_ns, host, &message->exited, outbox);
     else if (message->type == PROTO_STOP)
-        part(hosts, now_ns, host, "leaves", outbox);
+        hosts_part(hosts, now_ns, host, "leaves", outbox);
     else
-        give_up(hosts, now_ns, host, MUSTER_EPROTOCOL, "a host does not send this message", outbox);
+        give_up(hosts, now_ns, host, "a host does not send this message", outbox);
 }
 
 /* A moment of the host's clock, by this one. */
@@ -342,7 +266,7 @@ bool hosts_take(struct hosts *hosts, uint64_t now_ns, struct wire_frame *frame, 
         return frame->via[0] != '\0';
     host = find(hosts, frame->peer);
     if (!host && knows && frame->message.type == PROTO_JOIN && !frame->via[0]) {
-        join(hosts, now_ns, frame, outbox);
+        hosts_join(hosts, now_ns, frame, outbox);
         return true;
     }
     if (!host)
@@ -352,7 +276,7 @@ bool hosts_take(struct hosts *hosts, uint64_t now_ns, struct wire_frame *frame, 
         hear(hosts, now_ns, host, frame, outbox);
         return true;
     }
-    if (core_host_of(hosts->core, frame->via) != number_of(hosts, host))
+    if (core_host_of(hosts->core, frame->via) != hosts_number(hosts, host))
         return true; /* a worker that is buried */
     memcpy(frame->peer, frame->via, sizeof frame->peer);
     if (knows && frame->message.type == PROTO_RESULT)
@@ -375,9 +299,11 @@ bool hosts_spawn(struct hosts *hosts, unsigned slot, const char *name, struct ou
 
     if (!hosts || (where = core_where(hosts->core, slot)).host == 0)
         return false;
-    outbox_send(outbox, hosts->table[where.host - 1].peer,
-                &(struct proto_message){.type = PROTO_SPAWN,
-                                        .spawn = {.place = where.place, .name = outbox_text(outbox, name)}});
+    if (hosts->table[where.host - 1].peer[0])
+        outbox_send(
+            outbox, hosts->table[where.host - 1].peer,
+            &(struct proto_message){.type = PROTO_SPAWN,
+                                    .spawn = {.place = where.place, .name = outbox_text(outbox, name)}});
     return true;
 }
 
@@ -387,13 +313,16 @@ bool hosts_kill(struct hosts *hosts, unsigned slot, struct outbox *outbox)
 
     if (!hosts || (where = core_where(hosts->core, slot)).host == 0)
         return false;
-    outbox_send(outbox, hosts->table[where.host - 1].peer,
-                &(struct proto_message){.type = PROTO_KILL, .kill = {.place = where.place}});
+    if (hosts->table[where.host - 1].peer[0])
+        outbox_send(outbox, hosts->table[where.host - 1].peer,
+                    &(struct proto_message){.type = PROTO_KILL, .kill = {.place = where.place}});
     return true;
 }
 
 static uint64_t deadline_of(const struct hosts *hosts, const struct host *host)
 {
+    if (!host->peer[0])
+        return host->away_ns;
     return clock_after(host->heard_ns, PROTO_BEATS * hosts->beat_ms * CLOCK_NS_PER_MS);
 }
 
@@ -402,7 +331,7 @@ uint64_t hosts_deadline(const struct hosts *hosts)
     uint64_t first_ns = CLOCK_NEVER, due_ns;
 
     for (unsigned i = 0; hosts && i < hosts->used; i++)
-        if (hosts->table[i].peer[0] && (due_ns = deadline_of(hosts, &hosts->table[i])) < first_ns)
+        if (hosts->table[i].session && (due_ns = deadline_of(hosts, &hosts->table[i])) < first_ns)
             first_ns = due_ns;
     return first_ns;
 }
@@ -412,25 +341,38 @@ uint64_t hosts_deadline(const struct hosts *hosts)
 static void host_due(struct hosts *hosts, uint64_t now_ns, struct host *host, struct outbox *outbox)
 {
     uint64_t beat_ns = hosts->beat_ms * CLOCK_NS_PER_MS;
+    bool overslept = now_ns - deadline_of(hosts, host) >= beat_ns;
 
-    if (now_ns - deadline_of(hosts, host) < beat_ns) {
-        give_up(hosts, now_ns, host, MUSTER_ESTATE, "was not heard for too long", outbox);
+    if (!overslept && host->peer[0]) {
+        miss(hosts, now_ns, host, outbox);
+        return;
+    }
+    if (!host->peer[0]) {
+        if (overslept)
+            host->away_ns = clock_after(now_ns, hosts->options.grace_ns);
+        else
+            hosts_part(hosts, now_ns, host, "has not come back", outbox);
         return;
     }
     host->heard_ns = now_ns - (PROTO_BEATS - 1) * beat_ns;
-    ping(host, now_ns, outbox);
+    hosts_ping(host, now_ns, outbox);
 }
 
 void hosts_tick(struct hosts *hosts, uint64_t now_ns, struct outbox *outbox)
 {
     for (unsigned i = 0; hosts && i < hosts->used; i++)
-        if (hosts->table[i].peer[0] && deadline_of(hosts, &hosts->table[i]) <= now_ns)
+        if (hosts->table[i].session && deadline_of(hosts, &hosts->table[i]) <= now_ns)
             host_due(hosts, now_ns, &hosts->table[i], outbox);
 }
 
 void hosts_stop(const struct hosts *hosts, struct outbox *outbox)
 {
-    for (unsigned i = 0; hosts && i < hosts->used; i++)
-        if (hosts->table[i].peer[0])
-            outbox_send(outbox, hosts->table[i].peer, &(struct proto_message){.type = PROTO_STOP});
+    for (unsigned i = 0; hosts && i < hosts->used; i++) {
+        const struct host *host = &hosts->table[i];
+
+        if (host->peer[0])
+            outbox_send(outbox, host->peer, &(struct proto_message){.type = PROTO_STOP});
+        if (host->session)
+            hosts->options.note(hosts->options.context, host->session, false);
+    }
 }

@@ -2,7 +2,9 @@
  *
  * Other hosts that run workers for this coordinator: each has one connection, over which all that is about
  * its workers goes in order (coordinator/outpost.h is its other end). Who joins has to have what the workers
- * here have. A host that is silent is given up, with its workers. Pure; one thread.
+ * here have. A host whose connection is lost, or that is silent, is away: its workers are its own for a while
+ * yet, and it may go on when it is back, also with the next life of this coordinator. Then it is given up,
+ * with its workers. Pure; one thread.
  */
 #ifndef MUSTER_COORDINATOR_HOSTS_H
 #define MUSTER_COORDINATOR_HOSTS_H
@@ -19,7 +21,13 @@ struct hosts_options {
     unsigned plugin_count;
     unsigned sandbox;      /* see base/sandbox.h */
     uint64_t heartbeat_ns; /* as of workers */
+    uint64_t grace_ns;     /* how long one that is away is waited for; 0: not at all */
+    uint32_t hold_ms;      /* how long its workers wait */
+    uint64_t state;        /* whose jobs these are, the same in each life of the coordinator, and */
+    uint32_t epoch;        /* which life this is, as in core_options */
     const struct journal *journal;
+    /* A host of this session is here, or is not any more: what hosts_expect of the next life is told. */
+    void (*note)(void *context, uint64_t session, bool here);
     /* A host is given up that may still be connected: it is a stranger again. */
     void (*estrange)(void *context, int fd, const char *peer);
     void *context;
@@ -28,8 +36,11 @@ struct hosts_options {
 /* 0 or MUSTER_ENOMEM. */
 int hosts_create(const struct hosts_options *options, struct core *core, struct hosts **ret_hosts);
 
-/* All that follow take NULL, where nobody can join. */
+/* All that follow take NULL, where nobody can join, but for hosts_expect. */
 void hosts_destroy(struct hosts *hosts);
+
+/* At the start: a host that another life had and did not part with. */
+void hosts_expect(struct hosts *hosts, uint64_t now_ns, uint64_t session);
 
 /* Whether a host connects under this name. */
 bool hosts_has(const struct hosts *hosts, const char *peer);
@@ -39,7 +50,9 @@ bool hosts_has(const struct hosts *hosts, const char *peer);
  * others stay what they are: false. */
 bool hosts_take(struct hosts *hosts, uint64_t now_ns, struct wire_frame *frame, struct outbox *outbox);
 
-/* The name of the host that a worker is reached by; NULL: it is one of this host, or none. */
+/* The name of the host that a worker is reached by, "" while that is away; NULL: it is one of this host, or
+ * none.
+ */
 const char *hosts_route(const struct hosts *hosts, const char *worker);
 
 /* Has a worker spawned, or killed, if its slot is another host's. Returns whether it is. */
@@ -49,6 +62,10 @@ bool hosts_kill(struct hosts *hosts, unsigned slot, struct outbox *outbox);
 /* The connection of a host is gone, for this reason. Takes names of others. */
 void hosts_lose(struct hosts *hosts, uint64_t now_ns, const char *peer, const char *reason,
                 struct outbox *outbox);
+
+/* Likewise, and it may not come back. */
+void hosts_expel(struct hosts *hosts, uint64_t now_ns, const char *peer, const char *reason,
+                 struct outbox *outbox);
 
 /* When hosts_tick is due; CLOCK_NEVER. */
 uint64_t hosts_deadline(const struct hosts *hosts);

@@ -30,8 +30,9 @@ static unsigned make_free(struct core *core, unsigned wanted, struct outbox *out
     return found < wanted ? found : wanted;
 }
 
-unsigned core_join(struct core *core, uint64_t now_ns, unsigned host, const char *name, unsigned places,
-                   struct outbox *outbox)
+/* Returns how many places it has got. */
+static unsigned take_places(struct core *core, unsigned host, const char *name, unsigned places,
+                            struct outbox *outbox)
 {
     unsigned room = make_free(core, places, outbox), place = 0;
 
@@ -49,15 +50,60 @@ unsigned core_join(struct core *core, uint64_t now_ns, unsigned host, const char
         worker->respawn_ns = 0;
         core->crew++;
     }
+    return room;
+}
+
+unsigned core_join(struct core *core, uint64_t now_ns, unsigned host, const char *name, unsigned places,
+                   struct outbox *outbox)
+{
+    unsigned room = take_places(core, host, name, places, outbox);
+
     scale_told(core, now_ns, outbox);
     core_settle(core, now_ns, outbox);
     return room;
+}
+
+/* Returns whether all are adopted: workers, in places that the host has got. */
+static bool adopt_residents(struct core *core, uint64_t now_ns, unsigned host, const struct proto_join *join,
+                            struct outbox *outbox)
+{
+    const struct proto_resident *resident = join->residents, *end = resident + join->resident_count;
+
+    for (unsigned i = 0; i < core->slots && resident < end; i++) { /* places are in the order of slots */
+        const struct worker *worker = &core->workers[i];
+        char name[PROTO_PEER_NAME_MAX + 1] = "";
+
+        if (worker->host != host || worker->place != resident->place)
+            continue;
+        memcpy(name, resident->name.bytes, resident->name.size);
+        if (strncmp(name, CORE_WORKER_PREFIX, strlen(CORE_WORKER_PREFIX)) != 0 || core_has_worker(core, name))
+            return false;
+        core_adopt(core, now_ns, worker->slot, name, outbox);
+        resident++;
+    }
+    return resident == end;
+}
+
+bool core_join_again(struct core *core, uint64_t now_ns, unsigned host, const char *name,
+                     const struct proto_join *join, unsigned *ret_places, struct outbox *outbox)
+{
+    unsigned room = take_places(core, host, name, join->workers, outbox);
+
+    if (!adopt_residents(core, now_ns, host, join, outbox)) {
+        core_part(core, now_ns, host, "its workers cannot be taken over", outbox);
+        return false;
+    }
+    scale_told(core, now_ns, outbox);
+    core_settle(core, now_ns, outbox);
+    *ret_places = room;
+    return true;
 }
 
 /* The slot is as any that nobody has. */
 static void release(struct worker *worker)
 {
     worker->host = worker->place = 0;
+    worker->cut = false;
     worker->host_name[0] = '\0';
     worker->respawn_ns = 0;
 }
@@ -81,6 +127,17 @@ void core_part(struct core *core, uint64_t now_ns, unsigned host, const char *re
             core_worker_exited(core, now_ns, &exit, outbox);
         release(worker);
     }
+    core_settle(core, now_ns, outbox);
+}
+
+void core_await_host(struct core *core)
+{
+    core->awaited++;
+}
+
+void core_await_host_no_more(struct core *core, uint64_t now_ns, struct outbox *outbox)
+{
+    core->awaited--;
     core_settle(core, now_ns, outbox);
 }
 

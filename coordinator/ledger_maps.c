@@ -129,6 +129,8 @@ static const char *worker_state_name(enum core_worker_state state)
     switch (state) {
     case CORE_WORKER_STARTING:
         return "starting";
+    case CORE_WORKER_AWAY:
+        return "away";
     case CORE_WORKER_IDLE:
         return "idle";
     case CORE_WORKER_BUSY:

@@ -91,6 +91,8 @@ static void send_item(struct coordinator *c, const struct outbox_item *item)
     const char *route = hosts_route(c->hosts, item->peer);
     int result;
 
+    if (route && !route[0])
+        return; /* it is away: what matters of this will be said again */
     if (route)
         snprintf(host, sizeof host, "%s", route);
     result = route ? post_send_via(c->post, host, item->peer, &item->message)
@@ -263,6 +265,7 @@ static void refresh_gate(struct coordinator *c)
                         .type = PROTO_ERROR,
                         .error = {.code = MUSTER_EDENIED,
                                   .text = outbox_text(&c->outbox, "this key is not allowed what it was")}});
+        hosts_expel(c->hosts, clock_now_ns(), name, "its key is withdrawn", &c->outbox);
         lose_client(c, name);
     }
     carry_out(c);

@@ -11,15 +11,24 @@
 #include "coordinator/outpost_link.h"
 #include "coordinator/supervisor.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* Messages handled before something else is looked at. */
 enum { DRAIN_MAX = 64 };
 
 /* Pauses ahead of a further try to connect, doubled each time. */
 static const uint64_t PAUSE_NS = 250 * CLOCK_NS_PER_MS, PAUSE_MAX_NS = 8 * CLOCK_NS_PER_S;
+
+/* And while there are workers that go on: a coordinator waits ten seconds for them. */
+static const uint64_t PAUSE_HELD_NS = 2 * CLOCK_NS_PER_S;
+
+/* How long workers would go on by themselves: it is decided here that they do not. The longest that
+ * --link-grace takes is 24 days. */
+static const uint64_t WORKERS_GRACE_NS = 7 * 24 * 3600 * CLOCK_NS_PER_S;
 
 /* What is waited for. */
 enum { WORKERS, LINK, DEATHS, STOP, ITEMS };
@@ -28,12 +37,15 @@ struct outpost {
     const struct outpost_options *options; /* borrowed */
     struct nest nest;
     struct wire_context *context;
-    struct wire *router; /* where workers connect */
+    struct wire *router; /* where workers connect; NULL while the connection is lost, so that they know */
     struct supervisor *supervisor;
     char (*names)[PROTO_PEER_NAME_MAX + 1]; /* of the worker in each place; "": there is none. Owned */
+    struct worker_exit **ended;             /* of one of which the coordinator was not told yet. Owned */
     struct outpost_link *link;              /* owned; NULL: none is tried now */
+    struct outpost_session session;         /* as it was joined last */
     bool joined_once;
     uint64_t pause_ns, retry_ns; /* of the next try, and when it is due */
+    uint64_t hold_ns;            /* without a connection: when its workers are ended; CLOCK_NEVER */
     bool over;                   /* the coordinator has ended in order */
     int code;                    /* why it cannot go on; 0: it can */
     struct muster_error error;
@@ -66,6 +78,8 @@ static void tell_exit(struct outpost *outpost, const struct worker_exit *exit)
                                                                         .progress = exit->progress,
                                                                         .chunk = exit->chunk,
                                                                         .index = exit->index,
+                                                                        .batch = exit->batch,
+                                                                        .attempt = exit->attempt,
                                                                         .reason = proto_text(exit->reason)}});
 }
 
@@ -90,22 +104,59 @@ static bool spawn(struct outpost *outpost, const struct proto_spawn *message)
     return true;
 }
 
+/* What the coordinator cannot be told now it is told when it is there again. */
+static void keep_exit(struct outpost *outpost, const struct worker_exit *exit)
+{
+    struct worker_exit *kept = malloc(sizeof *kept);
+
+    if (!kept) {
+        outpost->names[exit->slot - 1][0] = '\0'; /* and that it is not there any more it is told as well */
+        return;
+    }
+    *kept = *exit;
+    outpost->ended[exit->slot - 1] = kept;
+}
+
 static void bury_dead(struct outpost *outpost)
 {
     struct worker_exit exit;
 
     while (supervisor_reap(outpost->supervisor, &exit) == 0) {
+        if (!outpost->names[exit.slot - 1][0])
+            continue; /* ended here: nobody waits for it */
+        if (!outpost_link_is_joined(outpost->link)) {
+            keep_exit(outpost, &exit);
+            continue;
+        }
         outpost->names[exit.slot - 1][0] = '\0';
-        if (outpost_link_is_joined(outpost->link))
-            tell_exit(outpost, &exit);
+        tell_exit(outpost, &exit);
     }
     supervisor_settle(outpost->supervisor);
 }
 
+static void tell_ended(struct outpost *outpost)
+{
+    for (unsigned i = 0; i < outpost->options->workers; i++) {
+        if (!outpost->ended[i])
+            continue;
+        outpost->names[i][0] = '\0';
+        tell_exit(outpost, outpost->ended[i]);
+        free(outpost->ended[i]);
+        outpost->ended[i] = NULL;
+    }
+}
+
+/* Nobody wants them any more, nor to know how they ended. */
 static void end_workers(struct outpost *outpost)
 {
-    for (unsigned place = 1; place <= outpost->options->workers; place++)
-        supervisor_kill(outpost->supervisor, place);
+    for (unsigned i = 0; i < outpost->options->workers; i++) {
+        supervisor_kill(outpost->supervisor, i + 1);
+        free(outpost->ended[i]);
+        outpost->ended[i] = NULL;
+        outpost->names[i][0] = '\0';
+    }
+    outpost->session.state = 0;
+    outpost->hold_ns = CLOCK_NEVER;
 }
 
 /* What workers say goes on as it is. One that sends no message of ours is ended here. */
@@ -113,7 +164,7 @@ static void drain_workers(struct outpost *outpost)
 {
     struct wire_frame *frame;
 
-    for (int i = 0; i < DRAIN_MAX && wire_receive(outpost->router, &frame) == 0; i++) {
+    for (int i = 0; i < DRAIN_MAX && outpost->router && wire_receive(outpost->router, &frame) == 0; i++) {
         unsigned place = place_of(outpost, frame->peer);
 
         if (place > 0 && frame->error.code != 0)
@@ -128,11 +179,22 @@ static void drain_workers(struct outpost *outpost)
 
 static void plan_retry(struct outpost *outpost)
 {
+    uint64_t most_ns = outpost->session.state ? PAUSE_HELD_NS : PAUSE_MAX_NS;
+
     outpost_link_close(outpost->link);
     outpost->link = NULL;
-    end_workers(outpost);
     outpost->retry_ns = clock_after(clock_now_ns(), outpost->pause_ns);
-    outpost->pause_ns = 2 * outpost->pause_ns < PAUSE_MAX_NS ? 2 * outpost->pause_ns : PAUSE_MAX_NS;
+    outpost->pause_ns = 2 * outpost->pause_ns < most_ns ? 2 * outpost->pause_ns : most_ns;
+}
+
+/* Workers notice that there is no coordinator, and keep what they have to report until there is one. */
+static void hold_workers(struct outpost *outpost)
+{
+    wire_close(outpost->router, 0);
+    outpost->router = NULL;
+    outpost->hold_ns = clock_after(clock_now_ns(), outpost->session.hold_ms * CLOCK_NS_PER_MS);
+    if (outpost->session.hold_ms == 0)
+        end_workers(outpost);
 }
 
 /* The connection is no more. Before it was ever there, somebody waits at a terminal to hear of it. */
@@ -145,8 +207,39 @@ static void lose(struct outpost *outpost, const struct muster_error *why)
         return;
     }
     if (was_joined)
-        log_error("%s; workers of this host are ended, and it is tried again", why->text);
+        hold_workers(outpost);
+    if (was_joined)
+        log_error("%s; %s, and it is tried again", why->text,
+                  outpost->session.state ? "workers go on with what they have"
+                                         : "workers of this host are ended");
+    else if (why->code == MUSTER_ESTATE && outpost->session.state) {
+        log_error("%s", why->text);
+        end_workers(outpost);
+    }
     plan_retry(outpost);
+}
+
+static int open_router(struct outpost *outpost, struct muster_error *ret_error)
+{
+    int result = wire_open_router(outpost->context, &outpost->router, ret_error);
+
+    return result == 0 ? wire_bind(outpost->router, outpost->nest.endpoint, ret_error) : result;
+}
+
+/* It is joined. Its workers, if it has some from before, connect again, and say what they have. */
+static void begin(struct outpost *outpost)
+{
+    struct muster_error why;
+
+    log_error("%u worker%s for %s", outpost->options->workers, outpost->options->workers == 1 ? "" : "s",
+              outpost->options->endpoint);
+    outpost->session = *outpost_link_session(outpost->link);
+    outpost->joined_once = true;
+    outpost->pause_ns = PAUSE_NS;
+    outpost->hold_ns = CLOCK_NEVER;
+    tell_ended(outpost);
+    if (open_router(outpost, &why) != 0)
+        fail(outpost, &why);
 }
 
 static void hand_to_worker(struct outpost *outpost, const struct wire_frame *frame)
@@ -183,7 +276,6 @@ static bool obey(struct outpost *outpost, const struct wire_frame *frame)
 
 static void drain_link(struct outpost *outpost)
 {
-    bool was_joined = outpost_link_is_joined(outpost->link);
     struct muster_error why;
     struct wire_frame *frame;
     int result = 0;
@@ -192,7 +284,9 @@ static void drain_link(struct outpost *outpost)
         result = outpost_link_receive(outpost->link, &frame, &why);
         if (result == MUSTER_EAGAIN)
             break;
-        if (result == 0) {
+        if (result == 0 && !frame) {
+            begin(outpost);
+        } else if (result == 0) {
             if (!obey(outpost, frame))
                 result = muster_error_set(&why, MUSTER_EPROTOCOL, "%s sends what no coordinator does",
                                           outpost->options->endpoint);
@@ -201,22 +295,55 @@ static void drain_link(struct outpost *outpost)
         if (result != 0)
             lose(outpost, &why);
     }
-    if (!was_joined && outpost_link_is_joined(outpost->link)) {
-        log_error("%u worker%s for %s", outpost->options->workers, outpost->options->workers == 1 ? "" : "s",
-                  outpost->options->endpoint);
-        outpost->joined_once = true;
-        outpost->pause_ns = PAUSE_NS;
-    }
 }
 
-/* A new connection, once nothing is left of what was done for the one before. */
+/* Those that it has, and those that ended without that it could say so. */
+static uint32_t list_residents(const struct outpost *outpost, struct proto_resident *residents)
+{
+    uint32_t count = 0;
+
+    for (unsigned i = 0; i < outpost->options->workers; i++)
+        if (outpost->names[i][0])
+            residents[count++] =
+                (struct proto_resident){.place = i + 1, .name = proto_text(outpost->names[i])};
+    return count;
+}
+
+static int draw_session(struct outpost *outpost, struct muster_error *ret_error)
+{
+    uint64_t *session = &outpost->session.session;
+
+    if (getrandom(session, sizeof *session, 0) != sizeof *session)
+        return muster_error_system(ret_error, errno, "cannot make up a name for this host");
+    *session |= 1; /* 0: none */
+    return 0;
+}
+
+static int open_link(struct outpost *outpost, struct muster_error *ret_error)
+{
+    struct proto_resident *residents = calloc(outpost->options->workers, sizeof *residents);
+    int result = 0;
+
+    if (!residents)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    if (outpost->session.state == 0)
+        result = draw_session(outpost, ret_error);
+    if (result == 0)
+        result = outpost_link_open(outpost->context, outpost->options, &outpost->session, residents,
+                                   list_residents(outpost, residents), &outpost->link, ret_error);
+    free(residents);
+    return result;
+}
+
+/* A new connection: for the workers that there are, or once nothing is left of them. */
 static void try_again(struct outpost *outpost)
 {
     struct muster_error why;
 
-    if (outpost->link || supervisor_alive(outpost->supervisor) > 0 || clock_now_ns() < outpost->retry_ns)
+    if (outpost->link || (outpost->session.state == 0 && supervisor_alive(outpost->supervisor) > 0) ||
+        clock_now_ns() < outpost->retry_ns)
         return;
-    if (outpost_link_open(outpost->context, outpost->options, &outpost->link, &why) == 0)
+    if (open_link(outpost, &why) == 0)
         return;
     if (!outpost->joined_once)
         fail(outpost, &why);
@@ -230,7 +357,15 @@ static void tick(struct outpost *outpost)
 
     if (outpost->link && outpost_link_tick(outpost->link, clock_now_ns(), &why) != 0)
         lose(outpost, &why);
-    try_again(outpost);
+    if (!outpost->code && clock_now_ns() >= outpost->hold_ns) {
+        log_error("no coordinator was found at %s in time; workers of this host are ended",
+                  outpost->options->endpoint);
+        end_workers(outpost);
+        outpost_link_close(outpost->link);
+        outpost->link = NULL;
+    }
+    if (!outpost->code)
+        try_again(outpost);
 }
 
 /* --- the loop */
@@ -241,10 +376,13 @@ static int wait(struct outpost *outpost, struct wire_poll items[ITEMS])
 
     if (outpost->link)
         due_ns = outpost_link_deadline(outpost->link);
-    else if (supervisor_alive(outpost->supervisor) == 0) /* else their deaths are waited for */
-        due_ns = outpost->retry_ns;
+    else if (outpost->session.state != 0 || supervisor_alive(outpost->supervisor) == 0)
+        due_ns = outpost->retry_ns; /* else their deaths are waited for */
+    if (outpost->hold_ns < due_ns)
+        due_ns = outpost->hold_ns;
 
     items[WORKERS].wire = outpost->router;
+    items[WORKERS].fd = -1;
     items[LINK].wire = outpost_link_wire(outpost->link);
     items[LINK].fd = -1;
     items[DEATHS].fd = supervisor_fd(outpost->supervisor);
@@ -287,16 +425,15 @@ static int create_parts(struct outpost *outpost, struct muster_error *ret_error)
         .sandbox = options->sandbox,
         .concurrency = options->concurrency,
         .pin = options->pin,
+        .orphan_grace_ns = WORKERS_GRACE_NS,
+        .tied = true,
     };
     int result = wire_context_create(&outpost->context, ret_error);
 
     outpost->names = calloc(options->workers, sizeof *outpost->names);
-    if (result == 0 && !outpost->names)
+    outpost->ended = calloc(options->workers, sizeof(struct worker_exit *));
+    if (result == 0 && (!outpost->names || !outpost->ended))
         result = muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    if (result == 0)
-        result = wire_open_router(outpost->context, &outpost->router, ret_error);
-    if (result == 0)
-        result = wire_bind(outpost->router, outpost->nest.endpoint, ret_error);
     if (result == 0)
         result = supervisor_create(&supervisor_options, &outpost->supervisor, ret_error);
     return result;
@@ -304,7 +441,7 @@ static int create_parts(struct outpost *outpost, struct muster_error *ret_error)
 
 int outpost_run(const struct outpost_options *options, struct muster_error *ret_error)
 {
-    struct outpost outpost = {.options = options, .pause_ns = PAUSE_NS};
+    struct outpost outpost = {.options = options, .pause_ns = PAUSE_NS, .hold_ns = CLOCK_NEVER};
     int result = nest_init(&outpost.nest, ret_error);
 
     if (result != 0)
@@ -320,6 +457,9 @@ int outpost_run(const struct outpost_options *options, struct muster_error *ret_
         log_error("the coordinator at %s has ended", options->endpoint);
     supervisor_destroy(outpost.supervisor); /* first: when this host has left, others run their jobs */
     outpost_link_leave(outpost.link);
+    for (unsigned i = 0; outpost.ended && i < options->workers; i++)
+        free(outpost.ended[i]);
+    free(outpost.ended);
     free(outpost.names);
     wire_close(outpost.router, 0);
     wire_context_destroy(outpost.context);

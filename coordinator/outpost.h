@@ -3,7 +3,8 @@
  * Workers of this host for a coordinator of another one: a supervisor launches, watches and buries them as
  * the coordinator's own does, and all that they and the coordinator tell each other goes over its one
  * connection, in order. They connect to it by a socket of this host, and know of no key. When the connection
- * is lost they are ended, for their jobs go to others, and it is tried again. One thread.
+ * is lost it is tried again, and they go on with what they have; they are ended when the coordinator says
+ * that it has given it to others, or may have. One thread.
  */
 #ifndef MUSTER_COORDINATOR_OUTPOST_H
 #define MUSTER_COORDINATOR_OUTPOST_H

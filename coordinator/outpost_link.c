@@ -23,6 +23,7 @@ enum { LAST_WORDS_MS = 100 };
 struct outpost_link {
     const struct outpost_options *options; /* borrowed */
     struct wire *wire;                     /* owned */
+    struct outpost_session session;
     bool joined;
     uint64_t heard_ns;         /* or when it was opened */
     uint64_t beat_ms, beat_ns; /* between two BEAT; when the next is due */
@@ -45,17 +46,23 @@ static int connect_wire(struct outpost_link *link, struct muster_error *ret_erro
     return result;
 }
 
-static int send_join(struct outpost_link *link, struct muster_error *ret_error)
+static int send_join(struct outpost_link *link, const struct proto_resident *residents,
+                     uint32_t resident_count, struct muster_error *ret_error)
 {
     const struct outpost_options *options = link->options;
     char host[PROTO_HOST_NAME_MAX + 1] = "", sandbox[SANDBOX_WORDS_BYTES] = "";
     struct proto_message join = {.type = PROTO_JOIN,
                                  .join = {.version = PROTO_VERSION,
                                           .pid = (uint64_t)getpid(),
+                                          .session = link->session.session,
+                                          .state = link->session.state,
+                                          .epoch = link->session.epoch,
                                           .workers = options->workers,
                                           .software = proto_text("muster " MUSTER_VERSION),
                                           .plugins = options->digests,
-                                          .plugin_count = options->plugin_count}};
+                                          .plugin_count = options->plugin_count,
+                                          .residents = residents,
+                                          .resident_count = resident_count}};
 
     gethostname(host, sizeof host - 1);
     join.join.host = proto_text(host);
@@ -80,13 +87,12 @@ static int open_wire(struct outpost_link *link, struct wire_context *context, st
     result = wire_open_dealer(context, name, &link->wire, ret_error);
     if (result == 0)
         result = wire_watch(link->wire, ret_error);
-    if (result == 0)
-        result = connect_wire(link, ret_error);
-    return result == 0 ? send_join(link, ret_error) : result;
+    return result == 0 ? connect_wire(link, ret_error) : result;
 }
 
 int outpost_link_open(struct wire_context *context, const struct outpost_options *options,
-                      struct outpost_link **ret_link, struct muster_error *ret_error)
+                      const struct outpost_session *session, const struct proto_resident *residents,
+                      uint32_t resident_count, struct outpost_link **ret_link, struct muster_error *ret_error)
 {
     struct outpost_link *link = calloc(1, sizeof *link);
     int result;
@@ -94,8 +100,11 @@ int outpost_link_open(struct wire_context *context, const struct outpost_options
     if (!link)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     link->options = options;
+    link->session = *session;
     link->heard_ns = clock_now_ns();
     result = open_wire(link, context, ret_error);
+    if (result == 0)
+        result = send_join(link, residents, resident_count, ret_error);
     if (result == 0)
         *ret_link = link;
     else
@@ -129,6 +138,11 @@ struct wire *outpost_link_wire(const struct outpost_link *link)
 bool outpost_link_is_joined(const struct outpost_link *link)
 {
     return link && link->joined;
+}
+
+const struct outpost_session *outpost_link_session(const struct outpost_link *link)
+{
+    return &link->session;
 }
 
 /* --- how it ends */
@@ -194,6 +208,9 @@ static bool take(struct outpost_link *link, const struct wire_frame *frame, int 
             return true;
         }
         link->joined = true;
+        link->session.state = message->joined.state;
+        link->session.epoch = message->joined.epoch;
+        link->session.hold_ms = message->joined.hold_ms;
         link->beat_ms = message->joined.beat_ms;
         link->beat_ns = clock_after(link->heard_ns, link->beat_ms * CLOCK_NS_PER_MS);
     } else {
@@ -206,7 +223,7 @@ int outpost_link_receive(struct outpost_link *link, struct wire_frame **ret_fram
                          struct muster_error *ret_error)
 {
     struct wire_frame *frame;
-    bool taken;
+    bool taken, was_joined = link->joined;
     int result;
 
     do {
@@ -228,6 +245,10 @@ int outpost_link_receive(struct outpost_link *link, struct wire_frame **ret_fram
         if (!taken)
             return muster_error_set(ret_error, MUSTER_EPROTOCOL, "%s is no coordinator",
                                     link->options->endpoint);
+        if (result == 0 && link->joined && !was_joined) {
+            *ret_frame = NULL;
+            return 0;
+        }
     } while (result == 0);
     return result;
 }

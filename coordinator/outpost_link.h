@@ -12,9 +12,19 @@
 
 struct outpost_link;
 
-/* Begins to connect, and asks to join. The options are borrowed. */
+/* What a connection is to go on with; what it came to when it is joined. */
+struct outpost_session {
+    uint64_t session; /* of these workers, not 0 */
+    uint64_t state;   /* whose they are; 0: nobody's yet */
+    uint32_t epoch;
+    uint32_t hold_ms; /* how long they go on without a connection */
+};
+
+/* Begins to connect, and asks to join, with these workers that are here already. The options are borrowed. */
 int outpost_link_open(struct wire_context *context, const struct outpost_options *options,
-                      struct outpost_link **ret_link, struct muster_error *ret_error);
+                      const struct outpost_session *session, const struct proto_resident *residents,
+                      uint32_t resident_count, struct outpost_link **ret_link,
+                      struct muster_error *ret_error);
 
 /* Closes it; `leave` tells the coordinator first. */
 void outpost_link_close(struct outpost_link *link);
@@ -25,8 +35,12 @@ struct wire *outpost_link_wire(const struct outpost_link *link);
 
 bool outpost_link_is_joined(const struct outpost_link *link);
 
-/* The next message that is for the outpost or a worker of it, the caller's to destroy; MUSTER_EAGAIN: there
- * is none now. Any other code: the link is lost, for this reason; MUSTER_ELOST and MUSTER_ESTATE may pass. */
+/* Of one that is. */
+const struct outpost_session *outpost_link_session(const struct outpost_link *link);
+
+/* The next message that is for the outpost or a worker of it, the caller's to destroy; NULL: it
+ * is joined from now on; MUSTER_EAGAIN: there is none now. Any other code: the link is lost, for this reason;
+ * MUSTER_ELOST and MUSTER_ESTATE may pass. */
 int outpost_link_receive(struct outpost_link *link, struct wire_frame **ret_frame,
                          struct muster_error *ret_error);
 

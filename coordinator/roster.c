@@ -51,7 +51,7 @@ uint64_t worker_deadline(const struct core *core, const struct worker *worker)
         return clock_after(worker->heard_ns, WORKER_AWAY_NS);
     switch (worker->state) {
     case WORKER_AWAY:
-        break;
+        return worker->expected ? clock_after(worker->heard_ns, WORKER_AWAY_NS) : CLOCK_NEVER;
     case WORKER_ABSENT: /* nobody spawns one too many */
         return worker->respawn_ns && worker->crew ? worker->respawn_ns : CLOCK_NEVER;
     case WORKER_READY:
@@ -85,8 +85,9 @@ struct worker *roster_least_loaded(const struct core *core)
 static struct roster_entry look(const struct worker *worker)
 {
     bool crew = worker->crew, ready = worker->state == WORKER_READY;
+    bool idly_away = worker->cut && worker->holds == 0;
     struct roster_entry entry = {
-        .counts = {.present = crew && worker->state != WORKER_ABSENT,
+        .counts = {.present = crew && worker->state != WORKER_ABSENT && !idly_away,
                    .idle = crew && ready && worker->holds == 0,
                    .open = crew && ready && worker->jobs < worker->concurrency,
                    .several = ready && worker->jobs > 1,

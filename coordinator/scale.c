@@ -136,8 +136,9 @@ static enum core_worker_state state_of(const struct worker *worker)
     switch (worker->state) {
     case WORKER_ABSENT:
     case WORKER_STARTING:
-    case WORKER_AWAY:
         return CORE_WORKER_STARTING;
+    case WORKER_AWAY:
+        return CORE_WORKER_AWAY;
     case WORKER_READY:
         if (!worker->crew)
             return CORE_WORKER_STOPPING;

@@ -343,7 +343,7 @@ bool settle_result(struct core *core, uint64_t now_ns, struct worker *worker,
     taken = hold_take(worker, chunk, outcome->first, outcome->count, &run);
     if (taken == MUSTER_ENOMEM)
         outbox->failed = true;
-    if (taken == MUSTER_ESTATE && chunk->adopted)
+    if (taken == MUSTER_ESTATE && (chunk->adopted || chunk->repeats))
         adopt_reported_again(core, worker, chunk, message, outbox);
     else if (taken != 0)
         return outbox->failed;

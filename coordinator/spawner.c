@@ -94,7 +94,7 @@ static int build_command_line(const struct spawner *spawner, const struct launch
     if (spawner->orphan_grace_ns) {
         snprintf(line->orphan_grace, sizeof line->orphan_grace, "%.3f",
                  (double)spawner->orphan_grace_ns / CLOCK_NS_PER_S);
-        line->words[n++] = word("--orphan-grace");
+        line->words[n++] = word(spawner->tied ? "--link-grace" : "--orphan-grace");
         line->words[n++] = line->orphan_grace;
     }
     if (launch->cpu >= 0) {

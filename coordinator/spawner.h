@@ -8,6 +8,7 @@
 
 #include "coordinator/launcher.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* All borrowed but the descriptor. */
@@ -22,6 +23,7 @@ struct spawner {
     unsigned sandbox;         /* see base/sandbox.h; 0: none */
     unsigned concurrency;     /* jobs that each runs at once; 0: 1 */
     uint64_t orphan_grace_ns; /* how long each outlives its coordinator; 0: not at all */
+    bool tied;                /* but not this process */
 };
 
 extern const struct launcher_ops spawner_ops;

@@ -6,6 +6,7 @@
 #include "coordinator/stale.h"
 
 #include "coordinator/core.h"
+#include "coordinator/expected.h"
 #include "coordinator/place.h"
 #include "proto/flight.h"
 
@@ -71,7 +72,8 @@ static void remove_folder(int home_fd, int folder_fd, const char *name)
     const struct dirent *entry;
 
     while (list && (entry = readdir(list)) != NULL)
-        if (begins_with(entry->d_name, CORE_WORKER_PREFIX) || begins_with(entry->d_name, PLACE_SOCKET))
+        if (begins_with(entry->d_name, CORE_WORKER_PREFIX) || begins_with(entry->d_name, PLACE_SOCKET) ||
+            begins_with(entry->d_name, EXPECTED_PREFIX))
             unlinkat(folder_fd, entry->d_name, 0);
     if (list)
         closedir(list);

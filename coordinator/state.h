@@ -22,6 +22,8 @@ struct chunk {
     struct job_run run;        /* all of them, in state JOB_ASSIGNED, with the history they share */
     struct spans left;         /* what is not reported yet; never empty */
     bool adopted;              /* by another life of this coordinator: jobs of it may be recorded already */
+    bool repeats;              /* its worker's host was away since it was made: likewise */
+    bool doubted;              /* and since then its worker has not said that it has it */
     double each_ns;            /* what a job was taken to take, when its batch was served with it */
     uint64_t recalled;         /* its worker was asked for jobs from this one on; 0: for none */
     struct chunk *prev, *next; /* of the worker's list, oldest first */
@@ -32,7 +34,7 @@ struct chunk {
 enum worker_state {
     WORKER_ABSENT,   /* no process */
     WORKER_STARTING, /* spawned, has not said HELLO */
-    WORKER_AWAY,     /* adopted, has not said HELLO */
+    WORKER_AWAY,     /* adopted, or its host is away: has not said HELLO since */
     WORKER_READY,
     WORKER_STOPPING, /* asked to end, with nothing in its hands */
     WORKER_DOOMED,   /* killed; its exit will be reported */
@@ -60,6 +62,9 @@ struct worker {
     struct chunk *chunks; /* owned */
     struct chunk *chunks_by_id;
     struct holdings holdings; /* the same chunks, by their jobs */
+    bool cut;                 /* its host is away */
+    bool doubted;             /* its host was, and it has not yet said what it holds */
+    bool expected;            /* its host is back, and it has not said HELLO since */
     bool awaited;          /* adopted, and has not yet said what it holds: nothing is assigned until then */
     uint32_t standing;     /* STANDING messages that it said it would send */
     struct spans unwanted; /* chunks of another life that it was told to end, and has not */
@@ -289,7 +294,7 @@ void settle_ended(struct core *core, struct outbox *outbox);
 /* --- adopt.c: workers of another life of this coordinator */
 
 /* The worker has said HELLO, and that so many STANDING follow. */
-void adopt_greeted(struct core *core, struct worker *worker, uint32_t standing);
+void adopt_greeted(struct core *core, struct worker *worker, uint32_t standing, struct outbox *outbox);
 
 /* No more is to be expected of it. */
 void adopt_settled(struct core *core, struct worker *worker);
@@ -312,6 +317,14 @@ void adopt_last_words(struct core *core, uint64_t now_ns, struct worker *worker,
 /* Of a report on an adopted chunk, some jobs are over: it is late, and those that are not run again. */
 void adopt_reported_again(struct core *core, struct worker *worker, struct chunk *chunk,
                           const struct proto_message *message, struct outbox *outbox);
+
+/* --- rejoin.c: workers of a host that was away for a while */
+
+/* The worker holds a chunk: as adopt_standing. */
+bool rejoin_standing(struct worker *worker, const struct proto_standing *standing, struct outbox *outbox);
+
+/* It has said all of them: what it does not hold goes back. */
+void rejoin_settled(struct worker *worker, struct outbox *outbox);
 
 /* --- bury.c: what a worker leaves */
 

@@ -43,6 +43,7 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
         .sandbox = options->sandbox,
         .concurrency = options->concurrency,
         .orphan_grace_ns = options->orphan_grace_ns,
+        .tied = options->tied,
     };
     spawner_open(&supervisor->spawner);
     error = supervisor->spawner.error;

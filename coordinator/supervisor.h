@@ -24,6 +24,7 @@ struct supervisor_options {
     const char *endpoint;      /* where workers connect */
     const char *folder;        /* flight recorders are files NAME.flight there; NULL: they have no names */
     uint64_t orphan_grace_ns;  /* how long workers wait for somebody to adopt them; 0: they do not */
+    bool tied;                 /* they wait for this process to serve them again, and end with it */
     unsigned workers;          /* slots */
     const char *const *plugins;
     unsigned plugin_count;

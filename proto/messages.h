@@ -334,20 +334,34 @@ struct proto_plugin {
     struct proto_text digest; /* SHA-256 of its bytes, PROTO_DIGEST_DIGITS hexadecimal digits */
 };
 
+/* A worker that a host has from the connection before. */
+struct proto_resident {
+    uint32_t place;
+    struct proto_text name;
+};
+
 struct proto_join {
     uint32_t version; /* PROTO_VERSION */
     uint64_t pid;
-    uint32_t workers;           /* that it runs at most: their places are numbered from 1 */
-    struct proto_text host;     /* its name, for people */
+    uint64_t session;       /* not 0: the same for each connection over which the same workers are served */
+    uint64_t state;         /* as the last JOINED of this session had it; 0: there was none */
+    uint32_t epoch;         /* likewise */
+    uint32_t workers;       /* that it runs at most: their places are numbered from 1 */
+    struct proto_text host; /* its name, for people */
     struct proto_text software; /* as in HELLO: whose functions its workers have */
     struct proto_text sandbox;  /* "on", or its words, where its workers are confined; else empty */
     const struct proto_plugin *plugins;
     uint32_t plugin_count;
+    const struct proto_resident *residents; /* by their places */
+    uint32_t resident_count;
 };
 
 struct proto_joined {
     uint32_t version;
-    uint32_t beat_ms; /* between two BEAT; either side gives the other up that was silent for PROTO_BEATS */
+    uint32_t beat_ms; /* between two BEAT; a connection is lost where the other was silent for PROTO_BEATS */
+    uint64_t state;   /* whose jobs these are, not 0 */
+    uint32_t epoch;   /* which life of it this is */
+    uint32_t hold_ms; /* how long workers go on without a connection */
 };
 
 struct proto_spawn {
@@ -366,6 +380,8 @@ struct proto_exited {
     bool timed_out;    /* it ended itself since that job had passed its time limit */
     uint32_t progress; /* of that job as it last said, in 1/1000 */
     uint64_t chunk, index;
+    uint64_t batch;           /* of that job, and */
+    uint32_t attempt;         /* which one of it this was; both 0: not known */
     struct proto_text reason; /* for people */
 };
 

@@ -245,7 +245,7 @@ int worker_main(const struct worker_options *options)
     keep_descriptors(options);
     prctl(PR_SET_NAME, "muster-worker"); /* else the number of the descriptor that it was started from */
     executor_prepare();
-    if (options->orphan_grace_ns > 0)
+    if (options->orphan_grace_ns > 0 && !options->tied)
         result = outlive_parent(&error);
     else if (options->parent_pid > 0)
         result = tie_to_parent(options->parent_pid, &parent_fd, &error);

@@ -29,6 +29,7 @@ struct worker_options {
     /* It outlives its parent, and goes on without a coordinator for so long: then `slots_fd`,
      * `bell_fd` and `heap_fd` are passed over. 0: it ends with its parent. */
     uint64_t orphan_grace_ns;
+    bool tied; /* it waits for a coordinator for so long, but not without its parent */
     /* A copy of a process that is to end with _exit: it may do so by itself, when the coordinator has said
      * STOP and there is nothing to put in order but memory and threads. */
     bool copy;

@@ -316,8 +316,8 @@ class Doors(Almost, Case):
 
     def test_hosts_that_were_given_up_are_strangers_again(self):
         software = self.muster("--version").out.splitlines()[0]
-        (join,) = protocol.encode("JOIN", version=protocol.VERSION, pid=0, workers=1, host="x", software=software,
-                                  sandbox="", plugins=[])
+        (join,) = protocol.encode("JOIN", version=protocol.VERSION, pid=0, session=1, state=0, epoch=0, workers=1,
+                                  host="x", software=software, sandbox="", plugins=[], residents=[])
         (pong,) = protocol.encode("PONG", nonce=1)
         with contextlib.ExitStack() as stack:
             streams = []

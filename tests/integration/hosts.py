@@ -155,7 +155,7 @@ class Ends(Case):
 
     def test_host_that_is_killed_is_nobodys_fault(self):
         self.may_leave_files = True  # the host's socket
-        daemon = self.serve()
+        daemon = self.serve("--host-grace", "0.5")
         release = self.hold_own()
         outpost = self.join()
         gate = self.home / "second"
@@ -184,27 +184,8 @@ class Ends(Case):
         self.assertEqual(outpost.process.wait(harness.LIMIT_S), 0)
         self.assertIn("has ended", outpost.log())
 
-    def test_host_comes_back_to_a_coordinator_that_was_killed(self):
-        daemon = self.serve("--state", self.home / "state")
-        self.may_leave_files = True
-        endpoint = self.env["MUSTER_COORDINATOR"]
-        outpost = self.join()
-        daemon.signal(signal.SIGKILL)
-        daemon.process.wait()
-        self.until(lambda: "is lost" in outpost.log(), "the host notices")
-        log = self.home / "again"
-        with open(log, "wb") as stderr:
-            again = self.start("coordinator", "-j1", "--keys", "--plugin", FAULTY, "--listen", f"tcp://127.0.0.1:{self.port}",
-                               "--listen", self.local, "--state", self.home / "state", stderr=stderr,
-                               env=self.homes["keeper"])
-        again.log = log.read_text
-        self.daemons.append(again)
-        self.until(lambda: "joins with 2 workers" in again.log(), "the host is back")
-        self.assertIn(endpoint, again.log())
-        self.assert_ok(self.at("map", "nqueens", ":::", *["5"] * 30), "10\n" * 30)
-
     def test_host_that_is_silent_is_given_up_and_may_come_back(self):
-        daemon = self.serve("--heartbeat", "3")
+        daemon = self.serve("--heartbeat", "3", "--host-grace", "0")
         release = self.hold_own()
         outpost = self.join()
         gate = self.home / "second"

@@ -66,8 +66,28 @@ class Network(hosts.Case):
         self.env["MUSTER_COORDINATOR"] = daemon.log().split("listens at ")[1].split(",")[0]
         return daemon
 
-    def test_host_behind_a_cable_that_is_cut_is_given_up_and_comes_back(self):
+    def test_jobs_go_on_behind_a_cable_that_is_cut(self):
         daemon = self.serve("--heartbeat", "3")
+        release = self.hold_own()
+        outpost = self.join()
+        files = [self.home / "a", self.home / "b"]
+        begun = self.start("map", "--coordinator", self.local, "--chunk", "1", "wait_count", ":::",
+                           *(json.dumps([str(file), 2]) for file in files))
+        self.until(lambda: all(file.exists() for file in files), "jobs run there")
+        self.cut(True)
+        self.until(lambda: "was not heard for too long" in daemon.log(), "the coordinator notices")
+        self.until(lambda: "is silent" in outpost.log(), "the host notices")
+        for file in files:
+            with file.open("ab") as end:
+                end.write(b"x")
+        self.cut(False)
+        self.until(lambda: "is back with 2 workers" in daemon.log(), "the host is back")
+        self.assert_ok(begun.end(), "2\n2\n")
+        self.assertEqual([file.stat().st_size for file in files], [2, 2])
+        release()
+
+    def test_host_behind_a_cable_that_is_cut_is_given_up_and_comes_back(self):
+        daemon = self.serve("--heartbeat", "3", "--host-grace", "0.5")
         release = self.hold_own()
         outpost = self.join()
         gate = self.home / "second"
@@ -75,7 +95,7 @@ class Network(hosts.Case):
                            json.dumps(str(gate)), json.dumps(str(gate)))
         self.until(lambda: len(self.theirs("busy")) == 2, "jobs run there")
         self.cut(True)
-        self.until(lambda: "was not heard for too long" in daemon.log(), "the coordinator gives it up")
+        self.until(lambda: "has not come back" in daemon.log(), "the coordinator gives it up")
         self.until(lambda: "is silent" in outpost.log(), "the host gives the coordinator up")
         self.assertEqual(self.theirs(), [])
         gate.touch()

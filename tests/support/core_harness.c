@@ -184,6 +184,28 @@ void step_part(unsigned host)
     after_step();
 }
 
+void step_away(unsigned host)
+{
+    before_step();
+    core_away(core, now_ns, host, &outbox);
+    after_step();
+}
+
+bool step_back(unsigned host, const unsigned *slots, uint32_t count)
+{
+    struct proto_resident residents[16];
+    struct proto_join join = {.residents = residents, .resident_count = count};
+    bool back;
+
+    for (uint32_t i = 0; i < count; i++)
+        residents[i] = (struct proto_resident){.place = core_where(core, slots[i]).place,
+                                               .name = proto_text(core->workers[slots[i] - 1].name)};
+    before_step();
+    back = core_back(core, now_ns, host, &join, &outbox);
+    after_step();
+    return back;
+}
+
 void step_drain(bool drain)
 {
     before_step();

@@ -57,6 +57,10 @@ void step_adopt(unsigned slot);
 void step_scale(unsigned workers);
 unsigned step_join(unsigned host, unsigned places);
 void step_part(unsigned host);
+void step_away(unsigned host);
+
+/* The workers of these slots are there still. */
+bool step_back(unsigned host, const unsigned *slots, uint32_t count);
 void step_drain(bool drain);
 void step_finish(void);
 void step_committed(unsigned slot, uint64_t number);

@@ -136,7 +136,8 @@ static const char *check_state(const struct core *core, const struct worker *wor
         return complain("worker %u is not known by its name %s", worker->slot, worker->name);
     if (worker->state == WORKER_ABSENT && found)
         return complain("the dead worker %u is still known by name", worker->slot);
-    if (worker->chunks && worker->state != WORKER_READY && worker->state != WORKER_DOOMED)
+    if (worker->chunks && worker->state != WORKER_READY && worker->state != WORKER_DOOMED &&
+        !(worker->state == WORKER_AWAY && worker->doubted))
         return complain("worker %u has chunks in state %d", worker->slot, worker->state);
     if ((worker->asked_ns != 0 || worker->slow) && worker->credit == 0)
         return complain("worker %u was asked for jobs, and is not ready", worker->slot);
@@ -221,7 +222,7 @@ static const char *check_roster(const struct core *core)
         const struct worker *worker = &core->workers[i];
         bool crew = worker->crew, ready = worker->state == WORKER_READY;
 
-        now.present += crew && worker->state != WORKER_ABSENT;
+        now.present += crew && worker->state != WORKER_ABSENT && !(worker->cut && worker->holds == 0);
         now.idle += crew && ready && worker->holds == 0;
         now.open += crew && ready && worker->jobs < worker->concurrency;
         now.several += ready && worker->jobs > 1;

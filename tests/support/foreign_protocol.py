@@ -117,6 +117,18 @@ def plugins(value):
 
 ID = uint(1)
 PLACE = uint(1, WORKERS_MAX)
+
+
+def peer_name(value):
+    return text_of(64)(value) and 0 < len(value) and "\0" not in value
+
+
+def residents(value):
+    return type(value) is list and len(value) <= WORKERS_MAX and all(
+        type(entry) is list and len(entry) == 2 and PLACE(entry[0]) and peer_name(entry[1]) for entry in value) and all(
+        before[0] < behind[0] for before, behind in zip(value, value[1:]))
+
+
 OUTCOME = {"first": uint(1, BATCH_JOBS_MAX + 1), "count": uint(0, CHUNK_JOBS_MAX), "attempt": uint(1, 2**32 - 1),
            "arrived_ns": uint(), "began_ns": uint(), "reported_ns": uint(), "split": boolean, "decode_ns": uint(),
            "execute_ns": uint(), "encode_ns": uint(), "cpu_ns": uint(), "shared_bytes": uint(0, SHARED_BYTES_MAX),
@@ -170,13 +182,16 @@ FIELDS = {
     "STANDING": {"batch": ID, "chunk": ID, "first": uint(1, BATCH_JOBS_MAX), "count": uint(1, CHUNK_JOBS_MAX),
                  "attempt": uint(1, 2**32 - 1)},
     "KEPT": {"number": ID},
-    "JOIN": {"version": uint(0, 2**32 - 1), "pid": uint(), "workers": uint(1, WORKERS_MAX), "host": text_of(64),
-             "software": text, "sandbox": text_of(NAME_MAX), "plugins": plugins},
-    "JOINED": {"version": uint(0, 2**32 - 1), "beat_ms": uint(1, 60000)},
-    "SPAWN": {"place": PLACE, "name": lambda value: text_of(64)(value) and 0 < len(value) and "\0" not in value},
+    "JOIN": {"version": uint(0, 2**32 - 1), "pid": uint(), "session": uint(1), "state": uint(), "epoch": uint(0, 2**24 - 1),
+             "workers": uint(1, WORKERS_MAX), "host": text_of(64), "software": text, "sandbox": text_of(NAME_MAX),
+             "plugins": plugins, "residents": residents},
+    "JOINED": {"version": uint(0, 2**32 - 1), "beat_ms": uint(1, 60000), "state": uint(1), "epoch": uint(0, 2**24 - 1),
+               "hold_ms": uint(0, 2**32 - 1)},
+    "SPAWN": {"place": PLACE, "name": peer_name},
     "KILL": {"place": PLACE},
     "EXITED": {"place": PLACE, "killed": boolean, "executing": boolean, "timed_out": boolean,
-               "progress": uint(0, 1000), "chunk": uint(), "index": uint(), "reason": text_of(767)},
+               "progress": uint(0, 1000), "chunk": uint(), "index": uint(), "batch": uint(),
+               "attempt": uint(0, 2**32 - 1), "reason": text_of(767)},
     "BEAT": {"nonce": uint(), "clock_ns": uint()},
 }
 NUMBERS = {kind: number for number, kind in enumerate(FIELDS, 1)}

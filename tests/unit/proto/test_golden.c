@@ -45,6 +45,8 @@ static const struct proto_plugin join_plugins[] = {
     {.name = TEXT("primes.so"),
      .digest = TEXT("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")},
 };
+static const struct proto_resident join_residents[] = {{.place = 1, .name = TEXT("worker-2.3.1")},
+                                                       {.place = 8, .name = TEXT("worker-9.3.2")}};
 static const uint64_t results_timings[] = {0,   100,        200, 0,   2,     5,   100,   0,
                                            300, 400,        305, 500, 69000, 500, 80000, UINT64_C(1) << 32,
                                            500, 4999930800, 0,   0};
@@ -217,17 +219,19 @@ static const struct vector {
         .batch = 70000, .chunk = (UINT64_C(2) << 40) + 12, .first = 1001, .count = 500, .attempt = 1}}},
     {"kept", {.type = PROTO_KEPT, .kept = {.number = 40}}},
     {"join", {.type = PROTO_JOIN, .join = {
-        .version = 5, .pid = 4242, .workers = 8, .host = TEXT("node7"), .software = TEXT("muster 0.1.0"),
-        .plugins = join_plugins, .plugin_count = 1}}},
+        .version = 5, .pid = 4242, .session = 1001, .state = 2002, .epoch = 3, .workers = 8,
+        .host = TEXT("node7"), .software = TEXT("muster 0.1.0"), .plugins = join_plugins, .plugin_count = 1,
+        .residents = join_residents, .resident_count = 2}}},
     {"join-confined", {.type = PROTO_JOIN, .join = {
-        .version = 5, .pid = 4242, .workers = 1024, .software = TEXT("muster 0.1.0"),
+        .version = 5, .pid = 4242, .session = 1, .workers = 1024, .software = TEXT("muster 0.1.0"),
         .sandbox = TEXT("strict,net")}}},
     {"join-version-3", {.type = PROTO_JOIN, .join = {.version = 3}}},
-    {"joined", {.type = PROTO_JOINED, .joined = {.version = 5, .beat_ms = 2500}}},
+    {"joined", {.type = PROTO_JOINED, .joined = {
+        .version = 5, .beat_ms = 2500, .state = 2002, .epoch = 3, .hold_ms = 60000}}},
     {"spawn", {.type = PROTO_SPAWN, .spawn = {.place = 3, .name = TEXT("worker-11.1")}}},
     {"kill", {.type = PROTO_KILL, .kill = {.place = 3}}},
     {"exited", {.type = PROTO_EXITED, .exited = {
-        .place = 3, .executing = true, .progress = 400, .chunk = 70000, .index = 17,
+        .place = 3, .executing = true, .progress = 400, .chunk = 70000, .index = 17, .batch = 7, .attempt = 2,
         .reason = TEXT("killed by SIGSEGV (Segmentation fault)")}}},
     {"beat", {.type = PROTO_BEAT, .beat = {.nonce = BEGAN_NS, .clock_ns = UINT64_C(7000000000)}}},
 };
@@ -469,6 +473,9 @@ static void assert_same_host(const char *name, const struct proto_message *a, co
     if (a->type == PROTO_JOIN) {
         SAME(join.version);
         SAME(join.pid);
+        SAME(join.session);
+        SAME(join.state);
+        SAME(join.epoch);
         SAME(join.workers);
         assert_same_text(name, a->join.host, b->join.host);
         assert_same_text(name, a->join.software, b->join.software);
@@ -478,9 +485,17 @@ static void assert_same_host(const char *name, const struct proto_message *a, co
             assert_same_text(name, a->join.plugins[i].name, b->join.plugins[i].name);
             assert_same_text(name, a->join.plugins[i].digest, b->join.plugins[i].digest);
         }
+        SAME(join.resident_count);
+        for (uint32_t i = 0; i < a->join.resident_count; i++) {
+            SAME(join.residents[i].place);
+            assert_same_text(name, a->join.residents[i].name, b->join.residents[i].name);
+        }
     } else if (a->type == PROTO_JOINED) {
         SAME(joined.version);
         SAME(joined.beat_ms);
+        SAME(joined.state);
+        SAME(joined.epoch);
+        SAME(joined.hold_ms);
     } else if (a->type == PROTO_SPAWN) {
         SAME(spawn.place);
         assert_same_text(name, a->spawn.name, b->spawn.name);
@@ -489,6 +504,8 @@ static void assert_same_host(const char *name, const struct proto_message *a, co
     } else if (a->type == PROTO_EXITED) {
         SAME(exited.place);
         SAME(exited.killed);
+        SAME(exited.batch);
+        SAME(exited.attempt);
         SAME(exited.executing);
         SAME(exited.timed_out);
         SAME(exited.progress);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A host that cannot be reached for a while, and is back: its workers have what they had, less what was lost
+ * on the way.
+ */
+#include "tests/support/core_harness.h"
+
+#include <criterion/criterion.h>
+
+enum { HOST = 7 };
+
+#define AWAY_NS (10 * CLOCK_NS_PER_S)
+
+static const unsigned second[] = {2};
+
+/* One worker of the coordinator's own and one of the host, each with a chunk of so many jobs of one batch. */
+static void begin(struct proto_chunk chunks[2], uint32_t chunk_jobs, uint32_t jobs)
+{
+    struct proto_submit settings = range_of(1, jobs, chunk_jobs);
+
+    settings.crash_limit = 1;
+    begin_lazy(1);
+    submit(CLIENT, &settings);
+    expect_spawn(1);
+    worker_hello(1, 1);
+    chunks[0] = expect_chunk(1, 1, chunk_jobs);
+    cr_assert_eq(step_join(HOST, 1), 1);
+    expect_spawn(2);
+    worker_hello(2, 1);
+    chunks[1] = expect_chunk(2, chunk_jobs + 1, chunk_jobs);
+}
+
+static void says_hello(unsigned slot, uint32_t standing)
+{
+    step_message(worker_name(slot), &(struct proto_message){.type = PROTO_HELLO,
+                                                            .hello = {.version = PROTO_VERSION,
+                                                                      .role = PROTO_WORKER,
+                                                                      .pid = 100 + slot,
+                                                                      .credit = 1,
+                                                                      .concurrency = 1,
+                                                                      .standing = standing}});
+    expect_sent(worker_name(slot), PROTO_WELCOME);
+}
+
+static void stands_by(unsigned slot, const struct proto_chunk *chunk, uint32_t count)
+{
+    step_message(worker_name(slot), &(struct proto_message){.type = PROTO_STANDING,
+                                                            .standing = {.batch = chunk->batch,
+                                                                         .chunk = chunk->chunk,
+                                                                         .first = chunk->first,
+                                                                         .count = count,
+                                                                         .attempt = chunk->attempt}});
+}
+
+static void finishes(unsigned slot, const struct proto_chunk *chunk)
+{
+    worker_finishes(slot, chunk);
+    expect_results(chunk->first, chunk->count, NULL);
+}
+
+Test(core_rejoin, job_of_a_host_that_is_away_waits_for_it_and_its_result_counts)
+{
+    struct proto_chunk chunks[2];
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    cr_assert_eq(core_count(core).workers_ready, 1);
+    finishes(1, &chunks[0]);
+    pass(3 * HEARTBEAT_NS);
+    step_tick();
+    expect_nothing(); /* nobody else has its job, nor is it silent */
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    stands_by(2, &chunks[1], 1);
+    expect_nothing();
+    finishes(2, &chunks[1]);
+    expect_ended(2, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, chunk_that_never_arrived_goes_to_others)
+{
+    struct proto_chunk chunks[2], again;
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    finishes(1, &chunks[0]);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 0);
+    again = expect_chunk(1, 2, 1);
+    finishes(1, &again);
+    cr_assert_eq(expect_ended(2, 0, 0).retried, 0);
+    end_core();
+}
+
+Test(core_rejoin, jobs_that_came_back_while_nobody_heard_go_to_others)
+{
+    struct proto_chunk chunks[2], again;
+
+    begin(chunks, 3, 6);
+    step_away(HOST);
+    finishes(1, &chunks[0]);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    stands_by(2, &chunks[1], 1); /* it has given back two */
+    again = expect_chunk(1, 5, 2);
+    worker_reports(2, &chunks[1], &(struct report){.first = 4, .count = 1, .final = true});
+    expect_results(4, 1, NULL);
+    finishes(1, &again);
+    expect_ended(6, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, report_that_came_twice_counts_once)
+{
+    struct proto_chunk chunks[2];
+
+    begin(chunks, 2, 4);
+    worker_reports(2, &chunks[1], &(struct report){.first = 3, .count = 1});
+    expect_results(3, 1, NULL);
+    step_away(HOST);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    stands_by(2, &chunks[1], 2);
+    worker_reports(2, &chunks[1], &(struct report){.first = 3, .count = 1}); /* not KEPT */
+    expect_nothing();
+    worker_reports(2, &chunks[1], &(struct report){.first = 4, .count = 1, .final = true});
+    expect_results(4, 1, NULL);
+    finishes(1, &chunks[0]);
+    cr_assert_eq(expect_ended(4, 0, 0).late, 1);
+    end_core();
+}
+
+Test(core_rejoin, what_was_cancelled_meanwhile_is_cancelled_there)
+{
+    struct proto_chunk chunks[2];
+    const struct proto_cancel *asked;
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    cancel_some(2, 1);
+    expect_nothing();
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    stands_by(2, &chunks[1], 1);
+    asked = &expect_sent(worker_name(2), PROTO_CANCEL)->cancel;
+    cr_assert_eq(asked->first, 2);
+    cr_assert_eq(asked->count, 1);
+    cr_assert_eq(asked->mode, PROTO_CANCEL_NOW);
+    step_part(HOST);
+    expect_failure(2, MUSTER_ECANCELLED, "cancelled");
+    finishes(1, &chunks[0]);
+    expect_ended(1, 0, 1);
+    end_core();
+}
+
+Test(core_rejoin, worker_that_was_to_be_killed_meanwhile_is_killed)
+{
+    struct proto_chunk chunks[2];
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    finishes(1, &chunks[0]);
+    cancel(PROTO_CANCEL_NOW);
+    pass(CLOCK_NS_PER_S);
+    step_tick();
+    expect_kill(2); /* which nobody hears */
+    cr_assert(step_back(HOST, second, 1));
+    expect_kill(2);
+    step_exit(&(struct worker_exit){.slot = 2, .killed = true, .reason = "killed by SIGKILL"});
+    expect_ended(1, 0, 1);
+    end_core();
+}
+
+Test(core_rejoin, worker_that_died_unheard_is_nobodys_fault)
+{
+    struct proto_chunk chunks[2], again;
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    finishes(1, &chunks[0]);
+    cr_assert(step_back(HOST, NULL, 0));
+    again = expect_chunk(1, 2, 1);
+    finishes(1, &again);
+    cr_assert_eq(expect_ended(2, 0, 0).retried, 0);
+    end_core();
+}
+
+Test(core_rejoin, worker_of_a_host_that_is_back_has_to_speak)
+{
+    struct proto_chunk chunks[2];
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    finishes(1, &chunks[0]);
+    cr_assert(step_back(HOST, second, 1));
+    step_deadline(AWAY_NS);
+    expect_kill(2);
+    step_exit(&(struct worker_exit){.slot = 2, .killed = true, .reason = "killed by SIGKILL"});
+    chunks[0] = expect_chunk(1, 2, 1);
+    finishes(1, &chunks[0]);
+    expect_ended(2, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, no_worker_is_spawned_on_a_host_that_is_away)
+{
+    struct proto_chunk chunks[2], again;
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    step_part(HOST);
+    expect_nothing();
+    cr_assert_eq(step_join(HOST, 1), 1);
+    expect_spawn(2); /* its job waits again */
+    step_away(HOST);
+    cr_assert(step_back(HOST, NULL, 0)); /* it never heard of that */
+    expect_spawn(2);
+    worker_hello(2, 1);
+    again = expect_chunk(2, 2, 1);
+    finishes(2, &again);
+    finishes(1, &chunks[0]);
+    expect_ended(2, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, host_with_a_worker_that_it_was_not_given_is_not_back)
+{
+    static const unsigned own[] = {1};
+    struct proto_chunk chunks[2];
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    cr_assert_not(step_back(HOST, own, 1));
+    step_part(HOST);
+    finishes(1, &chunks[0]);
+    chunks[1] = expect_chunk(1, 2, 1);
+    finishes(1, &chunks[1]);
+    expect_ended(2, 0, 0);
+    end_core();
+}
