@@ -53,9 +53,10 @@ void store_destroy(struct store *store);
  *            if END does not come first. STATE: it is not in one that allows it.
  * RESULT     A record. STATE: it overlaps one, or the batch has ended; INVALID: no such jobs.
  * END        The batch is over; if it does not run and is CANCELLED, all of its jobs that have no record are,
- *            whatever the request counts. One that has ended may be LOST all the same. Completes with those
- * that moved since: waiters that are now QUEUED, DELAYED or CANCELLED, and what waited for the cancelled
- * ones. DUE        Delayed batches whose time has come are QUEUED: completes with them and the next begin_ms.
+ *            whatever the request counts. One that has ended may be LOST all the same. Completes with
+ *            those that moved since: waiters that are now QUEUED, DELAYED or CANCELLED, and what waited
+ *            for the cancelled ones.
+ * DUE        Delayed batches whose time has come are QUEUED: completes with them and the next begin_ms.
  *            `more`: ask again at once.
  * ABANDON    Forgets a batch that is not sealed, all of it. `more`: SWEEP.
  * DROP       Forgets a batch that has ended. STATE: it has not, or another waits for it. `more`: SWEEP.
