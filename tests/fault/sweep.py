@@ -149,43 +149,59 @@ class Strike(trials.Trial):
 
     def read(self, batch):
         """Whoever comes while nobody listens is told so, and comes again."""
-        result = self.muster("results", batch, "--follow", env=self.faulty)
+        wait = () if self.keeper else ("--wait-coordinator", "1")
+        result = self.muster("results", batch, "--follow", *wait, env=self.faulty)
         absent = result.status == 255 and re.search("no coordinator (answers|listens)", result.err)
         if absent and self.kills("coordinator") and self.keeper:
             self.keeper.until_ready()
             result = self.muster("results", batch, "--follow", env=self.faulty)
         return result
 
+    def serve(self, told):
+        """Whether another client is served, and these batches are there."""
+        result = self.muster("map", "--detach", "echo", ":::", "4")
+        if result.status != 0:
+            return str(result)
+        for batch, lines in {**told, int(result.out): ["4"]}.items():
+            read = self.muster("results", batch, "--follow", "--wait-coordinator", "1")
+            if (read.status, read.out.splitlines()) != (0, lines):
+                return str(read)
+        return ""
+
     def check_read(self, result, lines):
         self.check_words(result.err)
         killed = self.kills("client") and result.status == 128 + signal.SIGKILL and lines[:len(result.out.split())]
-        expect((result.status, result.out.splitlines()) == (0, lines) or killed == result.out.split(), str(result))
+        gone = self.kills("coordinator") and not self.keeper and result.status == 255 and result.err
+        expect((result.status, result.out.splitlines()) == (0, lines) or killed == result.out.split() or gone, str(result))
 
     def check_daemon(self, status, said):
         self.check_words(said)
         struck = self.kills("coordinator") and status == -signal.SIGKILL
-        probed = self.party == "worker" and status == 255 and "as it loaded" in said  # of a plug-in that is tried
+        probed = self.party == "worker" and status == 255 and re.search("as it loaded|did not load", said)  # a trial
         expect(status == 0 or struck or probed, f"status {status}: {said}")
 
     def check_state(self, path):
         self.inspector.look_at_all()
 
-    def check_next(self):
-        result = self.muster("map", "--detach", "echo", ":::", "4")
-        expect(result.status == 0, f"nobody is served any more: {result}")
-        read = self.muster("results", result.out.strip(), "--follow")
-        expect((read.status, read.out) == (0, "4\n"), f"nobody is served any more: {read}")
+    def check_next(self, told):
+        """Once more where it is struck meanwhile: the one after that is not."""
+        before = self.log()
+        trouble = self.serve(told)
+        if trouble and self.log() != before:
+            trouble = self.serve(told)
+        expect(not trouble, f"nobody is served any more: {trouble}")
 
     def check_rest(self):
+        if self.kills("coordinator") and not self.keeper and (list(self.marked()) or self.left()):  # for the next one
+            self.check_next({})
+            self.muster("stop", "--now")
         self.check_gone()
         if self.how.startswith("SIGKILL"):
             swept = self.muster("map", "noop", "--coordinator", "none", ":::", "1")
             expect((swept.status, swept.out, swept.err) == (0, "null\n", ""), str(swept))
-        if self.left() and self.kills("coordinator"):  # amid its end: it is for the next one
-            self.check_next()
-            self.muster("stop", "--now")
-            self.check_gone()
-        expect(not self.left(), f"left in $TMPDIR: {self.left()}")
+        # Large output of an exec that was killed: docs/DESIGN.md.
+        left = {path for path in self.left() if not (self.kills("client") and path.startswith("muster-exec-"))}
+        expect(not left, f"left in $TMPDIR: {left}")
 
 
 class Sweep(trials.Tests):

@@ -120,8 +120,8 @@ class Trial(harness.Case):
         """While programs run, somebody may have to look after them."""
         return contextlib.nullcontext()
 
-    def check_next(self):
-        """Whether others can go on after what happened to a coordinator on demand."""
+    def check_next(self, _told):
+        """Whether others can go on after what happened to a coordinator on demand, which has told of these batches."""
 
     def check_state(self, _path):
         """What a state file has, in which all has ended."""
@@ -280,14 +280,16 @@ class DetachScenario:
         with trial.watch():
             result = trial.muster("map", "--detach", "echo", ":::", *"123", env=trial.faulty)
             try:
-                if trial.check_submitted(result):
-                    read = trial.read(int(result.out))
-                    expect((read.status, read.out) == (0, "1\n2\n3\n"), f"{result}{read}")
-                trial.check_next()
+                told = {int(result.out): list("123")} if trial.check_submitted(result) else {}
+                for batch, lines in told.items():
+                    trial.check_read(trial.read(batch), lines)
+                trial.check_next(told)
             finally:
                 lock = trial.temporary / f"muster-{os.getuid()}" / "daemon" / "socket.lock"
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
-                    os.kill(int(lock.read_text()), signal.SIGTERM)
+                    pid = int(lock.read_text())
+                    os.kill(pid, signal.SIGTERM)
+                    trial.assert_gone(pid, LIMIT_S)
             trial.check_rest()
 
 
