@@ -12,16 +12,27 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <uthash.h>
+#include <utlist.h>
 
 /* Messages taken from slots until the wire has its turn: what comes by it, heartbeats and cancels
  * among them, does not wait for workers to fall silent. To look there costs some 100 ns. */
 enum { SLOTS_IN_TURN = 16 };
+
+/* A message that waits for a worker to be connected. */
+struct letter {
+    struct wire_parcel *parcel; /* owned */
+    bool counts;                /* among those that go by the wire */
+    struct letter *prev, *next;
+};
 
 /* A worker with slots. */
 struct box {
     char name[PROTO_PEER_NAME_MAX + 1];
     struct slots *slots;     /* owned; NULL: this place has no such worker */
     uint64_t sent, received; /* by the wire */
+    bool greeted;            /* HELLO was in its slot, */
+    bool connected;          /* and has come by the wire, too */
+    struct letter *waiting;  /* owned: sent in between */
     UT_hash_handle hh;
 };
 
@@ -95,6 +106,19 @@ int post_open(struct post *post, unsigned place, const char *name)
     return fd;
 }
 
+/* Nobody needs what waits: it has not been sent. */
+static void drop_waiting(struct box *box)
+{
+    struct letter *letter, *next;
+
+    DL_FOREACH_SAFE(box->waiting, letter, next) {
+        box->sent -= letter->counts;
+        wire_parcel_destroy(letter->parcel);
+        free(letter);
+    }
+    box->waiting = NULL;
+}
+
 void post_close(struct post *post, unsigned place)
 {
     struct box *box = &post->boxes[place - 1];
@@ -102,6 +126,7 @@ void post_close(struct post *post, unsigned place)
     if (!box->slots)
         return;
     HASH_DEL(post->by_name, box);
+    drop_waiting(box);
     slots_unmap(box->slots);
     box->slots = NULL;
 }
@@ -127,6 +152,35 @@ static bool goes_by_slot(enum proto_type type)
     return type == PROTO_CHUNK || type == PROTO_STOP;
 }
 
+/* Until the worker is connected. */
+static int keep_waiting(struct box *box, enum proto_type type, struct wire_parcel **parcel)
+{
+    struct letter *letter = malloc(sizeof *letter);
+
+    if (!letter)
+        return MUSTER_ENOMEM;
+    *letter = (struct letter){.parcel = *parcel, .counts = slot_counts(type)};
+    *parcel = NULL;
+    DL_APPEND(box->waiting, letter);
+    box->sent += letter->counts;
+    if (letter->counts)
+        slots_want_wire(box->slots);
+    return 0;
+}
+
+static int send_by_wire(struct post *post, struct box *box, const char *peer, enum proto_type type,
+                        struct wire_parcel **parcel)
+{
+    int result;
+
+    if (box && box->greeted && !box->connected)
+        return keep_waiting(box, type, parcel);
+    result = wire_post(post->router, peer, parcel);
+    if (box && result == 0)
+        box->sent += slot_counts(type);
+    return result;
+}
+
 int post_send(struct post *post, const char *peer, const struct proto_message *message)
 {
     struct wire_parcel *parcel;
@@ -136,11 +190,10 @@ int post_send(struct post *post, const char *peer, const struct proto_message *m
     if (result != 0)
         return result;
     HASH_FIND_STR(post->by_name, peer, box);
-    if (!box || !goes_by_slot(message->type) || !put(box, parcel)) {
-        result = wire_post(post->router, peer, &parcel);
-        if (box && result == 0 && slot_counts(message->type))
-            box->sent++;
-    }
+    if (box && message->type == PROTO_STOP)
+        drop_waiting(box); /* it holds nothing that the rest could be about, and would wait for it */
+    if (!box || !goes_by_slot(message->type) || !put(box, parcel))
+        result = send_by_wire(post, box, peer, message->type, &parcel);
     wire_parcel_destroy(parcel);
     return result;
 }
@@ -159,10 +212,19 @@ int post_send_via(struct post *post, const char *host, const char *worker,
     return result;
 }
 
+static bool is_hello(const struct wire_frame *frame)
+{
+    return frame->error.code == 0 && frame->message.type == PROTO_HELLO;
+}
+
 static int take(struct box *box, struct wire_frame **ret_frame)
 {
-    return box->slots ? slot_take(&box->slots->to_coordinator, box->received, box->name, ret_frame)
-                      : MUSTER_EAGAIN;
+    int result = box->slots ? slot_take(&box->slots->to_coordinator, box->received, box->name, ret_frame)
+                            : MUSTER_EAGAIN;
+
+    if (result == 0 && is_hello(*ret_frame))
+        box->greeted = true;
+    return result;
 }
 
 /* From the slots, each in its turn. */
@@ -177,7 +239,25 @@ static int take_any(struct post *post, struct wire_frame **ret_frame)
     return result;
 }
 
-/* What came by the wire comes behind what was put into the slot before. */
+/* It is connected: what waited for that is on its way. */
+static int connect_worker(struct post *post, struct box *box)
+{
+    struct letter *letter, *next;
+    int result = 0;
+
+    box->connected = true;
+    DL_FOREACH_SAFE(box->waiting, letter, next) {
+        if (wire_post(post->router, box->name, &letter->parcel) == MUSTER_ENOMEM)
+            result = MUSTER_ENOMEM;
+        wire_parcel_destroy(letter->parcel);
+        free(letter);
+    }
+    box->waiting = NULL;
+    return result;
+}
+
+/* What came by the wire comes behind what was put into the slot before. HELLO that was there already is
+ * for the post alone: MUSTER_EAGAIN, and nothing is held any longer. */
 static int release_held(struct post *post, struct wire_frame **ret_frame)
 {
     struct box *box;
@@ -188,8 +268,14 @@ static int release_held(struct post *post, struct wire_frame **ret_frame)
         result = take(box, ret_frame);
     if (result != MUSTER_EAGAIN)
         return result;
+    if (box && is_hello(post->held) && box->greeted && !box->connected) {
+        wire_frame_destroy(post->held);
+        post->held = NULL;
+        result = connect_worker(post, box);
+        return result == 0 ? MUSTER_EAGAIN : result;
+    }
     if (box)
-        box->received++;
+        box->received += !is_hello(post->held);
     *ret_frame = post->held;
     post->held = NULL;
     return 0;
@@ -205,15 +291,18 @@ int post_receive(struct post *post, struct wire_frame **ret_frame)
         if (result != MUSTER_EAGAIN)
             return result;
     }
-    if (!post->held) {
-        result = wire_receive(post->router, &post->held);
-        if (result == MUSTER_EAGAIN && post->in_turn == SLOTS_IN_TURN)
-            result = take_any(post, ret_frame);
-        post->in_turn = 0;
-        if (!post->held)
-            return result;
-    }
-    return release_held(post, ret_frame);
+    do {
+        if (!post->held) {
+            result = wire_receive(post->router, &post->held);
+            if (result == MUSTER_EAGAIN && post->in_turn == SLOTS_IN_TURN)
+                result = take_any(post, ret_frame);
+            post->in_turn = 0;
+            if (!post->held)
+                return result;
+        }
+        result = release_held(post, ret_frame);
+    } while (result == MUSTER_EAGAIN);
+    return result;
 }
 
 int post_receive_last(struct post *post, unsigned place, struct wire_frame **ret_frame)

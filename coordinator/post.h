@@ -2,8 +2,9 @@
  *
  * Messages to and from the coordinator's peers, by the wire or, for a worker that was launched with
  * one, through its slot (proto/slots.h): a CHUNK or STOP goes there when the worker has taken what was in it
- * before, which an idle one has. To its user there is one stream of messages with each peer, in
- * order. The coordinator's thread.
+ * before, which an idle one has. What it is sent otherwise waits until it is connected, where its HELLO came
+ * by the slot. To its user there is one stream of messages with each peer, in order. The coordinator's
+ * thread.
  */
 #ifndef MUSTER_COORDINATOR_POST_H
 #define MUSTER_COORDINATOR_POST_H

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static const uint32_t NO_PAYLOAD = UINT32_MAX;
@@ -108,9 +109,10 @@ int slot_take(struct slot *slot, uint64_t handled, const char *peer, struct wire
     return result;
 }
 
-static void futex(_Atomic uint32_t *word, int operation, uint32_t value)
+/* `limit` is NULL for none. */
+static void futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *limit)
 {
-    syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
+    syscall(SYS_futex, word, operation, value, limit, NULL, 0);
 }
 
 /* The kernel looks at the word that a ringer takes down. Were it the bell, one who rang before, and
@@ -120,13 +122,26 @@ void slots_ring(struct slots *slots)
 {
     atomic_fetch_add(&slots->bell, 1);
     if (atomic_load(&slots->worker_sleeps) && atomic_exchange(&slots->worker_sleeps, 0))
-        futex(&slots->worker_sleeps, FUTEX_WAKE, 1);
+        futex(&slots->worker_sleeps, FUTEX_WAKE, 1, NULL);
 }
 
 void slots_sleep(struct slots *slots, uint32_t seen)
 {
     atomic_store(&slots->worker_sleeps, 1);
     if (atomic_load(&slots->bell) == seen)
-        futex(&slots->worker_sleeps, FUTEX_WAIT, 1);
+        futex(&slots->worker_sleeps, FUTEX_WAIT, 1, NULL);
     atomic_store(&slots->worker_sleeps, 0);
+}
+
+void slots_want_wire(struct slots *slots)
+{
+    if (!atomic_exchange(&slots->wire_wanted, 1))
+        futex(&slots->wire_wanted, FUTEX_WAKE, 1, NULL);
+}
+
+void slots_await_want(struct slots *slots, unsigned limit_ms)
+{
+    const struct timespec limit = {.tv_sec = limit_ms / 1000, .tv_nsec = limit_ms % 1000 * 1000000L};
+
+    futex(&slots->wire_wanted, FUTEX_WAIT, 0, &limit);
 }

@@ -10,7 +10,12 @@
  *
  * Order: a message in a slot says how many messages went by the wire before it. Its reader takes
  * it once it has handled so many, and before it handles one more. So the two ways are one stream,
- * whichever of them each message takes. WELCOME alone is not counted: the first chunk would wait for it.
+ * whichever of them each message takes. HELLO and WELCOME alone are not counted: what comes in slots would
+ * wait for them.
+ *
+ * A worker says HELLO in its slot first, so that it has chunks while it is not connected yet, and by the wire
+ * when it is. What does not fit into its slot waits for that, since nobody is reached by a wire before. Who
+ * is given little need not connect at all: a copy of its caller does so when it is wanted, or after a while.
  *
  * Writers and readers of a slot are one thread each at a time; the other process may be dead, or
  * write what it likes.
@@ -42,6 +47,7 @@ struct slots {
      * somebody has to wake it, which is the futex that it waits on. */
     _Atomic uint32_t bell, worker_sleeps;
     _Atomic uint32_t coordinator_sleeps; /* and has to be woken by its descriptor */
+    _Atomic uint32_t wire_wanted;        /* 1: there is something to go by the wire, either way */
     _Alignas(64) struct slot to_worker;
     _Alignas(64) struct slot to_coordinator;
 };
@@ -75,7 +81,7 @@ static inline bool slot_is_due(const struct slot *slot, uint64_t handled)
 /* Whether a message that went by the wire is one of those that others wait for. */
 static inline bool slot_counts(enum proto_type type)
 {
-    return type != PROTO_WELCOME;
+    return type != PROTO_HELLO && type != PROTO_WELCOME;
 }
 
 /* Takes the message whose turn it is when `handled` came by the wire, and empties the slot. As
@@ -94,5 +100,11 @@ void slots_ring(struct slots *slots);
 
 /* Sleeps until the bell is not `seen` any more, or sometimes for less. */
 void slots_sleep(struct slots *slots, uint32_t seen);
+
+/* Has the worker connect if it waits to be wanted. On any thread of either process. */
+void slots_want_wire(struct slots *slots);
+
+/* Waits until the wire is wanted, `limit_ms` at most, or sometimes for less. */
+void slots_await_want(struct slots *slots, unsigned limit_ms);
 
 #endif

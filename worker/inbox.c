@@ -37,7 +37,7 @@ static struct assignment *take(struct link *link)
     assignment->taken = true;
     DL_APPEND(link->taken, assignment);
     if (assignment->chunk->timeout_ms || assignment->chunk->count > 1)
-        link_wake(link); /* it has a limit to watch from now on, or results that might wait */
+        link_need(link); /* it has a limit to watch from now on, or results that might wait */
     return assignment;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "proto/threads.h"
 #include "worker/link_internal.h"
 
 #include <errno.h>
@@ -22,6 +23,9 @@ enum { CREDIT = 16 };
  * worker is waited for. */
 enum { LINGER_MS = 5000 };
 
+/* A late thread watches the parent from then on: a job may undo what else tells of its death. */
+enum { LATE_MS = 50 };
+
 /* Makes an eventfd readable. */
 static void ring(int fd)
 {
@@ -34,6 +38,13 @@ static void ring(int fd)
 void link_wake(const struct link *link)
 {
     ring(link->wake_fd);
+}
+
+void link_need(const struct link *link)
+{
+    if (link->late)
+        slots_want_wire(link->slots);
+    link_wake(link);
 }
 
 /* LOCKING: mutex is held. Returns whether a message lies in the slot, all before it having been
@@ -78,7 +89,7 @@ void link_post(struct link *link, const struct proto_result *result, struct wire
     wire_parcel_destroy(*parcel);
     *parcel = NULL;
     if (!in_slot)
-        link_wake(link);
+        link_need(link);
     else if (slots_must_wake(link->slots))
         ring(link->bell_fd);
 }
@@ -191,7 +202,7 @@ bool link_is_settled(struct link *link)
     bool settled;
 
     pthread_mutex_lock(&link->mutex);
-    settled = link->stopped && link->sent == 1 && link->unsent == 0;
+    settled = link->stopped && link->sent == 0 && link->unsent == 0;
     pthread_mutex_unlock(&link->mutex);
     return settled;
 }
@@ -246,9 +257,9 @@ static void *run(void *argument)
 
 /* --- life */
 
-int link_say_hello(struct link *link, uint32_t standing)
+static struct proto_message say_who(const struct link *link, uint32_t standing)
 {
-    struct proto_message hello = {
+    return (struct proto_message){
         .type = PROTO_HELLO,
         .hello =
             {
@@ -261,11 +272,28 @@ int link_say_hello(struct link *link, uint32_t standing)
                 .standing = standing,
             },
     };
-    int result = wire_send(link->wire, NULL, &hello);
+}
 
-    if (result == 0)
-        count_sent(link, 0);
-    return result;
+int link_say_hello(struct link *link, uint32_t standing)
+{
+    struct proto_message hello = say_who(link, standing);
+
+    return wire_send(link->wire, NULL, &hello);
+}
+
+/* Ahead of the wire: chunks may come while that is not there yet. */
+static int greet_by_slot(struct link *link, struct muster_error *ret_error)
+{
+    struct proto_message hello = say_who(link, 0);
+    struct wire_parcel *parcel;
+
+    if (wire_pack(&hello, &parcel) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "worker: out of memory");
+    slot_put(&link->slots->to_coordinator, 0, parcel);
+    wire_parcel_destroy(parcel);
+    if (slots_must_wake(link->slots))
+        ring(link->bell_fd);
+    return 0;
 }
 
 static void destroy(struct link *link)
@@ -300,9 +328,59 @@ static int connect_at_once(struct link *link, struct muster_error *ret_error)
 
     if (result == 0)
         result = wire_connect(link->wire, link->endpoint, ret_error);
+    if (result == 0 && link->bell_fd >= 0 && !link->late)
+        result = greet_by_slot(link, ret_error);
     if (result == 0 && link_say_hello(link, 0) != 0)
         result = muster_error_set(ret_error, MUSTER_ESYSTEM, "worker: cannot send to %s", link->endpoint);
     return result;
+}
+
+static int open_wire(struct link *link, struct muster_error *ret_error)
+{
+    int result = wire_context_create(&link->context, ret_error);
+
+    if (result != 0)
+        return result;
+    return link->away ? away_connect(link, ret_error) : connect_at_once(link, ret_error);
+}
+
+static bool is_over(struct link *link)
+{
+    bool over;
+
+    pthread_mutex_lock(&link->mutex);
+    over = link->ending && !link->outgoing;
+    pthread_mutex_unlock(&link->mutex);
+    return over;
+}
+
+/* ZeroMQ starts when there is something for it. */
+static void *run_late(void *argument)
+{
+    struct link *link = argument;
+    struct muster_error error;
+
+    slots_await_want(link->slots, LATE_MS);
+    if (is_over(link))
+        return NULL;
+    if (open_wire(link, &error) == 0)
+        return run(link);
+    log_error("%s", error.text);
+    away_end_worker(link);
+    return NULL;
+}
+
+/* Whether ZeroMQ will have threads is known before HELLO is said, in any case. */
+static int open_link(struct link *link, struct muster_error *ret_error)
+{
+    int result;
+
+    if (link->wake_fd < 0)
+        return muster_error_system(ret_error, errno, "worker: eventfd");
+    if (!link->late)
+        return open_wire(link, ret_error);
+    result = threads_check(ret_error);
+    return result == 0 ? greet_by_slot(link, ret_error) : result;
 }
 
 int link_start(const struct link_options *options, struct link **ret_link, struct muster_error *ret_error)
@@ -324,12 +402,10 @@ int link_start(const struct link_options *options, struct link **ret_link, struc
     link->away = options->grace_ns > 0;
     pthread_mutex_init(&link->mutex, NULL);
     spin_init(&link->spin);
+    link->late = options->late && link->bell_fd >= 0;
     link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    result = link->wake_fd < 0 ? muster_error_system(ret_error, errno, "worker: eventfd")
-                               : wire_context_create(&link->context, ret_error);
-    if (result == 0)
-        result = link->away ? away_connect(link, ret_error) : connect_at_once(link, ret_error);
-    if (result == 0 && pthread_create(&link->thread, NULL, run, link) != 0)
+    result = open_link(link, ret_error);
+    if (result == 0 && pthread_create(&link->thread, NULL, link->late ? run_late : run, link) != 0)
         result = muster_error_system(ret_error, EAGAIN, "worker: cannot start a thread");
     if (result != 0) {
         wire_close(link->wire, 0);
@@ -347,7 +423,7 @@ void link_stop(struct link *link)
     pthread_mutex_lock(&link->mutex);
     link->ending = true;
     pthread_mutex_unlock(&link->mutex);
-    link_wake(link);
+    link_need(link);
     pthread_join(link->thread, NULL);
     destroy(link);
 }

@@ -84,9 +84,11 @@ struct link_options {
     int bell_fd;          /* to be rung when the coordinator sleeps and there is something in them */
     unsigned concurrency; /* jobs that the executor runs at once */
     uint64_t grace_ns;    /* how long it goes on without a coordinator; 0: not at all. If not, no slots */
+    bool late;            /* where there are slots, it connects when it has to, or after a while */
 };
 
-/* Connects and says HELLO; with a grace, as soon as somebody listens. */
+/* Connects and says HELLO; with a grace, as soon as somebody listens. With slots HELLO is said there first.
+ */
 int link_start(const struct link_options *options, struct link **ret_link, struct muster_error *ret_error);
 
 /* Ends this worker at once, with all that its jobs started: its whole process group, if it
@@ -130,8 +132,7 @@ void link_release(struct link *link, struct assignment *assignment);
  * some seconds at most. Takes NULL. */
 void link_stop(struct link *link);
 
-/* Whether the coordinator said STOP, and has all that this worker said: HELLO alone went by the wire, and was
- * answered. */
+/* Whether the coordinator said STOP, and has all that this worker said: HELLO alone went by the wire. */
 bool link_is_settled(struct link *link);
 
 #endif

@@ -30,6 +30,7 @@ struct link {
     int bell_fd;         /* borrowed; -1: messages go by the wire alone */
     unsigned concurrency, credit;
     pthread_t thread;
+    bool late;                       /* the thread connects when it has to */
     uint64_t seen_position, seen_ns; /* the thread's: where the executor was when it last moved */
     bool told;                       /* the thread's: that the job at seen_position is slow */
     int parent_fd;                   /* pidfd; -1: none */
@@ -63,10 +64,14 @@ struct link {
 /* Makes the link's thread look at all that it watches. On any thread. */
 void link_wake(const struct link *link);
 
+/* The same, and the thread begins, if it has waited for something to do. */
+void link_need(const struct link *link);
+
 /* Drops what waits to be sent. */
 void outgoing_drop(struct outgoing **list);
 
-/* Says who this is, and that it holds so many chunks that it was given by another life of the coordinator. */
+/* Says who this is by the wire, and that it holds so many chunks that it was given by another life of the
+ * coordinator. */
 int link_say_hello(struct link *link, uint32_t standing);
 
 /* For a link with grace: opens a socket that connects when somebody listens; until then the worker is away.

@@ -211,7 +211,8 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
                                                .slots = slots,
                                                .bell_fd = options->bell_fd,
                                                .concurrency = concurrency,
-                                               .grace_ns = options->orphan_grace_ns},
+                                               .grace_ns = options->orphan_grace_ns,
+                                               .late = options->copy && options->sandbox == 0},
                         &link, ret_error);
     if (result != 0) {
         slots_unmap(slots);

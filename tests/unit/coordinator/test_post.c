@@ -257,6 +257,137 @@ static void message_whose_turn_does_not_come_does_not_keep_the_coordinator_awake
     close_both();
 }
 
+/* --- a worker that says HELLO in its slot, and connects later */
+
+static struct proto_message hello(void)
+{
+    return (struct proto_message){
+        .type = PROTO_HELLO,
+        .hello = {.version = PROTO_VERSION, .role = PROTO_WORKER, .pid = 1, .credit = 4, .concurrency = 1}};
+}
+
+/* HELLO in the slot, which is handed on. */
+static void greet(void)
+{
+    struct proto_message message = hello();
+    struct wire_parcel *parcel;
+    struct wire_frame *frame;
+
+    CHECK(wire_pack(&message, &parcel) == 0);
+    CHECK(slot_put(&slots->to_coordinator, 0, parcel));
+    wire_parcel_destroy(parcel);
+    CHECK(post_receive(post, &frame) == 0);
+    CHECK(frame->message.type == PROTO_HELLO && strcmp(frame->peer, "worker") == 0);
+    wire_frame_destroy(frame);
+}
+
+static void open_and_greet(void)
+{
+    open_both(true);
+    greet();
+}
+
+/* HELLO by the wire, and a PONG behind it, which alone is handed on. */
+static void connect_late(void)
+{
+    struct proto_message message = hello();
+
+    CHECK(wire_send(worker, NULL, &message) == 0);
+    send_by_wire(1);
+    CHECK(receive_nonce() == 1);
+}
+
+static struct proto_message cancel(uint64_t batch)
+{
+    return (struct proto_message){.type = PROTO_CANCEL, .cancel = {.id = batch, .mode = PROTO_CANCEL_NOW}};
+}
+
+static void what_is_sent_before_a_worker_is_connected_comes_in_order_when_it_is(void)
+{
+    struct proto_message welcome = {.type = PROTO_WELCOME, .welcome = {.version = PROTO_VERSION}};
+    struct proto_message first = chunk(7), second = chunk(8), last = cancel(1);
+    static const enum proto_type expected[] = {PROTO_WELCOME, PROTO_CHUNK, PROTO_CANCEL};
+    struct wire_frame *frame;
+
+    open_and_greet();
+    CHECK(post_send(post, "worker", &welcome) == 0);
+    CHECK(atomic_load(&slots->wire_wanted) == 0); /* nobody connects for that */
+    CHECK(post_send(post, "worker", &first) == 0);
+    CHECK(atomic_load(&slots->wire_wanted) == 0);
+    CHECK(post_send(post, "worker", &second) == 0); /* the slot is full */
+    CHECK(atomic_load(&slots->wire_wanted) == 1);
+    CHECK(post_send(post, "worker", &last) == 0);
+    CHECK(slot_take(&slots->to_worker, 0, "", &frame) == 0);
+    CHECK(frame->message.chunk.chunk == 7);
+    wire_frame_destroy(frame);
+    CHECK(post_send(post, "worker", &first) == 0); /* behind the two that wait */
+    CHECK(slot_take(&slots->to_worker, 1, "", &frame) == MUSTER_EAGAIN);
+    connect_late();
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        frame = receive_at_worker();
+        CHECK(frame->message.type == expected[i]);
+        wire_frame_destroy(frame);
+    }
+    CHECK(slot_take(&slots->to_worker, 2, "", &frame) == 0);
+    wire_frame_destroy(frame);
+    close_both();
+}
+
+/* It would wait for a worker that connects for nothing else. */
+static void stop_does_not_wait_for_what_nobody_needs_any_more(void)
+{
+    struct proto_message stop = {.type = PROTO_STOP}, late = cancel(1);
+    struct wire_frame *frame;
+
+    open_and_greet();
+    CHECK(post_send(post, "worker", &late) == 0);
+    CHECK(post_send(post, "worker", &stop) == 0);
+    CHECK(slot_take(&slots->to_worker, 0, "", &frame) == 0);
+    CHECK(frame->message.type == PROTO_STOP);
+    wire_frame_destroy(frame);
+    close_both();
+}
+
+static void what_waits_for_a_worker_that_died_is_not_sent_to_the_next(void)
+{
+    struct proto_message late = cancel(1);
+    struct wire_frame *frame;
+    int fd;
+
+    open_and_greet();
+    CHECK(post_send(post, "worker", &late) == 0);
+    post_close(post, 1);
+    slots_unmap(slots);
+    fd = post_open(post, 1, "worker");
+    CHECK(fd >= 0 && slots_attach(fd, &slots) == 0);
+    close(fd);
+    greet();
+    connect_late();
+    CHECK(post_send(post, "worker", &(struct proto_message){.type = PROTO_PING}) == 0);
+    frame = receive_at_worker();
+    CHECK(frame->message.type == PROTO_PING);
+    wire_frame_destroy(frame);
+    close_both();
+}
+
+static void second_hello_by_the_wire_is_handed_on(void)
+{
+    struct proto_message message = hello();
+    struct wire_poll item;
+    struct wire_frame *frame;
+    int result;
+
+    open_and_greet();
+    item = (struct wire_poll){.wire = router};
+    connect_late();
+    CHECK(wire_send(worker, NULL, &message) == 0);
+    while ((result = post_receive(post, &frame)) == MUSTER_EAGAIN)
+        CHECK(wire_wait(&item, 1, 10000) >= 0);
+    CHECK(result == 0 && frame->message.type == PROTO_HELLO); /* whose sender is not one of ours */
+    wire_frame_destroy(frame);
+    close_both();
+}
+
 int main(void)
 {
     static const struct check checks[] = {
@@ -274,6 +405,13 @@ int main(void)
          stream_through_a_slot_does_not_hold_back_the_wire},
         {"message_whose_turn_does_not_come_does_not_keep_the_coordinator_awake",
          message_whose_turn_does_not_come_does_not_keep_the_coordinator_awake},
+        {"what_is_sent_before_a_worker_is_connected_comes_in_order_when_it_is",
+         what_is_sent_before_a_worker_is_connected_comes_in_order_when_it_is},
+        {"stop_does_not_wait_for_what_nobody_needs_any_more",
+         stop_does_not_wait_for_what_nobody_needs_any_more},
+        {"what_waits_for_a_worker_that_died_is_not_sent_to_the_next",
+         what_waits_for_a_worker_that_died_is_not_sent_to_the_next},
+        {"second_hello_by_the_wire_is_handed_on", second_hello_by_the_wire_is_handed_on},
     };
 
     return check_all(checks, sizeof checks / sizeof *checks);

@@ -21,7 +21,7 @@ static unsigned told;
 static int slots_fd;
 
 /* What the inbox and recall.c ask of the rest of the link. */
-void link_wake(const struct link *link)
+void link_need(const struct link *link)
 {
     (void)link;
 }
