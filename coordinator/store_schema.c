@@ -11,6 +11,7 @@
 
 #include "coordinator/store_lock.h"
 #include "coordinator/store_request.h"
+#include "coordinator/store_sql_log.h"
 #include "coordinator/store_sql_sums.h"
 #include "proto/limits.h"
 
@@ -206,6 +207,21 @@ static int check_kind(struct store_database *database, long long *ret_version, s
     return 0;
 }
 
+/* What was committed last is still there. */
+static int check_log(struct store_database *database, struct muster_error *ret_error)
+{
+    long long page_bytes;
+    char mode[16];
+    int code, result = ask(database, "PRAGMA journal_mode", mode, sizeof mode, ret_error);
+
+    if (result == 0)
+        result = ask_number(database, "PRAGMA page_size", &page_bytes, ret_error);
+    if (result != 0 || strcmp(mode, "wal") != 0)
+        return result;
+    code = sql_log_check(database->handle, (uint32_t)page_bytes);
+    return code == SQLITE_OK ? 0 : fail(database, code, ret_error);
+}
+
 /* A file that is small enough is looked at wholly; of others, damage shows when it is met. */
 static int check_whole(struct store_database *database, struct muster_error *ret_error)
 {
@@ -369,6 +385,8 @@ static int bring_up(struct store_database *database, struct muster_error *ret_er
     long long version;
     int result = check_kind(database, &version, ret_error);
 
+    if (result == 0)
+        result = check_log(database, ret_error);
     if (result == 0)
         result = check_whole(database, ret_error);
     if (result == 0 && is_file)
