@@ -86,6 +86,19 @@ static int find_folder(struct summons *s, struct muster_error *ret_error)
     return make_folders(s->folder, ret_error);
 }
 
+/* Whether one listens; MUSTER_ELOST when none does. Waits while somebody has the place who does not listen
+ * yet, or not any more: one that is started then would be refused. */
+static int knock(const struct summons *s, struct muster_error *ret_error)
+{
+    uint64_t deadline_ns = clock_after(clock_now_ns(), READY_S * CLOCK_NS_PER_S);
+    int code;
+
+    while ((code = connect_knock(s->endpoint, ret_error)) == MUSTER_ELOST && place_is_taken(s->endpoint) &&
+           clock_now_ns() < deadline_ns)
+        poll(NULL, 0, POLL_MS);
+    return code;
+}
+
 /* Waits until nobody else starts one. */
 static int lock(struct summons *s, struct muster_error *ret_error)
 {
@@ -253,17 +266,12 @@ static void read_last_line(const struct summons *s, char ret_line[LAST_BYTES + 1
 /* It has ended: because there is another one by now, or in vain. */
 static int bury(const struct summons *s, struct muster_error *ret_error)
 {
-    uint64_t deadline_ns = clock_after(clock_now_ns(), READY_S * CLOCK_NS_PER_S);
     char line[LAST_BYTES + 1];
     struct muster_error error;
-    int code;
 
     waitpid(s->pid, NULL, 0);
     read_last_line(s, line);
-    while ((code = connect_knock(s->endpoint, &error)) == MUSTER_ELOST && place_is_taken(s->endpoint) &&
-           clock_now_ns() < deadline_ns)
-        poll(NULL, 0, POLL_MS);
-    if (code == 0)
+    if (knock(s, &error) == 0)
         return 0;
     return muster_error_set(ret_error, MUSTER_ESYSTEM,
                             "a coordinator was started and has ended: %s (its log is %s)",
@@ -331,9 +339,8 @@ static int start_one(struct summons *s, struct muster_error *ret_error)
 
     if (!code)
         code = lock(s, ret_error);
-    if (!code && (code = connect_knock(s->endpoint, ret_error)) == MUSTER_ELOST &&
-        !(code = open_log(s, ret_error)) && !(code = open_notify(s, ret_error)) &&
-        !(code = start(s, ret_error)))
+    if (!code && (code = knock(s, ret_error)) == MUSTER_ELOST && !(code = open_log(s, ret_error)) &&
+        !(code = open_notify(s, ret_error)) && !(code = start(s, ret_error)))
         code = wait_ready(s, ret_error);
     close_all(s);
     return code;

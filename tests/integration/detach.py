@@ -4,8 +4,10 @@
 started on demand, Ctrl-C that leaves a batch behind, and clients that come back to a coordinator that was
 killed."""
 import contextlib
+import fcntl
 import json
 import os
+import pathlib
 import signal
 import sqlite3
 
@@ -13,6 +15,27 @@ import harness
 
 FAULTY = harness.plugin("faulty")
 DRIVER = os.environ.get("MUSTER_TEST_DETACH_DRIVER", "")
+
+
+def is_locked(folder):
+    """Whether somebody has the lock on a folder, which may not be there yet."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def sleeps(pid):
+    """How often a process has waited for something."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
 class Case(harness.Case):
@@ -170,6 +193,19 @@ class OnDemand(Case):
     def test_plugins_are_its_own(self):
         result = self.muster("map", "--detach", "--plugin", os.path.relpath(FAULTY), "fail", ":::", "1")
         self.assertEqual(result.out, "1\n", str(result))
+
+    def test_one_that_ends_just_then_is_waited_for(self):
+        self.lock.parent.mkdir(parents=True)
+        for folder in self.lock.parent, self.lock.parent.parent:
+            folder.chmod(0o700)
+        with open(self.lock, "wb") as ending:
+            fcntl.flock(ending, fcntl.LOCK_EX)
+            client = self.start("map", "--detach", "echo", ":::", "1")
+            self.until(lambda: is_locked(self.folder), "the client is about to start one")
+            before = sleeps(client.pid)
+            self.until(lambda: sleeps(client.pid) >= before + 5, "it looks again and again")
+        result = client.end()
+        self.assertEqual((result.status, result.out), (0, "1\n"), str(result))
 
     def test_why_it_does_not_start_is_said(self):
         self.folder.mkdir(parents=True)
