@@ -62,6 +62,11 @@ static bool has_client(const struct coordinator *c, const char *name)
     return c->books ? books_has_client(c->books, name) : core_has_client(c->core, name);
 }
 
+static bool is_known(const struct coordinator *c, const char *peer)
+{
+    return has_client(c, peer) || core_has_worker(c->core, peer) || hosts_has(c->hosts, peer);
+}
+
 static void forget_client(struct coordinator *c, const char *name)
 {
     guests_forget(c->guests, name);
@@ -193,9 +198,7 @@ static void attend(struct coordinator *c, const struct wire_frame *frame)
     uint64_t pid;
     int result;
 
-    wire_know(c->router, frame->fd, frame->peer,
-              has_client(c, frame->peer) || core_has_worker(c->core, frame->peer) ||
-                  hosts_has(c->hosts, frame->peer));
+    wire_know(c->router, frame->fd, frame->peer, is_known(c, frame->peer));
     if (frame->message.type == PROTO_STOP) {
         journal_client(c->journal, frame->peer, "left");
         guests_forget(c->guests, frame->peer);
@@ -291,6 +294,13 @@ static bool is_refused(const struct coordinator *c, const char *peer)
     return false;
 }
 
+/* Whether it came from somebody who never was a client, or is none any more, and goes on. */
+static bool is_outsiders(const struct coordinator *c, const struct wire_frame *frame)
+{
+    return !is_known(c, frame->peer) && frame->message.type != PROTO_STOP &&
+           strncmp(frame->peer, CORE_WORKER_PREFIX, strlen(CORE_WORKER_PREFIX)) != 0;
+}
+
 /* Whether only another host says that. */
 static bool is_from_host(const struct wire_frame *frame)
 {
@@ -324,7 +334,7 @@ static void handle(struct coordinator *c, struct wire_frame *frame)
         (frame->message.type == PROTO_HELLO || frame->message.type == PROTO_STOP ||
          frame->message.type == PROTO_JOIN))
         attend(c, frame);
-    if (frame->fd >= 0 && is_refused(c, frame->peer))
+    if (frame->fd >= 0 && (is_refused(c, frame->peer) || is_outsiders(c, frame)))
         wire_blame(c->router, frame);
     carry_out(c);
 }

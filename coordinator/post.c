@@ -175,7 +175,8 @@ static int send_by_wire(struct post *post, struct box *box, const char *peer, en
 
     if (box && box->greeted && !box->connected)
         return keep_waiting(box, type, parcel);
-    result = wire_post(post->router, peer, parcel);
+    result = type == PROTO_ANSWER ? wire_post_answer(post->router, peer, parcel)
+                                  : wire_post(post->router, peer, parcel);
     if (box && result == 0)
         box->sent += slot_counts(type);
     return result;

@@ -11,7 +11,6 @@
 #include "proto/wire_internal.h"
 
 #include "base/clock.h"
-#include "base/sanitize.h"
 #include "proto/threads.h"
 
 #include <errno.h>
@@ -42,19 +41,7 @@ enum { COPY_BYTES_MAX = 1024 };
  * that keep to windows and credit have fewer: a worker 20,000 chunks, a client as many as batches. ZeroMQ
  * does not see the end of what it does not read from: a stranger whose name another has is to be cut off
  * before that (wire_guard.c). */
-enum { UNREAD_MAX = 1 << 20, UNSENT_MAX = 4 * PROTO_BATCHES_MAX };
-
-/* What was written into bytes before they were sent is there for the thread that receives or
- * frees them (over inproc these are the same bytes): libzmq sees to that, but it is not built
- * with the thread sanitizer, which has to be told. */
-#if SANITIZE_THREAD
-#include <sanitizer/tsan_interface.h>
-#define HAND_OVER(bytes) __tsan_release(bytes)
-#define TAKE_OVER(bytes) __tsan_acquire(bytes)
-#else
-#define HAND_OVER(bytes) ((void)(bytes))
-#define TAKE_OVER(bytes) ((void)(bytes))
-#endif
+enum { UNREAD_MAX = 1 << 18, UNSENT_MAX = 4 * PROTO_BATCHES_MAX };
 
 static atomic_uint contexts;
 
@@ -213,6 +200,7 @@ void wire_close(struct wire *wire, int linger_ms)
         return;
     wire_unwatch(wire);
     guard_destroy(wire->guard);
+    owed_forget_all(wire);
     if (wire->poll_fd >= 0)
         close(wire->poll_fd);
     if (wire->ready_fd >= 0)
@@ -412,6 +400,13 @@ int wire_post_via(struct wire *wire, const char *peer, const char *via, struct w
 int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel)
 {
     return wire_post_via(wire, peer, NULL, parcel);
+}
+
+int wire_post_answer(struct wire *router, const char *peer, struct wire_parcel **parcel)
+{
+    int result = owed_count(router, peer, &(*parcel)->payload);
+
+    return result == 0 ? wire_post(router, peer, parcel) : result;
 }
 
 int wire_send(struct wire *wire, const char *peer, const struct proto_message *message)

@@ -82,7 +82,7 @@ int wire_answer_door(struct wire *door, wire_admit *admit, void *context);
 bool wire_is_refused(const struct wire *wire);
 
 /* Has the router keep strangers off: connections over tcp whose peers are not known. The first of more than
- * `strangers_max` is ended, and each after 10 seconds, or when 1 MiB has come by it. */
+ * `strangers_max` is ended, and each after 10 seconds, or when 64 KiB have come by it. */
 int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error *ret_error);
 
 /* Of a connection, by a frame that came by it, or its descriptor and the name of who speaks over it: whether
@@ -136,6 +136,10 @@ bool wire_parcel_bytes(const struct wire_parcel *parcel, struct wire_bytes *ret_
  * MUSTER_ELOST when the router knows no such peer, or when it does not receive what it is sent. Never blocks.
  */
 int wire_post(struct wire *wire, const char *peer, struct wire_parcel **parcel);
+
+/* The same of an answer with a payload that the peer of a router asked for: MUSTER_ELOST also when he asks
+ * and does not receive, and 16 MiB of answers wait for him. */
+int wire_post_answer(struct wire *router, const char *peer, struct wire_parcel **parcel);
 
 /* The same of what goes through the peer to the worker `via` of its host, or comes from there. */
 int wire_post_via(struct wire *wire, const char *peer, const char *via, struct wire_parcel **parcel);

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,12 +28,13 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-/* Until it is known a peer has so long to say who it is, and so much to say it. */
+/* Until it is known a peer has so long to say who it is, and so much to say it: what ours say has less than
+ * 10 KiB, and then they wait. */
 static const uint64_t STRANGER_NS = 10 * CLOCK_NS_PER_S;
-enum { STRANGER_BYTES_MAX = 1 << 20 };
+enum { STRANGER_BYTES_MAX = 64 << 10 };
 
 /* How often they are counted: what all of them send meanwhile is what ZeroMQ's thread can read. */
-static const uint64_t COUNT_NS = 100 * CLOCK_NS_PER_MS;
+static const uint64_t COUNT_NS = 20 * CLOCK_NS_PER_MS;
 
 /* Refusals of one connection. A peer of ours gets one. */
 enum { BLAMES_MAX = 16 };
@@ -52,6 +54,7 @@ struct connection {
 };
 
 struct wire_guard {
+    int held_fd, none_fd; /* owned: a place for copies, which takes no descriptor more when there are none */
     struct connection *strangers; /* owned; over tcp; in the order in which they came */
     struct connection *known;     /* owned */
     struct connection *blamed;    /* owned */
@@ -70,6 +73,12 @@ int guard_create(unsigned strangers_max, struct wire_guard **ret_guard)
 
     if (!guard)
         return MUSTER_ENOMEM;
+    guard->none_fd = eventfd(0, EFD_CLOEXEC);
+    guard->held_fd = guard->none_fd < 0 ? -1 : fcntl(guard->none_fd, F_DUPFD_CLOEXEC, 0);
+    if (guard->held_fd < 0) {
+        guard_destroy(guard);
+        return MUSTER_ESYSTEM;
+    }
     guard->strangers_max = strangers_max;
     guard->count_ns = CLOCK_NEVER;
     *ret_guard = guard;
@@ -103,22 +112,32 @@ void guard_destroy(struct wire_guard *guard)
         drop(&guard->known, connection);
     HASH_ITER(hh, guard->blamed, connection, next)
         drop(&guard->blamed, connection);
+    if (guard->none_fd >= 0)
+        close(guard->none_fd);
+    if (guard->held_fd >= 0)
+        close(guard->held_fd);
     free(guard);
 }
 
 /* --- descriptors of ZeroMQ's */
 
-/* A copy that stays the same connection; -1: it is none any more. */
-static int hold(int fd, uint64_t *ret_cookie)
+/* A copy that stays the same connection, until let_go; -1: it is none any more. Strangers may have taken all
+ * descriptors there are: then it is needed most. */
+static int hold(const struct wire_guard *guard, const struct connection *connection)
 {
-    socklen_t size = sizeof *ret_cookie;
-    int held = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    uint64_t cookie;
+    socklen_t size = sizeof cookie;
 
-    if (held >= 0 && getsockopt(held, SOL_SOCKET, SO_COOKIE, ret_cookie, &size) == 0)
-        return held;
-    if (held >= 0)
-        close(held);
+    if (dup3(connection->fd, guard->held_fd, O_CLOEXEC) >= 0 &&
+        getsockopt(guard->held_fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 &&
+        cookie == connection->cookie)
+        return guard->held_fd;
     return -1;
+}
+
+static void let_go(const struct wire_guard *guard)
+{
+    dup3(guard->none_fd, guard->held_fd, O_CLOEXEC);
 }
 
 static uint64_t cookie_of(int fd)
@@ -131,34 +150,28 @@ static uint64_t cookie_of(int fd)
 
 /* ZeroMQ's thread then sees that it has ended, and closes it; what the peer still sends is refused, and what
  * he was told may be lost. */
-static void cut(const struct connection *connection)
+static void cut(const struct wire_guard *guard, const struct connection *connection)
 {
     struct linger none = {.l_onoff = 1};
-    uint64_t cookie;
-    int held = hold(connection->fd, &cookie);
+    int held = hold(guard, connection);
 
-    if (held < 0)
-        return;
-    if (cookie == connection->cookie) {
+    if (held >= 0) {
         setsockopt(held, SOL_SOCKET, SO_LINGER, &none, sizeof none);
         shutdown(held, SHUT_RDWR);
     }
-    close(held);
+    let_go(guard);
 }
 
 /* Without an answer, it has said nothing. */
-static uint64_t bytes_of(const struct connection *connection)
+static uint64_t bytes_of(const struct wire_guard *guard, const struct connection *connection)
 {
     struct tcp_info info = {.tcpi_bytes_received = 0};
     socklen_t size = sizeof info;
-    uint64_t cookie;
-    int held = hold(connection->fd, &cookie);
+    int held = hold(guard, connection);
 
-    if (held < 0)
-        return 0;
-    if (cookie == connection->cookie)
+    if (held >= 0)
         getsockopt(held, IPPROTO_TCP, TCP_INFO, &info, &size);
-    close(held);
+    let_go(guard);
     return info.tcpi_bytes_received;
 }
 
@@ -190,7 +203,7 @@ static void add_stranger(struct wire_guard *guard, int fd)
     if (connection && guard->count_ns == CLOCK_NEVER)
         guard->count_ns = clock_after(connection->came_ns, COUNT_NS);
     if (HASH_COUNT(guard->strangers) > guard->strangers_max) {
-        cut(guard->strangers); /* the first of them */
+        cut(guard, guard->strangers); /* the first of them */
         drop(&guard->strangers, guard->strangers);
     }
 }
@@ -289,7 +302,7 @@ void wire_blame(struct wire *router, const struct wire_frame *frame)
         return;
     if (++connection->blames < BLAMES_MAX)
         return;
-    cut(connection);
+    cut(guard, connection);
     drop(&guard->blamed, connection);
     note_cut(guard, frame->peer);
 }
@@ -311,9 +324,9 @@ void wire_guard_tick(struct wire *router, uint64_t now_ns)
         return;
     HASH_ITER(hh, guard->strangers, connection, next) {
         if (now_ns < clock_after(connection->came_ns, STRANGER_NS) &&
-            bytes_of(connection) <= STRANGER_BYTES_MAX)
+            bytes_of(guard, connection) <= STRANGER_BYTES_MAX)
             continue;
-        cut(connection);
+        cut(guard, connection);
         drop(&guard->strangers, connection);
     }
     guard->count_ns = guard->strangers ? clock_after(now_ns, COUNT_NS) : CLOCK_NEVER;

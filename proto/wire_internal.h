@@ -6,10 +6,23 @@
 #ifndef MUSTER_PROTO_WIRE_INTERNAL_H
 #define MUSTER_PROTO_WIRE_INTERNAL_H
 
+#include "base/sanitize.h"
 #include "proto/wire.h"
 
 /* How ZeroMQ begins the address of a peer over ipc; behind it stand UID, GID and PID. */
 #define WIRE_LOCAL "localhost:"
+
+/* What was written into bytes before they were sent is there for the thread that receives or
+ * frees them (over inproc these are the same bytes): libzmq sees to that, but it is not built
+ * with the thread sanitizer, which has to be told. */
+#if SANITIZE_THREAD
+#include <sanitizer/tsan_interface.h>
+#define HAND_OVER(bytes) __tsan_release(bytes)
+#define TAKE_OVER(bytes) __tsan_acquire(bytes)
+#else
+#define HAND_OVER(bytes) ((void)(bytes))
+#define TAKE_OVER(bytes) ((void)(bytes))
+#endif
 
 struct wire_context {
     void *zmq; /* owned */
@@ -25,6 +38,7 @@ struct wire {
     bool lost;                 /* that connection is gone */
     bool refused;              /* since this side's key was not let in */
     struct wire_guard *guard;  /* owned: of a router that keeps strangers off; or NULL */
+    struct owed *owed;         /* owned: answers that peers of a router have not received yet */
     bool keyed;                /* a router, at least one of whose endpoints needs keys */
     bool ended;                /* a connection to it over tcp is gone since wire_take_ends */
     int socket_fd, monitor_fd; /* theirs: readable when something is new to them */
@@ -52,12 +66,18 @@ int wire_socket_fd(void *socket);
 /* Whether the connection of a watched wire broke, by what has happened since the last call. */
 bool wire_broke(struct wire *wire);
 
-/* What wire_guard.c counts connections with, and is told of them. 0 or MUSTER_ENOMEM. */
+/* What wire_guard.c counts connections with, and is told of them. 0, MUSTER_ENOMEM, or MUSTER_ESYSTEM with
+ * errno. */
 int guard_create(unsigned strangers_max, struct wire_guard **ret_guard);
 void guard_destroy(struct wire_guard *guard); /* takes NULL */
 void guard_accepted(struct wire_guard *guard, int fd, bool tcp);
 void guard_ended(struct wire_guard *guard, int fd);
 bool guard_is_cut(const struct wire_guard *guard, const char *peer); /* for what it said: it is not heard */
+
+/* Counts an answer to the peer that has this part, a zmq_msg_t, until it is received. 0; MUSTER_ELOST: he has
+ * not received too much; MUSTER_ENOMEM. Then it is not to be sent. */
+int owed_count(struct wire *router, const char *peer, void *part);
+void owed_forget_all(struct wire *router);
 
 /* From now on nothing is told of the connection. */
 void wire_unwatch(struct wire *wire);

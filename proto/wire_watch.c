@@ -91,8 +91,12 @@ static int next_event(struct wire *wire, int *ret_fd, bool *ret_tcp)
 
 int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error *ret_error)
 {
-    if (guard_create(strangers_max, &router->guard) != 0)
-        return muster_error_set(ret_error, MUSTER_ENOMEM, "ZeroMQ socket: out of memory");
+    int result = guard_create(strangers_max, &router->guard);
+
+    if (result == MUSTER_ESYSTEM)
+        return muster_error_system(ret_error, errno, "descriptors to watch connections with");
+    if (result != 0)
+        return muster_error_set(ret_error, result, "ZeroMQ socket: out of memory");
     return monitor(router, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED, ret_error);
 }
 

@@ -10,6 +10,7 @@ a minute."""
 import contextlib
 import os
 import pathlib
+import select
 import signal
 import socket
 import statistics
@@ -28,12 +29,15 @@ CONNECTIONS = LONG or (100 if harness.SANITIZE else 300)
 DESCRIPTORS = 400  # of a coordinator: some 90 clients, and as many strangers
 MEMORY_KIB = 1 << 20 if harness.SANITIZE else 192 << 10  # above what it had before
 FRAME_MAX = 257 << 20
+STRANGER_BYTES = 64 << 10  # of one that is not welcome, or not yet
 
+TURNS = 300  # of the other, while one floods
 UNTIL_CUT = 1 << 20  # more than anybody gets to
 
 NULL = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 CURVE = NULL.replace(b"NULL\0", b"CURVE", 1)
 MORE, LARGE, COMMAND = 1, 2, 4
+CANCEL, FORGET = 4, 6  # of REQUEST's operations
 
 HELLO = {"version": protocol.VERSION, "role": protocol.CLIENT, "pid": 0, "credit": 0, "concurrency": 0,
          "software": "hostile.py", "user": "mallory", "standing": 0}
@@ -46,6 +50,8 @@ RESULT = {"batch": 1, "chunk": 1, "number": 0, "final": True, "process_cpu_ns": 
           "reported_ns": 0, "split": False, "decode_ns": 0, "execute_ns": 0, "encode_ns": 0, "cpu_ns": 0,
           "shared_bytes": 0, "failures": [], "timings": None}
 
+ACCEPTED = protocol.pack([protocol.NUMBERS["ACCEPTED"], 1, 1])[:2]  # how one begins
+
 # Headers that a scan has to refuse before anything is allocated for them: counts that no bytes follow, depth.
 BOMBS = [b"", b"\xc1", b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xc9\xff\xff\xff\xff\x4d",
          b"\x91" * 100000, b"\x81\x01" * 100000, b"\xdd\x00\x0a\x00\x00" + b"\xdd\x00\x0a\x00\x00" * 1000,
@@ -57,6 +63,16 @@ def frame(body, flags=0):
     if len(body) < 256:
         return bytes([flags, len(body)]) + body
     return struct.pack(">BQ", flags | LARGE, len(body)) + body
+
+
+def message(kind, values=(), /, **fields):
+    """Its frames."""
+    *front, last = protocol.encode(kind, values, **fields)
+    return b"".join(frame(part, MORE) for part in front) + frame(last)
+
+
+def ask(operation, ticket=1):
+    return message("REQUEST", ticket=ticket, operation=operation, batch=0, number=0, text="")
 
 
 def ready(name):
@@ -195,11 +211,10 @@ class Case(harness.Case):
     def crowd(self, opening):
         """Many connections over tcp that say this much, while others are served."""
         with contextlib.ExitStack() as stack:
-            for number in range(CONNECTIONS):
+            for _ in range(CONNECTIONS):
                 stream = stack.enter_context(self.connection(*self.tcp()))
                 self.send_all(stream, opening)
-                if number % 50 == 0:
-                    self.assertLess(self.descriptors(), DESCRIPTORS)
+            self.until(lambda: self.descriptors() < DESCRIPTORS - 50, "those that are too many are cut off")
             self.assert_served()
 
     def say(self, peer, kind, values=(), /, **fields):
@@ -263,7 +278,8 @@ class Almost:
             arguments = protocol.pack([protocol.NUMBERS["ARGUMENTS"], 1, 1, 4096, 0])
             for peer in self.peers(f"bomb-{number}"):
                 peer.socket.send(bomb)
-                self.assertTrue(peer.socket.poll(harness.LIMIT_S * 1000), f"no answer to {bomb[:8]}")
+                if len(bomb) < STRANGER_BYTES:  # else he may be cut off before
+                    self.assertTrue(peer.socket.poll(harness.LIMIT_S * 1000), f"no answer to {bomb[:8]}")
                 for frames in ([arguments, bomb], [bomb[:100]] * 100):
                     peer.socket.send_multipart(frames)
 
@@ -314,6 +330,15 @@ class Doors(Almost, Case):
         for opening in (b"", NULL[:9], NULL, NULL + ready(b"")):
             self.crowd(opening)
 
+    def test_strangers_that_take_all_descriptors_at_once_are_cut_off(self):
+        with contextlib.ExitStack() as stack:
+            self.daemon.signal(signal.SIGSTOP)
+            for _ in range(2 * DESCRIPTORS):
+                stack.enter_context(self.connection(*self.tcp()))
+            self.daemon.signal(signal.SIGCONT)
+            self.until(lambda: self.descriptors() < DESCRIPTORS - 50, "those that are too many are cut off")
+            self.assert_served()
+
     def test_hosts_that_were_given_up_are_strangers_again(self):
         software = self.muster("--version").out.splitlines()[0]
         (join,) = protocol.encode("JOIN", version=protocol.VERSION, pid=0, session=1, state=0, epoch=0, workers=1,
@@ -333,25 +358,70 @@ class Doors(Almost, Case):
             self.until_cut(streams[0])
 
     def test_flood(self):
+        pong, hello = message("PONG", nonce=1), message("HELLO", **HELLO)
+        floods = [(b"", frame(b"\x91\x0d")), (b"", pong), (b"", frame(b"\xdd\xff\xff\xff\xff")), (b"", frame(bytes(1000))),
+                  (hello, pong), (hello, hello)]
         for family, address in self.doors():
-            for body in (b"\x91\x0d", protocol.pack([protocol.NUMBERS["PONG"], 1]), b"\xdd\xff\xff\xff\xff", bytes(1000)):
+            for number, (first, flood) in enumerate(floods):
                 with self.connection(family, address) as stream:
-                    self.join(stream, b"flood-%d-%d" % (family, len(body)))
+                    self.join(stream, b"flood-%d-%d" % (family, number))
+                    stream.sendall(first)
                     for _ in range(30 if family == socket.AF_UNIX else UNTIL_CUT):
-                        if not self.send_all(stream, frame(body) * 1000):
+                        if not self.send_all(stream, flood * 1000):
                             break
                     else:
                         self.assertEqual(family, socket.AF_UNIX, "it is cut off")
 
-    def test_answers_that_nobody_reads(self):
-        """Each message is as it should be, and so is answered."""
-        ask = frame(protocol.encode("REQUEST", ticket=1, operation=protocol.STATUS, batch=0, number=0, text="")[0])
-        with self.connection(*self.tcp()) as stream:
-            self.join(stream, b"deaf")
-            stream.sendall(frame(protocol.encode("HELLO", **HELLO)[0]))
-            for _ in range(20):
-                stream.sendall(ask * 1000)
+    def test_flood_of_what_is_well_formed_leaves_others_their_turns(self):
+        """As many batches begin of one as of another, if both ask for as many as they can."""
+        def submit(tickets):
+            return [message("SUBMIT", **{**SUBMIT, "function": "noop", "ticket": ticket, "window_bytes": 4096})
+                    for ticket in tickets]
+
+        hello, mine = message("HELLO", **HELLO), b"".join(submit(range(1, 1 + TURNS)))
+        other = ask(protocol.STATUS) + ask(CANCEL) + ask(FORGET) + message("CANCEL", id=1 << 40, mode=2, first=0, count=0)
+        flood = hello + b"".join(each + other for each in submit(range(1, 1 + 20 * TURNS)))
+        for family, address in self.doors():
+            with contextlib.ExitStack() as stack:
+                flooder, stream = (stack.enter_context(self.connection(family, address)) for _ in range(2))
+                self.join(flooder, b"flooder-%d" % family)
+                self.join(stream, b"other-%d" % family)
+                self.daemon.signal(signal.SIGSTOP)
+                thread = threading.Thread(target=self.send_all, args=(flooder, flood))
+                thread.start()
+                stream.sendall(hello + mine)
+                self.daemon.signal(signal.SIGCONT)
+                began = self.batches(stream)
+                self.assertLess(began[-1] - began[0], 8 * TURNS)
+                flooder.shutdown(socket.SHUT_RDWR)
+                thread.join()
             self.assert_served()
+
+    def batches(self, stream):
+        """The numbers of those that were accepted, which come in turn for all."""
+        numbers, came = [], b""
+        while len(numbers) < TURNS:
+            part = stream.recv(65536)
+            self.assertTrue(part, "an answer")
+            came += part
+            while len(came) >= 2:
+                head, size = (9, int.from_bytes(came[1:9], "big")) if came[0] & LARGE else (2, came[1])
+                if len(came) < head + size:
+                    break
+                body, came = came[head:head + size], came[head + size:]
+                if body.startswith(ACCEPTED):
+                    numbers.append(protocol.decode([body]).batch)
+        return numbers
+
+    def test_answers_that_nobody_reads(self):
+        """Each message is as it should be, and so is answered, until too many answers wait for him."""
+        for family, address in self.doors():
+            with self.connection(family, address) as stream:
+                self.join(stream, b"deaf-%d" % family)
+                stream.sendall(message("HELLO", **HELLO))
+                while self.send_all(stream, ask(protocol.STATUS) * 1000):
+                    continue
+                self.assert_served()
 
 
 class KeyedDoor(Almost, Case):
@@ -417,15 +487,16 @@ class Rate(Case):
         def knock(stream, over):
             stream.sendall(NULL)
 
-        def ask(stream, over):
+        def request(stream, over):
             self.join(stream, b"ask")
-            stream.sendall(frame(protocol.encode("HELLO", **HELLO)[0]))
-            request = frame(protocol.encode("REQUEST", ticket=1, operation=protocol.STATUS, batch=0, number=0,
-                                            text="")[0])
+            stream.sendall(message("HELLO", **HELLO))
+            requests = ask(protocol.STATUS) * 100
             while not over.is_set():
-                stream.sendall(request * 100)
+                stream.sendall(requests)
+                while select.select([stream], [], [], 0)[0] and stream.recv(1 << 20):
+                    continue
 
-        for name, attack in (("messages that are none", talk), ("connections", knock), ("requests", ask)):
+        for name, attack in (("messages that are none", talk), ("connections", knock), ("requests", request)):
             ratios = []
             for _ in range(5):
                 alone, over = self.rate(), threading.Event()
