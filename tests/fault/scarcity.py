@@ -79,7 +79,7 @@ class Scarcity(harness.Case):
     def test_blocks_for_temporary_files(self):
         for words in self.runs():
             self.right = self.refused = 0
-            for blocks in sample(range(1, 40)):
+            for blocks in sample(range(1, 240)):
                 command = as_root(f"mount -t tmpfs -o size={blocks * BLOCK},nr_inodes={blocks} none {self.full}",
                                   harness.MUSTER, *words)
                 if not command:
