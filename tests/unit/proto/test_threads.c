@@ -69,7 +69,8 @@ Test(threads, context_without_threads_aborts_with_its_first_socket)
 
 Test(threads, are_not_plenty_under_a_limit_of_memory)
 {
-    struct rlimit limit = {.rlim_cur = (rlim_t)1 << 40, .rlim_max = RLIM_INFINITY};
+    struct rlimit limit = {.rlim_cur = (rlim_t)1 << 50, /* more than sanitizers map */
+                           .rlim_max = RLIM_INFINITY};
 
     cr_assert_eq(setrlimit(RLIMIT_DATA, &limit), 0);
     cr_assert_not(threads_are_plenty(2));
