@@ -88,7 +88,7 @@ void exec_folder_remove(struct exec_folder *folder)
             unlinkat(dirfd(entries), entry->d_name, 0);
     if (entries)
         closedir(entries);
-    if (folder->path[0])
+    if (folder->path[0] && (entries || errno != ENOENT))
         rmdir(folder->path);
     folder->path[0] = '\0';
 }

@@ -87,10 +87,20 @@ static void give_up_taken(struct supervisor *supervisor)
             i++;
 }
 
+/* Those before the first worker are none of its: they are counted while it starts. */
+static void count_kills(struct supervisor *supervisor)
+{
+    if (!supervisor->counts_kills && supervisor->alive > 0) {
+        supervisor->kills = cgroup_kills();
+        supervisor->counts_kills = true;
+    }
+}
+
 bool supervisor_settle(struct supervisor *supervisor)
 {
     bool gave_up;
 
+    count_kills(supervisor);
     give_up_taken(supervisor);
     gave_up = supervisor->gave_up;
     supervisor->gave_up = false;
@@ -166,14 +176,6 @@ static int watch(struct supervisor *supervisor, struct child *child, unsigned sl
     return muster_error_system(ret_error, error, "cannot watch a worker");
 }
 
-/* Those before the first worker are none of its: they are counted while it starts, who has no jobs yet. */
-static void count_kills(struct supervisor *supervisor)
-{
-    if (!supervisor->counts_kills)
-        supervisor->kills = cgroup_kills();
-    supervisor->counts_kills = true;
-}
-
 static int create_flight(const struct supervisor *supervisor, struct child *child)
 {
     char file[SUPERVISOR_FILE_BYTES];
@@ -216,9 +218,7 @@ int supervisor_spawn(struct supervisor *supervisor, unsigned slot, const char *n
                                                   ret_error);
     if (result == 0)
         result = watch(supervisor, child, slot, ret_error);
-    if (result == 0)
-        count_kills(supervisor);
-    else
+    if (result != 0)
         supervisor_release(supervisor, child);
     return result;
 }
@@ -315,7 +315,7 @@ static void add_kill(struct supervisor *supervisor, const struct child *child, i
     uint64_t before = supervisor->kills;
     size_t used = strlen(exit->reason);
 
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || child->killed ||
+    if (!supervisor->counts_kills || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || child->killed ||
         atomic_load(&child->flight->verdict) != FLIGHT_NO_VERDICT)
         return;
     supervisor->kills = cgroup_kills();

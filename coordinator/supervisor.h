@@ -65,8 +65,9 @@ int supervisor_fd(const struct supervisor *supervisor);
 /* Buries one dead worker and says how it died; MUSTER_EAGAIN when there is none. */
 int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit);
 
-/* Lets go of results of dead workers that their reader has taken meanwhile. Returns whether any were let
- * go since the last time: who has them mapped may unmap them. */
+/* What can wait a moment when a worker was launched or has died: lets go of results of dead workers that
+ * their reader has taken meanwhile, and counts what the kernel has killed before the first one. Returns
+ * whether any were let go since the last time: who has them mapped may unmap them. */
 bool supervisor_settle(struct supervisor *supervisor);
 
 unsigned supervisor_alive(const struct supervisor *supervisor);
