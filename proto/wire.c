@@ -41,7 +41,7 @@ enum { COPY_BYTES_MAX = 1024 };
  * that keep to windows and credit have fewer: a worker 20,000 chunks, a client as many as batches. ZeroMQ
  * does not see the end of what it does not read from: a stranger whose name another has is to be cut off
  * before that (wire_guard.c). */
-enum { UNREAD_MAX = 1 << 18, UNSENT_MAX = 4 * PROTO_BATCHES_MAX };
+enum { UNREAD_MAX = 1 << 20, UNSENT_MAX = 4 * PROTO_BATCHES_MAX };
 
 static atomic_uint contexts;
 
