@@ -148,14 +148,15 @@ class Strike(trials.Trial):
         return result.status == 0
 
     def read(self, batch):
-        """Whoever comes while nobody listens is told so, and comes again."""
+        """Whoever comes while nobody listens is told so, and comes again until somebody does."""
         wait = () if self.keeper else ("--wait-coordinator", "1")
-        result = self.muster("results", batch, "--follow", *wait, env=self.faulty)
-        absent = result.status == 255 and re.search("no coordinator (answers|listens)", result.err)
-        if absent and self.kills("coordinator") and self.keeper:
-            self.keeper.until_ready()
-            result = self.muster("results", batch, "--follow", env=self.faulty)
-        return result
+
+        def once():
+            result = self.muster("results", batch, "--follow", *wait, env=self.faulty)
+            absent = result.status == 255 and re.search("no coordinator (answers|listens)", result.err)
+            return None if absent and self.kills("coordinator") and self.keeper else result
+
+        return self.until(once, "the coordinator is there again", trials.LIMIT_S)
 
     def serve(self, told):
         """Whether another client is served, and these batches are there."""
