@@ -108,6 +108,13 @@ static void estrange(void *context, int fd, const char *peer)
     gate_leave(c->gate, peer);
 }
 
+static struct wire_traffic host_traffic(void *context, int fd)
+{
+    const struct coordinator *c = context;
+
+    return wire_traffic(c->router, fd);
+}
+
 /* Where the next life of this coordinator would look for it. */
 static void note_host(void *context, uint64_t session, bool here)
 {
@@ -146,6 +153,7 @@ static int create_hosts(struct coordinator *c, const struct coordinator_options 
                                                 .hold_ms = hold_ms(options),
                                                 .state = options->state,
                                                 .epoch = options->books ? options->books->epoch : 0,
+                                                .traffic = host_traffic,
                                                 .note = note_host,
                                                 .journal = options->journal,
                                                 .estrange = estrange,

@@ -142,6 +142,9 @@ unsigned core_join(struct core *core, uint64_t now_ns, unsigned host, const char
 bool core_join_again(struct core *core, uint64_t now_ns, unsigned host, const char *name,
                      const struct proto_join *join, unsigned *ret_places, struct outbox *outbox);
 
+/* What its workers say may take long to come through: none is silent. */
+void core_heard(struct core *core, uint64_t now_ns, unsigned host);
+
 /* The host cannot be reached for now. Its workers go on with what they have, and nobody else is given that.
  */
 void core_away(struct core *core, uint64_t now_ns, unsigned host, struct outbox *outbox);

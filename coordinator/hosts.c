@@ -22,6 +22,9 @@ enum { BEATS_OF_HEARTBEAT = 5 };
 /* How long the jobs of all wait for hosts that another life of this coordinator had. */
 static const uint64_t EXPECTED_NS = 10 * CLOCK_NS_PER_S;
 
+/* Less than this is no large message on its way. */
+enum { SENT_LEAST = 4096 };
+
 int hosts_create(const struct hosts_options *options, struct core *core, struct hosts **ret_hosts)
 {
     struct hosts *hosts = calloc(1, sizeof *hosts);
@@ -127,7 +130,7 @@ void hosts_cut(struct hosts *hosts, uint64_t now_ns, struct host *host, const ch
              (double)hosts->options.grace_ns / 1e9);
     journal_host(hosts->options.journal, host->name, what);
     host->peer[0] = '\0';
-    host->pinged_ns = 0;
+    host->pinged_ns = host->looked_ns = 0;
     host->away_ns = clock_after(now_ns, hosts->options.grace_ns);
     core_away(hosts->core, now_ns, hosts_number(hosts, host), outbox);
 }
@@ -187,10 +190,11 @@ static void measure(struct host *host, uint64_t now_ns, const struct proto_beat 
 static void beat(struct host *host, uint64_t now_ns, const struct proto_beat *message, struct outbox *outbox)
 {
     if (message->nonce == 0) {
-        hosts_ping(host, now_ns, outbox);
+        if (!host->pinged_ns)
+            hosts_ping(host, now_ns, outbox);
     } else if (message->nonce == host->pinged_ns) {
         measure(host, now_ns, message);
-        host->pinged_ns = 0;
+        host->pinged_ns = host->looked_ns = 0;
     }
 }
 
@@ -272,6 +276,8 @@ bool hosts_take(struct hosts *hosts, uint64_t now_ns, struct wire_frame *frame, 
     if (!host)
         return frame->via[0] != '\0'; /* it was given up, and told so */
     host->heard_ns = now_ns;
+    if (!host->pinged_ns)
+        host->looked_ns = 0;
     if (!frame->via[0]) {
         hear(hosts, now_ns, host, frame, outbox);
         return true;
@@ -319,6 +325,38 @@ bool hosts_kill(struct hosts *hosts, unsigned slot, struct outbox *outbox)
     return true;
 }
 
+/* Since then it has not said, or answered, what it would have if nothing was in the way. */
+static uint64_t quiet_since(const struct host *host)
+{
+    return host->pinged_ns && host->pinged_ns < host->heard_ns ? host->pinged_ns : host->heard_ns;
+}
+
+/* Twice ahead of that its connection is looked at. */
+static uint64_t look_due(const struct hosts *hosts, const struct host *host)
+{
+    uint64_t part_ns = PROTO_BEATS * hosts->beat_ms * CLOCK_NS_PER_MS / 4;
+
+    if (!host->peer[0])
+        return CLOCK_NEVER;
+    return host->looked_ns ? clock_after(host->looked_ns, part_ns)
+                           : clock_after(quiet_since(host), 2 * part_ns);
+}
+
+/* A message that takes long to cross keeps back all that is behind it: while more of it comes, the host is
+ * heard, and while any crosses, no worker of it is silent by its own doing. */
+static void look(struct hosts *hosts, uint64_t now_ns, struct host *host)
+{
+    struct wire_traffic now = hosts->options.traffic(hosts->options.context, host->fd),
+                        before = host->traffic;
+
+    if (host->looked_ns && now.received > before.received)
+        host->heard_ns = now_ns;
+    if (host->looked_ns && (now.received > before.received || now.sent > before.sent + SENT_LEAST))
+        core_heard(hosts->core, now_ns, hosts_number(hosts, host));
+    host->traffic = now;
+    host->looked_ns = now_ns;
+}
+
 static uint64_t deadline_of(const struct hosts *hosts, const struct host *host)
 {
     if (!host->peer[0])
@@ -326,12 +364,19 @@ static uint64_t deadline_of(const struct hosts *hosts, const struct host *host)
     return clock_after(host->heard_ns, PROTO_BEATS * hosts->beat_ms * CLOCK_NS_PER_MS);
 }
 
+static uint64_t next_due(const struct hosts *hosts, const struct host *host)
+{
+    uint64_t due_ns = deadline_of(hosts, host), look_ns = look_due(hosts, host);
+
+    return look_ns < due_ns ? look_ns : due_ns;
+}
+
 uint64_t hosts_deadline(const struct hosts *hosts)
 {
     uint64_t first_ns = CLOCK_NEVER, due_ns;
 
     for (unsigned i = 0; hosts && i < hosts->used; i++)
-        if (hosts->table[i].session && (due_ns = deadline_of(hosts, &hosts->table[i])) < first_ns)
+        if (hosts->table[i].session && (due_ns = next_due(hosts, &hosts->table[i])) < first_ns)
             first_ns = due_ns;
     return first_ns;
 }
@@ -360,9 +405,14 @@ static void host_due(struct hosts *hosts, uint64_t now_ns, struct host *host, st
 
 void hosts_tick(struct hosts *hosts, uint64_t now_ns, struct outbox *outbox)
 {
-    for (unsigned i = 0; hosts && i < hosts->used; i++)
-        if (hosts->table[i].session && deadline_of(hosts, &hosts->table[i]) <= now_ns)
-            host_due(hosts, now_ns, &hosts->table[i], outbox);
+    for (unsigned i = 0; hosts && i < hosts->used; i++) {
+        struct host *host = &hosts->table[i];
+
+        if (host->session && look_due(hosts, host) <= now_ns)
+            look(hosts, now_ns, host);
+        if (host->session && deadline_of(hosts, host) <= now_ns)
+            host_due(hosts, now_ns, host, outbox);
+    }
 }
 
 void hosts_stop(const struct hosts *hosts, struct outbox *outbox)

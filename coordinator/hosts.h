@@ -26,6 +26,8 @@ struct hosts_options {
     uint64_t state;        /* whose jobs these are, the same in each life of the coordinator, and */
     uint32_t epoch;        /* which life this is, as in core_options */
     const struct journal *journal;
+    /* What has crossed its connection. */
+    struct wire_traffic (*traffic)(void *context, int fd);
     /* A host of this session is here, or is not any more: what hosts_expect of the next life is told. */
     void (*note)(void *context, uint64_t session, bool here);
     /* A host is given up that may still be connected: it is a stranger again. */

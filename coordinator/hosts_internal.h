@@ -11,11 +11,13 @@ struct host {
     uint64_t session;                   /* 0: nobody has this place in the table */
     char peer[PROTO_PEER_NAME_MAX + 1]; /* "": it is away */
     char name[PROTO_HOST_NAME_MAX + 1];
-    int fd;           /* of its connection, as of a frame */
-    bool expected;    /* another life had it: the core has not yet */
-    uint64_t away_ns; /* when it is given up unless it has come back */
-    uint64_t heard_ns;
-    uint64_t pinged_ns; /* the nonce of the PING that is not answered; 0: none */
+    int fd;                      /* of its connection, as of a frame */
+    bool expected;               /* another life had it: the core has not yet */
+    uint64_t away_ns;            /* when it is given up unless it has come back */
+    uint64_t heard_ns;           /* or bytes of a message had come */
+    uint64_t pinged_ns;          /* the nonce of the PING that is not answered; 0: none */
+    uint64_t looked_ns;          /* when its connection was looked at; 0: not since all was well */
+    struct wire_traffic traffic; /* of it then */
     /* What its clock shows when this one shows 0, by the quickest answer of late; and when that was, and how
      * long it took. */
     uint64_t offset_ns; /* modulo 2^64: less than 0 as well */

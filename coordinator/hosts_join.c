@@ -132,13 +132,13 @@ static void welcome(struct hosts *hosts, uint64_t now_ns, struct host *host, con
     hosts_ping(host, now_ns, outbox);
 }
 
-static void say_joined(const struct hosts *hosts, const struct host *host, const struct proto_join *join,
-                       const char *how, unsigned places)
+static void say_joined(const struct hosts *hosts, const struct host *host, const char *how, unsigned places,
+                       unsigned wanted)
 {
     char what[96];
 
     snprintf(what, sizeof what, "%s with %u worker%s%s", how, places, places == 1 ? "" : "s",
-             places < join->workers ? ", for there is room for no more" : "");
+             places < wanted ? ", for there is room for no more" : "");
     journal_host(hosts->options.journal, host->name, what);
 }
 
@@ -154,8 +154,9 @@ static void begin(struct hosts *hosts, uint64_t now_ns, const struct wire_frame 
     }
     welcome(hosts, now_ns, host, frame, outbox);
     hosts->options.note(hosts->options.context, host->session, true);
-    say_joined(hosts, host, join, "joins",
-               core_join(hosts->core, now_ns, hosts_number(hosts, host), host->name, join->workers, outbox));
+    say_joined(hosts, host, "joins",
+               core_join(hosts->core, now_ns, hosts_number(hosts, host), host->name, join->workers, outbox),
+               join->workers);
 }
 
 static void refuse_given_up(const struct wire_frame *frame, struct outbox *outbox)
@@ -181,7 +182,7 @@ static void go_on(struct hosts *hosts, uint64_t now_ns, struct host *host, const
     }
     welcome(hosts, now_ns, host, frame, outbox);
     if (core_back(hosts->core, now_ns, hosts_number(hosts, host), join, outbox)) {
-        say_joined(hosts, host, join, "is back", join->resident_count);
+        say_joined(hosts, host, "is back", join->resident_count, join->resident_count);
         return;
     }
     hosts_refuse(outbox, frame->peer, MUSTER_EPROTOCOL, "a host has the workers that it was told to start");
@@ -205,7 +206,7 @@ static void take_over(struct hosts *hosts, uint64_t now_ns, struct host *host, c
     welcome(hosts, now_ns, host, frame, outbox);
     if (core_join_again(hosts->core, now_ns, hosts_number(hosts, host), host->name, join, &places, outbox)) {
         hosts->options.note(hosts->options.context, host->session, true);
-        say_joined(hosts, host, join, "is back from another life", places);
+        say_joined(hosts, host, "is back from another life", places, join->workers);
     } else {
         refuse_given_up(frame, outbox);
         hosts_part(hosts, now_ns, host, "has workers that cannot be taken over", outbox);

@@ -130,6 +130,19 @@ void core_part(struct core *core, uint64_t now_ns, unsigned host, const char *re
     core_settle(core, now_ns, outbox);
 }
 
+void core_heard(struct core *core, uint64_t now_ns, unsigned host)
+{
+    for (unsigned i = 0; i < core->slots; i++) {
+        struct worker *worker = &core->workers[i];
+
+        if (worker->host != host || worker->state != WORKER_READY)
+            continue;
+        worker->heard_ns = now_ns;
+        worker->pinged_ns = 0;
+        roster_update(core, worker);
+    }
+}
+
 void core_await_host(struct core *core)
 {
     core->awaited++;

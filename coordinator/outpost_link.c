@@ -20,12 +20,17 @@
 static const uint64_t ANSWER_NS = 5 * CLOCK_NS_PER_S;
 enum { LAST_WORDS_MS = 100 };
 
+/* Less than this is no large message on its way, but a BEAT that a host has whose coordinator is stopped. */
+enum { SENT_LEAST = 4096 };
+
 struct outpost_link {
     const struct outpost_options *options; /* borrowed */
     struct wire *wire;                     /* owned */
     struct outpost_session session;
     bool joined;
-    uint64_t heard_ns;         /* or when it was opened */
+    uint64_t heard_ns;  /* or when it was opened, or when bytes of a message had crossed */
+    uint64_t looked_ns; /* when its traffic was looked at; 0: not since something was heard */
+    struct wire_traffic traffic;
     uint64_t beat_ms, beat_ns; /* between two BEAT; when the next is due */
 };
 
@@ -236,6 +241,7 @@ int outpost_link_receive(struct outpost_link *link, struct wire_frame **ret_fram
             return muster_error_set(ret_error, result, "%s: %s", link->options->endpoint,
                                     muster_error_name(result));
         link->heard_ns = frame->received_ns;
+        link->looked_ns = 0;
         taken = take(link, frame, &result, ret_error);
         if (!taken && link->joined) {
             *ret_frame = frame;
@@ -274,15 +280,42 @@ static uint64_t silence_ns(const struct outpost_link *link)
     return link->joined ? PROTO_BEATS * link->beat_ms * CLOCK_NS_PER_MS : ANSWER_NS;
 }
 
+/* Looked at twice ahead of that. */
+static uint64_t look_due(const struct outpost_link *link)
+{
+    uint64_t part_ns = silence_ns(link) / 4;
+
+    if (!link->joined)
+        return CLOCK_NEVER;
+    return link->looked_ns ? clock_after(link->looked_ns, part_ns) : clock_after(link->heard_ns, 2 * part_ns);
+}
+
 uint64_t outpost_link_deadline(const struct outpost_link *link)
 {
-    uint64_t lost_ns = clock_after(link->heard_ns, silence_ns(link));
+    uint64_t lost_ns = clock_after(link->heard_ns, silence_ns(link)), look_ns = look_due(link);
 
+    if (look_ns < lost_ns)
+        lost_ns = look_ns;
     return link->joined && link->beat_ns < lost_ns ? link->beat_ns : lost_ns;
+}
+
+/* A message that takes long to come is heard as long as more of it comes; and what is behind one that takes
+ * long to go, which the coordinator would answer, as long as more of that goes. */
+static void look(struct outpost_link *link, uint64_t now_ns)
+{
+    struct wire_traffic now = wire_traffic(link->wire, -1);
+
+    if (link->looked_ns &&
+        (now.received > link->traffic.received || now.sent > link->traffic.sent + SENT_LEAST))
+        link->heard_ns = now_ns;
+    link->traffic = now;
+    link->looked_ns = now_ns;
 }
 
 int outpost_link_tick(struct outpost_link *link, uint64_t now_ns, struct muster_error *ret_error)
 {
+    if (now_ns >= look_due(link))
+        look(link, now_ns);
     if (now_ns >= clock_after(link->heard_ns, silence_ns(link)))
         return link->joined
                    ? muster_error_set(ret_error, MUSTER_ELOST, "%s is silent", link->options->endpoint)

@@ -111,6 +111,13 @@ int wire_watch(struct wire *wire, struct muster_error *ret_error);
 int wire_follow(struct wire *wire, struct muster_error *ret_error);
 bool wire_is_connected(const struct wire *wire);
 
+/* What has crossed a connection over tcp by now, of messages that are not whole as well: a guarded router's,
+ * by its descriptor, whose peer is known; a watched wire's. 0 where that cannot be known. */
+struct wire_traffic {
+    uint64_t received, sent; /* bytes; the peer's host has said that it has those that were sent */
+};
+struct wire_traffic wire_traffic(const struct wire *wire, int fd);
+
 /* Closes the socket; messages not yet on their way get `linger_ms`. Takes NULL. */
 void wire_close(struct wire *wire, int linger_ms);
 

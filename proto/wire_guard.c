@@ -140,12 +140,31 @@ static void let_go(const struct wire_guard *guard)
     dup3(guard->none_fd, guard->held_fd, O_CLOEXEC);
 }
 
-static uint64_t cookie_of(int fd)
+uint64_t stream_cookie(int fd)
 {
     uint64_t cookie;
     socklen_t size = sizeof cookie;
 
     return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+/* Should the descriptor become another one's just now, that one's is read: it is looked at again. */
+struct wire_traffic stream_traffic(int fd, uint64_t cookie)
+{
+    struct tcp_info info = {.tcpi_bytes_received = 0};
+    socklen_t size = sizeof info;
+
+    if (stream_cookie(fd) != cookie || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return (struct wire_traffic){.received = 0};
+    return (struct wire_traffic){.received = info.tcpi_bytes_received, .sent = info.tcpi_bytes_acked};
+}
+
+struct wire_traffic guard_traffic(const struct wire_guard *guard, int fd)
+{
+    const struct connection *known;
+
+    HASH_FIND_INT(guard->known, &fd, known);
+    return known ? stream_traffic(fd, known->cookie) : (struct wire_traffic){.received = 0};
 }
 
 /* ZeroMQ's thread then sees that it has ended, and closes it; what the peer still sends is refused, and what
@@ -182,7 +201,7 @@ static struct connection *add(struct connection **table, int fd)
     if (!connection)
         return NULL;
     connection->fd = fd;
-    connection->cookie = cookie_of(fd);
+    connection->cookie = stream_cookie(fd);
     connection->came_ns = clock_now_ns();
     HASH_ADD_INT(*table, fd, connection);
     if (connection->hh.tbl)

@@ -35,6 +35,8 @@ struct wire {
     void *monitor;             /* owned: what happens to the connection of a watched wire, until it is lost */
     bool follows;              /* it is tried for until it is made */
     bool connected;            /* it was made, on a wire that follows */
+    int stream_fd;             /* ZeroMQ's, of that connection on a wire that does not */
+    uint64_t stream_cookie;    /* of it; 0: it was not made */
     bool lost;                 /* that connection is gone */
     bool refused;              /* since this side's key was not let in */
     struct wire_guard *guard;  /* owned: of a router that keeps strangers off; or NULL */
@@ -78,6 +80,12 @@ bool guard_is_cut(const struct wire_guard *guard, const char *peer); /* for what
  * not received too much; MUSTER_ENOMEM. Then it is not to be sent. */
 int owed_count(struct wire *router, const char *peer, void *part);
 void owed_forget_all(struct wire *router);
+
+struct wire_traffic guard_traffic(const struct wire_guard *guard, int fd);
+
+/* A descriptor of ZeroMQ's may be another connection's by now, but not with this cookie. */
+uint64_t stream_cookie(int fd);
+struct wire_traffic stream_traffic(int fd, uint64_t cookie);
 
 /* From now on nothing is told of the connection. */
 void wire_unwatch(struct wire *wire);

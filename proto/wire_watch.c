@@ -45,7 +45,7 @@ int wire_watch(struct wire *wire, struct muster_error *ret_error)
     int later_ms = 3600 * 1000; /* never: with -1, ZeroMQ drops what has come and was not received */
 
     zmq_setsockopt(wire->socket, ZMQ_RECONNECT_IVL, &later_ms, sizeof later_ms);
-    return monitor(wire, LOSSES, ret_error);
+    return monitor(wire, LOSSES | ZMQ_EVENT_CONNECTED, ret_error);
 }
 
 int wire_follow(struct wire *wire, struct muster_error *ret_error)
@@ -123,6 +123,22 @@ static void note_guarded(struct wire *router, int event, int fd, bool tcp)
     }
 }
 
+static void note_stream(struct wire *wire, int fd, bool tcp)
+{
+    if (!tcp)
+        return;
+    wire->stream_fd = fd;
+    wire->stream_cookie = stream_cookie(fd);
+}
+
+struct wire_traffic wire_traffic(const struct wire *wire, int fd)
+{
+    if (wire->guard)
+        return guard_traffic(wire->guard, fd);
+    return wire->stream_cookie ? stream_traffic(wire->stream_fd, wire->stream_cookie)
+                               : (struct wire_traffic){.received = 0};
+}
+
 bool wire_broke(struct wire *wire)
 {
     bool tcp;
@@ -133,6 +149,8 @@ bool wire_broke(struct wire *wire)
             note_guarded(wire, event, fd, tcp);
         else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
             wire->connected = true;
+        else if (event == ZMQ_EVENT_CONNECTED)
+            note_stream(wire, fd, tcp);
         else if (wire->connected || !wire->follows) {
             wire->refused = event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
             return true;

@@ -12,6 +12,10 @@ import hosts
 import relay
 
 
+LONG = 4 << 20  # bytes of a value that crosses a slow line, there and back,
+SILENCES = 3    # for so many times as long as a host may be silent
+
+
 class Rejoin(hosts.Case):
     def setUp(self):
         super().setUp()
@@ -195,6 +199,19 @@ class Rejoin(hosts.Case):
         self.at("wait", batch)
         self.assertEqual(json.loads(self.at("jobs", "-o", "json").out.splitlines()[0])["state"], "cancelled")
         self.assertEqual((self.begun("a"), self.begun("b")), (1, 1))
+        release()
+
+    def test_value_that_takes_longer_to_cross_than_silence_may_last_crosses(self):
+        daemon = self.serve()
+        release = self.hold_own()
+        outpost = self.host()
+        text = json.dumps("x" * LONG)
+        self.relay.change(pace=SILENCES * 1.8 / LONG)  # 3/5 of --heartbeat 3, so often
+        self.assert_ok(self.at("map", "echo", text=text + "\n"), text + "\n")
+        for log in daemon.log(), outpost.log():
+            self.assertNotIn("was not heard", log)
+            self.assertNotIn("is silent", log)
+            self.assertNotIn("not answering", log)
         release()
 
     def test_host_that_leaves_while_it_is_away_is_given_up(self):

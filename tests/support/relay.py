@@ -12,9 +12,11 @@ class Relay:
     def __init__(self, port=None):
         self.port_behind = port
         self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * PART)  # no more is on its way than on a line
         self.port = self.listener.getsockname()[1]
         self.ends = {}  # of each connection, the other one
         self.held = self.over = False
+        self.pace = 0  # seconds that a byte takes, whichever way it goes
         self.lock = threading.Lock()
         self.bell, self.rung = socket.socketpair()
         self.thread = threading.Thread(target=self.run)
@@ -60,10 +62,13 @@ class Relay:
 
     def accept(self):
         end, _ = self.listener.accept()
+        other = socket.socket()
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * PART)
         try:
-            other = socket.create_connection(("127.0.0.1", self.port_behind))
+            other.connect(("127.0.0.1", self.port_behind))
         except OSError:
             end.close()
+            other.close()
             return
         self.ends[end] = other
         self.ends[other] = end
@@ -77,11 +82,13 @@ class Relay:
             part = b""
         if not part:
             self.drop(end)
+        return len(part)
 
     def run(self):
         while not self.over:
             with self.lock:
                 waited = [self.rung] + ([] if self.held or self.held is None else [self.listener, *self.ends])
+            moved = 0
             for one in select.select(waited, [], [])[0]:
                 with self.lock:
                     if one is self.rung:
@@ -91,4 +98,6 @@ class Relay:
                     elif one is self.listener:
                         self.accept()
                     elif one in self.ends:
-                        self.move(one)
+                        moved += self.move(one)
+            if moved and self.pace:
+                select.select([self.rung], [], [], moved * self.pace)
