@@ -480,7 +480,7 @@ class Rate(Case):
         flood = frame(b"\x91\x0d") * 1000
 
         def talk(stream, over):
-            self.join(stream, b"talk")
+            self.join(stream, b"talk-%d" % threading.get_ident())
             while not over.is_set():
                 stream.sendall(flood)
 
@@ -488,7 +488,7 @@ class Rate(Case):
             stream.sendall(NULL)
 
         def request(stream, over):
-            self.join(stream, b"ask")
+            self.join(stream, b"ask-%d" % threading.get_ident())
             stream.sendall(message("HELLO", **HELLO))
             requests = ask(protocol.STATUS) * 100
             while not over.is_set():
