@@ -9,6 +9,7 @@
 #include "base/coverage.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "base/sanitize.h"
 #include "jobs/registry.h"
 #include "worker/command.h"
 #include "worker/concurrent.h"
@@ -192,6 +193,13 @@ static unsigned slot_of(const char *name)
     return slot > 0 && slot <= UINT_MAX ? (unsigned)slot : 1;
 }
 
+/* Of copies that are not to be confined, which takes threads that run. The thread sanitizer takes the start
+ * of a command for a fork, and lets nobody start threads after that. */
+static bool may_be_late(const struct worker_options *options)
+{
+    return !SANITIZE_THREAD && options->copy && options->sandbox == 0;
+}
+
 static int serve(const struct worker_options *options, int parent_fd, const struct registry *registry,
                  struct flight_page *flight, const struct sandbox *sandbox, struct muster_error *ret_error)
 {
@@ -212,7 +220,7 @@ static int serve(const struct worker_options *options, int parent_fd, const stru
                                                .bell_fd = options->bell_fd,
                                                .concurrency = concurrency,
                                                .grace_ns = options->orphan_grace_ns,
-                                               .late = options->copy && options->sandbox == 0},
+                                               .late = may_be_late(options)},
                         &link, ret_error);
     if (result != 0) {
         slots_unmap(slots);
