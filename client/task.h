@@ -29,7 +29,6 @@ struct task {
     /* How it ended; the model's to set. */
     int code; /* 0, or why it failed; MUSTER_ECANCELLED */
     msgpack_object value;
-    bool valued;      /* it failed, and has a value nonetheless, as commands do */
     const char *text; /* of `code`, in `zone` or static; NULL when 0 */
     unsigned attempts, worker;
     /* Owned by the future, never NULL: the argument, and what the model puts there. It takes
@@ -38,8 +37,9 @@ struct task {
 
     struct call_cancel cancel; /* raised: it should end early; starts at 0 */
 
-    bool alone; /* when it was submitted no other job was under way */
-    bool timed; /* `times` is set, by the model */
+    bool alone;  /* when it was submitted no other job was under way */
+    bool timed;  /* `times` is set, by the model */
+    bool valued; /* it failed, and has a value nonetheless, as commands do; the model's to set */
     union {
         uint64_t submitted_ns;    /* 0: it is not to be timed */
         struct task_times *times; /* in its zone */

@@ -173,3 +173,24 @@ uint64_t fixture_count(const char *path, const char *table)
     CHECK(sqlite3_close(handle) == SQLITE_OK);
     return count;
 }
+
+uint8_t *fixture_read(const char *path, size_t *ret_size)
+{
+    struct stat status;
+    uint8_t *bytes;
+    FILE *file = fopen(path, "re");
+
+    CHECK(file && fstat(fileno(file), &status) == 0);
+    *ret_size = (size_t)status.st_size;
+    bytes = malloc(*ret_size + 1);
+    CHECK(bytes && fread(bytes, 1, *ret_size, file) == *ret_size);
+    fclose(file);
+    return bytes;
+}
+
+void fixture_write(const char *path, const void *bytes, size_t size)
+{
+    FILE *file = fopen(path, "we");
+
+    CHECK(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
+}

@@ -45,4 +45,8 @@ enum store_state fixture_find(struct store *store, uint64_t batch);
 /* Rows of a table of the file. */
 uint64_t fixture_count(const char *path, const char *table);
 
+/* All bytes of the file, which the caller frees, and a file of these bytes. */
+uint8_t *fixture_read(const char *path, size_t *ret_size);
+void fixture_write(const char *path, const void *bytes, size_t size);
+
 #endif

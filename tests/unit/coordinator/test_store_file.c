@@ -32,35 +32,14 @@ static void add_many(struct store *store, uint64_t first, uint64_t last)
     }
 }
 
-static uint8_t *read_file(const char *path, size_t *ret_size)
-{
-    struct stat status;
-    uint8_t *bytes;
-    FILE *file = fopen(path, "re");
-
-    CHECK(file && fstat(fileno(file), &status) == 0);
-    *ret_size = (size_t)status.st_size;
-    bytes = malloc(*ret_size + 1);
-    CHECK(bytes && fread(bytes, 1, *ret_size, file) == *ret_size);
-    fclose(file);
-    return bytes;
-}
-
-static void write_file(const char *path, const void *bytes, size_t size)
-{
-    FILE *file = fopen(path, "we");
-
-    CHECK(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
-}
-
 /* It is refused, and its bytes are what they were. */
 static void check_refused(const char *path, int code, const char *words)
 {
     size_t size, size_after;
-    uint8_t *before = read_file(path, &size), *after;
+    uint8_t *before = fixture_read(path, &size), *after;
 
     fixture_refuses(path, code, words);
-    after = read_file(path, &size_after);
+    after = fixture_read(path, &size_after);
     CHECK(size == size_after && memcmp(before, after, size) == 0);
     free(before);
     free(after);
@@ -129,12 +108,12 @@ static void file_of_another_program_is_refused_unchanged(void)
 
     change(path, NULL, "CREATE TABLE t (x)");
     check_refused(path, MUSTER_EINVALID, "database of another program");
-    write_file(
+    fixture_write(
         path,
         "not a database, but longer than the hundred bytes that the header of one takes, so that all is read",
         99);
     check_refused(path, MUSTER_EINVALID, "not a database");
-    write_file(path, "short", 5);
+    fixture_write(path, "short", 5);
     check_refused(path, MUSTER_EINVALID, "not a database");
     fixture_refuses(fixture_path(""), MUSTER_ESYSTEM, "directory");
     fixture_refuses("/nowhere/at/all", MUSTER_ESYSTEM, "No such file");
@@ -175,7 +154,7 @@ static uint64_t read_all(struct store *store)
 /* Of one byte, it is an empty one to SQLite. */
 static void check_truncated(const char *path, const uint8_t *bytes, size_t left)
 {
-    write_file(path, bytes, left);
+    fixture_write(path, bytes, left);
     check_refused(path, MUSTER_EINVALID, left < 512 ? "not a database" : "");
 }
 
@@ -188,13 +167,13 @@ static void truncated_file_is_refused_at_every_length(void)
     uint8_t *bytes;
 
     make(path, 300);
-    bytes = read_file(path, &size);
+    bytes = fixture_read(path, &size);
     for (size_t left = 2; left < size; left += long_form ? 1 : size / 20 + 7)
         check_truncated(path, bytes, left);
     for (size_t border = 4096; border < size; border += 4096)
         for (size_t left = border - 1; left <= border + 1; left++)
             check_truncated(path, bytes, left);
-    write_file(path, bytes, size);
+    fixture_write(path, bytes, size);
     free(bytes);
     store_destroy(fixture_open(path));
 }
@@ -205,7 +184,7 @@ static unsigned commits_of(const char *log)
     enum { LOG_HEADER = 32, FRAME_HEADER = 24, PAGE = 4096 };
     unsigned commits = 0;
     size_t size;
-    uint8_t *bytes = read_file(log, &size);
+    uint8_t *bytes = fixture_read(log, &size);
 
     for (size_t at = LOG_HEADER; at + FRAME_HEADER + PAGE <= size; at += FRAME_HEADER + PAGE)
         commits += bytes[at + 4] || bytes[at + 5] || bytes[at + 6] || bytes[at + 7];
@@ -435,8 +414,8 @@ static void each_opening_is_counted_and_a_copy_is_another_file(void)
     identity = store_identity(store);
     CHECK(store_epoch(store) == 2);
     store_destroy(store);
-    bytes = read_file(path, &size);
-    write_file(copy, bytes, size);
+    bytes = fixture_read(path, &size);
+    fixture_write(copy, bytes, size);
     free(bytes);
     store = fixture_open(copy);
     CHECK(store_epoch(store) == 3 && store_identity(store) != identity);

@@ -8,40 +8,18 @@
 
 #include <sqlite3.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, SUM = 8, BATCHES = 40 };
 
 /* --- files */
 
-static uint8_t *read_file(const char *path, size_t *ret_size)
-{
-    struct stat status;
-    uint8_t *bytes;
-    FILE *file = fopen(path, "re");
-
-    CHECK(file && fstat(fileno(file), &status) == 0);
-    *ret_size = (size_t)status.st_size;
-    bytes = malloc(*ret_size + 1);
-    CHECK(bytes && fread(bytes, 1, *ret_size, file) == *ret_size);
-    fclose(file);
-    return bytes;
-}
-
-static void write_file(const char *path, const void *bytes, size_t size)
-{
-    FILE *file = fopen(path, "we");
-
-    CHECK(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
-}
-
 static void copy_file(const char *from, const char *to)
 {
     size_t size;
-    uint8_t *bytes = read_file(from, &size);
+    uint8_t *bytes = fixture_read(from, &size);
 
-    write_file(to, bytes, size);
+    fixture_write(to, bytes, size);
     free(bytes);
 }
 
@@ -268,7 +246,7 @@ static void check_flip(struct flips *flips, size_t place, unsigned bit)
     char *text;
 
     flips->bytes[place] ^= (uint8_t)(1 << bit);
-    write_file(flips->path, flips->bytes, flips->size);
+    fixture_write(flips->path, flips->bytes, flips->size);
     remove_log(flips->path);
     text = describe_file(flips->path);
     if (text && strcmp(text, flips->truth) != 0) {
@@ -279,7 +257,7 @@ static void check_flip(struct flips *flips, size_t place, unsigned bit)
         flips->harmless++;
     } else {
         size_t size;
-        uint8_t *after = read_file(flips->path, &size);
+        uint8_t *after = fixture_read(flips->path, &size);
 
         CHECK(size == flips->size && memcmp(after, flips->bytes, size) == 0);
         free(after);
@@ -299,7 +277,7 @@ static void flipped_bit_is_refused_or_harmless_wherever_it_is(void)
     truth = describe_file(flips.path);
     CHECK(truth);
     flips.truth = truth;
-    flips.bytes = read_file(flips.path, &flips.size);
+    flips.bytes = fixture_read(flips.path, &flips.size);
     CHECK(flips.size > 20 * (size_t)PAGE);
     for (size_t place = 0; place < flips.size; place += place < 100 ? 1 : long_form ? 1 : PAGE / 3 + 11)
         check_flip(&flips, place, (unsigned)(place * 5 % 8));
@@ -309,7 +287,7 @@ static void flipped_bit_is_refused_or_harmless_wherever_it_is(void)
     CHECK(flips.refused > 100 &&
           flips.harmless > 0); /* the latter: in free pages, and where versions are counted */
     printf("%u refused, %u harmless\n", flips.refused, flips.harmless);
-    write_file(flips.path, flips.bytes, flips.size);
+    fixture_write(flips.path, flips.bytes, flips.size);
     remove_log(flips.path);
     check_whole(flips.path, truth);
     free(flips.bytes);
@@ -328,14 +306,14 @@ static void sector_of_zeros_is_refused_or_harmless(void)
 
     make(path);
     truth = describe_file(path);
-    bytes = read_file(path, &size);
+    bytes = fixture_read(path, &size);
     for (size_t at = SECTOR; at < size; at += PAGE - SECTOR) {
         char *text;
 
         at -= at % SECTOR;
         memcpy(before, bytes + at, SECTOR);
         memset(bytes + at, 0, SECTOR);
-        write_file(path, bytes, size);
+        fixture_write(path, bytes, size);
         text = describe_file(path);
         CHECK(!text || strcmp(text, truth) == 0);
         refused += !text;
@@ -379,7 +357,7 @@ static char *describe_logged(const char *from, const uint8_t *log, size_t size)
     char *text = NULL;
 
     copy_file(from, path);
-    write_file(fixture_path("flip-wal"), log, size);
+    fixture_write(fixture_path("flip-wal"), log, size);
     if (store_create(path, &store, &error) == 0) {
         text = describe_list(store);
         store_destroy(store);
@@ -403,7 +381,7 @@ static void flipped_bit_in_the_log_is_refused_or_takes_the_last_commit_alone(voi
     before = describe_list(store);
     add_batches(store, 7, 7);
     truth = describe_list(store);
-    bytes = read_file(fixture_path("logged-wal"), &size);
+    bytes = fixture_read(fixture_path("logged-wal"), &size);
     for (size_t place = 0; place < size; place += place < 32                   ? 3
                                                   : place < 100 * (size_t)PAGE ? PAGE / 2 + 101
                                                                                : 200 * (size_t)PAGE + 1) {
@@ -433,7 +411,7 @@ static void check_all_have_sums(const char *path)
 {
     static const uint8_t none[SUM];
     size_t size;
-    uint8_t *bytes = read_file(path, &size);
+    uint8_t *bytes = fixture_read(path, &size);
 
     CHECK(bytes[20] == SUM && size % PAGE == 0);
     for (size_t end = PAGE; end <= size; end += PAGE)
