@@ -14,6 +14,7 @@ import shutil
 import signal
 import sqlite3
 import struct
+import subprocess
 import unittest
 
 import harness
@@ -180,14 +181,19 @@ class Keeper:
         return self.process.poll() is None
 
     def stop(self):
-        """Returns its exit status."""
-        if self.lives():
-            self.trial.muster("stop", "--now")
-            with contextlib.suppress(Exception):
-                self.process.wait(5)
-        if self.lives():
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(LIMIT_S)
+        """Returns its exit status: one that is struck as it ends may be started again meanwhile, and is stopped, too."""
+        status = process = None
+        while process is not self.process:
+            process = self.process
+            if process.poll() is None:
+                self.trial.muster("stop", "--now")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(5)
+            if process.poll() is None:
+                self.until_ready()  # before, a signal kills it
+                process.send_signal(signal.SIGTERM)
+            status = process.wait(LIMIT_S)
+        return status
 
 
 class MapScenario:
@@ -328,7 +334,7 @@ class Tests(unittest.TestCase):
             with self.kind(order) as trial:
                 try:
                     SCENARIOS[name].run(trial)
-                except (Wrong, AssertionError) as error:
+                except (Wrong, AssertionError, subprocess.TimeoutExpired) as error:
                     wrong.append(f"{self.variable}={order}: {error}\n{trial.log()}")
                     print(wrong[-1], flush=True)
         self.assertEqual(wrong, [])
