@@ -145,6 +145,17 @@ static bool take_over(uint64_t now_ns, struct worker *worker, struct batch *batc
     return any && result == 0;
 }
 
+/* Whether another life can have given the worker this job, of such an attempt. Each life counts crashes anew,
+ * and the attempts that follow are counted on from there. */
+static bool may_have(const struct core *core, const struct worker *worker, const struct batch *batch,
+                     uint32_t attempt)
+{
+    uint64_t crashes = (uint64_t)core->options.epoch * batch->settings.crash_limit;
+
+    return !batch->cancel && !(worker->host && batch->stays) && attempt <= INT32_MAX &&
+           attempt <= batch->settings.retries + crashes;
+}
+
 static bool is_of_this_life(const struct core *core, uint64_t chunk)
 {
     return chunk >> CHUNKS_OF_EPOCH_BITS >= core->options.epoch;
@@ -169,7 +180,8 @@ bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
     if (is_of_this_life(core, standing->chunk) || hold_find(worker, standing->chunk))
         return false;
     batch = core_batch(core, standing->batch);
-    if (batch && !batch->cancel && jobs.first + jobs.count - 1 <= batch->total) {
+    if (batch && may_have(core, worker, batch, standing->attempt) &&
+        jobs.first + jobs.count - 1 <= batch->total) {
         if (worker->holds == 0)
             worker->moved_ns = now_ns;
         held = take_over(now_ns, worker, batch, standing->chunk, &jobs, standing->attempt, outbox);
@@ -207,7 +219,7 @@ void adopt_last_words(struct core *core, uint64_t now_ns, struct worker *worker,
     if (!exit->executing || hold_find(worker, exit->chunk))
         return;
     batch = core_batch(core, exit->batch);
-    if (batch && !batch->cancel && job.first >= 1 && job.first <= batch->total)
+    if (batch && may_have(core, worker, batch, exit->attempt) && job.first >= 1 && job.first <= batch->total)
         take_over(now_ns, worker, batch, exit->chunk, &job, exit->attempt, outbox);
 }
 

@@ -8,6 +8,7 @@
 #include "coordinator/state.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_free(const struct worker *worker)
@@ -63,6 +64,26 @@ unsigned core_join(struct core *core, uint64_t now_ns, unsigned host, const char
     return room;
 }
 
+/* As a life before this one named its workers: none of this one will have the name. */
+static bool is_of_before(const struct core *core, const char *name)
+{
+    const char *rest = name + strlen(CORE_WORKER_PREFIX);
+    unsigned long numbers[3]; /* the slot, the life, and the incarnation */
+    char same[PROTO_PEER_NAME_MAX + 1];
+    char *end;
+
+    if (strncmp(name, CORE_WORKER_PREFIX, strlen(CORE_WORKER_PREFIX)) != 0)
+        return false;
+    for (int i = 0; i < 3; i++) {
+        numbers[i] = strtoul(rest, &end, 10);
+        if (*end != (i < 2 ? '.' : '\0'))
+            return false;
+        rest = end + 1;
+    }
+    snprintf(same, sizeof same, CORE_WORKER_PREFIX "%lu.%lu.%lu", numbers[0], numbers[1], numbers[2]);
+    return strcmp(same, name) == 0 && numbers[1] < core->options.epoch;
+}
+
 /* Returns whether all are adopted: workers, in places that the host has got. */
 static bool adopt_residents(struct core *core, uint64_t now_ns, unsigned host, const struct proto_join *join,
                             struct outbox *outbox)
@@ -76,7 +97,7 @@ static bool adopt_residents(struct core *core, uint64_t now_ns, unsigned host, c
         if (worker->host != host || worker->place != resident->place)
             continue;
         memcpy(name, resident->name.bytes, resident->name.size);
-        if (strncmp(name, CORE_WORKER_PREFIX, strlen(CORE_WORKER_PREFIX)) != 0 || core_has_worker(core, name))
+        if (strlen(name) != resident->name.size || !is_of_before(core, name) || core_has_worker(core, name))
             return false;
         core_adopt(core, now_ns, worker->slot, name, outbox);
         resident++;

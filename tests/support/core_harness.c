@@ -177,6 +177,21 @@ unsigned step_join(unsigned host, unsigned places)
     return room;
 }
 
+bool step_join_again(unsigned host, unsigned places, const char *const names[], uint32_t count)
+{
+    struct proto_resident residents[16];
+    struct proto_join join = {.workers = places, .residents = residents, .resident_count = count};
+    unsigned room;
+    bool again;
+
+    for (uint32_t i = 0; i < count; i++)
+        residents[i] = (struct proto_resident){.place = i + 1, .name = proto_text(names[i])};
+    before_step();
+    again = core_join_again(core, now_ns, host, "node7", &join, &room, &outbox);
+    after_step();
+    return again;
+}
+
 void step_part(unsigned host)
 {
     before_step();

@@ -239,3 +239,143 @@ Test(core_rejoin, host_with_a_worker_that_it_was_not_given_is_not_back)
     expect_ended(2, 0, 0);
     end_core();
 }
+
+/* --- a host of the life before */
+
+static const char *const former[] = {"worker-2.1.1"};
+
+/* A chunk of one job of the batch 1 that the life before gave. */
+static struct proto_chunk old_chunk(uint64_t job, uint32_t attempt)
+{
+    return (struct proto_chunk){.batch = 1,
+                                .chunk = (UINT64_C(1) << CHUNKS_OF_EPOCH_BITS) + job,
+                                .first = job,
+                                .count = 1,
+                                .attempt = attempt,
+                                .kind = PROTO_RANGE};
+}
+
+/* The second life of a coordinator of one worker, which a host has joined with one of the first. */
+static void begin_second_life(const struct proto_submit *settings)
+{
+    begin_again(1);
+    cr_assert(step_join_again(HOST, 1, former, 1));
+    submit(CLIENT, settings);
+}
+
+static void expect_refused(unsigned slot, uint64_t job)
+{
+    const struct proto_cancel *asked = &expect_sent(worker_name(slot), PROTO_CANCEL)->cancel;
+
+    cr_assert_eq(asked->mode, PROTO_CANCEL_NOW);
+    cr_assert_eq(asked->first, job);
+    cr_assert_eq(asked->count, 1);
+}
+
+static void says_last_words(unsigned slot, const struct proto_chunk *chunk)
+{
+    step_exit(&(struct worker_exit){.slot = slot,
+                                    .killed = true,
+                                    .executing = true,
+                                    .batch = chunk->batch,
+                                    .chunk = chunk->chunk,
+                                    .index = chunk->first,
+                                    .attempt = chunk->attempt,
+                                    .reason = "killed by SIGKILL"});
+}
+
+Test(core_rejoin, job_that_does_not_travel_is_not_claimed_by_a_host)
+{
+    struct proto_submit settings = range_of(1, 1, 1);
+    struct proto_chunk claimed = old_chunk(1, 1), chunk;
+
+    settings.function = (struct proto_text){"command", 7};
+    begin_second_life(&settings);
+    expect_spawn(1);
+    says_hello(2, 1);
+    stands_by(2, &claimed, 1);
+    expect_refused(2, 1);
+    worker_hello(1, 1);
+    chunk = expect_chunk(1, 1, 1);
+    finishes(1, &chunk);
+    expect_ended(1, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, job_that_does_not_travel_is_not_failed_by_last_words_of_a_host)
+{
+    struct proto_submit settings = range_of(1, 1, 1);
+    struct proto_chunk claimed = old_chunk(1, 1), chunk;
+
+    settings.function = (struct proto_text){"command", 7};
+    settings.crash_limit = 1;
+    begin_second_life(&settings);
+    expect_spawn(1);
+    says_last_words(2, &claimed);
+    worker_hello(1, 1);
+    chunk = expect_chunk(1, 1, 1);
+    finishes(1, &chunk);
+    expect_ended(1, 0, 0);
+    end_core();
+}
+
+/* It would be the attempt 0 when it runs again, which no message can say. */
+Test(core_rejoin, attempt_that_nobody_can_have_come_to_is_not_taken_over)
+{
+    struct proto_submit settings = range_of(1, 1, 1);
+    struct proto_chunk claimed = old_chunk(1, UINT32_MAX), chunk;
+
+    settings.retries = 3;
+    begin_second_life(&settings);
+    says_hello(2, 1);
+    stands_by(2, &claimed, 1);
+    expect_refused(2, 1);
+    chunk = expect_chunk(2, 1, 1);
+    cr_assert_eq(chunk.attempt, 1);
+    finishes(2, &chunk);
+    expect_ended(1, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, attempt_that_nobody_can_have_come_to_is_not_failed_by_last_words)
+{
+    struct proto_submit settings = range_of(1, 1, 1);
+    struct proto_chunk claimed = old_chunk(1, UINT32_MAX), chunk;
+
+    begin_second_life(&settings);
+    says_last_words(2, &claimed);
+    expect_spawn(1);
+    worker_hello(1, 1);
+    chunk = expect_chunk(1, 1, 1);
+    finishes(1, &chunk);
+    expect_ended(1, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, attempt_after_crashes_of_the_life_before_is_taken_over)
+{
+    struct proto_submit settings = range_of(1, 1, 1);
+    struct proto_chunk claimed = old_chunk(1, 3);
+
+    begin_second_life(&settings);
+    says_hello(2, 1);
+    stands_by(2, &claimed, 1);
+    expect_nothing();
+    finishes(2, &claimed);
+    expect_ended(1, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, worker_of_a_name_that_this_life_would_give_is_not_taken_over)
+{
+    static const char *const names[] = {"worker-2.2.1",  "worker-2.3.1",   "worker-2.1",    "worker-2",
+                                        "worker-",       "worker-2.01.1",  "worker-2.1.1.", "worker- 2.1.1",
+                                        "worker-2.-1.1", "worker-2.1.1.1", "client",        "worker-2..1"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        begin_again(1);
+        cr_assert_not(step_join_again(HOST, 1, &names[i], 1), "%s", names[i]);
+        expect_nothing();
+        end_core();
+    }
+}
