@@ -24,6 +24,7 @@ enum {
     RESERVED_AT = 20,   /* bytes at the end of each page */
     APPLICATION_AT = 68,
     BEGIN_SUMS = SQL_SUMS_APPLICATION, /* for sqlite3_file_control */
+    CHECKPOINT_SLOT = 1,               /* of the index: its lock is held by who carries the log over */
 };
 
 /* What SQLite calls a file; that of the file system beneath stands behind it. */
@@ -34,6 +35,7 @@ struct file {
     bool has_log;        /* it was opened: every page in the file has a sum */
     bool sealed;         /* the file is, on disk */
     bool begun;          /* it is written */
+    bool keeps_log;      /* nobody else may carry it over: it has the lock of that slot */
     const char *log;     /* its name, SQLite's; NULL: it was not opened */
 };
 
@@ -219,11 +221,41 @@ static int close_file(sqlite3_file *base)
     return inner(base)->pMethods->xClose(inner(base));
 }
 
+/* With a log, each page of the file is in it, or there: without one the file was cut off, and SQLite would
+ * take zeros for it. */
+static int read_page(struct file *file, void *page, uint64_t number)
+{
+    sqlite3_file *in = inner(&file->base);
+    int bytes = (int)file->page_bytes;
+    int code = in->pMethods->xRead(in, page, bytes, (sqlite3_int64)(number - 1) * bytes);
+
+    if (code == SQLITE_IOERR_SHORT_READ && file->has_log)
+        return SQLITE_CORRUPT;
+    return code == SQLITE_OK ? check(file, page, number) : code;
+}
+
+/* A part of a page behind the first: newer versions of SQLite read long values past their cache. */
+static int read_part(struct file *file, void *bytes, int size, sqlite3_int64 at)
+{
+    uint8_t *page = file->pages + file->page_bytes;
+    int code = read_page(file, page, (uint64_t)at / file->page_bytes + 1);
+
+    if (code == SQLITE_OK || code == SQLITE_IOERR_SHORT_READ) /* zeros are behind what there is */
+        memcpy(bytes, page + at % file->page_bytes, (size_t)size);
+    return code;
+}
+
 static int read_file(sqlite3_file *base, void *bytes, int size, sqlite3_int64 at)
 {
     struct file *file = (struct file *)(void *)base;
-    int code = inner(base)->pMethods->xRead(inner(base), bytes, size, at);
+    uint32_t page_bytes = file->page_bytes;
+    int code;
 
+    if (page_bytes != 0 && (uint32_t)size == page_bytes && at % size == 0)
+        return read_page(file, bytes, (uint64_t)(at / size + 1));
+    if (page_bytes != 0 && at >= page_bytes && at % page_bytes + size <= page_bytes)
+        return read_part(file, bytes, size, at);
+    code = inner(base)->pMethods->xRead(inner(base), bytes, size, at);
     if (code == SQLITE_OK && at == 0 && size >= HEADER_BYTES && file->page_bytes == 0 &&
         is_state_file(bytes)) {
         if (has_room(bytes))
@@ -308,12 +340,14 @@ static const sqlite3_io_methods methods = {
     .xShmUnmap = unmap_shared,
 };
 
-/* The log of a file, which has a lock on it. */
+/* The log of a file, which has a lock on it. An empty one, which a reader leaves, is none, as to SQLite. */
 static int open_log(const char *name, sqlite3_file *log, int flags, int *ret_flags)
 {
     struct file *file = (struct file *)(void *)sqlite.database_file_object(name);
-    int code = file->sealed || access(name, F_OK) == 0 ? SQLITE_OK : sum_others(file);
+    int there = 0, code = beneath->xAccess(beneath, name, SQLITE_ACCESS_EXISTS, &there);
 
+    if (code == SQLITE_OK && !file->sealed && !there)
+        code = sum_others(file);
     if (code == SQLITE_OK)
         code = beneath->xOpen(beneath, name, log, flags, ret_flags);
     if (code == SQLITE_OK) {

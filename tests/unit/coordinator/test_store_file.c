@@ -178,6 +178,48 @@ static void truncated_file_is_refused_at_every_length(void)
     store_destroy(fixture_open(path));
 }
 
+/* SQLite takes the size of a file from its log, and what is not in either of them for zeros: so that the end
+ * of a long value was. */
+static void file_cut_off_under_its_log_is_refused(void)
+{
+    enum { PAGE = 4096, VALUE = 100000 };
+    char *path = strdup(fixture_path("cut")), *copy = strdup(fixture_path("short"));
+    struct blob *value = blob_take(memset(malloc(VALUE), 7, VALUE), VALUE);
+    struct store_request record = fixture_record(1, 1, 1, value),
+                         read = {.operation = STORE_READ, .batch = 1};
+    size_t size, log_size;
+    uint8_t *bytes, *log;
+    struct store *store;
+
+    CHECK(path && copy && value);
+    make(path, 1);
+    store = fixture_open(path);
+    CHECK(fixture_code(store, &record) == 0);
+    store_destroy(store);
+    store = fixture_open(path);
+    add_many(store, 2, 2);
+    bytes = fixture_read(path, &size);
+    log = fixture_read(fixture_path("cut-wal"), &log_size);
+    for (size_t left = size - PAGE; left > size / 2; left -= PAGE / 2) {
+        fixture_write(copy, bytes, left);
+        fixture_write(fixture_path("short-wal"), log, log_size);
+        unlink(fixture_path("short-shm"));
+        fixture_refuses(copy, MUSTER_EINVALID, "damaged");
+    }
+    fixture_write(copy, bytes, size);
+    fixture_write(fixture_path("short-wal"), log, log_size);
+    unlink(fixture_path("short-shm"));
+    store_destroy(store);
+    store = fixture_open(copy);
+    CHECK(fixture_find(store, 2) == STORE_QUEUED && fixture_code(store, &read) == 0);
+    store_destroy(store);
+    blob_unref(value);
+    free(bytes);
+    free(log);
+    free(path);
+    free(copy);
+}
+
 /* Transactions in the log: frames that are the last of one say how large the file is then. */
 static unsigned commits_of(const char *log)
 {
@@ -436,6 +478,7 @@ int main(void)
         TEST(file_of_another_program_is_refused_unchanged),
         TEST(file_without_one_of_its_tables_is_refused),
         TEST(truncated_file_is_refused_at_every_length),
+        TEST(file_cut_off_under_its_log_is_refused),
         TEST(many_that_wait_are_committed_together),
         TEST(what_a_killed_process_saw_completed_is_there),
         TEST(damaged_record_stops_nothing_but_its_reader),
