@@ -308,12 +308,46 @@ FORWARD(unlock_file, xUnlock, (sqlite3_file * file, int kind), (inner(file), kin
 FORWARD(check_reserved, xCheckReservedLock, (sqlite3_file * file, int *ret_held), (inner(file), ret_held))
 FORWARD(sector_size, xSectorSize, (sqlite3_file * file), (inner(file)))
 FORWARD(characteristics, xDeviceCharacteristics, (sqlite3_file * file), (inner(file)))
-FORWARD(map_shared, xShmMap,
-        (sqlite3_file * file, int page, int bytes, int extend, void volatile **ret_bytes),
-        (inner(file), page, bytes, extend, ret_bytes))
-FORWARD(lock_shared, xShmLock, (sqlite3_file * file, int offset, int count, int flags),
-        (inner(file), offset, count, flags))
-FORWARD(unmap_shared, xShmUnmap, (sqlite3_file * file, int remove), (inner(file), remove))
+
+/* With the index the file takes the lock of who carries the log over, for as long as it has the index: what
+ * another program carries over has no sums. */
+static int map_shared(sqlite3_file *base, int piece, int bytes, int extend, void volatile **ret_bytes)
+{
+    struct file *file = (struct file *)(void *)base;
+    const sqlite3_io_methods *in = inner(base)->pMethods;
+    int code = in->xShmMap(inner(base), piece, bytes, extend, ret_bytes);
+
+    if (code != SQLITE_OK || file->keeps_log)
+        return code;
+    code = in->xShmLock(inner(base), CHECKPOINT_SLOT, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+    file->keeps_log = code == SQLITE_OK;
+    if (code != SQLITE_OK)
+        *ret_bytes = NULL;
+    return code;
+}
+
+/* SQLite asks for that lock alone, or with those behind it. */
+static int lock_shared(sqlite3_file *base, int offset, int count, int flags)
+{
+    struct file *file = (struct file *)(void *)base;
+
+    if (file->keeps_log && offset == CHECKPOINT_SLOT) {
+        offset++;
+        count--;
+    }
+    return count == 0 ? SQLITE_OK : inner(base)->pMethods->xShmLock(inner(base), offset, count, flags);
+}
+
+static int unmap_shared(sqlite3_file *base, int remove)
+{
+    struct file *file = (struct file *)(void *)base;
+    const sqlite3_io_methods *in = inner(base)->pMethods;
+
+    if (file->keeps_log)
+        in->xShmLock(inner(base), CHECKPOINT_SLOT, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+    file->keeps_log = false;
+    return in->xShmUnmap(inner(base), remove);
+}
 
 static void fence_shared(sqlite3_file *file)
 {

@@ -8,7 +8,7 @@
  * that, too, if it is the last one to close the file: it leaves pages without a sum then, and takes the log
  * away. So a file that is closed here is sealed, which its first page says: each page has a sum. Where there
  * is no seal and no log, pages without a sum are given theirs as the file is opened. Any other page without
- * is damaged.
+ * is damaged. While the file is open nobody else can carry its log over.
  */
 #ifndef MUSTER_COORDINATOR_STORE_SQL_SUMS_H
 #define MUSTER_COORDINATOR_STORE_SQL_SUMS_H

@@ -495,6 +495,24 @@ static void empty_log_that_a_reader_left_is_no_damage(void)
     free(truth);
 }
 
+/* Its pages would have no sums: when the log was gone, that would be damage. */
+static void another_program_cannot_carry_the_log_of_an_open_file_over(void)
+{
+    const char *path = fixture_path("kept");
+    struct store *store = fixture_open(path);
+    char *truth;
+
+    fill(store);
+    run_elsewhere(path, "PRAGMA wal_checkpoint; PRAGMA wal_checkpoint(TRUNCATE)");
+    add_batches(store, BATCHES + 1, BATCHES + 1);
+    truth = describe(store);
+    run_elsewhere(path, "PRAGMA wal_checkpoint");
+    store_destroy(store);
+    check_all_have_sums(path);
+    check_whole(path, truth);
+    free(truth);
+}
+
 /* Made by SQLite, as docs/STORE.md has it; or with another of its means. */
 static void copy_by_another_program_is_no_damage(void)
 {
@@ -540,6 +558,7 @@ int main(void)
         TEST(flipped_bit_in_the_log_is_refused_or_takes_the_last_commit_alone),
         TEST(log_that_another_program_carries_over_is_no_damage),
         TEST(empty_log_that_a_reader_left_is_no_damage),
+        TEST(another_program_cannot_carry_the_log_of_an_open_file_over),
         TEST(copy_by_another_program_is_no_damage),
         TEST(file_that_another_program_changed_is_refused),
     };
