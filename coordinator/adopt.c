@@ -42,26 +42,28 @@ void core_committed(const struct core *core, const char *name, uint64_t number, 
         outbox_send(outbox, name, &(struct proto_message){.type = PROTO_KEPT, .kept = {.number = number}});
 }
 
-/* All that it stands by is said. */
-static void settled(struct core *core, struct worker *worker, struct outbox *outbox)
+/* All that it stands by is said. What it shall not begin it may not have heard of. */
+static void settled(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)
 {
     if (worker->doubted)
         rejoin_settled(worker, outbox);
     adopt_settled(core, worker);
+    if (core->draining || !worker->crew)
+        recall_unbegun(core, now_ns, worker, outbox);
 }
 
-void adopt_greeted(struct core *core, struct worker *worker, uint32_t standing, struct outbox *outbox)
+void adopt_greeted(struct core *core, uint64_t now_ns, struct worker *worker, uint32_t standing,
+                   struct outbox *outbox)
 {
-    worker->expected = false;
     worker->standing = standing;
     if (standing == 0)
-        settled(core, worker, outbox);
+        settled(core, now_ns, worker, outbox);
 }
 
 void adopt_settled(struct core *core, struct worker *worker)
 {
     core->awaited -= worker->awaited;
-    worker->awaited = false;
+    worker->awaited = worker->expected = false;
     worker->standing = 0;
 }
 
@@ -174,7 +176,7 @@ bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
         if (!rejoin_standing(worker, standing, outbox))
             return false;
         if (--worker->standing == 0)
-            settled(core, worker, outbox);
+            settled(core, now_ns, worker, outbox);
         return true;
     }
     if (is_of_this_life(core, standing->chunk) || hold_find(worker, standing->chunk))
@@ -193,7 +195,7 @@ bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
         outbox->failed |= spans_add(&worker->unwanted, standing->chunk, 1) != 0;
     }
     if (--worker->standing == 0)
-        settled(core, worker, outbox);
+        settled(core, now_ns, worker, outbox);
     return true;
 }
 

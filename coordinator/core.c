@@ -158,7 +158,7 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
     worker->heard_ns = now_ns;
     core->failed_starts = 0;
     client_greet(core, worker->name, outbox);
-    adopt_greeted(core, worker, hello->standing, outbox);
+    adopt_greeted(core, now_ns, worker, hello->standing, outbox);
     roster_update(core, worker);
     HASH_ITER(hh, core->clients, client, next)
         client_welcome(core, client, outbox);
@@ -225,7 +225,7 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
     if (worker->awaited)
         adopt_last_words(core, now_ns, worker, &known, outbox);
     adopt_settled(core, worker);
-    worker->doubted = worker->expected = false;
+    worker->doubted = false;
     spans_fini(&worker->unwanted);
     HASH_DEL(core->workers_by_name, worker);
     bury_worker(now_ns, worker, &known, outbox);
@@ -340,7 +340,9 @@ static void worker_due(struct core *core, uint64_t now_ns, struct worker *worker
         worker->respawn_ns = 0; /* dispatch spawns it if it is wanted */
     } else if (is_stubborn(worker, now_ns)) {
         adopt_stubborn(core, now_ns, worker, outbox);
-    } else if (asked || worker->awaited || worker->state != WORKER_READY) {
+    } else if (worker->cut) {
+        adopt_settled(core, worker); /* others need not wait for it any longer */
+    } else if (asked || worker->awaited || worker->expected || worker->state != WORKER_READY) {
         dispatch_doom(core, worker, DOOM_SILENT, outbox);
     } else {
         worker->pinged_ns = now_ns;

@@ -97,7 +97,7 @@ static bool adopt_residents(struct core *core, uint64_t now_ns, unsigned host, c
         if (worker->host != host || worker->place != resident->place)
             continue;
         memcpy(name, resident->name.bytes, resident->name.size);
-        if (strlen(name) != resident->name.size || !is_of_before(core, name) || core_has_worker(core, name))
+        if (!is_of_before(core, name) || core_has_worker(core, name))
             return false;
         core_adopt(core, now_ns, worker->slot, name, outbox);
         resident++;
@@ -151,12 +151,19 @@ void core_part(struct core *core, uint64_t now_ns, unsigned host, const char *re
     core_settle(core, now_ns, outbox);
 }
 
+/* What it says may be on its way. */
+static bool is_to_be_heard(const struct worker *worker)
+{
+    return worker->state == WORKER_READY || worker->state == WORKER_STARTING ||
+           (worker->state == WORKER_AWAY && !worker->cut);
+}
+
 void core_heard(struct core *core, uint64_t now_ns, unsigned host)
 {
     for (unsigned i = 0; i < core->slots; i++) {
         struct worker *worker = &core->workers[i];
 
-        if (worker->host != host || worker->state != WORKER_READY)
+        if (worker->host != host || !is_to_be_heard(worker))
             continue;
         worker->heard_ns = now_ns;
         worker->pinged_ns = 0;

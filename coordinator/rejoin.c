@@ -10,7 +10,9 @@
 #include <string.h>
 #include <utlist.h>
 
-/* It has to say HELLO before it counts again. One that was asked to stop may not have heard of it. */
+/* It has to say HELLO before it counts again, and what it holds, the chunks of another life included. One
+ * that was asked to stop may not have heard of it. One that was to say what it holds may have begun to:
+ * others do not get that for as long as before. */
 static void cut_off(struct core *core, struct worker *worker)
 {
     struct chunk *chunk;
@@ -18,14 +20,16 @@ static void cut_off(struct core *core, struct worker *worker)
     worker->cut = true;
     if (worker->state != WORKER_ABSENT && worker->state != WORKER_DOOMED) {
         worker->state = WORKER_AWAY;
-        adopt_settled(core, worker); /* nothing waits for it any longer */
         worker->doubted = true;
         worker->expected = false;
+        worker->standing = 0;
+        spans_fini(&worker->unwanted);
         worker->pinged_ns = worker->asked_ns = 0;
         worker->slow = false;
         DL_FOREACH(worker->chunks, chunk) {
             chunk->repeats = true;
             chunk->doubted = true;
+            chunk->recalled = 0; /* what was asked, or the answer, may be lost */
         }
     }
     roster_update(core, worker);

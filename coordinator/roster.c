@@ -47,11 +47,9 @@ static uint64_t ready_deadline(const struct core *core, const struct worker *wor
 
 uint64_t worker_deadline(const struct core *core, const struct worker *worker)
 {
-    if (worker->awaited && worker->state != WORKER_DOOMED)
+    if ((worker->awaited || worker->expected) && worker->state != WORKER_DOOMED)
         return clock_after(worker->heard_ns, WORKER_AWAY_NS);
     switch (worker->state) {
-    case WORKER_AWAY:
-        return worker->expected ? clock_after(worker->heard_ns, WORKER_AWAY_NS) : CLOCK_NEVER;
     case WORKER_ABSENT: /* nobody spawns one too many */
         return worker->respawn_ns && worker->crew ? worker->respawn_ns : CLOCK_NEVER;
     case WORKER_READY:
@@ -60,6 +58,7 @@ uint64_t worker_deadline(const struct core *core, const struct worker *worker)
         return clock_after(worker->heard_ns, WORKER_START_NS);
     case WORKER_STOPPING:
         return clock_after(worker->heard_ns, STOP_NS);
+    case WORKER_AWAY: /* its host is to come back first */
     case WORKER_DOOMED:
         return CLOCK_NEVER;
     }

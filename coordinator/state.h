@@ -63,8 +63,8 @@ struct worker {
     struct chunk *chunks_by_id;
     struct holdings holdings; /* the same chunks, by their jobs */
     bool cut;                 /* its host is away */
-    bool doubted;             /* its host was, and it has not yet said what it holds */
-    bool expected;            /* its host is back, and it has not said HELLO since */
+    bool doubted;             /* its host was, and what it holds is not what is said here */
+    bool expected;            /* its host is back, and it has not said what it holds */
     bool awaited;          /* adopted, and has not yet said what it holds: nothing is assigned until then */
     uint32_t standing;     /* STANDING messages that it said it would send */
     struct spans unwanted; /* chunks of another life that it was told to end, and has not */
@@ -294,7 +294,8 @@ void settle_ended(struct core *core, struct outbox *outbox);
 /* --- adopt.c: workers of another life of this coordinator */
 
 /* The worker has said HELLO, and that so many STANDING follow. */
-void adopt_greeted(struct core *core, struct worker *worker, uint32_t standing, struct outbox *outbox);
+void adopt_greeted(struct core *core, uint64_t now_ns, struct worker *worker, uint32_t standing,
+                   struct outbox *outbox);
 
 /* No more is to be expected of it. */
 void adopt_settled(struct core *core, struct worker *worker);

@@ -206,6 +206,13 @@ void step_away(unsigned host)
     after_step();
 }
 
+void step_heard(unsigned host)
+{
+    before_step();
+    core_heard(core, now_ns, host);
+    after_step();
+}
+
 bool step_back(unsigned host, const unsigned *slots, uint32_t count)
 {
     struct proto_resident residents[16];

@@ -61,6 +61,7 @@ unsigned step_join(unsigned host, unsigned places);
 bool step_join_again(unsigned host, unsigned places, const char *const names[], uint32_t count);
 void step_part(unsigned host);
 void step_away(unsigned host);
+void step_heard(unsigned host);
 
 /* The workers of these slots are there still. */
 bool step_back(unsigned host, const unsigned *slots, uint32_t count);

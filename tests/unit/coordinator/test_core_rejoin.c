@@ -240,6 +240,105 @@ Test(core_rejoin, host_with_a_worker_that_it_was_not_given_is_not_back)
     end_core();
 }
 
+Test(core_rejoin, jobs_that_were_asked_for_are_asked_for_again)
+{
+    struct proto_chunk chunks[2], again;
+
+    begin(chunks, 4, 8);
+    finishes(1, &chunks[0]);
+    pass(CLOCK_NS_PER_S / 2);
+    step_tick();
+    expect_recall(2, 6, 3);
+    step_away(HOST);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    expect_recall(2, 6, 3); /* it has not heard of that */
+    stands_by(2, &chunks[1], 4);
+    worker_returns(2, &chunks[1], 6, 3);
+    again = expect_chunk(1, 6, 3);
+    finishes(1, &again);
+    worker_reports(2, &chunks[1], &(struct report){.first = 5, .count = 1, .final = true});
+    expect_results(5, 1, NULL);
+    expect_ended(8, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, jobs_that_were_not_begun_when_a_drain_began_are_asked_for)
+{
+    struct proto_chunk chunks[2];
+
+    begin(chunks, 3, 6);
+    finishes(1, &chunks[0]);
+    step_away(HOST);
+    step_drain(true);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    expect_nothing();
+    stands_by(2, &chunks[1], 3);
+    expect_recall(2, 5, 2);
+    worker_returns(2, &chunks[1], 5, 2);
+    worker_reports(2, &chunks[1], &(struct report){.first = 4, .count = 1, .final = true});
+    expect_results(4, 1, NULL);
+    end_core();
+}
+
+/* Its HELLO may be behind a value that takes long to cross. */
+Test(core_rejoin, worker_whose_hello_is_on_its_way_is_not_killed)
+{
+    struct proto_chunk chunks[2];
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    finishes(1, &chunks[0]);
+    cr_assert(step_back(HOST, second, 1));
+    pass(AWAY_NS - 1);
+    step_heard(HOST);
+    step_deadline(AWAY_NS);
+    expect_kill(2);
+    end_core();
+}
+
+Test(core_rejoin, worker_that_starts_behind_a_slow_line_is_not_killed)
+{
+    struct proto_submit settings = range_of(1, 2, 1);
+
+    begin_lazy(1);
+    cr_assert_eq(step_join(HOST, 1), 1);
+    submit(CLIENT, &settings);
+    expect_spawn(1);
+    expect_spawn(2);
+    pass(WORKER_START_NS - 1);
+    step_heard(HOST);
+    pass(1);
+    step_tick();
+    expect_kill(1); /* which is not behind it */
+    end_core();
+}
+
+Test(core_rejoin, worker_that_stands_by_less_than_it_promised_is_killed)
+{
+    struct proto_chunk chunks[2], again;
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    finishes(1, &chunks[0]);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 2);
+    stands_by(2,
+              &(struct proto_chunk){.batch = 1,
+                                    .chunk = chunks[1].chunk + 1, /* as if it was reported */
+                                    .first = 2,
+                                    .attempt = 1},
+              1);
+    step_deadline(AWAY_NS);
+    expect_kill(2);
+    step_exit(&(struct worker_exit){.slot = 2, .killed = true, .reason = "killed by SIGKILL"});
+    again = expect_chunk(1, 2, 1);
+    finishes(1, &again);
+    expect_ended(2, 0, 0);
+    end_core();
+}
+
 /* --- a host of the life before */
 
 static const char *const former[] = {"worker-2.1.1"};
@@ -378,4 +477,72 @@ Test(core_rejoin, worker_of_a_name_that_this_life_would_give_is_not_taken_over)
         expect_nothing();
         end_core();
     }
+}
+
+/* They have not said yet what they hold. */
+Test(core_rejoin, jobs_of_a_host_that_is_away_right_after_a_restart_wait_for_it)
+{
+    struct proto_submit settings = range_of(1, 2, 1);
+    struct proto_chunk claimed = old_chunk(1, 1), chunk;
+
+    begin_second_life(&settings);
+    expect_spawn(1);
+    worker_hello(1, 1);
+    step_away(HOST);
+    pass(AWAY_NS / 2);
+    step_tick();
+    expect_nothing();
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    expect_nothing();
+    stands_by(2, &claimed, 1);
+    chunk = expect_chunk(1, 2, 1);
+    finishes(2, &claimed);
+    finishes(1, &chunk);
+    expect_ended(2, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, jobs_do_not_wait_for_ever_for_a_host_that_is_away_right_after_a_restart)
+{
+    struct proto_submit settings = range_of(1, 2, 1);
+    struct proto_chunk claimed = old_chunk(1, 1), chunk, other;
+
+    begin_second_life(&settings);
+    expect_spawn(1);
+    worker_hello(1, 1);
+    step_away(HOST);
+    step_deadline(AWAY_NS);
+    chunk = expect_chunk(1, 1, 1);
+    cr_assert(step_back(HOST, second, 1)); /* it is not killed */
+    says_hello(2, 1);
+    other = expect_chunk(2, 2, 1);
+    stands_by(2, &claimed, 1);
+    expect_refused(2, 1);
+    finishes(1, &chunk);
+    finishes(2, &other);
+    expect_ended(2, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, worker_that_ended_unheard_what_nobody_wants_is_not_killed_for_it)
+{
+    struct proto_submit settings = range_of(1, 1, 1);
+    struct proto_chunk claimed = old_chunk(2, 1), chunk;
+
+    begin_second_life(&settings);
+    says_hello(2, 1);
+    stands_by(2, &claimed, 1);
+    expect_refused(2, 2);
+    chunk = expect_chunk(2, 1, 1);
+    step_away(HOST);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    stands_by(2, &chunk, 1);
+    pass(500 * CLOCK_NS_PER_MS);
+    step_tick();
+    expect_nothing();
+    finishes(2, &chunk);
+    expect_ended(1, 0, 0);
+    end_core();
 }
