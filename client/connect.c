@@ -144,8 +144,12 @@ static int say_hello(struct wire *wire, struct muster_error *ret_error)
                 .user = find_user(user),
             },
     };
+    int result = wire_send(wire, NULL, &hello);
 
-    if (wire_send(wire, NULL, &hello) != 0)
+    if (result ==
+        MUSTER_EAGAIN) /* who was there has refused to shake hands, and nothing goes there any more */
+        return muster_error_set(ret_error, MUSTER_ELOST, "the coordinator does not answer");
+    if (result != 0)
         return muster_error_set(ret_error, MUSTER_ESYSTEM, "cannot reach the coordinator");
     return 0;
 }
