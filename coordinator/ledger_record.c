@@ -107,6 +107,7 @@ static void lose(struct ledger *ledger, uint64_t now_ms, struct book *book, cons
                  struct outbox *outbox)
 {
     uint64_t succeeded = book->succeeded + book->new_succeeded, failed = book->failed + book->new_failed;
+    uint64_t ended = succeeded + failed;
 
     if (book->phase != BOOK_ENDING) {
         if (book->phase == BOOK_RUNNING && !book->lost)
@@ -114,13 +115,14 @@ static void lose(struct ledger *ledger, uint64_t now_ms, struct book *book, cons
         return;
     }
     read_fail(ledger, book->number, MUSTER_ESYSTEM, why, outbox);
-    outbox_store(outbox, &(struct store_request){.operation = STORE_END,
-                                                 .batch = book->number,
-                                                 .now_ms = now_ms,
-                                                 .state = STORE_LOST,
-                                                 .add = {.succeeded = succeeded,
-                                                         .failed = failed,
-                                                         .cancelled = book->total - succeeded - failed}});
+    outbox_store(
+        outbox, &(struct store_request){.operation = STORE_END,
+                                        .batch = book->number,
+                                        .now_ms = now_ms,
+                                        .state = STORE_LOST,
+                                        .add = {.succeeded = succeeded,
+                                                .failed = failed,
+                                                .cancelled = book->total > ended ? book->total - ended : 0}});
 }
 
 void record_done(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct store_done *done,

@@ -91,6 +91,13 @@ void store_tally(struct store_database *database, enum store_state from, enum st
 int store_tally_read(struct store_database *database, struct store_entry *entry);
 int store_tally_write(struct store_database *database);
 
+/* store_lacking.c: a result was not recorded, alone: 0 or MUSTER_ESYSTEM. Whether a batch lacks one, and how
+ * many jobs succeeded of which there is none; and that it has ended, or that all have. */
+int store_lacking_note(struct store_database *database, const struct store_request *result);
+bool store_lacking_find(struct store_database *database, uint64_t batch, uint64_t *ret_succeeded);
+void store_lacking_forget(struct store_database *database, uint64_t batch);
+void store_lacking_free(struct store_database *database);
+
 /* store_copy.c: does COPY. */
 int store_copy(struct store_database *database, struct store_entry *entry);
 

@@ -70,6 +70,7 @@ void store_group_init(struct store_group *group, const struct store_database *da
 void store_group_fini(struct store_group *group)
 {
     store_queue_destroy(&group->kept);
+    store_lacking_free(&group->database);
     store_database_close(&group->database);
 }
 
@@ -176,15 +177,28 @@ static bool fails_alone(const struct store_entry *entry, int failure)
     return store_entry_trouble(entry) == STORE_TROUBLE_READS || (failure & 0xff) == SQLITE_CORRUPT;
 }
 
-/* Answers that the request failed for what the database says. */
-static void fail_alone(const struct store_database *database, struct store_entry *entry)
+/* Answers that the request failed for what the database says. When there is no memory to note what that means
+ * for others, the database fails with that. */
+static void fail_alone(struct store_database *database, struct store_entry *entry)
 {
     const char *what = store_entry_trouble(entry) == STORE_TROUBLE_READS ? "read" : "written";
 
+    if (entry->request.operation == STORE_RESULT && store_lacking_note(database, &entry->request) != 0)
+        return;
     log_error("%s: cannot be %s: %s", database->path, what, database->why);
     store_entry_clear(entry);
     store_entry_fail(entry, MUSTER_ESYSTEM, "%s: cannot be %s: %s", database->path, what, database->why);
     entry->unreadable = true;
+}
+
+/* All of the queue is on disk. */
+static void note_done(struct store_group *group, const struct store_queue *queue)
+{
+    note_full(group);
+    for (const struct store_entry *entry = queue->first; entry && group->database.lacking;
+         entry = entry->next)
+        if (entry->request.operation == STORE_END)
+            store_lacking_forget(&group->database, entry->request.batch);
 }
 
 /* Does all of the queue as one transaction. Returns whether it did: else nothing has happened, and the
@@ -197,7 +211,7 @@ static bool run(struct store_group *group, const struct store_queue *queue)
     for (;;) {
         attempt(database, queue, &culprit);
         if (!database->failure)
-            note_full(group);
+            note_done(group, queue);
         if (!database->failure || !culprit || !fails_alone(culprit, database->failure))
             return !database->failure;
         if (!is_worth_another_try(culprit, database->failure))

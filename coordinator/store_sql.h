@@ -136,7 +136,8 @@ struct store_database {
     bool full;            /* there is more */
     sqlite3_stmt *statements[SQL_COUNT];
     int64_t tally[10]; /* of batches in each state, what the transaction changes; see store_tally.c */
-    int failure;       /* SQLite's code since it was last cleared; 0: none */
+    struct store_lacking *lacking;         /* owned; see store_lacking.c */
+    int failure;                           /* SQLite's code since it was last cleared; 0: none */
     char why[MUSTER_ERROR_TEXT_BYTES / 2]; /* of it */
 };
 

@@ -399,24 +399,47 @@ static int add_record(struct store_database *database, struct store_entry *entry
 }
 
 static int set_end(struct store_database *database, const struct store_request *request,
-                   const struct store_batch *counts)
+                   enum store_state state, const struct store_batch *counts)
 {
     sqlite3_stmt *set = database->statements[SQL_SET_END];
 
     sql_bind_number(set, 1, request->batch);
-    sql_bind_number(set, 2, request->state);
+    sql_bind_number(set, 2, state);
     sql_bind_number(set, 3, request->now_ms);
     sql_bind_number(set, 4, counts->succeeded);
     sql_bind_number(set, 5, counts->failed);
     sql_bind_number(set, 6, counts->cancelled);
-    if (request->add.totals.size)
-        sql_bind_blob(set, 7, request->add.totals.bytes, request->add.totals.size);
+    if (counts->totals.size)
+        sql_bind_blob(set, 7, counts->totals.bytes, counts->totals.size);
     return sql_run(database, set);
+}
+
+/* A batch that lacks results is lost, however it ended for the rest. */
+static enum store_state judge_end(struct store_database *database, const struct store_request *request,
+                                  struct store_batch *counts)
+{
+    uint64_t lacking;
+
+    if (!store_lacking_find(database, request->batch, &lacking))
+        return request->state;
+    lacking = lacking < counts->succeeded ? lacking : counts->succeeded;
+    counts->succeeded -= lacking;
+    counts->cancelled += lacking;
+    counts->totals.size = 0;
+    return STORE_LOST;
+}
+
+/* What has ended may turn out to be lost; but what was cancelled was given up already. */
+static bool may_end(const struct store_brief *brief, enum store_state state)
+{
+    return brief->sealed &&
+           (!store_state_is_end(brief->state) || (state == STORE_LOST && brief->state != STORE_CANCELLED));
 }
 
 static int end(struct store_database *database, struct store_entry *entry)
 {
     const struct store_request *request = &entry->request;
+    enum store_state state = request->state;
     struct store_batch counts;
     struct store_brief brief;
     int result;
@@ -426,16 +449,18 @@ static int end(struct store_database *database, struct store_entry *entry)
     result = store_brief(database, entry, request->batch, &brief);
     if (result != 0)
         return result;
-    if ((store_state_is_end(brief.state) && request->state != STORE_LOST) || !brief.sealed)
+    if (!may_end(&brief, request->state))
         return store_fail_state(entry, request->batch, brief.state, brief.sealed ? "" : ", and not sealed");
     counts = request->add;
     if (request->state == STORE_CANCELLED && brief.state != STORE_RUNNING) {
         if (store_recorded(database, request->batch, &counts.succeeded, &counts.failed) != 0)
             return MUSTER_ESYSTEM;
         counts.cancelled = brief.total - counts.succeeded - counts.failed;
+    } else {
+        state = judge_end(database, request, &counts);
     }
-    store_tally(database, brief.state, request->state, 1);
-    result = set_end(database, request, &counts);
+    store_tally(database, brief.state, state, 1);
+    result = set_end(database, request, state, &counts);
     return result != 0 ? result : store_settle(database, entry, request->batch);
 }
 

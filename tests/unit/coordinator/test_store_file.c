@@ -417,6 +417,60 @@ static void what_meets_a_damaged_page_fails_and_nothing_waits_for_it(void)
     store_destroy(store);
 }
 
+/* The end behind the result came with the same commit: the batch had succeeded, and those that wait for that
+ * went, until its coordinator heard that the result was not recorded. */
+static void batch_never_succeeds_without_a_result_that_was_not_recorded(void)
+{
+    const char *path = fixture_path("lacking");
+    struct store *store = open_large(path);
+    const struct store_after after = {.batch = 2, .condition = STORE_AFTER_OK};
+    const struct proto_failure failure = {.index = 1, .code = MUSTER_EFAILED, .text = fixture_text("no")};
+    struct store_request read = {.operation = STORE_READ, .batch = 1}, waiter = fixture_single(3, argument),
+                         find = {.operation = STORE_FIND, .batch = 2},
+                         running = fixture_state(STORE_STATE, 2, STORE_RUNNING),
+                         record = fixture_record(2, 1, 1, argument),
+                         end = fixture_state(STORE_END, 2, STORE_SUCCEEDED);
+    struct store_done *done;
+
+    record.failures = &failure; /* in a table that nothing else needs */
+    record.failure_count = 1;
+    waiter.add.after = &after;
+    waiter.add.after_count = 1;
+    end.add.succeeded = 1;
+    end.add.totals = fixture_text("totals");
+    add_many(store, 2, 2);
+    CHECK(fixture_code(store, &running) == 0 && fixture_code(store, &waiter) == 0);
+    CHECK(fixture_code(store, &read) == 0); /* nothing else is in the cache then */
+    flip(path, place_of(path, "failure") + 2000);
+    CHECK(store_submit(store, &record) == 0 && store_submit(store, &end) == 0);
+    done = fixture_done(store);
+    CHECK_SAYING(done->code == MUSTER_ESYSTEM && strstr(done->text, "malformed"), done->text);
+    store_done_free(done);
+    done = fixture_done(store);
+    CHECK_SAYING(done->code == 0, done->text);
+    store_done_free(done);
+    done = fixture_ask(store, &find);
+    CHECK(done->count == 1 && done->batches[0].state == STORE_LOST && done->batches[0].totals.size == 0);
+    CHECK(done->batches[0].succeeded == 0 && done->batches[0].cancelled == 1);
+    store_done_free(done);
+    CHECK(fixture_find(store, 3) == STORE_CANCELLED);
+    store_destroy(store);
+}
+
+/* Whatever fails of it afterwards. */
+static void batch_that_was_cancelled_is_not_lost_afterwards(void)
+{
+    struct store *store = fixture_open(fixture_path("cancelled"));
+    struct store_request cancel = fixture_state(STORE_END, 1, STORE_CANCELLED),
+                         lose = fixture_state(STORE_END, 1, STORE_LOST);
+
+    add_many(store, 1, 1);
+    CHECK(fixture_code(store, &cancel) == 0);
+    CHECK(fixture_code(store, &lose) == MUSTER_ESTATE);
+    CHECK(fixture_find(store, 1) == STORE_CANCELLED);
+    store_destroy(store);
+}
+
 static void file_is_for_its_owner_alone(void)
 {
     const char *path = fixture_path("mode");
@@ -483,6 +537,8 @@ int main(void)
         TEST(what_a_killed_process_saw_completed_is_there),
         TEST(damaged_record_stops_nothing_but_its_reader),
         TEST(what_meets_a_damaged_page_fails_and_nothing_waits_for_it),
+        TEST(batch_never_succeeds_without_a_result_that_was_not_recorded),
+        TEST(batch_that_was_cancelled_is_not_lost_afterwards),
         TEST(file_is_for_its_owner_alone),
         TEST(each_opening_is_counted_and_a_copy_is_another_file),
         TEST(a_commit_does_not_pay_for_a_log_that_grows),
