@@ -86,6 +86,7 @@ static void lose_client(struct coordinator *c, const char *name)
         forget_client(c, name);
     hosts_lose(c->hosts, clock_now_ns(), name, "its connection is gone", &c->outbox);
     guests_forget(c->guests, name);
+    wire_forget(c->router, name, false);
     gate_leave(c->gate, name);
 }
 
@@ -268,6 +269,7 @@ static void refresh_gate(struct coordinator *c)
                         .type = PROTO_ERROR,
                         .error = {.code = MUSTER_EDENIED,
                                   .text = outbox_text(&c->outbox, "this key is not allowed what it was")}});
+        wire_forget(c->router, name, true);
         hosts_expel(c->hosts, clock_now_ns(), name, "its key is withdrawn", &c->outbox);
         lose_client(c, name);
     }

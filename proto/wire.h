@@ -92,6 +92,10 @@ int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error 
 void wire_know(struct wire *router, int fd, const char *peer, bool known);
 void wire_blame(struct wire *router, const struct wire_frame *frame);
 
+/* A peer is not known any more, by whatever connection. `told`: he was told why; what he sends for a second
+ * may have been under way, and does not end the connection. */
+void wire_forget(struct wire *router, const char *peer, bool told);
+
 /* When wire_guard_tick is to be called, at the latest. */
 uint64_t wire_guard_deadline(const struct wire *router);
 void wire_guard_tick(struct wire *router, uint64_t now_ns);

@@ -33,6 +33,10 @@
 static const uint64_t STRANGER_NS = 10 * CLOCK_NS_PER_S;
 enum { STRANGER_BYTES_MAX = 64 << 10 };
 
+/* Who was told that he is not known any more has sent things before he hears it: he is not cut off for so
+ * long, which would take from him what he was told. */
+static const uint64_t TOLD_NS = CLOCK_NS_PER_S;
+
 /* How often they are counted: what all of them send meanwhile is what ZeroMQ's thread can read. */
 static const uint64_t COUNT_NS = 20 * CLOCK_NS_PER_MS;
 
@@ -48,6 +52,8 @@ struct connection {
     int fd; /* ZeroMQ's */
     uint64_t cookie;
     uint64_t came_ns;
+    uint64_t had_bytes; /* of a stranger that was known: what had come by then */
+    bool told;          /* why he is not known any more */
     unsigned blames;
     char name[PROTO_PEER_NAME_MAX + 1]; /* of one that is known: of who speaks over it */
     UT_hash_handle hh;
@@ -271,10 +277,28 @@ static void note_known(struct wire_guard *guard, int fd, const char *peer)
         snprintf(connection->name, sizeof connection->name, "%s", peer);
 }
 
+/* Whoever spoke over this connection is not known any more. */
+static void estrange(struct wire_guard *guard, struct connection *known, bool told)
+{
+    int fd = known->fd;
+    bool same = stream_cookie(fd) == known->cookie;
+    struct connection *stranger;
+
+    drop(&guard->known, known);
+    if (!same || !is_tcp(fd))
+        return;
+    add_stranger(guard, fd);
+    HASH_FIND_INT(guard->strangers, &fd, stranger);
+    if (!stranger)
+        return;
+    stranger->had_bytes = bytes_of(guard, stranger);
+    stranger->told = told;
+}
+
 void wire_know(struct wire *router, int fd, const char *peer, bool known)
 {
     struct wire_guard *guard = router->guard;
-    const struct connection *before;
+    struct connection *before;
 
     if (!guard || fd < 0)
         return;
@@ -285,10 +309,21 @@ void wire_know(struct wire *router, int fd, const char *peer, bool known)
             drop_fd(&guard->blamed, fd);
         note_known(guard, fd, peer);
     } else if (before && !is_of_another(guard, fd, peer)) { /* else it is a stranger's all the time */
-        drop_fd(&guard->known, fd);
-        if (is_tcp(fd))
-            add_stranger(guard, fd);
+        estrange(guard, before, false);
     }
+}
+
+void wire_forget(struct wire *router, const char *peer, bool told)
+{
+    struct wire_guard *guard = router->guard;
+    struct connection *connection, *next;
+
+    if (!guard)
+        return;
+    wire_broke(router);
+    HASH_ITER(hh, guard->known, connection, next)
+        if (strcmp(connection->name, peer) == 0)
+            estrange(guard, connection, told);
 }
 
 bool guard_is_cut(const struct wire_guard *guard, const char *peer)
@@ -316,6 +351,9 @@ void wire_blame(struct wire *router, const struct wire_frame *frame)
 
     if (!guard || frame->fd < 0 || is_of_another(guard, frame->fd, frame->peer))
         return;
+    HASH_FIND_INT(guard->strangers, &frame->fd, connection);
+    if (connection && connection->told)
+        return; /* the limits of strangers are his */
     HASH_FIND_INT(guard->blamed, &frame->fd, connection);
     if (!connection && !(connection = add(&guard->blamed, frame->fd)))
         return;
@@ -324,6 +362,15 @@ void wire_blame(struct wire *router, const struct wire_frame *frame)
     cut(guard, connection);
     drop(&guard->blamed, connection);
     note_cut(guard, frame->peer);
+}
+
+static bool is_within_limits(const struct wire_guard *guard, const struct connection *stranger,
+                             uint64_t now_ns)
+{
+    if (stranger->told && now_ns < clock_after(stranger->came_ns, TOLD_NS))
+        return true;
+    return now_ns < clock_after(stranger->came_ns, STRANGER_NS) &&
+           bytes_of(guard, stranger) <= stranger->had_bytes + STRANGER_BYTES_MAX;
 }
 
 uint64_t wire_guard_deadline(const struct wire *router)
@@ -342,8 +389,7 @@ void wire_guard_tick(struct wire *router, uint64_t now_ns)
     if (now_ns < guard->count_ns)
         return;
     HASH_ITER(hh, guard->strangers, connection, next) {
-        if (now_ns < clock_after(connection->came_ns, STRANGER_NS) &&
-            bytes_of(guard, connection) <= STRANGER_BYTES_MAX)
+        if (is_within_limits(guard, connection, now_ns))
             continue;
         cut(guard, connection);
         drop(&guard->strangers, connection);

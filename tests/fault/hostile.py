@@ -8,6 +8,7 @@ served while he goes on.
 MUSTER_HOSTILE=N opens N connections one after another, and prints what is left of others' rate: MUSTER_HOSTILE=10000 takes
 a minute."""
 import contextlib
+import json
 import os
 import pathlib
 import select
@@ -356,6 +357,23 @@ class Doors(Almost, Case):
                     self.assertTrue(part, "an answer")
                     answer += part
             self.until_cut(streams[0])
+
+    def test_client_that_was_given_up_is_a_stranger_again(self):
+        """The process that he says he is has ended, his connection has not; others push it out."""
+        with self.connection(*self.tcp()) as stream:
+            self.join(stream, b"outlived")
+            process = self.start("60", command="sleep")
+            stream.sendall(message("HELLO", **{**HELLO, "pid": process.pid}))
+            self.until(lambda: self.clients() == 2, "he is a client")
+            process.process.kill()
+            process.end()
+            self.until(lambda: self.clients() == 1, "he is none any more")
+            self.crowd(NULL)
+            self.until_cut(stream)
+
+    def clients(self):
+        """Those that are there, with the one that asks."""
+        return json.loads(self.muster("status", "-o", "json", "--coordinator", self.local).out)["clients"]
 
     def test_flood(self):
         pong, hello = message("PONG", nonce=1), message("HELLO", **HELLO)

@@ -167,6 +167,22 @@ class Letting(Case):
         self.until(lambda: "no key is allowed: there is no" in daemon.log(), "it is read again")
         self.assert_one_line_error(self.map("bob"), "does not accept this key")
 
+    def test_key_that_is_withdrawn_is_told_so_while_it_has_much_under_way(self):
+        self.allow("alice", "submit")
+        daemon = self.serve()
+        peer = self.peer("alice", "talker")
+        self.assertEqual(self.hello(peer, protocol.CLIENT).type, "WELCOME")
+        daemon.signal(signal.SIGSTOP)
+        for ticket in range(1, 2000):
+            peer.send("REQUEST", ticket=ticket, operation=protocol.STATUS, batch=0, number=0, text="")
+        self.list.write_text("")
+        daemon.signal(signal.SIGCONT)
+        answer = None
+        while not answer or answer.type != "ERROR":
+            self.assertTrue(peer.socket.poll(harness.LIMIT_S * 1000, zmq.POLLIN), "he is told why")
+            answer = peer.receive()
+        self.assertEqual(answer.text, "this key is not allowed what it was")
+
     def test_list_that_is_a_link_is_read_again_when_its_target_changes(self):
         self.allow("alice", "submit")
         self.allow("bob", "submit")
