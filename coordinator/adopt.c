@@ -33,6 +33,16 @@ void core_adopt(struct core *core, uint64_t now_ns, unsigned slot, const char *n
     roster_update(core, worker);
 }
 
+void core_listen(struct core *core, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < core->slots; i++) {
+        if (!core->workers[i].awaited)
+            continue;
+        core->workers[i].heard_ns = now_ns;
+        roster_update(core, &core->workers[i]);
+    }
+}
+
 void core_committed(const struct core *core, const char *name, uint64_t number, struct outbox *outbox)
 {
     const struct worker *worker;

@@ -105,6 +105,7 @@ static void estrange(void *context, int fd, const char *peer)
     struct coordinator *c = context;
 
     wire_know(c->router, fd, peer, false);
+    guests_forget(c->guests, peer);
     gate_leave(c->gate, peer);
 }
 
@@ -128,7 +129,8 @@ static void expect_host(void *context, uint64_t session)
 {
     struct coordinator *c = context;
 
-    hosts_expect(c->hosts, clock_now_ns(), session);
+    if (!hosts_expect(c->hosts, session))
+        note_host(c, session, false);
 }
 
 /* Its workers wait longer than this side does, and as long as those here. */
@@ -285,7 +287,7 @@ int coordinator_start(struct coordinator *c, struct wire_context *context, struc
         result = supervisor_adopt(c->supervisor, note_found, c, ret_error);
     if (result != 0)
         return result;
-    if (c->options.workers_place && c->hosts)
+    if (c->options.workers_place)
         expected_list(c->options.workers_place->folder_fd, expect_host, c);
     error = start_thread(c);
     if (error != 0)

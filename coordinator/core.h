@@ -76,6 +76,9 @@ void core_start(struct core *core, uint64_t now_ns, struct outbox *outbox);
  * buried, behind the submission of the batches whose jobs they may have. */
 void core_adopt(struct core *core, uint64_t now_ns, unsigned slot, const char *name, struct outbox *outbox);
 
+/* They can be heard from now on: the ten seconds begin. */
+void core_listen(struct core *core, uint64_t now_ns);
+
 /* What an item OUTBOX_KEEP waited for is on disk. Names of workers that are gone are passed over. */
 void core_committed(const struct core *core, const char *name, uint64_t number, struct outbox *outbox);
 

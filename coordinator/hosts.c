@@ -44,17 +44,28 @@ int hosts_create(const struct hosts_options *options, struct core *core, struct 
 }
 
 /* Jobs wait for it as they wait for workers that are adopted. */
-void hosts_expect(struct hosts *hosts, uint64_t now_ns, uint64_t session)
+bool hosts_expect(struct hosts *hosts, uint64_t session)
 {
-    struct host *host = &hosts->table[hosts->used];
-
-    if (hosts->used == PROTO_HOSTS_MAX || hosts->options.grace_ns == 0)
-        return;
-    hosts->used++;
-    *host = (struct host){.session = session, .name = "?", .expected = true};
-    host->away_ns =
-        clock_after(now_ns, hosts->options.grace_ns < EXPECTED_NS ? hosts->options.grace_ns : EXPECTED_NS);
+    if (!hosts || hosts->used == PROTO_HOSTS_MAX || hosts->options.grace_ns == 0)
+        return false;
+    hosts->table[hosts->used++] =
+        (struct host){.session = session, .name = "?", .expected = true, .away_ns = CLOCK_NEVER};
     core_await_host(hosts->core);
+    return true;
+}
+
+/* From now on it may be away for so long. */
+static void wait_for(const struct hosts *hosts, uint64_t now_ns, struct host *host)
+{
+    uint64_t grace_ns = hosts->options.grace_ns;
+
+    host->away_ns = clock_after(now_ns, host->expected && grace_ns > EXPECTED_NS ? EXPECTED_NS : grace_ns);
+}
+
+void hosts_listen(struct hosts *hosts, uint64_t now_ns)
+{
+    for (unsigned i = 0; hosts && i < hosts->used; i++)
+        wait_for(hosts, now_ns, &hosts->table[i]);
 }
 
 void hosts_destroy(struct hosts *hosts)
@@ -131,7 +142,7 @@ void hosts_cut(struct hosts *hosts, uint64_t now_ns, struct host *host, const ch
     journal_host(hosts->options.journal, host->name, what);
     host->peer[0] = '\0';
     host->pinged_ns = host->looked_ns = 0;
-    host->away_ns = clock_after(now_ns, hosts->options.grace_ns);
+    wait_for(hosts, now_ns, host);
     core_away(hosts->core, now_ns, hosts_number(hosts, host), outbox);
 }
 
@@ -394,7 +405,7 @@ static void host_due(struct hosts *hosts, uint64_t now_ns, struct host *host, st
     }
     if (!host->peer[0]) {
         if (overslept)
-            host->away_ns = clock_after(now_ns, hosts->options.grace_ns);
+            wait_for(hosts, now_ns, host);
         else
             hosts_part(hosts, now_ns, host, "has not come back", outbox);
         return;

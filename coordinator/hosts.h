@@ -38,11 +38,15 @@ struct hosts_options {
 /* 0 or MUSTER_ENOMEM. */
 int hosts_create(const struct hosts_options *options, struct core *core, struct hosts **ret_hosts);
 
-/* All that follow take NULL, where nobody can join, but for hosts_expect. */
+/* All that follow take NULL, where nobody can join. */
 void hosts_destroy(struct hosts *hosts);
 
-/* At the start: a host that another life had and did not part with. */
-void hosts_expect(struct hosts *hosts, uint64_t now_ns, uint64_t session);
+/* At the start: a host that another life had and did not part with. False: it is not waited for, nor will it
+ * be in the next. */
+bool hosts_expect(struct hosts *hosts, uint64_t session);
+
+/* They can be heard from now on: those that are expected have so long. */
+void hosts_listen(struct hosts *hosts, uint64_t now_ns);
 
 /* Whether a host connects under this name. */
 bool hosts_has(const struct hosts *hosts, const char *peer);

@@ -166,7 +166,8 @@ static void refuse_given_up(const struct wire_frame *frame, struct outbox *outbo
                  "anew");
 }
 
-/* Of this life: it was away, or this one has not noticed that. */
+/* Of this life: it was away, or this one has not noticed that. It may not have heard that this life took it
+ * over. */
 static void go_on(struct hosts *hosts, uint64_t now_ns, struct host *host, const struct wire_frame *frame,
                   struct outbox *outbox)
 {
@@ -225,7 +226,7 @@ void hosts_join(struct hosts *hosts, uint64_t now_ns, const struct wire_frame *f
         hosts_refuse(outbox, frame->peer, error.code, error.text);
     else if (join->state == 0 && !host && join->resident_count == 0)
         begin(hosts, now_ns, frame, outbox);
-    else if (join->state == hosts->options.state && join->epoch == hosts->options.epoch && host &&
+    else if (join->state == hosts->options.state && join->epoch <= hosts->options.epoch && host &&
              !host->expected)
         go_on(hosts, now_ns, host, frame, outbox);
     else if (join->state == hosts->options.state && join->epoch < hosts->options.epoch &&

@@ -541,6 +541,8 @@ static void serve(struct coordinator *c)
     loop_launch(c);
     if (!open_books(c))
         return;
+    core_listen(c->core, clock_now_ns());
+    hosts_listen(c->hosts, clock_now_ns());
     while (!core_stopped(c->core) && !c->stopping && !c->outbox.failed) {
         if (wait(c) < 0) {
             fail(c, MUSTER_ESYSTEM, "the coordinator cannot wait for messages");

@@ -5,6 +5,7 @@ still. Each job adds a byte to a file of its own when it begins, and ends when t
 are a job that began once."""
 import json
 import os
+import pathlib
 import signal
 
 import harness
@@ -58,6 +59,15 @@ class Rejoin(hosts.Case):
 
     def pids(self):
         return {worker["pid"] for worker in self.theirs()}
+
+    def noted(self):
+        """Hosts that the next life of the coordinator is to wait for."""
+        return [path for path in self.home.rglob("host-*") if len(path.name) == len("host-") + 16]
+
+    def watched(self, daemon):
+        """How many processes it watches, none of which is a worker."""
+        folder = pathlib.Path(f"/proc/{daemon.pid}/fd")
+        return sum("pidfd" in os.readlink(path) for path in folder.iterdir())
 
     def part(self, daemon, outpost):
         """Nothing comes through until both sides have noticed."""
@@ -135,6 +145,39 @@ class Rejoin(hosts.Case):
         self.finish("c", "d")
         self.succeeds(batch, "a", "b", "c", "d")
         self.assertEqual({worker["pid"] for worker in self.workers()}, before)
+
+    def test_host_of_the_life_before_is_forgotten_where_none_is_waited_for(self):
+        self.may_leave_files = True
+        state = self.home / "state"
+        daemon = self.serve("--state", state)
+        outpost = self.host()
+        self.assertEqual(len(self.noted()), 1)
+        daemon.signal(signal.SIGKILL)
+        daemon.process.wait()
+        outpost.signal(signal.SIGTERM)
+        self.assertEqual(outpost.process.wait(harness.LIMIT_S), 0)
+        self.serve("--state", state, "--host-grace", "0")
+        self.assertEqual(self.noted(), [])
+
+    def test_host_without_a_key_that_comes_again_leaves_no_descriptor(self):
+        log = self.home / "log-plain"
+        with open(log, "wb") as stderr:
+            daemon = self.start("coordinator", "-j1", "--heartbeat", "3", "--listen", "tcp://127.0.0.1:*",
+                                "--listen", self.local, stderr=stderr, env=self.homes["keeper"])
+        daemon.log = log.read_text
+        self.daemons.append(daemon)
+        self.until(lambda: "1 worker; " in daemon.log(), "the coordinator says that it is ready")
+        self.port = int(daemon.log().split("listens at tcp://127.0.0.1:")[1].split(",")[0])
+        self.relay.open(self.port)
+        outpost = self.join(endpoint=f"tcp://127.0.0.1:{self.relay.port}", plugin=None)
+        for time in range(2):
+            self.relay.hold()
+            self.until(lambda: daemon.log().count("was not heard for too long") > time, "the coordinator notices")
+            self.until(lambda: outpost.log().count("is silent") > time, "the host notices")
+            self.relay.open()
+            self.until(lambda: daemon.log().count("is back with") > time, "the host is back")
+            self.workers()  # it is answered behind what the host said, by a client that is watched, too
+            self.until(lambda: self.watched(daemon) == 1, "the host alone is watched, and once")
 
     def test_coordinator_without_a_file_that_comes_back_tells_the_host_to_start_anew(self):
         self.may_leave_files = True

@@ -157,6 +157,18 @@ Test(adopt, worker_that_does_not_come_back_is_killed_and_its_jobs_run_elsewhere)
     end_core();
 }
 
+/* It may take long until the books are open. */
+Test(adopt, worker_has_its_time_from_when_it_can_be_heard)
+{
+    begin_again(1);
+    step_adopt(1);
+    pass(6 * AWAY_NS);
+    core_listen(core, now_ns);
+    step_deadline(AWAY_NS);
+    expect_kill(1);
+    end_core();
+}
+
 Test(adopt, worker_that_says_less_than_it_promised_is_killed)
 {
     struct proto_chunk chunk;
