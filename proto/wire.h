@@ -194,7 +194,7 @@ void wire_frame_destroy(struct wire_frame *frame);
 struct wire_poll {
     struct wire *wire;
     int fd;
-    bool ready; /* set by wire_wait: it can be read, or has failed */
+    bool ready; /* set by wire_wait: it can be read, or has failed; of a wire, or something became of it */
 };
 
 /* Waits until an item is ready or timeout_ms (-1: for ever) passed. Returns the number of
