@@ -9,6 +9,7 @@
  */
 #include "coordinator/store_schema.h"
 
+#include "base/log.h"
 #include "coordinator/store_lock.h"
 #include "coordinator/store_request.h"
 #include "coordinator/store_sql_log.h"
@@ -297,8 +298,30 @@ static int configure(struct store_database *database, struct muster_error *ret_e
     return execute(database, pragmas, ret_error);
 }
 
+/* So that there is room in each page. Where the disk has none for that, or no folder for temporary files, the
+ * file stays as it is: an older muster does not open it any more, and this one tries again at its next start.
+ */
+static int rewrite_pages(struct store_database *database, bool *ret_done, struct muster_error *ret_error)
+{
+    int result, code = sqlite.exec(database->handle, "PRAGMA temp_store = FILE; VACUUM", NULL, NULL, NULL);
+    int kind = code & 0xff;
+
+    if (kind == SQLITE_FULL || kind == SQLITE_IOERR)
+        log_error(
+            "%s: its pages get no checksums, for which it has to be written anew: %s: tried again at the "
+            "next start",
+            database->path, sqlite.errmsg(database->handle));
+    else if (code != SQLITE_OK)
+        return fail(database, code, ret_error);
+    result = execute(database, "PRAGMA temp_store = MEMORY", ret_error);
+    if (result == 0)
+        *ret_done = code == SQLITE_OK;
+    return result;
+}
+
 /* There is room in each page for its sum: an empty file is given it. One that an older muster wrote, or
- * SQLite made of what could be saved of another, is written anew, or goes on without if it may not. */
+ * SQLite made of what could be saved of another, is written anew, or goes on without if it may not, or
+ * cannot. */
 static int use_sums(struct store_database *database, bool rewrite, struct muster_error *ret_error)
 {
     long long page_bytes, pages;
@@ -309,11 +332,13 @@ static int use_sums(struct store_database *database, bool rewrite, struct muster
         result = ask_number(database, "PRAGMA page_count", &pages, ret_error);
     if (result != 0 || (!fit && pages > 0 && !rewrite))
         return result;
-    if (!fit)
+    if (!fit) {
         sql_sums_make_room(database->handle);
-    if (!fit && pages > 0)
-        result = execute(database, "PRAGMA temp_store = FILE; VACUUM; PRAGMA temp_store = MEMORY", ret_error);
-    if (result != 0)
+        fit = pages == 0;
+        if (!fit)
+            result = rewrite_pages(database, &fit, ret_error);
+    }
+    if (result != 0 || !fit)
         return result;
     code = sql_sums_begin(database->handle, (uint32_t)page_bytes);
     return code == SQLITE_OK ? 0 : fail(database, code, ret_error);

@@ -8,9 +8,11 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *disk; /* the tmpfs; NULL: there is none */
@@ -226,6 +228,101 @@ static void start_on_a_full_disk_is_refused_as_such_and_forgets_nothing(void)
     blob_unref(argument);
 }
 
+static void run_elsewhere(sqlite3 *handle, const char *text)
+{
+    CHECK_SAYING(sqlite3_exec(handle, text, NULL, NULL, NULL) == SQLITE_OK, sqlite3_errmsg(handle));
+}
+
+/* All of a file in one as an older muster made it, whose pages have no room for checksums. */
+static void copy_to_older(const char *path, const char *older)
+{
+    const char *schema =
+        "SELECT sql, CASE type WHEN 'table' THEN 'INSERT INTO main.' || name || ' SELECT * FROM "
+        "old.' || name ELSE '' END FROM old.sqlite_schema WHERE sql IS NOT NULL";
+    sqlite3_stmt *rows;
+    sqlite3 *handle;
+    char text[256];
+
+    CHECK(sqlite3_open(older, &handle) == SQLITE_OK);
+    snprintf(text, sizeof text, "ATTACH '%s' AS old; PRAGMA main.journal_mode = WAL", path);
+    run_elsewhere(handle, text);
+    CHECK(sqlite3_prepare_v2(handle, schema, -1, &rows, NULL) == SQLITE_OK);
+    while (sqlite3_step(rows) == SQLITE_ROW) {
+        run_elsewhere(handle, (const char *)sqlite3_column_text(rows, 0));
+        run_elsewhere(handle, (const char *)sqlite3_column_text(rows, 1));
+    }
+    CHECK(sqlite3_finalize(rows) == SQLITE_OK);
+    run_elsewhere(handle, "PRAGMA main.application_id = 0x6d737472; PRAGMA main.user_version = 5");
+    CHECK(sqlite3_close(handle) == SQLITE_OK);
+}
+
+static bool has_room(const char *path)
+{
+    enum { RESERVED_AT = 20 };
+    size_t size;
+    uint8_t *bytes = fixture_read(path, &size);
+    bool has = size > RESERVED_AT && bytes[RESERVED_AT] > 0;
+
+    free(bytes);
+    return has;
+}
+
+/* A file of 300 KB, which is not to be written twice. */
+static void check_upgrade(const char *name, void (*begin)(void), void (*end)(void))
+{
+    static const char *const logged[] = {"its pages get no checksums"};
+    struct blob *payload = zeroes(300000), *argument = zeroes(1);
+    struct store_request single = fixture_single(1, argument), record = fixture_record(1, 1, 1, payload);
+    char *path = strdup(path_of(name));
+    struct store *store = fixture_open(fixture_path("newer"));
+    int before;
+
+    CHECK(path && fixture_code(store, &single) == 0 && fixture_code(store, &record) == 0);
+    store_destroy(store);
+    copy_to_older(fixture_path("newer"), path);
+    CHECK(!has_room(path));
+    begin();
+    catch_log(&before);
+    store = fixture_open(path);
+    check_log(before, logged, 1);
+    single.add.number = 2;
+    CHECK(fixture_code(store, &single) == 0);
+    store_destroy(store);
+    CHECK(!has_room(path));
+    end();
+    store = fixture_open(path);
+    CHECK(fixture_find(store, 2) == STORE_QUEUED);
+    store_destroy(store);
+    CHECK(has_room(path) && unlink(path) == 0 && unlink(fixture_path("newer")) == 0);
+    blob_unref(payload);
+    blob_unref(argument);
+    free(path);
+}
+
+static void limit_files_to_half(void)
+{
+    const struct rlimit limit = {.rlim_cur = 150000, .rlim_max = RLIM_INFINITY};
+
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+static void fill_most_of_disk(void)
+{
+    enum { LEFT = 150000 };
+    struct stat filler;
+
+    fill_disk();
+    CHECK(stat(path_of("filler"), &filler) == 0 && truncate(path_of("filler"), filler.st_size - LEFT) == 0);
+}
+
+/* Neither version could open it any more. */
+static void file_that_cannot_be_written_anew_is_opened_without_checksums(void)
+{
+    check_upgrade("limit", limit_files_to_half, end_limit);
+    if (disk)
+        check_upgrade("disk", fill_most_of_disk, make_space);
+}
+
 static void disk_that_is_read_only_is_refused(void)
 {
     if (!disk) {
@@ -233,7 +330,7 @@ static void disk_that_is_read_only_is_refused(void)
         return;
     }
     store_destroy(fixture_open(path_of("state")));
-    CHECK(mount(NULL, disk, NULL, MS_REMOUNT | MS_RDONLY, "size=1m") == 0);
+    CHECK(mount(NULL, disk, NULL, MS_REMOUNT | MS_RDONLY, "size=3m") == 0);
     fixture_refuses(path_of("state"), MUSTER_ESYSTEM, "Read-only file system");
 }
 
@@ -314,9 +411,10 @@ int main(int count, char **words)
         TEST(store_that_is_closed_on_a_full_disk_does_not_hang),
         TEST(start_on_a_full_disk_is_refused_as_such_and_forgets_nothing),
         TEST(full_disk_loses_no_result_and_takes_no_batch),
+        TEST(file_that_cannot_be_written_anew_is_opened_without_checksums),
         TEST(disk_that_is_read_only_is_refused),
     };
-    const char *script = "mount -t tmpfs -o size=1m none /mnt && exec \"$0\" /mnt";
+    const char *script = "mount -t tmpfs -o size=3m none /mnt && exec \"$0\" /mnt";
 
     if (count == 1 &&
         system("exec unshare --mount --map-root-user mount -t tmpfs none /mnt 2>/dev/null") == 0) {
