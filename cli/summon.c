@@ -99,12 +99,25 @@ static int knock(const struct summons *s, struct muster_error *ret_error)
     return code;
 }
 
-/* Waits until nobody else starts one. */
+/* Waits until nobody else starts one, or one listens: who starts it may have been stopped as he does. */
 static int lock(struct summons *s, struct muster_error *ret_error)
 {
+    uint64_t deadline_ns = clock_after(clock_now_ns(), READY_S * CLOCK_NS_PER_S);
+    int code;
+
     s->folder_fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->folder_fd < 0 || flock(s->folder_fd, LOCK_EX) != 0)
-        return muster_error_system(ret_error, errno, "cannot lock %s", s->folder);
+    while (s->folder_fd < 0 || flock(s->folder_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (s->folder_fd < 0 || errno != EWOULDBLOCK)
+            return muster_error_system(ret_error, errno, "cannot lock %s", s->folder);
+        if ((code = connect_knock(s->endpoint, ret_error)) != MUSTER_ELOST)
+            return code;
+        if (clock_now_ns() >= deadline_ns)
+            return muster_error_set(ret_error, MUSTER_ESTATE,
+                                    "%s has been locked for %d s by another muster, which starts a "
+                                    "coordinator: is it stopped? ('fuser -v %s' shows who has it open)",
+                                    s->folder, READY_S, s->folder);
+        poll(NULL, 0, POLL_MS);
+    }
     return 0;
 }
 

@@ -5,12 +5,13 @@
  */
 #include "coordinator/keys.h"
 
+#include "coordinator/nest.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -311,9 +312,8 @@ int keys_allow(const struct allowed_key *key, const char *line, struct muster_er
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return muster_error_system(ret_error, errno, "cannot open %s", path);
-    if (flock(fd, LOCK_EX) != 0)
-        result = muster_error_system(ret_error, errno, "cannot lock %s", path);
-    else
+    result = nest_lock(fd, path, ret_error);
+    if (result == 0)
         result = append(fd, path, &key->key, line, ret_error);
     close(fd);
     return result;

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Of a folder, which is locked for a moment: who has it for longer is stopped, or hangs. */
+/* Of what is locked for a moment: who has it for longer is stopped, or hangs. */
 enum { LOCK_WAIT_S = 10, LOCK_POLL_MS = 2 };
 
 /* Of a lock, and what the name of its socket does not have. */
@@ -80,18 +80,19 @@ int nest_open_folder(const char *path, int *ret_fd, struct muster_error *ret_err
     return 0;
 }
 
-int nest_lock(int fd)
+int nest_lock(int fd, const char *path, struct muster_error *ret_error)
 {
     static const struct timespec moment = {.tv_nsec = LOCK_POLL_MS * CLOCK_NS_PER_MS};
     uint64_t deadline_ns = clock_after(clock_now_ns(), LOCK_WAIT_S * CLOCK_NS_PER_S);
 
     while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
-            return -1;
-        if (clock_now_ns() >= deadline_ns) {
-            errno = ETIMEDOUT;
-            return -1;
-        }
+            return muster_error_system(ret_error, errno, "cannot lock %s", path);
+        if (clock_now_ns() >= deadline_ns)
+            return muster_error_set(ret_error, MUSTER_ESTATE,
+                                    "%s has been locked for %d s by another muster: is it stopped? ('fuser "
+                                    "-v %s' shows who has it open)",
+                                    path, LOCK_WAIT_S, path);
         nanosleep(&moment, NULL);
     }
     return 0;
@@ -104,16 +105,10 @@ int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_err
 
     if (result != 0)
         return result;
-    if (nest_lock(fd) != 0)
-        result = errno == ETIMEDOUT
-                     ? muster_error_set(ret_error, MUSTER_ESTATE,
-                                        "the folder %s has been locked for %d s by another muster: is it "
-                                        "stopped? ('fuser -v %s' shows who has it open)",
-                                        path, LOCK_WAIT_S, path)
-                     : muster_error_system(ret_error, errno, "cannot lock the folder %s", path);
-    else if (fstat(fd, &status) != 0)
+    result = nest_lock(fd, path, ret_error);
+    if (result == 0 && fstat(fd, &status) != 0)
         result = muster_error_system(ret_error, errno, "cannot look at the folder %s", path);
-    else if (status.st_nlink == 0)
+    else if (result == 0 && status.st_nlink == 0)
         result = muster_error_set(ret_error, MUSTER_ENOTFOUND, "the folder %s was removed by another process",
                                   path);
     if (result == 0)

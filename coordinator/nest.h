@@ -30,12 +30,12 @@ int nest_open_home(int *ret_fd, struct muster_error *ret_error);
 /* Opens a folder that must belong to this user and be closed to others. MUSTER_ENOTFOUND: it is not there. */
 int nest_open_folder(const char *path, int *ret_fd, struct muster_error *ret_error);
 
-/* Takes the lock on an open folder. -1 with errno ETIMEDOUT: another process has had it for ten seconds. */
-int nest_lock(int fd);
+/* Takes the lock on an open folder or file, which `path` names. MUSTER_ESTATE: another process has had it for
+ * ten seconds. */
+int nest_lock(int fd, const char *path, struct muster_error *ret_error);
 
-/* The same of a folder that it opens. MUSTER_ESTATE: another process keeps the lock. MUSTER_ENOTFOUND: it is
- * not there, or was removed by who had the lock. Folders are taken for left over until they are locked: who
- * made it makes it again then, so many times. */
+/* The same of a folder that it opens. MUSTER_ENOTFOUND: it is not there, or was removed by who had the lock.
+ * Folders are taken for left over until they are locked: who made it makes it again then, so many times. */
 enum { NEST_TRIES = 100 };
 int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_error);
 

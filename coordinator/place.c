@@ -223,9 +223,14 @@ static int take_lock(struct place *place, struct muster_error *ret_error)
         return muster_error_system(ret_error, errno, "cannot open the lock file %s", place->lock);
     if (flock(place->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
-    result = errno == EWOULDBLOCK ? refuse(place, ret_error)
-                                  : muster_error_system(ret_error, errno, "cannot lock %s", place->lock);
-    close(place->lock_fd);
+    if (errno != EWOULDBLOCK)
+        result = muster_error_system(ret_error, errno, "cannot lock %s", place->lock);
+    else if (flock(place->lock_fd, LOCK_SH | LOCK_NB) == 0) /* nobody's: somebody looks whose it is */
+        result = nest_lock(place->lock_fd, place->lock, ret_error);
+    else
+        result = refuse(place, ret_error);
+    if (result != 0)
+        close(place->lock_fd);
     return result;
 }
 
@@ -335,20 +340,20 @@ bool place_is_taken(const char *endpoint)
 void place_close(struct place *place)
 {
     char folder[PLACE_FOLDER_BYTES];
+    struct muster_error error;
     bool locked;
 
     if (place->folder_fd < 0)
         return;
-    locked = nest_lock(place->folder_fd) == 0;
+    place_folder(place, folder);
+    locked = nest_lock(place->folder_fd, folder, &error) == 0;
     if (locked) { /* else the next one does it */
         unlink(place->socket);
         unlink(place->lock);
     }
     close(place->lock_fd);
-    if (locked && place->passing) {
-        place_folder(place, folder);
+    if (locked && place->passing)
         rmdir(folder); /* if nothing else is in it */
-    }
     flock(place->folder_fd, LOCK_UN);
     close(place->folder_fd);
 }

@@ -32,6 +32,12 @@ def is_locked(folder):
         os.close(descriptor)
 
 
+def is_open(pid, path):
+    """Whether a process has it open."""
+    folder = pathlib.Path(f"/proc/{pid}/fd")
+    return any(link.exists() and link.samefile(path) for link in folder.iterdir())
+
+
 def sleeps(pid):
     """How often a process has waited for something."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
@@ -205,6 +211,19 @@ class OnDemand(Case):
             before = sleeps(client.pid)
             self.until(lambda: sleeps(client.pid) >= before + 5, "it looks again and again")
         result = client.end()
+        self.assertEqual((result.status, result.out), (0, "1\n"), str(result))
+
+    def test_one_behind_a_starter_that_is_stopped_finds_a_coordinator_that_somebody_else_starts(self):
+        self.folder.mkdir(parents=True)
+        starter = os.open(self.folder, os.O_RDONLY)  # as one that starts it holds it
+        self.addCleanup(os.close, starter)
+        fcntl.flock(starter, fcntl.LOCK_EX)
+        client = self.start("map", "--detach", "echo", ":::", "1")
+        self.until(lambda: is_open(client.pid, self.folder), "the client waits for the other")
+        daemon = self.start("coordinator", "-j1")
+        result = client.end()
+        daemon.signal(signal.SIGTERM)
+        daemon.end()
         self.assertEqual((result.status, result.out), (0, "1\n"), str(result))
 
     def test_why_it_does_not_start_is_said(self):

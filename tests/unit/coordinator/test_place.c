@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -186,6 +187,43 @@ static void compete(int (*open_one)(struct place *place))
     }
     for (int i = 0; i < PROCESSES; i++)
         CHECK(wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* Lets go of a lock when somebody has the folder's. */
+static pid_t start_looker(int fd)
+{
+    int folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    pid_t pid = fork();
+
+    CHECK(folder >= 0 && pid >= 0);
+    if (pid == 0) {
+        while (flock(folder, LOCK_SH | LOCK_NB) == 0) {
+            flock(folder, LOCK_UN);
+            sched_yield();
+        }
+        flock(fd, LOCK_UN);
+        _exit(0);
+    }
+    close(folder);
+    return pid;
+}
+
+static void left_over_that_somebody_looks_at_is_not_taken_for_a_coordinators(void)
+{
+    struct place place;
+    char lock[96];
+    pid_t looker;
+    int fd;
+
+    kill_holder(start_holder(take_place));
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    fd = open(lock, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0);
+    looker = start_looker(fd);
+    open_place(endpoint, &place);
+    place_close(&place);
+    close(fd);
+    CHECK(waitpid(looker, NULL, 0) == looker);
 }
 
 static void place_never_has_two_holders(void)
@@ -428,6 +466,8 @@ int main(void)
         {"place_is_closed_to_others_and_leaves_nothing", place_is_closed_to_others_and_leaves_nothing},
         {"second_holder_is_told_who_is_first", second_holder_is_told_who_is_first},
         {"what_a_killed_holder_left_is_replaced", what_a_killed_holder_left_is_replaced},
+        {"left_over_that_somebody_looks_at_is_not_taken_for_a_coordinators",
+         left_over_that_somebody_looks_at_is_not_taken_for_a_coordinators},
         {"place_never_has_two_holders", place_never_has_two_holders},
         {"folder_that_another_removes_meanwhile_is_made_again",
          folder_that_another_removes_meanwhile_is_made_again},
