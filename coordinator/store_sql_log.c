@@ -12,8 +12,10 @@
 #include <string.h>
 
 enum {
+    INDEX_HEAD_BYTES = 48,    /* at its beginning */
     INDEX_BYTES = 32 << 10,   /* of a piece of the index, which processes share */
     INDEX_LAST_FRAME_AT = 16, /* as a number of this machine */
+    INDEX_SALTS_AT = 32,      /* zeros: the log has no header that SQLite understands */
     HEADER_BYTES = 32,
     HEADER_SALTS_AT = 16,
     FRAME_BYTES = 24,    /* of its header; the page is behind it */
@@ -37,18 +39,30 @@ static bool belongs(const uint8_t *header, const uint8_t *frame)
             memcmp(salts + SALT_BYTES, wanted + SALT_BYTES, SALT_BYTES) == 0);
 }
 
+/* Who has the index began the log anew, but not in the file yet: all that is in there was carried over. */
+static bool is_over(const uint8_t *header, const uint8_t *index)
+{
+    const uint8_t *salts = index + INDEX_SALTS_AT;
+
+    return !is_zero(salts, 2 * SALT_BYTES) && memcmp(salts, header + HEADER_SALTS_AT, 2 * SALT_BYTES) != 0;
+}
+
 /* Looks at the frames behind the last that SQLite reads. */
-static int check_behind(sqlite3_file *log, uint32_t last, uint32_t page_bytes)
+static int check_behind(sqlite3_file *log, const uint8_t *index, uint32_t page_bytes)
 {
     const sqlite3_int64 step = FRAME_BYTES + (sqlite3_int64)page_bytes;
     uint8_t header[HEADER_BYTES], frame[FRAME_BYTES];
     sqlite3_int64 size;
+    uint32_t last;
     bool committed = false;
     int code = log->pMethods->xFileSize(log, &size);
 
     if (code != SQLITE_OK || size < HEADER_BYTES)
         return code;
     code = log->pMethods->xRead(log, header, sizeof header, 0);
+    if (code != SQLITE_OK || is_over(header, index))
+        return code;
+    memcpy(&last, index + INDEX_LAST_FRAME_AT, sizeof last);
     for (sqlite3_int64 at = HEADER_BYTES + last * step; code == SQLITE_OK && at + step <= size; at += step) {
         code = log->pMethods->xRead(log, frame, sizeof frame, at);
         if (code != SQLITE_OK || !belongs(header, frame))
@@ -63,6 +77,7 @@ static int check_behind(sqlite3_file *log, uint32_t last, uint32_t page_bytes)
 int sql_log_check(sqlite3 *handle, uint32_t page_bytes)
 {
     sqlite3_file *file = NULL, *log = NULL;
+    uint8_t head[INDEX_HEAD_BYTES];
     void volatile *index = NULL;
     int code = sqlite.file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
 
@@ -72,6 +87,7 @@ int sql_log_check(sqlite3 *handle, uint32_t page_bytes)
         code = file->pMethods->xShmMap(file, 0, INDEX_BYTES, 0, &index);
     if (code != SQLITE_OK || !index || !log->pMethods)
         return code;
-    return check_behind(log, ((const uint32_t volatile *)index)[INDEX_LAST_FRAME_AT / sizeof(uint32_t)],
-                        page_bytes);
+    for (size_t i = 0; i < sizeof head; i++)
+        head[i] = ((const uint8_t volatile *)index)[i];
+    return check_behind(log, head, page_bytes);
 }

@@ -4,6 +4,7 @@
  * and all is well again when there is space. The disk is a small tmpfs in a mount namespace, which
  * the program starts itself in again; where there are none, a limit on the size of files.
  */
+#include "coordinator/store_sql_sums.h"
 #include "tests/unit/coordinator/store_fixture.h"
 
 #include <fcntl.h>
@@ -256,6 +257,35 @@ static void copy_to_older(const char *path, const char *older)
     CHECK(sqlite3_close(handle) == SQLITE_OK);
 }
 
+/* Whoever looks into the file keeps its index, in which the log was begun anew, while what is left of it in
+ * its file was carried over: that was taken for damage. */
+static void log_that_could_not_be_begun_anew_is_no_damage(void)
+{
+    const char *path = fixture_path("begun");
+    struct store *store = fixture_open(path);
+    struct blob *argument = zeroes(1);
+    struct store_request single = fixture_single(1, argument);
+    sqlite3 *reader, *writer;
+
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && fixture_code(store, &single) == 0);
+    single.add.number = 2;
+    CHECK(fixture_code(store, &single) == 0);
+    CHECK(sqlite3_open(path, &reader) == SQLITE_OK);
+    run_elsewhere(reader, "SELECT * FROM batches");
+    store_destroy(store);
+    CHECK(sqlite3_open_v2(path, &writer, SQLITE_OPEN_READWRITE, SQL_SUMS_NAME) == SQLITE_OK);
+    run_elsewhere(writer, "PRAGMA wal_checkpoint");
+    limit_files(true);
+    CHECK(sqlite3_exec(writer, "UPDATE life SET lives = 7", NULL, NULL, NULL) != SQLITE_OK);
+    limit_files(false);
+    CHECK(sqlite3_close(writer) == SQLITE_OK);
+    store = fixture_open(path);
+    CHECK(fixture_find(store, 2) == STORE_QUEUED);
+    store_destroy(store);
+    CHECK(sqlite3_close(reader) == SQLITE_OK);
+    blob_unref(argument);
+}
+
 static bool has_room(const char *path)
 {
     enum { RESERVED_AT = 20 };
@@ -411,6 +441,7 @@ int main(int count, char **words)
         TEST(store_that_is_closed_on_a_full_disk_does_not_hang),
         TEST(start_on_a_full_disk_is_refused_as_such_and_forgets_nothing),
         TEST(full_disk_loses_no_result_and_takes_no_batch),
+        TEST(log_that_could_not_be_begun_anew_is_no_damage),
         TEST(file_that_cannot_be_written_anew_is_opened_without_checksums),
         TEST(disk_that_is_read_only_is_refused),
     };
