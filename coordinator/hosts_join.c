@@ -48,7 +48,8 @@ static int check_sandbox(const struct hosts_options *options, const struct proto
 
     if (text->size >= sizeof words)
         return muster_error_set(ret_error, MUSTER_EPROTOCOL, "no sandbox has such words");
-    memcpy(words, text->bytes, text->size);
+    if (text->size > 0)
+        memcpy(words, text->bytes, text->size);
     if (text->size > 0 && sandbox_parse(strcmp(words, "on") == 0 ? "" : words, &sandbox, ret_error) != 0)
         return ret_error->code;
     if (!options->sandbox || (sandbox && (options->sandbox & SANDBOX_STRICT) <= (sandbox & SANDBOX_STRICT) &&
