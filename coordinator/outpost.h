@@ -16,7 +16,7 @@
 struct outpost_options {
     const char *endpoint; /* of the coordinator: tcp://HOST:PORT#KEY, as place_check has it */
     const char *program;  /* the muster binary */
-    unsigned workers;     /* 1..PROTO_WORKERS_MAX */
+    unsigned workers;     /* 1..PROTO_HOST_WORKERS_MAX */
     const char *const *plugins;
     const struct proto_plugin *digests; /* of the plug-ins */
     unsigned plugin_count;

@@ -11,7 +11,7 @@
 
 static void place_field(struct field_coder *c, uint32_t *place)
 {
-    field_u32(c, "place", 1, PROTO_WORKERS_MAX, place);
+    field_u32(c, "place", 1, PROTO_HOST_WORKERS_MAX, place);
 }
 
 static bool is_digest(const struct proto_text *text)
@@ -87,7 +87,7 @@ static void residents_field(struct field_coder *c, struct proto_join *m)
     struct proto_resident *read, resident;
     struct field_cursor outside;
 
-    field_enter(c, "residents", 0, PROTO_WORKERS_MAX, &count, &outside);
+    field_enter(c, "residents", 0, PROTO_HOST_WORKERS_MAX, &count, &outside);
     read = field_memory(c, count, sizeof *read);
     for (uint32_t i = 0; i < count && !c->code; i++) {
         resident = field_writing(c) ? m->residents[i] : (struct proto_resident){0};
@@ -113,7 +113,7 @@ void codec_join(struct field_coder *c, struct proto_message *message)
     field_u64(c, "session", 1, UINT64_MAX, &m->session);
     field_u64(c, "state", 0, UINT64_MAX, &m->state);
     field_u32(c, "epoch", 0, PROTO_EPOCH_MAX, &m->epoch);
-    field_u32(c, "workers", 1, PROTO_WORKERS_MAX, &m->workers);
+    field_u32(c, "workers", 1, PROTO_HOST_WORKERS_MAX, &m->workers);
     field_text(c, "host", PROTO_HOST_NAME_MAX, &m->host);
     field_text(c, "software", PROTO_TEXT_MAX, &m->software);
     field_text(c, "sandbox", PROTO_NAME_MAX, &m->sandbox);

@@ -64,17 +64,18 @@ enum {
     /* Jobs that one worker runs at once, each on a stack of its own. */
     PROTO_CONCURRENCY_MAX = 20000,
 
-    PROTO_FUNCTION_NAME_MAX = 64, /* bytes */
-    PROTO_TEXT_MAX = 1000,        /* bytes of an error text; longer ones are cut */
-    PROTO_NAME_MAX = 200,         /* bytes of a batch's name */
-    PROTO_USER_MAX = 64,          /* bytes of who submits */
-    PROTO_PEER_NAME_MAX = 64,     /* bytes of a routing id */
-    PROTO_WORKERS_MAX = 16384,    /* of one coordinator, those of other hosts included */
-    PROTO_HOSTS_MAX = 256,        /* of one coordinator */
-    PROTO_HOST_NAME_MAX = 64,     /* bytes */
-    PROTO_PLUGINS_MAX = 64,       /* of one host */
-    PROTO_DIGEST_DIGITS = 64,     /* of a plug-in */
-    PROTO_EXIT_TEXT_MAX = 767,    /* bytes that say how a worker ended */
+    PROTO_FUNCTION_NAME_MAX = 64,  /* bytes */
+    PROTO_TEXT_MAX = 1000,         /* bytes of an error text; longer ones are cut */
+    PROTO_NAME_MAX = 200,          /* bytes of a batch's name */
+    PROTO_USER_MAX = 64,           /* bytes of who submits */
+    PROTO_PEER_NAME_MAX = 64,      /* bytes of a routing id */
+    PROTO_WORKERS_MAX = 16384,     /* of one coordinator, those of other hosts included */
+    PROTO_HOSTS_MAX = 256,         /* of one coordinator */
+    PROTO_HOST_WORKERS_MAX = 1024, /* of one of these: its JOIN names them, and a stranger may say no more */
+    PROTO_HOST_NAME_MAX = 64,      /* bytes */
+    PROTO_PLUGINS_MAX = 64,        /* of one host */
+    PROTO_DIGEST_DIGITS = 64,      /* of a plug-in */
+    PROTO_EXIT_TEXT_MAX = 767,     /* bytes that say how a worker ended */
     PROTO_BEAT_MS_MAX = 60000,
     PROTO_BEATS = 3,             /* that may be missing before a connection between hosts is given up */
     PROTO_CLIENTS_MAX = 1024,    /* of one coordinator */

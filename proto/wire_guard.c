@@ -28,10 +28,16 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-/* Until it is known a peer has so long to say who it is, and so much to say it: what ours say has less than
- * 10 KiB, and then they wait. */
+/* Until it is known a peer has so long to say who it is, and so much to say it. What ours say has less than
+ * 10 KiB, and then they wait; but for JOIN of a host that had workers before: for each an array, its place,
+ * and a name such as worker-16384.16777215.4294967295, and for each plug-in two texts. */
 static const uint64_t STRANGER_NS = 10 * CLOCK_NS_PER_S;
-enum { STRANGER_BYTES_MAX = 64 << 10 };
+enum { STRANGER_BYTES_MAX = 64 << 10, RESIDENT_BYTES = 1 + 3 + 2 + 32 };
+
+_Static_assert(PROTO_HOST_WORKERS_MAX *RESIDENT_BYTES +
+                       PROTO_PLUGINS_MAX * (1 + 3 + PROTO_NAME_MAX + 2 + PROTO_DIGEST_DIGITS) + 4096 <=
+                   STRANGER_BYTES_MAX,
+               "the longest JOIN can be said, and a handshake ahead of it");
 
 /* Who was told that he is not known any more has sent things before he hears it: he is not cut off for so
  * long, which would take from him what he was told. */

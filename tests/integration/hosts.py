@@ -246,6 +246,10 @@ class Refusals(Case):
         self.join("--sandbox")
         self.assert_ok(self.at("map", "is_prime", ":::", "7"), "true\n")
 
+    def test_more_workers_than_a_host_can_name(self):
+        self.serve()
+        self.refused(self.outpost(workers=1025), "1025 workers are too many for one host", "1024 at most")
+
     def test_endpoint_that_cannot_be(self):
         self.serve()
         for endpoint, words in (("ipc:///tmp/s", "--connect takes tcp://"), ("tcp://192.0.2.1:5555", "#KEY"),
