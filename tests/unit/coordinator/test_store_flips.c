@@ -433,6 +433,35 @@ static void flipped_bit_in_the_log_is_refused_or_takes_the_last_commit_alone(voi
     free(path);
 }
 
+/* One writer was killed amid a long commit, the next amid a short one, which has taken the place of the
+ * former's first frames. */
+static void rests_behind_a_commit_that_was_not_written_whole_are_no_damage(void)
+{
+    enum { HEADER = 32, FRAME = 24 + PAGE };
+    char *path = strdup(fixture_path("rests")), *before, *text;
+    struct store *store = fixture_open(path);
+    size_t size, last = 0;
+    uint8_t *bytes;
+
+    add_batches(store, 1, 6);
+    before = describe_list(store);
+    add_batches(store, 7, 7);
+    bytes = fixture_read(fixture_path("rests-wal"), &size);
+    for (size_t at = HEADER; at + FRAME <= size; at += FRAME)
+        if (memcmp(bytes + at + 8, bytes + 16, 8) == 0 && memcmp(bytes + at + 4, "\0\0\0", 4) != 0)
+            last = at;
+    CHECK(last > HEADER && (bytes = realloc(bytes, last + 2 * FRAME)));
+    memset(bytes + last + FRAME - PAGE / 2, 0xff, PAGE / 2);
+    memcpy(bytes + last + FRAME, bytes + last - FRAME, FRAME);
+    text = describe_logged(path, bytes, last + 2 * FRAME);
+    CHECK(text && strcmp(text, before) == 0);
+    store_destroy(store);
+    free(bytes);
+    free(before);
+    free(text);
+    free(path);
+}
+
 /* --- other programs */
 
 static void check_all_have_sums(const char *path)
@@ -556,6 +585,7 @@ int main(void)
         TEST(sector_of_zeros_is_refused_or_harmless),
         TEST(part_of_a_flipped_page_is_refused),
         TEST(flipped_bit_in_the_log_is_refused_or_takes_the_last_commit_alone),
+        TEST(rests_behind_a_commit_that_was_not_written_whole_are_no_damage),
         TEST(log_that_another_program_carries_over_is_no_damage),
         TEST(empty_log_that_a_reader_left_is_no_damage),
         TEST(another_program_cannot_carry_the_log_of_an_open_file_over),
