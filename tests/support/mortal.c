@@ -2,9 +2,10 @@
  *
  * Preloaded (LD_PRELOAD) into a process that is to die by SIGKILL at a system call of a test's choice:
  * MUSTER_TEST_DIE=CALL:N:WHEN, at the Nth CALL (sync: fsync, fdatasync; write: pwrite; send: send, sendmsg),
- * WHEN `before`, `after`, or `amid`: half of what is written is. MUSTER_TEST_DIE=CALL:N:stall keeps the
- * thread that makes the call there for good. With MUSTER_TEST_ARM=FILE calls count from when the file is
- * there. Processes that it starts are spared.
+ * WHEN `before`, `after`, or `amid`: half of what is sent is, and of what is written what is in the first
+ * page of the file, as of a process that is killed: the kernel copies page by page.
+ * MUSTER_TEST_DIE=CALL:N:stall keeps the thread that makes the call there for good. With MUSTER_TEST_ARM=FILE
+ * calls count from when the file is there. Processes that it starts are spared.
  */
 #include <dlfcn.h>
 #include <signal.h>
@@ -85,9 +86,11 @@ int fdatasync(int fd)
 
 ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset)
 {
+    enum { PAGE = 4096 };
     int last = is_the_one("write");
+    size_t first = (size_t)(PAGE - offset % PAGE);
     ssize_t result = ((ssize_t(*)(int, const void *, size_t, off64_t))next("pwrite64"))(
-        fd, bytes, part(last, size), offset);
+        fd, bytes, last && strcmp(when, "amid") == 0 && first < size ? first : size, offset);
 
     if (last)
         die();
