@@ -63,12 +63,14 @@ class Inspector:
         return [row for row in rows if row[0] in new]
 
     def batches(self):
-        """The rows of all batches. Those that nobody tries again get their diaries."""
+        """The rows of all batches. Those that try no other again get their diaries."""
         rows = {row[0]: row for row in self.read("SELECT batch, name, first, state, jobs, succeeded, failed, cancelled, "
                                                  "origin FROM batches ORDER BY batch")}
-        for batch, name, first, *_, origin in rows.values():
+        for batch, name, first, _, jobs, *_, origin in rows.values():
             if not origin:
-                self.by_batch[batch] = self.diary_of(batch, name, first)
+                diary = self.by_batch[batch] = self.diary_of(batch, name, first)
+                if jobs is not None:  # ahead of a batch that tries this one again
+                    diary.shrink(jobs)
         return rows
 
     def find(self, row):
@@ -125,7 +127,6 @@ class Inspector:
         if jobs is None:
             assert not diary.batch, f"{diary} was accepted, and is not whole"
         else:
-            diary.shrink(jobs)
             assert (diary.complete or diary.cancelled) and jobs == diary.jobs, f"{diary} has {jobs} jobs"
             assert first is None or first == diary.arguments[0], f"{diary} begins with {first}"
         assert not diary.ended or state in ENDS, f"{diary} is {state}, and its client was told that it has ended"
