@@ -87,6 +87,47 @@ void say_attach(const char *client, uint64_t ticket, uint64_t batch, bool ordere
                                                  .window_bytes = window}});
 }
 
+void say_cancel(const char *client, uint64_t ticket, enum proto_cancel_mode mode)
+{
+    world_say(&w, client,
+              &(struct proto_message){.type = PROTO_CANCEL, .cancel = {.id = ticket, .mode = mode}});
+}
+
+void say_request(const char *client, enum proto_operation operation, uint64_t batch, uint64_t number,
+                 const char *text)
+{
+    world_say(&w, client,
+              &(struct proto_message){.type = PROTO_REQUEST,
+                                      .request = {.ticket = 99,
+                                                  .operation = operation,
+                                                  .batch = batch,
+                                                  .number = number,
+                                                  .text = proto_text(text)}});
+}
+
+void say_large_list(const char *client, uint64_t ticket, uint64_t jobs, size_t bytes)
+{
+    struct proto_message list = submit_list(ticket, false);
+    char *zeros = calloc(1, bytes);
+    msgpack_sbuffer buffer;
+    msgpack_packer packer;
+    struct blob *blob;
+
+    msgpack_sbuffer_init(&buffer);
+    msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+    CHECK(zeros && msgpack_pack_bin_with_body(&packer, zeros, bytes) == 0);
+    CHECK((blob = blob_copy(buffer.data, buffer.size)));
+    world_say(&w, client, &list);
+    for (uint64_t job = 1; job <= jobs; job++)
+        world_say(&w, client,
+                  &(struct proto_message){.type = PROTO_ARGUMENTS,
+                                          .arguments = {.ticket = ticket, .first = job, .count = 1},
+                                          .payload = {.blob = blob, .size = buffer.size}});
+    blob_unref(blob);
+    msgpack_sbuffer_destroy(&buffer);
+    free(zeros);
+}
+
 void say_consumed(const char *client, uint64_t ticket, uint64_t bytes)
 {
     world_say(
@@ -97,6 +138,14 @@ void say_consumed(const char *client, uint64_t ticket, uint64_t bytes)
 uint64_t accepted(const char *client)
 {
     return world_expect(&w, client, PROTO_ACCEPTED)->accepted.batch;
+}
+
+int answered(const char *client)
+{
+    const struct proto_message *message = world_expect(&w, client, PROTO_ANSWER);
+
+    CHECK(message->answer.ticket == 99);
+    return message->answer.code;
 }
 
 uint64_t check_results(const char *client, uint64_t jobs, bool ordered)
@@ -134,10 +183,7 @@ void check_state(const char *client, uint64_t batch, const char *state)
     const struct proto_message *answer;
     char word[32];
 
-    world_say(&w, client,
-              &(struct proto_message){
-                  .type = PROTO_REQUEST,
-                  .request = {.ticket = 99, .operation = PROTO_REQUEST_STATUS, .batch = batch}});
+    say_request(client, PROTO_REQUEST_STATUS, batch, 0, "");
     answer = world_expect(&w, client, PROTO_ANSWER);
     CHECK(answer->answer.code == 0);
     snprintf(word, sizeof word, "%c%s", (char)(0xa0 + strlen(state)), state);

@@ -19,10 +19,18 @@ struct slice numbers(uint64_t first, uint32_t count);
 void say_arguments(const char *client, uint64_t ticket, uint64_t first, uint32_t count);
 void say_seal(const char *client, uint64_t ticket, uint64_t total);
 void say_attach(const char *client, uint64_t ticket, uint64_t batch, bool ordered, uint64_t window);
+/* The cancellation of what the client submitted with the ticket, and a request under the ticket 99. */
+void say_cancel(const char *client, uint64_t ticket, enum proto_cancel_mode mode);
+void say_request(const char *client, enum proto_operation operation, uint64_t batch, uint64_t number,
+                 const char *text);
+
+/* A list of so many arguments of so many bytes, in blocks of their own, without its SEAL. */
+void say_large_list(const char *client, uint64_t ticket, uint64_t jobs, size_t bytes);
 void say_consumed(const char *client, uint64_t ticket, uint64_t bytes);
 
-/* The client was told so: the number of its batch. */
+/* The client was told so: the number of its batch, the code of the answer. */
 uint64_t accepted(const char *client);
+int answered(const char *client);
 
 /* All RESULTS that the client has: each of 1..jobs once; in order if asked for. Returns their cost. */
 uint64_t check_results(const char *client, uint64_t jobs, bool ordered);

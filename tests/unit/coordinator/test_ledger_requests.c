@@ -39,16 +39,10 @@ static uint64_t accept_range(int64_t last)
 
 static void ask(enum proto_operation operation, uint64_t batch, uint64_t number, const char *text)
 {
-    world_say(&w, "a",
-              &(struct proto_message){.type = PROTO_REQUEST,
-                                      .request = {.ticket = 99,
-                                                  .operation = operation,
-                                                  .batch = batch,
-                                                  .number = number,
-                                                  .text = proto_text(text)}});
+    say_request("a", operation, batch, number, text);
 }
 
-static struct proto_answer answered(msgpack_object *ret_value)
+static struct proto_answer take_answer(msgpack_object *ret_value)
 {
     const struct proto_message *message = world_expect(&w, "a", PROTO_ANSWER);
     size_t offset = 0;
@@ -64,7 +58,7 @@ static struct proto_answer answered(msgpack_object *ret_value)
 static void check_code(int code)
 {
     msgpack_object value;
-    struct proto_answer answer = answered(&value);
+    struct proto_answer answer = take_answer(&value);
 
     CHECK_SAYING(answer.code == code, muster_error_name(answer.code));
     CHECK(code != 0 || value.type == MSGPACK_OBJECT_NIL);
@@ -75,7 +69,7 @@ static msgpack_object told(msgpack_object_type type)
 {
     msgpack_object value;
 
-    CHECK(answered(&value).code == 0);
+    CHECK(take_answer(&value).code == 0);
     CHECK(value.type == type);
     return value;
 }
@@ -276,7 +270,7 @@ static void batches_come_page_by_page_and_no_more_than_were_asked_for(void)
         accept_range(1);
     ask(PROTO_REQUEST_BATCHES, 0, 0, "");
     do {
-        answer = answered(&list);
+        answer = take_answer(&list);
         CHECK(answer.code == 0 && list.via.array.size <= 256);
         for (uint32_t i = 0; i < list.via.array.size; i++)
             CHECK(count_of(&list.via.array.ptr[i], "batch") == next--);

@@ -248,8 +248,7 @@ static void batch_that_waits_is_cancelled_by_its_ticket(void)
         submit.submit.ticket = i;
         world_say(&w, "a", &submit);
     }
-    world_say(&w, "a",
-              &(struct proto_message){.type = PROTO_CANCEL, .cancel = {.id = 6, .mode = PROTO_CANCEL_NOW}});
+    say_cancel("a", 6, PROTO_CANCEL_NOW);
     check_state("b", 6, "cancelled");
     check_ended("a", 0, 0, 30);
     world_close(&w);
@@ -296,25 +295,6 @@ static void full_store_holds_jobs_up_until_something_is_forgotten(void)
     world_close(&w);
 }
 
-/* One argument of a mebibyte. */
-static void say_large_argument(const char *client, uint64_t ticket, uint64_t job)
-{
-    static char zeros[1 << 20];
-    struct proto_message message = {.type = PROTO_ARGUMENTS,
-                                    .arguments = {.ticket = ticket, .first = job, .count = 1}};
-    msgpack_sbuffer buffer;
-    msgpack_packer packer;
-
-    msgpack_sbuffer_init(&buffer);
-    msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
-    msgpack_pack_bin_with_body(&packer, zeros, sizeof zeros);
-    message.payload = (struct slice){.blob = blob_copy(buffer.data, buffer.size), .size = buffer.size};
-    CHECK(message.payload.blob);
-    world_say(&w, client, &message);
-    blob_unref(message.payload.blob);
-    msgpack_sbuffer_destroy(&buffer);
-}
-
 /* Whether a request to the store to delete something more finds no more than one slice. */
 static bool is_swept(void)
 {
@@ -330,21 +310,10 @@ static bool is_swept(void)
     return !more;
 }
 
-static void say_large_batch(void)
-{
-    struct proto_message submit = submit_list(1, false);
-
-    world_say(&w, "a", &submit);
-    for (uint64_t job = 1; job <= 30; job++)
-        say_large_argument("a", 1, job);
-}
-
 static void forget_large_batch(void)
 {
-    struct proto_message cancel = {.type = PROTO_CANCEL, .cancel = {.id = 1, .mode = PROTO_CANCEL_NOW}};
-
-    say_large_batch();
-    world_say(&w, "a", &cancel);
+    say_large_list("a", 1, 30, 1 << 20);
+    say_cancel("a", 1, PROTO_CANCEL_NOW);
     expect_refusal("a", 1, MUSTER_ECANCELLED);
     CHECK(!w.ledger->sweeping);
 }
@@ -394,7 +363,7 @@ static void sweep_that_fails_at_the_start_does_not_end_the_coordinator(void)
     snprintf(path, sizeof path, "%s/store", folder);
     world_open(&w, path, 1, 2);
     world_hello(&w, "a", "ann");
-    say_large_batch();
+    say_large_list("a", 1, 30, 1 << 20);
     world_close(&w);
     w.unreadable = &failing;
     world_open(&w, path, 2, 2); /* forgets the batch, which was not sealed */
