@@ -8,20 +8,20 @@
 #include <jansson.h>
 #include <string.h>
 
-msgpack_sbuffer buffer;
-msgpack_zone zone;
-struct muster_error error;
+msgpack_sbuffer encoded;
+msgpack_zone decode_zone;
+struct muster_error refusal;
 
 void codec_set_up(void)
 {
-    msgpack_sbuffer_init(&buffer);
-    cr_assert(msgpack_zone_init(&zone, 4096));
+    msgpack_sbuffer_init(&encoded);
+    cr_assert(msgpack_zone_init(&decode_zone, 4096));
 }
 
 void codec_tear_down(void)
 {
-    msgpack_sbuffer_destroy(&buffer);
-    msgpack_zone_destroy(&zone);
+    msgpack_sbuffer_destroy(&encoded);
+    msgpack_zone_destroy(&decode_zone);
 }
 
 static void pack_json(msgpack_packer *packer, const json_t *json)
@@ -45,8 +45,8 @@ static void pack_json(msgpack_packer *packer, const json_t *json)
 
 int decode_bytes(const void *bytes, size_t size, struct proto_message *ret_message)
 {
-    error = (struct muster_error){0};
-    return proto_decode(bytes, size, &zone, ret_message, &error);
+    refusal = (struct muster_error){0};
+    return proto_decode(bytes, size, &decode_zone, ret_message, &refusal);
 }
 
 int decode(const char *text, struct proto_message *ret_message)
@@ -55,11 +55,11 @@ int decode(const char *text, struct proto_message *ret_message)
     msgpack_packer packer;
 
     cr_assert_not_null(json, "%s", text);
-    buffer.size = 0;
-    msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+    encoded.size = 0;
+    msgpack_packer_init(&packer, &encoded, msgpack_sbuffer_write);
     pack_json(&packer, json);
     json_decref(json);
-    return decode_bytes(buffer.data, buffer.size, ret_message);
+    return decode_bytes(encoded.data, encoded.size, ret_message);
 }
 
 void assert_refused(const struct wrong *cases, size_t count)
@@ -68,7 +68,7 @@ void assert_refused(const struct wrong *cases, size_t count)
 
     for (size_t i = 0; i < count; i++) {
         cr_assert_eq(decode(cases[i].header, &message), MUSTER_EPROTOCOL, "%s passed", cases[i].header);
-        cr_assert_not_null(strstr(error.text, cases[i].field), "%s: %s", cases[i].header, error.text);
+        cr_assert_not_null(strstr(refusal.text, cases[i].field), "%s: %s", cases[i].header, refusal.text);
         cr_assert_eq(message.type, PROTO_STOP, "a failure wrote its output");
     }
 }
@@ -78,7 +78,7 @@ void assert_accepted(const char *const *headers, size_t count)
     struct proto_message message;
 
     for (size_t i = 0; i < count; i++)
-        cr_assert_eq(decode(headers[i], &message), 0, "%s: %s", headers[i], error.text);
+        cr_assert_eq(decode(headers[i], &message), 0, "%s: %s", headers[i], refusal.text);
 }
 
 int check_payload(const struct proto_message *message, const void *bytes, size_t size)
@@ -89,9 +89,9 @@ int check_payload(const struct proto_message *message, const void *bytes, size_t
 
     cr_assert_not_null(blob);
     with_payload.payload = (struct slice){.blob = blob, .size = size};
-    error = (struct muster_error){0};
-    code = proto_check_payload(&with_payload, &error);
-    cr_assert_eq(error.code, code);
+    refusal = (struct muster_error){0};
+    code = proto_check_payload(&with_payload, &refusal);
+    cr_assert_eq(refusal.code, code);
     blob_unref(blob);
     return code;
 }

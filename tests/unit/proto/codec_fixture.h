@@ -13,9 +13,9 @@
 
 /* Of each test between codec_set_up and codec_tear_down: for what is encoded, for what is decoded, and why
  * the last was refused. */
-extern msgpack_sbuffer buffer;
-extern msgpack_zone zone;
-extern struct muster_error error;
+extern msgpack_sbuffer encoded;
+extern msgpack_zone decode_zone;
+extern struct muster_error refusal;
 
 void codec_set_up(void);
 void codec_tear_down(void);

@@ -92,7 +92,7 @@ Test(codec, greeting_of_another_version_tells_its_version)
     struct proto_message message;
 
     for (size_t i = 0; i < COUNT(greetings); i++) {
-        cr_assert_eq(decode(greetings[i], &message), 0, "%s: %s", greetings[i], error.text);
+        cr_assert_eq(decode(greetings[i], &message), 0, "%s: %s", greetings[i], refusal.text);
         cr_assert_eq(message.type == PROTO_HELLO ? message.hello.version : message.welcome.version,
                      versions[i]);
     }
@@ -188,10 +188,10 @@ Test(codec, integers_in_a_longer_form_are_accepted)
 /* A failed encode leaves no bytes behind. */
 static void assert_not_encoded(const struct proto_message *message)
 {
-    buffer.size = 0;
-    cr_assert_eq(msgpack_sbuffer_write(&buffer, "before", 6), 0);
-    cr_assert_eq(proto_encode(message, &buffer), MUSTER_EINVALID);
-    cr_assert_eq(buffer.size, 6);
+    encoded.size = 0;
+    cr_assert_eq(msgpack_sbuffer_write(&encoded, "before", 6), 0);
+    cr_assert_eq(proto_encode(message, &encoded), MUSTER_EINVALID);
+    cr_assert_eq(encoded.size, 6);
 }
 
 Test(codec, struct_that_would_not_decode_is_not_encoded)

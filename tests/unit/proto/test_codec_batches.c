@@ -106,9 +106,9 @@ Test(codec_batches, submission_with_too_long_a_name_or_too_many_to_wait_for_is_r
 {
     cr_assert_eq(decode_submission(PROTO_NAME_MAX, PROTO_AFTER_MAX), 0);
     cr_assert_eq(decode_submission(PROTO_NAME_MAX + 1, 0), MUSTER_EPROTOCOL);
-    cr_assert_not_null(strstr(error.text, "name"));
+    cr_assert_not_null(strstr(refusal.text, "name"));
     cr_assert_eq(decode_submission(1, PROTO_AFTER_MAX + 1), MUSTER_EPROTOCOL);
-    cr_assert_not_null(strstr(error.text, "after"));
+    cr_assert_not_null(strstr(refusal.text, "after"));
 }
 
 Test(codec_batches, attachment_out_of_range_is_refused)

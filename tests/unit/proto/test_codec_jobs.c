@@ -159,9 +159,9 @@ Test(codec_jobs, texts_of_many_failures_are_cut_to_fit_a_header)
                                       .failures = failures,
                                       .failure_count = PROTO_CHUNK_JOBS_MAX,
                                       .timings = timings};
-    cr_assert_eq(proto_encode(&message, &buffer), 0);
-    cr_assert_leq(buffer.size, PROTO_HEADER_BYTES_MAX);
-    cr_assert_eq(decode_bytes(buffer.data, buffer.size, &back), 0, "%s", error.text);
+    cr_assert_eq(proto_encode(&message, &encoded), 0);
+    cr_assert_leq(encoded.size, PROTO_HEADER_BYTES_MAX);
+    cr_assert_eq(decode_bytes(encoded.data, encoded.size, &back), 0, "%s", refusal.text);
     cr_assert_eq(back.result.outcome.failure_count, PROTO_CHUNK_JOBS_MAX);
     cr_assert_geq(back.result.outcome.failures[PROTO_CHUNK_JOBS_MAX - 1].text.size, 16);
     cr_assert_eq(back.result.outcome.timings[PROTO_TIMINGS * PROTO_CHUNK_JOBS_MAX - 1], UINT64_MAX);
@@ -186,8 +186,8 @@ Test(codec_jobs, few_failures_keep_their_whole_texts)
     for (uint32_t i = 0; i < 1000; i++)
         failures[i] = (struct proto_failure){
             .index = 1 + i, .code = MUSTER_EFAILED, .text = {.bytes = text, .size = sizeof text}};
-    cr_assert_eq(proto_encode(&message, &buffer), 0);
-    cr_assert_eq(decode_bytes(buffer.data, buffer.size, &back), 0, "%s", error.text);
+    cr_assert_eq(proto_encode(&message, &encoded), 0);
+    cr_assert_eq(decode_bytes(encoded.data, encoded.size, &back), 0, "%s", refusal.text);
     for (uint32_t i = 0; i < 1000; i++)
         cr_assert_eq(back.result.outcome.failures[i].text.size, PROTO_TEXT_MAX);
 }
