@@ -127,6 +127,9 @@ void worker_returns(unsigned slot, const struct proto_chunk *chunk, uint64_t fir
 /* All jobs of the chunk succeeded. */
 void worker_finishes(unsigned slot, const struct proto_chunk *chunk);
 
+/* All jobs of the chunk ended, those in `failed` (0-terminated) without a value. */
+void worker_fails(unsigned slot, const struct proto_chunk *chunk, const uint64_t *failed);
+
 /* A worker that died while it executed the job `index` of `chunk`, or timed out there. */
 void worker_crashes(unsigned slot, const struct proto_chunk *chunk, uint64_t index);
 void worker_times_out(unsigned slot, const struct proto_chunk *chunk, uint64_t index);

@@ -175,9 +175,7 @@ Test(core_cancel, jobs_that_wait_to_run_again_are_cancelled_too)
     settings.retries = 1;
     submit(CLIENT, &settings);
     chunk = expect_chunk(1, 1, 4);
-    worker_reports(
-        1, &chunk,
-        &(struct report){.first = 1, .count = 4, .final = true, .failed = failed, .code = MUSTER_EFAILED});
+    worker_fails(1, &chunk, failed);
     expect_results(2, 1, NULL);
     expect_results(4, 1, NULL);
     chunk = expect_chunk(1, 1, 1);

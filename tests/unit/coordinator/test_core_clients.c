@@ -409,9 +409,7 @@ Test(core_clients, full_window_does_not_stop_jobs_that_run_again)
     settings.retries = 1;
     submit(CLIENT, &settings);
     chunk = expect_chunk(1, 1, 2);
-    worker_reports(
-        1, &chunk,
-        &(struct report){.first = 1, .count = 2, .final = true, .failed = failed, .code = MUSTER_EFAILED});
+    worker_fails(1, &chunk, failed);
     expect_results(2, 1, NULL);
     chunk = expect_chunk(1, 1, 1);
     worker_finishes(1, &chunk);
@@ -431,9 +429,7 @@ Test(core_clients, failures_count_in_the_window_so_that_a_flood_of_them_is_bound
     settings.window_bytes = PROTO_MESSAGE_COST_BYTES + PROTO_FAILURE_COST_BYTES; /* without its text */
     submit(CLIENT, &settings);
     chunk = expect_chunk(1, 1, 1);
-    worker_reports(
-        1, &chunk,
-        &(struct report){.first = 1, .count = 1, .final = true, .failed = failed, .code = MUSTER_EFAILED});
+    worker_fails(1, &chunk, failed);
     expect_results(1, 1, failed);
     expect_nothing();
 }

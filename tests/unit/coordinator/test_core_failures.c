@@ -18,9 +18,7 @@ Test(core_failures, failures_go_to_the_client_inside_the_results_of_their_neighb
     begin_ready(1, 1);
     submit(CLIENT, &settings);
     chunk = expect_chunk(1, 1, 6);
-    worker_reports(
-        1, &chunk,
-        &(struct report){.first = 1, .count = 6, .final = true, .failed = failed, .code = MUSTER_EFAILED});
+    worker_fails(1, &chunk, failed);
     cr_assert_eq(expect_results(1, 6, failed)->failures[0].code, MUSTER_EFAILED);
     expect_ended(3, 3, 0);
 }
@@ -60,9 +58,7 @@ Test(core_failures, jobs_tried_again_are_holes_between_the_results_that_are_fina
     submit(CLIENT, &settings);
     send_arguments(CLIENT, 1, 9);
     chunk = expect_chunk(1, 1, 9);
-    worker_reports(
-        1, &chunk,
-        &(struct report){.first = 1, .count = 9, .final = true, .failed = failed, .code = MUSTER_EFAILED});
+    worker_fails(1, &chunk, failed);
     expect_results(2, 2, NULL);
     expect_results(6, 3, NULL);
     for (unsigned i = 0; i < 3; i++) {
@@ -165,13 +161,9 @@ Test(core_failures, job_with_no_retry_left_fails_beside_one_that_is_tried_again)
     settings.retries = 1;
     submit(CLIENT, &settings);
     chunk = expect_chunk(1, 1, 4);
-    worker_reports(
-        1, &chunk,
-        &(struct report){.first = 1, .count = 4, .final = true, .failed = first, .code = MUSTER_EFAILED});
+    worker_fails(1, &chunk, first);
     chunk = expect_chunk(1, 1, 4);
-    worker_reports(
-        1, &chunk,
-        &(struct report){.first = 1, .count = 4, .final = true, .failed = second, .code = MUSTER_EFAILED});
+    worker_fails(1, &chunk, second);
     expect_results(1, 4, second);
     expect_ended(2, 2, 0);
 }

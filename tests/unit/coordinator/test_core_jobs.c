@@ -226,9 +226,7 @@ Test(core_jobs, job_that_ran_again_was_assigned_when_it_last_was)
     chunk = expect_chunk(1, 1, 1);
     pass(1000);
     again_ns = now_ns;
-    worker_reports(
-        1, &chunk,
-        &(struct report){.first = 1, .count = 1, .final = true, .failed = failed, .code = MUSTER_EFAILED});
+    worker_fails(1, &chunk, failed);
     chunk = expect_chunk(1, 1, 1);
     pass(1000);
     worker_crashes(1, &chunk, 1);
