@@ -81,6 +81,7 @@ void batch_destroy(struct batch *batch)
     spans_fini(&batch->skipped);
     spans_fini(&batch->before);
     spans_fini(&batch->cancelled);
+    spans_fini(&batch->urged);
     free(batch->reason);
     free(batch->held);
     free(batch);

@@ -59,6 +59,7 @@ struct batch {
 
     struct spans before;           /* jobs that had ended before the batch came here; not in the totals */
     struct spans cancelled;        /* jobs that workers hold and the client cancelled */
+    struct spans urged;            /* of these, those that were asked to end if they run */
     enum proto_cancel_mode cancel; /* of the whole batch; 0: not cancelled */
     uint64_t cancel_deadline_ns;   /* when workers that still run its jobs are killed */
 

@@ -39,9 +39,10 @@ void cancel_batch(struct core *core, uint64_t now_ns, struct batch *batch, enum 
 }
 
 /* Notes which of the jobs the worker holds. Returns whether there are any. */
-static bool note_held(const struct worker *worker, struct batch *batch, uint64_t first, uint64_t end,
+static bool note_held(const struct worker *worker, struct batch *batch, const struct proto_cancel *cancel,
                       struct outbox *outbox)
 {
+    uint64_t first = cancel->first, end = first + cancel->count;
     size_t place = holdings_find(&worker->holdings, batch->id, first);
     const struct chunk *chunk;
     bool any = false;
@@ -54,7 +55,8 @@ static bool note_held(const struct worker *worker, struct batch *batch, uint64_t
             uint64_t from = left[i].first > first ? left[i].first : first;
             uint64_t until = left[i].first + left[i].count < end ? left[i].first + left[i].count : end;
 
-            if (spans_add(&batch->cancelled, from, until - from) != 0)
+            if (spans_add(&batch->cancelled, from, until - from) != 0 ||
+                (cancel->mode == PROTO_CANCEL_NOW && spans_add(&batch->urged, from, until - from) != 0))
                 outbox->failed = true;
             any = true;
         }
@@ -65,7 +67,6 @@ static bool note_held(const struct worker *worker, struct batch *batch, uint64_t
 int cancel_jobs(struct core *core, struct batch *batch, const struct proto_cancel *cancel,
                 struct outbox *outbox)
 {
-    uint64_t end = cancel->first + cancel->count;
     struct job_run run;
 
     if (cancel->count > PROTO_CHUNK_JOBS_MAX)
@@ -81,7 +82,7 @@ int cancel_jobs(struct core *core, struct batch *batch, const struct proto_cance
     } while (run.count > 0);
     dispatch_grant(batch, outbox); /* arguments that nobody needs were let go of */
     for (unsigned i = 0; i < core->slots; i++)
-        if (batch->held[i] > 0 && note_held(&core->workers[i], batch, cancel->first, end, outbox) &&
+        if (batch->held[i] > 0 && note_held(&core->workers[i], batch, cancel, outbox) &&
             core->workers[i].state == WORKER_READY)
             tell_worker(&core->workers[i], batch, cancel, outbox);
     return 0;

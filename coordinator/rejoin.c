@@ -120,6 +120,31 @@ static void drop_jobs(struct worker *worker, struct chunk *chunk, uint64_t first
     }
 }
 
+/* Jobs that were cancelled, as they were: those of which some were asked to end with two messages or more. */
+static void cancel_as_before(const struct worker *worker, const struct batch *batch, uint64_t first,
+                             uint64_t end, struct outbox *outbox)
+{
+    while (first < end) {
+        bool urged = spans_hold(&batch->urged, first);
+        uint32_t i = spans_find(&batch->urged, first);
+        uint64_t until = end;
+
+        if (i < batch->urged.count) {
+            struct span span = spans_list(&batch->urged)[i];
+
+            until = urged ? span.first + span.count : span.first;
+        }
+        until = until < end ? until : end;
+        outbox_send(outbox, worker->name,
+                    &(struct proto_message){.type = PROTO_CANCEL,
+                                            .cancel = {.id = batch->id,
+                                                       .mode = urged ? PROTO_CANCEL_NOW : PROTO_CANCEL_SOON,
+                                                       .first = first,
+                                                       .count = until - first}});
+        first = until;
+    }
+}
+
 /* Jobs that were cancelled one by one, of these. */
 static void cancel_some(const struct worker *worker, const struct batch *batch, const struct span *jobs,
                         struct outbox *outbox)
@@ -133,11 +158,7 @@ static void cancel_some(const struct worker *worker, const struct batch *batch, 
 
         if (from >= until)
             return;
-        outbox_send(
-            outbox, worker->name,
-            &(struct proto_message){
-                .type = PROTO_CANCEL,
-                .cancel = {.id = batch->id, .mode = PROTO_CANCEL_NOW, .first = from, .count = until - from}});
+        cancel_as_before(worker, batch, from, until, outbox);
     }
 }
 

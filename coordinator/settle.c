@@ -16,7 +16,8 @@
 void settle_jobs(struct batch *batch, struct job_run run, enum job_event event, struct outbox *outbox)
 {
     if (batch_settle(batch, run, event) != 0 ||
-        spans_drop(&batch->cancelled, run.first, run.count) != 0) /* not assigned any more */
+        spans_drop(&batch->cancelled, run.first, run.count) != 0 || /* not assigned any more */
+        spans_drop(&batch->urged, run.first, run.count) != 0)
         outbox->failed = true;
     schedule_wake(&batch->turn);
 }

@@ -405,6 +405,12 @@ static const char *check_assigned(const struct core *core, const struct batch *b
     }
     if (!in_order(&batch->cancelled) || cancelled != spans_jobs(&batch->cancelled))
         return complain("a cancelled job that no worker holds is remembered");
+    for (uint32_t s = 0; s < batch->urged.count; s++) {
+        const struct span *span = &spans_list(&batch->urged)[s];
+
+        if (jobs_in(&batch->cancelled, span->first, span->first + span->count) != span->count)
+            return complain("a job was asked to end that was not cancelled");
+    }
     if (assigned != batch->assigned)
         return complain("workers have %lu jobs of batch %lu, %lu are counted", (unsigned long)assigned,
                         (unsigned long)batch->id, (unsigned long)batch->assigned);

@@ -131,10 +131,18 @@ Test(core_rejoin, report_that_came_twice_counts_once)
     end_core();
 }
 
+static void expect_cancel(unsigned slot, enum proto_cancel_mode mode, uint64_t first, uint64_t count)
+{
+    const struct proto_cancel *asked = &expect_sent(worker_name(slot), PROTO_CANCEL)->cancel;
+
+    cr_assert_eq(asked->mode, mode);
+    cr_assert_eq(asked->first, first);
+    cr_assert_eq(asked->count, count);
+}
+
 Test(core_rejoin, what_was_cancelled_meanwhile_is_cancelled_there)
 {
     struct proto_chunk chunks[2];
-    const struct proto_cancel *asked;
 
     begin(chunks, 1, 2);
     step_away(HOST);
@@ -143,14 +151,44 @@ Test(core_rejoin, what_was_cancelled_meanwhile_is_cancelled_there)
     cr_assert(step_back(HOST, second, 1));
     says_hello(2, 1);
     stands_by(2, &chunks[1], 1);
-    asked = &expect_sent(worker_name(2), PROTO_CANCEL)->cancel;
-    cr_assert_eq(asked->first, 2);
-    cr_assert_eq(asked->count, 1);
-    cr_assert_eq(asked->mode, PROTO_CANCEL_NOW);
+    expect_cancel(2, PROTO_CANCEL_NOW, 2, 1);
     step_part(HOST);
     expect_failure(2, MUSTER_ECANCELLED, "cancelled");
     finishes(1, &chunks[0]);
     expect_ended(1, 0, 1);
+    end_core();
+}
+
+Test(core_rejoin, job_that_was_to_run_on_when_it_was_cancelled_is_not_asked_to_end)
+{
+    struct proto_chunk chunks[2];
+
+    begin(chunks, 4, 8);
+    step_message(CLIENT, &(struct proto_message){
+                             .type = PROTO_CANCEL,
+                             .cancel = {.id = 1, .mode = PROTO_CANCEL_SOON, .first = 5, .count = 4}});
+    expect_cancel(2, PROTO_CANCEL_SOON, 5, 4);
+    cancel_some(6, 2);
+    expect_cancel(2, PROTO_CANCEL_NOW, 6, 2);
+    step_away(HOST);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    stands_by(2, &chunks[1], 4);
+    expect_cancel(2, PROTO_CANCEL_SOON, 5, 1);
+    expect_cancel(2, PROTO_CANCEL_NOW, 6, 2);
+    expect_cancel(2, PROTO_CANCEL_SOON, 8, 1);
+    worker_reports(2, &chunks[1],
+                   &(struct report){.first = 5,
+                                    .count = 4,
+                                    .final = true,
+                                    .failed = (const uint64_t[]){6, 7, 8, 0},
+                                    .code = MUSTER_ECANCELLED});
+    expect_results(5, 1, NULL);
+    expect_failure(6, MUSTER_ECANCELLED, "cancelled");
+    expect_failure(7, MUSTER_ECANCELLED, "cancelled");
+    expect_failure(8, MUSTER_ECANCELLED, "cancelled");
+    finishes(1, &chunks[0]);
+    expect_ended(5, 0, 3);
     end_core();
 }
 
@@ -362,15 +400,6 @@ static void begin_second_life(const struct proto_submit *settings)
     submit(CLIENT, settings);
 }
 
-static void expect_refused(unsigned slot, uint64_t job)
-{
-    const struct proto_cancel *asked = &expect_sent(worker_name(slot), PROTO_CANCEL)->cancel;
-
-    cr_assert_eq(asked->mode, PROTO_CANCEL_NOW);
-    cr_assert_eq(asked->first, job);
-    cr_assert_eq(asked->count, 1);
-}
-
 static void says_last_words(unsigned slot, const struct proto_chunk *chunk)
 {
     step_exit(&(struct worker_exit){.slot = slot,
@@ -393,7 +422,7 @@ Test(core_rejoin, job_that_does_not_travel_is_not_claimed_by_a_host)
     expect_spawn(1);
     says_hello(2, 1);
     stands_by(2, &claimed, 1);
-    expect_refused(2, 1);
+    expect_cancel(2, PROTO_CANCEL_NOW, 1, 1);
     worker_hello(1, 1);
     chunk = expect_chunk(1, 1, 1);
     finishes(1, &chunk);
@@ -428,7 +457,7 @@ Test(core_rejoin, attempt_that_nobody_can_have_come_to_is_not_taken_over)
     begin_second_life(&settings);
     says_hello(2, 1);
     stands_by(2, &claimed, 1);
-    expect_refused(2, 1);
+    expect_cancel(2, PROTO_CANCEL_NOW, 1, 1);
     chunk = expect_chunk(2, 1, 1);
     cr_assert_eq(chunk.attempt, 1);
     finishes(2, &chunk);
@@ -518,7 +547,7 @@ Test(core_rejoin, jobs_do_not_wait_for_ever_for_a_host_that_is_away_right_after_
     says_hello(2, 1);
     other = expect_chunk(2, 2, 1);
     stands_by(2, &claimed, 1);
-    expect_refused(2, 1);
+    expect_cancel(2, PROTO_CANCEL_NOW, 1, 1);
     finishes(1, &chunk);
     finishes(2, &other);
     expect_ended(2, 0, 0);
@@ -533,7 +562,7 @@ Test(core_rejoin, worker_that_ended_unheard_what_nobody_wants_is_not_killed_for_
     begin_second_life(&settings);
     says_hello(2, 1);
     stands_by(2, &claimed, 1);
-    expect_refused(2, 2);
+    expect_cancel(2, PROTO_CANCEL_NOW, 2, 1);
     chunk = expect_chunk(2, 1, 1);
     step_away(HOST);
     cr_assert(step_back(HOST, second, 1));
