@@ -100,11 +100,11 @@ static void note_found(void *context, unsigned slot, const char *name, const cha
         core_adopt(c->core, clock_now_ns(), slot, name, &c->outbox);
 }
 
-static void estrange(void *context, int fd, const char *peer)
+static void estrange(void *context, const char *peer)
 {
     struct coordinator *c = context;
 
-    wire_know(c->router, fd, peer, false);
+    wire_forget(c->router, peer, true);
     guests_forget(c->guests, peer);
     gate_leave(c->gate, peer);
 }

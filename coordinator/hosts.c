@@ -169,7 +169,7 @@ static void give_up(struct hosts *hosts, uint64_t now_ns, struct host *host, con
                     struct outbox *outbox)
 {
     hosts_refuse(outbox, host->peer, MUSTER_EPROTOCOL, reason);
-    hosts->options.estrange(hosts->options.context, host->fd, host->peer);
+    hosts->options.estrange(hosts->options.context, host->peer);
     hosts_part(hosts, now_ns, host, reason, outbox);
 }
 
@@ -179,7 +179,7 @@ static void miss(struct hosts *hosts, uint64_t now_ns, struct host *host, struct
     static const char reason[] = "was not heard for too long";
 
     hosts_refuse(outbox, host->peer, MUSTER_ESTATE, reason);
-    hosts->options.estrange(hosts->options.context, host->fd, host->peer);
+    hosts->options.estrange(hosts->options.context, host->peer);
     hosts_cut(hosts, now_ns, host, reason, outbox);
 }
 

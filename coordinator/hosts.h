@@ -30,8 +30,9 @@ struct hosts_options {
     struct wire_traffic (*traffic)(void *context, int fd);
     /* A host of this session is here, or is not any more: what hosts_expect of the next life is told. */
     void (*note)(void *context, uint64_t session, bool here);
-    /* A host is given up that may still be connected: it is a stranger again. */
-    void (*estrange)(void *context, int fd, const char *peer);
+    /* A host that may still be connected was told that it is none any more: what it sends for a moment was
+     * under way. */
+    void (*estrange)(void *context, const char *peer);
     void *context;
 };
 

@@ -175,7 +175,7 @@ static void go_on(struct hosts *hosts, uint64_t now_ns, struct host *host, const
     const struct proto_join *join = &frame->message.join;
 
     if (host->peer[0]) {
-        hosts->options.estrange(hosts->options.context, host->fd, host->peer);
+        hosts->options.estrange(hosts->options.context, host->peer);
         hosts_cut(hosts, now_ns, host, "comes again", outbox);
         if (!host->session) { /* none is waited for */
             refuse_given_up(frame, outbox);

@@ -341,22 +341,35 @@ class Doors(Almost, Case):
             self.assert_served()
 
     def test_hosts_that_were_given_up_are_strangers_again(self):
-        software = self.muster("--version").out.splitlines()[0]
-        (join,) = protocol.encode("JOIN", version=protocol.VERSION, pid=0, session=1, state=0, epoch=0, workers=1,
-                                  host="x", software=software, sandbox="", plugins=[], residents=[])
-        (pong,) = protocol.encode("PONG", nonce=1)
+        join, pong = self.says_join(1), message("PONG", nonce=1)
         with contextlib.ExitStack() as stack:
             streams = []
             for number in range(DESCRIPTORS // 3):
                 streams.append(stack.enter_context(self.connection(*self.tcp())))
                 self.join(streams[-1], b"host-%d" % number)
-                streams[-1].sendall(frame(join) + frame(pong))
-                answer = b""
-                while b"a host does not send this message" not in answer:
-                    part = streams[-1].recv(4096)
-                    self.assertTrue(part, "an answer")
-                    answer += part
+                streams[-1].sendall(join + pong)
+                self.until_told(streams[-1], b"a host does not send this message")
             self.until_cut(streams[0])
+
+    def test_host_that_was_given_up_is_not_cut_off_for_what_was_under_way(self):
+        """It is to hear why, and may join again."""
+        with self.connection(*self.tcp()) as stream:
+            self.join(stream, b"host-that-is-late")
+            stream.sendall(self.says_join(1) + message("PONG", nonce=1) + 100 * message("BEAT", nonce=0, clock_ns=0))
+            self.until_told(stream, b"a host does not send this message")
+            stream.sendall(self.says_join(2))
+            self.until_told(stream, protocol.pack([protocol.NUMBERS["JOINED"], protocol.VERSION])[1:])
+
+    def says_join(self, session):
+        return message("JOIN", version=protocol.VERSION, pid=0, session=session, state=0, epoch=0, workers=1, host="x",
+                       software=self.muster("--version").out.splitlines()[0], sandbox="", plugins=[], residents=[])
+
+    def until_told(self, stream, words):
+        answer = b""
+        while words not in answer:
+            part = stream.recv(4096)
+            self.assertTrue(part, "an answer")
+            answer += part
 
     def test_client_that_was_given_up_is_a_stranger_again(self):
         """The process that he says he is has ended, his connection has not; others push it out."""

@@ -35,9 +35,9 @@ static void note(void *context, uint64_t session, bool here)
     noted = here;
 }
 
-static void estrange(void *context, int fd, const char *peer)
+static void estrange(void *context, const char *peer)
 {
-    (void)context, (void)fd, (void)peer;
+    (void)context, (void)peer;
     strangers++;
 }
 
