@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <utlist.h>
 
-void core_adopt(struct core *core, uint64_t now_ns, unsigned slot, const char *name, struct outbox *outbox)
+void adopt_worker(struct core *core, uint64_t now_ns, unsigned slot, const char *name, bool holds_up,
+                  struct outbox *outbox)
 {
     struct worker *worker = &core->workers[slot - 1];
 
@@ -28,9 +29,15 @@ void core_adopt(struct core *core, uint64_t now_ns, unsigned slot, const char *n
     worker->process_cpu_ns = worker->voluntary = worker->involuntary = 0;
     worker->slow = false;
     worker->awaited = true;
+    worker->holds_up = holds_up;
     worker->heard_ns = worker->moved_ns = now_ns;
-    core->awaited++;
+    core->awaited += holds_up;
     roster_update(core, worker);
+}
+
+void core_adopt(struct core *core, uint64_t now_ns, unsigned slot, const char *name, struct outbox *outbox)
+{
+    adopt_worker(core, now_ns, slot, name, true, outbox);
 }
 
 void core_listen(struct core *core, uint64_t now_ns)
@@ -70,9 +77,15 @@ void adopt_greeted(struct core *core, uint64_t now_ns, struct worker *worker, ui
         settled(core, now_ns, worker, outbox);
 }
 
+void adopt_unhold(struct core *core, struct worker *worker)
+{
+    core->awaited -= worker->holds_up;
+    worker->holds_up = false;
+}
+
 void adopt_settled(struct core *core, struct worker *worker)
 {
-    core->awaited -= worker->awaited;
+    adopt_unhold(core, worker);
     worker->awaited = worker->expected = false;
     worker->standing = 0;
 }

@@ -140,10 +140,12 @@ void core_scale(struct core *core, uint64_t now_ns, unsigned workers, struct out
 unsigned core_join(struct core *core, uint64_t now_ns, unsigned host, const char *name, unsigned places,
                    struct outbox *outbox);
 
-/* As core_join, of a host with workers of another life, which are adopted. False where they cannot be: then
- * it has not joined. */
+/* As core_join, of a host with workers of another life, which are adopted. Jobs wait for what they say only
+ * if it was expected; else they have what nobody else has by then. False where they cannot be: then it has
+ * not joined. */
 bool core_join_again(struct core *core, uint64_t now_ns, unsigned host, const char *name,
-                     const struct proto_join *join, unsigned *ret_places, struct outbox *outbox);
+                     const struct proto_join *join, bool expected, unsigned *ret_places,
+                     struct outbox *outbox);
 
 /* What its workers say may take long to come through: none is silent. */
 void core_heard(struct core *core, uint64_t now_ns, unsigned host);

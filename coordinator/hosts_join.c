@@ -206,7 +206,8 @@ static void take_over(struct hosts *hosts, uint64_t now_ns, struct host *host, c
         return;
     }
     welcome(hosts, now_ns, host, frame, outbox);
-    if (core_join_again(hosts->core, now_ns, hosts_number(hosts, host), host->name, join, &places, outbox)) {
+    if (core_join_again(hosts->core, now_ns, hosts_number(hosts, host), host->name, join, expected, &places,
+                        outbox)) {
         hosts->options.note(hosts->options.context, host->session, true);
         say_joined(hosts, host, "is back from another life", places, join->workers);
     } else {

@@ -86,7 +86,7 @@ static bool is_of_before(const struct core *core, const char *name)
 
 /* Returns whether all are adopted: workers, in places that the host has got. */
 static bool adopt_residents(struct core *core, uint64_t now_ns, unsigned host, const struct proto_join *join,
-                            struct outbox *outbox)
+                            bool expected, struct outbox *outbox)
 {
     const struct proto_resident *resident = join->residents, *end = resident + join->resident_count;
 
@@ -99,18 +99,19 @@ static bool adopt_residents(struct core *core, uint64_t now_ns, unsigned host, c
         memcpy(name, resident->name.bytes, resident->name.size);
         if (!is_of_before(core, name) || core_has_worker(core, name))
             return false;
-        core_adopt(core, now_ns, worker->slot, name, outbox);
+        adopt_worker(core, now_ns, worker->slot, name, expected, outbox);
         resident++;
     }
     return resident == end;
 }
 
 bool core_join_again(struct core *core, uint64_t now_ns, unsigned host, const char *name,
-                     const struct proto_join *join, unsigned *ret_places, struct outbox *outbox)
+                     const struct proto_join *join, bool expected, unsigned *ret_places,
+                     struct outbox *outbox)
 {
     unsigned room = take_places(core, host, name, join->workers, outbox);
 
-    if (!adopt_residents(core, now_ns, host, join, outbox)) {
+    if (!adopt_residents(core, now_ns, host, join, expected, outbox)) {
         core_part(core, now_ns, host, "its workers cannot be taken over", outbox);
         return false;
     }

@@ -12,11 +12,13 @@
 
 /* It has to say HELLO before it counts again, and what it holds, the chunks of another life included. One
  * that was asked to stop may not have heard of it. One that was to say what it holds may have begun to:
- * others do not get that for as long as before. */
+ * others do not get that for as long as before, but not again and again. */
 static void cut_off(struct core *core, struct worker *worker)
 {
     struct chunk *chunk;
 
+    if (worker->doubted)
+        adopt_unhold(core, worker);
     worker->cut = true;
     if (worker->state != WORKER_ABSENT && worker->state != WORKER_DOOMED) {
         worker->state = WORKER_AWAY;

@@ -76,8 +76,9 @@ uint32_t room_at(const struct core *core, const struct batch *batch, const struc
 {
     uint64_t most = UINT64_MAX, jobs;
 
-    if (worker->state != WORKER_READY || !worker->crew || worker->holds >= worker->credit ||
-        (worker->host && batch->stays) || !takes_recalled(core, batch, worker))
+    if (worker->state != WORKER_READY || worker->standing > 0 || !worker->crew ||
+        worker->holds >= worker->credit || (worker->host && batch->stays) ||
+        !takes_recalled(core, batch, worker))
         return 0;
     if (core->demanding > 0 && !worker->host)
         most = capacity_room(&core->capacity, &batch->demand, &worker->taken, worker->concurrency);

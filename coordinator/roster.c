@@ -81,18 +81,25 @@ struct worker *roster_least_loaded(const struct core *core)
 
 /* --- counts */
 
+/* One that is away, and has nothing that is known of, is nobody who would do what there is to do. */
+static bool is_present(const struct worker *worker)
+{
+    bool unexpected = worker->state == WORKER_AWAY && worker->awaited && !worker->holds_up;
+
+    return worker->state != WORKER_ABSENT && !unexpected && !(worker->cut && worker->holds == 0);
+}
+
 static struct roster_entry look(const struct worker *worker)
 {
-    bool crew = worker->crew, ready = worker->state == WORKER_READY;
-    bool idly_away = worker->cut && worker->holds == 0;
+    bool crew = worker->crew, ready = worker->state == WORKER_READY, told = ready && worker->standing == 0;
     struct roster_entry entry = {
-        .counts = {.present = crew && worker->state != WORKER_ABSENT && !idly_away,
-                   .idle = crew && ready && worker->holds == 0,
-                   .open = crew && ready && worker->jobs < worker->concurrency,
+        .counts = {.present = crew && is_present(worker),
+                   .idle = crew && told && worker->holds == 0,
+                   .open = crew && told && worker->jobs < worker->concurrency,
                    .several = ready && worker->jobs > 1,
                    .ready = ready,
                    .starting = worker->state == WORKER_STARTING},
-        .places = crew && ready ? worker->concurrency : 0,
+        .places = crew && told ? worker->concurrency : 0,
     };
 
     if (!worker->host) /* another host's is not this one's to give */

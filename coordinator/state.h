@@ -65,8 +65,9 @@ struct worker {
     bool cut;                 /* its host is away */
     bool doubted;             /* its host was, and what it holds is not what is said here */
     bool expected;            /* its host is back, and it has not said what it holds */
-    bool awaited;          /* adopted, and has not yet said what it holds: nothing is assigned until then */
-    uint32_t standing;     /* STANDING messages that it said it would send */
+    bool awaited;             /* adopted, and has not yet said what it holds */
+    bool holds_up;            /* likewise, and nothing is assigned until then */
+    uint32_t standing;     /* STANDING messages that it said it would send; it is given nothing until then */
     struct spans unwanted; /* chunks of another life that it was told to end, and has not */
     uint64_t unwanted_ns;  /* when it is killed if it does not */
     uint64_t heard_ns;     /* last sign of life, or when it was spawned or got work after having none */
@@ -110,7 +111,7 @@ struct core {
     struct capacity capacity;
     unsigned demanding; /* batches whose jobs take more than a worker stands for; 0: nobody need count */
     uint64_t last_batch, last_chunk;
-    unsigned awaited;   /* workers; see above */
+    unsigned awaited;   /* workers that hold up jobs, and hosts that may have some */
     struct load *loads; /* owned; of recall(), room for all workers */
     uint64_t recall_ns; /* when it may be time to take jobs back; CLOCK_NEVER */
     uint64_t looked_ns; /* when recall() last looked at all workers */
@@ -293,9 +294,16 @@ void settle_ended(struct core *core, struct outbox *outbox);
 
 /* --- adopt.c: workers of another life of this coordinator */
 
+/* As core_adopt. `holds_up`: no job is assigned until it has said what it holds. */
+void adopt_worker(struct core *core, uint64_t now_ns, unsigned slot, const char *name, bool holds_up,
+                  struct outbox *outbox);
+
 /* The worker has said HELLO, and that so many STANDING follow. */
 void adopt_greeted(struct core *core, uint64_t now_ns, struct worker *worker, uint32_t standing,
                    struct outbox *outbox);
+
+/* Jobs wait no longer for what it holds. */
+void adopt_unhold(struct core *core, struct worker *worker);
 
 /* No more is to be expected of it. */
 void adopt_settled(struct core *core, struct worker *worker);

@@ -103,7 +103,8 @@ unsigned step_join(unsigned host, unsigned places)
     return room;
 }
 
-bool step_join_again(unsigned host, unsigned places, const char *const names[], uint32_t count)
+static bool join_again(unsigned host, unsigned places, const char *const names[], uint32_t count,
+                       bool expected)
 {
     struct proto_resident residents[16];
     struct proto_join join = {.workers = places, .residents = residents, .resident_count = count};
@@ -113,9 +114,19 @@ bool step_join_again(unsigned host, unsigned places, const char *const names[], 
     for (uint32_t i = 0; i < count; i++)
         residents[i] = (struct proto_resident){.place = i + 1, .name = proto_text(names[i])};
     before_step();
-    again = core_join_again(core, now_ns, host, "node7", &join, &room, &outbox);
+    again = core_join_again(core, now_ns, host, "node7", &join, expected, &room, &outbox);
     after_step();
     return again;
+}
+
+bool step_join_again(unsigned host, unsigned places, const char *const names[], uint32_t count)
+{
+    return join_again(host, places, names, count, true);
+}
+
+bool step_join_unexpected(unsigned host, unsigned places, const char *const names[], uint32_t count)
+{
+    return join_again(host, places, names, count, false);
 }
 
 void step_part(unsigned host)

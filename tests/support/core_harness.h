@@ -57,8 +57,9 @@ void step_adopt(unsigned slot);
 void step_scale(unsigned workers);
 unsigned step_join(unsigned host, unsigned places);
 
-/* In the second life: with workers of these names, in places from 1. */
+/* In the second life: with workers of these names, in places from 1; of a host that was expected, or not. */
 bool step_join_again(unsigned host, unsigned places, const char *const names[], uint32_t count);
+bool step_join_unexpected(unsigned host, unsigned places, const char *const names[], uint32_t count);
 void step_part(unsigned host);
 void step_away(unsigned host);
 void step_heard(unsigned host);

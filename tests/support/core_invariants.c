@@ -221,10 +221,12 @@ static const char *check_roster(const struct core *core)
     for (unsigned i = 0; i < core->slots; i++) {
         const struct worker *worker = &core->workers[i];
         bool crew = worker->crew, ready = worker->state == WORKER_READY;
+        bool unexpected = worker->state == WORKER_AWAY && worker->awaited && !worker->holds_up;
 
-        now.present += crew && worker->state != WORKER_ABSENT && !(worker->cut && worker->holds == 0);
-        now.idle += crew && ready && worker->holds == 0;
-        now.open += crew && ready && worker->jobs < worker->concurrency;
+        now.present +=
+            crew && worker->state != WORKER_ABSENT && !unexpected && !(worker->cut && worker->holds == 0);
+        now.idle += crew && ready && worker->standing == 0 && worker->holds == 0;
+        now.open += crew && ready && worker->standing == 0 && worker->jobs < worker->concurrency;
         now.several += ready && worker->jobs > 1;
         used.cpus += worker->host ? 0 : worker->taken.cpus;
         used.memory_bytes += worker->host ? 0 : worker->taken.memory_bytes;
@@ -254,7 +256,7 @@ static const char *check_least_loaded(const struct core *core)
     for (unsigned i = 0; i < core->slots; i++) {
         const struct worker *worker = &core->workers[i];
 
-        if (worker->state != WORKER_READY || !worker->crew)
+        if (worker->state != WORKER_READY || !worker->crew || worker->standing > 0)
             continue;
         alike &= places == 0 || worker->concurrency == places;
         places = worker->concurrency;

@@ -508,6 +508,71 @@ Test(core_rejoin, worker_of_a_name_that_this_life_would_give_is_not_taken_over)
     }
 }
 
+/* Others would wait for it ten seconds each time that it comes. */
+Test(core_rejoin, host_that_nobody_expected_holds_up_no_jobs)
+{
+    struct proto_submit settings = range_of(1, 3, 1);
+    struct proto_chunk claimed[2] = {old_chunk(1, 1), old_chunk(2, 1)}, chunk, other;
+
+    begin_again(1);
+    cr_assert(step_join_unexpected(HOST, 1, former, 1));
+    submit(CLIENT, &settings);
+    expect_spawn(1);
+    worker_hello(1, 1);
+    chunk = expect_chunk(1, 1, 1);
+    says_hello(2, 2);
+    expect_nothing(); /* it is not given more than it takes before it has said all */
+    stands_by(2, &claimed[0], 1);
+    expect_cancel(2, PROTO_CANCEL_NOW, 1, 1);
+    stands_by(2, &claimed[1], 1);
+    finishes(1, &chunk);
+    other = expect_chunk(1, 3, 1);
+    finishes(2, &claimed[1]);
+    finishes(1, &other);
+    expect_ended(3, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, host_that_is_lost_again_and_again_holds_up_no_jobs)
+{
+    struct proto_submit settings = range_of(1, 1, 1);
+    struct proto_chunk chunk;
+
+    begin_second_life(&settings);
+    pass(AWAY_NS - 1);
+    step_away(HOST);
+    expect_spawn(1);
+    worker_hello(1, 1);
+    expect_nothing();
+    cr_assert(step_back(HOST, second, 1));
+    pass(AWAY_NS - 1);
+    step_away(HOST);
+    chunk = expect_chunk(1, 1, 1);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 0);
+    finishes(1, &chunk);
+    expect_ended(1, 0, 0);
+    end_core();
+}
+
+Test(core_rejoin, worker_that_nobody_expected_has_to_speak)
+{
+    struct proto_submit settings = range_of(1, 1, 1);
+    struct proto_chunk chunk;
+
+    begin_again(1);
+    cr_assert(step_join_unexpected(HOST, 1, former, 1));
+    submit(CLIENT, &settings);
+    expect_spawn(1);
+    worker_hello(1, 1);
+    chunk = expect_chunk(1, 1, 1);
+    finishes(1, &chunk);
+    expect_ended(1, 0, 0);
+    step_deadline(AWAY_NS);
+    expect_kill(2);
+    end_core();
+}
+
 /* They have not said yet what they hold. */
 Test(core_rejoin, jobs_of_a_host_that_is_away_right_after_a_restart_wait_for_it)
 {
@@ -545,9 +610,10 @@ Test(core_rejoin, jobs_do_not_wait_for_ever_for_a_host_that_is_away_right_after_
     chunk = expect_chunk(1, 1, 1);
     cr_assert(step_back(HOST, second, 1)); /* it is not killed */
     says_hello(2, 1);
-    other = expect_chunk(2, 2, 1);
+    expect_nothing();
     stands_by(2, &claimed, 1);
     expect_cancel(2, PROTO_CANCEL_NOW, 1, 1);
+    other = expect_chunk(2, 2, 1);
     finishes(1, &chunk);
     finishes(2, &other);
     expect_ended(2, 0, 0);
