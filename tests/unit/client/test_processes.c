@@ -1,149 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Single jobs under the model `processes`, as the futures drive them: submitted, cancelled and
- * handed back by one thread, run by real workers that may die.
+ * Single jobs under the model `processes`: submitted and handed back by one thread, run by real workers that
+ * may die.
  */
-#include "client/processes.h"
-#include "fixture.h"
+#include "processes_fixture.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 #include <utlist.h>
-
-enum { WAIT_MS = 60000 };
-
-/* A model, and the tasks it has not handed back. */
-struct bench {
-    struct model *model;
-    struct task *handed; /* taken from dispatch and not looked at yet */
-    unsigned pending;
-    uint64_t ended, succeeded, cancelled;
-    struct muster_error error;
-};
-
-static const struct model_ops *const ops = &model_processes;
-static char folder[] = "/tmp/muster-test-processes-XXXXXX", gate[64];
-
-static void bench_open(struct bench *bench, unsigned workers)
-{
-    static const char *const plugins[] = {MUSTER_TEST_PLUGINS "/faulty.so"};
-    struct muster_options options = {
-        .model = MUSTER_PROCESSES,
-        .workers = workers,
-        .plugins = plugins,
-        .plugin_count = 1,
-        .crash_limit = 1,
-        .heartbeat_s = 5,
-        .worker_program = getenv("MUSTER"),
-    };
-
-    CHECK(options.worker_program);
-    *bench = (struct bench){.pending = 0};
-    if (ops->open(&options, NULL, &bench->model, &bench->error) != 0) {
-        fprintf(stderr, "%s\n", bench->error.text);
-        exit(1);
-    }
-}
-
-static struct task *make_task(const char *name, msgpack_object argument)
-{
-    /* Kinds of tasks are told apart by the address of their function. */
-    static muster_function functions[16];
-    unsigned k = 0;
-    struct task *task = calloc(1, sizeof *task);
-
-    CHECK(task && (task->zone = msgpack_zone_new(256)) != NULL);
-    while (functions[k].name && strcmp(functions[k].name, name) != 0)
-        CHECK(++k < 16);
-    functions[k].name = name;
-    task->function = &functions[k];
-    task->argument = argument;
-    return task;
-}
-
-static msgpack_object number(uint64_t value)
-{
-    return (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = value};
-}
-
-static msgpack_object text(const char *string)
-{
-    return (msgpack_object){.type = MSGPACK_OBJECT_STR,
-                            .via.str = {.ptr = string, .size = (uint32_t)strlen(string)}};
-}
-
-static void submit_task(struct bench *bench, struct task *task)
-{
-    CHECK(ops->submit(bench->model, task, &bench->error) == 0);
-    bench->pending++;
-}
-
-static struct task *submit(struct bench *bench, const char *function, msgpack_object argument)
-{
-    struct task *task = make_task(function, argument);
-
-    submit_task(bench, task);
-    return task;
-}
-
-static void release(struct task *task)
-{
-    msgpack_zone_free(task->zone);
-    free(task);
-}
-
-static void count(struct bench *bench, const struct task *task)
-{
-    CHECK(task->code <= 0 && (task->code == 0) == (task->text == NULL));
-    CHECK(task->code == 0 || task->value.type == MSGPACK_OBJECT_NIL);
-    CHECK(bench->pending > 0);
-    bench->pending--;
-    bench->ended++;
-    bench->succeeded += task->code == 0;
-    bench->cancelled += task->code == MUSTER_ECANCELLED;
-}
-
-static bool is_readable(const struct bench *bench, int timeout_ms)
-{
-    struct pollfd item = {.fd = ops->fd(bench->model), .events = POLLIN};
-
-    return poll(&item, 1, timeout_ms) == 1;
-}
-
-/* The next that ended, waited for. The caller releases it. */
-static struct task *await_one(struct bench *bench)
-{
-    struct task *task;
-
-    while (!bench->handed) {
-        CHECK(is_readable(bench, WAIT_MS));
-        CHECK(ops->dispatch(bench->model, &bench->handed, &bench->error) == 0);
-    }
-    task = bench->handed;
-    DL_DELETE(bench->handed, task);
-    count(bench, task);
-    return task;
-}
-
-static void await_all(struct bench *bench)
-{
-    while (bench->pending > 0)
-        release(await_one(bench));
-}
-
-static void bench_close(struct bench *bench)
-{
-    struct task *task, *next;
-
-    model_close(bench->model, &bench->handed);
-    DL_FOREACH_SAFE(bench->handed, task, next) {
-        count(bench, task);
-        release(task);
-    }
-    CHECK(bench->pending == 0);
-}
 
 /* --- results */
 
@@ -352,11 +217,11 @@ static void the_descriptor_stays_readable_until_all_is_taken(void)
     while (bench.pending > 0) {
         unsigned had = bench.pending;
 
-        CHECK(is_readable(&bench, WAIT_MS));
+        CHECK(is_readable(&bench, BENCH_WAIT_MS));
         ended = NULL;
         CHECK(ops->dispatch(bench.model, &ended, NULL) == 0);
         DL_FOREACH_SAFE(ended, task, next) {
-            count(&bench, task);
+            bench_count(&bench, task);
             release(task);
         }
         most = had - bench.pending > most ? had - bench.pending : most;
@@ -390,14 +255,6 @@ static void many_kinds_of_tasks_are_told_apart(void)
     bench_close(&bench);
 }
 
-static void open_gate(void)
-{
-    FILE *file = fopen(gate, "w");
-
-    CHECK(file);
-    fclose(file);
-}
-
 /* One task is under way while 200,000 come and go: their table does not grow with them. */
 static void a_long_task_does_not_bloat_the_table_of_those_behind_it(void)
 {
@@ -420,131 +277,6 @@ static void a_long_task_does_not_bloat_the_table_of_those_behind_it(void)
     CHECK(bench.succeeded == 200001);
     bench_close(&bench);
     unlink(gate);
-}
-
-/* --- ends */
-
-static void thousands_of_cancelled_tasks_leave_the_others_alone(void)
-{
-    enum { TASKS = 8000 };
-    static struct task *tasks[TASKS];
-    static bool asked[TASKS];
-    struct bench bench;
-
-    bench_open(&bench, 2);
-    for (int i = 0; i < TASKS; i++)
-        tasks[i] = submit(&bench, "echo", number((uint64_t)i));
-    for (int i = 0; i < TASKS; i++) {
-        asked[i] = i % 3 == 1 || i >= 6000;
-        if (asked[i]) {
-            ops->cancel(bench.model, tasks[i]);
-            ops->cancel(bench.model, tasks[i]); /* again: nothing happens */
-        }
-    }
-    while (bench.pending > 0) {
-        struct task *task = await_one(&bench);
-
-        CHECK(task->code == 0 || (task->code == MUSTER_ECANCELLED && asked[task->argument.via.u64]));
-        release(task);
-    }
-    bench_close(&bench);
-}
-
-/* Their arguments are less than is granted at once. */
-static void more_neighbours_than_one_message_may_name_are_cancelled(void)
-{
-    enum { TASKS = PROTO_CHUNK_JOBS_MAX + 500 };
-    static struct task *tasks[TASKS];
-    struct bench bench;
-
-    bench_open(&bench, 1);
-    for (int i = 0; i < TASKS; i++)
-        tasks[i] = submit(&bench, "wait_file", text(gate));
-    while (((struct processes *)bench.model)->tasks.recent->queued > 0) {
-        CHECK(is_readable(&bench, WAIT_MS));
-        CHECK(ops->dispatch(bench.model, &bench.handed, NULL) == 0);
-    }
-    for (int i = 0; i < TASKS; i++)
-        ops->cancel(bench.model, tasks[i]);
-    await_all(&bench);
-    CHECK(bench.cancelled == TASKS);
-    submit(&bench, "echo", number(1));
-    await_all(&bench);
-    CHECK(bench.succeeded == 1);
-    bench_close(&bench);
-}
-
-static void a_running_task_is_asked_to_end_and_its_neighbours_run(void)
-{
-    struct task *running, *tasks[20];
-    struct bench bench;
-
-    bench_open(&bench, 1);
-    running = submit(&bench, "wait_file", text(gate));
-    CHECK(!is_readable(&bench, 0) || ops->dispatch(bench.model, &bench.handed, NULL) == 0);
-    for (int i = 0; i < 20; i++)
-        tasks[i] = submit(&bench, "wait_file", text("/dev/null"));
-    for (int i = 1; i < 20; i += 2)
-        ops->cancel(bench.model, tasks[i]);
-    ops->cancel(bench.model, running);
-    await_all(&bench);
-    CHECK(bench.succeeded == 10 && bench.cancelled == 11);
-    bench_close(&bench);
-}
-
-static void a_task_that_has_ended_is_not_cancelled(void)
-{
-    struct bench bench;
-    struct task *first, *second;
-
-    bench_open(&bench, 1);
-    first = submit(&bench, "echo", number(1));
-    while (!bench.handed) {
-        CHECK(is_readable(&bench, WAIT_MS));
-        CHECK(ops->dispatch(bench.model, &bench.handed, NULL) == 0);
-    }
-    second = submit(&bench, "echo", number(2));
-    ops->cancel(bench.model, first);
-    CHECK(await_one(&bench) == first && first->code == 0);
-    release(first);
-    CHECK(await_one(&bench) == second && second->code == 0);
-    release(second);
-    bench_close(&bench);
-}
-
-static void closing_cancels_what_waits_and_what_runs(void)
-{
-    struct bench bench;
-
-    bench_open(&bench, 2);
-    for (int i = 0; i < 3000; i++)
-        submit(&bench, i < 2 ? "hang" : "wait_file", text(gate));
-    CHECK(is_readable(&bench, WAIT_MS));
-    CHECK(ops->dispatch(bench.model, &bench.handed, NULL) == 0);
-    bench_close(&bench);
-    CHECK(bench.cancelled == 3000);
-}
-
-static void workers_that_do_not_start_fail_the_tasks(void)
-{
-    struct muster_options options = {.model = MUSTER_PROCESSES,
-                                     .workers = 1,
-                                     .crash_limit = 3,
-                                     .heartbeat_s = 5,
-                                     .worker_program = "/bin/false"};
-    struct bench bench = {.pending = 0};
-    struct task *task;
-
-    CHECK(ops->open(&options, NULL, &bench.model, &bench.error) == 0);
-    for (int i = 0; i < 300; i++)
-        submit(&bench, "echo", number(1));
-    for (int i = 0; i < 300; i++) {
-        task = await_one(&bench);
-        CHECK(task->code == MUSTER_ELOST && strstr(task->text, "do not start"));
-        release(task);
-    }
-    CHECK(!is_readable(&bench, 0));
-    bench_close(&bench);
 }
 
 /* --- beside a map */
@@ -588,7 +320,7 @@ static void a_map_runs_beside_tasks_and_they_beside_it(void)
         CHECK(ops->map(bench.model, &echo, &batch, &summary, &bench.error) == 0);
         CHECK(summary.succeeded == 1000 && summary.stall_ns > 0);
     }
-    CHECK(is_readable(&bench, WAIT_MS));
+    CHECK(is_readable(&bench, BENCH_WAIT_MS));
     await_all(&bench);
     CHECK(bench.succeeded == 701);
     bench_close(&bench);
@@ -597,31 +329,21 @@ static void a_map_runs_beside_tasks_and_they_beside_it(void)
 
 int main(void)
 {
-    static void (*const tests[])(void) = {
-        every_task_is_handed_back_once_with_its_result,
-        a_value_with_bytes_of_its_own_outlives_its_message,
-        tasks_fail_alone_each_with_its_reason,
-        a_failed_task_is_tried_again_and_one_that_is_late_is_ended,
-        a_crash_fails_one_task_among_thousands,
-        a_worker_that_is_killed_from_outside_is_replaced,
-        results_beyond_the_window_come_as_they_are_taken,
-        arguments_beyond_the_grant_wait_for_it,
-        the_descriptor_stays_readable_until_all_is_taken,
-        many_kinds_of_tasks_are_told_apart,
-        a_long_task_does_not_bloat_the_table_of_those_behind_it,
-        thousands_of_cancelled_tasks_leave_the_others_alone,
-        more_neighbours_than_one_message_may_name_are_cancelled,
-        a_running_task_is_asked_to_end_and_its_neighbours_run,
-        a_task_that_has_ended_is_not_cancelled,
-        closing_cancels_what_waits_and_what_runs,
-        workers_that_do_not_start_fail_the_tasks,
-        a_map_runs_beside_tasks_and_they_beside_it,
+    static const struct check checks[] = {
+#define C(name) {#name, name}
+        C(every_task_is_handed_back_once_with_its_result),
+        C(a_value_with_bytes_of_its_own_outlives_its_message),
+        C(tasks_fail_alone_each_with_its_reason),
+        C(a_failed_task_is_tried_again_and_one_that_is_late_is_ended),
+        C(a_crash_fails_one_task_among_thousands),
+        C(a_worker_that_is_killed_from_outside_is_replaced),
+        C(results_beyond_the_window_come_as_they_are_taken),
+        C(arguments_beyond_the_grant_wait_for_it),
+        C(the_descriptor_stays_readable_until_all_is_taken),
+        C(many_kinds_of_tasks_are_told_apart),
+        C(a_long_task_does_not_bloat_the_table_of_those_behind_it),
+        C(a_map_runs_beside_tasks_and_they_beside_it),
     };
 
-    CHECK(mkdtemp(folder));
-    snprintf(gate, sizeof gate, "%s/gate", folder);
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tests[i]();
-    rmdir(folder);
-    return 0;
+    return bench_check_all(checks, sizeof checks / sizeof *checks);
 }
