@@ -33,6 +33,7 @@ struct advise_verb {
     msgpack_sbuffer written;            /* of a result; in a trial */
     struct progress progress;
     int output_fd;
+    bool broken; /* nobody reads the advice */
 };
 
 static void on_step(void *context, const char *what)
@@ -219,8 +220,7 @@ static int print_command(const struct options *options, const struct advise_repo
 }
 
 /* Shows the advice: where the results of jobs follow, on standard error. */
-static int show(const struct advise_verb *verb, const struct advise_report *report,
-                struct muster_error *ret_error)
+static int show(struct advise_verb *verb, const struct advise_report *report, struct muster_error *ret_error)
 {
     const struct options *options = &verb->options;
     struct output output;
@@ -237,6 +237,7 @@ static int show(const struct advise_verb *verb, const struct advise_report *repo
         code = print_command(options, report, &output);
     code = code ? muster_error_set(ret_error, code, "%s", muster_error_name(code))
                 : output_flush(&output, ret_error);
+    verb->broken = output.broken;
     output_fini(&output);
     return code;
 }
@@ -321,6 +322,8 @@ static int run(struct advise_verb *verb)
         code = become(verb, &report, &error);
     if (!code)
         return 0;
+    if (verb->broken)
+        return STATUS_SIGNAL + SIGPIPE; /* nobody reads (`muster advise ... | head`): nobody is told */
     if (code != MUSTER_ECANCELLED || !interrupt_signal())
         return plain_error(&error);
     log_error("interrupted: no advice");

@@ -17,6 +17,7 @@
 #include "cli/verbs.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -88,6 +89,8 @@ static int print_report(const struct compare *compare, const struct compare_repo
     if (!code && options->html)
         code = page_save(PAGE_COMPARE, report_document(report, options->function, options->rounds),
                          compare->command, options->html, &error);
+    if (output.broken)
+        return STATUS_SIGNAL + SIGPIPE; /* nobody reads (`muster compare ... | head`): nobody is told */
     return code ? plain_error(&error) : conclude(report);
 }
 

@@ -109,6 +109,15 @@ class BrokenOutput(harness.Case):
             result = run.end()
             self.assertEqual((result.status, result.err), (141, ""))
 
+    def test_reader_of_a_report_that_leaves_is_no_error(self):
+        for words in (["compare", "noop", "--rounds", "1"], ["compare", "noop", "--rounds", "1", "-o", "json"],
+                      ["advise", "fib", "--time", "0.1"]):
+            reader, writer = os.pipe()
+            os.close(reader)
+            with open(writer, "w", encoding="ascii") as nobody:
+                result = self.muster(*words, ":::", "1", stdout=nobody)
+            self.assertEqual((result.status, result.err), (141, ""), words)
+
     def test_full_disk_is_an_error(self):
         with open("/dev/full", "w", encoding="ascii") as full:
             for words in (["map", "echo", ":::", "1"], ["functions"], ["--version"], ["map", "--help"],
