@@ -32,8 +32,9 @@
 enum {
     ENDPOINT_BYTES_MAX = 256, /* "ipc://" and the 108 bytes of a socket's path fit twice */
 
-    /* A server that does not answer for so long is taken for dead: a fork takes milliseconds,
-     * of a process of many gigabytes some hundred. */
+    /* A server that does not answer for so long is taken for dead, though nobody has stopped it: a fork
+     * takes milliseconds, of a process of many gigabytes some hundred, of either much more where the
+     * machine is busy. */
     ANSWER_S = 20,
 
     /* A thread that has been joined is listed for a moment longer. */
@@ -74,6 +75,7 @@ struct forkserver {
     int socket;               /* to the server; -1: it is lost */
     int pidfd;                /* of the server */
     pid_t pid;
+    uint64_t silence_ns; /* after which it may have been stopped */
 };
 
 /* --- one message, with descriptors or without, over a socket of packets */
@@ -369,15 +371,27 @@ static void lose(struct forkserver *server)
     server->socket = -1;
 }
 
+/* What stops all of a program is waited for by whoever stopped it. What stops this process alone keeps the
+ * caller waiting, who cannot tell. */
+static void wake(const struct forkserver *server)
+{
+    struct pollfd item = {.fd = server->socket, .events = POLLIN};
+
+    if (poll(&item, 1, clock_poll_ms(0, server->silence_ns)) == 0)
+        pidfd_send_signal(server->pidfd, SIGCONT, NULL, 0);
+}
+
 /* 0 with an answer; MUSTER_ELOST when there is none, and will be none any more. */
 static int ask(struct forkserver *server, struct request *request, const int fds[PASSED_MAX],
                struct answer *ret_answer, int ret_fds[PASSED_MAX])
 {
     if (server->socket < 0)
         return MUSTER_ELOST;
-    if (send_packet(server->socket, request, sizeof *request, fds) &&
-        receive_packet(server->socket, ret_answer, sizeof *ret_answer, ret_fds))
-        return 0;
+    if (send_packet(server->socket, request, sizeof *request, fds)) {
+        wake(server);
+        if (receive_packet(server->socket, ret_answer, sizeof *ret_answer, ret_fds))
+            return 0;
+    }
     lose(server);
     return MUSTER_ELOST;
 }
@@ -476,7 +490,10 @@ int forkserver_start(const struct registry *registry, const struct muster_option
                                    "cannot make the socket of the process that forks workers");
     }
     server.socket = sockets[1];
-    *own = (struct forkserver){.launcher = {.ops = &forkserver_ops}, .socket = sockets[0], .pidfd = -1};
+    *own = (struct forkserver){.launcher = {.ops = &forkserver_ops},
+                               .socket = sockets[0],
+                               .pidfd = -1,
+                               .silence_ns = (uint64_t)(options->heartbeat_s * 1e9)};
     setsockopt(own->socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(own->socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     own->pid = fork_server(&server, own->socket);

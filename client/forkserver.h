@@ -4,7 +4,8 @@
  * thread, and forks workers on request. It stays single-threaded, so that what it forks is
  * whole; the program itself, which has threads from then on, could not do that.
  *
- * It ends with its caller, and its workers end with it. One thread at a time.
+ * It ends with its caller, and its workers end with it. Where somebody stopped it, and it alone, it is woken
+ * after the heartbeat. One thread at a time.
  */
 #ifndef MUSTER_CLIENT_FORKSERVER_H
 #define MUSTER_CLIENT_FORKSERVER_H
@@ -20,7 +21,7 @@ struct forkserver;
 int forkserver_check(struct muster_error *ret_error);
 
 /* Forks it off. Workers find their functions in `registry`; of the options, `start`, `concurrency`,
- * `memory_bytes` and `sandbox` are theirs. Fails as forkserver_check does. */
+ * `memory_bytes` and `sandbox` are theirs, `heartbeat_s` is its own. Fails as forkserver_check does. */
 int forkserver_start(const struct registry *registry, const struct muster_options *options,
                      struct forkserver **ret_server, struct muster_error *ret_error);
 

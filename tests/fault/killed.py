@@ -47,6 +47,12 @@ def files(total_bytes):
     return found
 
 
+def started(workers):
+    """A worker of these, and its command; None before there is one."""
+    pairs = [(parent, pid) for pid, parent, _ in harness.processes() if parent in workers]
+    return pairs[0] if pairs else None
+
+
 class Disturbed(harness.Case):
     """A run with somebody at its workers."""
 
@@ -173,6 +179,15 @@ class Stopped(Disturbed):
                     os.kill(pid, signal.SIGSTOP)
 
         self.assertEqual(self.check_primes(0.1, stop_all_once, "--heartbeat", "0.5")["crashes"], len(stopped))
+
+    def test_stopped_fork_server_is_woken_and_not_given_up(self):
+        release = self.home / "release"
+        run = self.start("exec", "-j1", f"test -e {release} || exec sleep 1000; echo released #", ":::", "1")
+        worker, _ = self.until(lambda: started(run.children()), "a worker with its command")
+        os.kill(run.fork_server()[0], signal.SIGSTOP)
+        release.touch()
+        os.kill(worker, signal.SIGKILL)
+        self.assert_ok(run.end(), "released\n")  # though nobody else wakes the server
 
 
 def cpu_ticks(pid):
