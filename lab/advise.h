@@ -42,6 +42,8 @@ struct advise_report {
     size_t samples, failed, crashed, timed_out, unfinished; /* of the samples; the last is a lack of time */
     size_t first_failed;                                    /* from 1, of those that ended; 0: none */
     char failure[ADVISE_FAULT_BYTES];                       /* why */
+    char relapse[ADVISE_FAULT_BYTES]; /* why a sample that had succeeded crashed its worker
+                                         when it was run again; "": none did */
     double timeout_s; /* that map is to have: the spec's, or the default where samples had to be ended; 0:
                          none */
 

@@ -46,9 +46,9 @@ struct crew_order {
 
     enum crew_function function;
     bool on_results; /* over the results that were kept, not over the samples */
-    bool keep;       /* keep the results: `jobs` is at most one of each sample */
-    bool timed;      /* time each job, and check that a sample's results are all the same */
-    uint64_t mask;   /* the samples that take part, by turns; not 0 */
+    bool keep;  /* the first run of the samples, of which results are kept: `jobs` is at most one of each */
+    bool timed; /* time each job, and check that a sample's results are all the same */
+    uint64_t mask; /* the samples that take part, by turns; not 0 */
     uint64_t jobs;
     double timeout_s; /* of one job; 0: none; processes only */
     uint64_t batch;   /* jobs that are begun together; 0: all */
@@ -65,7 +65,8 @@ struct crew_sample {
 };
 
 struct crew_answer {
-    int code; /* of the run; 0 also when jobs failed */
+    int code; /* of the run; 0 also when jobs failed; MUSTER_EFAILED: one that had succeeded before crashed
+               * its worker, which ended the run */
     double wall_s, cpu_s, delay_s;
     uint64_t jobs, failed, voluntary_switches;
     double bytes_in, bytes_out; /* of a job, encoded */

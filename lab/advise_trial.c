@@ -36,6 +36,7 @@ struct trial {
     size_t place_count;
     uint64_t given;     /* jobs whose arguments were asked for */
     uint64_t base, end; /* of the batch under way: jobs before it, and with it */
+    bool crashed;       /* a sample that had succeeded before */
 };
 
 static double seconds(uint64_t ns)
@@ -91,6 +92,11 @@ static void note_sample(struct crew_sample *sample, const struct muster_result *
     sample->outcome = sample->outcome ? sample->outcome : outcome;
 }
 
+static bool is_crash(int code)
+{
+    return code == MUSTER_ECRASHED || code == MUSTER_EQUARANTINED;
+}
+
 static int on_result(void *context, const struct muster_result *result)
 {
     struct trial *trial = context;
@@ -106,7 +112,8 @@ static int on_result(void *context, const struct muster_result *result)
         keep(trial, place, result->value);
     if (trial->order->function == CREW_SELF && trial->spec->around.consume)
         trial->spec->around.consume(trial->spec->around.context, result);
-    return 0;
+    trial->crashed = trial->crashed || (!trial->order->keep && is_crash(result->code));
+    return trial->crashed ? MUSTER_EEND : 0; /* more of them would tell nothing, and cost a worker each */
 }
 
 static const char *function_of(const struct trial *trial)
@@ -164,12 +171,15 @@ static int run_batches(struct trial *trial, uint64_t began_ns, struct muster_sum
     struct muster_summary summary;
     int code = 0;
 
+    trial->crashed = false;
     for (trial->base = trial->given = 0; trial->base < jobs && !code; trial->base = trial->end) {
         if (trial->base > 0 && trial->order->limit_s > 0 &&
             seconds(clock_now_ns() - began_ns) > trial->order->limit_s)
             return 0;
         trial->end = jobs - trial->base < size ? jobs : trial->base + size;
         code = muster_map(trial->m, &batch, &summary, ret_error);
+        if (trial->crashed)
+            return muster_error_set(ret_error, MUSTER_EFAILED, "%s", trial->answer->error);
         if (code == 0)
             add_summary(sum, &summary);
     }

@@ -53,6 +53,15 @@ static void note_fault(struct advise *advise, size_t place, enum advise_fault fa
              ADVISE_FAULT_BYTES - 1, text);
 }
 
+/* A sample that had succeeded crashed its worker when it was run again. */
+static void note_crash(struct advise *advise, const char *text)
+{
+    struct advise_report *report = &advise->report;
+
+    report->job.unsafe = true;
+    snprintf(report->relapse, sizeof report->relapse, "%.*s", ADVISE_FAULT_BYTES - 1, text);
+}
+
 /* Has the way's member do it. 0, also when the way was found to be at fault; else what ends the
  * advice. */
 static int ask(struct advise *advise, size_t place, const struct crew_order *order, double expected_s,
@@ -67,6 +76,8 @@ static int ask(struct advise *advise, size_t place, const struct crew_order *ord
         note_fault(advise, place, ADVISE_CRASHED, error.text);
     else if (code == MUSTER_ETIMEOUT)
         note_fault(advise, place, ADVISE_HUNG, error.text);
+    else if (code == MUSTER_EFAILED)
+        note_crash(advise, error.text);
     else if (code)
         note_fault(advise, place, ADVISE_REFUSED, error.text);
     return 0;
@@ -75,6 +86,13 @@ static int ask(struct advise *advise, size_t place, const struct crew_order *ord
 static bool is_sound(const struct advise *advise, size_t place)
 {
     return advise->report.ways[place].fault == ADVISE_SOUND;
+}
+
+/* Whether there is more to be learned of it: what runs of jobs that crash take says nothing of processes. */
+static bool goes_on(const struct advise *advise, size_t place)
+{
+    return is_sound(advise, place) &&
+           !(advise->report.relapse[0] && advise->report.ways[place].model == MUSTER_PROCESSES);
 }
 
 /* The least wall time of a job that does nothing, of several runs that are long enough. */
@@ -216,7 +234,7 @@ static int check(struct advise *advise, struct attempt *attempt, size_t place, s
     struct crew_answer answer;
     int code = ask(advise, place, &order, advise_sum_s(advise, attempt->jobs), &answer, ret_error);
 
-    if (code || !is_sound(advise, place))
+    if (code || !goes_on(advise, place))
         return code;
     note_crashes(advise, &answer);
     if (advise->report.repeatable && !agrees(advise, &answer))
@@ -253,7 +271,7 @@ static double round_s(const struct advise *advise, const struct attempts *attemp
     double sum_s = 0;
 
     for (size_t i = 0; i < report->way_count; i++)
-        if (is_sound(advise, i) && !attempts->items[i].behind)
+        if (goes_on(advise, i) && !attempts->items[i].behind)
             sum_s += (double)attempts->items[i].jobs * advise_predict(&report->job, &report->ways[i],
                                                                       report->ways[i].tried_concurrency,
                                                                       report->cores);
@@ -268,7 +286,7 @@ static int take_turn(struct advise *advise, struct attempt *attempt, size_t plac
     struct crew_answer answer;
     int code = ask(advise, place, &order, advise_sum_s(advise, attempt->jobs), &answer, ret_error);
 
-    if (code == 0 && is_sound(advise, place))
+    if (code == 0 && goes_on(advise, place))
         note_round(advise, attempt, &answer);
     return code;
 }
@@ -322,7 +340,7 @@ static int run_rounds(struct advise *advise, struct attempts *attempts, struct m
     int code = 0;
 
     for (size_t i = 0; i < report->way_count && !code; i++)
-        if (i != MEMBER_INLINE && is_sound(advise, i))
+        if (i != MEMBER_INLINE && goes_on(advise, i))
             code = check(advise, &attempts->items[i], i, ret_error);
     for (int round = 0; round < SAMPLE_MAX && !code; round++) {
         if (round == ROUNDS_OF_ALL)
@@ -330,7 +348,7 @@ static int run_rounds(struct advise *advise, struct attempts *attempts, struct m
         if (round > 0 && advise_elapsed_s(advise) + round_s(advise, attempts) > end_s)
             break;
         for (size_t i = 0; i < report->way_count && !code; i++)
-            if (is_sound(advise, i) && !attempts->items[i].behind &&
+            if (goes_on(advise, i) && !attempts->items[i].behind &&
                 (round > 0 || attempts->items[i].walls.count == 0))
                 code = take_turn(advise, &attempts->items[i], i, ret_error);
     }

@@ -197,6 +197,8 @@ static void say_samples(struct words *words, const struct advise_report *report)
     if (report->failed > 0)
         words_say(words, " (sample %zu: %s); the advice is for the others.", report->first_failed,
                   report->failure);
+    if (report->relapse[0])
+        words_say(words, " A sample that had succeeded failed when it was run again: %s.", report->relapse);
     if (report->unfinished > 0)
         words_say(words, " There was no time for %zu of the samples.", report->unfinished);
 }
@@ -249,7 +251,9 @@ static void say_doubts(struct words *words, struct advise_report *report)
             " The samples differ much (by %.0f%% of their mean; the longest takes %.1f times that): the "
             "advice is as good as they stand for the jobs.",
             100 * report->job.between, report->job.longest_s / report->job.time_s);
-    if (!tried)
+    if (!tried && report->relapse[0])
+        words_say(words, " What is said of speed is predicted from one run of each.");
+    else if (!tried)
         words_say(words, " The jobs are too long to be tried in this time (--time): what is said of speed is "
                          "predicted from one run of each.");
     say_noise(words, report);

@@ -116,6 +116,14 @@ class BadSamples(harness.Case):
                          (1, "processes", "safe"))
         self.assertIn("SIGSEGV", document["sentence"])
 
+    def test_first_crash_of_a_job_that_is_run_again_ends_its_trials(self):
+        """It crashed its worker hundreds of times, and each way of processes was given up as one that hangs."""
+        document = self.advise("wear_out", ":::", "20")
+        self.assertIn("failed when it was run again: ", document["sentence"])
+        self.assertIn("SIGABRT", document["sentence"])
+        self.assertEqual((document["advice"]["model"], document["advice"]["reason"]), ("processes", "safe"))
+        self.assertEqual([way["fault"] for way in document["ways"] if way["model"] == "processes" and way["fault"]], [])
+
     def test_hang_is_reported_and_processes_are_advised(self):
         document = self.advise("hang", ":::", "1", "false")
         self.assertEqual((document["samples"]["timed_out"], document["advice"]["reason"]), (1, "safe"))

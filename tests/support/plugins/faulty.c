@@ -43,6 +43,7 @@ static const muster_function functions[] = {
     FAULTY(crash_once, "crashes unless the file exists, after creating it", "the path of the file"),
     FAULTY(fork_child, "leaves a sleeping child, its pid in the file, and returns the pid",
            "the path of the file"),
+    FAULTY(wear_out, "returns its argument in so many calls of a process, then aborts", "an integer >= 0"),
     FAULTY(print, "prints a line to standard output", "a string"),
     FAULTY(wait_file, "returns true when the file exists", "the path of the file"),
     FAULTY(note_pid, "adds the number of its process to the file, then waits", "[path of a file, seconds]"),

@@ -9,7 +9,7 @@
 #include "jobs/muster_job.h"
 
 /* faulty_ends.c: calls that end their process, stop it or do not end. */
-muster_function_run faulty_crash, faulty_unlucky, faulty_overflow, faulty_abort, faulty_exit,
+muster_function_run faulty_crash, faulty_unlucky, faulty_overflow, faulty_abort, faulty_wear_out, faulty_exit,
     faulty_kill_self, faulty_stop_self, faulty_hang, faulty_busy, faulty_deaf, faulty_after, faulty_exec,
     faulty_no_files;
 

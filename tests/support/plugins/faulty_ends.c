@@ -6,6 +6,7 @@
 #include "faulty.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -79,6 +80,19 @@ int faulty_abort(muster_call *call, const msgpack_object *argument, msgpack_obje
     if (is_spared(argument, ret_result))
         return 0;
     abort();
+}
+
+int faulty_wear_out(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
+{
+    static atomic_uint_fast64_t calls;
+    uint64_t most;
+
+    if (!faulty_integer(argument, UINT64_MAX, &most))
+        return muster_call_fail(call, "wear_out takes an integer >= 0");
+    if (atomic_fetch_add(&calls, 1) >= most)
+        abort();
+    *ret_result = *argument;
+    return 0;
 }
 
 int faulty_exit(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
