@@ -90,9 +90,7 @@ void adopt_settled(struct core *core, struct worker *worker)
     worker->standing = 0;
 }
 
-/* Jobs that the worker need not do: they are recorded, another one has them, or nobody wants them. */
-static void refuse(const struct worker *worker, uint64_t batch, const struct span *span,
-                   struct outbox *outbox)
+void adopt_refuse(const struct worker *worker, uint64_t batch, const struct span *span, struct outbox *outbox)
 {
     outbox_send(
         outbox, worker->name,
@@ -163,7 +161,7 @@ static bool take_over(uint64_t now_ns, struct worker *worker, struct batch *batc
     if (any)
         result = hand_over(worker, batch, id, &run, &gone);
     for (uint32_t i = 0; i < gone.count && result == 0; i++)
-        refuse(worker, batch->id, &spans_list(&gone)[i], outbox);
+        adopt_refuse(worker, batch->id, &spans_list(&gone)[i], outbox);
     outbox->failed |= result != 0;
     dispatch_grant(batch, outbox);
     spans_fini(&gone);
@@ -196,7 +194,7 @@ bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
     if (worker->standing == 0)
         return false;
     if (worker->doubted && (hold_find(worker, standing->chunk) || is_of_this_life(core, standing->chunk))) {
-        if (!rejoin_standing(worker, standing, outbox))
+        if (!rejoin_standing(now_ns, worker, standing, outbox))
             return false;
         if (--worker->standing == 0)
             settled(core, now_ns, worker, outbox);
@@ -211,15 +209,19 @@ bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
             worker->moved_ns = now_ns;
         held = take_over(now_ns, worker, batch, standing->chunk, &jobs, standing->attempt, outbox);
     } else {
-        refuse(worker, standing->batch, &jobs, outbox);
+        adopt_refuse(worker, standing->batch, &jobs, outbox);
     }
-    if (!held) {
-        worker->unwanted_ns = cancel_deadline(now_ns);
-        outbox->failed |= spans_add(&worker->unwanted, standing->chunk, 1) != 0;
-    }
+    if (!held)
+        adopt_unwanted(now_ns, worker, standing->chunk, outbox);
     if (--worker->standing == 0)
         settled(core, now_ns, worker, outbox);
     return true;
+}
+
+void adopt_unwanted(uint64_t now_ns, struct worker *worker, uint64_t chunk, struct outbox *outbox)
+{
+    worker->unwanted_ns = cancel_deadline(now_ns);
+    outbox->failed |= spans_add(&worker->unwanted, chunk, 1) != 0;
 }
 
 void adopt_ended(struct worker *worker, uint64_t chunk, struct outbox *outbox)

@@ -31,9 +31,12 @@ void cancel_batch(struct core *core, uint64_t now_ns, struct batch *batch, enum 
     if (batch->cancel < mode) {
         batch->cancel = mode;
         batch->cancel_deadline_ns = mode == PROTO_CANCEL_NOW ? cancel_deadline(now_ns) : CLOCK_NEVER;
-        for (unsigned i = 0; i < core->slots; i++)
-            if (core->workers[i].state == WORKER_READY && batch->held[i] > 0)
+        for (unsigned i = 0; i < core->slots; i++) {
+            if (batch->held[i] > 0 && core->workers[i].state == WORKER_READY)
                 tell_worker(&core->workers[i], batch, &(struct proto_cancel){.mode = mode}, outbox);
+            else if (batch->held[i] > 0 && core->workers[i].cut && mode == PROTO_CANCEL_NOW)
+                rejoin_disown(core, &core->workers[i], outbox);
+        }
     }
     batch_drop_queue(batch);
 }

@@ -68,6 +68,7 @@ void core_destroy(struct core *core)
             hold_drop(worker, worker->chunks);
         holdings_fini(&worker->holdings);
         spans_fini(&worker->unwanted);
+        spans_fini(&worker->disowned);
     }
     HASH_CLEAR(hh, core->workers_by_name);
     roster_fini(&core->roster);
@@ -227,6 +228,7 @@ void core_worker_exited(struct core *core, uint64_t now_ns, const struct worker_
     adopt_settled(core, worker);
     worker->doubted = false;
     spans_fini(&worker->unwanted);
+    spans_fini(&worker->disowned);
     HASH_DEL(core->workers_by_name, worker);
     bury_worker(now_ns, worker, &known, outbox);
     worker->state = WORKER_ABSENT;

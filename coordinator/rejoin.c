@@ -10,10 +10,21 @@
 #include <string.h>
 #include <utlist.h>
 
+/* What it was told to end it may not have heard of. */
+static void disown_unwanted(struct worker *worker, struct outbox *outbox)
+{
+    for (uint32_t i = 0; i < worker->unwanted.count; i++) {
+        struct span chunks = spans_list(&worker->unwanted)[i];
+
+        outbox->failed |= spans_add(&worker->disowned, chunks.first, chunks.count) != 0;
+    }
+    spans_fini(&worker->unwanted);
+}
+
 /* It has to say HELLO before it counts again, and what it holds, the chunks of another life included. One
  * that was asked to stop may not have heard of it. One that was to say what it holds may have begun to:
  * others do not get that for as long as before, but not again and again. */
-static void cut_off(struct core *core, struct worker *worker)
+static void cut_off(struct core *core, struct worker *worker, struct outbox *outbox)
 {
     struct chunk *chunk;
 
@@ -25,7 +36,7 @@ static void cut_off(struct core *core, struct worker *worker)
         worker->doubted = true;
         worker->expected = false;
         worker->standing = 0;
-        spans_fini(&worker->unwanted);
+        disown_unwanted(worker, outbox);
         worker->pinged_ns = worker->asked_ns = 0;
         worker->slow = false;
         DL_FOREACH(worker->chunks, chunk) {
@@ -37,11 +48,50 @@ static void cut_off(struct core *core, struct worker *worker)
     roster_update(core, worker);
 }
 
+/* Jobs from the one to the other that the worker has no more: they never came, or were given back. */
+static void drop_jobs(struct worker *worker, struct chunk *chunk, uint64_t first, uint64_t end,
+                      struct outbox *outbox)
+{
+    uint32_t i;
+
+    while ((i = spans_find(&chunk->left, first)) < chunk->left.count && !outbox->failed) {
+        struct span span = spans_list(&chunk->left)[i];
+        uint64_t from = span.first > first ? span.first : first;
+        uint64_t until = span.first + span.count < end ? span.first + span.count : end;
+        struct job_run run;
+
+        if (from >= until)
+            return;
+        if (hold_take(worker, chunk, from, until - from, &run) != 0)
+            outbox->failed = true;
+        else
+            settle_return(chunk->batch, worker, run, JOB_RETURN, outbox);
+    }
+}
+
+void rejoin_disown(struct core *core, struct worker *worker, struct outbox *outbox)
+{
+    struct chunk *chunk, *next;
+
+    DL_FOREACH_SAFE(worker->chunks, chunk, next) {
+        if (chunk->batch->cancel != PROTO_CANCEL_NOW)
+            continue;
+        outbox->failed |= spans_add(&worker->disowned, chunk->id, 1) != 0;
+        drop_jobs(worker, chunk, 1, UINT64_MAX, outbox);
+        if (outbox->failed)
+            return;
+        hold_drop(worker, chunk);
+    }
+    roster_update(core, worker);
+}
+
 void core_away(struct core *core, uint64_t now_ns, unsigned host, struct outbox *outbox)
 {
     for (unsigned i = 0; i < core->slots; i++)
-        if (core->workers[i].host == host)
-            cut_off(core, &core->workers[i]);
+        if (core->workers[i].host == host) {
+            cut_off(core, &core->workers[i], outbox);
+            rejoin_disown(core, &core->workers[i], outbox);
+        }
     core_settle(core, now_ns, outbox);
 }
 
@@ -101,27 +151,6 @@ bool core_back(struct core *core, uint64_t now_ns, unsigned host, const struct p
 
 /* --- what its workers say */
 
-/* Jobs from the one to the other that the worker has no more: they never came, or were given back. */
-static void drop_jobs(struct worker *worker, struct chunk *chunk, uint64_t first, uint64_t end,
-                      struct outbox *outbox)
-{
-    uint32_t i;
-
-    while ((i = spans_find(&chunk->left, first)) < chunk->left.count && !outbox->failed) {
-        struct span span = spans_list(&chunk->left)[i];
-        uint64_t from = span.first > first ? span.first : first;
-        uint64_t until = span.first + span.count < end ? span.first + span.count : end;
-        struct job_run run;
-
-        if (from >= until)
-            return;
-        if (hold_take(worker, chunk, from, until - from, &run) != 0)
-            outbox->failed = true;
-        else
-            settle_return(chunk->batch, worker, run, JOB_RETURN, outbox);
-    }
-}
-
 /* Jobs that were cancelled, as they were: those of which some were asked to end with two messages or more. */
 static void cancel_as_before(const struct worker *worker, const struct batch *batch, uint64_t first,
                              uint64_t end, struct outbox *outbox)
@@ -177,10 +206,16 @@ static void cancel_again(const struct worker *worker, const struct chunk *chunk,
         cancel_some(worker, batch, &spans_list(&chunk->left)[i], outbox);
 }
 
-bool rejoin_standing(struct worker *worker, const struct proto_standing *standing, struct outbox *outbox)
+bool rejoin_standing(uint64_t now_ns, struct worker *worker, const struct proto_standing *standing,
+                     struct outbox *outbox)
 {
     struct chunk *chunk = hold_find(worker, standing->chunk);
 
+    if (!chunk && spans_hold(&worker->disowned, standing->chunk)) {
+        adopt_refuse(worker, standing->batch,
+                     &(struct span){.first = standing->first, .count = standing->count}, outbox);
+        adopt_unwanted(now_ns, worker, standing->chunk, outbox);
+    }
     if (!chunk)
         return true; /* it is reported, and the worker does not know that yet */
     if (chunk->batch->id != standing->batch || !chunk->doubted)
@@ -200,6 +235,7 @@ void rejoin_settled(struct worker *worker, struct outbox *outbox)
     struct chunk *chunk, *next;
 
     worker->doubted = false;
+    spans_fini(&worker->disowned);
     DL_FOREACH_SAFE(worker->chunks, chunk, next) {
         if (!chunk->doubted)
             continue;

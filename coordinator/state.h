@@ -70,6 +70,7 @@ struct worker {
     uint32_t standing;     /* STANDING messages that it said it would send; it is given nothing until then */
     struct spans unwanted; /* chunks of another life that it was told to end, and has not */
     uint64_t unwanted_ns;  /* when it is killed if it does not */
+    struct spans disowned; /* while it is doubted: chunks that it is to end if it has them still */
     uint64_t heard_ns;     /* last sign of life, or when it was spawned or got work after having none */
     uint64_t pinged_ns;    /* 0: not since it was last heard */
     uint64_t moved_ns;     /* when it last reported jobs, or got work after having none */
@@ -313,6 +314,14 @@ void adopt_settled(struct core *core, struct worker *worker);
 bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
                     const struct proto_standing *standing, struct outbox *outbox);
 
+/* Jobs that the worker need not do: they are recorded, another one has them, or nobody wants them. */
+void adopt_refuse(const struct worker *worker, uint64_t batch, const struct span *jobs,
+                  struct outbox *outbox);
+
+/* The worker was told to end all that is left of a chunk that it does not hold: it has a short while for it.
+ */
+void adopt_unwanted(uint64_t now_ns, struct worker *worker, uint64_t chunk, struct outbox *outbox);
+
 /* The worker has ended a chunk that it does not hold: perhaps one that it was told to end. */
 void adopt_ended(struct worker *worker, uint64_t chunk, struct outbox *outbox);
 
@@ -329,8 +338,13 @@ void adopt_reported_again(struct core *core, struct worker *worker, struct chunk
 
 /* --- rejoin.c: workers of a host that was away for a while */
 
+/* The worker's host is away: what it holds of batches that are cancelled now is over here. It is told when it
+ * is back. */
+void rejoin_disown(struct core *core, struct worker *worker, struct outbox *outbox);
+
 /* The worker holds a chunk: as adopt_standing. */
-bool rejoin_standing(struct worker *worker, const struct proto_standing *standing, struct outbox *outbox);
+bool rejoin_standing(uint64_t now_ns, struct worker *worker, const struct proto_standing *standing,
+                     struct outbox *outbox);
 
 /* It has said all of them: what it does not hold goes back. */
 void rejoin_settled(struct worker *worker, struct outbox *outbox);

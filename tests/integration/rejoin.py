@@ -230,17 +230,19 @@ class Rejoin(hosts.Case):
         self.assertEqual(result.out.count("crashed its worker: killed by SIGKILL"), 1, str(result))
         self.assertEqual((self.begun("a"), self.begun("b")), (2, 2))
 
-    def test_batch_that_is_cancelled_meanwhile_ends(self):
+    def test_batch_that_is_cancelled_while_its_host_is_away_ends(self):
         daemon = self.serve()
         release = self.hold_own()
         outpost = self.host()
         batch = self.submit("a", "b")
         self.part(daemon, outpost)
         self.assert_ok(self.at("cancel", "--now", batch))
-        self.relay.open()
-        self.comes_back(daemon)
         self.at("wait", batch)
         self.assertEqual(json.loads(self.at("jobs", "-o", "json").out.splitlines()[0])["state"], "cancelled")
+        self.relay.open()
+        self.comes_back(daemon)
+        self.submit("c", "d")  # which begin when the others have ended
+        self.finish("c", "d")
         self.assertEqual((self.begun("a"), self.begun("b")), (1, 1))
         release()
 

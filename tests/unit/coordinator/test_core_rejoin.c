@@ -192,21 +192,80 @@ Test(core_rejoin, job_that_was_to_run_on_when_it_was_cancelled_is_not_asked_to_e
     end_core();
 }
 
-Test(core_rejoin, worker_that_was_to_be_killed_meanwhile_is_killed)
+/* The batch of begin(), of which another worker has done its part, is over; the host's worker is back, and
+ * still has a job of it. */
+static void cancel_unheard(struct proto_chunk chunks[2])
 {
-    struct proto_chunk chunks[2];
-
     begin(chunks, 1, 2);
     step_away(HOST);
     finishes(1, &chunks[0]);
     cancel(PROTO_CANCEL_NOW);
+    expect_ended(1, 0, 1);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    expect_nothing();
+    stands_by(2, &chunks[1], 1);
+    expect_cancel(2, PROTO_CANCEL_NOW, 2, 1);
+}
+
+Test(core_rejoin, batch_that_is_cancelled_while_its_host_is_away_does_not_wait_for_it)
+{
+    struct proto_chunk chunks[2];
+
+    cancel_unheard(chunks);
+    worker_reports(2, &chunks[1],
+                   &(struct report){.first = 2,
+                                    .count = 1,
+                                    .final = true,
+                                    .failed = (const uint64_t[]){2, 0},
+                                    .code = MUSTER_ECANCELLED});
     pass(CLOCK_NS_PER_S);
     step_tick();
-    expect_kill(2); /* which nobody hears */
+    end_core();
+}
+
+Test(core_rejoin, job_that_was_cancelled_unheard_and_does_not_end_ends_with_its_worker)
+{
+    struct proto_chunk chunks[2];
+
+    cancel_unheard(chunks);
+    pass(CLOCK_NS_PER_S);
+    step_tick();
+    expect_kill(2);
+    end_core();
+}
+
+Test(core_rejoin, job_that_was_cancelled_unheard_is_cancelled_again_if_that_is_lost_too)
+{
+    struct proto_chunk chunks[2];
+
+    cancel_unheard(chunks);
+    step_away(HOST);
+    pass(CLOCK_NS_PER_S);
+    step_tick();
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    stands_by(2, &chunks[1], 1);
+    expect_cancel(2, PROTO_CANCEL_NOW, 2, 1);
+    end_core();
+}
+
+Test(core_rejoin, worker_that_was_to_be_killed_is_killed_when_it_is_back)
+{
+    struct proto_chunk chunks[2];
+
+    begin(chunks, 1, 2);
+    finishes(1, &chunks[0]);
+    cancel(PROTO_CANCEL_NOW);
+    expect_sent(worker_name(2), PROTO_CANCEL);
+    pass(CLOCK_NS_PER_S / 2);
+    step_tick();
+    expect_kill(2);
+    step_away(HOST);
+    expect_ended(1, 0, 1); /* it need not wait for that */
     cr_assert(step_back(HOST, second, 1));
     expect_kill(2);
     step_exit(&(struct worker_exit){.slot = 2, .killed = true, .reason = "killed by SIGKILL"});
-    expect_ended(1, 0, 1);
     end_core();
 }
 
