@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
-#include <utlist.h>
 
 /* --- results */
 
@@ -19,9 +18,9 @@ static void every_task_is_handed_back_once_with_its_result(void)
     struct bench bench;
 
     memset(seen, 0, sizeof seen);
-    bench_open(&bench, 2);
+    open_processes(&bench, 2);
     for (uint64_t i = 0; i < TASKS; i++)
-        submit(&bench, "echo", number(i * 1000));
+        submit(&bench, named("echo"), number(i * 1000));
     while (bench.pending > 0) {
         struct task *task = await_one(&bench);
 
@@ -41,10 +40,10 @@ static void a_value_with_bytes_of_its_own_outlives_its_message(void)
     struct bench bench;
     char words[500][40];
 
-    bench_open(&bench, 1);
+    open_processes(&bench, 1);
     for (int i = 0; i < 500; i++) {
         snprintf(words[i], sizeof words[i], "a string that is word number %d", i);
-        tasks[i] = submit(&bench, "echo", text(words[i]));
+        tasks[i] = submit(&bench, named("echo"), text(words[i]));
     }
     for (int i = 0; i < 500; i++)
         await_one(&bench);
@@ -62,9 +61,9 @@ static void tasks_fail_alone_each_with_its_reason(void)
     struct bench bench;
     struct task *task;
 
-    bench_open(&bench, 2);
+    open_processes(&bench, 2);
     for (int i = 0; i < 100; i++)
-        submit(&bench, i % 2 ? "fail" : "echo", text("it was told to"));
+        submit(&bench, named(i % 2 ? "fail" : "echo"), text("it was told to"));
     for (int i = 0; i < 100; i++) {
         task = await_one(&bench);
         if (strcmp(task->function->name, "fail") == 0)
@@ -73,14 +72,14 @@ static void tasks_fail_alone_each_with_its_reason(void)
             CHECK(task->code == 0);
         release(task);
     }
-    submit(&bench, "nowhere", number(1));
+    submit(&bench, named("nowhere"), number(1));
     task = await_one(&bench);
     CHECK(task->code == MUSTER_ENOTFOUND && strstr(task->text, "does not have the function"));
     release(task);
-    task = submit(&bench, "echo", (msgpack_object){.type = (msgpack_object_type)77});
+    task = submit(&bench, named("echo"), (msgpack_object){.type = (msgpack_object_type)77});
     CHECK(await_one(&bench) == task && task->code == MUSTER_EINVALID);
     release(task);
-    submit(&bench, "echo", number(1));
+    submit(&bench, named("echo"), number(1));
     await_all(&bench);
     CHECK(bench.succeeded == 51);
     bench_close(&bench);
@@ -93,16 +92,17 @@ static void a_failed_task_is_tried_again_and_one_that_is_late_is_ended(void)
     struct task *task, *late;
     struct bench bench;
 
-    bench_open(&bench, 2);
+    open_processes(&bench, 2);
     snprintf(path, sizeof path, "%s/times", folder);
     pair[0] = text(path);
     pair[1] = number(2);
-    task = make_task("fail_times", (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {2, pair}});
+    task = make_task(named("fail_times"),
+                     (msgpack_object){.type = MSGPACK_OBJECT_ARRAY, .via.array = {2, pair}});
     task->retries = 2;
     submit_task(&bench, task);
     CHECK(await_one(&bench) == task && task->code == 0 && task->attempts == 3 && task->value.via.u64 == 3);
     release(task);
-    late = make_task("hang", number(1));
+    late = make_task(named("hang"), number(1));
     late->timeout_s = 0.05;
     submit_task(&bench, late);
     CHECK(await_one(&bench) == late && late->code == MUSTER_ETIMEOUT);
@@ -117,9 +117,9 @@ static void a_crash_fails_one_task_among_thousands(void)
     struct task *guilty = NULL, *task;
     struct bench bench;
 
-    bench_open(&bench, 2);
+    open_processes(&bench, 2);
     for (uint64_t i = 1; i <= TASKS; i++) {
-        task = submit(&bench, "unlucky", number(i == 2345 ? 1000 : 1001));
+        task = submit(&bench, named("unlucky"), number(i == 2345 ? 1000 : 1001));
         if (i == 2345)
             guilty = task;
     }
@@ -141,13 +141,13 @@ static void a_worker_that_is_killed_from_outside_is_replaced(void)
     struct task *task;
     pid_t pid;
 
-    bench_open(&bench, 1);
-    task = submit(&bench, "pid", number(1));
+    open_processes(&bench, 1);
+    task = submit(&bench, named("pid"), number(1));
     CHECK(await_one(&bench) == task && task->code == 0);
     pid = (pid_t)task->value.via.u64;
     release(task);
     CHECK(kill(pid, SIGKILL) == 0);
-    task = submit(&bench, "pid", number(1));
+    task = submit(&bench, named("pid"), number(1));
     CHECK(await_one(&bench) == task && task->code == 0 && (pid_t)task->value.via.u64 != pid);
     release(task);
     bench_close(&bench);
@@ -161,9 +161,9 @@ static void results_beyond_the_window_come_as_they_are_taken(void)
     enum { TASKS = 1536 };
     struct bench bench;
 
-    bench_open(&bench, 2);
+    open_processes(&bench, 2);
     for (int i = 0; i < TASKS; i++)
-        submit(&bench, "big", number(64 << 10));
+        submit(&bench, named("big"), number(64 << 10));
     while (bench.pending > 0) {
         struct task *task = await_one(&bench);
 
@@ -182,9 +182,9 @@ static void arguments_beyond_the_grant_wait_for_it(void)
     struct bench bench;
 
     memset(bytes, 'x', sizeof bytes);
-    bench_open(&bench, 1);
+    open_processes(&bench, 1);
     for (int i = 0; i < TASKS; i++)
-        submit(&bench, "echo",
+        submit(&bench, named("echo"),
                (msgpack_object){.type = MSGPACK_OBJECT_BIN, .via.bin = {.ptr = bytes, .size = BYTES}});
     while (bench.pending > 0) {
         struct task *task = await_one(&bench);
@@ -199,31 +199,28 @@ static void arguments_beyond_the_grant_wait_for_it(void)
 /* What ZeroMQ's own descriptor forgets: a task that ends while others are submitted. */
 static void the_descriptor_stays_readable_until_all_is_taken(void)
 {
-    struct task *ended, *task, *next;
+    struct task *task;
     struct bench bench;
     unsigned most = 0;
 
-    bench_open(&bench, 2);
+    open_processes(&bench, 2);
     for (int round = 0; round < 300; round++)
         for (int i = 0; i < 1 + round % 7; i++) {
-            submit(&bench, "echo", number(1));
+            submit(&bench, named("echo"), number(1));
             if (round % 3 == 0)
                 release(await_one(&bench));
         }
     for (int i = 0; i < 5000; i++)
-        submit(&bench, "echo", number(1));
+        submit(&bench, named("echo"), number(1));
     while (bench.handed)
         release(await_one(&bench));
     while (bench.pending > 0) {
         unsigned had = bench.pending;
 
         CHECK(is_readable(&bench, BENCH_WAIT_MS));
-        ended = NULL;
-        CHECK(ops->dispatch(bench.model, &ended, NULL) == 0);
-        DL_FOREACH_SAFE(ended, task, next) {
-            bench_count(&bench, task);
+        bench_dispatch(&bench);
+        while ((task = take_one(&bench)))
             release(task);
-        }
         most = had - bench.pending > most ? had - bench.pending : most;
     }
     CHECK(most <= 1000 && !is_readable(&bench, 0));
@@ -235,10 +232,10 @@ static void many_kinds_of_tasks_are_told_apart(void)
 {
     struct bench bench;
 
-    bench_open(&bench, 2);
+    open_processes(&bench, 2);
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < 60; i++) {
-            struct task *task = make_task("echo", number(i));
+            struct task *task = make_task(named("echo"), number(i));
 
             task->retries = i;
             task->timeout_s = i % 2 ? 60 : 0;
@@ -261,11 +258,11 @@ static void a_long_task_does_not_bloat_the_table_of_those_behind_it(void)
     struct bench bench;
     struct processes *p;
 
-    bench_open(&bench, 2);
+    open_processes(&bench, 2);
     p = (struct processes *)bench.model;
-    submit(&bench, "wait_file", text(gate));
+    submit(&bench, named("wait_file"), text(gate));
     for (unsigned i = 0; i < 200000; i++) {
-        submit(&bench, "wait_file", text("/dev/null"));
+        submit(&bench, named("wait_file"), text("/dev/null"));
         if (bench.pending > 2000)
             release(await_one(&bench));
     }
@@ -311,13 +308,13 @@ static void a_map_runs_beside_tasks_and_they_beside_it(void)
                                  .context = &bench,
                                  .interrupt_fd = -1};
 
-    bench_open(&bench, 2);
-    submit(&bench, "wait_file", text(gate)); /* ends when the map has begun */
+    open_processes(&bench, 2);
+    submit(&bench, named("wait_file"), text(gate)); /* ends when the map has begun */
     for (int i = 0; i < 700; i++)
-        submit(&bench, "echo", number(1));
+        submit(&bench, named("echo"), number(1));
     for (int round = 0; round < 3; round++) {
         summary = (struct muster_summary){.jobs = 0};
-        CHECK(ops->map(bench.model, &echo, &batch, &summary, &bench.error) == 0);
+        CHECK(bench.model->ops->map(bench.model, &echo, &batch, &summary, &bench.error) == 0);
         CHECK(summary.succeeded == 1000 && summary.stall_ns > 0);
     }
     CHECK(is_readable(&bench, BENCH_WAIT_MS));
@@ -345,5 +342,5 @@ int main(void)
         C(a_map_runs_beside_tasks_and_they_beside_it),
     };
 
-    return bench_check_all(checks, sizeof checks / sizeof *checks);
+    return check_all_in_folder(checks, sizeof checks / sizeof *checks);
 }

@@ -14,14 +14,14 @@ static void thousands_of_cancelled_tasks_leave_the_others_alone(void)
     static bool asked[TASKS];
     struct bench bench;
 
-    bench_open(&bench, 2);
+    open_processes(&bench, 2);
     for (int i = 0; i < TASKS; i++)
-        tasks[i] = submit(&bench, "echo", number((uint64_t)i));
+        tasks[i] = submit(&bench, named("echo"), number((uint64_t)i));
     for (int i = 0; i < TASKS; i++) {
         asked[i] = i % 3 == 1 || i >= 6000;
         if (asked[i]) {
-            ops->cancel(bench.model, tasks[i]);
-            ops->cancel(bench.model, tasks[i]); /* again: nothing happens */
+            bench_cancel(&bench, tasks[i]);
+            bench_cancel(&bench, tasks[i]); /* again: nothing happens */
         }
     }
     while (bench.pending > 0) {
@@ -40,18 +40,18 @@ static void more_neighbours_than_one_message_may_name_are_cancelled(void)
     static struct task *tasks[TASKS];
     struct bench bench;
 
-    bench_open(&bench, 1);
+    open_processes(&bench, 1);
     for (int i = 0; i < TASKS; i++)
-        tasks[i] = submit(&bench, "wait_file", text(gate));
+        tasks[i] = submit(&bench, named("wait_file"), text(gate));
     while (((struct processes *)bench.model)->tasks.recent->queued > 0) {
         CHECK(is_readable(&bench, BENCH_WAIT_MS));
-        CHECK(ops->dispatch(bench.model, &bench.handed, NULL) == 0);
+        bench_dispatch(&bench);
     }
     for (int i = 0; i < TASKS; i++)
-        ops->cancel(bench.model, tasks[i]);
+        bench_cancel(&bench, tasks[i]);
     await_all(&bench);
     CHECK(bench.cancelled == TASKS);
-    submit(&bench, "echo", number(1));
+    submit(&bench, named("echo"), number(1));
     await_all(&bench);
     CHECK(bench.succeeded == 1);
     bench_close(&bench);
@@ -62,14 +62,15 @@ static void a_running_task_is_asked_to_end_and_its_neighbours_run(void)
     struct task *running, *tasks[20];
     struct bench bench;
 
-    bench_open(&bench, 1);
-    running = submit(&bench, "wait_file", text(gate));
-    CHECK(!is_readable(&bench, 0) || ops->dispatch(bench.model, &bench.handed, NULL) == 0);
+    open_processes(&bench, 1);
+    running = submit(&bench, named("wait_file"), text(gate));
+    if (is_readable(&bench, 0))
+        bench_dispatch(&bench);
     for (int i = 0; i < 20; i++)
-        tasks[i] = submit(&bench, "wait_file", text("/dev/null"));
+        tasks[i] = submit(&bench, named("wait_file"), text("/dev/null"));
     for (int i = 1; i < 20; i += 2)
-        ops->cancel(bench.model, tasks[i]);
-    ops->cancel(bench.model, running);
+        bench_cancel(&bench, tasks[i]);
+    bench_cancel(&bench, running);
     await_all(&bench);
     CHECK(bench.succeeded == 10 && bench.cancelled == 11);
     bench_close(&bench);
@@ -80,14 +81,14 @@ static void a_task_that_has_ended_is_not_cancelled(void)
     struct bench bench;
     struct task *first, *second;
 
-    bench_open(&bench, 1);
-    first = submit(&bench, "echo", number(1));
+    open_processes(&bench, 1);
+    first = submit(&bench, named("echo"), number(1));
     while (!bench.handed) {
         CHECK(is_readable(&bench, BENCH_WAIT_MS));
-        CHECK(ops->dispatch(bench.model, &bench.handed, NULL) == 0);
+        bench_dispatch(&bench);
     }
-    second = submit(&bench, "echo", number(2));
-    ops->cancel(bench.model, first);
+    second = submit(&bench, named("echo"), number(2));
+    bench_cancel(&bench, first);
     CHECK(await_one(&bench) == first && first->code == 0);
     release(first);
     CHECK(await_one(&bench) == second && second->code == 0);
@@ -99,11 +100,11 @@ static void closing_cancels_what_waits_and_what_runs(void)
 {
     struct bench bench;
 
-    bench_open(&bench, 2);
+    open_processes(&bench, 2);
     for (int i = 0; i < 3000; i++)
-        submit(&bench, i < 2 ? "hang" : "wait_file", text(gate));
+        submit(&bench, named(i < 2 ? "hang" : "wait_file"), text(gate));
     CHECK(is_readable(&bench, BENCH_WAIT_MS));
-    CHECK(ops->dispatch(bench.model, &bench.handed, NULL) == 0);
+    bench_dispatch(&bench);
     bench_close(&bench);
     CHECK(bench.cancelled == 3000);
 }
@@ -115,12 +116,12 @@ static void workers_that_do_not_start_fail_the_tasks(void)
                                      .crash_limit = 3,
                                      .heartbeat_s = 5,
                                      .worker_program = "/bin/false"};
-    struct bench bench = {.pending = 0};
+    struct bench bench;
     struct task *task;
 
-    CHECK(ops->open(&options, NULL, &bench.model, &bench.error) == 0);
+    bench_open(&bench, &model_processes, &options);
     for (int i = 0; i < 300; i++)
-        submit(&bench, "echo", number(1));
+        submit(&bench, named("echo"), number(1));
     for (int i = 0; i < 300; i++) {
         task = await_one(&bench);
         CHECK(task->code == MUSTER_ELOST && strstr(task->text, "do not start"));
@@ -142,5 +143,5 @@ int main(void)
         C(workers_that_do_not_start_fail_the_tasks),
     };
 
-    return bench_check_all(checks, sizeof checks / sizeof *checks);
+    return check_all_in_folder(checks, sizeof checks / sizeof *checks);
 }

@@ -4,123 +4,50 @@
  * one thread, under threads and gil.
  */
 #include "base/clock.h"
+#include "bench.h"
 #include "fixture.h"
 
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include <utlist.h>
-
-enum { WAIT_MS = 60000 };
 
 struct setting {
     const char *name;
     const struct model_ops *ops;
 };
 
-/* A model, and the tasks it has not handed back. */
-struct bench {
-    struct model *model;
-    const struct model_ops *ops;
-    unsigned pending;
-    uint64_t ended, succeeded, cancelled; /* of those handed back */
-};
-
 /* Raised from outside: jobs that wait for a gate go on. Each adds one to `arrived` before. */
 static int gates[2], arrived;
 static atomic_uint runs;
 
-static void bench_open(struct bench *bench, const struct setting *s, unsigned workers)
+static void open_gated(struct bench *bench, const struct setting *s, unsigned workers)
 {
     struct muster_options options = {.workers = workers, .concurrency = 10000};
-    struct muster_error error;
 
-    *bench = (struct bench){.ops = s->ops};
-    CHECK(s->ops->open(&options, NULL, &bench->model, &error) == 0);
+    bench_open(bench, s->ops, &options);
     for (int i = 0; i < 2; i++)
         CHECK((gates[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
     CHECK((arrived = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE)) >= 0);
     atomic_store(&runs, 0);
 }
 
-static struct task *make_task(const muster_function *function, uint64_t argument)
+static void close_gated(struct bench *bench)
 {
-    struct task *task = calloc(1, sizeof *task);
-
-    CHECK(task && (task->zone = msgpack_zone_new(256)) != NULL);
-    task->function = function;
-    task->argument = (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = argument};
-    task->code = 1;
-    return task;
-}
-
-static struct task *submit(struct bench *bench, const muster_function *function, uint64_t argument)
-{
-    struct task *task = make_task(function, argument);
-
-    CHECK(bench->ops->submit(bench->model, task, NULL) == 0);
-    bench->pending++;
-    return task;
-}
-
-static void release(struct task *task)
-{
-    msgpack_zone_free(task->zone);
-    free(task);
-}
-
-static void count(struct bench *bench, const struct task *task)
-{
-    CHECK(task->code <= 0 && (task->code == 0) == (task->text == NULL));
-    bench->pending--;
-    bench->ended++;
-    bench->succeeded += task->code == 0;
-    bench->cancelled += task->code == MUSTER_ECANCELLED;
-}
-
-static bool is_readable(const struct bench *bench, int timeout_ms)
-{
-    struct pollfd item = {.fd = bench->ops->fd(bench->model), .events = POLLIN};
-
-    return poll(&item, 1, timeout_ms) == 1;
-}
-
-/* The next that ended, waited for. The caller releases it. */
-static struct task *await_one(struct bench *bench)
-{
-    static struct task *ended;
-    struct task *task;
-
-    while (!ended) {
-        CHECK(is_readable(bench, WAIT_MS));
-        CHECK(bench->ops->dispatch(bench->model, &ended, NULL) == 0);
-    }
-    task = ended;
-    DL_DELETE(ended, task);
-    count(bench, task);
-    return task;
-}
-
-static void await_all(struct bench *bench)
-{
-    while (bench->pending > 0)
-        release(await_one(bench));
-}
-
-static void bench_close(struct bench *bench)
-{
-    struct task *ended = NULL, *task, *next;
-
-    bench->ops->close(bench->model, &ended);
-    DL_FOREACH_SAFE(ended, task, next) {
-        count(bench, task);
-        release(task);
-    }
-    CHECK(bench->pending == 0);
+    bench_close(bench);
     close(gates[0]);
     close(gates[1]);
     close(arrived);
+}
+
+/* With a code that the pool has to set. */
+static struct task *submit_to_pool(struct bench *bench, const muster_function *function, uint64_t argument)
+{
+    struct task *task = make_task(function, number(argument));
+
+    task->code = 1;
+    submit_task(bench, task);
+    return task;
 }
 
 static void await_arrival(void)
@@ -128,7 +55,7 @@ static void await_arrival(void)
     struct pollfd item = {.fd = arrived, .events = POLLIN};
     eventfd_t one;
 
-    CHECK(poll(&item, 1, WAIT_MS) == 1 && eventfd_read(arrived, &one) == 0);
+    CHECK(poll(&item, 1, BENCH_WAIT_MS) == 1 && eventfd_read(arrived, &one) == 0);
 }
 
 /* --- functions */
@@ -138,7 +65,7 @@ static int run_gated(muster_call *call, const msgpack_object *argument, msgpack_
 {
     (void)ret_result;
     CHECK(eventfd_write(arrived, 1) == 0);
-    return muster_call_wait_fd(call, gates[argument->via.u64], POLLIN, WAIT_MS / 1000.0);
+    return muster_call_wait_fd(call, gates[argument->via.u64], POLLIN, BENCH_WAIT_MS / 1000.0);
 }
 
 static int run_opener(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
@@ -168,38 +95,38 @@ static void every_task_is_handed_back_once_with_its_result(const struct setting 
     enum { TASKS = 20000 };
     struct bench bench;
 
-    bench_open(&bench, s, 3);
+    open_gated(&bench, s, 3);
     for (uint64_t i = 0; i < TASKS; i++)
-        submit(&bench, &third, i);
+        submit_to_pool(&bench, &third, i);
     while (bench.pending > 0) {
         struct task *task = await_one(&bench);
-        uint64_t number = task->argument.via.u64;
+        uint64_t argument = task->argument.via.u64;
 
         CHECK(task->attempts == 1 && task->worker >= 1 && task->worker <= 3);
-        if (number % 3 == 0)
+        if (argument % 3 == 0)
             CHECK(task->code == MUSTER_EFAILED && strncmp(task->text, "no thirds", 9) == 0);
         else
-            CHECK(task->code == 0 && task->value.via.u64 == 2 * number);
+            CHECK(task->code == 0 && task->value.via.u64 == 2 * argument);
         release(task);
     }
     CHECK(bench.ended == TASKS && !is_readable(&bench, 0));
-    bench_close(&bench);
+    close_gated(&bench);
 }
 
 static void tasks_are_begun_in_the_order_of_their_submission(const struct setting *s)
 {
     struct bench bench;
 
-    bench_open(&bench, s, 1);
+    open_gated(&bench, s, 1);
     for (uint64_t i = 0; i < 5000; i++)
-        submit(&bench, &counted, i);
+        submit_to_pool(&bench, &counted, i);
     for (uint64_t i = 0; i < 5000; i++) {
         struct task *task = await_one(&bench);
 
         CHECK(task->argument.via.u64 == i);
         release(task);
     }
-    bench_close(&bench);
+    close_gated(&bench);
 }
 
 static void failed_tasks_are_retried_and_garbage_fails(const struct setting *s)
@@ -209,49 +136,45 @@ static void failed_tasks_are_retried_and_garbage_fails(const struct setting *s)
     struct task *task;
 
     fixture_open(&reset, &model_inline, 1, 1); /* job_fail_once notes its failures there */
-    bench_open(&bench, s, 2);
-    task = make_task(&once, 17);
+    open_gated(&bench, s, 2);
+    task = make_task(&once, number(17));
     task->retries = 2;
-    CHECK(bench.ops->submit(bench.model, task, NULL) == 0);
-    bench.pending++;
+    submit_task(&bench, task);
     task = await_one(&bench);
     CHECK(task->code == 0 && task->attempts == 2 && task->value.via.u64 == 34);
     release(task);
-    submit(&bench, &garbage, 1);
+    submit_to_pool(&bench, &garbage, 1);
     task = await_one(&bench);
     CHECK(task->code == MUSTER_EFAILED || task->code == MUSTER_EINVALID);
     CHECK(strstr(task->text, "no value") && task->value.type == MSGPACK_OBJECT_NIL);
     release(task);
-    bench_close(&bench);
+    close_gated(&bench);
     fixture_close(&reset);
 }
 
 static void dispatch_is_bounded_and_says_that_there_is_more(const struct setting *s)
 {
-    struct task *ended = NULL, *task, *next;
+    struct task *task;
     struct bench bench;
     unsigned most = 0, had;
 
-    bench_open(&bench, s, 1);
+    open_gated(&bench, s, 1);
     for (uint64_t i = 0; i < 5000; i++)
-        submit(&bench, &counted, i);
-    submit(&bench, &gated, 0);
+        submit_to_pool(&bench, &counted, i);
+    submit_to_pool(&bench, &gated, 0);
     await_arrival(); /* all before have ended */
     while (bench.pending > 1) {
         CHECK(is_readable(&bench, 0));
         had = bench.pending;
-        CHECK(bench.ops->dispatch(bench.model, &ended, NULL) == 0);
-        DL_FOREACH_SAFE(ended, task, next) {
-            DL_DELETE(ended, task);
-            count(&bench, task);
+        bench_dispatch(&bench);
+        while ((task = take_one(&bench)))
             release(task);
-        }
         most = had - bench.pending > most ? had - bench.pending : most;
     }
     CHECK(most <= 1000 && !is_readable(&bench, 0));
     CHECK(eventfd_write(gates[0], 1) == 0);
     await_all(&bench);
-    bench_close(&bench);
+    close_gated(&bench);
 }
 
 /* The worker takes several tasks at once; the first of them waits for the last. */
@@ -259,19 +182,19 @@ static void a_task_behind_one_that_waits_is_run_by_another_worker(const struct s
 {
     struct bench bench;
 
-    bench_open(&bench, s, 2);
-    submit(&bench, &gated, 0);
-    submit(&bench, &gated, 0);
+    open_gated(&bench, s, 2);
+    submit_to_pool(&bench, &gated, 0);
+    submit_to_pool(&bench, &gated, 0);
     await_arrival();
     await_arrival();
-    submit(&bench, &gated, 1);
+    submit_to_pool(&bench, &gated, 1);
     for (uint64_t i = 0; i < 62; i++)
-        submit(&bench, &counted, i);
-    submit(&bench, &opener, 1);
+        submit_to_pool(&bench, &counted, i);
+    submit_to_pool(&bench, &opener, 1);
     CHECK(eventfd_write(gates[0], 1) == 0);
     await_all(&bench);
     CHECK(bench.succeeded == 66);
-    bench_close(&bench);
+    close_gated(&bench);
 }
 
 static void a_cancelled_task_that_was_not_begun_is_handed_back_at_once(const struct setting *s)
@@ -279,18 +202,18 @@ static void a_cancelled_task_that_was_not_begun_is_handed_back_at_once(const str
     struct task *tasks[8], *task;
     struct bench bench;
 
-    bench_open(&bench, s, 1);
-    submit(&bench, &gated, 0);
+    open_gated(&bench, s, 1);
+    submit_to_pool(&bench, &gated, 0);
     await_arrival();
-    submit(&bench, &gated, 1);
+    submit_to_pool(&bench, &gated, 1);
     for (uint64_t i = 0; i < 8; i++)
-        tasks[i] = submit(&bench, &counted, i);
+        tasks[i] = submit_to_pool(&bench, &counted, i);
     CHECK(eventfd_write(gates[0], 1) == 0);
     await_arrival(); /* of the second, with which the worker took others */
     release(await_one(&bench));
     for (int i = 0; i < 8; i += 2) {
-        bench.ops->cancel(bench.model, tasks[i]);
-        bench.ops->cancel(bench.model, tasks[i]); /* again: nothing happens */
+        bench_cancel(&bench, tasks[i]);
+        bench_cancel(&bench, tasks[i]); /* again: nothing happens */
         task = await_one(&bench);
         CHECK(task == tasks[i] && task->code == MUSTER_ECANCELLED && atomic_load(&runs) == 0);
         release(task);
@@ -298,7 +221,7 @@ static void a_cancelled_task_that_was_not_begun_is_handed_back_at_once(const str
     CHECK(eventfd_write(gates[1], 1) == 0);
     await_all(&bench);
     CHECK(atomic_load(&runs) == 4);
-    bench_close(&bench);
+    close_gated(&bench);
 }
 
 static void a_running_task_is_asked_to_end(const struct setting *s)
@@ -306,18 +229,18 @@ static void a_running_task_is_asked_to_end(const struct setting *s)
     struct task *task, *other;
     struct bench bench;
 
-    bench_open(&bench, s, 2);
-    task = submit(&bench, &gated, 0);
-    other = submit(&bench, &gated, 1);
+    open_gated(&bench, s, 2);
+    task = submit_to_pool(&bench, &gated, 0);
+    other = submit_to_pool(&bench, &gated, 1);
     await_arrival();
     await_arrival();
-    bench.ops->cancel(bench.model, task);
+    bench_cancel(&bench, task);
     CHECK(await_one(&bench) == task && task->code == MUSTER_ECANCELLED);
     release(task);
     CHECK(eventfd_write(gates[1], 1) == 0);
     CHECK(await_one(&bench) == other && other->code == 0);
     release(other);
-    bench_close(&bench);
+    close_gated(&bench);
 }
 
 static void thousands_of_cancelled_tasks_leave_the_others_alone(const struct setting *s)
@@ -326,15 +249,15 @@ static void thousands_of_cancelled_tasks_leave_the_others_alone(const struct set
     static struct task *tasks[TASKS];
     struct bench bench;
 
-    bench_open(&bench, s, 3);
+    open_gated(&bench, s, 3);
     for (uint64_t i = 0; i < TASKS; i++)
-        tasks[i] = submit(&bench, &counted, i);
+        tasks[i] = submit_to_pool(&bench, &counted, i);
     for (unsigned i = 0; i < TASKS; i += 2)
-        bench.ops->cancel(bench.model, tasks[i]);
+        bench_cancel(&bench, tasks[i]);
     await_all(&bench);
     CHECK(bench.ended == TASKS && bench.succeeded >= TASKS / 2);
     CHECK(bench.succeeded + bench.cancelled == TASKS);
-    bench_close(&bench);
+    close_gated(&bench);
 }
 
 static void closing_ends_what_runs_and_hands_back_what_does_not(const struct setting *s)
@@ -342,14 +265,14 @@ static void closing_ends_what_runs_and_hands_back_what_does_not(const struct set
     struct bench bench;
 
     for (unsigned round = 0; round < 20; round++) {
-        bench_open(&bench, s, 2);
-        submit(&bench, &gated, 0);
-        submit(&bench, &gated, 0);
+        open_gated(&bench, s, 2);
+        submit_to_pool(&bench, &gated, 0);
+        submit_to_pool(&bench, &gated, 0);
         await_arrival();
         await_arrival();
         for (uint64_t i = 0; i < 100; i++)
-            submit(&bench, &counted, i);
-        bench_close(&bench);
+            submit_to_pool(&bench, &counted, i);
+        close_gated(&bench);
         CHECK(bench.ended == 102 && bench.cancelled == 102 && atomic_load(&runs) == 0);
     }
 }
@@ -359,10 +282,10 @@ static void closing_beside_tasks_of_no_length_loses_none(const struct setting *s
     struct bench bench;
 
     for (unsigned round = 0; round < 50; round++) {
-        bench_open(&bench, s, 3);
+        open_gated(&bench, s, 3);
         for (uint64_t i = 0; i < 500 + 37 * round; i++)
-            submit(&bench, &counted, i);
-        bench_close(&bench);
+            submit_to_pool(&bench, &counted, i);
+        close_gated(&bench);
         CHECK(bench.ended == 500 + 37 * round && bench.succeeded == atomic_load(&runs));
     }
 }
@@ -393,18 +316,18 @@ static void tasks_go_on_beside_a_batch(const struct setting *s)
     struct muster_error error;
     struct bench bench;
 
-    bench_open(&bench, s, 3);
-    submit(&bench, &gated, 0);
+    open_gated(&bench, s, 3);
+    submit_to_pool(&bench, &gated, 0);
     await_arrival();
     for (uint64_t i = 0; i < 3000; i++)
-        submit(&bench, &counted, i);
-    submit(&bench, &opener, 1);
-    CHECK(bench.ops->map(bench.model, &gated, &batch, &summary, &error) == 0);
+        submit_to_pool(&bench, &counted, i);
+    submit_to_pool(&bench, &opener, 1);
+    CHECK(bench.model->ops->map(bench.model, &gated, &batch, &summary, &error) == 0);
     CHECK(summary.succeeded == 1);
     CHECK(eventfd_write(gates[0], 1) == 0);
     await_all(&bench);
     CHECK(bench.succeeded == 3002);
-    bench_close(&bench);
+    close_gated(&bench);
 }
 
 static const struct {
