@@ -4,57 +4,18 @@
  * compute are not held up by them, and that order, bounds and ends hold meanwhile.
  */
 #include "base/clock.h"
-#include "fixture.h"
-#include "jobs/coroutine.h"
-#include "tests/support/self.h"
+#include "loop_fixture.h"
 
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <utlist.h>
 
-enum {
-    MANY = SANITIZE_ADDRESS || SANITIZE_THREAD ? 1000 : 10000,
-    MOST = 10000,
-    WAIT_MS = 60000,
-};
-
-/* Jobs that wait at the gate go on when it is raised. One thread: plain counters. */
-static int gate;
-static unsigned arrived, most_at_once, at_once, sleeper_at;
-
-static void open_gated(struct fixture *f, int64_t jobs)
-{
-    fixture_open(f, &model_loop, 1, jobs);
-    CHECK((gate = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
-    arrived = most_at_once = at_once = 0;
-}
-
-static void close_gated(struct fixture *f)
-{
-    fixture_close(f);
-    close(gate);
-}
-
-static int wait_at_gate(muster_call *call)
-{
-    int code;
-
-    arrived++;
-    most_at_once = ++at_once > most_at_once ? at_once : most_at_once;
-    code = muster_call_wait_fd(call, gate, POLLIN, 3600);
-    at_once--;
-    return code;
-}
+/* The job that waits. */
+static unsigned sleeper_at;
 
 /* The last of MANY to arrive lets all go on. */
 static int job_meet_all(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
     if (arrived + 1 == MANY)
-        CHECK(eventfd_write(gate, 1) == 0);
+        raise_gate();
     CHECK(wait_at_gate(call) == 0);
     return job_twice(call, argument, ret_result);
 }
@@ -78,7 +39,7 @@ static void thousands_of_jobs_wait_at_once(void)
 
 static int job_doze(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
 {
-    most_at_once = ++at_once > most_at_once ? at_once : most_at_once;
+    begin_wait();
     CHECK(muster_call_sleep(call, 0.001) == 0);
     at_once--;
     return job_twice(call, argument, ret_result);
@@ -104,7 +65,7 @@ static int job_wait_for_last(muster_call *call, const msgpack_object *argument, 
     if (argument->via.u64 == sleeper_at)
         CHECK(wait_at_gate(call) == 0);
     if (argument->via.u64 == 20000)
-        CHECK(eventfd_write(gate, 1) == 0);
+        raise_gate();
     return job_twice(call, argument, ret_result);
 }
 
@@ -141,7 +102,7 @@ static void open_gate_at_4999(struct fixture *f, const struct muster_result *res
 {
     (void)f;
     if (result->index == 4999)
-        CHECK(eventfd_write(gate, 1) == 0);
+        raise_gate();
 }
 
 /* The one that waits is let go on by the delivery of the result before it. */
@@ -200,7 +161,7 @@ static void open_gate_when_stalled(struct fixture *f)
     (void)f;
     if (calls > 0 && calls == calls_before) {
         CHECK(calls <= 2 * (64 << 20) / (64 << 10));
-        CHECK(eventfd_write(gate, 1) == 0);
+        raise_gate();
     }
     calls_before = calls;
 }
@@ -354,300 +315,23 @@ static void times_are_those_of_the_job_alone(void)
     close_gated(&f);
 }
 
-/* --- single jobs */
-
-static int run_gated(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
-{
-    int code = wait_at_gate(call);
-
-    return code != 0 ? code : job_twice(call, argument, ret_result);
-}
-
-static const muster_function gated = {.name = "gated", .run = run_gated};
-static const muster_function twice = {.name = "twice", .run = job_twice};
-static const muster_function third = {.name = "third", .run = job_fail_third};
-
-static struct model *model;
-
-static void open_model(unsigned concurrency)
-{
-    struct muster_options options = {.workers = 1, .concurrency = concurrency};
-    struct muster_error error;
-
-    CHECK(model_loop.open(&options, NULL, &model, &error) == 0);
-    CHECK((gate = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
-    arrived = most_at_once = at_once = 0;
-}
-
-static struct task *submit(const muster_function *function, uint64_t argument)
-{
-    struct task *task = calloc(1, sizeof *task);
-
-    CHECK(task && (task->zone = msgpack_zone_new(256)) != NULL);
-    task->function = function;
-    task->argument = (msgpack_object){.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = argument};
-    CHECK(model_loop.submit(model, task, NULL) == 0);
-    return task;
-}
-
-static bool is_readable(int timeout_ms)
-{
-    struct pollfd item = {.fd = model_loop.fd(model), .events = POLLIN};
-
-    return poll(&item, 1, timeout_ms) == 1;
-}
-
-static unsigned drop_all(struct task **ended, int code)
-{
-    struct task *task, *next;
-    unsigned count = 0;
-
-    DL_FOREACH_SAFE(*ended, task, next) {
-        CHECK(task->code == code &&
-              (code == 0 ? task->value.via.u64 == 2 * task->argument.via.u64
-                         : task->text != NULL && task->value.type == MSGPACK_OBJECT_NIL));
-        DL_DELETE(*ended, task);
-        msgpack_zone_free(task->zone);
-        free(task);
-        count++;
-    }
-    return count;
-}
-
-/* Dispatches until so many have been handed back, polling in between. */
-static void await(struct task **ended, unsigned count)
-{
-    struct task *task;
-    int had;
-
-    for (;;) {
-        DL_COUNT(*ended, task, had);
-        if ((unsigned)had >= count)
-            return;
-        CHECK(is_readable(WAIT_MS));
-        CHECK(model_loop.dispatch(model, ended, NULL) == 0);
-    }
-}
-
-static void close_model(unsigned cancelled)
-{
-    struct task *ended = NULL;
-
-    model_loop.close(model, &ended);
-    CHECK(drop_all(&ended, MUSTER_ECANCELLED) == cancelled);
-    close(gate);
-}
-
-static void single_jobs_run_in_dispatch_and_in_order(void)
-{
-    struct task *ended = NULL, *task;
-    uint64_t next = 1;
-
-    open_model(10000);
-    CHECK(!is_readable(0));
-    for (uint64_t i = 1; i <= 5000; i++)
-        submit(&twice, i);
-    await(&ended, 5000);
-    DL_FOREACH(ended, task)
-        CHECK(task->argument.via.u64 == next++ && task->attempts == 1 && task->worker == 1);
-    CHECK(drop_all(&ended, 0) == 5000 && !is_readable(0));
-    task = submit(&third, 3);
-    await(&ended, 1);
-    CHECK(strcmp(task->text, "no thirds: 3") == 0 && drop_all(&ended, MUSTER_EFAILED) == 1);
-    close_model(0);
-}
-
-static void dispatch_is_bounded_and_says_that_there_is_more(void)
-{
-    struct task *ended = NULL;
-    unsigned taken = 0, now;
-
-    open_model(10000);
-    for (uint64_t i = 1; i <= 5000; i++)
-        submit(&twice, i);
-    while (taken < 5000) {
-        CHECK(is_readable(0));
-        CHECK(model_loop.dispatch(model, &ended, NULL) == 0);
-        now = drop_all(&ended, 0);
-        CHECK(now <= 1000);
-        taken += now;
-    }
-    close_model(0);
-}
-
-static void single_jobs_wait_at_once_and_dispatch_does_not(void)
-{
-    struct task *ended = NULL;
-
-    open_model(100);
-    for (uint64_t i = 1; i <= 150; i++)
-        submit(&gated, i);
-    while (arrived < 100)
-        CHECK(model_loop.dispatch(model, &ended, NULL) == 0);
-    CHECK(!ended && !is_readable(0) && at_once == 100);
-    CHECK(eventfd_write(gate, 1) == 0 && is_readable(0));
-    await(&ended, 150);
-    CHECK(drop_all(&ended, 0) == 150 && most_at_once == 100);
-    close_model(0);
-}
-
-static void cancelled_jobs_are_handed_back_whether_they_began_or_not(void)
-{
-    struct task *ended = NULL, *tasks[150];
-
-    open_model(100);
-    for (uint64_t i = 0; i < 150; i++)
-        tasks[i] = submit(&gated, i);
-    while (arrived < 100)
-        CHECK(model_loop.dispatch(model, &ended, NULL) == 0);
-    for (unsigned i = 0; i < 150; i++)
-        if (i % 10) {
-            model_loop.cancel(model, tasks[i]);
-            model_loop.cancel(model, tasks[i]);
-        }
-    await(&ended, 135);
-    CHECK(drop_all(&ended, MUSTER_ECANCELLED) == 135);
-    CHECK(eventfd_write(gate, 1) == 0);
-    await(&ended, 15);
-    CHECK(drop_all(&ended, 0) == 15);
-    close_model(0);
-}
-
-static void thousands_that_wait_are_cancelled(void)
-{
-    static struct task *tasks[MOST];
-    struct task *ended = NULL;
-
-    open_model(MOST);
-    for (unsigned i = 0; i < MANY; i++)
-        tasks[i] = submit(&gated, i);
-    while (arrived < MANY)
-        CHECK(model_loop.dispatch(model, &ended, NULL) == 0);
-    for (unsigned i = 0; i < MANY; i++)
-        model_loop.cancel(model, tasks[i]);
-    await(&ended, MANY);
-    CHECK(drop_all(&ended, MUSTER_ECANCELLED) == MANY);
-    close_model(0);
-}
-
-static void closing_cancels_what_waits_and_what_was_not_begun(void)
-{
-    struct task *ended = NULL;
-
-    open_model(10);
-    for (uint64_t i = 0; i < 50; i++)
-        submit(&gated, i);
-    while (arrived < 10)
-        CHECK(model_loop.dispatch(model, &ended, NULL) == 0);
-    CHECK(!ended);
-    close_model(50);
-    CHECK(arrived == 10);
-}
-
-/* They end during the batch, and the descriptor tells so after it. */
-static void single_jobs_go_on_beside_a_batch(void)
-{
-    struct task *ended = NULL;
-    struct fixture f;
-
-    open_gated(&f, 3);
-    model = f.model;
-    submit(&gated, 5);
-    for (uint64_t i = 1; i <= 20; i++)
-        submit(&twice, i);
-    CHECK(eventfd_write(gate, 1) == 0);
-    CHECK(fixture_map(&f, run_gated) == 0 && fixture_all_succeeded(&f, 1, 3));
-    await(&ended, 21);
-    CHECK(drop_all(&ended, 0) == 21);
-    close_gated(&f);
-}
-
-/* --- overflow */
-
-/* Not endless, so that no compiler takes it for what cannot be. */
-__attribute__((noinline)) static unsigned sink(unsigned depth)
-{
-    volatile unsigned char frame[512];
-
-    frame[depth % sizeof frame] = (unsigned char)depth;
-    return depth == 0 ? 0 : sink(depth - 1) + frame[depth % sizeof frame];
-}
-
-static int run_deep(muster_call *call, const msgpack_object *argument, msgpack_object *ret_result)
-{
-    return argument->via.u64 == 17 ? (int)sink(1 << 20) : job_twice(call, argument, ret_result);
-}
-
-static void map_deep(void)
-{
-    struct fixture f;
-
-    open_gated(&f, 100);
-    fixture_map(&f, run_deep);
-}
-
-static void submit_deep(void)
-{
-    static const muster_function deep = {.name = "deep", .run = run_deep};
-    struct task *ended = NULL;
-
-    open_model(10);
-    submit(&deep, 17);
-    await(&ended, 1);
-}
-
-/* What it wrote to standard error before it died of SIGSEGV. */
-static const char *last_words(void (*run)(void))
-{
-    static char text[512];
-    int status = self_in_child(run, text, sizeof text);
-
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
-    return text;
-}
-
-static void an_overflow_names_the_job_before_the_process_dies(void)
-{
-    char expected[256];
-
-    snprintf(expected, sizeof expected,
-             "muster: job, job 17: it overflowed its stack of %d bytes, which is what a job has under the "
-             "model loop\n",
-             COROUTINE_STACK_BYTES);
-    CHECK(strcmp(last_words(map_deep), expected) == 0);
-    snprintf(
-        expected, sizeof expected,
-        "muster: deep: it overflowed its stack of %d bytes, which is what a job has under the model loop\n",
-        COROUTINE_STACK_BYTES);
-    CHECK(strcmp(last_words(submit_deep), expected) == 0);
-}
-
 int main(void)
 {
-    static const struct check tests[] = {
-#define TEST(name) {#name, name}
-        TEST(an_overflow_names_the_job_before_the_process_dies), /* first: it resets what models install */
-        TEST(thousands_of_jobs_wait_at_once),
-        TEST(no_more_jobs_wait_at_once_than_was_asked_for),
-        TEST(jobs_behind_one_that_waits_go_on),
-        TEST(results_before_one_that_waits_are_delivered_meanwhile),
-        TEST(order_is_kept_when_jobs_end_in_reverse),
-        TEST(results_behind_one_that_waits_are_bounded_and_arrive),
-        TEST(arguments_of_jobs_that_wait_are_bounded),
-        TEST(an_interrupt_ends_all_that_wait_at_once),
-        TEST(a_halt_now_ends_jobs_that_wait),
-        TEST(a_taker_that_gives_up_ends_jobs_that_wait),
-        TEST(failed_jobs_are_tried_again_whether_they_wait_or_not),
-        TEST(times_are_those_of_the_job_alone),
-        TEST(single_jobs_run_in_dispatch_and_in_order),
-        TEST(dispatch_is_bounded_and_says_that_there_is_more),
-        TEST(single_jobs_wait_at_once_and_dispatch_does_not),
-        TEST(cancelled_jobs_are_handed_back_whether_they_began_or_not),
-        TEST(thousands_that_wait_are_cancelled),
-        TEST(closing_cancels_what_waits_and_what_was_not_begun),
-        TEST(single_jobs_go_on_beside_a_batch),
-#undef TEST
+    static const struct check checks[] = {
+#define C(name) {#name, name}
+        C(thousands_of_jobs_wait_at_once),
+        C(no_more_jobs_wait_at_once_than_was_asked_for),
+        C(jobs_behind_one_that_waits_go_on),
+        C(results_before_one_that_waits_are_delivered_meanwhile),
+        C(order_is_kept_when_jobs_end_in_reverse),
+        C(results_behind_one_that_waits_are_bounded_and_arrive),
+        C(arguments_of_jobs_that_wait_are_bounded),
+        C(an_interrupt_ends_all_that_wait_at_once),
+        C(a_halt_now_ends_jobs_that_wait),
+        C(a_taker_that_gives_up_ends_jobs_that_wait),
+        C(failed_jobs_are_tried_again_whether_they_wait_or_not),
+        C(times_are_those_of_the_job_alone),
     };
 
-    return check_all(tests, sizeof tests / sizeof *tests);
+    return check_all(checks, sizeof checks / sizeof *checks);
 }
