@@ -5,6 +5,8 @@
  */
 #include "coordinator/store_entry.h"
 
+#include "proto/limits.h"
+
 /* Whether what it waits for has ended in a way that cancels it. */
 static bool cancels(enum store_condition condition, enum store_state state)
 {
@@ -56,33 +58,57 @@ int store_move(struct store_database *database, struct store_entry *entry, sqlit
     return 0;
 }
 
-int store_recorded(struct store_database *database, uint64_t number, uint64_t *ret_succeeded,
-                   uint64_t *ret_failed)
+int store_recorded(struct store_database *database, uint64_t number, struct store_batch *ret_counts)
 {
     sqlite3_stmt *row = database->statements[SQL_ENDED];
-    int result;
+    uint64_t succeeded, failed, total;
+    bool odd;
 
     sql_bind_number(row, 1, number);
-    result = sql_row(database, row);
-    if (result != 0)
+    if (sql_row(database, row) != 0)
         return MUSTER_ESYSTEM;
-    *ret_succeeded = sql_column(row, 0);
-    *ret_failed = sql_column(row, 1);
-    return sql_run(database, row);
+    succeeded = sql_column(row, 0);
+    failed = sql_column(row, 1);
+    odd = sqlite.column_int64(row, 2) < 0; /* a record in which more failed than there are */
+    total = sql_column(row, 3);
+    if (sql_run(database, row) != 0)
+        return MUSTER_ESYSTEM;
+    if (odd || total > PROTO_BATCH_JOBS_MAX || failed > total || succeeded > total - failed)
+        return MUSTER_EPROTOCOL;
+    ret_counts->succeeded = succeeded;
+    ret_counts->failed = failed;
+    ret_counts->cancelled = total - succeeded - failed;
+    return 0;
 }
 
-int store_cancel(struct store_database *database, uint64_t number, enum store_state from, uint64_t now_ms)
+int store_cancelled(struct store_database *database, uint64_t number, struct store_batch *ret_counts,
+                    enum store_state *ret_state)
+{
+    int result = store_recorded(database, number, ret_counts);
+
+    if (result != 0 && result != MUSTER_EPROTOCOL)
+        return result;
+    *ret_state = result == 0 ? STORE_CANCELLED : STORE_LOST;
+    if (result != 0)
+        ret_counts->succeeded = ret_counts->failed = ret_counts->cancelled = 0;
+    return 0;
+}
+
+int store_cancel(struct store_database *database, uint64_t number, enum store_state from, uint64_t now_ms,
+                 enum store_state *ret_state)
 {
     sqlite3_stmt *cancel = database->statements[SQL_CANCEL];
-    uint64_t succeeded, failed;
+    struct store_batch counts;
 
-    if (store_recorded(database, number, &succeeded, &failed) != 0)
+    if (store_cancelled(database, number, &counts, ret_state) != 0)
         return MUSTER_ESYSTEM;
-    store_tally(database, from, STORE_CANCELLED, 1);
+    store_tally(database, from, *ret_state, 1);
     sql_bind_number(cancel, 1, number);
-    sql_bind_number(cancel, 2, now_ms);
-    sql_bind_number(cancel, 3, succeeded);
-    sql_bind_number(cancel, 4, failed);
+    sql_bind_number(cancel, 2, *ret_state);
+    sql_bind_number(cancel, 3, now_ms);
+    sql_bind_number(cancel, 4, counts.succeeded);
+    sql_bind_number(cancel, 5, counts.failed);
+    sql_bind_number(cancel, 6, counts.cancelled);
     return sql_run(database, cancel);
 }
 
@@ -122,8 +148,9 @@ static int decide(struct store_database *database, struct store_entry *entry, ui
         return 0;
     }
     if (state == STORE_CANCELLED)
-        return store_cancel(database, number, STORE_BLOCKED, now_ms) != 0 ? MUSTER_ESYSTEM
-                                                                          : gather(database, entry, number);
+        return store_cancel(database, number, STORE_BLOCKED, now_ms, &moved->state) != 0
+                   ? MUSTER_ESYSTEM
+                   : gather(database, entry, number);
     store_tally(database, STORE_BLOCKED, state, 1);
     sql_bind_number(set, 1, number);
     sql_bind_number(set, 2, state);

@@ -112,11 +112,17 @@ int store_settle(struct store_database *database, struct store_entry *entry, uin
 /* Adds a batch to the answer's list of those that moved, from a row: number, state, priority, user. */
 int store_move(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row);
 
-/* How many jobs have a record. */
-int store_recorded(struct store_database *database, uint64_t number, uint64_t *ret_succeeded,
-                   uint64_t *ret_failed);
+/* How many jobs of a batch have a record, by how they ended; those that have none are `cancelled`.
+ * MUSTER_EPROTOCOL: no batch is so, its counts are damaged. */
+int store_recorded(struct store_database *database, uint64_t number, struct store_batch *ret_counts);
 
-/* Cancels a batch that does not run: all of its jobs that have no record. */
-int store_cancel(struct store_database *database, uint64_t number, enum store_state from, uint64_t now_ms);
+/* The same of one that does not run and is cancelled, and what it is then: STORE_LOST where counts are
+ * damaged, which are 0 then. */
+int store_cancelled(struct store_database *database, uint64_t number, struct store_batch *ret_counts,
+                    enum store_state *ret_state);
+
+/* Cancels it: all of its jobs that have no record. *ret_state: what it is then. */
+int store_cancel(struct store_database *database, uint64_t number, enum store_state from, uint64_t now_ms,
+                 enum store_state *ret_state);
 
 #endif

@@ -153,11 +153,12 @@ int store_abandon(struct store_database *database, struct store_entry *entry)
 /* Batches that ran, and were to be cancelled, when the last coordinator died. */
 static int cancel_marked(struct store_database *database, struct store_entry *entry)
 {
+    enum store_state state;
     uint64_t number;
     int result;
 
     while ((result = sql_number(database, database->statements[SQL_CANCELLED], &number)) == 0) {
-        if (store_cancel(database, number, STORE_RUNNING, entry->request.now_ms) != 0 ||
+        if (store_cancel(database, number, STORE_RUNNING, entry->request.now_ms, &state) != 0 ||
             store_settle(database, entry, number) != 0)
             return MUSTER_ESYSTEM;
     }

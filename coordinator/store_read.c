@@ -381,6 +381,7 @@ static int gaps(struct store_database *database, struct store_entry *entry)
     sqlite3_stmt *rows = database->statements[SQL_SPANS];
     uint64_t from = entry->request.page.from ? entry->request.page.from : 1;
     struct room room = room_of(&entry->request.page);
+    struct store_batch counts;
     struct store_brief brief;
     int result = store_brief(database, entry, entry->request.batch, &brief);
 
@@ -389,12 +390,14 @@ static int gaps(struct store_database *database, struct store_entry *entry)
     if (!brief.sealed)
         return store_entry_fail(entry, MUSTER_ESTATE, "batch %llu is not sealed",
                                 (unsigned long long)entry->request.batch);
-    if (store_recorded(database, entry->request.batch, &entry->done.succeeded, &entry->done.failed) != 0)
-        return MUSTER_ESYSTEM;
-    if (brief.total > PROTO_BATCH_JOBS_MAX || entry->done.failed > brief.total ||
-        entry->done.succeeded > brief.total - entry->done.failed)
-        return store_entry_fail(entry, MUSTER_EPROTOCOL, "records of batch %llu are damaged",
+    result = store_recorded(database, entry->request.batch, &counts);
+    if (result == MUSTER_EPROTOCOL)
+        return store_entry_fail(entry, result, "records of batch %llu are damaged",
                                 (unsigned long long)entry->request.batch);
+    if (result != 0)
+        return result;
+    entry->done.succeeded = counts.succeeded;
+    entry->done.failed = counts.failed;
     sql_bind_number(rows, 1, entry->request.batch);
     sql_bind_number(rows, 2, from);
     while ((result = sql_row(database, rows)) == 0 && entry->done.count < room.entries) {

@@ -23,6 +23,9 @@
 #define STORE_SQL_BEFORE(table) \
     "(SELECT first FROM " table " WHERE batch = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1)"
 
+/* Jobs of a record, for a sum that no damaged one takes beyond an integer, which is an error. */
+#define STORE_SQL_JOBS(column) "max(0, min(" column ", 4294967296))"
+
 /* The conditions of the partial indexes stand as in store_schema.c, or they are not used. */
 #define STORE_SQL_ACTIVE "state IN (1, 2, 3, 5)"
 
@@ -61,8 +64,8 @@
     X(SET_TOTAL, "UPDATE batch SET total = ?2 WHERE number = ?1")                                            \
     X(SET_END, "UPDATE batch SET state = ?2, ended_ms = ?3, succeeded = ?4, failed = ?5, cancelled = ?6, "   \
                "totals = ?7 WHERE number = ?1")                                                              \
-    X(CANCEL, "UPDATE batch SET state = 8, ended_ms = ?2, succeeded = ?3, failed = ?4, "                     \
-              "cancelled = total - ?3 - ?4 WHERE number = ?1")                                               \
+    X(CANCEL, "UPDATE batch SET state = ?2, ended_ms = ?3, succeeded = ?4, failed = ?5, cancelled = ?6 "     \
+              "WHERE number = ?1")                                                                           \
     X(SET_CANCELLED, "UPDATE batch SET cancelled = 0 WHERE number = ?1")                                     \
     X(CANCELLED, "SELECT number FROM batch WHERE " STORE_SQL_ACTIVE " AND state = 5 "                        \
                  "AND cancelled IS NOT NULL LIMIT 1")                                                        \
@@ -115,7 +118,11 @@
     X(READ_SEQUENCE, STORE_SQL_RECORD "INDEXED BY record_in_order "                                          \
                                       "WHERE batch = ?1 AND sequence >= ?2 ORDER BY sequence")               \
     X(ENDED,                                                                                                 \
-      "SELECT coalesce(sum(count - failed), 0), coalesce(sum(failed), 0) FROM record WHERE batch = ?1")      \
+      "SELECT coalesce(sum(" STORE_SQL_JOBS("count") " - " STORE_SQL_JOBS(                                   \
+          "failed") "), 0), "                                                                                \
+                    "coalesce(sum(" STORE_SQL_JOBS("failed") "), 0), coalesce(min(count - failed), 0), "     \
+                                                             "(SELECT total FROM batch WHERE number = ?1) "  \
+                                                             "FROM record WHERE batch = ?1")                 \
     X(SPANS, "SELECT first, count FROM record WHERE batch = ?1 "                                             \
              "AND first >= coalesce(" STORE_SQL_BEFORE("record") ", 0) ORDER BY first")
 

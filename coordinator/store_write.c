@@ -235,7 +235,8 @@ static int add(struct store_database *database, struct store_entry *entry)
     if (batch->block.count && !in_row)
         result = store_insert_block(database, batch->number, &batch->block);
     if (result == 0 && state == STORE_CANCELLED)
-        result = store_cancel(database, batch->number, STORE_CANCELLED, entry->request.now_ms);
+        result =
+            store_cancel(database, batch->number, STORE_CANCELLED, entry->request.now_ms, &entry->done.state);
     return result;
 }
 
@@ -300,7 +301,7 @@ static int seal(struct store_database *database, struct store_entry *entry)
     if (store_judge(database, number, brief.begin_ms, entry->request.now_ms, &entry->done.state) != 0)
         return MUSTER_ESYSTEM;
     if (entry->done.state == STORE_CANCELLED)
-        return store_cancel(database, number, STORE_OPENING, entry->request.now_ms);
+        return store_cancel(database, number, STORE_OPENING, entry->request.now_ms, &entry->done.state);
     return set_state(database, number, STORE_OPENING, entry->done.state);
 }
 
@@ -453,9 +454,8 @@ static int end(struct store_database *database, struct store_entry *entry)
         return store_fail_state(entry, request->batch, brief.state, brief.sealed ? "" : ", and not sealed");
     counts = request->add;
     if (request->state == STORE_CANCELLED && brief.state != STORE_RUNNING) {
-        if (store_recorded(database, request->batch, &counts.succeeded, &counts.failed) != 0)
+        if (store_cancelled(database, request->batch, &counts, &state) != 0)
             return MUSTER_ESYSTEM;
-        counts.cancelled = brief.total - counts.succeeded - counts.failed;
     } else {
         state = judge_end(database, request, &counts);
     }

@@ -218,6 +218,38 @@ static void batch_with_a_damaged_argument_is_given_up(void)
     check_damaged("DELETE FROM argument WHERE first > 40");
 }
 
+/* It had fewer cancelled jobs than none. */
+static void cancelled_batch_whose_counts_are_damaged_is_lost(void)
+{
+    static const char *const damages[] = {
+        "UPDATE batch SET total = 1",
+        "UPDATE record SET count = 501",
+        "UPDATE record SET count = -1",
+        "UPDATE record SET failed = count + 1",
+        "UPDATE record SET count = 9223372036854775807; INSERT INTO record (batch, first, count, failed, "
+        "header, "
+        "payload) SELECT batch, 500, count, failed, header, payload FROM record",
+    };
+
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct proto_message range = submit_range(1, 500, false);
+
+        make_folder();
+        open_again(1);
+        world_say(&w, "a", &range);
+        CHECK(accepted("a") == 1);
+        run_next_chunk();
+        say_request("a", PROTO_REQUEST_CANCEL, 1, PROTO_CANCEL_SOON, "");
+        CHECK(answered("a") == 0);
+        world_close(&w);
+        change_file(damages[i]);
+        open_again(2);
+        check_state("a", 1, "lost");
+        world_close(&w);
+        remove_folder();
+    }
+}
+
 static void batch_of_wide_jobs_runs_on_fewer_cores_than_it_was_accepted_for(void)
 {
     struct proto_message range = submit_range(1, 3, false);
@@ -265,6 +297,7 @@ int main(void)
 #define C(name) {#name, name}
         C(cancel_that_was_answered_outlives_the_coordinator),
         C(cancel_of_a_list_that_is_sent_outlives_the_coordinator),
+        C(cancelled_batch_whose_counts_are_damaged_is_lost),
         C(restart_runs_what_is_not_recorded_and_nothing_else),
         C(batch_that_cannot_be_read_is_given_up),
         C(batch_of_which_a_result_cannot_be_recorded_is_lost),
