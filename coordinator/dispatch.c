@@ -13,7 +13,8 @@
 static const double UNKNOWN_NS = 1e6;
 
 /* Batches that are tried in vain before the rest have to wait until something has changed, so that
- * a coordinator of many batches spends no more on each message. */
+ * a coordinator of many batches spends no more on each message: of those that other hosts cannot run, and of
+ * those that they can. */
 enum { PASSED_MAX = 64 };
 
 /* A batch that may run no more than this part of the workers' number is searched for by its chunks, of which
@@ -285,11 +286,11 @@ static struct batch *batch_of(struct turn *turn)
 static void assign_in_turn(struct core *core, uint64_t now_ns, struct outbox *outbox)
 {
     struct turn *turn;
-    unsigned passed = 0;
+    unsigned passed[SCHEDULE_KINDS] = {0};
 
     core->capacity.kept = (struct demand){0};
     schedule_begin(&core->schedule);
-    while (!outbox->failed && passed < PASSED_MAX && (turn = schedule_pick(&core->schedule)) != NULL) {
+    while (!outbox->failed && (turn = schedule_pick(&core->schedule)) != NULL) {
         struct batch *batch = batch_of(turn);
         bool ready = batch_ready(batch);
 
@@ -303,7 +304,8 @@ static void assign_in_turn(struct core *core, uint64_t now_ns, struct outbox *ou
             break;
         room_keep(core, batch);
         schedule_pass_over(&core->schedule, turn);
-        passed++;
+        if (++passed[turn->kind] == PASSED_MAX)
+            schedule_pass_over_all(&core->schedule, turn->kind);
     }
 }
 

@@ -133,7 +133,7 @@ static void forget_idle(struct level *level)
     }
 }
 
-int schedule_join(struct schedule *schedule, int priority, const char *name, struct turn *turn)
+int schedule_join(struct schedule *schedule, int priority, const char *name, unsigned kind, struct turn *turn)
 {
     struct level *level = find_level(schedule, priority);
     struct sharer *user = level ? find_user(level, name) : NULL;
@@ -151,7 +151,7 @@ int schedule_join(struct schedule *schedule, int priority, const char *name, str
     forget_idle(level);
     level->joined++;
     user->joined++;
-    *turn = (struct turn){.user = user};
+    *turn = (struct turn){.user = user, .kind = kind};
     return 0;
 }
 
@@ -179,19 +179,28 @@ void schedule_leave(struct schedule *schedule, struct turn *turn)
 
 /* --- turns */
 
+static bool has_turns(const struct sharer *user)
+{
+    for (unsigned kind = 0; kind < SCHEDULE_KINDS; kind++)
+        if (user->turns[kind])
+            return true;
+    return false;
+}
+
 void schedule_wake(struct turn *turn)
 {
     struct sharer *user = turn->user;
 
     if (!user || turn->waits)
         return;
-    if (!user->turns) {
+    if (!has_turns(user)) {
         user->place.tag_ns = later(user->place.tag_ns, user->level->now_ns);
         insert(&user->level->users, &user->place);
     }
     turn->waits = true;
+    turn->placed = ++user->placed;
     turn->place.tag_ns = later(turn->place.tag_ns, user->now_ns);
-    insert(&user->turns, &turn->place);
+    insert(&user->turns[turn->kind], &turn->place);
 }
 
 void schedule_park(struct turn *turn)
@@ -201,27 +210,62 @@ void schedule_park(struct turn *turn)
     if (!user || !turn->waits)
         return;
     turn->waits = false;
-    DL_DELETE(user->turns, &turn->place);
-    if (!user->turns)
+    DL_DELETE(user->turns[turn->kind], &turn->place);
+    if (!has_turns(user))
         DL_DELETE(user->level->users, &user->place);
 }
 
 void schedule_begin(struct schedule *schedule)
 {
     schedule->pass++;
+    memset(schedule->over, 0, sizeof schedule->over);
+}
+
+void schedule_pass_over_all(struct schedule *schedule, unsigned kind)
+{
+    schedule->over[kind] = true;
+}
+
+/* The first of the kind that was not passed over. */
+static struct turn *first_of(const struct schedule *schedule, const struct sharer *user, unsigned kind)
+{
+    struct place *place;
+
+    DL_FOREACH(user->turns[kind], place)
+        if (((struct turn *)place)->passed != schedule->pass)
+            return (struct turn *)place;
+    return NULL;
+}
+
+static bool is_ahead(const struct turn *a, const struct turn *b)
+{
+    if (a->place.tag_ns != b->place.tag_ns)
+        return a->place.tag_ns < b->place.tag_ns;
+    return a->placed < b->placed;
+}
+
+static struct turn *pick_of(const struct schedule *schedule, const struct sharer *user)
+{
+    struct turn *best = NULL, *turn;
+
+    for (unsigned kind = 0; kind < SCHEDULE_KINDS; kind++) {
+        turn = schedule->over[kind] ? NULL : first_of(schedule, user, kind);
+        if (turn && (!best || is_ahead(turn, best)))
+            best = turn;
+    }
+    return best;
 }
 
 struct turn *schedule_pick(const struct schedule *schedule)
 {
     const struct level *level;
     const struct place *user;
-    struct place *turn;
+    struct turn *turn;
 
     DL_FOREACH(schedule->levels, level)
         DL_FOREACH(level->users, user)
-            DL_FOREACH(((const struct sharer *)user)->turns, turn)
-                if (((struct turn *)turn)->passed != schedule->pass)
-                    return (struct turn *)turn;
+            if ((turn = pick_of(schedule, (const struct sharer *)user)) != NULL)
+                return turn;
     return NULL;
 }
 
@@ -245,12 +289,13 @@ void schedule_correct(struct turn *turn, double more_ns)
 
     if (!user)
         return;
-    if (user->turns)
+    if (has_turns(user))
         move(&user->level->users, &user->place, user->place.tag_ns + more_ns);
     else
         user->place.tag_ns += more_ns;
+    turn->placed = ++user->placed;
     if (turn->waits)
-        move(&user->turns, &turn->place, turn->place.tag_ns + more_ns);
+        move(&user->turns[turn->kind], &turn->place, turn->place.tag_ns + more_ns);
     else
         turn->place.tag_ns += more_ns;
 }

@@ -113,17 +113,30 @@ static bool check_demand(const struct core *core, const struct client *client,
     return false;
 }
 
+/* Whether its jobs are about the coordinator's host: its files and programs, or what it has of CPUs and
+ * memory.
+ */
+static bool must_stay(const struct batch *batch)
+{
+    const struct proto_text *function = &batch->settings.function;
+
+    return !demand_is_plain(&batch->demand) ||
+           (function->size == strlen(COMMAND) && memcmp(function->bytes, COMMAND, function->size) == 0);
+}
+
 /* The batch takes its turns with those of other users, which are told apart by what they say. */
 static int join(struct core *core, const char *user, struct batch *batch)
 {
-    int result = schedule_join(&core->schedule, batch->settings.priority, user, &batch->turn);
+    int result;
 
-    if (result != 0)
-        return result;
     if (batch->demand.cpus > core->capacity.has.cpus) /* of a batch that was accepted when there were more */
         batch->demand.cpus = core->capacity.has.cpus;
     if (batch->demand.memory_bytes > core->capacity.has.memory_bytes)
         batch->demand.memory_bytes = core->capacity.has.memory_bytes; /* 0: it is not counted */
+    batch->stays = must_stay(batch);
+    result = schedule_join(&core->schedule, batch->settings.priority, user, batch->stays, &batch->turn);
+    if (result != 0)
+        return result;
     core->demanding += !demand_is_plain(&batch->demand);
     schedule_wake(&batch->turn);
     return 0;
@@ -154,17 +167,6 @@ static void accept_batch(const struct client *client, struct batch *batch, struc
     }
 }
 
-/* Whether its jobs are about the coordinator's host: its files and programs, or what it has of CPUs and
- * memory.
- */
-static bool must_stay(const struct batch *batch)
-{
-    const struct proto_text *function = &batch->settings.function;
-
-    return !demand_is_plain(&batch->demand) ||
-           (function->size == strlen(COMMAND) && memcmp(function->bytes, COMMAND, function->size) == 0);
-}
-
 /* `known`, which may be NULL, says whose it is, and which of its jobs had ended before. */
 static void take_batch(struct core *core, uint64_t now_ns, struct client *client, uint64_t number,
                        const struct proto_message *message, const struct outbox_item *known,
@@ -184,7 +186,6 @@ static void take_batch(struct core *core, uint64_t now_ns, struct client *client
         core_refuse(outbox, client->name, submit->ticket, MUSTER_ENOMEM, "the coordinator is out of memory");
         return;
     }
-    batch->stays = must_stay(batch);
     batch->workers = core->crew;
     batch->reader = submit->shared && core->options.host ? client->pid : 0;
     if (!known)

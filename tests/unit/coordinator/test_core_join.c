@@ -151,6 +151,32 @@ Test(core_join, commands_stay)
     end_core();
 }
 
+/* More of them than are tried in vain for each message. */
+Test(core_join, commands_that_wait_keep_no_function_from_other_hosts)
+{
+    struct proto_chunk own = begin_with(1), theirs;
+    struct proto_submit command = range_of(1, 1, 1), function = range_of(1, 1, 1);
+
+    step_join(HOST, 1);
+    command.function = proto_text("command");
+    for (command.ticket = 2; command.ticket < 102; command.ticket++) {
+        submit(CLIENT, &command);
+        if (command.ticket == 2)
+            expect_spawn(2);
+    }
+    worker_hello(2, 1);
+    function.ticket = command.ticket;
+    submit(CLIENT, &function);
+    theirs = expect_chunk(2, 1, 1);
+    worker_finishes(2, &theirs);
+    expect_sent(CLIENT, PROTO_RESULTS);
+    expect_sent(CLIENT, PROTO_ENDED);
+    finishes(1, &own);
+    expect_ended(1, 0, 0);
+    expect_chunk(1, 1, 1); /* the first of those that wait */
+    end_core();
+}
+
 Test(core_join, jobs_that_take_more_than_a_worker_stay)
 {
     struct proto_submit demanding = range_of(1, 2, 1);

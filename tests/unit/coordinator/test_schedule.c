@@ -31,11 +31,16 @@ static void teardown(void)
 
 TestSuite(schedule, .fini = teardown);
 
-static void join(unsigned which, int priority, const char *user)
+static void join_as(unsigned which, int priority, const char *user, unsigned kind)
 {
-    cr_assert_eq(schedule_join(&schedule, priority, user, &turns[which]), 0);
+    cr_assert_eq(schedule_join(&schedule, priority, user, kind, &turns[which]), 0);
     schedule_wake(&turns[which]);
     served_ns[which] = 0;
+}
+
+static void join(unsigned which, int priority, const char *user)
+{
+    join_as(which, priority, user, 0);
 }
 
 static unsigned picked(void)
@@ -168,6 +173,36 @@ Test(schedule, one_of_two_that_are_passed_over_is_picked_again_in_the_next_pass)
     cr_assert_eq(picked(), 0);
 }
 
+Test(schedule, turns_of_several_kinds_are_in_one_order)
+{
+    for (unsigned i = 0; i < 6; i++)
+        join_as(i, 0, "ann", i % 3 == 1);
+    schedule_serve(&turns[0], 2);
+    schedule_serve(&turns[1], 1);
+    schedule_begin(&schedule);
+    for (unsigned i = 0; i < 6; i++) {
+        struct turn *turn = schedule_pick(&schedule);
+
+        cr_assert_eq(turn - turns, ((unsigned[]){2, 3, 4, 5, 1, 0})[i]);
+        schedule_pass_over(&schedule, turn);
+    }
+    cr_assert_null(schedule_pick(&schedule));
+}
+
+Test(schedule, turns_of_a_kind_are_passed_over_together_until_the_next_pass)
+{
+    for (unsigned i = 0; i < 4; i++)
+        join_as(i, 0, i < 2 ? "ann" : "bob", i % 2);
+    schedule_begin(&schedule);
+    schedule_pass_over_all(&schedule, 0);
+    cr_assert_eq(schedule_pick(&schedule), &turns[1]);
+    schedule_pass_over(&schedule, &turns[1]);
+    cr_assert_eq(schedule_pick(&schedule), &turns[3]);
+    schedule_pass_over_all(&schedule, 1);
+    cr_assert_null(schedule_pick(&schedule));
+    cr_assert_eq(picked(), 0);
+}
+
 Test(schedule, users_that_left_are_not_remembered_without_end)
 {
     char name[32];
@@ -208,7 +243,7 @@ static void check_level(struct level *level)
     unsigned joined = 0, idle = 0, waiting = 0;
 
     HASH_ITER(hh, level->by_name, user, next) {
-        unsigned listed = check_list(user->turns), waits = 0, mine = 0;
+        unsigned listed = check_list(user->turns[0]) + check_list(user->turns[1]), waits = 0, mine = 0;
 
         for (unsigned i = 0; i < TURNS; i++) {
             mine += turns[i].user == user;
@@ -244,7 +279,9 @@ static void step(struct random *random)
     switch (random_next(random) % 8) {
     case 0:
         if (!turn->user)
-            cr_assert_eq(schedule_join(&schedule, (int)(random_next(random) % 3), user, turn), 0);
+            cr_assert_eq(schedule_join(&schedule, (int)(random_next(random) % 3), user,
+                                       (unsigned)(random_next(random) % SCHEDULE_KINDS), turn),
+                         0);
         break;
     case 1:
         if (random_next(random) % 4 == 0)
