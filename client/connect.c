@@ -195,21 +195,6 @@ int connect_greet(struct wire *wire, uint64_t deadline_ns, struct proto_welcome 
     return result;
 }
 
-/* libzmq aborts when it runs out of descriptors, so it must not. */
-static int check_descriptors(struct muster_error *ret_error)
-{
-    unsigned had;
-
-    if (descriptors_count(CONNECT_DESCRIPTORS, &had))
-        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    if (had == CONNECT_DESCRIPTORS)
-        return 0;
-    return muster_error_set(ret_error, MUSTER_ELIMIT,
-                            "a connection needs %d file descriptors and only %u can be had: a higher limit "
-                            "(ulimit -n)",
-                            CONNECT_DESCRIPTORS, had);
-}
-
 static void explain_silence(const char *endpoint, struct muster_error *ret_error)
 {
     char address[PLACE_ENDPOINT_BYTES];
@@ -271,7 +256,8 @@ int connect_coordinator(const char *endpoint, uint64_t deadline_ns, struct wire_
     struct wire_context *context;
     int result;
 
-    if ((result = check_descriptors(ret_error)) != 0 || (result = connect_knock(endpoint, ret_error)) != 0 ||
+    if ((result = descriptors_check(CONNECT_DESCRIPTORS, "a connection needs", "", ret_error)) != 0 ||
+        (result = connect_knock(endpoint, ret_error)) != 0 ||
         (result = wire_context_create(&context, ret_error)) != 0)
         return result;
     result = connect_within(context, endpoint, deadline_ns, ret_wire, ret_welcome, ret_error);

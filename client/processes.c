@@ -10,6 +10,7 @@
 #include "client/forkserver.h"
 #include "proto/descriptors.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -17,19 +18,13 @@ enum {
     LAST_WORDS_MS = 1000,
 };
 
-/* libzmq aborts when it runs out of descriptors, so it must not. */
 static int check_descriptors(unsigned workers, struct muster_error *ret_error)
 {
-    unsigned needed = PROCESSES_OTHER_DESCRIPTORS + PROCESSES_WORKER_DESCRIPTORS * workers, had;
+    char who[32];
 
-    if (descriptors_count(needed, &had))
-        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    if (had == needed)
-        return 0;
-    return muster_error_set(
-        ret_error, MUSTER_ELIMIT,
-        "%u %s %u file descriptors and only %u can be had: fewer workers (-j), or a higher limit (ulimit -n)",
-        workers, workers == 1 ? "worker needs" : "workers need", needed, had);
+    snprintf(who, sizeof who, "%u %s", workers, workers == 1 ? "worker needs" : "workers need");
+    return descriptors_check(PROCESSES_OTHER_DESCRIPTORS + PROCESSES_WORKER_DESCRIPTORS * workers, who,
+                             "fewer workers (-j), or ", ret_error);
 }
 
 /* To the coordinator of this process. */

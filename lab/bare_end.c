@@ -55,28 +55,14 @@ void bare_end_close(struct bare_end *end)
     *end = (struct bare_end){.socket = NULL};
 }
 
-/* libzmq aborts when it runs out of descriptors. */
-static int check_descriptors(unsigned peers, struct muster_error *ret_error)
-{
-    unsigned needed = DESCRIPTORS + peers, had;
-
-    if (descriptors_count(needed, &had))
-        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    if (had == needed)
-        return 0;
-    return muster_error_set(ret_error, MUSTER_ELIMIT,
-                            "bare ZeroMQ needs %u file descriptors and only %u can be had: a higher limit "
-                            "(ulimit -n)",
-                            needed, had);
-}
-
 int bare_listen(struct bare_end *end, int type, enum muster_transport transport, unsigned peers,
                 struct muster_error *ret_error)
 {
     size_t size = sizeof end->endpoint;
     int code;
 
-    if ((code = check_descriptors(peers, ret_error)) != 0 || (code = open_socket(end, type, ret_error)) != 0)
+    if ((code = descriptors_check(DESCRIPTORS + peers, "bare ZeroMQ needs", "", ret_error)) != 0 ||
+        (code = open_socket(end, type, ret_error)) != 0)
         return code;
     if (getrandom(&end->number, sizeof end->number, 0) != sizeof end->number)
         return muster_error_system(ret_error, errno, "bare ZeroMQ has no random number");

@@ -90,26 +90,12 @@ static int measure_pings(const struct ladder_spec *spec, struct hop *hop, struct
     return code;
 }
 
-static int check_descriptors(struct muster_error *ret_error)
-{
-    unsigned had;
-
-    if (descriptors_count(HOP_DESCRIPTORS, &had))
-        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    if (had == HOP_DESCRIPTORS)
-        return 0;
-    return muster_error_set(ret_error, MUSTER_ELIMIT,
-                            "ZeroMQ needs %d file descriptors and only %u can be had: a higher limit "
-                            "(ulimit -n)",
-                            HOP_DESCRIPTORS, had);
-}
-
 /* Opens both ends, measures, closes them as far as they were opened. */
 static int measure_hop(const struct ladder_spec *spec, const char *endpoint, bool apart,
                        struct sample *sample, struct muster_error *ret_error)
 {
     struct hop hop = {.over_fd = -1};
-    int code = check_descriptors(ret_error);
+    int code = descriptors_check(HOP_DESCRIPTORS, "ZeroMQ needs", "", ret_error);
 
     if (code)
         return code;

@@ -5,8 +5,6 @@
  */
 #include "proto/descriptors.h"
 
-#include "base/error.h"
-
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -31,14 +29,18 @@ void descriptors_release(struct descriptors *held)
     *held = (struct descriptors){.fds = NULL};
 }
 
-int descriptors_count(unsigned wanted, unsigned *ret_had)
+int descriptors_check(unsigned needed, const char *who, const char *besides, struct muster_error *ret_error)
 {
     struct descriptors held;
-    int code = descriptors_hold(&held, wanted);
+    unsigned had;
 
-    if (code)
-        return code;
-    *ret_had = held.count;
+    if (descriptors_hold(&held, needed) != 0)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    had = held.count;
     descriptors_release(&held);
-    return 0;
+    if (had == needed)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_ELIMIT,
+                            "%s %u file descriptors and only %u can be had: %sa higher limit (ulimit -n)",
+                            who, needed, had, besides);
 }

@@ -6,6 +6,8 @@
 #ifndef MUSTER_PROTO_DESCRIPTORS_H
 #define MUSTER_PROTO_DESCRIPTORS_H
 
+#include "base/error.h"
+
 /* Held so that others, who count what they need, leave them alone. */
 struct descriptors {
     int *fds; /* owned */
@@ -18,7 +20,9 @@ int descriptors_hold(struct descriptors *ret_held, unsigned wanted);
 /* Takes zeroed ones, too. */
 void descriptors_release(struct descriptors *held);
 
-/* How many of `wanted` descriptors could be opened now, by opening them. 0 or MUSTER_ENOMEM. */
-int descriptors_count(unsigned wanted, unsigned *ret_had);
+/* That so many could be opened now, by opening them; else MUSTER_ELIMIT. The error begins with `who`, as in
+ * "a connection needs", and says what helps: `besides`, as in "fewer workers (-j), or ", and a higher limit.
+ */
+int descriptors_check(unsigned needed, const char *who, const char *besides, struct muster_error *ret_error);
 
 #endif

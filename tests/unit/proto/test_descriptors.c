@@ -34,24 +34,23 @@ static void leave(unsigned left)
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
-Test(descriptors, count_is_more_than_can_be_had)
+Test(descriptors, more_are_needed_than_can_be_had)
 {
-    unsigned had = 99;
+    struct muster_error error;
 
     leave(3);
-    cr_assert_eq(descriptors_count(2, &had), 0);
-    cr_assert_eq(had, 2);
-    cr_assert_eq(descriptors_count(3, &had), 0);
-    cr_assert_eq(had, 3);
-    cr_assert_eq(descriptors_count(40, &had), 0);
-    cr_assert_eq(had, 3);
+    cr_assert_eq(descriptors_check(2, "it needs", "", &error), 0);
+    cr_assert_eq(descriptors_check(3, "it needs", "", &error), 0);
+    cr_assert_eq(descriptors_check(40, "it needs", "less of it, or ", &error), MUSTER_ELIMIT);
+    cr_assert_str_eq(error.text,
+                     "it needs 40 file descriptors and only 3 can be had: less of it, or a higher limit "
+                     "(ulimit -n)");
 }
 
-Test(descriptors, counting_leaks_what_it_counts)
+Test(descriptors, check_leaks_what_it_opens)
 {
-    unsigned had;
     int first = next_descriptor();
 
-    cr_assert_eq(descriptors_count(20, &had), 0);
+    cr_assert_eq(descriptors_check(20, "it needs", "", NULL), 0);
     cr_assert_eq(next_descriptor(), first);
 }
