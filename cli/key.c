@@ -28,37 +28,30 @@ static int print(const struct curve_key *secret, struct muster_error *ret_error)
     return code;
 }
 
-static int take_no_words(const struct options *options, struct muster_error *ret_error)
+/* Prints the key of this user, which it gets so. */
+static int print_own(const struct options *options, int (*get)(struct curve_key *, struct muster_error *),
+                     struct muster_error *ret_error)
 {
+    struct curve_key secret;
+    int code;
+
     if (options->word_count > 1)
         return muster_error_set(ret_error, MUSTER_EINVALID, "unexpected word '%s'", options->words[1]);
-    return 0;
+    code = get(&secret, ret_error);
+    if (!code)
+        code = print(&secret, ret_error);
+    explicit_bzero(&secret, sizeof secret);
+    return code;
 }
 
 static int make(const struct options *options, struct muster_error *ret_error)
 {
-    struct curve_key secret;
-    int code = take_no_words(options, ret_error);
-
-    if (!code)
-        code = keys_create(&secret, ret_error);
-    if (!code)
-        code = print(&secret, ret_error);
-    explicit_bzero(&secret, sizeof secret);
-    return code;
+    return print_own(options, keys_create, ret_error);
 }
 
 static int show(const struct options *options, struct muster_error *ret_error)
 {
-    struct curve_key secret;
-    int code = take_no_words(options, ret_error);
-
-    if (!code)
-        code = keys_load(&secret, ret_error);
-    if (!code)
-        code = print(&secret, ret_error);
-    explicit_bzero(&secret, sizeof secret);
-    return code;
+    return print_own(options, keys_load, ret_error);
 }
 
 /* The words are what a line of the list consists of. */

@@ -136,32 +136,32 @@ static const char *kind_of(const struct file *file)
     return status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC ? ", which is in memory" : "";
 }
 
-int rung_disk_read(const struct ladder_spec *spec, struct ladder_figure *figure, struct sample *sample,
-                   struct muster_error *ret_error)
+/* Blocks of a file of so many bytes. */
+static int measure_file(const struct ladder_spec *spec, int flags, size_t bytes, const char *how,
+                        rung_block *block, struct ladder_figure *figure, struct sample *sample,
+                        struct muster_error *ret_error)
 {
     struct file file;
-    int code = file_init(spec, O_DIRECT, FILE_BYTES, &file, ret_error);
+    int code = file_init(spec, flags, bytes, &file, ret_error);
 
     if (code)
         return code;
-    snprintf(figure->note, sizeof figure->note, "at random, past the page cache, in %.80s%s", spec->folder,
-             kind_of(&file));
-    code = rung_measure(spec, read_often, &file, RUNG_BY_TIME, sample, ret_error);
+    snprintf(figure->note, sizeof figure->note, "%s, in %.80s%s", how, spec->folder, kind_of(&file));
+    code = rung_measure(spec, block, &file, RUNG_BY_TIME, sample, ret_error);
     file_fini(&file);
     return code;
+}
+
+int rung_disk_read(const struct ladder_spec *spec, struct ladder_figure *figure, struct sample *sample,
+                   struct muster_error *ret_error)
+{
+    return measure_file(spec, O_DIRECT, FILE_BYTES, "at random, past the page cache", read_often, figure,
+                        sample, ret_error);
 }
 
 int rung_fsync(const struct ladder_spec *spec, struct ladder_figure *figure, struct sample *sample,
                struct muster_error *ret_error)
 {
-    struct file file;
-    int code = file_init(spec, 0, SYNCED_BYTES, &file, ret_error);
-
-    if (code)
-        return code;
-    snprintf(figure->note, sizeof figure->note, "after a write of 4 KiB, in %.80s%s", spec->folder,
-             kind_of(&file));
-    code = rung_measure(spec, sync_often, &file, RUNG_BY_TIME, sample, ret_error);
-    file_fini(&file);
-    return code;
+    return measure_file(spec, 0, SYNCED_BYTES, "after a write of 4 KiB", sync_often, figure, sample,
+                        ret_error);
 }
