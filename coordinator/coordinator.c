@@ -24,9 +24,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The coordinator gives a host up before that gives the coordinator up: else jobs would wait for nothing. */
-static const uint64_t HOLD_MORE_NS = 5 * CLOCK_NS_PER_S;
-
 /* Their own, or the first where workers can connect; NULL: there is none. */
 static const struct place *place_for_workers(const struct coordinator_options *options)
 {
@@ -133,18 +130,6 @@ static void expect_host(void *context, uint64_t session)
         note_host(c, session, false);
 }
 
-/* Its workers wait longer than this side does, and as long as those here. */
-static uint32_t hold_ms(const struct coordinator_options *options)
-{
-    uint64_t least_ns = options->workers_place ? options->orphan_grace_ns : 0;
-    uint64_t ns = options->host_grace_ns + HOLD_MORE_NS;
-
-    if (options->host_grace_ns == 0)
-        return 0;
-    ns = (ns > least_ns ? ns : least_ns) / CLOCK_NS_PER_MS;
-    return ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
-}
-
 static int create_hosts(struct coordinator *c, const struct coordinator_options *options)
 {
     const struct hosts_options hosts_options = {.plugins = options->digests,
@@ -152,7 +137,8 @@ static int create_hosts(struct coordinator *c, const struct coordinator_options 
                                                 .sandbox = options->sandbox,
                                                 .heartbeat_ns = options->heartbeat_ns,
                                                 .grace_ns = options->host_grace_ns,
-                                                .hold_ms = hold_ms(options),
+                                                .orphan_ns =
+                                                    options->workers_place ? options->orphan_grace_ns : 0,
                                                 .state = options->state,
                                                 .epoch = options->books ? options->books->epoch : 0,
                                                 .traffic = host_traffic,

@@ -22,8 +22,22 @@ enum { BEATS_OF_HEARTBEAT = 5 };
 /* How long the jobs of all wait for hosts that another life of this coordinator had. */
 static const uint64_t EXPECTED_NS = 10 * CLOCK_NS_PER_S;
 
+/* The coordinator gives a host up before that gives the coordinator up: else jobs would wait for nothing. */
+static const uint64_t HOLD_MORE_NS = 5 * CLOCK_NS_PER_S;
+
 /* Less than this is no large message on its way. */
 enum { SENT_LEAST = 4096 };
+
+/* Longer than this side waits, and as long as workers here. */
+static uint32_t hold_ms(const struct hosts_options *options)
+{
+    uint64_t ns = options->grace_ns + HOLD_MORE_NS;
+
+    if (options->grace_ns == 0)
+        return 0;
+    ns = (ns > options->orphan_ns ? ns : options->orphan_ns) / CLOCK_NS_PER_MS;
+    return ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
+}
 
 int hosts_create(const struct hosts_options *options, struct core *core, struct hosts **ret_hosts)
 {
@@ -39,6 +53,7 @@ int hosts_create(const struct hosts_options *options, struct core *core, struct 
         hosts->beat_ms = 1;
     if (hosts->beat_ms > PROTO_BEAT_MS_MAX)
         hosts->beat_ms = PROTO_BEAT_MS_MAX;
+    hosts->hold_ms = hold_ms(options);
     *ret_hosts = hosts;
     return 0;
 }

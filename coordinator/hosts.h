@@ -22,7 +22,7 @@ struct hosts_options {
     unsigned sandbox;      /* see base/sandbox.h */
     uint64_t heartbeat_ns; /* as of workers */
     uint64_t grace_ns;     /* how long one that is away is waited for; 0: not at all */
-    uint32_t hold_ms;      /* how long its workers wait */
+    uint64_t orphan_ns;    /* how long workers of this host wait for another life; 0: they do not */
     uint64_t state;        /* whose jobs these are, the same in each life of the coordinator, and */
     uint32_t epoch;        /* which life this is, as in core_options */
     const struct journal *journal;

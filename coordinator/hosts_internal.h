@@ -28,6 +28,7 @@ struct hosts {
     struct hosts_options options;
     struct core *core; /* borrowed */
     uint64_t beat_ms;
+    uint32_t hold_ms;                   /* how long workers of a host go on without a connection */
     unsigned used;                      /* of the table, those behind are free */
     struct host table[PROTO_HOSTS_MAX]; /* the number of a host is its place here, from 1 */
 };

@@ -129,7 +129,7 @@ static void welcome(struct hosts *hosts, uint64_t now_ns, struct host *host, con
                                                    .beat_ms = (uint32_t)hosts->beat_ms,
                                                    .state = hosts->options.state,
                                                    .epoch = hosts->options.epoch,
-                                                   .hold_ms = hosts->options.hold_ms}});
+                                                   .hold_ms = hosts->hold_ms}});
     hosts_ping(host, now_ns, outbox);
 }
 
