@@ -114,13 +114,14 @@ static bool check_demand(const struct core *core, const struct client *client,
 }
 
 /* Whether its jobs are about the coordinator's host: its files and programs, or what it has of CPUs and
- * memory.
+ * memory, also where that is too little, or not known, and they are not held to it.
  */
 static bool must_stay(const struct batch *batch)
 {
     const struct proto_text *function = &batch->settings.function;
+    const struct demand asked = {.cpus = batch->settings.cpus, .memory_bytes = batch->settings.memory_bytes};
 
-    return !demand_is_plain(&batch->demand) ||
+    return !demand_is_plain(&asked) ||
            (function->size == strlen(COMMAND) && memcmp(function->bytes, COMMAND, function->size) == 0);
 }
 

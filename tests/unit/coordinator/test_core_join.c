@@ -197,6 +197,30 @@ Test(core_join, jobs_that_take_more_than_a_worker_stay)
     end_core();
 }
 
+Test(core_join, jobs_that_ask_for_memory_stay_where_that_is_not_known)
+{
+    struct proto_submit demanding = range_of(1, 2, 1);
+    struct proto_chunk chunk = begin_with(1);
+
+    demanding.ticket = 2;
+    demanding.memory_bytes = 1 << 20;
+    cr_assert_eq(core->capacity.has.memory_bytes, 0);
+    step_join(HOST, 1);
+    submit(CLIENT, &demanding);
+    expect_spawn(2);
+    worker_hello(2, 1);
+    expect_nothing();
+    finishes(1, &chunk);
+    expect_ended(1, 0, 0);
+    for (uint64_t i = 1; i <= 2; i++) {
+        chunk = expect_chunk(1, i, 1);
+        worker_finishes(1, &chunk);
+        expect_sent(CLIENT, PROTO_RESULTS);
+    }
+    expect_sent(CLIENT, PROTO_ENDED);
+    end_core();
+}
+
 Test(core_join, own_worker_is_spawned_for_what_stays_though_others_are_idle)
 {
     struct proto_submit command = range_of(1, 1, 1);
