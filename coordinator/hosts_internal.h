@@ -12,6 +12,7 @@ struct host {
     char peer[PROTO_PEER_NAME_MAX + 1]; /* "": it is away */
     char name[PROTO_HOST_NAME_MAX + 1];
     int fd;                      /* of its connection, as of a frame */
+    uint32_t connection;         /* which it was of its session, the last that it joined by; 0: none yet */
     bool expected;               /* another life had it: the core has not yet */
     uint64_t away_ns;            /* when it is given up unless it has come back */
     uint64_t heard_ns;           /* or bytes of a message had come */

@@ -120,6 +120,7 @@ static void welcome(struct hosts *hosts, uint64_t now_ns, struct host *host, con
 {
     snprintf(host->peer, sizeof host->peer, "%s", frame->peer);
     host->fd = frame->fd;
+    host->connection = frame->message.join.connection;
     host->heard_ns = now_ns;
     host->expected = false;
     name_host(host, &frame->message.join);
@@ -226,6 +227,8 @@ void hosts_join(struct hosts *hosts, uint64_t now_ns, const struct wire_frame *f
 
     if (check_join(hosts, join, &error) != 0)
         hosts_refuse(outbox, frame->peer, error.code, error.text);
+    else if (host && join->connection <= host->connection)
+        hosts_refuse(outbox, frame->peer, MUSTER_ESTATE, "this host has joined by a later connection");
     else if (join->state == 0 && !host && join->resident_count == 0)
         begin(hosts, now_ns, frame, outbox);
     else if (join->state == hosts->options.state && join->epoch <= hosts->options.epoch && host &&

@@ -328,6 +328,7 @@ static int open_link(struct outpost *outpost, struct muster_error *ret_error)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     if (outpost->session.state == 0)
         result = draw_session(outpost, ret_error);
+    outpost->session.connection++;
     if (result == 0)
         result = outpost_link_open(outpost->context, outpost->options, &outpost->session, residents,
                                    list_residents(outpost, residents), &outpost->link, ret_error);

@@ -62,6 +62,7 @@ static int send_join(struct outpost_link *link, const struct proto_resident *res
                                           .session = link->session.session,
                                           .state = link->session.state,
                                           .epoch = link->session.epoch,
+                                          .connection = link->session.connection,
                                           .workers = options->workers,
                                           .software = proto_text("muster " MUSTER_VERSION),
                                           .plugins = options->digests,

@@ -17,7 +17,8 @@ struct outpost_session {
     uint64_t session; /* of these workers, not 0 */
     uint64_t state;   /* whose they are; 0: nobody's yet */
     uint32_t epoch;
-    uint32_t hold_ms; /* how long they go on without a connection */
+    uint32_t hold_ms;    /* how long they go on without a connection */
+    uint32_t connection; /* which of the session it is */
 };
 
 /* Begins to connect, and asks to join, with these workers that are here already. The options are borrowed. */

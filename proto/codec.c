@@ -108,7 +108,7 @@ static const struct layout {
     [PROTO_ATTACH] = {8, codec_attach},     [PROTO_ATTACHED] = {8, codec_attached},
     [PROTO_DETACH] = {1, codec_detach},     [PROTO_REQUEST] = {5, codec_request},
     [PROTO_ANSWER] = {4, codec_answer},     [PROTO_STANDING] = {5, codec_standing},
-    [PROTO_KEPT] = {1, codec_kept},         [PROTO_JOIN] = {11, codec_join},
+    [PROTO_KEPT] = {1, codec_kept},         [PROTO_JOIN] = {12, codec_join},
     [PROTO_JOINED] = {5, codec_joined},     [PROTO_SPAWN] = {2, codec_spawn},
     [PROTO_KILL] = {1, codec_kill},         [PROTO_EXITED] = {10, codec_exited},
     [PROTO_BEAT] = {2, codec_beat},

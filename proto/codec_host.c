@@ -113,6 +113,7 @@ void codec_join(struct field_coder *c, struct proto_message *message)
     field_u64(c, "session", 1, UINT64_MAX, &m->session);
     field_u64(c, "state", 0, UINT64_MAX, &m->state);
     field_u32(c, "epoch", 0, PROTO_EPOCH_MAX, &m->epoch);
+    field_u32(c, "connection", 1, UINT32_MAX, &m->connection);
     field_u32(c, "workers", 1, PROTO_HOST_WORKERS_MAX, &m->workers);
     field_text(c, "host", PROTO_HOST_NAME_MAX, &m->host);
     field_text(c, "software", PROTO_TEXT_MAX, &m->software);

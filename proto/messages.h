@@ -346,6 +346,7 @@ struct proto_join {
     uint64_t session;       /* not 0: the same for each connection over which the same workers are served */
     uint64_t state;         /* as the last JOINED of this session had it; 0: there was none */
     uint32_t epoch;         /* likewise */
+    uint32_t connection;    /* which of its session, from 1 */
     uint32_t workers;       /* that it runs at most: their places are numbered from 1 */
     struct proto_text host; /* its name, for people */
     struct proto_text software; /* as in HELLO: whose functions its workers have */

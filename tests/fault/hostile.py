@@ -361,8 +361,8 @@ class Doors(Almost, Case):
             self.until_told(stream, protocol.pack([protocol.NUMBERS["JOINED"], protocol.VERSION])[1:])
 
     def says_join(self, session):
-        return message("JOIN", version=protocol.VERSION, pid=0, session=session, state=0, epoch=0, workers=1, host="x",
-                       software=self.muster("--version").out.splitlines()[0], sandbox="", plugins=[], residents=[])
+        return message("JOIN", version=protocol.VERSION, pid=0, session=session, state=0, epoch=0, connection=1, workers=1,
+                       host="x", software=self.muster("--version").out.splitlines()[0], sandbox="", plugins=[], residents=[])
 
     def until_told(self, stream, words):
         answer = b""

@@ -183,7 +183,7 @@ FIELDS = {
                  "attempt": uint(1, 2**32 - 1)},
     "KEPT": {"number": ID},
     "JOIN": {"version": uint(0, 2**32 - 1), "pid": uint(), "session": uint(1), "state": uint(), "epoch": uint(0, 2**24 - 1),
-             "workers": uint(1, WORKERS_MAX), "host": text_of(64), "software": text, "sandbox": text_of(NAME_MAX),
+             "connection": uint(1, 2**32 - 1), "workers": uint(1, WORKERS_MAX), "host": text_of(64), "software": text, "sandbox": text_of(NAME_MAX),
              "plugins": plugins, "residents": residents},
     "JOINED": {"version": uint(0, 2**32 - 1), "beat_ms": uint(1, 60000), "state": uint(1), "epoch": uint(0, 2**24 - 1),
                "hold_ms": uint(0, 2**32 - 1)},

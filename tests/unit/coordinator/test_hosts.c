@@ -20,6 +20,7 @@ static struct core *core;
 static struct hosts *hosts;
 static struct outbox outbox;
 static uint64_t now_ns;
+static uint32_t connections;      /* that the host made */
 static unsigned noted, strangers; /* hosts that the next life would know of; peers that are none any more */
 
 static struct wire_traffic no_traffic(void *context, int fd)
@@ -54,7 +55,7 @@ static void begin_life(uint64_t grace_ns)
                                     .estrange = estrange};
 
     now_ns = 1000 * CLOCK_NS_PER_S;
-    noted = strangers = 0;
+    noted = strangers = connections = 0;
     cr_assert_eq(outbox_init(&outbox), 0);
     cr_assert_eq(core_create(&core_options, &core), 0);
     cr_assert_eq(hosts_create(&options, core, &hosts), 0);
@@ -77,6 +78,7 @@ static void says_join(const char *peer, uint64_t state, uint32_t epoch, const ch
                                                     .session = SESSION,
                                                     .state = state,
                                                     .epoch = epoch,
+                                                    .connection = ++connections,
                                                     .workers = WORKERS,
                                                     .host = {"node7", 5},
                                                     .software = proto_text("muster " MUSTER_VERSION),
@@ -166,6 +168,24 @@ Test(hosts, one_of_the_life_before_brings_its_workers)
     expect_joined("a");
     cr_assert(core_has_worker(core, OLD_WORKER));
     cr_assert_str_eq(hosts_route(hosts, OLD_WORKER), "a");
+    end_life();
+}
+
+/* It lay unread, and was overtaken. */
+Test(hosts, join_that_comes_behind_one_of_a_later_connection_takes_nothing_from_that)
+{
+    begin_life(GRACE_NS);
+    cr_assert(hosts_expect(hosts, SESSION));
+    hosts_listen(hosts, now_ns);
+    connections++;
+    says_join("b", STATE, EPOCH - 1, OLD_WORKER);
+    expect_joined("b");
+    connections = 0;
+    says_join("a", STATE, EPOCH - 1, NULL);
+    expect_refused("a", MUSTER_ESTATE);
+    cr_assert(hosts_has(hosts, "b"));
+    cr_assert(core_has_worker(core, OLD_WORKER));
+    cr_assert_eq(strangers, 0);
     end_life();
 }
 

@@ -227,6 +227,7 @@ static void assert_same_host(const char *name, const struct proto_message *a, co
         SAME(join.session);
         SAME(join.state);
         SAME(join.epoch);
+        SAME(join.connection);
         SAME(join.workers);
         assert_same_text(name, a->join.host, b->join.host);
         assert_same_text(name, a->join.software, b->join.software);

@@ -207,11 +207,11 @@ const struct vector vectors[] = {
         .batch = 70000, .chunk = (UINT64_C(2) << 40) + 12, .first = 1001, .count = 500, .attempt = 1}}},
     {"kept", {.type = PROTO_KEPT, .kept = {.number = 40}}},
     {"join", {.type = PROTO_JOIN, .join = {
-        .version = 5, .pid = 4242, .session = 1001, .state = 2002, .epoch = 3, .workers = 8,
+        .version = 5, .pid = 4242, .session = 1001, .state = 2002, .epoch = 3, .connection = 2, .workers = 8,
         .host = TEXT("node7"), .software = TEXT("muster 0.1.0"), .plugins = join_plugins, .plugin_count = 1,
         .residents = join_residents, .resident_count = 2}}},
     {"join-confined", {.type = PROTO_JOIN, .join = {
-        .version = 5, .pid = 4242, .session = 1, .workers = 1024, .software = TEXT("muster 0.1.0"),
+        .version = 5, .pid = 4242, .session = 1, .connection = 1, .workers = 1024, .software = TEXT("muster 0.1.0"),
         .sandbox = TEXT("strict,net")}}},
     {"join-version-3", {.type = PROTO_JOIN, .join = {.version = 3}}},
     {"joined", {.type = PROTO_JOINED, .joined = {
