@@ -507,7 +507,7 @@ void sim_client_act(struct sim_client *client)
         sim_client_hear(client, &opened.message);
         sim_close(&opened);
     } else {
-        client->act_ns = world.now_ns + sim_soon(20 * CLOCK_NS_PER_MS);
+        client->act_ns = world.now_ns + sim_soon(world.pace_ns);
         if (client->connected)
             act(client);
         else if (world.host.ready)

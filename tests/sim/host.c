@@ -11,13 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HEARTBEAT_S = 5 };
-
 struct core_options sim_core_options(void)
 {
     return (struct core_options){.workers = world.workers,
-                                 .workers_max = world.workers_max,
-                                 .heartbeat_ns = HEARTBEAT_S * CLOCK_NS_PER_S,
+                                 .workers_max = world.slots,
+                                 .heartbeat_ns = world.heartbeat_ns,
                                  .cpus = world.cpus,
                                  .memory_bytes = world.has.memory_bytes,
                                  .warm = world.warm,
@@ -33,11 +31,12 @@ static bool has_client(const char *name)
                             : core_has_client(world.host.core, name);
 }
 
-/* A client that died, or whose connection did. */
-static void lose_client(const char *name)
+/* A client or another host that died, or whose connection did. */
+static void lose_peer(const char *name)
 {
     struct sim_host *host = &world.host;
 
+    hosts_lose(host->hosts, world.now_ns, name, "its connection is gone", &host->outbox);
     if (!has_client(name))
         return;
     if (host->books)
@@ -61,12 +60,14 @@ static void send_item(const struct outbox_item *item)
 
     sim_trace("coordinator sends %s %lu to %s", proto_type_name(item->message.type),
               (unsigned long)sim_subject(&item->message), item->peer);
+    if (sim_hosts_send(item))
+        return;
     if (worker && worker->connected && worker->life != SIM_DEAD)
         sim_post(&worker->to, &item->message);
     else if (client)
         sim_post(&client->to, &item->message);
     else
-        lose_client(item->peer);
+        lose_peer(item->peer);
 }
 
 static void spawn(const struct outbox_item *item)
@@ -74,9 +75,12 @@ static void spawn(const struct outbox_item *item)
     struct sim_host *host = &world.host;
     struct muster_error error;
 
+    if (!core_has_worker(host->core, item->peer) ||
+        hosts_spawn(host->hosts, item->slot, item->peer, &host->outbox))
+        return;
     sim_trace("%s is spawned", item->peer);
     if (!sim_fault(world.faults.spawn_fails)) {
-        sim_worker_spawn(item->slot, item->peer);
+        sim_worker_spawn(NULL, item->slot, item->peer);
         return;
     }
     world.starts_lost++;
@@ -88,6 +92,12 @@ static void kill_worker(unsigned slot)
 {
     struct sim_worker *worker = sim_worker_at(slot);
 
+    if (hosts_kill(world.host.hosts, slot, &world.host.outbox)) {
+        sim_hosts_kill(slot);
+        return;
+    }
+    if (!worker && world.host.core->workers[slot - 1].state != WORKER_DOOMED)
+        return; /* it was another host's, which was lost meanwhile */
     SIM_CHECK(worker, "worker %u is killed, and is not there", slot);
     SIM_CHECK(world.host.core->workers[slot - 1].doom != DOOM_MALFORMED || worker->lied,
               "worker %u is killed for what it said, and all of it was true", slot);
@@ -174,9 +184,11 @@ static void adopt(void)
     struct sim_worker *worker, *next;
 
     DL_FOREACH_SAFE(world.worker_list, worker, next) {
+        if (worker->outpost)
+            continue;
         if (worker->lost || (worker->life == SIM_DEAD && !worker->known)) {
             worker->lost = true;
-        } else if (worker->slot > world.workers_max) {
+        } else if (worker->slot > world.slots) {
             sim_worker_die(worker, "killed, since there are fewer workers now");
             worker->lost = true;
         } else {
@@ -188,11 +200,12 @@ static void adopt(void)
 static void find_room(void)
 {
     struct sim_worker *worker;
+    unsigned before = world.has.cpus;
 
     world.has.cpus = world.cpus ? world.cpus : world.workers;
     DL_FOREACH(world.worker_list, worker)
-        if (!world.cpus && !worker->lost && worker->slot > world.has.cpus)
-            world.has.cpus = worker->slot;
+        if (!world.cpus && !worker->outpost && !worker->lost && before > world.has.cpus)
+            world.has.cpus = before;
 }
 
 /* Workers that wait come again, some time. */
@@ -201,10 +214,17 @@ static void call_workers(void)
     struct sim_worker *worker;
 
     DL_FOREACH(world.worker_list, worker)
-        if (!worker->lost && worker->life == SIM_ALIVE)
-            worker->connect_ns =
-                world.now_ns + (sim_fault(world.faults.worker_stalls) ? sim_below(15 * CLOCK_NS_PER_S)
-                                                                      : sim_soon(300 * CLOCK_NS_PER_MS));
+        if (!worker->outpost && !worker->lost && worker->life == SIM_ALIVE)
+            sim_worker_call(worker);
+}
+
+/* From now on others are heard. */
+static void be_ready(void)
+{
+    world.host.ready = true;
+    core_listen(world.host.core, world.now_ns);
+    sim_hosts_listen();
+    sim_trace("the coordinator is ready");
 }
 
 void sim_host_start(void)
@@ -225,24 +245,25 @@ void sim_host_start(void)
                   outbox_init(&host->spare) == 0,
               "out of memory");
     if (world.keeps)
-        SIM_CHECK(books_create(&books_options, host->core, world.workers_max, &host->books) == 0,
-                  "out of memory");
+        SIM_CHECK(books_create(&books_options, host->core, world.slots, &host->books) == 0, "out of memory");
+    sim_hosts_begin();
     adopt();
     find_room();
     core_start(host->core, world.now_ns, &host->outbox);
     if (host->books)
         books_start(host->books, &host->outbox);
     else
-        host->ready = true;
+        be_ready();
     call_workers();
     carry_out();
 }
 
-static void release(void)
+static void release(bool killed)
 {
     struct sim_host *host = &world.host;
     struct sim_worker *worker, *next;
 
+    sim_hosts_end(killed);
     books_destroy(host->books);
     core_destroy(host->core);
     outbox_fini(&host->outbox);
@@ -254,7 +275,10 @@ static void release(void)
     for (unsigned i = 0; i < world.client_count; i++)
         sim_client_disconnect(&world.clients[i]);
     DL_FOREACH_SAFE(world.worker_list, worker, next)
-        sim_worker_lose_coordinator(worker);
+        if (!worker->outpost)
+            sim_worker_lose_coordinator(worker);
+    for (unsigned i = 0; i < world.outpost_count; i++)
+        sim_outpost_lose_coordinator(&world.outposts[i], killed);
     for (unsigned i = 0; i < SIM_GHOSTS; i++)
         sim_drop(&world.ghosts[i].from);
     if (world.keeps != PROTO_KEEPS_ON_DISK)
@@ -265,7 +289,7 @@ void sim_host_crash(void)
 {
     sim_trace("the coordinator is killed");
     sim_disk_crash();
-    release();
+    release(true);
 }
 
 /* As the end of coordinator/loop.c: workers end or are killed, clients are told. */
@@ -276,24 +300,32 @@ void sim_host_stop(void)
 
     sim_trace("the coordinator ends");
     core_stop(host->core, &host->outbox);
+    hosts_stop(host->hosts, &host->outbox);
     carry_out();
     if (!host->core)
         return;
     DL_FOREACH(world.worker_list, worker) {
+        if (worker->outpost)
+            continue;
         sim_worker_die(worker, "ended with exit status 0");
         worker->lost = true;
     }
     sim_disk_stop();
-    release();
+    release(false);
 }
 
 /* --- what happens */
 
-static void hand_over(const char *peer, const struct proto_message *message)
+static void hand_over(struct wire_frame *frame)
 {
     struct sim_host *host = &world.host;
-    bool worker = strncmp(peer, CORE_WORKER_PREFIX, strlen(CORE_WORKER_PREFIX)) == 0;
+    const struct proto_message *message = &frame->message;
+    const char *peer = frame->peer;
+    bool worker;
 
+    if (sim_hosts_take(frame))
+        return;
+    worker = strncmp(peer, CORE_WORKER_PREFIX, strlen(CORE_WORKER_PREFIX)) == 0;
     if (!host->books || core_has_worker(host->core, peer) || (worker && message->type == PROTO_HELLO))
         core_message(host->core, world.now_ns, peer, message, &host->outbox);
     else if (!worker)
@@ -312,12 +344,16 @@ static void look_after(void)
 
 void sim_host_deliver(const char *peer, struct sim_line *line)
 {
+    struct wire_frame frame = {.fd = -1, .received_ns = world.now_ns};
     struct sim_opened opened;
 
     sim_open(line, &opened);
-    sim_trace("coordinator hears %s %lu of %s", proto_type_name(opened.message.type),
-              (unsigned long)sim_subject(&opened.message), peer);
-    hand_over(peer, &opened.message);
+    snprintf(frame.peer, sizeof frame.peer, "%s", peer);
+    snprintf(frame.via, sizeof frame.via, "%s", opened.letter->via);
+    frame.message = opened.message;
+    sim_trace("coordinator hears %s %lu of %s %s", proto_type_name(opened.message.type),
+              (unsigned long)sim_subject(&opened.message), peer, frame.via);
+    hand_over(&frame);
     carry_out();
     sim_close(&opened);
     look_after();
@@ -331,8 +367,7 @@ void sim_host_completions(void)
     while (host->core && books_take(host->books, &host->outbox))
         carry_out();
     if (host->core && !host->ready && books_ready(host->books)) {
-        host->ready = true;
-        sim_trace("the coordinator is ready");
+        be_ready();
     }
     look_after();
 }
@@ -355,18 +390,19 @@ void sim_host_bury(struct sim_worker *worker)
     if (!host->core)
         return;
     sim_trace("%s is buried", worker->name);
-    sim_worker_leave_mail(worker);
+    if (sim_once_in(2))
+        sim_leave(&worker->from, worker->name);
     sim_worker_free(worker);
     core_worker_exited(host->core, world.now_ns, &exit, &host->outbox);
     carry_out();
     look_after();
 }
 
-void sim_host_lose(const char *client)
+void sim_host_lose(const char *peer)
 {
     if (!world.host.ready)
         return;
-    lose_client(client);
+    lose_peer(peer);
     carry_out();
     look_after();
 }
@@ -374,7 +410,7 @@ void sim_host_lose(const char *client)
 uint64_t sim_host_deadline(void)
 {
     const struct sim_host *host = &world.host;
-    uint64_t core_ns, books_ns;
+    uint64_t core_ns, books_ns, hosts_ns;
 
     if (!host->core)
         return host->start_ns;
@@ -382,7 +418,9 @@ uint64_t sim_host_deadline(void)
         return CLOCK_NEVER;
     core_ns = core_deadline(host->core);
     books_ns = host->books ? books_deadline(host->books) : CLOCK_NEVER;
-    return core_ns < books_ns ? core_ns : books_ns;
+    hosts_ns = hosts_deadline(host->hosts);
+    core_ns = core_ns < books_ns ? core_ns : books_ns;
+    return core_ns < hosts_ns ? core_ns : hosts_ns;
 }
 
 void sim_host_tick(void)
@@ -397,6 +435,8 @@ void sim_host_tick(void)
         core_tick(host->core, world.now_ns, &host->outbox);
     if (host->books)
         books_tick(host->books, &host->outbox);
+    if (hosts_deadline(host->hosts) <= world.now_ns)
+        hosts_tick(host->hosts, world.now_ns, &host->outbox);
     carry_out();
     look_after();
 }

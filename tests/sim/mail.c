@@ -5,6 +5,7 @@
  */
 #include "tests/sim/sim.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@ static uint64_t choose_arrival(const struct sim_line *line)
 
     if (sim_fault(world.faults.partition))
         arrival += sim_below(12 * CLOCK_NS_PER_S);
+    if (arrival < line->held_ns)
+        arrival = line->held_ns;
     return arrival > line->last_ns ? arrival : line->last_ns + 1;
 }
 
@@ -48,6 +51,29 @@ void sim_post_again(struct sim_line *line, const struct sim_letter *letter)
         blob_ref(copy->payload.blob);
     copy->arrives_ns = line->last_ns = choose_arrival(line);
     DL_APPEND(line->letters, copy);
+}
+
+void sim_pass(struct sim_line *from, struct sim_line *to, const char *via)
+{
+    struct sim_letter *letter = from->letters;
+
+    DL_DELETE(from->letters, letter);
+    snprintf(letter->via, sizeof letter->via, "%s", via);
+    letter->arrives_ns = to->last_ns = choose_arrival(to);
+    DL_APPEND(to->letters, letter);
+}
+
+void sim_hold(struct sim_line *line, uint64_t until_ns)
+{
+    struct sim_letter *letter;
+    uint64_t arrives_ns = until_ns;
+
+    line->held_ns = until_ns;
+    DL_FOREACH(line->letters, letter)
+        if (letter->arrives_ns < arrives_ns)
+            letter->arrives_ns = arrives_ns++;
+    if (line->last_ns < arrives_ns)
+        line->last_ns = arrives_ns;
 }
 
 uint64_t sim_arrival(const struct sim_line *line)
@@ -91,9 +117,20 @@ void sim_drop(struct sim_line *line)
     *line = (struct sim_line){.letters = NULL};
 }
 
+void sim_leave(struct sim_line *line, const char *name)
+{
+    size_t ghost = sim_below(SIM_GHOSTS);
+
+    sim_drop(&world.ghosts[ghost].from);
+    snprintf(world.ghosts[ghost].name, sizeof world.ghosts[ghost].name, "%s", name);
+    world.ghosts[ghost].from = *line;
+    *line = (struct sim_line){.letters = NULL};
+}
+
 uint64_t sim_subject(const struct proto_message *message)
 {
-    return message->type == PROTO_HELLO || message->type == PROTO_WELCOME || message->type == PROTO_STOP
+    return message->type == PROTO_HELLO || message->type == PROTO_WELCOME || message->type == PROTO_STOP ||
+                   message->type >= PROTO_JOIN
                ? 0
                : message->ended.ticket; /* the first field of each of them */
 }

@@ -6,8 +6,8 @@
  * then each of them. Time is virtual, and goes to whatever comes next.
  *
  *     client.c <-> mail.c <-> host.c (books, ledger, core) <-> mail.c <-> worker.c
- *                               |    \ supervisor: spawns, kills, finds, buries
- *                             disk.c
+ *                               |  |  \ supervisor: spawns, kills, finds, buries
+ *                          disk.c  hosts.c <-> mail.c <-> outpost.c <-> mail.c <-> worker.c
  *
  * truth.c knows what was submitted and what became of it, whatever anybody believes. A job has the argument
  * sim_argument(submission, index), which its worker checks, and three times that as its value, which its
@@ -20,6 +20,7 @@
 #include "coordinator/books.h"
 #include "coordinator/capacity.h"
 #include "coordinator/core_look.h"
+#include "coordinator/hosts.h"
 #include "coordinator/store_group.h"
 #include "jobs/random.h"
 #include "proto/codec.h"
@@ -34,6 +35,9 @@ enum {
     SIM_TICKETS_MAX = 40, /* of one connection */
     SIM_GHOSTS = 8,
     SIM_MEMORY = 100,
+    SIM_OUTPOSTS_MAX = 3,
+    SIM_PLACES_MAX = 3, /* of an outpost */
+    SIM_NOTED_MAX = 32,
 };
 
 /* --- chance (world.c) */
@@ -62,6 +66,8 @@ struct sim_faults {
     unsigned coordinator_dies, coordinator_stalls, coordinator_is_stopped;
     unsigned client_dies, client_leaves, connection_breaks, cancels, requests;
     unsigned disk_fails, disk_is_slow, wall_jumps, network_is_slow, partition;
+    unsigned outpost_dies, outpost_leaves, outpost_stalls, outpost_lies, link_breaks, link_is_cut,
+        link_mail_comes_late;
     bool poison; /* some jobs kill their workers */
 };
 
@@ -70,7 +76,8 @@ struct sim_faults {
 struct sim_letter {
     void *bytes; /* owned */
     size_t size;
-    struct slice payload; /* holds a reference */
+    struct slice payload;              /* holds a reference */
+    char via[PROTO_PEER_NAME_MAX + 1]; /* the worker of an outpost that it is from, or for; "": none */
     uint64_t arrives_ns;
     struct sim_letter *prev, *next;
 };
@@ -78,6 +85,7 @@ struct sim_letter {
 struct sim_line {
     struct sim_letter *letters; /* oldest first; owned */
     uint64_t last_ns;           /* when the youngest arrives */
+    uint64_t held_ns;           /* nothing does before */
 };
 
 /* A letter that was opened; the message borrows from the rest. */
@@ -89,20 +97,27 @@ struct sim_opened {
 
 void sim_post(struct sim_line *line, const struct proto_message *message);
 void sim_post_again(struct sim_line *line, const struct sim_letter *letter); /* a copy */
+void sim_pass(struct sim_line *from, struct sim_line *to, const char *via);  /* the next goes on its way */
+void sim_hold(struct sim_line *line, uint64_t until_ns);                     /* nothing arrives before */
 uint64_t sim_arrival(const struct sim_line *line);                           /* of the next; CLOCK_NEVER */
 void sim_open(struct sim_line *line, struct sim_opened *ret_opened);
 void sim_close(struct sim_opened *opened);
 void sim_drop(struct sim_line *line);
+void sim_leave(struct sim_line *line, const char *name); /* it arrives when its sender is gone, or not */
 
 /* The ticket, or the batch, that a message is about; 0: neither. For people. */
 uint64_t sim_subject(const struct proto_message *message);
 
 /* --- the truth (truth.c) */
 
+struct sim_worker;
+struct sim_task;
+
 struct sim_job {
     unsigned running;  /* workers that do, now */
     unsigned failures; /* executions that failed or timed out */
     unsigned blamed;   /* workers that died while they executed it */
+    unsigned suspect;  /* likewise those of other hosts, of which the coordinator may not hear that */
     bool cancelled;    /* by itself */
     bool recorded;     /* of a kept batch: its end is on disk, */
     bool succeeded;    /* and how it ended */
@@ -133,7 +148,7 @@ struct sim_submission {
 int64_t sim_argument(const struct sim_submission *submission, uint64_t index);
 struct sim_submission *sim_find(const struct proto_chunk *chunk);
 struct sim_submission *sim_find_number(uint64_t number); /* NULL */
-void sim_job_begins(struct sim_submission *submission, uint64_t index);
+void sim_job_begins(const struct sim_worker *worker, const struct sim_task *task, uint64_t index);
 void sim_job_ends(struct sim_submission *submission, uint64_t index);
 bool sim_may_fail(const struct sim_submission *submission, uint64_t index, int32_t code);
 
@@ -178,6 +193,7 @@ struct sim_task {
     struct sim_submission *submission;
     struct slice arguments; /* holds a reference */
     bool skip, cancelled;   /* all of it */
+    bool strayed;           /* its outpost was given up since, or may have been: others may have its jobs */
     uint32_t started;
     struct {
         enum sim_stage stage;
@@ -195,16 +211,21 @@ struct sim_kept {
     struct sim_kept *prev, *next;
 };
 
+struct sim_outpost;
 enum sim_life { SIM_STARTING, SIM_ALIVE, SIM_DEAD };
 
 struct sim_worker {
-    unsigned slot;
+    struct sim_outpost *outpost; /* NULL: it runs on the coordinator's host */
+    unsigned slot;               /* or its place at the outpost */
     char name[PROTO_PEER_NAME_MAX + 1];
     enum sim_life life;
     bool connected, welcomed;
     bool known; /* `known`: a coordinator that comes back finds it */
     bool lost;  /* nobody will bury it: it belongs to a life that did not find it */
+    bool keeps; /* what it reported, until that is on disk */
+    bool ended; /* of an outpost, which could not say so yet */
     bool lied;
+    unsigned heard_life, unheard; /* the coordinator's that has heard all that it stands by, but so many */
     unsigned credit, concurrency, running;
     struct sim_line to, from;
     struct sim_task *tasks; /* owned */
@@ -215,16 +236,25 @@ struct sim_worker {
     struct sim_worker *prev, *next;
 };
 
-void sim_worker_spawn(unsigned slot, const char *name);
+void sim_worker_spawn(struct sim_outpost *outpost, unsigned slot, const char *name);
 struct sim_worker *sim_worker_find(const char *name);
 struct sim_worker *sim_worker_at(unsigned slot); /* that is not lost; NULL */
 void sim_worker_die(struct sim_worker *worker, const char *reason);
-void sim_worker_leave_mail(struct sim_worker *worker); /* it may arrive when the worker is buried */
-void sim_worker_hello(struct sim_worker *worker);      /* worker_hello.c */
+void sim_worker_hello(struct sim_worker *worker); /* worker_hello.c */
 void sim_worker_free(struct sim_worker *worker);
 void sim_worker_lose_coordinator(struct sim_worker *worker);
+void sim_worker_disconnect(struct sim_worker *worker); /* that of an outpost, until its outpost has joined */
+void sim_worker_call(struct sim_worker *worker);       /* it may connect again */
 uint64_t sim_worker_next(const struct sim_worker *worker);
 void sim_worker_act(struct sim_worker *worker);
+
+/* What it does with its chunks (worker_jobs.c). */
+void sim_worker_say(struct sim_worker *worker, const struct proto_message *message);
+void sim_worker_take(struct sim_worker *worker, const struct proto_message *message); /* a CHUNK */
+void sim_worker_cancel(struct sim_worker *worker, const struct proto_cancel *cancel);
+void sim_worker_run(struct sim_worker *worker); /* some of what it has */
+bool sim_task_is_unwanted(const struct sim_task *task);
+void sim_task_end(struct sim_worker *worker, struct sim_task *task);
 
 /* --- clients (client.c) */
 
@@ -262,15 +292,71 @@ void sim_client_act(struct sim_client *client);
 const char *sim_client_wish(const struct sim_client *client); /* what it waits for; NULL: nothing */
 void sim_client_hear(struct sim_client *client, const struct proto_message *message); /* client_hear.c */
 
+/* --- supervisors of other hosts (outpost.c), as coordinator/outpost.c */
+
+struct sim_outpost {
+    unsigned place, workers; /* `workers`: that it runs at most */
+    bool runs, joined, joined_once;
+    bool lied;                          /* all that it says may be wrong */
+    char link[PROTO_PEER_NAME_MAX + 1]; /* what it connects under; "": it does not */
+    unsigned links;                     /* that it had */
+    bool severed;                       /* nothing crosses any more, */
+    uint64_t severed_ns;                /* and it comes to know that */
+    char gone[PROTO_PEER_NAME_MAX + 1]; /* a link that the coordinator notices is gone, at gone_ns */
+    uint64_t gone_ns;
+    struct sim_line to, from;
+    uint64_t cut_ns;                           /* nothing crosses until then */
+    uint64_t session, state, hold_ms, beat_ms; /* as it was joined last */
+    uint32_t epoch;
+    uint64_t start_ns, stalled_ns, heard_ns, beat_ns, retry_ns, pause_ns, hold_ns;
+    uint64_t told_ns;    /* when the coordinator heard of this session last, */
+    unsigned told_life;  /* and which life of it, */
+    unsigned told_joins; /* that took it so often */
+    bool outcast;        /* it was given up, or may have been */
+};
+
+void sim_outpost_begin(struct sim_outpost *outpost, unsigned place);
+uint64_t sim_outpost_next(const struct sim_outpost *outpost);
+void sim_outpost_act(struct sim_outpost *outpost);
+void sim_outpost_lose_coordinator(struct sim_outpost *outpost, bool killed);
+void sim_outpost_die(struct sim_outpost *outpost, const char *why); /* it comes again */
+const char *sim_outpost_wish(const struct sim_outpost *outpost);    /* what it waits for; NULL: nothing */
+void sim_outpost_lie(struct sim_outpost *outpost);                  /* outpost_lies.c */
+void sim_outpost_lie_of_itself(struct sim_outpost *outpost);        /* as it joins */
+
+/* Its workers (outpost_workers.c). */
+struct sim_worker *sim_outpost_worker(const struct sim_outpost *outpost, unsigned place); /* NULL */
+bool sim_outpost_has_processes(const struct sim_outpost *outpost);
+void sim_outpost_call(struct sim_outpost *outpost);        /* it has joined */
+void sim_outpost_hold(struct sim_outpost *outpost);        /* its connection is gone: they go on */
+void sim_outpost_end_workers(struct sim_outpost *outpost); /* nobody wants to know how they end */
+void sim_outpost_bury(struct sim_worker *worker);
+void sim_outpost_spawn(struct sim_outpost *outpost, const struct proto_spawn *spawn);
+void sim_outpost_kill(const struct sim_outpost *outpost, unsigned place);
+
+/* --- what the coordinator has of them (hosts.c) */
+
+void sim_hosts_begin(void);
+void sim_hosts_listen(void);
+bool sim_hosts_take(struct wire_frame *frame);       /* as hosts_take */
+bool sim_hosts_send(const struct outbox_item *item); /* whether it was theirs */
+void sim_hosts_kill(unsigned slot);                  /* it is to be killed: may it? */
+void sim_hosts_end(bool killed);
+
+/* Whether others may have the jobs of this worker, since its host was away for so long. */
+bool sim_hosts_gave_up(const struct sim_worker *worker);
+
 /* --- the coordinator and its host (host.c) */
 
 struct sim_host {
     struct core *core;   /* NULL: it does not run */
     struct books *books; /* NULL: it keeps nothing */
+    struct hosts *hosts; /* NULL: nobody can join */
     struct outbox outbox, spare;
     unsigned life;
     bool ready, died, stopping;
     uint64_t start_ns, stalled_ns;
+    uint64_t listens_ns; /* since when others are heard */
 };
 
 struct core_options sim_core_options(void);
@@ -278,7 +364,7 @@ void sim_host_start(void);
 void sim_host_deliver(const char *peer, struct sim_line *line);
 void sim_host_completions(void);
 void sim_host_bury(struct sim_worker *worker);
-void sim_host_lose(const char *client);
+void sim_host_lose(const char *peer); /* a client, or an outpost */
 uint64_t sim_host_deadline(void);
 void sim_host_tick(void);
 void sim_host_crash(void);
@@ -299,7 +385,11 @@ struct sim {
     unsigned submission_count, submissions_max;
     unsigned retries; /* asked for, each of which may come to be a submission */
     unsigned starts_lost, idle_deaths;
+    uint64_t pace_ns;  /* within which clients do something, and workers in proportion */
     uint64_t grace_ns; /* of orphans; 0: workers die with their coordinator */
+    uint64_t host_grace_ns, heartbeat_ns;
+    unsigned slots;    /* for workers, those of outposts included */
+    bool ample;        /* they are enough for all that come */
     bool warm;         /* workers start before there are jobs */
     unsigned cpus;     /* that it was told of; 0: as many as there are workers */
     struct demand has; /* CPUs: else as many as ever workers were asked for */
@@ -311,9 +401,13 @@ struct sim {
         struct sim_line from;
     } ghosts[SIM_GHOSTS];
     struct sim_client clients[SIM_CLIENTS_MAX];
+    unsigned outpost_count;
+    struct sim_outpost outposts[SIM_OUTPOSTS_MAX];
+    uint64_t noted[SIM_NOTED_MAX]; /* sessions of hosts that a next life is to wait for; 0: none */
     struct sim_submission submissions[SIM_SUBMISSIONS_MAX + 1];
     struct { /* of what happened in all worlds */
         uint64_t steps, jobs, lives, commits, deaths, virtual_ns;
+        uint64_t joins, returns, takeovers, strays; /* of other hosts; jobs that ran at two places */
     } sum;
 };
 extern struct sim world;

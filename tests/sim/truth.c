@@ -45,14 +45,39 @@ struct sim_submission *sim_find(const struct proto_chunk *chunk)
 
 /* --- jobs */
 
-void sim_job_begins(struct sim_submission *submission, uint64_t index)
+/* Whether others may have its jobs: what it does then is done twice, and counts once. */
+static bool is_astray(const struct sim_worker *worker, const struct sim_task *task)
 {
+    return task->strayed || sim_hosts_gave_up(worker);
+}
+
+/* Whether all workers that run the job are such ones. */
+static bool runs_astray(const struct sim_submission *submission, uint64_t index)
+{
+    const struct sim_worker *worker;
+    const struct sim_task *task;
+
+    DL_FOREACH(world.worker_list, worker)
+        DL_FOREACH(worker->tasks, task) {
+            uint64_t place = index - task->chunk.first;
+
+            if (task->submission == submission && index >= task->chunk.first && place < task->chunk.count &&
+                task->jobs[place].stage == SIM_RUNS && !is_astray(worker, task))
+                return false;
+        }
+    return true;
+}
+
+void sim_job_begins(const struct sim_worker *worker, const struct sim_task *task, uint64_t index)
+{
+    struct sim_submission *submission = task->submission;
     struct sim_job *job = &submission->list[index];
 
-    SIM_CHECK(job->running == 0, "job %lu of %s runs at two places", (unsigned long)index,
-              submission->function);
-    SIM_CHECK(!job->recorded, "job %lu of %s runs again, and its end is recorded", (unsigned long)index,
-              submission->function);
+    SIM_CHECK(job->running == 0 || is_astray(worker, task) || runs_astray(submission, index),
+              "job %lu of %s runs at two places", (unsigned long)index, submission->function);
+    SIM_CHECK(!job->recorded || is_astray(worker, task), "job %lu of %s runs again, and its end is recorded",
+              (unsigned long)index, submission->function);
+    world.sum.strays += job->running > 0;
     SIM_CHECK(job->blamed < submission->settings.crash_limit || submission->life != world.host.life,
               "job %lu of %s crashes on and on", (unsigned long)index, submission->function);
     job->running++;
@@ -80,9 +105,11 @@ bool sim_may_fail(const struct sim_submission *submission, uint64_t index, int32
         return job->failures > (reborn ? 0 : submission->settings.retries) ||
                ((submission->cancelled || job->cancelled) && job->failures > 0);
     case MUSTER_ECRASHED:
-        return job->blamed > 0 && (submission->settings.crash_limit == 1 || submission->cancelled);
+        return job->blamed + job->suspect > 0 &&
+               (submission->settings.crash_limit == 1 || submission->cancelled);
     case MUSTER_EQUARANTINED:
-        return job->blamed >= submission->settings.crash_limit || reborn || world.idle_deaths >= 10;
+        return job->blamed + job->suspect >= submission->settings.crash_limit || reborn ||
+               world.idle_deaths >= 10;
     default:
         return false;
     }
@@ -305,9 +332,12 @@ static void check_load(void)
             const struct proto_submit *settings = &task->submission->settings;
 
             for (uint32_t i = 0; worker->life == SIM_ALIVE && i < task->chunk.count; i++) {
-                if (task->jobs[i].stage != SIM_RUNS || task->skip || task->jobs[i].dropped)
+                if (task->jobs[i].stage != SIM_RUNS || task->skip || task->jobs[i].dropped ||
+                    is_astray(worker, task))
                     continue;
                 running[task->submission->serial]++;
+                if (worker->outpost)
+                    continue; /* it takes nothing of this host */
                 cpus += worker->concurrency == 1 ? settings->cpus : 0;
                 memory_bytes += settings->memory_bytes;
             }

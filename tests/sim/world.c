@@ -130,8 +130,35 @@ static void choose_faults(void)
         .wall_jumps = choose_rate(100),
         .network_is_slow = choose_rate(1),
         .partition = choose_rate(100),
+        .outpost_dies = choose_rate(100),
+        .outpost_leaves = choose_rate(200),
+        .outpost_stalls = choose_rate(100),
+        .outpost_lies = choose_rate(50),
+        .link_breaks = choose_rate(40),
+        .link_is_cut = choose_rate(60),
+        .link_mail_comes_late = choose_rate(1),
         .poison = sim_once_in(2),
     };
+}
+
+/* In half of the worlds whose coordinator takes any. In most of them all goes slowly, so that hosts are
+ * away for long while other things happen. */
+static void choose_outposts(void)
+{
+    static const unsigned paces[] = {1, 10, 50, 200};
+
+    world.slots = world.workers_max;
+    world.pace_ns = 20 * CLOCK_NS_PER_MS;
+    world.heartbeat_ns = 5 * CLOCK_NS_PER_S;
+    if (!world.keeps || sim_once_in(2))
+        return;
+    world.outpost_count = 1 + (unsigned)sim_below(SIM_OUTPOSTS_MAX);
+    world.host_grace_ns = sim_once_in(6) ? 0 : (1 + sim_below(20)) * CLOCK_NS_PER_S;
+    world.ample = !sim_once_in(4);
+    world.slots += world.ample ? 100 : (unsigned)sim_below(SIM_OUTPOSTS_MAX * SIM_PLACES_MAX + 1);
+    world.pace_ns *= paces[sim_below(sizeof paces / sizeof *paces)];
+    for (unsigned i = 0; i < world.outpost_count; i++)
+        sim_outpost_begin(&world.outposts[i], i + 1);
 }
 
 static void begin(uint64_t seed)
@@ -159,6 +186,7 @@ static void begin(uint64_t seed)
     world.has.memory_bytes = sim_once_in(2) ? SIM_MEMORY : 0;
     world.cpus = sim_once_in(4) ? 1 + (unsigned)sim_below(SIM_SLOTS_MAX) : 0;
     world.warm = !world.keeps && sim_once_in(2); /* those that keep something start none before */
+    choose_outposts();
     world.client_count = 1 + (unsigned)sim_below(SIM_CLIENTS_MAX);
     world.submissions_max = 1 + (unsigned)sim_below(SIM_SUBMISSIONS_MAX);
     sim_disk_begin();
@@ -169,13 +197,14 @@ static void begin(uint64_t seed)
 
 /* --- time */
 
-enum happening { HOST, DISK, COMPLETION, WORKER, CLIENT, MAIL };
+enum happening { HOST, DISK, COMPLETION, WORKER, CLIENT, OUTPOST, LOSS, MAIL };
 
 struct next {
     uint64_t due_ns;
     enum happening what;
     struct sim_worker *worker;
     struct sim_client *client;
+    struct sim_outpost *outpost;
     struct sim_line *line; /* to the coordinator */
     const char *sender;
 };
@@ -202,6 +231,15 @@ static void consider_mail(struct next *next, const char *sender, struct sim_line
                            .due_ns = seen(sim_arrival(line)), .what = MAIL, .line = line, .sender = sender});
 }
 
+static void consider_outpost(struct next *next, struct sim_outpost *outpost)
+{
+    consider(next, &(struct next){.due_ns = sim_outpost_next(outpost), .what = OUTPOST, .outpost = outpost});
+    if (world.host.ready)
+        consider(next, &(struct next){.due_ns = seen(outpost->gone_ns), .what = LOSS, .outpost = outpost});
+    if (outpost->link[0] && !outpost->severed)
+        consider_mail(next, outpost->link, &outpost->from);
+}
+
 static struct next find_next(void)
 {
     struct next next = {.due_ns = CLOCK_NEVER};
@@ -212,8 +250,11 @@ static struct next find_next(void)
     consider(&next, &(struct next){.due_ns = seen(world.disk.deliver_ns), .what = COMPLETION});
     DL_FOREACH(world.worker_list, worker) {
         consider(&next, &(struct next){.due_ns = sim_worker_next(worker), .what = WORKER, .worker = worker});
-        consider_mail(&next, worker->name, &worker->from);
+        if (!worker->outpost)
+            consider_mail(&next, worker->name, &worker->from);
     }
+    for (unsigned i = 0; i < world.outpost_count; i++)
+        consider_outpost(&next, &world.outposts[i]);
     for (unsigned i = 0; i < SIM_GHOSTS; i++)
         consider_mail(&next, world.ghosts[i].name, &world.ghosts[i].from);
     for (unsigned i = 0; i < world.client_count; i++) {
@@ -245,6 +286,13 @@ static void happen(const struct next *next)
         return;
     case CLIENT:
         sim_client_act(next->client);
+        return;
+    case OUTPOST:
+        sim_outpost_act(next->outpost);
+        return;
+    case LOSS:
+        next->outpost->gone_ns = CLOCK_NEVER;
+        sim_host_lose(next->outpost->gone);
         return;
     case MAIL: /* of it the sender may come to an end */
         snprintf(name, sizeof name, "%s", next->sender);
@@ -294,6 +342,14 @@ static const char *what_is_left(void)
             return text;
         }
     }
+    for (unsigned i = 0; i < world.outpost_count; i++) {
+        const char *wish = sim_outpost_wish(&world.outposts[i]);
+
+        if (wish) {
+            snprintf(text, sizeof text, "host %u %s", i + 1, wish);
+            return text;
+        }
+    }
     if (!world.host.ready)
         return "the coordinator is not ready";
     if (core_count(world.host.core).batches > 0)
@@ -309,6 +365,10 @@ static void end(void)
     sim_host_stop();
     DL_FOREACH_SAFE(world.worker_list, worker, next)
         sim_worker_free(worker);
+    for (unsigned i = 0; i < world.outpost_count; i++) {
+        sim_drop(&world.outposts[i].to);
+        sim_drop(&world.outposts[i].from);
+    }
     for (unsigned i = 0; i < world.client_count; i++) {
         sim_drop(&world.clients[i].to);
         sim_drop(&world.clients[i].from);

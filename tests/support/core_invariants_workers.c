@@ -70,7 +70,7 @@ static const char *check_state(const struct core *core, const struct worker *wor
     HASH_FIND_STR(core->workers_by_name, worker->name, found);
     if (worker->state != WORKER_ABSENT && found != worker)
         return complain("worker %u is not known by its name %s", worker->slot, worker->name);
-    if (worker->state == WORKER_ABSENT && found)
+    if (worker->state == WORKER_ABSENT && found == worker)
         return complain("the dead worker %u is still known by name", worker->slot);
     if (worker->chunks && worker->state != WORKER_READY && worker->state != WORKER_DOOMED &&
         !(worker->state == WORKER_AWAY && worker->doubted))
@@ -126,7 +126,7 @@ const char *check_worker(const struct core *core, const struct worker *worker)
     if (!wrong && worker->awaited && worker->state != WORKER_AWAY && worker->standing == 0 &&
         worker->state != WORKER_DOOMED)
         wrong = complain("worker %u is awaited and has said all", worker->slot);
-    if (!wrong && worker->holds > worker->credit && !worker->chunks->adopted)
+    if (!wrong && worker->holds > worker->credit && !worker->chunks->adopted && !worker->chunks->repeats)
         wrong = complain("worker %u holds %u chunks, its credit is %u", worker->slot, worker->holds,
                          worker->credit);
     DL_FOREACH(worker->chunks, chunk) {
