@@ -8,6 +8,7 @@
  */
 #include "cli/summon.h"
 
+#include "base/afresh.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/interrupt.h"
@@ -19,7 +20,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,18 +207,11 @@ static char **make_words(const struct summons *s)
     return NULL;
 }
 
-/* In a session of its own, with nothing of this process's but the environment. 0 or an errno. */
-static int set_up(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *actions, int log_fd)
+/* Nothing of this process's files is inherited. 0 or an errno. */
+static int redirect(posix_spawn_file_actions_t *actions, int log_fd)
 {
-    sigset_t none, all;
-    int error;
+    int error = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(attributes, &none);
-    posix_spawnattr_setsigdefault(attributes, &all);
-    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    error = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (!error)
         error = posix_spawn_file_actions_adddup2(actions, log_fd, STDOUT_FILENO);
     if (!error)
@@ -230,22 +223,30 @@ static int set_up(posix_spawnattr_t *attributes, posix_spawn_file_actions_t *act
     return error;
 }
 
+/* In a session of its own, with nothing of this process's but the environment. 0 or an errno. */
+static int spawn(const struct summons *s, char **words, char **environment, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int error = afresh_attributes(&attributes, POSIX_SPAWN_SETSID);
+
+    if (error)
+        return error;
+    posix_spawn_file_actions_init(&actions);
+    error = redirect(&actions, s->log_fd);
+    if (!error)
+        error = posix_spawn(ret_pid, program_path(), &actions, &attributes, words, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
 static int start(struct summons *s, struct muster_error *ret_error)
 {
     char notify[sizeof s->notify.sun_path + 16], **environment = make_environment(s, notify);
     char **words = make_words(s);
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    int error = environment && words ? 0 : ENOMEM;
+    int error = environment && words ? spawn(s, words, environment, &s->pid) : ENOMEM;
 
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    if (!error)
-        error = set_up(&attributes, &actions, s->log_fd);
-    if (!error)
-        error = posix_spawn(&s->pid, program_path(), &actions, &attributes, words, environment);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
     free_words(words);
     free(environment);
     if (!error && (s->pidfd = pidfd_open(s->pid, 0)) < 0) { /* one that cannot be watched must not run */

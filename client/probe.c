@@ -6,13 +6,13 @@
  */
 #include "client/probe.h"
 
+#include "base/afresh.h"
 #include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,27 +76,16 @@ static int spawn(const char *program, const char *path, int fd, pid_t *ret_pid)
     const char *const arguments[] = {"muster", "worker", "--parent", parent, "--check-plugin", path, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    sigset_t none, all;
-    int failed;
+    int failed = afresh_attributes(&attributes, POSIX_SPAWN_SETPGROUP);
 
+    if (failed)
+        return failed;
     snprintf(parent, sizeof parent, "%d", (int)getpid());
-    sigemptyset(&none);
-    sigfillset(&all);
-    if ((failed = posix_spawn_file_actions_init(&actions)) != 0)
-        return failed;
-    if ((failed = posix_spawnattr_init(&attributes)) != 0) {
-        posix_spawn_file_actions_destroy(&actions);
-        return failed;
-    }
+    posix_spawn_file_actions_init(&actions);
     /* The pipe first: its descriptor may be 0 or 1 where the caller had those closed. */
     if ((failed = posix_spawn_file_actions_adddup2(&actions, fd, STDERR_FILENO)) == 0 &&
         (failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)) == 0 &&
-        (failed = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)) == 0 &&
-        (failed = posix_spawnattr_setsigmask(&attributes, &none)) == 0 &&
-        (failed = posix_spawnattr_setsigdefault(&attributes, &all)) == 0 &&
-        (failed = posix_spawnattr_setpgroup(&attributes, 0)) == 0 &&
-        (failed = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                            POSIX_SPAWN_SETPGROUP)) == 0)
+        (failed = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)) == 0)
         failed = posix_spawn(ret_pid, program, &actions, &attributes, (char *const *)(uintptr_t)arguments,
                              environ);
     posix_spawnattr_destroy(&attributes);

@@ -9,13 +9,14 @@
  */
 #include "coordinator/fault.h"
 
+#include "base/afresh.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -44,25 +45,18 @@ static int spawn(int program_fd, int questions_fd, int answers_fd, pid_t *ret_pi
     static const char *const words[] = {"muster", "worker", "--symbols", NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    sigset_t all, none;
     char program[32];
-    int error;
+    int error = afresh_attributes(&attributes, POSIX_SPAWN_SETPGROUP);
 
+    if (error)
+        return error;
     snprintf(program, sizeof program, "/proc/self/fd/%d", program_fd);
-    sigfillset(&all);
-    sigemptyset(&none);
     posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
     error = posix_spawn_file_actions_adddup2(&actions, questions_fd, STDIN_FILENO);
     if (error == 0)
         error = posix_spawn_file_actions_adddup2(&actions, answers_fd, STDOUT_FILENO);
     if (error == 0)
         error = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     if (error == 0)
         error =
             posix_spawn(ret_pid, program, &actions, &attributes, (char *const *)(uintptr_t)words, environ);

@@ -7,13 +7,13 @@
  */
 #include "coordinator/spawner.h"
 
+#include "base/afresh.h"
 #include "base/clock.h"
 #include "base/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,14 +162,12 @@ static int start(const struct spawner *spawner, char **words, const struct launc
     char program[32];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    sigset_t all, none;
-    int error;
+    int error = afresh_attributes(&attributes, POSIX_SPAWN_SETPGROUP);
 
+    if (error)
+        return error;
     snprintf(program, sizeof program, "/proc/self/fd/%d", spawner->program_fd);
-    sigfillset(&all);
-    sigemptyset(&none);
     posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
     error = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (error == 0 && fcntl(STDERR_FILENO, F_GETFD) < 0) /* the caller has closed it */
         error = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
@@ -177,11 +175,6 @@ static int start(const struct spawner *spawner, char **words, const struct launc
         error = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
     if (error == 0)
         error = inherit(&actions, launch);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     if (error == 0)
         error = posix_spawn(ret_pid, spawner->program_fd >= 0 ? program : spawner->program, &actions,
                             &attributes, words, environ);

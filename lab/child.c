@@ -4,13 +4,13 @@
  */
 #include "lab/child.h"
 
+#include "base/afresh.h"
 #include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,21 +39,14 @@ static int spawn(const char *const *argv, const int fds[3], pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    sigset_t all, none;
-    int error = 0;
+    int error = afresh_attributes(&attributes, POSIX_SPAWN_SETPGROUP);
 
-    sigfillset(&all);
-    sigemptyset(&none);
+    if (error)
+        return error;
     posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
     for (int i = 0; i < 3 && !error; i++)
         error = fds[i] >= 0 ? posix_spawn_file_actions_adddup2(&actions, fds[i], i)
                             : posix_spawn_file_actions_addopen(&actions, i, "/dev/null", O_RDWR, 0);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     if (!error)
         error = posix_spawnp(ret_pid, argv[0], &actions, &attributes, words(argv), environ);
     posix_spawnattr_destroy(&attributes);
