@@ -16,6 +16,10 @@ import harness
 TREE = pathlib.Path(__file__).resolve().parents[2]
 
 
+# Jobs of which twelve, by five models, three times, would take most of the time of this test.
+LESS = {"muster compare nqueens": (" 13", " 11")}
+
+
 def examples():
     """(command, the output shown below it) for each line after a prompt."""
     for block in re.findall(r"```console\n(.*?)```", (TREE / "README.md").read_text(encoding="utf-8"), re.S):
@@ -36,6 +40,10 @@ class Readme(harness.Case):
     def test_every_example_does_what_the_readme_shows(self):
         ran = 0
         for command, shown in examples():
+            for begin, (much, less) in LESS.items():
+                if command.startswith(begin):
+                    self.assertIn(much, command)
+                    command = command.replace(much, less)
             result = self.start("-c", command, command="/bin/sh", cwd=self.home).end()
             if shown:
                 self.assertEqual(result.out + result.err, shown, str(result))
