@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # Steps of a run: each is one line on the terminal and a log of its own in build/log, whose
-# tail is shown when the step fails. Sourced by tests/run and .ci/run, at the top of the tree.
+# tail is shown when the step fails; some are taken beside others. Sourced by tests/run and .ci/run, at the top of the tree.
 
 steps_failed=()
 steps_begin=$SECONDS
@@ -24,11 +24,44 @@ step() {
     return "$status"
 }
 
+# beside COMMAND...: takes steps beside those that follow, in the time that they leave over: tests wait
+# for a third of theirs. One such command at a time.
+beside() {
+    rm -f build/log/beside.failed
+    set -m # a process group of its own, to be ended with this run
+    (
+        chrt --idle --pid 0 "$BASHPID"
+        # shellcheck disable=SC2030,SC2031 # its own list, which it writes down
+        steps_failed=()
+        "$@" || true
+        printf '%s\n' "${steps_failed[@]+"${steps_failed[@]}"}" >build/log/beside.failed
+    ) >build/log/beside.log 2>&1 </dev/null &
+    steps_beside=$!
+    set +m
+    trap 'kill -- "-$steps_beside" 2>/dev/null || true' EXIT
+}
+
+# beside_end: waits for them, and tells of them as of all others.
+beside_end() {
+    local name
+    wait "$steps_beside" || true
+    trap - EXIT
+    cat build/log/beside.log
+    if [[ ! -f build/log/beside.failed ]]; then
+        # shellcheck disable=SC2031
+        steps_failed+=("beside")
+        return
+    fi
+    while read -r name; do
+        [[ -z $name ]] || steps_failed+=("$name")
+    done <build/log/beside.failed
+}
+
 # steps_ctest_summary NAME: what ctest itself said at the end of that step.
 steps_ctest_summary() {
     [[ -f build/log/$1.log ]] || return 0
     grep -E '^tests/run: again|tests passed|Total Test time|^\s+[0-9]+ - .*\((Failed|Timeout|SEGFAULT|Not Run|ILLEGAL|BUS_ERROR|NUMERICAL|Child|Subprocess).*\)$' \
-        "build/log/$1.log" | sed "s/^/  [$1] /"
+        "build/log/$1.log" | sed "s/^/  [$1] /" || true # none, if ctest did not get so far
 }
 
 # steps_finish NAME: the last line, and the exit status of the whole run.
