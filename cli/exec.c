@@ -306,6 +306,8 @@ static int open_with_room(struct exec *exec, muster **ret_m, struct muster_error
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     if (open.coordinator)
         open.workers = 0; /* they are its own */
+    else
+        open.scratch = exec->folder.path;
     code = open_muster(&open, ret_m, &exec->interrupt_fd, ret_error);
     descriptors_release(&room);
     if (!code && open.coordinator)

@@ -4,7 +4,8 @@
  */
 #include "cli/exec_folder.h"
 
-#include <dirent.h>
+#include "coordinator/nest.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,16 +33,17 @@ static int cannot_make(const struct exec_folder *folder, int error, struct muste
 int exec_folder_init(struct exec_folder *folder, const char *parent, struct muster_error *ret_error)
 {
     unsigned long long chance;
-    int size = snprintf(folder->path, sizeof folder->path, "%s/.", parent);
-    int error = size < (int)sizeof folder->path ? 0 : ENAMETOOLONG;
+    char *real = realpath(parent, NULL);
+    int error = real ? 0 : errno;
 
     folder->parent = parent;
     if (error == 0 && (getrandom(&chance, sizeof chance, 0) != sizeof chance ||
-                       faccessat(AT_FDCWD, folder->path, W_OK | X_OK, AT_EACCESS) != 0))
+                       faccessat(AT_FDCWD, real, W_OK | X_OK, AT_EACCESS) != 0))
         error = errno;
-    if (error == 0 && snprintf(folder->path, sizeof folder->path, "%s/muster-exec-%016llx", parent, chance) >=
+    if (error == 0 && snprintf(folder->path, sizeof folder->path, "%s/muster-exec-%016llx", real, chance) >=
                           (int)sizeof folder->path)
         error = ENAMETOOLONG;
+    free(real);
     if (error == 0)
         return 0;
     folder->path[0] = '\0';
@@ -80,15 +82,7 @@ int exec_folder_want(const char *path, struct muster_error *ret_error)
 
 void exec_folder_remove(struct exec_folder *folder)
 {
-    DIR *entries = folder->path[0] ? opendir(folder->path) : NULL;
-    const struct dirent *entry;
-
-    while (entries && (entry = readdir(entries)) != NULL)
-        if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN)
-            unlinkat(dirfd(entries), entry->d_name, 0);
-    if (entries)
-        closedir(entries);
-    if (folder->path[0] && (entries || errno != ENOENT))
-        rmdir(folder->path);
+    if (folder->path[0])
+        nest_remove_folder(folder->path);
     folder->path[0] = '\0';
 }

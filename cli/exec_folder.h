@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The folder in which workers leave output that is too large for a result. What nobody took, since
- * the run ended before, goes with it.
+ * the run ended before, goes with it; when this process was killed, by the next muster (coordinator/nest.h).
  */
 #ifndef MUSTER_CLI_EXEC_FOLDER_H
 #define MUSTER_CLI_EXEC_FOLDER_H
@@ -12,7 +12,7 @@
 
 struct exec_folder {
     const char *parent;  /* borrowed */
-    char path[PATH_MAX]; /* in it; "": none */
+    char path[PATH_MAX]; /* in it, from / on; "": none */
 };
 
 /* Where temporary files go: `asked` or, where that is NULL, TMPDIR or /tmp. */

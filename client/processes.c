@@ -102,6 +102,7 @@ struct coordinator_options processes_settings(const struct muster_options *optio
         .messages_alone = options->transport == MUSTER_IPC_ALONE || options->transport == MUSTER_TCP,
         .pin = options->pin,
         .warm = options->warm,
+        .scratch = options->scratch,
     };
 }
 

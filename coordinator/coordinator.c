@@ -222,6 +222,8 @@ static int settle(struct coordinator *c, struct muster_error *ret_error)
     if (place_for_workers(&c->options))
         return 0;
     result = nest_init(&c->nest, ret_error);
+    if (result == 0 && c->options.scratch)
+        nest_note(&c->nest, c->options.scratch);
     if (result != 0 || c->options.tcp)
         return result;
     strcpy(c->endpoint, c->nest.endpoint);

@@ -59,7 +59,9 @@ struct coordinator_options {
     bool tcp;       /* listen on loopback instead of ipc: any user of this host may connect */
     bool values_inline, messages_alone; /* no shared memory for large values; for single messages */
     bool pin, warm;
-    unsigned ahead; /* so many workers are wanted before there are jobs */
+    const char *scratch; /* a folder that jobs may make, and that goes when this process was killed
+                          * (nest_note); NULL: none. Only where it has a folder of its own */
+    unsigned ahead;      /* so many workers are wanted before there are jobs */
 };
 
 /* Workers that are wanted from the beginning, and have a launcher of the caller's and a socket in a folder of

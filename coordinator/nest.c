@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,9 @@ enum { LOCK_WAIT_S = 10, LOCK_POLL_MS = 2 };
 
 /* Of a lock, and what the name of its socket does not have. */
 static const char NAME[] = "XXXXXX.lock", ENDING[] = ".lock";
+
+/* A note that was cut short lacks it. */
+static const char NOTE_END = '\n';
 
 /* Where temporary things go, and the name of the variable that says so. */
 static const char *parent_folder(const char **ret_variable)
@@ -141,11 +145,48 @@ static bool is_lock(const char *name)
     return size == sizeof NAME - 1 && strcmp(name + size - (sizeof ENDING - 1), ENDING) == 0;
 }
 
-/* The socket goes first: none is left whose lock has gone. */
-static void remove_left_over(int home_fd, const char *lock)
+void nest_remove_folder(const char *path)
 {
-    char socket[sizeof NAME - sizeof ENDING + 1];
+    struct muster_error ignored;
+    const struct dirent *entry;
+    DIR *entries;
+    int fd;
 
+    if (nest_open_folder(path, &fd, &ignored) != 0)
+        return;
+    entries = fdopendir(fd);
+    if (!entries) {
+        close(fd);
+        return;
+    }
+    while ((entry = readdir(entries)) != NULL)
+        if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN)
+            unlinkat(fd, entry->d_name, 0);
+    closedir(entries);
+    rmdir(path);
+}
+
+/* The folder that a lock notes, if that is one that muster makes, and the note is whole. */
+static bool read_note(int lock_fd, char folder[PATH_MAX + 1])
+{
+    static const char prefix[] = "/muster-";
+    ssize_t size = pread(lock_fd, folder, PATH_MAX, 0);
+    const char *name;
+
+    if (size <= 1 || folder[0] != '/' || folder[size - 1] != NOTE_END)
+        return false;
+    folder[size - 1] = '\0';
+    name = strrchr(folder, '/');
+    return strlen(folder) == (size_t)size - 1 && strncmp(name, prefix, sizeof prefix - 1) == 0;
+}
+
+/* The lock goes last: nothing is left of which it does not tell. */
+static void remove_left_over(int home_fd, const char *lock, int lock_fd)
+{
+    char socket[sizeof NAME - sizeof ENDING + 1], folder[PATH_MAX + 1];
+
+    if (read_note(lock_fd, folder))
+        nest_remove_folder(folder);
     snprintf(socket, sizeof socket, "%s", lock);
     unlinkat(home_fd, socket, 0);
     unlinkat(home_fd, lock, 0);
@@ -172,7 +213,7 @@ static void sweep(int home_fd)
         if (lock_fd < 0)
             continue;
         if (flock(lock_fd, LOCK_EX | LOCK_NB) == 0)
-            remove_left_over(home_fd, entry->d_name);
+            remove_left_over(home_fd, entry->d_name, lock_fd);
         close(lock_fd);
     }
     closedir(list);
@@ -222,6 +263,16 @@ int nest_init(struct nest *nest, struct muster_error *ret_error)
     if (result == 0)
         snprintf(nest->endpoint, sizeof nest->endpoint, "ipc://%s", nest->socket);
     return result;
+}
+
+/* What could not be written whole is not believed (remove_left_over). */
+void nest_note(const struct nest *nest, const char *folder)
+{
+    char line[PATH_MAX + 1];
+    int size = snprintf(line, sizeof line, "%s%c", folder, NOTE_END);
+
+    if (size < (int)sizeof line)
+        (void)!pwrite(nest->lock_fd, line, (size_t)size, 0);
 }
 
 int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_error)

@@ -39,8 +39,17 @@ int nest_lock(int fd, const char *path, struct muster_error *ret_error);
 enum { NEST_TRIES = 100 };
 int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_error);
 
-/* Takes a name in the user's folder. Waits for nobody. */
+/* Takes a name in the user's folder. Waits for nobody. What is left of those whose processes were killed is
+ * removed, with the folders that they noted. */
 int nest_init(struct nest *nest, struct muster_error *ret_error);
+
+/* Notes a folder, which may not be there: a path from / on, whose last name begins with "muster-". Whoever
+ * removes the socket because this process was killed removes that, too; where it cannot be noted, nobody
+ * does. */
+void nest_note(const struct nest *nest, const char *folder);
+
+/* Removes a folder and the files in it, if it is this user's and closed to others. */
+void nest_remove_folder(const char *path);
 
 /* Makes the socket, where connections wait until *ret_fd, the caller's, is taken over by who accepts them. */
 int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_error);

@@ -157,6 +157,19 @@ class Leftovers(harness.Case):
         self.assert_ok(self.muster("map", "noop", ":::", "1"), "null\n")
         self.assertEqual(self.files(), [])
 
+    def test_large_output_of_a_killed_exec_is_swept_by_the_next_muster(self):
+        script = "head -c 3000000 /dev/zero; test {} = 1 || exec sleep 1000"
+        run = self.start("exec", "-k", "-j2", script, ":::", "2", "1")  # the first waits for its turn
+        self.until(lambda: list(self.temporary.glob("muster-exec-*/*")), "output in a file with a name")
+        self.assert_ok(self.muster("map", "noop", ":::", "1"), "null\n")
+        (folder,) = self.temporary.glob("muster-exec-*")
+        self.assertEqual(len(list(folder.iterdir())), 1, "of one that runs")
+        run.signal(signal.SIGKILL)
+        run.end()
+        self.assert_processes_gone()
+        self.assert_ok(self.muster("map", "noop", ":::", "1"), "null\n")
+        self.assertEqual(list(self.temporary.glob("muster-exec-*")), [])
+
     def test_socket_of_a_running_muster_is_left_alone(self):
         first, second = self.begin(), self.begin()
         self.assertEqual(len(self.files()), 4)

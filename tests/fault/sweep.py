@@ -200,8 +200,7 @@ class Strike(trials.Trial):
         if self.how.startswith("SIGKILL"):
             swept = self.muster("map", "noop", "--coordinator", "none", ":::", "1")
             expect((swept.status, swept.out, swept.err) == (0, "null\n", ""), str(swept))
-        # Large output of an exec that was killed: docs/DESIGN.md.
-        left = {path for path in self.left() if not (self.kills("client") and path.startswith("muster-exec-"))}
+        left = self.left()
         expect(not left, f"left in $TMPDIR: {left}")
 
 

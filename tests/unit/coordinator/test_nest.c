@@ -215,6 +215,45 @@ static void lock_whose_owner_was_killed_before_it_had_it_is_swept(void)
     nest_fini(&nest);
 }
 
+/* What a lock says, and whether the folder goes that is there as `path` with a file in it. */
+static bool note_removes(const char *note, const char *path)
+{
+    char lock[160], file[192];
+    struct nest nest;
+    bool removed;
+    int fd;
+
+    snprintf(lock, sizeof lock, "%s/abcdef.lock", home);
+    snprintf(file, sizeof file, "%s/file", path);
+    CHECK(mkdir(path, 0700) == 0);
+    touch(file);
+    fd = open(lock, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(fd >= 0 && write(fd, note, strlen(note)) == (ssize_t)strlen(note) && close(fd) == 0);
+    init(&nest);
+    nest_fini(&nest);
+    CHECK(!exists(lock));
+    removed = !exists(path);
+    if (!removed)
+        CHECK(unlink(file) == 0 && rmdir(path) == 0);
+    return removed;
+}
+
+/* Large output of an exec that was killed stayed in the temporary folder. */
+static void folder_that_a_killed_coordinator_noted_is_swept_and_no_other(void)
+{
+    char folder[128], other[128], note[160];
+
+    snprintf(folder, sizeof folder, "%s/muster-exec-1", parent);
+    snprintf(other, sizeof other, "%s/mine", parent);
+    snprintf(note, sizeof note, "%s\n", folder);
+    CHECK(note_removes(note, folder));
+    CHECK(!note_removes(folder, folder)); /* it was cut short */
+    snprintf(note, sizeof note, "%s\n", other);
+    CHECK(!note_removes(note, other));
+    CHECK(!note_removes("muster-exec-1\n", folder));
+    CHECK(!note_removes("\n", folder));
+}
+
 /* A muster that was stopped as it swept: others do without. */
 static void folder_that_a_stopped_coordinator_has_locked_holds_nobody_up(void)
 {
@@ -409,6 +448,7 @@ int main(void)
     two_coordinators_have_two_sockets();
     socket_of_a_killed_coordinator_is_swept_by_the_next();
     lock_whose_owner_was_killed_before_it_had_it_is_swept();
+    folder_that_a_killed_coordinator_noted_is_swept_and_no_other();
     folder_that_a_stopped_coordinator_has_locked_holds_nobody_up();
     what_is_no_left_over_is_not_removed();
     living_socket_survives_a_sweep_that_runs_out_of_descriptors();
