@@ -108,7 +108,7 @@ static int conclude_detached(const struct exec *exec, int code, const struct mus
     return status;
 }
 
-static int run(struct exec *exec, muster *m)
+static int run(struct exec *exec, muster *m, const msgpack_object *common)
 {
     struct muster_batch batch = {
         .function = "command",
@@ -118,6 +118,7 @@ static int run(struct exec *exec, muster *m)
                    .fd = exec->pace.fd},
         .unordered = !exec->options.keep_order,
         .want_arguments = true,
+        .common = common,
         .on_result = exec_on_result,
         .on_tick = exec_on_tick,
         .context = exec,
@@ -332,6 +333,22 @@ static int summon(const struct exec_options *options, struct muster_error *ret_e
                : 0;
 }
 
+static int run_common(struct exec *exec, muster *m)
+{
+    struct muster_error error;
+    msgpack_object common;
+    msgpack_zone zone;
+    int status;
+
+    if (!msgpack_zone_init(&zone, MSGPACK_ZONE_CHUNK_SIZE)) {
+        muster_error_set(&error, MUSTER_ENOMEM, "out of memory");
+        return plain_error(&error);
+    }
+    status = exec_job_common(exec, &zone, &common, &error) ? plain_error(&error) : run(exec, m, &common);
+    msgpack_zone_destroy(&zone);
+    return status;
+}
+
 static int open_and_run(struct exec *exec)
 {
     struct exec_options *options = &exec->options;
@@ -359,7 +376,7 @@ static int open_and_run(struct exec *exec)
     progress_init(&exec->progress, STDERR_FILENO, options->progress);
     exec->progress.bar = options->bar;
     exec->shares_terminal = isatty(exec->out_fd);
-    status = run(exec, m);
+    status = run_common(exec, m);
     muster_close(m);
     return status;
 }

@@ -194,22 +194,12 @@ static void put_ends(struct map *map, const struct exec_options *options)
                          .via.array = {items ? (uint32_t)(2 * steps->count) : 0, items}});
 }
 
-/* What its worker does not have in its environment. */
-static void put_environment(struct map *map, const struct exec_origin *origin, uint64_t sequence)
+static void put_sequence(struct map *map, uint64_t sequence)
 {
-    msgpack_object *items = msgpack_zone_malloc(map->zone, (origin->variable_count + 1) * sizeof *items);
     char text[sizeof "PARALLEL_SEQ=18446744073709551615"];
     int size = snprintf(text, sizeof text, "PARALLEL_SEQ=%" PRIu64, sequence);
 
-    map->failed |= !items;
-    if (!items)
-        return;
-    for (uint32_t i = 0; i < origin->variable_count; i++)
-        items[i] = origin->variables[i];
-    items[origin->variable_count] = keep(map, (struct word){text, (size_t)size});
-    put(map, "env",
-        (msgpack_object){.type = MSGPACK_OBJECT_ARRAY,
-                         .via.array = {.ptr = items, .size = origin->variable_count + 1}});
+    put(map, "env", keep_words(map, &(struct word){text, (size_t)size}, 1));
 }
 
 static void put_count(struct map *map, const char *key, uint64_t count)
@@ -248,6 +238,9 @@ static void put_place(struct exec *exec, struct map *map)
         put(map, "files_in", text(word_of(exec->folder.path)));
         return;
     }
+    put(map, "env",
+        (msgpack_object){.type = MSGPACK_OBJECT_ARRAY,
+                         .via.array = {.ptr = origin->variables, .size = origin->variable_count}});
     put(map, "dir", text(word_of(origin->folder)));
     put(map, "umask", integer(origin->umask));
     put(map, "ulimits",
@@ -290,6 +283,17 @@ static void put_input(struct map *map, const struct exec_pipe *pipe, bool as_fil
         put(map, "as_file", yes());
 }
 
+static int take_map(const struct map *map, msgpack_object *ret_map, struct muster_error *ret_error)
+{
+    msgpack_object_kv *pairs = msgpack_zone_malloc(map->zone, sizeof map->pairs);
+
+    if (map->failed || !pairs)
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    memcpy(pairs, map->pairs, sizeof map->pairs);
+    *ret_map = (msgpack_object){.type = MSGPACK_OBJECT_MAP, .via.map = {.size = map->count, .ptr = pairs}};
+    return 0;
+}
+
 /* The argument of `command` for a row. */
 static int make_job(struct exec *exec, const struct row *row, uint64_t sequence, msgpack_zone *zone,
                     msgpack_object *ret_argument, struct muster_error *ret_error)
@@ -307,11 +311,20 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
     if (code)
         return code;
     put_command(&map, &command);
-    put_environment(&map, &exec->origin, sequence);
+    put_sequence(&map, sequence);
     if ((code = put_note(exec, &map, command.line, row, sequence, ret_error)) != 0)
         return code;
     if (exec->pipe.open)
         put_input(&map, &exec->pipe, options->pipe.as_file);
+    return take_map(&map, ret_argument, ret_error);
+}
+
+int exec_job_common(struct exec *exec, msgpack_zone *zone, msgpack_object *ret_common,
+                    struct muster_error *ret_error)
+{
+    const struct exec_options *options = &exec->options;
+    struct map map = {.zone = zone};
+
     put_place(exec, &map);
     put_limits(&map, &options->limits);
     if (!options->detach)
@@ -319,13 +332,7 @@ static int make_job(struct exec *exec, const struct row *row, uint64_t sequence,
     put_ends(&map, options);
     if (options->timeout_s > 0)
         put(&map, "timeout", seconds(options->timeout_s));
-    ret_argument->via.map.ptr = msgpack_zone_malloc(zone, sizeof map.pairs);
-    if (map.failed || !ret_argument->via.map.ptr)
-        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    memcpy(ret_argument->via.map.ptr, map.pairs, sizeof map.pairs);
-    ret_argument->type = MSGPACK_OBJECT_MAP;
-    ret_argument->via.map.size = map.count;
-    return 0;
+    return take_map(&map, ret_common, ret_error);
 }
 
 int exec_next_row(struct exec *exec, struct row *ret_row, struct muster_error *ret_error)

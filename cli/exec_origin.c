@@ -64,8 +64,8 @@ static int take_variables(struct exec_origin *origin, const char *const *names, 
         bytes += size;
         if (bytes > EXEC_ORIGIN_BYTES_MAX)
             return muster_error_set(ret_error, MUSTER_ELIMIT,
-                                    "the environment has more than the %d KiB that may travel with each "
-                                    "job: --env NAME sends just what is named",
+                                    "the environment has more than the %d KiB that may travel with "
+                                    "a batch: --env NAME sends just what is named",
                                     EXEC_ORIGIN_BYTES_MAX >> 10);
         origin->variables[origin->variable_count++] = (msgpack_object){
             .type = MSGPACK_OBJECT_STR, .via.str = {.ptr = environ[i], .size = (uint32_t)size}};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a command has from where it was submitted, when workers that are not this process's run it: working
- * directory, environment, mask of modes, soft limits and niceness travel with each job, for the workers of
+ * directory, environment, mask of modes, soft limits and niceness travel with the batch, for the workers of
  * a coordinator have their own.
  */
 #ifndef MUSTER_CLI_EXEC_ORIGIN_H
@@ -14,7 +14,8 @@
 #include <sys/resource.h>
 
 enum {
-    /* Of the variables: it is sent, and kept, with each job. */
+    /* Of the variables: they are sent with each chunk, and what jobs have in common is
+       PROTO_COMMON_BYTES_MAX. */
     EXEC_ORIGIN_BYTES_MAX = 128 << 10,
 };
 

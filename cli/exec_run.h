@@ -68,6 +68,10 @@ int exec_await_job(struct exec *exec, struct muster_error *ret_error);
 int exec_next_job(struct exec *exec, msgpack_zone *zone, msgpack_object *ret_argument,
                   struct muster_error *ret_error);
 
+/* What the arguments of all jobs have in common, in the zone. */
+int exec_job_common(struct exec *exec, msgpack_zone *zone, msgpack_object *ret_common,
+                    struct muster_error *ret_error);
+
 /* The next row, as exec_fill_next. */
 int exec_next_row(struct exec *exec, struct row *ret_row, struct muster_error *ret_error);
 

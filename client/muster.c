@@ -420,6 +420,8 @@ static int check_queue(const struct muster *m, const struct muster_batch *batch,
     if (batch->begin_ms > (uint64_t)PROTO_BEGIN_MS_MAX ||
         batch->memory_bytes > (uint64_t)PROTO_MEMORY_BYTES_MAX)
         return muster_error_set(ret_error, MUSTER_EINVALID, "%s is out of range", what);
+    if (batch->common && m->options.model != MUSTER_PROCESSES)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "only processes run commands");
     if (!what || m->options.coordinator)
         return 0;
     return muster_error_set(ret_error, MUSTER_EINVALID, "%s needs a coordinator that outlives this process",

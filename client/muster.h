@@ -244,8 +244,11 @@ struct muster_batch {
     const char *name;                 /* for people; NULL: none */
     const struct muster_after *after; /* after_count batches, at most 64, that must have ended */
     unsigned after_count;
-    uint64_t begin_ms;      /* no job starts before; milliseconds since 1970, UTC; 0: at once */
-    uint64_t memory_bytes;  /* that a job takes of its host's memory; 0: not said */
+    uint64_t begin_ms;     /* no job starts before; milliseconds since 1970, UTC; 0: at once */
+    uint64_t memory_bytes; /* that a job takes of its host's memory; 0: not said */
+    /* Of the function `command`: members that the arguments of all jobs have, 192 KiB at most, sent and kept
+     * once; what an argument says itself goes before. NULL: none. */
+    const msgpack_object *common;
     uint64_t halt_failures; /* end early after so many failed jobs; 0: never */
     bool halt_now;          /* and end running jobs too */
     bool unordered;         /* on_result as jobs end, not in order of index */

@@ -5,6 +5,8 @@
 #include "client/processes_map.h"
 
 #include "base/clock.h"
+#include "proto/limits.h"
+#include "proto/value.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -227,6 +229,7 @@ static void submit(struct map *m)
                 .after = after,
                 .after_count = batch->after_count,
                 .backoff_ms = (uint32_t)ceil(batch->backoff_s * 1e3),
+                .common = {m->common.data, (uint32_t)m->common.size},
             },
     };
 
@@ -281,6 +284,7 @@ static void finish(struct map *m)
     shared_uses_fini(&m->uses);
     sent_fini(&m->sent);
     msgpack_sbuffer_destroy(&m->buffer);
+    msgpack_sbuffer_destroy(&m->common);
     msgpack_zone_destroy(&m->zone);
 }
 
@@ -293,6 +297,16 @@ static int check_keeps(const struct processes *p, const struct muster_batch *bat
     return muster_error_set(ret_error, MUSTER_ESTATE,
                             "%s: this coordinator keeps no batches: 'muster coordinator --state FILE' does",
                             p->mailbox.where);
+}
+
+static int pack_common(struct map *m, struct muster_error *ret_error)
+{
+    int code = m->batch->common ? value_pack(m->batch->common, &m->common, ret_error) : 0;
+
+    if (code != 0 || m->common.size <= PROTO_COMMON_BYTES_MAX)
+        return code;
+    return muster_error_set(ret_error, MUSTER_ELIMIT, "what jobs have in common takes %zu bytes: at most %d",
+                            m->common.size, PROTO_COMMON_BYTES_MAX);
 }
 
 /* A coordinator may have been restarted since the last batch. */
@@ -320,6 +334,11 @@ int processes_map(struct model *model, const muster_function *function, const st
     if (!msgpack_zone_init(&m.zone, 8192))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     msgpack_sbuffer_init(&m.buffer);
+    msgpack_sbuffer_init(&m.common);
+    if ((code = pack_common(&m, ret_error)) != 0) {
+        finish(&m);
+        return code;
+    }
     m.sent.heap = p->mappings ? model->heap : NULL;
     m.sent.mappings = p->mappings;
     m.window_bytes = processes_window(p);

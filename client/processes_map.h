@@ -35,6 +35,7 @@ struct map {
     struct sent sent;
     struct shared_uses uses; /* of the block that is being filled */
     msgpack_sbuffer buffer;  /* the block that is being filled */
+    msgpack_sbuffer common;  /* batch->common, encoded */
     uint64_t asked_ns;       /* since when */
     msgpack_zone zone;
 

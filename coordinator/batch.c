@@ -18,10 +18,13 @@ struct batch *batch_create(uint64_t id, uint64_t now_ns, const char *client,
 {
     struct batch *batch = calloc(1, sizeof *batch);
 
-    if (!batch || batch_scale(batch, workers, workers) != 0) {
-        free(batch);
+    if (!batch || (batch->common = malloc(submit->common.size + 1)) == NULL ||
+        batch_scale(batch, workers, workers) != 0) {
+        batch_destroy(batch);
         return NULL;
     }
+    if (submit->common.size > 0)
+        memcpy(batch->common, submit->common.bytes, submit->common.size);
     batch->id = id;
     batch->came_ns = now_ns;
     memcpy(batch->client, client, strnlen(client, PROTO_PEER_NAME_MAX));
@@ -31,6 +34,7 @@ struct batch *batch_create(uint64_t id, uint64_t now_ns, const char *client,
     batch->settings.name = (struct proto_text){0}; /* what the message lent, and nobody here asks for */
     batch->settings.after = NULL;
     batch->settings.after_count = 0;
+    batch->settings.common.bytes = batch->common;
     batch->fresh = (struct job_run){.first = 1, .state = JOB_QUEUED};
     batch->totals.ticket = submit->ticket;
     batch->demand = (struct demand){.cpus = submit->cpus, .memory_bytes = submit->memory_bytes};
@@ -83,6 +87,7 @@ void batch_destroy(struct batch *batch)
     spans_fini(&batch->cancelled);
     spans_fini(&batch->urged);
     free(batch->reason);
+    free(batch->common);
     free(batch->held);
     free(batch);
 }

@@ -42,7 +42,8 @@ struct batch {
     uint64_t id;
     char client[PROTO_PEER_NAME_MAX + 1]; /* whose it is; "": the client has left */
     char function[PROTO_FUNCTION_NAME_MAX + 1];
-    struct proto_submit settings; /* settings.function is `function` */
+    struct proto_submit settings; /* settings.function is `function`, settings.common is `common` */
+    char *common;                 /* owned */
     uint64_t reader;              /* process that reads results in shared memory; 0: none does */
     uint64_t came_ns;
 

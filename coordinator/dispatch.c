@@ -102,6 +102,7 @@ static void send_chunk(const struct batch *batch, const struct worker *worker, c
                 .shared_bytes = shared_bytes(&chunk->run),
                 .kind = batch->settings.kind,
                 .argument = batch->settings.kind == PROTO_RANGE ? first_argument : 0,
+                .common = batch->settings.common,
             },
         .payload = *arguments,
     };

@@ -130,7 +130,8 @@ static uint64_t coming_bytes(const struct proto_message *message)
     const struct proto_submit *submit = &message->submit;
     bool whole = submit->kind == PROTO_RANGE || submit->count > 0;
 
-    return whole ? message->payload.size + PROTO_MESSAGE_COST_BYTES : PROTO_GRANT_BYTES;
+    return submit->common.size +
+           (whole ? message->payload.size + PROTO_MESSAGE_COST_BYTES : PROTO_GRANT_BYTES);
 }
 
 void submit_batch(struct ledger *ledger, uint64_t now_ms, struct patron *patron,

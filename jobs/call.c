@@ -175,6 +175,7 @@ void call_init(struct call *call, msgpack_zone *zone, struct call_cancel *cancel
     call->progress = progress;
     call->memory = NULL;
     call->host = NULL;
+    call->common_bytes = 0;
     call->valued = false;
     call->text[0] = '\0';
 }

@@ -33,12 +33,14 @@ struct call_memory {
 enum { CALL_FAILED_VALUED = INT_MIN };
 
 struct call {
-    muster_call base;                   /* first: a muster_call * is a struct call * */
-    struct call_cancel *cancel;         /* borrowed, never NULL */
-    _Atomic uint32_t *progress;         /* where progress goes, in 1/1000; borrowed, may be NULL */
-    struct call_memory *memory;         /* borrowed; NULL: all is in the zone */
-    void *host;                         /* of whoever runs the call, for ops other than those here; or NULL */
-    bool valued;                        /* of a call that failed: there is a result nonetheless */
+    muster_call base;           /* first: a muster_call * is a struct call * */
+    struct call_cancel *cancel; /* borrowed, never NULL */
+    _Atomic uint32_t *progress; /* where progress goes, in 1/1000; borrowed, may be NULL */
+    struct call_memory *memory; /* borrowed; NULL: all is in the zone */
+    void *host;                 /* of whoever runs the call, for ops other than those here; or NULL */
+    const void *common;         /* what jobs of its batch have in common, one encoded value, which the */
+    size_t common_bytes;        /* scan has passed; borrowed; 0: nothing */
+    bool valued;                /* of a call that failed: there is a result nonetheless */
     char text[MUSTER_ERROR_TEXT_BYTES]; /* what muster_call_fail said; "" when it was not called */
 };
 

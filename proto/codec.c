@@ -30,6 +30,20 @@ void codec_shared_bytes(struct field_coder *c, uint64_t *bytes)
     field_u64(c, "shared_bytes", 0, PROTO_SHARED_BYTES_MAX, bytes);
 }
 
+void codec_common(struct field_coder *c, struct proto_text *common)
+{
+    size_t length;
+
+    if (!field_given(c, common->size > 0))
+        return;
+    field_bytes(c, "common", PROTO_COMMON_BYTES_MAX, common);
+    field_require(c,
+                  scan_value(&scan_value_limits, (const uint8_t *)common->bytes, common->size, &length) ==
+                          0 &&
+                      length == common->size,
+                  "common", "is not one msgpack value");
+}
+
 bool codec_version(struct field_coder *c, uint32_t *version)
 {
     field_u32(c, "version", 0, UINT32_MAX, version);
@@ -91,7 +105,7 @@ static void no_fields(struct field_coder *c, struct proto_message *message)
     (void)message;
 }
 
-/* Each type: its fields, and how many they are. */
+/* Each type: its fields, and how many they are, without what may be left out. */
 static const struct layout {
     uint32_t count;
     void (*fields)(struct field_coder *c, struct proto_message *message);
@@ -120,6 +134,15 @@ static const struct layout *find_layout(uint64_t type)
     return type >= 1 && type < sizeof layouts / sizeof *layouts ? &layouts[type] : NULL;
 }
 
+/* Fields of a message of ours. */
+static uint32_t count_fields(const struct layout *layout, const struct proto_message *message)
+{
+    bool common = (message->type == PROTO_SUBMIT && message->submit.common.size > 0) ||
+                  (message->type == PROTO_CHUNK && message->chunk.common.size > 0);
+
+    return layout->count + common;
+}
+
 int proto_encode(const struct proto_message *message, msgpack_sbuffer *buffer)
 {
     const struct layout *layout = find_layout(message->type);
@@ -132,7 +155,7 @@ int proto_encode(const struct proto_message *message, msgpack_sbuffer *buffer)
         return MUSTER_EINVALID;
     msgpack_packer_init(&packer, buffer, msgpack_sbuffer_write);
     coder.packer = &packer;
-    if (msgpack_pack_array(&packer, 1 + layout->count) != 0 ||
+    if (msgpack_pack_array(&packer, 1 + count_fields(layout, message)) != 0 ||
         msgpack_pack_uint8(&packer, (uint8_t)message->type) != 0)
         coder.code = MUSTER_ENOMEM;
     layout->fields(&coder, &copy);

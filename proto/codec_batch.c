@@ -87,6 +87,7 @@ void codec_submit(struct field_coder *c, struct proto_message *message)
     field_u64(c, "begin_ms", 0, PROTO_BEGIN_MS_MAX, &m->begin_ms);
     field_u32(c, "backoff_ms", 0, PROTO_TIMEOUT_MS_MAX, &m->backoff_ms);
     after_field(c, m);
+    codec_common(c, &m->common);
 }
 
 void codec_accepted(struct field_coder *c, struct proto_message *message)

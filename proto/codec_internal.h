@@ -21,6 +21,9 @@ bool codec_version(struct field_coder *c, uint32_t *version);
 void codec_kind(struct field_coder *c, enum proto_arguments *kind);
 void codec_shared_bytes(struct field_coder *c, uint64_t *bytes);
 
+/* The last field of a SUBMIT and a CHUNK, where jobs have something in common. */
+void codec_common(struct field_coder *c, struct proto_text *common);
+
 /* --- codec_batch.c */
 
 void codec_submit(struct field_coder *c, struct proto_message *message);

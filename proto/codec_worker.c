@@ -155,6 +155,7 @@ void codec_chunk(struct field_coder *c, struct proto_message *message)
     field_require(c, m->kind == PROTO_RANGE || m->argument == 0, "argument",
                   "is set, and the chunk is no range");
     field_require(c, arguments_fit(m->argument, m->count), "argument", "passes the largest integer");
+    codec_common(c, &m->common);
 }
 
 void codec_result(struct field_coder *c, struct proto_message *message)

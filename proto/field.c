@@ -225,6 +225,32 @@ void field_function(struct field_coder *c, const char *name, struct proto_text *
         *value = text;
 }
 
+void field_bytes(struct field_coder *c, const char *name, uint32_t max, struct proto_text *value)
+{
+    const msgpack_object *object;
+    struct proto_text bytes = *value;
+
+    if (c->code)
+        return;
+    if (!field_writing(c)) {
+        object = take_type(c, name, MSGPACK_OBJECT_BIN, "is not binary");
+        if (!object)
+            return;
+        bytes = (struct proto_text){.bytes = object->via.bin.ptr, .size = object->via.bin.size};
+    }
+    if (bytes.size > max)
+        refuse(c, name, "is too long");
+    else if (field_writing(c))
+        written(c, name, msgpack_pack_bin_with_body(c->packer, bytes.bytes, bytes.size));
+    else
+        *value = bytes;
+}
+
+bool field_given(const struct field_coder *c, bool given)
+{
+    return field_writing(c) ? given : c->next != c->end;
+}
+
 bool field_absent(struct field_coder *c, const char *name, bool absent)
 {
     if (c->code)

@@ -44,6 +44,12 @@ void field_code(struct field_coder *c, const char *name, bool zero, int32_t *val
 /* A text of at most `max` bytes; a longer one is cut as it is written and refused as it is read. */
 void field_text(struct field_coder *c, const char *name, uint32_t max, struct proto_text *value);
 
+/* Bytes, `max` at most. */
+void field_bytes(struct field_coder *c, const char *name, uint32_t max, struct proto_text *value);
+
+/* A last field that may be left out. Writing: whether it is there. Reading: whether a field is left. */
+bool field_given(const struct field_coder *c, bool given);
+
 /* The name of a function: 1 to PROTO_FUNCTION_NAME_MAX of [a-z0-9_.-], beginning with a letter. */
 void field_function(struct field_coder *c, const char *name, struct proto_text *value);
 

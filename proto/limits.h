@@ -87,6 +87,9 @@ enum {
     /* Chunks that a worker may stand by: those that it holds, and those of results that it keeps. */
     PROTO_STANDING_MAX = PROTO_CREDIT_MAX + PROTO_KEPT_BYTES_MAX / PROTO_MESSAGE_COST_BYTES + 1,
 
+    /* What all jobs of a batch have in common. */
+    PROTO_COMMON_BYTES_MAX = 192 << 10,
+
     PROTO_RETRIES_MAX = 1000,
     PROTO_CRASH_LIMIT_MAX = 1000,
     PROTO_TIMEOUT_MS_MAX = 0x7fffffff, /* 24 days */

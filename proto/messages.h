@@ -129,6 +129,8 @@ struct proto_submit { /* payload: `count` values */
     uint32_t backoff_ms;             /* before a failed job is tried again, doubled each time; 0: none */
     const struct proto_after *after; /* batches that must have ended first */
     uint32_t after_count;
+    struct proto_text
+        common; /* what all jobs have in common, for their function: one encoded value; size 0: nothing */
 };
 
 struct proto_accepted {
@@ -233,7 +235,8 @@ struct proto_chunk { /* payload: `count` values when kind is LIST */
     uint64_t reader;       /* process that reads results in shared memory: the client's; 0: none does */
     uint64_t shared_bytes; /* of the arguments, in shared memory */
     enum proto_arguments kind;
-    int64_t argument; /* RANGE: the first job's argument; each further one is one more */
+    int64_t argument;         /* RANGE: the first job's argument; each further one is one more */
+    struct proto_text common; /* as that of the SUBMIT */
 };
 
 struct proto_result { /* payload */

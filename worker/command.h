@@ -43,8 +43,10 @@
  *   "label"       str: what is in the first of the pipes before anything else
  *   "shown", "told"   str: written before it starts, where it writes to; to the worker's standard error
  *   "note"        anything that who submits it wants to find there again
- * In "argv", "line", "env", "label", "shown" and "told" the three bytes COMMAND_SLOT stand for the number
- * of the worker, which the command also has as PARALLEL_JOBSLOT.
+ * Members that the argument does not have are those of what all jobs of its batch have in common
+ * (call->common), a map of the same; "env" is of both, the argument's own before. In "argv", "line", "env",
+ * "label", "shown" and "told" the three bytes COMMAND_SLOT stand for the number of the worker, which the
+ * command also has as PARALLEL_JOBSLOT.
  *
  * Its result is an array, whose places are enum command_place: exit status (-1: ended by a signal), signal
  * (0: none), start (CLOCK_REALTIME, seconds), wall time (ns), user and system CPU time (us), peak memory

@@ -5,6 +5,8 @@
  */
 #include "base/sandbox.h"
 #include "jobs/argument.h"
+#include "jobs/call.h"
+#include "proto/value.h"
 #include "worker/command_internal.h"
 
 #include <math.h>
@@ -88,7 +90,8 @@ static const char *const names[MEMBERS] = {
 
 struct reader {
     muster_call *call;
-    const msgpack_object *members[MEMBERS];
+    const msgpack_object *members[MEMBERS]; /* of the job, else of what it has in common with others */
+    const msgpack_object *common_env;       /* beside the job's own; NULL: none */
     char slot[SLOT_BYTES];
     size_t slot_size;
 };
@@ -232,11 +235,35 @@ static int read_bool(const struct reader *reader, enum member member, bool *ret_
     return 0;
 }
 
+/* Behind those that are there already, which go before. */
+static int add_variables(const struct reader *reader, const msgpack_object *env, char **base,
+                         char **environment, size_t *count)
+{
+    size_t before = *count;
+    int code;
+
+    for (uint32_t i = 0; env && i < env->via.array.size; i++) {
+        char **place = &environment[*count];
+
+        if ((code = copy_word(reader, ENV, &env->via.array.ptr[i], place)) != 0)
+            return code;
+        if (!strchr(*place, '=') || **place == '=')
+            return refuse(reader, ENV, "an array of NAME=VALUE");
+        *count += !is_set(*place, base, COMMAND_OWN_VARIABLES) && !is_set(*place, environment, before);
+    }
+    return 0;
+}
+
+static size_t array_size(const msgpack_object *array)
+{
+    return array ? array->via.array.size : 0;
+}
+
 /* The job's variables; those of `base` that are the worker's to set, COMMAND_OWN_VARIABLES at its beginning;
  * and the others of `base` that the job does not set, unless it wants its own only. */
 static int read_environment(const struct reader *reader, char **base, char ***ret_environment)
 {
-    const msgpack_object *env = reader->members[ENV];
+    const msgpack_object *env = reader->members[ENV], *common = reader->common_env;
     size_t count = 0, own = 0;
     char **environment;
     bool only;
@@ -244,24 +271,20 @@ static int read_environment(const struct reader *reader, char **base, char ***re
 
     if (code != 0)
         return code;
-    if (!env || (env->type == MSGPACK_OBJECT_ARRAY && env->via.array.size == 0 && !only)) {
+    if ((env && env->type != MSGPACK_OBJECT_ARRAY) || (common && common->type != MSGPACK_OBJECT_ARRAY))
+        return refuse(reader, ENV, "an array of NAME=VALUE");
+    if (!env || (array_size(env) + array_size(common) == 0 && !only)) {
         *ret_environment = base;
         return 0;
     }
-    if (env->type != MSGPACK_OBJECT_ARRAY)
-        return refuse(reader, ENV, "an array of NAME=VALUE");
     while (base[count])
         count++;
-    environment = alloc(reader, count + env->via.array.size + 1, sizeof *environment);
+    environment = alloc(reader, count + array_size(env) + array_size(common) + 1, sizeof *environment);
     if (!environment)
         return MUSTER_JOB_FAILED;
-    for (uint32_t i = 0; i < env->via.array.size; i++) {
-        if ((code = copy_word(reader, ENV, &env->via.array.ptr[i], &environment[own])) != 0)
-            return code;
-        if (!strchr(environment[own], '=') || environment[own][0] == '=')
-            return refuse(reader, ENV, "an array of NAME=VALUE");
-        own += !is_set(environment[own], base, COMMAND_OWN_VARIABLES);
-    }
+    if ((code = add_variables(reader, env, base, environment, &own)) != 0 ||
+        (code = add_variables(reader, common, base, environment, &own)) != 0)
+        return code;
     count = own;
     for (size_t i = 0; (i < COMMAND_OWN_VARIABLES || !only) && base[i]; i++)
         if (!is_set(base[i], environment, own))
@@ -503,6 +526,28 @@ static const char *default_folder(void)
     return folder && *folder ? folder : "/tmp";
 }
 
+/* What a job says itself goes before what it has in common with others of its batch. */
+static int read_members(struct reader *reader, const msgpack_object *argument)
+{
+    const struct call *call = (const struct call *)reader->call;
+    msgpack_object *common = alloc(reader, 1, sizeof *common);
+    const msgpack_object *members[MEMBERS] = {NULL};
+    size_t offset = 0;
+
+    if (!common)
+        return MUSTER_JOB_FAILED;
+    if ((call->common_bytes > 0 &&
+         (value_unpack(call->common, call->common_bytes, &offset, call->base.zone, common) != 0 ||
+          !argument_members(common, MEMBERS, names, members))) ||
+        !argument_members(argument, MEMBERS, names, reader->members))
+        return muster_call_fail(reader->call, "command takes a map of its program and how to run it");
+    for (size_t i = 0; i < MEMBERS; i++)
+        if (!reader->members[i])
+            reader->members[i] = members[i];
+    reader->common_env = reader->members[ENV] == members[ENV] ? NULL : members[ENV];
+    return 0;
+}
+
 int command_spec_read(muster_call *call, const msgpack_object *argument, unsigned slot, char **environment,
                       struct command_spec *ret_spec)
 {
@@ -521,8 +566,8 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
     const msgpack_object **members = reader.members;
     int code;
 
-    if (!argument_members(argument, MEMBERS, names, members))
-        return muster_call_fail(call, "command takes a map of its program and how to run it");
+    if ((code = read_members(&reader, argument)) != 0)
+        return code;
     reader.slot_size = (size_t)snprintf(reader.slot, sizeof reader.slot, "%u", slot);
     if ((code = read_words(&reader, &spec.words)) != 0 ||
         (code = read_environment(&reader, environment, &spec.environment)) != 0 ||

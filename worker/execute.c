@@ -413,6 +413,8 @@ static int run_jobs(struct executor *x, struct assignment *assignment, const mus
     flight_begin_chunk(x->flight, chunk->batch, chunk->chunk, chunk->attempt, now_ns);
     call_init(&call, &x->zone, &assignment->cancel, &x->flight->progress);
     call.memory = &x->lent.memory;
+    call.common = chunk->common.bytes;
+    call.common_bytes = chunk->common.size;
     lent_begin(&x->lent, chunk);
     result = begin_report(x, assignment, chunk->first, now_ns);
     for (place = 0; place < chunk->count && result == 0; place++) {

@@ -206,6 +206,8 @@ static int call_function(struct runner *runner, struct fiber *fiber, const msgpa
     if (runner->deadline_ns != CLOCK_NEVER &&
         timers_add(&x->timers, &runner->timer, runner->deadline_ns) != 0)
         return MUSTER_ENOMEM;
+    runner->call.common = runner->lot->assignment->chunk->common.bytes;
+    runner->call.common_bytes = runner->lot->assignment->chunk->common.size;
     let_touch(x);
     outcome->code = call_run(&runner->call, runner->lot->function, argument, ret_value);
     stop_touching(x);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a command is, as a worker reads it from the argument of a job, which anybody may have submitted: what
- * is taken has words with an end and limits that are limits.
+ * is taken has words with an end and limits that are limits. What is behind the argument is what it has in
+ * common with others, if that is one value.
  */
 #include "base/sandbox.h"
 #include "fuzz.h"
@@ -49,6 +50,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (scan_value(&scan_value_limits, bytes, size, &length) == 0 &&
         value_unpack(bytes, size, &offset, &zone, &argument) == 0) {
         call_init(&call, &zone, &cancel, NULL);
+        if (scan_value(&scan_value_limits, bytes + offset, size - offset, &length) == 0 &&
+            length == size - offset) {
+            call.common = bytes + offset;
+            call.common_bytes = length;
+        }
         if (command_spec_read(&call.base, &argument, 7, environment, &spec) == 0)
             check_spec(&spec);
         else

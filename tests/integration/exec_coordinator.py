@@ -231,6 +231,17 @@ class Results(Case):
         self.assert_ok(self.muster("forget", "1"))
         self.assertEqual(list(spool.iterdir()), [])
 
+    def test_environment_is_kept_once_for_a_batch_and_not_for_each_job(self):
+        self.keep()
+        mark = "".join(map(str, range(1000)))
+        self.assert_ok(self.exec("--detach", "echo ${#MARK} #", ":::", *range(50), env={"MARK": mark}), "1\n")
+        self.assert_ok(self.muster("retry", "1", "--all", env={"MARK": "another"}), "2\n")
+        for batch in "1", "2":
+            self.assert_ok(self.muster("results", batch, "--follow"), f"{len(mark)}\n" * 50)
+        self.stop()
+        kept = (self.home / "state.db").read_bytes()
+        self.assertIn(kept.count(mark[:100].encode()), range(1, 10), "a row and an index's, of each of two batches")
+
     def test_reader_of_a_detached_run_that_leaves_is_no_error(self):
         self.keep()
         self.assert_ok(self.exec("--detach", "head -c 300000 /dev/zero #", ":::", "1", "2", "3"), "1\n")

@@ -194,6 +194,7 @@ FIELDS = {
                "attempt": uint(0, 2**32 - 1), "reason": text_of(767)},
     "BEAT": {"nonce": uint(), "clock_ns": uint()},
 }
+LAST = {"SUBMIT": "common", "CHUNK": "common"}  # fields that may be left out
 NUMBERS = {kind: number for number, kind in enumerate(FIELDS, 1)}
 KINDS = {number: kind for kind, number in NUMBERS.items()}
 
@@ -203,10 +204,17 @@ def check(condition, what):
         raise Malformed(what)
 
 
+def fields_of(kind, given):
+    """The names of a message's fields, with the one that may be left out if it is given."""
+    return [*FIELDS[kind], *([LAST[kind]] if given else [])]
+
+
 def check_fields(message):
     """Every field in its range, and the ranges that depend on another field."""
     for field, in_range in FIELDS[message.type].items():
         check(in_range(getattr(message, field)), f"{message.type}.{field}: {getattr(message, field)!r}")
+    if hasattr(message, "common"):
+        check(type(message.common) is bytes and len(split(message.common, 1)) == 1, f"{message.type}.common")
     if message.type in ("SUBMIT", "CHUNK") and message.kind == LIST:
         check(getattr(message, "argument", 0) == 0, "CHUNK.argument")
     if message.type == "CHUNK":
@@ -326,9 +334,10 @@ def split(payload, count):
 def encode(kind, values=(), /, **fields):
     """The frames of a message."""
     message = types.SimpleNamespace(type=kind, **fields)
-    check(fields.keys() == FIELDS[kind].keys(), f"{kind}: {sorted(fields)}")
+    names = fields_of(kind, LAST.get(kind) in fields)
+    check(fields.keys() == set(names), f"{kind}: {sorted(fields)}")
     check_fields(message)
-    header = pack([NUMBERS[kind], *(fields[field] for field in FIELDS[kind])])
+    header = pack([NUMBERS[kind], *(fields[field] for field in names)])
     count = value_count(message)
     check(len(values) == (count or 0), f"{kind}: {len(values)} values for {count}")
     return [header] if count is None else [header, b"".join(values)]
@@ -342,8 +351,9 @@ def decode(frames):
         raise Malformed(f"header: {error!r}") from error
     check(type(header) is list and header and header[0] in KINDS, f"header: {header!r}")
     kind = KINDS[header[0]]
-    check(type(header[0]) is int and len(header) == 1 + len(FIELDS[kind]), f"{kind}: {header!r}")
-    message = types.SimpleNamespace(type=kind, **dict(zip(FIELDS[kind], header[1:])))
+    names = fields_of(kind, kind in LAST and len(header) > 1 + len(FIELDS[kind]))
+    check(type(header[0]) is int and len(header) == 1 + len(names), f"{kind}: {header!r}")
+    message = types.SimpleNamespace(type=kind, **dict(zip(names, header[1:])))
     check_fields(message)
     count = value_count(message)
     check(len(frames) == (1 if count is None else 2), f"{kind}: {len(frames)} frames")

@@ -94,6 +94,7 @@ static void assert_same_submit(const char *name, const struct proto_submit *a, c
         SAME(after[i].batch);
         SAME(after[i].condition);
     }
+    assert_same_text(name, a->common, b->common);
 }
 
 static void assert_same_chunk(const char *name, const struct proto_chunk *a, const struct proto_chunk *b)
@@ -110,6 +111,7 @@ static void assert_same_chunk(const char *name, const struct proto_chunk *a, con
     SAME(shared_bytes);
     SAME(kind);
     SAME(argument);
+    assert_same_text(name, a->common, b->common);
 }
 
 static void assert_same_greeting(const char *name, const struct proto_message *a,

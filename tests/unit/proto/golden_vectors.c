@@ -86,6 +86,9 @@ const struct vector vectors[] = {
         .name = TEXT("primes \xe2\x89\xa4 1000"), .priority = -20, .most_running = 8, .cpus = 2,
         .memory_bytes = 1 << 30, .begin_ms = 1893456000000, .backoff_ms = 1500,
         .after = kept_after, .after_count = 2}}},
+    {"submit-common", {.type = PROTO_SUBMIT, .submit = {
+        .ticket = 1, .function = TEXT("command"), .kind = PROTO_LIST, .crash_limit = 3, .window_bytes = 4 << 20,
+        .attach = true, .cpus = 1, .common = TEXT("\x81\xa3" "dir\xa4/tmp")}}},
     {"accepted", {.type = PROTO_ACCEPTED, .accepted = {.ticket = 1, .batch = 70000}}},
     {"arguments", {.type = PROTO_ARGUMENTS, .arguments = {.ticket = 300, .first = 9, .count = 8}}},
     {"arguments-shared", {.type = PROTO_ARGUMENTS, .arguments = {
@@ -139,6 +142,10 @@ const struct vector vectors[] = {
     {"chunk-list", {.type = PROTO_CHUNK, .chunk = {
         .batch = 3, .chunk = 13, .function = TEXT("sha256"), .first = 9, .count = 2, .attempt = 2,
         .timeout_ms = 1500, .timings = true, .reader = 4242, .kind = PROTO_LIST}}},
+    {"chunk-common", {.type = PROTO_CHUNK, .chunk = {
+        .batch = 3, .chunk = 13, .function = TEXT("command"), .first = 9, .count = 1, .attempt = 2,
+        .timeout_ms = 1500, .timings = true, .reader = 4242, .kind = PROTO_LIST,
+        .common = TEXT("\x81\xa3" "dir\xa4/tmp")}}},
     {"result", {.type = PROTO_RESULT, .result = {
         .batch = 70000, .chunk = 12, .final = true, .process_cpu_ns = 7000000,
         .process_voluntary = 500, .process_involuntary = 7,

@@ -76,6 +76,8 @@ Test(codec_batches, submission_that_is_to_be_kept_out_of_range_is_refused)
         {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,[[0,1]]]", "after batch"},
         {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,[[7,0]]]", "after condition"},
         {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,[[7,1],[8,3]]]", "after condition"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,[],null]", "common"},
+        {RANGE "0,false,false,true,false,\"\",0,0,1,0,0,0,[],\"x\"]", "common"},
     };
     static const char *const right[] = {
         LIST "4096,false,false,true,false,\"\",0,0,1,0,0,0,[]]",

@@ -178,6 +178,30 @@ Test(command, only_its_own_variables_and_those_of_the_worker)
     cr_assert_not(strstr(written(COMMAND_OUT), "OURS"), "%s", written(COMMAND_OUT));
 }
 
+Test(command, what_it_says_itself_goes_before_what_all_have_in_common)
+{
+    static const char common[] = "\x83\xa3"
+                                 "env\x92\xa4"
+                                 "A=no\xa3"
+                                 "B=2\xa8only_env\xc3\xa3"
+                                 "dir\xa1/";
+
+    rig.call.common = common;
+    rig.call.common_bytes = sizeof common - 1;
+    shell("echo $A $B; pwd");
+    WITH_WORDS("env", "A=1");
+    run_ok();
+    expect_out("1 2\n/\n");
+    shell("echo $A; pwd");
+    with("dir", text("/tmp"));
+    run_ok();
+    expect_out("no\n/tmp\n");
+    rig.call.common = "\x07";
+    rig.call.common_bytes = 1;
+    shell(":");
+    refuse("command takes a map of its program");
+}
+
 Test(command, mask_and_limits_are_those_of_one_command_alone)
 {
     msgpack_object limits[RLIM_NLIMITS];
