@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "coordinator/deaths.h"
 #include "coordinator/nest.h"
 #include "coordinator/outpost_link.h"
 #include "coordinator/supervisor.h"
@@ -19,6 +20,9 @@
 
 /* Messages handled before something else is looked at. */
 enum { DRAIN_MAX = 64 };
+
+/* Likewise, before it is told that a worker is dead: more than all of them sent that keep to their credit. */
+enum { LAST_MAX = 64 * DRAIN_MAX };
 
 /* Pauses ahead of a further try to connect, doubled each time. */
 static const uint64_t PAUSE_NS = 250 * CLOCK_NS_PER_MS, PAUSE_MAX_NS = 8 * CLOCK_NS_PER_S;
@@ -40,7 +44,7 @@ struct outpost {
     struct wire *router; /* where workers connect; NULL while the connection is lost, so that they know */
     struct supervisor *supervisor;
     char (*names)[PROTO_PEER_NAME_MAX + 1]; /* of the worker in each place; "": there is none. Owned */
-    struct worker_exit **ended;             /* of one of which the coordinator was not told yet. Owned */
+    struct deaths deaths;                   /* of which the coordinator was not told yet */
     struct outpost_link *link;              /* owned; NULL: none is tried now */
     struct outpost_session session;         /* as it was joined last */
     bool joined_once;
@@ -104,74 +108,69 @@ static bool spawn(struct outpost *outpost, const struct proto_spawn *message)
     return true;
 }
 
-/* What the coordinator cannot be told now it is told when it is there again. */
-static void keep_exit(struct outpost *outpost, const struct worker_exit *exit)
+/* Nobody wants them any more, nor to know how they ended. */
+static void end_workers(struct outpost *outpost)
 {
-    struct worker_exit *kept = malloc(sizeof *kept);
-
-    if (!kept) {
-        outpost->names[exit->slot - 1][0] = '\0'; /* and that it is not there any more it is told as well */
-        return;
+    for (unsigned i = 0; i < outpost->options->workers; i++) {
+        supervisor_kill(outpost->supervisor, i + 1);
+        outpost->names[i][0] = '\0';
     }
-    *kept = *exit;
-    outpost->ended[exit->slot - 1] = kept;
+    deaths_clear(&outpost->deaths);
+    outpost->session.state = 0;
+    outpost->hold_ns = CLOCK_NEVER;
+}
+
+/* What workers say goes on as it is. One that sends no message of ours is ended here. */
+static void drain_workers(struct outpost *outpost, int most)
+{
+    struct wire_frame *frame;
+
+    for (int i = 0; i < most && outpost->router && wire_receive(outpost->router, &frame) == 0; i++) {
+        unsigned place = place_of(outpost, frame->peer);
+
+        if (place > 0 && frame->error.code == 0 && frame->message.type == PROTO_HELLO)
+            wire_know(outpost->router, frame->fd, frame->peer, true);
+        if (place > 0 && frame->error.code != 0)
+            supervisor_kill(outpost->supervisor, place);
+        else if (place > 0 && outpost_link_is_joined(outpost->link))
+            outpost_link_pass(outpost->link, frame->peer, &frame->message);
+        wire_frame_destroy(frame);
+    }
+}
+
+/* Nobody waits for one that was ended here. Short of memory, it is told of ahead of what it still sent, or is
+ * not there any more when there is a connection again. */
+static void bury(struct outpost *outpost, const struct worker_exit *exit)
+{
+    char *name = outpost->names[exit->slot - 1];
+
+    if (!name[0] || deaths_add(&outpost->deaths, clock_now_ns(), name, exit) == 0)
+        return;
+    name[0] = '\0';
+    if (outpost_link_is_joined(outpost->link))
+        tell_exit(outpost, exit);
 }
 
 static void bury_dead(struct outpost *outpost)
 {
     struct worker_exit exit;
 
-    while (supervisor_reap(outpost->supervisor, &exit) == 0) {
-        if (!outpost->names[exit.slot - 1][0])
-            continue; /* ended here: nobody waits for it */
-        if (!outpost_link_is_joined(outpost->link)) {
-            keep_exit(outpost, &exit);
-            continue;
-        }
-        outpost->names[exit.slot - 1][0] = '\0';
-        tell_exit(outpost, &exit);
-    }
+    while (supervisor_reap(outpost->supervisor, &exit) == 0)
+        bury(outpost, &exit);
     supervisor_settle(outpost->supervisor);
 }
 
-static void tell_ended(struct outpost *outpost)
+/* Those of which all that they sent is passed on. What cannot be told now is told when there is a connection
+ * again. */
+static void tell_deaths(struct outpost *outpost)
 {
-    for (unsigned i = 0; i < outpost->options->workers; i++) {
-        if (!outpost->ended[i])
-            continue;
-        outpost->names[i][0] = '\0';
-        tell_exit(outpost, outpost->ended[i]);
-        free(outpost->ended[i]);
-        outpost->ended[i] = NULL;
-    }
-}
+    struct worker_exit exit;
 
-/* Nobody wants them any more, nor to know how they ended. */
-static void end_workers(struct outpost *outpost)
-{
-    for (unsigned i = 0; i < outpost->options->workers; i++) {
-        supervisor_kill(outpost->supervisor, i + 1);
-        free(outpost->ended[i]);
-        outpost->ended[i] = NULL;
-        outpost->names[i][0] = '\0';
-    }
-    outpost->session.state = 0;
-    outpost->hold_ns = CLOCK_NEVER;
-}
-
-/* What workers say goes on as it is. One that sends no message of ours is ended here. */
-static void drain_workers(struct outpost *outpost)
-{
-    struct wire_frame *frame;
-
-    for (int i = 0; i < DRAIN_MAX && outpost->router && wire_receive(outpost->router, &frame) == 0; i++) {
-        unsigned place = place_of(outpost, frame->peer);
-
-        if (place > 0 && frame->error.code != 0)
-            supervisor_kill(outpost->supervisor, place);
-        else if (place > 0 && outpost_link_is_joined(outpost->link))
-            outpost_link_pass(outpost->link, frame->peer, &frame->message);
-        wire_frame_destroy(frame);
+    while (outpost_link_is_joined(outpost->link) &&
+           deaths_next(&outpost->deaths, clock_now_ns(), outpost->router, &exit) == 0) {
+        drain_workers(outpost, LAST_MAX);
+        outpost->names[exit.slot - 1][0] = '\0';
+        tell_exit(outpost, &exit);
     }
 }
 
@@ -223,6 +222,8 @@ static int open_router(struct outpost *outpost, struct muster_error *ret_error)
 {
     int result = wire_open_router(outpost->context, &outpost->router, ret_error);
 
+    if (result == 0) /* which says when connections end; there are no strangers */
+        result = wire_guard(outpost->router, 0, ret_error);
     return result == 0 ? wire_bind(outpost->router, outpost->nest.endpoint, ret_error) : result;
 }
 
@@ -237,7 +238,7 @@ static void begin(struct outpost *outpost)
     outpost->joined_once = true;
     outpost->pause_ns = PAUSE_NS;
     outpost->hold_ns = CLOCK_NEVER;
-    tell_ended(outpost);
+    tell_deaths(outpost);
     if (open_router(outpost, &why) != 0)
         fail(outpost, &why);
 }
@@ -381,6 +382,8 @@ static int wait(struct outpost *outpost, struct wire_poll items[ITEMS])
         due_ns = outpost->retry_ns; /* else their deaths are waited for */
     if (outpost->hold_ns < due_ns)
         due_ns = outpost->hold_ns;
+    if (outpost_link_is_joined(outpost->link) && deaths_deadline(&outpost->deaths) < due_ns)
+        due_ns = deaths_deadline(&outpost->deaths);
 
     items[WORKERS].wire = outpost->router;
     items[WORKERS].fd = -1;
@@ -405,9 +408,10 @@ static void serve(struct outpost *outpost)
         if (items[STOP].ready)
             return;
         drain_link(outpost);
-        drain_workers(outpost); /* ahead of deaths: what the dead still sent counts */
+        drain_workers(outpost, DRAIN_MAX);
         if (items[DEATHS].ready)
             bury_dead(outpost);
+        tell_deaths(outpost);
         if (!outpost->code && !outpost->over)
             tick(outpost);
     }
@@ -432,8 +436,7 @@ static int create_parts(struct outpost *outpost, struct muster_error *ret_error)
     int result = wire_context_create(&outpost->context, ret_error);
 
     outpost->names = calloc(options->workers, sizeof *outpost->names);
-    outpost->ended = calloc(options->workers, sizeof(struct worker_exit *));
-    if (result == 0 && (!outpost->names || !outpost->ended))
+    if (result == 0 && !outpost->names)
         result = muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     if (result == 0)
         result = supervisor_create(&supervisor_options, &outpost->supervisor, ret_error);
@@ -458,9 +461,7 @@ int outpost_run(const struct outpost_options *options, struct muster_error *ret_
         log_error("the coordinator at %s has ended", options->endpoint);
     supervisor_destroy(outpost.supervisor); /* first: when this host has left, others run their jobs */
     outpost_link_leave(outpost.link);
-    for (unsigned i = 0; outpost.ended && i < options->workers; i++)
-        free(outpost.ended[i]);
-    free(outpost.ended);
+    deaths_clear(&outpost.deaths);
     free(outpost.names);
     wire_close(outpost.router, 0);
     wire_context_destroy(outpost.context);

@@ -96,6 +96,10 @@ void wire_blame(struct wire *router, const struct wire_frame *frame);
  * may have been under way, and does not end the connection. */
 void wire_forget(struct wire *router, const char *peer, bool told);
 
+/* Whether a connection of the peer of a guarded router, who is known, has not ended. When it has, all that
+ * came by it can be received. */
+bool wire_has(struct wire *router, const char *peer);
+
 /* When wire_guard_tick is to be called, at the latest. */
 uint64_t wire_guard_deadline(const struct wire *router);
 void wire_guard_tick(struct wire *router, uint64_t now_ns);

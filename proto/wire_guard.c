@@ -332,6 +332,19 @@ void wire_forget(struct wire *router, const char *peer, bool told)
             estrange(guard, connection, told);
 }
 
+bool wire_has(struct wire *router, const char *peer)
+{
+    const struct connection *connection, *next;
+
+    if (!router->guard)
+        return false;
+    wire_broke(router);
+    HASH_ITER(hh, router->guard->known, connection, next)
+        if (strcmp(connection->name, peer) == 0)
+            return true;
+    return false;
+}
+
 bool guard_is_cut(const struct wire_guard *guard, const char *peer)
 {
     unsigned count = guard->cuts < CUT_MAX ? guard->cuts : CUT_MAX;

@@ -4,6 +4,7 @@
 are this one; network.py puts a network between them."""
 import json
 import os
+import pathlib
 import signal
 
 import harness
@@ -11,6 +12,11 @@ import keys
 
 FAULTY = harness.plugin("faulty")
 STATE = -16
+
+
+def asleep(pid):
+    """Whether all threads of the process wait."""
+    return all(path.read_text().rpartition(")")[2].split()[0] == "S" for path in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"))
 
 
 class Case(keys.Case):
@@ -168,6 +174,30 @@ class Ends(Case):
         gate.touch()
         release()
         self.assert_ok(run.end())
+
+    def test_result_that_a_worker_sent_before_it_died_counts(self):
+        """Its host sees both at once."""
+        self.serve("--heartbeat", "60")
+        release = self.hold_own()
+        outpost = self.join(workers=1)
+        counters = [self.home / str(number) for number in range(10)]
+        for number, counter in enumerate(counters):
+            if number not in (6, 7):  # these wait; the others show that jobs are short, so that one is held ahead
+                counter.write_bytes(b"x")
+        run = self.start("map", "--coordinator", self.local, "--chunk", "1", "wait_count", ":::",
+                         *(json.dumps([str(counter), 2]) for counter in counters))
+        worker = self.until(lambda: [each for each in self.theirs("busy") if counters[6].exists() and each["chunks"] > 1],
+                            "two are in its hands")[0]
+        outpost.signal(signal.SIGSTOP)
+        with counters[6].open("ab") as file:
+            file.write(b"x")
+        self.until(counters[7].exists, "the second of them begins")
+        self.until(lambda: asleep(worker["pid"]), "the result of the first has left")
+        os.kill(worker["pid"], signal.SIGKILL)
+        outpost.signal(signal.SIGCONT)
+        self.assert_ok(run.end(), 10 * "2\n")
+        self.assertEqual([counter.stat().st_size for counter in counters], 10 * [2])
+        release()
 
     def test_host_leaves_when_it_is_asked_to(self):
         daemon = self.serve()
