@@ -324,10 +324,7 @@ static int run(struct advise_verb *verb)
         return 0;
     if (verb->broken)
         return STATUS_SIGNAL + SIGPIPE; /* nobody reads (`muster advise ... | head`): nobody is told */
-    if (code != MUSTER_ECANCELLED || !interrupt_signal())
-        return plain_error(&error);
-    log_error("interrupted: no advice");
-    return STATUS_SIGNAL + interrupt_signal();
+    return unfinished_error(code, &error, "no advice");
 }
 
 int verb_advise(int argc, char **argv)

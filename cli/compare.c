@@ -146,10 +146,7 @@ static int run(struct compare *compare)
         compare_report_fini(&report);
         return status;
     }
-    if (code != MUSTER_ECANCELLED || !interrupt_signal())
-        return plain_error(&error);
-    log_error("interrupted: nothing was compared");
-    return STATUS_SIGNAL + interrupt_signal();
+    return unfinished_error(code, &error, "nothing was compared");
 }
 
 int verb_compare(int argc, char **argv)

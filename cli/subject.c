@@ -4,8 +4,6 @@
  */
 #include "cli/subject.h"
 
-#include "base/log.h"
-#include "cli/interrupt.h"
 #include "cli/verbs.h"
 
 #include <assert.h>
@@ -44,8 +42,5 @@ int subject_verb(enum verb verb, const struct subject *subjects, size_t count, c
     output_fini(&output);
     if (!code)
         return 0;
-    if (code != MUSTER_ECANCELLED || !interrupt_signal())
-        return plain_error(&error);
-    log_error("interrupted: %s", nothing);
-    return STATUS_SIGNAL + interrupt_signal();
+    return unfinished_error(code, &error, nothing);
 }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "cli/exec_output.h"
+#include "cli/interrupt.h"
 #include "jobs/nearest.h"
 
 #include <inttypes.h>
@@ -96,4 +97,12 @@ int plain_error(const struct muster_error *error)
         return STATUS_SIGNAL + SIGPIPE;
     log_error("%s", error->text);
     return STATUS_ERROR;
+}
+
+int unfinished_error(int code, const struct muster_error *error, const char *left)
+{
+    if (code != MUSTER_ECANCELLED || !interrupt_signal())
+        return plain_error(error);
+    log_error("interrupted: %s", left);
+    return STATUS_SIGNAL + interrupt_signal();
 }

@@ -74,4 +74,8 @@ int usage_error(const char *verb, const struct muster_error *error);
  * said: the status is that of a filter that SIGPIPE ends. */
 int plain_error(const struct muster_error *error);
 
+/* The same, of what ended so; where that was by an interrupt, says what it leaves, as in "nothing was shown",
+ * and returns the status that the signal gives. */
+int unfinished_error(int code, const struct muster_error *error, const char *left);
+
 #endif

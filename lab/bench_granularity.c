@@ -52,19 +52,9 @@ struct granularity {
 static int run_muster(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error)
 {
     const struct runner *runner = context;
-    int64_t first = (int64_t)(runner->iterations << KERNEL_SHIFT);
-    struct muster_batch batch = {.function = function_kernel.name,
-                                 .source = muster_source_range(first, first + (int64_t)jobs - 1),
-                                 .interrupt_fd = -1};
-    struct muster_summary summary;
-    int code = muster_map(runner->model, &batch, &summary, ret_error);
 
-    if (code)
-        return code;
-    if (summary.succeeded != jobs)
-        return muster_error_set(ret_error, MUSTER_EFAILED, "jobs of the kernel failed");
-    *ret_ns = summary.wall_ns;
-    return 0;
+    return kernel_map(runner->model, (int64_t)(runner->iterations << KERNEL_SHIFT), jobs, -1, ret_ns,
+                      ret_error);
 }
 
 static int run_openmp(void *context, uint64_t jobs, uint64_t *ret_ns, struct muster_error *ret_error)

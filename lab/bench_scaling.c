@@ -56,23 +56,6 @@ static const char *const names[MODELS] = {[THREADS] = "threads", [PROCESSES] = "
 
 /* --- measuring */
 
-static int map_jobs(muster *m, const struct way *way, uint64_t jobs, uint64_t *ret_ns,
-                    struct muster_error *ret_error)
-{
-    struct muster_batch batch = {.function = function_kernel.name,
-                                 .source = muster_source_range(way->first, way->first + (int64_t)jobs - 1),
-                                 .interrupt_fd = way->spec->interrupt_fd};
-    struct muster_summary summary;
-    int code = muster_map(m, &batch, &summary, ret_error);
-
-    if (code)
-        return code;
-    if (summary.succeeded != jobs)
-        return muster_error_set(ret_error, MUSTER_EFAILED, "jobs of the kernel failed");
-    *ret_ns = summary.wall_ns;
-    return 0;
-}
-
 static int run_way(void *context, uint64_t times, uint64_t *ret_ns, struct muster_error *ret_error)
 {
     const struct way *way = context;
@@ -86,8 +69,9 @@ static int run_way(void *context, uint64_t times, uint64_t *ret_ns, struct muste
 
     if (code)
         return code;
-    if ((code = map_jobs(m, way, 2 * (uint64_t)way->workers, &warm_ns, ret_error)) == 0)
-        code = map_jobs(m, way, times, ret_ns, ret_error);
+    if ((code = kernel_map(m, way->first, 2 * (uint64_t)way->workers, way->spec->interrupt_fd, &warm_ns,
+                           ret_error)) == 0)
+        code = kernel_map(m, way->first, times, way->spec->interrupt_fd, ret_ns, ret_error);
     muster_close(m);
     return code;
 }

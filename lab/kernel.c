@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The kernel, calibrated on a core of its own. See kernel.h.
+ * The kernel, calibrated on a core of its own, and mapped. See kernel.h.
  */
 #include "lab/kernel.h"
 
@@ -36,5 +36,22 @@ int kernel_calibrate(double *ret_iteration_ns, struct muster_error *ret_error)
         return code;
     pthread_join(thread, NULL);
     *ret_iteration_ns = (double)ns / (double)ITERATIONS;
+    return 0;
+}
+
+int kernel_map(muster *m, int64_t first, uint64_t jobs, int interrupt_fd, uint64_t *ret_wall_ns,
+               struct muster_error *ret_error)
+{
+    struct muster_batch batch = {.function = function_kernel.name,
+                                 .source = muster_source_range(first, first + (int64_t)jobs - 1),
+                                 .interrupt_fd = interrupt_fd};
+    struct muster_summary summary;
+    int code = muster_map(m, &batch, &summary, ret_error);
+
+    if (code)
+        return code;
+    if (summary.succeeded != jobs)
+        return muster_error_set(ret_error, MUSTER_EFAILED, "jobs of the kernel failed");
+    *ret_wall_ns = summary.wall_ns;
     return 0;
 }
