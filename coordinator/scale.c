@@ -34,18 +34,26 @@ void scale_host(struct core *core, unsigned workers)
         has->cpus = workers;
 }
 
-/* The first slots are the crew's that no other host has; the last are the first to leave. */
-static void choose_own(struct core *core, unsigned workers)
+/* Of the slots that no other host has, those with a process, or those without. */
+static void take_own(struct core *core, unsigned workers, bool absent)
 {
     for (unsigned i = 0; i < core->slots && core->own < workers; i++) {
         struct worker *worker = &core->workers[i];
 
-        if (worker->crew || worker->host)
+        if (worker->crew || worker->host || (worker->state == WORKER_ABSENT) != absent)
             continue;
         worker->crew = true;
         core->own++;
         core->crew++;
     }
+}
+
+/* One that was to leave stays rather than that another starts beside it; else the first slots are the crew's,
+ * and the last are the first to leave. */
+static void choose_own(struct core *core, unsigned workers)
+{
+    take_own(core, workers, false);
+    take_own(core, workers, true);
     for (unsigned i = core->slots; i > 0 && core->own > workers; i--) {
         struct worker *worker = &core->workers[i - 1];
 

@@ -247,6 +247,29 @@ Test(core_join, own_worker_is_spawned_for_what_stays_though_others_are_idle)
     end_core();
 }
 
+Test(core_join, worker_that_is_to_leave_stays_rather_than_that_another_starts_beside_it)
+{
+    struct proto_chunk chunks[3] = {begin_with(9)};
+
+    step_join(HOST, 1);
+    expect_spawn(2);
+    worker_hello(2, 1);
+    chunks[1] = expect_chunk(2, 2, 1);
+    step_scale(2);
+    expect_spawn(3);
+    worker_hello(3, 1);
+    chunks[2] = expect_chunk(3, 3, 1);
+    step_scale(1);
+    step_part(HOST); /* so that a slot ahead of it is free */
+    step_scale(2);
+    expect_nothing();
+    finishes(3, &chunks[2]);
+    chunks[2] = expect_chunk(3, 2, 1);
+    cr_assert_eq(core_count(core).workers, 2);
+    cr_assert_eq(core->workers[1].state, WORKER_ABSENT);
+    end_core();
+}
+
 Test(core_join, scale_is_about_the_coordinators_own_workers)
 {
     begin_lazy(1);
