@@ -448,7 +448,15 @@ void hosts_stop(const struct hosts *hosts, struct outbox *outbox)
 
         if (host->peer[0])
             outbox_send(outbox, host->peer, &(struct proto_message){.type = PROTO_STOP});
-        if (host->session)
+    }
+}
+
+void hosts_leave(const struct hosts *hosts)
+{
+    for (unsigned i = 0; hosts && i < hosts->used; i++) {
+        const struct host *host = &hosts->table[i];
+
+        if (host->peer[0])
             hosts->options.note(hosts->options.context, host->session, false);
     }
 }

@@ -78,7 +78,10 @@ void hosts_expel(struct hosts *hosts, uint64_t now_ns, const char *peer, const c
 uint64_t hosts_deadline(const struct hosts *hosts);
 void hosts_tick(struct hosts *hosts, uint64_t now_ns, struct outbox *outbox);
 
-/* The coordinator ends: all are told. */
+/* The coordinator ends: all are told. Those that are away cannot be, and may come to the next life. */
 void hosts_stop(const struct hosts *hosts, struct outbox *outbox);
+
+/* They are told, and end: the next life does not wait for them. */
+void hosts_leave(const struct hosts *hosts);
 
 #endif

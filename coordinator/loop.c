@@ -77,9 +77,7 @@ static void forget_client(struct coordinator *c, const char *name)
         core_client_gone(c->core, clock_now_ns(), name, &c->outbox);
 }
 
-/* A client or a host that died, or whose connection did. The gate leaves last: the name may be the one that
- * it keeps.
- */
+/* A client or a host that died, or whose connection did. The gate leaves last: it may keep the name. */
 static void lose_client(struct coordinator *c, const char *name)
 {
     if (has_client(c, name))
@@ -591,6 +589,7 @@ void *loop_run(void *coordinator)
     core_stop(c->core, &c->outbox);
     hosts_stop(c->hosts, &c->outbox);
     carry_out(c);
+    hosts_leave(c->hosts);
     wire_close(c->router, LAST_WORDS_MS); /* which takes ZeroMQ as long as the last worker takes */
     bury_workers(c);
     supervisor_destroy(c->supervisor);

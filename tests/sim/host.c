@@ -304,6 +304,7 @@ void sim_host_stop(void)
     carry_out();
     if (!host->core)
         return;
+    hosts_leave(host->hosts);
     DL_FOREACH(world.worker_list, worker) {
         if (worker->outpost)
             continue;

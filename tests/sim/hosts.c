@@ -52,6 +52,14 @@ static void note(void *context, uint64_t session, bool here)
     world.noted[place] = here ? session : 0;
 }
 
+static bool is_noted(uint64_t session)
+{
+    for (unsigned i = 0; i < SIM_NOTED_MAX; i++)
+        if (world.noted[i] == session)
+            return true;
+    return false;
+}
+
 static void estrange(void *context, const char *peer)
 {
     (void)context;
@@ -129,11 +137,9 @@ void sim_hosts_end(bool killed)
     for (unsigned i = 0; i < world.outpost_count; i++) {
         struct sim_outpost *outpost = &world.outposts[i];
 
-        outpost->outcast = !killed || is_given_up(outpost);
+        outpost->outcast = (!killed && !is_noted(outpost->session)) || is_given_up(outpost);
         stray(outpost);
     }
-    if (!killed)
-        memset(world.noted, 0, sizeof world.noted);
     hosts_destroy(world.host.hosts);
     world.host.hosts = NULL;
 }
@@ -168,10 +174,23 @@ static const struct proto_error *find_refusal(const char *peer)
     return NULL;
 }
 
+/* Somebody who lied has its workers, by their names. */
+static bool is_robbed(const struct proto_join *join)
+{
+    for (uint32_t i = 0; i < join->resident_count && join->epoch < world.host.life; i++) {
+        char name[PROTO_PEER_NAME_MAX + 1] = "";
+
+        memcpy(name, join->residents[i].name.bytes, join->residents[i].name.size);
+        if (core_has_worker(world.host.core, name) && world.faults.outpost_lies)
+            return true;
+    }
+    return false;
+}
+
 /* One that comes back in time is taken, in whatever life. */
 static bool has_to_be_taken(const struct sim_outpost *outpost, const struct proto_join *join)
 {
-    if (outpost->lied || (!world.ample && join->resident_count > 0))
+    if (outpost->lied || is_robbed(join) || (!world.ample && join->resident_count > 0))
         return false;
     if (join->state == 0)
         return true;

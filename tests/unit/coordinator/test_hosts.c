@@ -171,6 +171,29 @@ Test(hosts, one_of_the_life_before_brings_its_workers)
     end_life();
 }
 
+Test(hosts, one_that_is_away_when_the_coordinator_ends_is_waited_for_by_the_next_life)
+{
+    begin_life(GRACE_NS);
+    says_join("a", 0, 0, NULL);
+    hosts_lose(hosts, now_ns, "a", "its connection is gone", &outbox);
+    hosts_stop(hosts, &outbox);
+    hosts_leave(hosts);
+    cr_assert_eq(noted, 1);
+    end_life();
+}
+
+Test(hosts, one_that_was_told_that_the_coordinator_ends_is_not_waited_for)
+{
+    begin_life(GRACE_NS);
+    says_join("a", 0, 0, NULL);
+    hosts_stop(hosts, &outbox);
+    cr_assert(told("a", PROTO_STOP));
+    cr_assert_eq(noted, 1); /* until that has left */
+    hosts_leave(hosts);
+    cr_assert_eq(noted, 0);
+    end_life();
+}
+
 /* It lay unread, and was overtaken. */
 Test(hosts, join_that_comes_behind_one_of_a_later_connection_takes_nothing_from_that)
 {
