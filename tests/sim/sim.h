@@ -117,7 +117,8 @@ struct sim_job {
     unsigned running;  /* workers that do, now */
     unsigned failures; /* executions that failed or timed out */
     unsigned blamed;   /* workers that died while they executed it */
-    unsigned suspect;  /* likewise those of other hosts, of which the coordinator may not hear that */
+    unsigned suspect;  /* likewise those of other hosts, of which the coordinator may not hear, and that it
+                          killed */
     bool cancelled;    /* by itself */
     bool recorded;     /* of a kept batch: its end is on disk, */
     bool succeeded;    /* and how it ended */

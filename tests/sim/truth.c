@@ -36,11 +36,19 @@ struct sim_submission *sim_find_number(uint64_t number)
     return NULL;
 }
 
+/* Also of a life before, that had numbers of its own. */
 struct sim_submission *sim_find(const struct proto_chunk *chunk)
 {
-    struct sim_submission *submission = sim_find_number(chunk->batch);
+    uint64_t life = chunk->chunk >> CHUNKS_OF_EPOCH_BITS;
 
-    return submission && submission->origin ? submission : find_first(&chunk->function);
+    for (unsigned i = world.submission_count; i > 0; i--) {
+        struct sim_submission *submission = &world.submissions[i];
+
+        if (submission->origin && submission->number == chunk->batch &&
+            (world.keeps == PROTO_KEEPS_ON_DISK || submission->life == life))
+            return submission;
+    }
+    return find_first(&chunk->function);
 }
 
 /* --- jobs */

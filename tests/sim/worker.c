@@ -108,8 +108,10 @@ void sim_worker_die(struct sim_worker *worker, const char *reason)
 
         if (!worker->exit.executing || task->chunk.chunk != worker->exit.chunk)
             continue;
-        job->blamed += !worker->exit.timed_out && !worker->outpost;
-        job->suspect += !worker->exit.timed_out && worker->outpost;
+        if (worker->outpost || worker->exit.killed)
+            job->suspect += !worker->exit.timed_out;
+        else
+            job->blamed += !worker->exit.timed_out;
     }
     world.idle_deaths += !worker->exit.executing;
     while (worker->tasks)
