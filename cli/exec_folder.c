@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,17 +35,18 @@ int exec_folder_init(struct exec_folder *folder, const char *parent, struct must
 {
     unsigned long long chance;
     char *real = realpath(parent, NULL);
-    int error = real ? 0 : errno;
+    bool found = real && getrandom(&chance, sizeof chance, 0) == sizeof chance &&
+                 faccessat(AT_FDCWD, real, W_OK | X_OK, AT_EACCESS) == 0;
+    int error = errno;
 
     folder->parent = parent;
-    if (error == 0 && (getrandom(&chance, sizeof chance, 0) != sizeof chance ||
-                       faccessat(AT_FDCWD, real, W_OK | X_OK, AT_EACCESS) != 0))
-        error = errno;
-    if (error == 0 && snprintf(folder->path, sizeof folder->path, "%s/muster-exec-%016llx", real, chance) >=
-                          (int)sizeof folder->path)
+    if (found && snprintf(folder->path, sizeof folder->path, "%s/muster-exec-%016llx", real, chance) >=
+                     (int)sizeof folder->path) {
+        found = false;
         error = ENAMETOOLONG;
+    }
     free(real);
-    if (error == 0)
+    if (found)
         return 0;
     folder->path[0] = '\0';
     return cannot_make(folder, error, ret_error);

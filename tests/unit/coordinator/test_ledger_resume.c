@@ -226,9 +226,9 @@ static void cancelled_batch_whose_counts_are_damaged_is_lost(void)
         "UPDATE record SET count = 501",
         "UPDATE record SET count = -1",
         "UPDATE record SET failed = count + 1",
-        "UPDATE record SET count = 9223372036854775807; INSERT INTO record (batch, first, count, failed, "
-        "header, "
-        "payload) SELECT batch, 500, count, failed, header, payload FROM record",
+        "UPDATE record SET count = 9223372036854775807; INSERT INTO record "
+        "(batch, first, count, failed, header, payload) SELECT batch, 500, count, failed, header, payload "
+        "FROM record",
     };
 
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
