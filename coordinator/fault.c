@@ -98,7 +98,7 @@ static bool describe_stack(const struct flight_page *page, const struct fault_fi
         any |= places[i].file != NULL;
     }
     if (any && files->program_fd >= 0)
-        in_time = fault_names(files->program_fd, places, count, frames);
+        in_time = fault_names(files, places, count, frames);
     for (uint32_t i = 0; i < count && shown < FRAMES_SHOWN; i++) {
         if (!places[i].file || !frames[i][0])
             describe_place(page, i, places[i].file, frames[i]);

@@ -17,6 +17,9 @@ struct fault_files {
     int program_fd;      /* muster, to look names up; -1: they are not */
     const char *const *plugins;
     unsigned plugin_count;
+    /* Called ten times a second while names are waited for; NULL: nothing is. */
+    void (*meanwhile)(void *context);
+    void *context;
 };
 
 enum { FAULT_TEXT_BYTES = 480, FAULT_FRAME_BYTES = 160 };
@@ -36,7 +39,7 @@ struct fault_place {
 
 /* Has the program say what is there: "crash (faulty.c:12)"; "" where that is not known. FLIGHT_FRAMES_MAX
  * places at most. False as fault_describe. */
-bool fault_names(int program_fd, const struct fault_place *places, size_t count,
+bool fault_names(const struct fault_files *files, const struct fault_place *places, size_t count,
                  char (*ret_names)[FAULT_FRAME_BYTES]);
 
 /* --- of fault_symbols.c */

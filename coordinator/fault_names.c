@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 3000, ANSWERS_BYTES = FLIGHT_FRAMES_MAX * FAULT_FRAME_BYTES };
+enum { WAIT_MS = 3000, PART_MS = 100, ANSWERS_BYTES = FLIGHT_FRAMES_MAX * FAULT_FRAME_BYTES };
 
 static bool ask(int fd, const struct fault_place *places, size_t count)
 {
@@ -67,12 +67,17 @@ static int spawn(int program_fd, int questions_fd, int answers_fd, pid_t *ret_pi
 
 /* Until it has ended; false when it had to be killed. Where this program ignores SIGCHLD, or waits for all
  * its children, somebody else has reaped it. */
-static bool await(pid_t pid)
+static bool await(pid_t pid, const struct fault_files *files)
 {
     int fd = pidfd_open(pid, 0); /* close-on-exec by itself */
     struct pollfd item = {.fd = fd, .events = POLLIN};
-    bool ended = fd >= 0 && TEMP_FAILURE_RETRY(poll(&item, 1, WAIT_MS)) == 1;
+    bool ended = false;
 
+    for (int waited_ms = 0; fd >= 0 && !ended && waited_ms < WAIT_MS; waited_ms += PART_MS) {
+        ended = TEMP_FAILURE_RETRY(poll(&item, 1, PART_MS)) == 1;
+        if (!ended && files->meanwhile)
+            files->meanwhile(files->context);
+    }
     if (fd >= 0 && !ended)
         pidfd_send_signal(fd, SIGKILL, NULL, 0);
     else if (fd < 0)
@@ -99,7 +104,7 @@ static void read_answers(int fd, size_t count, char (*ret_names)[FAULT_FRAME_BYT
     }
 }
 
-bool fault_names(int program_fd, const struct fault_place *places, size_t count,
+bool fault_names(const struct fault_files *files, const struct fault_place *places, size_t count,
                  char (*ret_names)[FAULT_FRAME_BYTES])
 {
     int questions = memfd_create("muster-questions", MFD_CLOEXEC), answers;
@@ -110,8 +115,9 @@ bool fault_names(int program_fd, const struct fault_place *places, size_t count,
     if (questions < 0)
         return true;
     answers = memfd_create("muster-answers", MFD_CLOEXEC);
-    if (answers >= 0 && ask(questions, places, count) && spawn(program_fd, questions, answers, &pid) == 0) {
-        in_time = await(pid);
+    if (answers >= 0 && ask(questions, places, count) &&
+        spawn(files->program_fd, questions, answers, &pid) == 0) {
+        in_time = await(pid, files);
         read_answers(answers, count, ret_names);
     }
     close(questions);

@@ -409,12 +409,22 @@ static void serve(struct outpost *outpost)
             return;
         drain_link(outpost);
         drain_workers(outpost, DRAIN_MAX);
-        if (items[DEATHS].ready)
+        if (items[DEATHS].ready) {
             bury_dead(outpost);
+            drain_link(outpost); /* which may have taken long: the coordinator is heard */
+        }
         tell_deaths(outpost);
         if (!outpost->code && !outpost->over)
             tick(outpost);
     }
+}
+
+/* A crash is named, which may take long: this host is there. */
+static void go_on_beating(void *context)
+{
+    const struct outpost *outpost = context;
+
+    outpost_link_beat(outpost->link, clock_now_ns());
 }
 
 static int create_parts(struct outpost *outpost, struct muster_error *ret_error)
@@ -432,6 +442,8 @@ static int create_parts(struct outpost *outpost, struct muster_error *ret_error)
         .pin = options->pin,
         .orphan_grace_ns = WORKERS_GRACE_NS,
         .tied = true,
+        .meanwhile = go_on_beating,
+        .context = outpost,
     };
     int result = wire_context_create(&outpost->context, ret_error);
 

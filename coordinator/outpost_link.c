@@ -313,6 +313,15 @@ static void look(struct outpost_link *link, uint64_t now_ns)
     link->looked_ns = now_ns;
 }
 
+void outpost_link_beat(struct outpost_link *link, uint64_t now_ns)
+{
+    if (!link || !link->joined || now_ns < link->beat_ns)
+        return;
+    link->beat_ns = clock_after(now_ns, link->beat_ms * CLOCK_NS_PER_MS);
+    outpost_link_send(link,
+                      &(struct proto_message){.type = PROTO_BEAT, .beat = {.nonce = 0, .clock_ns = now_ns}});
+}
+
 int outpost_link_tick(struct outpost_link *link, uint64_t now_ns, struct muster_error *ret_error)
 {
     if (now_ns >= look_due(link))
@@ -321,10 +330,6 @@ int outpost_link_tick(struct outpost_link *link, uint64_t now_ns, struct muster_
         return link->joined
                    ? muster_error_set(ret_error, MUSTER_ELOST, "%s is silent", link->options->endpoint)
                    : explain_loss(link, ret_error);
-    if (link->joined && now_ns >= link->beat_ns) {
-        link->beat_ns = clock_after(now_ns, link->beat_ms * CLOCK_NS_PER_MS);
-        outpost_link_send(
-            link, &(struct proto_message){.type = PROTO_BEAT, .beat = {.nonce = 0, .clock_ns = now_ns}});
-    }
+    outpost_link_beat(link, now_ns);
     return 0;
 }

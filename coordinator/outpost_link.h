@@ -49,6 +49,9 @@ int outpost_link_receive(struct outpost_link *link, struct wire_frame **ret_fram
 void outpost_link_send(struct outpost_link *link, const struct proto_message *message);
 void outpost_link_pass(struct outpost_link *link, const char *name, const struct proto_message *message);
 
+/* Says that this host is there, if it is time to. */
+void outpost_link_beat(struct outpost_link *link, uint64_t now_ns);
+
 /* When outpost_link_tick is due; it returns as outpost_link_receive does, but never MUSTER_EAGAIN. */
 uint64_t outpost_link_deadline(const struct outpost_link *link);
 int outpost_link_tick(struct outpost_link *link, uint64_t now_ns, struct muster_error *ret_error);

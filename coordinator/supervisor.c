@@ -332,7 +332,9 @@ static void add_fault(struct supervisor *supervisor, const struct flight_page *p
                                       .program_fd =
                                           supervisor->nameless ? -1 : supervisor->spawner.program_fd,
                                       .plugins = supervisor->options.plugins,
-                                      .plugin_count = supervisor->options.plugin_count};
+                                      .plugin_count = supervisor->options.plugin_count,
+                                      .meanwhile = supervisor->options.meanwhile,
+                                      .context = supervisor->options.context};
     char text[FAULT_TEXT_BYTES];
     size_t used = strlen(exit->reason);
 

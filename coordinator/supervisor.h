@@ -33,6 +33,10 @@ struct supervisor_options {
     unsigned concurrency;  /* jobs that each worker runs at once; 0: 1 */
     bool lends;            /* workers get shared memory for results */
     bool pin;              /* slot k on the k-th core of this process, round robin */
+    /* Called ten times a second while supervisor_reap waits for the names of a crash, which may be for
+     * seconds; it must not call the supervisor. NULL: nothing is. */
+    void (*meanwhile)(void *context);
+    void *context;
 };
 
 int supervisor_create(const struct supervisor_options *options, struct supervisor **ret_supervisor,

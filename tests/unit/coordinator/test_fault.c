@@ -53,6 +53,22 @@ Test(fault, process_that_hangs_over_names_is_ended_and_said_to)
     cr_expect_str_eq(text, ", in first? < exe+0x20");
 }
 
+static void count(void *context)
+{
+    ++*(unsigned *)context;
+}
+
+/* Whoever waits for it has others who wait for him. */
+Test(fault, process_that_hangs_over_names_keeps_nobody_from_what_is_due)
+{
+    unsigned calls = 0;
+
+    files.meanwhile = count;
+    files.context = &calls;
+    cr_expect(!describe_with("hang"));
+    cr_expect_gt(calls, 1);
+}
+
 Test(fault, process_that_answers_without_end_is_not_read_without_end)
 {
     cr_expect(describe_with("flood"));
