@@ -176,6 +176,7 @@ class Rejoin(hosts.Case):
             self.until(lambda: outpost.log().count("is silent") > time, "the host notices")
             self.relay.open()
             self.until(lambda: daemon.log().count("is back with") > time, "the host is back")
+            self.until(lambda: outpost.log().count(" for tcp://") > time + 1, "the host knows that it is")
             self.workers()  # it is answered behind what the host said, by a client that is watched, too
             self.until(lambda: self.watched(daemon) == 1, "the host alone is watched, and once")
 
