@@ -106,11 +106,11 @@ static void estrange(void *context, const char *peer)
     gate_leave(c->gate, peer);
 }
 
-static struct wire_traffic host_traffic(void *context, int fd)
+static struct wire_traffic host_traffic(void *context, int fd, const char *peer)
 {
     const struct coordinator *c = context;
 
-    return wire_traffic(c->router, fd);
+    return wire_traffic(c->router, fd, peer);
 }
 
 /* Where the next life of this coordinator would look for it. */

@@ -372,7 +372,7 @@ static uint64_t look_due(const struct hosts *hosts, const struct host *host)
  * heard, and while any crosses, no worker of it is silent by its own doing. */
 static void look(struct hosts *hosts, uint64_t now_ns, struct host *host)
 {
-    struct wire_traffic now = hosts->options.traffic(hosts->options.context, host->fd),
+    struct wire_traffic now = hosts->options.traffic(hosts->options.context, host->fd, host->peer),
                         before = host->traffic;
 
     if (host->looked_ns && now.received > before.received)

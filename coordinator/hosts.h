@@ -27,7 +27,7 @@ struct hosts_options {
     uint32_t epoch;        /* which life this is, as in core_options */
     const struct journal *journal;
     /* What has crossed its connection. */
-    struct wire_traffic (*traffic)(void *context, int fd);
+    struct wire_traffic (*traffic)(void *context, int fd, const char *peer);
     /* A host of this session is here, or is not any more: what hosts_expect of the next life is told. */
     void (*note)(void *context, uint64_t session, bool here);
     /* A host that may still be connected was told that it is none any more: what it sends for a moment was

@@ -6,6 +6,7 @@
 #include "coordinator/loop.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "coordinator/books.h"
 #include "coordinator/core.h"
 #include "coordinator/core_look.h"
@@ -27,9 +28,6 @@ enum { DRAIN_MAX = 64 };
 
 /* How long clients get to hear why the coordinator ends. */
 enum { LAST_WORDS_MS = 100 };
-
-/* How long workers get to end by themselves at the end. */
-static const uint64_t STOP_GRACE_NS = 500 * CLOCK_NS_PER_MS;
 
 /* A connection that ends has clients with keys looked after so much later: what they sent before is read by
  * then, and strangers who come and go cause no more work than that. */
@@ -353,6 +351,20 @@ static bool handle_received(struct coordinator *c, int result, struct wire_frame
     return true;
 }
 
+/* Peers whose connections were ended for what came by them are gone, too. */
+static void drain_cut(struct coordinator *c)
+{
+    char name[PROTO_PEER_NAME_MAX + 1];
+    const char *why;
+
+    while (!c->outbox.failed && wire_take_cut(c->router, name, &why)) {
+        if (why)
+            log_error("%s was cut off: %s", name, why);
+        lose_client(c, name);
+        carry_out(c);
+    }
+}
+
 /* Returns whether there were any. */
 static bool drain_messages(struct coordinator *c)
 {
@@ -362,6 +374,7 @@ static bool drain_messages(struct coordinator *c)
     do
         result = post_receive(c->post, &frame);
     while (handle_received(c, result, frame) && ++count < DRAIN_MAX && !c->outbox.failed);
+    drain_cut(c);
     return count > 0;
 }
 
@@ -437,23 +450,6 @@ static void tick(struct coordinator *c)
     carry_out(c);
 }
 
-/* Waits for the workers that were asked to stop, and ends those that do not. */
-static void bury_workers(struct coordinator *c)
-{
-    uint64_t deadline_ns = clock_after(clock_now_ns(), STOP_GRACE_NS);
-    struct wire_poll item = {.fd = supervisor_fd(c->supervisor)};
-    struct worker_exit exit;
-
-    while (supervisor_alive(c->supervisor) > 0) {
-        uint64_t now_ns = clock_now_ns();
-
-        if (now_ns >= deadline_ns || wire_wait(&item, 1, clock_poll_ms(now_ns, deadline_ns)) < 0)
-            return; /* supervisor_destroy kills the rest */
-        while (supervisor_reap(c->supervisor, &exit) == 0) {
-        }
-    }
-}
-
 /* Tells the clients why the loop ends; what was decided before is not carried out. */
 static void fail(struct coordinator *c, int code, const char *reason)
 {
@@ -467,7 +463,8 @@ static void fail(struct coordinator *c, int code, const char *reason)
 /* Connections have come, and ended. */
 static void note_ends(struct coordinator *c)
 {
-    wire_guard_tick(c->router, clock_now_ns());
+    if (wire_guard_tick(c->router, clock_now_ns()) != 0)
+        c->outbox.failed = true; /* MUSTER_ENOMEM, as in handle_received */
     if (c->gate && c->probe_ns == CLOCK_NEVER && wire_take_ends(c->router))
         c->probe_ns = clock_after(clock_now_ns(), PROBE_NS);
 }
@@ -591,7 +588,7 @@ void *loop_run(void *coordinator)
     carry_out(c);
     hosts_leave(c->hosts);
     wire_close(c->router, LAST_WORDS_MS); /* which takes ZeroMQ as long as the last worker takes */
-    bury_workers(c);
+    supervisor_await(c->supervisor);
     supervisor_destroy(c->supervisor);
     guests_destroy(c->guests);
     post_destroy(c->post);

@@ -304,7 +304,7 @@ uint64_t outpost_link_deadline(const struct outpost_link *link)
  * long to go, which the coordinator would answer, as long as more of that goes. */
 static void look(struct outpost_link *link, uint64_t now_ns)
 {
-    struct wire_traffic now = wire_traffic(link->wire, -1);
+    struct wire_traffic now = wire_traffic(link->wire, -1, NULL);
 
     if (link->looked_ns &&
         (now.received > link->traffic.received || now.sent > link->traffic.sent + SENT_LEAST))

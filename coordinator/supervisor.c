@@ -5,6 +5,7 @@
 #include "coordinator/supervisor_internal.h"
 
 #include "base/cgroup.h"
+#include "base/clock.h"
 #include "base/cores.h"
 #include "base/tree.h"
 #include "coordinator/fault.h"
@@ -23,6 +24,9 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* How long workers get to end by themselves at the end. */
+static const uint64_t AWAIT_NS = 500 * CLOCK_NS_PER_MS;
 
 int supervisor_create(const struct supervisor_options *options, struct supervisor **ret_supervisor,
                       struct muster_error *ret_error)
@@ -392,6 +396,23 @@ int supervisor_reap(struct supervisor *supervisor, struct worker_exit *ret_exit)
 unsigned supervisor_alive(const struct supervisor *supervisor)
 {
     return supervisor->alive;
+}
+
+void supervisor_await(struct supervisor *supervisor)
+{
+    uint64_t deadline_ns = clock_after(clock_now_ns(), AWAIT_NS);
+    struct pollfd item = {.fd = supervisor_fd(supervisor), .events = POLLIN};
+    struct worker_exit exit;
+
+    while (supervisor_alive(supervisor) > 0) {
+        uint64_t now_ns = clock_now_ns();
+
+        if (now_ns >= deadline_ns ||
+            (poll(&item, 1, clock_poll_ms(now_ns, deadline_ns)) < 0 && errno != EINTR))
+            return; /* supervisor_destroy kills the rest */
+        while (supervisor_reap(supervisor, &exit) == 0) {
+        }
+    }
 }
 
 void supervisor_await_end(const struct supervisor *supervisor, const struct child *child)

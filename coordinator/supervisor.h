@@ -76,4 +76,7 @@ bool supervisor_settle(struct supervisor *supervisor);
 
 unsigned supervisor_alive(const struct supervisor *supervisor);
 
+/* Gives workers that were asked to stop half a second to end. */
+void supervisor_await(struct supervisor *supervisor);
+
 #endif

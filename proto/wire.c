@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Messages over ZeroMQ. See wire.h. How they are waited for is in wire_wait.c, how a
- * connection is watched in wire_watch.c.
+ * Sockets of ZeroMQ, and what is sent over them. See wire.h. What is received is in wire_receive.c, how it is
+ * waited for in wire_wait.c, how a connection is watched in wire_watch.c.
  *
  * A message is one or two frames, [header] or [header][payload]; a ROUTER sees the peer's
- * name in front; of a worker of another host, that of the worker comes next, behind a byte 0. Large payloads
- * are neither copied out of what ZeroMQ received nor into what it sends: a blob wraps the received frame, and
- * a sent frame holds a reference on its blob.
+ * name in front; of a worker of another host, that of the worker comes next, behind a byte 0. A sent frame
+ * holds a reference on the blob of its payload, which is not copied.
  */
 #include "proto/wire_internal.h"
 
-#include "base/clock.h"
 #include "proto/threads.h"
 
 #include <errno.h>
@@ -21,18 +19,9 @@
 #include <unistd.h>
 #include <zmq.h>
 
-/* No code of error.h: of somebody who is not heard. So many are passed over in a turn. */
-enum { NOT_HEARD = 1, NOT_HEARD_IN_TURN = 64 };
-
 struct wire_parcel {
     zmq_msg_t header, payload;
     bool has_payload;
-};
-
-/* A blob over a received frame. */
-struct frame_blob {
-    struct blob blob;
-    zmq_msg_t frame;
 };
 
 enum { COPY_BYTES_MAX = 1024 };
@@ -40,7 +29,7 @@ enum { COPY_BYTES_MAX = 1024 };
 /* Messages of each peer of a router: unread, it is read from no further; unsent, it counts as lost. Peers
  * that keep to windows and credit have fewer: a worker 20,000 chunks, a client as many as batches. ZeroMQ
  * does not see the end of what it does not read from: a stranger whose name another has is to be cut off
- * before that (wire_guard.c). */
+ * before that (wire_guard.c), and so is who floods (wire_unread.c). */
 enum { UNREAD_MAX = 1 << 20, UNSENT_MAX = 4 * PROTO_BATCHES_MAX };
 
 static atomic_uint contexts;
@@ -200,7 +189,9 @@ void wire_close(struct wire *wire, int linger_ms)
         return;
     wire_unwatch(wire);
     guard_destroy(wire->guard);
+    brake_destroy(wire->brake);
     owed_forget_all(wire);
+    unread_forget_all(wire);
     if (wire->poll_fd >= 0)
         close(wire->poll_fd);
     if (wire->ready_fd >= 0)
@@ -420,217 +411,4 @@ int wire_send(struct wire *wire, const char *peer, const struct proto_message *m
     result = wire_post(wire, peer, &parcel);
     wire_parcel_destroy(parcel);
     return result;
-}
-
-static void free_frame(struct blob *blob)
-{
-    struct frame_blob *frame = (struct frame_blob *)blob;
-
-    zmq_msg_close(&frame->frame);
-    free(frame);
-}
-
-/* Wraps a received frame, which is emptied. */
-static struct blob *wrap(zmq_msg_t *received)
-{
-    struct frame_blob *frame = malloc(sizeof *frame);
-
-    if (!frame)
-        return NULL;
-    zmq_msg_init(&frame->frame);
-    zmq_msg_move(&frame->frame, received);
-    TAKE_OVER(zmq_msg_data(&frame->frame));
-    blob_init(&frame->blob, zmq_msg_data(&frame->frame), zmq_msg_size(&frame->frame), free_frame);
-    return &frame->blob;
-}
-
-int wire_receive_parts(struct wire *wire, void *ret_parts, int max)
-{
-    zmq_msg_t *parts = ret_parts;
-    int count = 0, more = 1;
-
-    wire->drained = false;
-    while (more) {
-        zmq_msg_t extra, *part = count < max ? &parts[count] : &extra;
-
-        if (part == &extra)
-            zmq_msg_init(&extra);
-        if (TEMP_FAILURE_RETRY(zmq_msg_recv(part, wire->socket, ZMQ_DONTWAIT)) < 0) {
-            if (part == &extra)
-                zmq_msg_close(&extra);
-            wire->drained = errno == EAGAIN;
-            return wire->drained ? MUSTER_EAGAIN : MUSTER_ESYSTEM;
-        }
-        more = zmq_msg_more(part);
-        if (part == &extra)
-            zmq_msg_close(&extra);
-        count++;
-    }
-    return count;
-}
-
-static void decode(struct wire_frame *frame, int parts)
-{
-    struct proto_message *message = &frame->message;
-
-    if (parts < 1 || parts > 2) {
-        muster_error_set(&frame->error, MUSTER_EPROTOCOL, "a message has one or two frames, this has %d",
-                         parts);
-        return;
-    }
-    if (proto_decode(frame->header->bytes, frame->header->size, &frame->zone, message, &frame->error) != 0)
-        return;
-    if (proto_has_payload(message) != (parts == 2)) {
-        muster_error_set(&frame->error, MUSTER_EPROTOCOL, "%s %s a payload frame",
-                         proto_type_name(message->type), parts == 2 ? "does not have" : "lacks");
-        return;
-    }
-    if (parts == 2) {
-        message->payload = (struct slice){.blob = frame->payload, .size = frame->payload->size};
-        proto_check_payload(message, &frame->error);
-    }
-}
-
-/* The peer's name as a string; names with a NUL or of a wrong length are no peers of ours. */
-static bool take_name(const void *bytes, size_t size, char *name)
-{
-    if (size == 0 || size > PROTO_PEER_NAME_MAX || memchr(bytes, 0, size))
-        return false;
-    memcpy(name, bytes, size);
-    name[size] = '\0';
-    return true;
-}
-
-/* Whether the part is the name of a worker ahead of its message, which no header begins like. */
-static bool take_via(zmq_msg_t *part, char *via)
-{
-    const uint8_t *bytes = zmq_msg_data(part);
-    size_t size = zmq_msg_size(part);
-
-    TAKE_OVER(zmq_msg_data(part));
-    return size > 1 && bytes[0] == 0 && take_name(bytes + 1, size - 1, via);
-}
-
-/* Who sent the part. ZeroMQ says of ipc "localhost:UID:GID:PID", as SO_PEERCRED has it, and of tcp an
- * address. */
-static pid_t sender_of(zmq_msg_t *part)
-{
-    const char *address = zmq_msg_gets(part, "Peer-Address"), *last;
-
-    if (!address || strncmp(address, WIRE_LOCAL, sizeof WIRE_LOCAL - 1) != 0)
-        return 0;
-    last = strrchr(address, ':');
-    return last > address + sizeof WIRE_LOCAL - 1 ? (pid_t)strtol(last + 1, NULL, 10) : 0;
-}
-
-static struct wire_frame *create_frame(const char *peer)
-{
-    struct wire_frame *frame = calloc(1, sizeof *frame);
-
-    if (!frame || !msgpack_zone_init(&frame->zone, 1024)) {
-        free(frame);
-        return NULL;
-    }
-    frame->received_ns = clock_now_ns();
-    frame->fd = -1;
-    memcpy(frame->peer, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
-    return frame;
-}
-
-int wire_frame_create(const char *peer, const struct wire_bytes *header, const struct wire_bytes *payload,
-                      struct wire_frame **ret_frame)
-{
-    struct wire_frame *frame = create_frame(peer);
-
-    if (!frame)
-        return MUSTER_ENOMEM;
-    frame->bytes = header->size + (payload ? payload->size : 0);
-    frame->header = blob_copy(header->bytes, header->size);
-    frame->payload = payload ? blob_copy(payload->bytes, payload->size) : NULL;
-    if (!frame->header || (payload && !frame->payload)) {
-        wire_frame_destroy(frame);
-        return MUSTER_ENOMEM;
-    }
-    decode(frame, payload ? 2 : 1);
-    *ret_frame = frame;
-    return 0;
-}
-
-static int receive_one(struct wire *wire, struct wire_frame **ret_frame)
-{
-    enum { PARTS = 4 };
-    zmq_msg_t parts[PARTS];
-    char name[PROTO_PEER_NAME_MAX + 1] = "", via[PROTO_PEER_NAME_MAX + 1] = "";
-    int front = wire->router ? 1 : 0, count, result = 0;
-    struct wire_frame *frame = NULL;
-
-    for (int i = 0; i < PARTS; i++)
-        zmq_msg_init(&parts[i]);
-    count = wire_receive_parts(wire, parts, PARTS);
-    if (count == MUSTER_EAGAIN && wire->lost)
-        count = MUSTER_ELOST;
-    if (count == MUSTER_EAGAIN && wire_broke(wire)) {
-        wire_unwatch(wire);
-        wire->lost = true; /* and what came before is there by now */
-        count = wire_receive_parts(wire, parts, PARTS);
-        count = count == MUSTER_EAGAIN ? MUSTER_ELOST : count;
-    }
-    if (count < 0) {
-        result = count;
-        goto out;
-    }
-    if (front && (!take_name(zmq_msg_data(&parts[0]), zmq_msg_size(&parts[0]), name) ||
-                  (wire->guard && guard_is_cut(wire->guard, name)))) {
-        result = NOT_HEARD; /* nothing can be answered or blamed */
-        goto out;
-    }
-    if (count - front > 1 && take_via(&parts[front], via))
-        front++;
-    frame = create_frame(name);
-    if (!frame) {
-        result = MUSTER_ENOMEM;
-        goto out;
-    }
-    memcpy(frame->via, via, sizeof via);
-    frame->bytes = zmq_msg_size(&parts[front]) + (count - front > 1 ? zmq_msg_size(&parts[front + 1]) : 0);
-    frame->header = wrap(&parts[front]);
-    if (count - front > 1)
-        frame->payload = wrap(&parts[front + 1]);
-    if (!frame->header || (count - front > 1 && !frame->payload)) {
-        result = MUSTER_ENOMEM;
-        goto out;
-    }
-    decode(frame, count - front);
-    if (wire->guard)
-        frame->fd = zmq_msg_get(&((struct frame_blob *)frame->header)->frame, ZMQ_SRCFD);
-    if (wire->keyed)
-        wire_take_key(&((struct frame_blob *)frame->header)->frame, frame);
-    if (frame->error.code == 0 && frame->message.type == PROTO_HELLO)
-        frame->pid = sender_of(&((struct frame_blob *)frame->header)->frame);
-    *ret_frame = frame;
-    frame = NULL;
-out:
-    wire_frame_destroy(frame);
-    for (int i = 0; i < PARTS; i++)
-        zmq_msg_close(&parts[i]);
-    return result;
-}
-
-int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
-{
-    int result = NOT_HEARD;
-
-    for (int i = 0; i < NOT_HEARD_IN_TURN && result == NOT_HEARD; i++)
-        result = receive_one(wire, ret_frame);
-    return result == NOT_HEARD ? MUSTER_EAGAIN : result;
-}
-
-void wire_frame_destroy(struct wire_frame *frame)
-{
-    if (!frame)
-        return;
-    blob_unref(frame->payload);
-    blob_unref(frame->header);
-    msgpack_zone_destroy(&frame->zone);
-    free(frame);
 }

@@ -100,9 +100,13 @@ void wire_forget(struct wire *router, const char *peer, bool told);
  * came by it can be received. */
 bool wire_has(struct wire *router, const char *peer);
 
-/* When wire_guard_tick is to be called, at the latest. */
+/* The next of those whose connection was ended for what came by it, which their names are not heard for:
+ * false: there is none. `*ret_why` is a constant, or NULL: it was told of each message that was refused. */
+bool wire_take_cut(struct wire *router, char ret_peer[PROTO_PEER_NAME_MAX + 1], const char **ret_why);
+
+/* When wire_guard_tick is to be called, at the latest. 0, MUSTER_ENOMEM or MUSTER_ESYSTEM. */
 uint64_t wire_guard_deadline(const struct wire *router);
-void wire_guard_tick(struct wire *router, uint64_t now_ns);
+int wire_guard_tick(struct wire *router, uint64_t now_ns);
 
 /* Whether connections over tcp to a guarded router have ended since the last call, as far as that was seen by
  * wire_receive or wire_guard_tick. */
@@ -120,11 +124,12 @@ int wire_follow(struct wire *wire, struct muster_error *ret_error);
 bool wire_is_connected(const struct wire *wire);
 
 /* What has crossed a connection over tcp by now, of messages that are not whole as well: a guarded router's,
- * by its descriptor, whose peer is known; a watched wire's. 0 where that cannot be known. */
+ * by its descriptor and the name of its peer, which is known; a watched wire's (-1, NULL). 0 where that
+ * cannot be known. */
 struct wire_traffic {
     uint64_t received, sent; /* bytes; the peer's host has said that it has those that were sent */
 };
-struct wire_traffic wire_traffic(const struct wire *wire, int fd);
+struct wire_traffic wire_traffic(const struct wire *wire, int fd, const char *peer);
 
 /* Closes the socket; messages not yet on their way get `linger_ms`. Takes NULL. */
 void wire_close(struct wire *wire, int linger_ms);

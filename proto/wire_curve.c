@@ -139,14 +139,14 @@ int wire_connect_keyed(struct wire *wire, const char *endpoint, const struct cur
 
 /* Without a door ZeroMQ would let everybody in: whoever comes over tcp, which has an address, has a key, or
  * that of nobody. */
-void wire_take_key(void *part, struct wire_frame *frame)
+void wire_take_key(void *part, struct received *received)
 {
     const char *user = zmq_msg_gets(part, "User-Id"), *address = zmq_msg_gets(part, "Peer-Address");
     bool local = !address || strncmp(address, WIRE_LOCAL, sizeof WIRE_LOCAL - 1) == 0;
 
-    frame->keyed = user || !local;
-    if (!user || !curve_read(user, strlen(user), &frame->key))
-        memset(&frame->key, 0, sizeof frame->key);
+    received->keyed = user || !local;
+    if (!user || !curve_read(user, strlen(user), &received->key))
+        memset(&received->key, 0, sizeof received->key);
 }
 
 /* --- the door */

@@ -2,7 +2,8 @@
  *
  * Connections of a router that nobody known has. ZeroMQ takes all that come, keeps them for as long as their
  * peers like, and reads what they send before it asks who they are; so this counts them, and ends those that
- * are too many, too long, or too much. See wire.h. The router's thread.
+ * are too many, too long, or too much; and those of known peers, over tcp, that send a message without end,
+ * of which ZeroMQ keeps all. See wire.h. The router's thread.
  *
  * ZeroMQ's one thread tells that a connection was accepted before it reads from it; with several, a peer
  * could be known before it was a stranger, and stay one.
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -52,7 +54,12 @@ enum { BLAMES_MAX = 16 };
 /* What a connection had sent before it was cut may still be received, when its descriptor is another's
  * already: it is not heard, by its name, for so long; of so many. */
 static const uint64_t CUT_NS = 30 * CLOCK_NS_PER_S;
-enum { CUT_MAX = 64 };
+enum { CUT_MAX = 1024 };
+
+/* What a known peer may send without a message that is whole, the last of which ZeroMQ may have to read, yet:
+ * the kernel keeps some MB. While something comes of it, it is looked at so often. */
+enum { WHOLE_BYTES_MAX = PROTO_PAYLOAD_BYTES_MAX + PROTO_HEADER_BYTES_MAX + (32 << 20) };
+static const uint64_t LOOK_NS = 100 * CLOCK_NS_PER_MS;
 
 struct connection {
     int fd; /* ZeroMQ's */
@@ -62,6 +69,17 @@ struct connection {
     bool told;          /* why he is not known any more */
     unsigned blames;
     char name[PROTO_PEER_NAME_MAX + 1]; /* of one that is known: of who speaks over it */
+    bool stirs, heard;                  /* over tcp: something came lately; a message that is whole */
+    uint64_t bytes, whole_bytes;        /* by when it was looked at; by when it was heard before */
+    UT_hash_handle hh;
+};
+
+/* A peer whose connection was ended for what came by it. */
+struct cut {
+    char name[PROTO_PEER_NAME_MAX + 1];
+    uint64_t until_ns;
+    const char *why; /* a constant; NULL: it was told */
+    bool taken;      /* by wire_take_cut */
     UT_hash_handle hh;
 };
 
@@ -69,12 +87,12 @@ struct wire_guard {
     int held_fd, none_fd; /* owned: a place for copies, which takes no descriptor more when there are none */
     struct connection *strangers; /* owned; over tcp; in the order in which they came */
     struct connection *known;     /* owned */
+    int stir_fd;                  /* owned: an epoll of known connections over tcp that do not stir */
+    bool stirred;                 /* it is readable */
+    uint64_t look_ns;             /* when those that stir are looked at; CLOCK_NEVER: none does */
     struct connection *blamed;    /* owned */
-    struct {
-        char name[PROTO_PEER_NAME_MAX + 1];
-        uint64_t until_ns;
-    } cut[CUT_MAX]; /* for what they said; the oldest gives way */
-    unsigned cuts;
+    struct cut *cuts;             /* owned; the oldest first, which gives way */
+    unsigned untaken;             /* of these, by wire_take_cut */
     unsigned strangers_max;
     uint64_t count_ns; /* when they are counted; CLOCK_NEVER: there are none */
 };
@@ -87,12 +105,13 @@ int guard_create(unsigned strangers_max, struct wire_guard **ret_guard)
         return MUSTER_ENOMEM;
     guard->none_fd = eventfd(0, EFD_CLOEXEC);
     guard->held_fd = guard->none_fd < 0 ? -1 : fcntl(guard->none_fd, F_DUPFD_CLOEXEC, 0);
-    if (guard->held_fd < 0) {
+    guard->stir_fd = guard->held_fd < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
+    if (guard->stir_fd < 0) {
         guard_destroy(guard);
         return MUSTER_ESYSTEM;
     }
     guard->strangers_max = strangers_max;
-    guard->count_ns = CLOCK_NEVER;
+    guard->count_ns = guard->look_ns = CLOCK_NEVER;
     *ret_guard = guard;
     return 0;
 }
@@ -112,6 +131,13 @@ static void drop_fd(struct connection **table, int fd)
         drop(table, connection);
 }
 
+static void drop_cut(struct wire_guard *guard, struct cut *cut)
+{
+    guard->untaken -= !cut->taken;
+    HASH_DEL(guard->cuts, cut);
+    free(cut);
+}
+
 void guard_destroy(struct wire_guard *guard)
 {
     struct connection *connection, *next;
@@ -124,10 +150,14 @@ void guard_destroy(struct wire_guard *guard)
         drop(&guard->known, connection);
     HASH_ITER(hh, guard->blamed, connection, next)
         drop(&guard->blamed, connection);
+    while (guard->cuts)
+        drop_cut(guard, guard->cuts);
     if (guard->none_fd >= 0)
         close(guard->none_fd);
     if (guard->held_fd >= 0)
         close(guard->held_fd);
+    if (guard->stir_fd >= 0)
+        close(guard->stir_fd);
     free(guard);
 }
 
@@ -171,12 +201,13 @@ struct wire_traffic stream_traffic(int fd, uint64_t cookie)
     return (struct wire_traffic){.received = info.tcpi_bytes_received, .sent = info.tcpi_bytes_acked};
 }
 
-struct wire_traffic guard_traffic(const struct wire_guard *guard, int fd)
+struct wire_traffic guard_traffic(const struct wire_guard *guard, int fd, const char *peer)
 {
     const struct connection *known;
 
     HASH_FIND_INT(guard->known, &fd, known);
-    return known ? stream_traffic(fd, known->cookie) : (struct wire_traffic){.received = 0};
+    return known && strcmp(known->name, peer) == 0 ? stream_traffic(fd, known->cookie)
+                                                   : (struct wire_traffic){.received = 0};
 }
 
 /* ZeroMQ's thread then sees that it has ended, and closes it; what the peer still sends is refused, and what
@@ -272,6 +303,15 @@ static bool is_of_another(const struct wire_guard *guard, int fd, const char *pe
     return known && strcmp(known->name, peer) != 0;
 }
 
+/* The next that comes of it is told, once. */
+static void await_stir(const struct wire_guard *guard, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data = {.fd = fd}};
+
+    if (epoll_ctl(guard->stir_fd, EPOLL_CTL_MOD, fd, &event) != 0)
+        epoll_ctl(guard->stir_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
 static void note_known(struct wire_guard *guard, int fd, const char *peer)
 {
     struct connection *connection;
@@ -279,8 +319,13 @@ static void note_known(struct wire_guard *guard, int fd, const char *peer)
     drop_fd(&guard->strangers, fd);
     drop_fd(&guard->known, fd);
     connection = add(&guard->known, fd);
-    if (connection)
-        snprintf(connection->name, sizeof connection->name, "%s", peer);
+    if (!connection)
+        return;
+    snprintf(connection->name, sizeof connection->name, "%s", peer);
+    if (!is_tcp(fd))
+        return;
+    connection->bytes = connection->whole_bytes = bytes_of(guard, connection);
+    await_stir(guard, fd);
 }
 
 /* Whoever spoke over this connection is not known any more. */
@@ -347,21 +392,143 @@ bool wire_has(struct wire *router, const char *peer)
 
 bool guard_is_cut(const struct wire_guard *guard, const char *peer)
 {
-    unsigned count = guard->cuts < CUT_MAX ? guard->cuts : CUT_MAX;
+    const struct cut *cut;
 
-    for (unsigned i = 0; i < count; i++)
-        if (strcmp(guard->cut[i].name, peer) == 0 && clock_now_ns() < guard->cut[i].until_ns)
-            return true;
+    HASH_FIND_STR(guard->cuts, peer, cut);
+    return cut && clock_now_ns() < cut->until_ns;
+}
+
+/* Short of memory it is heard until nothing is left of what it sent. */
+static void note_cut(struct wire_guard *guard, const char *peer, const char *why)
+{
+    struct cut *cut;
+
+    HASH_FIND_STR(guard->cuts, peer, cut);
+    if (cut)
+        drop_cut(guard, cut);
+    else if (HASH_COUNT(guard->cuts) == CUT_MAX)
+        drop_cut(guard, guard->cuts);
+    if (!(cut = calloc(1, sizeof *cut)))
+        return;
+    memcpy(cut->name, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
+    cut->until_ns = clock_after(clock_now_ns(), CUT_NS);
+    cut->why = why;
+    HASH_ADD_STR(guard->cuts, name, cut);
+    if (cut->hh.tbl)
+        guard->untaken++;
+    else
+        free(cut);
+}
+
+bool wire_take_cut(struct wire *router, char ret_peer[PROTO_PEER_NAME_MAX + 1], const char **ret_why)
+{
+    struct wire_guard *guard = router->guard;
+    struct cut *cut, *next;
+
+    if (!guard || guard->untaken == 0)
+        return false;
+    HASH_ITER(hh, guard->cuts, cut, next) {
+        if (cut->taken)
+            continue;
+        cut->taken = true;
+        guard->untaken--;
+        memcpy(ret_peer, cut->name, sizeof cut->name);
+        *ret_why = cut->why;
+        return true;
+    }
     return false;
 }
 
-static void note_cut(struct wire_guard *guard, const char *peer)
+/* Of one that is not known the descriptor may be another's by now, if it was ended just before: that one has
+ * to come again. */
+void guard_cut_off(struct wire *router, int fd, const char *peer)
 {
-    unsigned place = guard->cuts++ % CUT_MAX;
+    struct wire_guard *guard = router->guard;
+    struct connection stranger = {.fd = fd, .cookie = stream_cookie(fd)}, *known;
 
-    memcpy(guard->cut[place].name, peer, sizeof guard->cut[place].name);
-    guard->cut[place].until_ns = clock_after(clock_now_ns(), CUT_NS);
+    wire_broke(router);
+    HASH_FIND_INT(guard->known, &fd, known);
+    if (!is_of_another(guard, fd, peer))
+        cut(guard, known ? known : &stranger);
+    note_cut(guard, peer, "too much that it sent waited for its turn");
 }
+
+/* --- messages without end */
+
+void guard_heard(struct wire_guard *guard, int fd, const char *peer)
+{
+    struct connection *known;
+
+    HASH_FIND_INT(guard->known, &fd, known);
+    if (known && strcmp(known->name, peer) == 0)
+        known->heard = true;
+}
+
+int guard_stir_fd(const struct wire_guard *guard)
+{
+    return guard->stir_fd;
+}
+
+void guard_stirred(struct wire_guard *guard)
+{
+    guard->stirred = true;
+}
+
+static void take_stirs(struct wire_guard *guard, uint64_t now_ns)
+{
+    struct epoll_event events[64];
+    struct connection *known;
+    int count = epoll_wait(guard->stir_fd, events, sizeof events / sizeof *events, 0);
+
+    guard->stirred = false;
+    for (int i = 0; i < count; i++) {
+        HASH_FIND_INT(guard->known, &events[i].data.fd, known);
+        if (!known)
+            continue;
+        known->stirs = true;
+        if (guard->look_ns == CLOCK_NEVER)
+            guard->look_ns = clock_after(now_ns, LOOK_NS);
+    }
+}
+
+/* Whether it is cut off. */
+static bool look(struct wire_guard *guard, struct connection *known)
+{
+    uint64_t bytes = bytes_of(guard, known);
+
+    if (known->heard)
+        known->whole_bytes = bytes;
+    known->heard = false;
+    known->stirs = bytes > known->bytes;
+    known->bytes = bytes;
+    if (bytes > known->whole_bytes + WHOLE_BYTES_MAX) {
+        cut(guard, known);
+        note_cut(guard, known->name, "it sent a message without end");
+        return true;
+    }
+    if (!known->stirs)
+        await_stir(guard, known->fd);
+    return false;
+}
+
+/* What is whole has been heard, by now. */
+static void look_at_known(struct wire_guard *guard, uint64_t now_ns)
+{
+    struct connection *known, *next;
+    bool any = false;
+
+    HASH_ITER(hh, guard->known, known, next) {
+        if (!known->stirs)
+            continue;
+        if (look(guard, known))
+            drop(&guard->known, known);
+        else
+            any |= known->stirs;
+    }
+    guard->look_ns = any ? clock_after(now_ns, LOOK_NS) : CLOCK_NEVER;
+}
+
+/* --- in time */
 
 void wire_blame(struct wire *router, const struct wire_frame *frame)
 {
@@ -380,7 +547,8 @@ void wire_blame(struct wire *router, const struct wire_frame *frame)
         return;
     cut(guard, connection);
     drop(&guard->blamed, connection);
-    note_cut(guard, frame->peer);
+    note_cut(guard, frame->peer, NULL);
+    unread_forget(router, frame->peer);
 }
 
 static bool is_within_limits(const struct wire_guard *guard, const struct connection *stranger,
@@ -394,19 +562,17 @@ static bool is_within_limits(const struct wire_guard *guard, const struct connec
 
 uint64_t wire_guard_deadline(const struct wire *router)
 {
-    return router->guard ? router->guard->count_ns : CLOCK_NEVER;
-}
-
-void wire_guard_tick(struct wire *router, uint64_t now_ns)
-{
-    struct wire_guard *guard = router->guard;
-    struct connection *connection, *next;
+    const struct wire_guard *guard = router->guard;
 
     if (!guard)
-        return;
-    wire_broke(router);
-    if (now_ns < guard->count_ns)
-        return;
+        return CLOCK_NEVER;
+    return guard->look_ns < guard->count_ns ? guard->look_ns : guard->count_ns;
+}
+
+static void count_strangers(struct wire_guard *guard, uint64_t now_ns)
+{
+    struct connection *connection, *next;
+
     HASH_ITER(hh, guard->strangers, connection, next) {
         if (is_within_limits(guard, connection, now_ns))
             continue;
@@ -414,4 +580,21 @@ void wire_guard_tick(struct wire *router, uint64_t now_ns)
         drop(&guard->strangers, connection);
     }
     guard->count_ns = guard->strangers ? clock_after(now_ns, COUNT_NS) : CLOCK_NEVER;
+}
+
+int wire_guard_tick(struct wire *router, uint64_t now_ns)
+{
+    struct wire_guard *guard = router->guard;
+    int result = 0;
+
+    if (!guard)
+        return 0;
+    wire_broke(router);
+    if (guard->stirred)
+        take_stirs(guard, now_ns);
+    if (now_ns >= guard->count_ns)
+        count_strangers(guard, now_ns);
+    if (now_ns >= guard->look_ns && (result = wire_look_ahead(router)) == 0)
+        look_at_known(guard, now_ns);
+    return result;
 }

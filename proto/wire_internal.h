@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A wire from inside: what wire.c, which sends and receives, wire_wait.c, which waits, and
+ * A wire from inside: what wire.c, which sends, wire_receive.c, wire_wait.c, which waits, and
  * wire_watch.c, which sees what becomes of its connection, share.
  */
 #ifndef MUSTER_PROTO_WIRE_INTERNAL_H
@@ -40,7 +40,12 @@ struct wire {
     bool lost;                 /* that connection is gone */
     bool refused;              /* since this side's key was not let in */
     struct wire_guard *guard;  /* owned: of a router that keeps strangers off; or NULL */
+    struct wire_brake *brake;  /* owned: of the same */
     struct owed *owed;         /* owned: answers that peers of a router have not received yet */
+    struct unread *unread;     /* owned: messages that came to a guarded router, by peer; */
+    struct unread *turn;       /* the same, in turn */
+    size_t unread_bytes;       /* of all of them, as they count */
+    unsigned turns;            /* messages that were asked for since it looked ahead */
     bool keyed;                /* a router, at least one of whose endpoints needs keys */
     bool ended;                /* a connection to it over tcp is gone since wire_take_ends */
     int socket_fd, monitor_fd; /* theirs: readable when something is new to them */
@@ -59,14 +64,52 @@ int wire_open_socket(struct wire_context *context, int type, struct wire **ret_w
  * there were, MUSTER_EAGAIN or MUSTER_ESYSTEM. */
 int wire_receive_parts(struct wire *wire, void *parts, int max);
 
+/* A message as it came, not decoded yet: one piece of memory, unless it is large. */
+struct received {
+    struct blob own;       /* of the header, if that lies in it */
+    struct received *next; /* of the same peer */
+    char *via;             /* owned; NULL: it came through nobody */
+    int parts;             /* as many as there were behind the names */
+    int fd;                /* as in wire_frame */
+    pid_t pid;             /* of what may be HELLO */
+    bool keyed;            /* likewise */
+    struct curve_key key;
+    uint64_t ns;                   /* when */
+    struct blob *header, *payload; /* owned */
+    uint8_t bytes[];
+};
+
+void received_destroy(struct received *received);
+
+/* Has it wait for its turn, or be dropped when its peer has too much waiting, which cuts the peer off, or
+ * another that has more, when all have too much. 0 or MUSTER_ENOMEM; the message is taken over anyway. */
+int unread_add(struct wire *router, const char *peer, struct received *received);
+
+/* Has all that came to a guarded router wait in wire_unread.c. 0, MUSTER_ENOMEM, MUSTER_ESYSTEM. */
+int wire_look_ahead(struct wire *router);
+
+/* The next that waits. False: none does. */
+bool unread_take(struct wire *router, char ret_peer[PROTO_PEER_NAME_MAX + 1], struct received **ret_received);
+
+/* What waits of a peer is not heard. */
+void unread_forget(struct wire *router, const char *peer);
+void unread_forget_all(struct wire *router);
+
 /* Notes whose key the message came with that has this part, a zmq_msg_t. */
-void wire_take_key(void *part, struct wire_frame *frame);
+void wire_take_key(void *part, struct received *received);
 
 /* The descriptor of a ZeroMQ socket. */
 int wire_socket_fd(void *socket);
 
 /* Whether the connection of a watched wire broke, by what has happened since the last call. */
 bool wire_broke(struct wire *wire);
+
+/* Between the two calls ZeroMQ's thread waits, as soon as it comes to it; nothing that waits for it may be
+ * called there. */
+int brake_create(struct wire_context *context, struct wire_brake **ret_brake, struct muster_error *ret_error);
+void brake_destroy(struct wire_brake *brake); /* takes NULL */
+void brake_pull(struct wire_brake *brake);
+void brake_release(struct wire_brake *brake);
 
 /* What wire_guard.c counts connections with, and is told of them. 0, MUSTER_ENOMEM, or MUSTER_ESYSTEM with
  * errno. */
@@ -76,12 +119,22 @@ void guard_accepted(struct wire_guard *guard, int fd, bool tcp);
 void guard_ended(struct wire_guard *guard, int fd);
 bool guard_is_cut(const struct wire_guard *guard, const char *peer); /* for what it said: it is not heard */
 
+/* Ends the connection over which so much came from the peer. */
+void guard_cut_off(struct wire *router, int fd, const char *peer);
+
+/* A message that is whole came by it. */
+void guard_heard(struct wire_guard *guard, int fd, const char *peer);
+
+/* Readable when guard_stirred is to be called, and then wire_guard_tick. */
+int guard_stir_fd(const struct wire_guard *guard);
+void guard_stirred(struct wire_guard *guard);
+
 /* Counts an answer to the peer that has this part, a zmq_msg_t, until it is received. 0; MUSTER_ELOST: he has
  * not received too much; MUSTER_ENOMEM. Then it is not to be sent. */
 int owed_count(struct wire *router, const char *peer, void *part);
 void owed_forget_all(struct wire *router);
 
-struct wire_traffic guard_traffic(const struct wire_guard *guard, int fd);
+struct wire_traffic guard_traffic(const struct wire_guard *guard, int fd, const char *peer);
 
 /* A descriptor of ZeroMQ's may be another connection's by now, but not with this cookie. */
 uint64_t stream_cookie(int fd);

@@ -42,13 +42,13 @@ static bool has_news(struct wire *wire)
 {
     if (!wire->drained)
         wire->drained = !readable(wire->socket);
-    return !wire->drained || (wire->monitor && readable(wire->monitor));
+    return wire->turn || !wire->drained || (wire->monitor && readable(wire->monitor));
 }
 
 /* What is to be polled, and for which item. */
 struct polling {
-    struct pollfd fds[2 * POLL_ITEMS_MAX];
-    struct wire_poll *items[2 * POLL_ITEMS_MAX];
+    struct pollfd fds[3 * POLL_ITEMS_MAX];
+    struct wire_poll *items[3 * POLL_ITEMS_MAX];
     nfds_t count;
 };
 
@@ -61,14 +61,29 @@ static void add(struct polling *polling, struct wire_poll *item, int fd)
 /* Adds the descriptors of an item. Returns whether it is ready without being polled. */
 static bool prepare(struct polling *polling, struct wire_poll *item)
 {
+    if (item->wire && item->wire->brake)
+        brake_release(item->wire->brake);
     item->ready = item->wire && has_news(item->wire);
     if (item->wire)
         add(polling, item, item->wire->socket_fd);
     if (item->wire && item->wire->monitor)
         add(polling, item, item->wire->monitor_fd);
+    if (item->wire && item->wire->guard)
+        add(polling, item, guard_stir_fd(item->wire->guard));
     if (!item->wire && item->fd >= 0)
         add(polling, item, item->fd);
     return item->ready;
+}
+
+/* One of the descriptors of its wire was readable. Returns whether something became of it. */
+static bool wake(struct wire *wire, int fd)
+{
+    bool stirs = wire->guard && fd == guard_stir_fd(wire->guard);
+
+    wire->drained = false;
+    if (stirs)
+        guard_stirred(wire->guard);
+    return has_news(wire) || stirs;
 }
 
 /* Polls, and notes which items are ready. Returns how many descriptors were, -1 with errno. */
@@ -79,11 +94,8 @@ static int poll_once(struct polling *polling, int timeout_ms)
     for (nfds_t i = 0; woken > 0 && i < polling->count; i++) {
         struct wire_poll *item = polling->items[i];
 
-        if (!polling->fds[i].revents)
-            continue;
-        if (item->wire)
-            item->wire->drained = false;
-        item->ready = !item->wire || has_news(item->wire);
+        if (polling->fds[i].revents)
+            item->ready |= !item->wire || wake(item->wire, polling->fds[i].fd);
     }
     return woken;
 }

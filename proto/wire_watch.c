@@ -97,6 +97,8 @@ int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error 
         return muster_error_system(ret_error, errno, "descriptors to watch connections with");
     if (result != 0)
         return muster_error_set(ret_error, result, "ZeroMQ socket: out of memory");
+    if ((result = brake_create(router->context, &router->brake, ret_error)) != 0)
+        return result;
     return monitor(router, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED, ret_error);
 }
 
@@ -131,10 +133,10 @@ static void note_stream(struct wire *wire, int fd, bool tcp)
     wire->stream_cookie = stream_cookie(fd);
 }
 
-struct wire_traffic wire_traffic(const struct wire *wire, int fd)
+struct wire_traffic wire_traffic(const struct wire *wire, int fd, const char *peer)
 {
     if (wire->guard)
-        return guard_traffic(wire->guard, fd);
+        return guard_traffic(wire->guard, fd, peer);
     return wire->stream_cookie ? stream_traffic(wire->stream_fd, wire->stream_cookie)
                                : (struct wire_traffic){.received = 0};
 }

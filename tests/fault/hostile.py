@@ -8,6 +8,7 @@ served while he goes on.
 MUSTER_HOSTILE=N opens N connections one after another, and prints what is left of others' rate: MUSTER_HOSTILE=10000 takes
 a minute."""
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -29,6 +30,7 @@ LONG = int(os.environ.get("MUSTER_HOSTILE", "0"))
 CONNECTIONS = LONG or (100 if harness.SANITIZE else 300)
 DESCRIPTORS = 400  # of a coordinator: some 90 clients, and as many strangers
 MEMORY_KIB = 1 << 20 if harness.SANITIZE else 192 << 10  # above what it had before
+MESSAGE_KIB = 640 << 10  # likewise, with one message that is as large as they may be, and what came until that was seen
 FRAME_MAX = 257 << 20
 STRANGER_BYTES = 64 << 10  # of one that is not welcome, or not yet
 
@@ -86,6 +88,7 @@ def ready(name):
 
 class Case(harness.Case):
     keys = False
+    room_kib = MEMORY_KIB
 
     def setUp(self):
         super().setUp()
@@ -126,7 +129,7 @@ class Case(harness.Case):
 
     def tearDown(self):
         self.assertIsNone(self.daemon.process.poll(), self.log.read_text())
-        self.assertLess(self.memory("VmHWM") - self.before, MEMORY_KIB)
+        self.assertLess(self.memory("VmHWM") - self.before, self.room_kib)
         self.assert_served()
         self.end()
         self.assertEqual(self.daemon.process.returncode, 0, self.log.read_text())
@@ -428,6 +431,40 @@ class Doors(Almost, Case):
                 thread.join()
             self.assert_served()
 
+    def test_requests_that_come_faster_than_they_are_answered_are_cut_off(self):
+        """He reads his answers, and what he asks is as it should be; but a coordinator does not keep all of it."""
+        requests = ask(protocol.STATUS) * 10000
+        for family, address in self.doors():
+            with self.connection(family, address) as stream:
+                self.join(stream, b"asker-%d" % family)
+                stream.sendall(message("HELLO", **HELLO))
+                reader = threading.Thread(target=self.until_cut, args=(stream,))
+                reader.start()
+                for _ in range(1000):
+                    if not self.send_all(stream, requests):
+                        break
+                else:
+                    self.fail("it is cut off")
+                reader.join()
+            line = f"asker-{int(family)} was cut off: too much that it sent waited"
+            self.until(lambda: line in self.log.read_text(), "the coordinator says so")
+            self.until(lambda: self.clients() == 1, "he is no client any more")
+
+    def test_message_without_end_of_one_who_was_welcomed(self):
+        self.room_kib = max(MEMORY_KIB, MESSAGE_KIB)
+        with self.connection(*self.tcp()) as stream:
+            self.join(stream, b"endless")
+            stream.sendall(message("HELLO", **HELLO))
+            self.until(lambda: self.clients() == 2, "he is a client")
+            for _ in range(1 << 12):
+                if not self.send_all(stream, frame(bytes(1 << 20), MORE)):
+                    break
+            else:
+                self.fail("it is cut off")
+        self.until(lambda: "endless was cut off: it sent a message without end" in self.log.read_text(),
+                   "the coordinator says so")
+        self.until(lambda: self.clients() == 1, "he is no client any more")
+
     def batches(self, stream):
         """The numbers of those that were accepted, which come in turn for all."""
         numbers, came = [], b""
@@ -503,15 +540,15 @@ class Rate(Case):
 
     def hostile(self, attack, over):
         while not over.is_set():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, AssertionError):  # he may be cut off before he is in
                 with self.connection(*self.tcp()) as stream:
                     attack(stream, over)
 
     def test_rate_of_others(self):
-        flood = frame(b"\x91\x0d") * 1000
+        flood, numbers = frame(b"\x91\x0d") * 1000, itertools.count()  # no name twice: docs/THREATS.md says why
 
         def talk(stream, over):
-            self.join(stream, b"talk-%d" % threading.get_ident())
+            self.join(stream, b"talk-%d" % next(numbers))
             while not over.is_set():
                 stream.sendall(flood)
 
@@ -519,7 +556,7 @@ class Rate(Case):
             stream.sendall(NULL)
 
         def request(stream, over):
-            self.join(stream, b"ask-%d" % threading.get_ident())
+            self.join(stream, b"ask-%d" % next(numbers))
             stream.sendall(message("HELLO", **HELLO))
             requests = ask(protocol.STATUS) * 100
             while not over.is_set():

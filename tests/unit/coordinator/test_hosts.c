@@ -23,9 +23,9 @@ static uint64_t now_ns;
 static uint32_t connections;      /* that the host made */
 static unsigned noted, strangers; /* hosts that the next life would know of; peers that are none any more */
 
-static struct wire_traffic no_traffic(void *context, int fd)
+static struct wire_traffic no_traffic(void *context, int fd, const char *peer)
 {
-    (void)context, (void)fd;
+    (void)context, (void)fd, (void)peer;
     return (struct wire_traffic){.received = 0};
 }
 

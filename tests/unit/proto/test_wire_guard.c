@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A guarded router against peers that ZeroMQ speaks for, and that keep to no limit: what they send is counted
+ * in bytes, and ends their connection; others are heard in turn.
+ */
+#include "proto/wire.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <zmq.h>
+
+enum { TIMEOUT_MS = 30000 };
+
+static const uint8_t pong[] = {0x92, PROTO_PONG, 0x2a};
+
+static struct wire_context *context;
+static struct wire *router;
+static char endpoint[WIRE_ENDPOINT_BYTES];
+static void *peers;
+
+static void setup(void)
+{
+    struct muster_error error;
+
+    cr_assert_eq(wire_context_create(&context, &error), 0);
+    cr_assert_eq(wire_open_router(context, &router, &error), 0);
+    cr_assert_eq(wire_guard(router, 8, &error), 0, "%s", error.text);
+    cr_assert_eq(wire_bind(router, "tcp://127.0.0.1:*", &error), 0, "%s", error.text);
+    cr_assert_eq(wire_endpoint(router, endpoint, &error), 0);
+    peers = zmq_ctx_new();
+}
+
+static void teardown(void)
+{
+    zmq_ctx_term(peers);
+    wire_close(router, 0);
+    wire_context_destroy(context);
+}
+
+TestSuite(wire_guard, .init = setup, .fini = teardown);
+
+static void *connect_peer(const char *name)
+{
+    int nothing = 0;
+    void *peer = zmq_socket(peers, ZMQ_DEALER);
+
+    zmq_setsockopt(peer, ZMQ_ROUTING_ID, name, strlen(name));
+    zmq_setsockopt(peer, ZMQ_LINGER, &nothing, sizeof nothing);
+    zmq_setsockopt(peer, ZMQ_SNDHWM, &nothing, sizeof nothing);
+    cr_assert_eq(zmq_connect(peer, endpoint), 0);
+    return peer;
+}
+
+static void say(void *peer, unsigned times)
+{
+    for (unsigned i = 0; i < times; i++)
+        cr_assert_eq(zmq_send(peer, pong, sizeof pong, 0), sizeof pong);
+}
+
+/* The next message, or NULL: somebody was cut off. */
+static struct wire_frame *receive(char cut[PROTO_PEER_NAME_MAX + 1])
+{
+    struct wire_poll item = {.wire = router};
+    struct wire_frame *frame;
+    const char *why;
+    int result;
+
+    for (;;) {
+        result = wire_receive(router, &frame);
+        if (result == 0)
+            return frame;
+        cr_assert_eq(result, MUSTER_EAGAIN);
+        if (wire_take_cut(router, cut, &why))
+            return NULL;
+        cr_assert_gt(wire_wait(&item, 1, TIMEOUT_MS), 0, "nothing came");
+    }
+}
+
+/* Whom the router knows from then on, as strangers may not say much. */
+static void *welcome(const char *name)
+{
+    char cut[PROTO_PEER_NAME_MAX + 1];
+    void *peer = connect_peer(name);
+    struct wire_frame *frame;
+
+    say(peer, 1);
+    frame = receive(cut);
+    cr_assert_str_eq(frame->peer, name);
+    wire_know(router, frame->fd, name, true);
+    wire_frame_destroy(frame);
+    return peer;
+}
+
+Test(wire_guard, peer_whose_messages_come_faster_than_they_are_taken_is_cut_off)
+{
+    enum { TOO_MANY = PROTO_UNREAD_BYTES_MAX / PROTO_MESSAGE_COST_BYTES };
+    char cut[PROTO_PEER_NAME_MAX + 1];
+    struct wire_frame *frame;
+    unsigned heard = 0;
+    void *flooder = welcome("flooder"), *other = welcome("other");
+
+    say(flooder, 2 * TOO_MANY);
+    while ((frame = receive(cut))) {
+        heard++;
+        wire_frame_destroy(frame);
+    }
+    cr_assert_str_eq(cut, "flooder");
+    cr_assert_lt(heard, TOO_MANY);
+    say(other, 1);
+    frame = receive(cut);
+    cr_assert_str_eq(frame->peer, "other"); /* nothing of what the flooder had sent */
+    wire_frame_destroy(frame);
+    zmq_close(flooder);
+    zmq_close(other);
+}
+
+Test(wire_guard, messages_that_wait_are_taken_in_turn)
+{
+    enum { MANY = 10000 };
+    char cut[PROTO_PEER_NAME_MAX + 1];
+    struct wire_frame *frame;
+    unsigned before = 0;
+    void *many = welcome("many"), *few = welcome("few");
+
+    say(many, MANY);
+    while (before < 100) { /* all have come, and some were taken */
+        frame = receive(cut);
+        before++;
+        wire_frame_destroy(frame);
+    }
+    say(few, 1);
+    for (bool heard = false; !heard; before++) {
+        frame = receive(cut);
+        cr_assert_not_null(frame);
+        heard = strcmp(frame->peer, "few") == 0;
+        wire_frame_destroy(frame);
+    }
+    cr_assert_lt(before, MANY);
+    zmq_close(many);
+    zmq_close(few);
+}
+
+Test(wire_guard, traffic_of_a_descriptor_that_is_another_s_is_not_told)
+{
+    char cut[PROTO_PEER_NAME_MAX + 1];
+    void *peer = connect_peer("peer");
+    struct wire_frame *frame;
+
+    say(peer, 1);
+    frame = receive(cut);
+    wire_know(router, frame->fd, "peer", true);
+    cr_assert_gt(wire_traffic(router, frame->fd, "peer").received, 0);
+    cr_assert_eq(wire_traffic(router, frame->fd, "who had it before").received, 0);
+    wire_frame_destroy(frame);
+    zmq_close(peer);
+}
