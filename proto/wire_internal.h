@@ -45,7 +45,8 @@ struct wire {
     struct unread *unread;     /* owned: messages that came to a guarded router, by peer; */
     struct unread *turn;       /* the same, in turn */
     size_t unread_bytes;       /* of all of them, as they count */
-    unsigned turns;            /* messages that were asked for since it looked ahead */
+    unsigned turns;            /* messages that were asked for since it looked ahead, */
+    uint64_t ahead_ns;         /* and when it does so again at the earliest */
     bool keyed;                /* a router, at least one of whose endpoints needs keys */
     bool ended;                /* a connection to it over tcp is gone since wire_take_ends */
     int socket_fd, monitor_fd; /* theirs: readable when something is new to them */

@@ -21,8 +21,10 @@ enum { NOT_HEARD = 1, NOT_HEARD_IN_TURN = 64 };
 
 /* A guarded router looks ahead once in so many turns, as that costs a system call when there is nothing.
  * Behind so many messages ZeroMQ's thread waits until it has looked at all, which it else never would be done
- * with, and until the next look, which is to come to what is there meanwhile. */
-enum { AHEAD_TURNS = 16, AHEAD_FREE = 64 * AHEAD_TURNS };
+ * with. And while there are messages to take it goes on to wait, for so many times as long as that look took
+ * and so long at most: peers that send more wait then, too, and others have most of this thread's time. */
+enum { AHEAD_TURNS = 16, AHEAD_FREE = 256, AHEAD_PAUSES = 3 };
+static const uint64_t AHEAD_PAUSE_NS = 10 * CLOCK_NS_PER_MS;
 
 /* ZeroMQ reads so much at once; messages that lie in it keep all of it, and the 10 KB beside it in which they
  * are counted. */
@@ -328,18 +330,28 @@ int wire_look_ahead(struct wire *router)
 {
     char name[PROTO_PEER_NAME_MAX + 1];
     struct received *received;
+    uint64_t began_ns = clock_now_ns(), pause_ns = 0;
+    unsigned count;
     int result = 0;
 
-    router->turns = 0;
     brake_release(router->brake);
-    for (unsigned count = 0; result == 0 || result == NOT_HEARD; count++) {
+    for (count = 0; result == 0 || result == NOT_HEARD; count++) {
         if (count == AHEAD_FREE)
             brake_pull(router->brake);
         result = receive_one(router, name, &received);
         if (result == 0)
             result = unread_add(router, name, received);
     }
+    if (count > AHEAD_FREE)
+        pause_ns = AHEAD_PAUSES * (clock_now_ns() - began_ns);
+    router->turns = 0;
+    router->ahead_ns = clock_after(clock_now_ns(), pause_ns < AHEAD_PAUSE_NS ? pause_ns : AHEAD_PAUSE_NS);
     return result == MUSTER_EAGAIN ? 0 : result;
+}
+
+static bool is_due(struct wire *router)
+{
+    return router->guard && ++router->turns >= AHEAD_TURNS && clock_now_ns() >= router->ahead_ns;
 }
 
 int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
@@ -348,7 +360,7 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
     struct received *received;
     int result = 0;
 
-    if (wire->guard && ++wire->turns >= AHEAD_TURNS)
+    if (is_due(wire))
         result = wire_look_ahead(wire);
     if (result == 0 && !unread_take(wire, name, &received)) {
         if (wire->brake)
