@@ -398,26 +398,36 @@ bool guard_is_cut(const struct wire_guard *guard, const char *peer)
     return cut && clock_now_ns() < cut->until_ns;
 }
 
+static struct cut *add_cut(struct wire_guard *guard, const char *peer)
+{
+    struct cut *cut = calloc(1, sizeof *cut);
+
+    if (!cut)
+        return NULL;
+    memcpy(cut->name, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
+    cut->taken = true;
+    HASH_ADD_STR(guard->cuts, name, cut);
+    if (!cut->hh.tbl) {
+        free(cut);
+        return NULL;
+    }
+    if (HASH_COUNT(guard->cuts) > CUT_MAX)
+        drop_cut(guard, guard->cuts); /* the first of them */
+    return cut;
+}
+
 /* Short of memory it is heard until nothing is left of what it sent. */
 static void note_cut(struct wire_guard *guard, const char *peer, const char *why)
 {
     struct cut *cut;
 
     HASH_FIND_STR(guard->cuts, peer, cut);
-    if (cut)
-        drop_cut(guard, cut);
-    else if (HASH_COUNT(guard->cuts) == CUT_MAX)
-        drop_cut(guard, guard->cuts);
-    if (!(cut = calloc(1, sizeof *cut)))
+    if (!cut && !(cut = add_cut(guard, peer)))
         return;
-    memcpy(cut->name, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
     cut->until_ns = clock_after(clock_now_ns(), CUT_NS);
     cut->why = why;
-    HASH_ADD_STR(guard->cuts, name, cut);
-    if (cut->hh.tbl)
-        guard->untaken++;
-    else
-        free(cut);
+    guard->untaken += cut->taken;
+    cut->taken = false;
 }
 
 bool wire_take_cut(struct wire *router, char ret_peer[PROTO_PEER_NAME_MAX + 1], const char **ret_why)
