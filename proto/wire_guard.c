@@ -182,25 +182,6 @@ static void let_go(const struct wire_guard *guard)
     dup3(guard->none_fd, guard->held_fd, O_CLOEXEC);
 }
 
-uint64_t stream_cookie(int fd)
-{
-    uint64_t cookie;
-    socklen_t size = sizeof cookie;
-
-    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
-}
-
-/* Should the descriptor become another one's just now, that one's is read: it is looked at again. */
-struct wire_traffic stream_traffic(int fd, uint64_t cookie)
-{
-    struct tcp_info info = {.tcpi_bytes_received = 0};
-    socklen_t size = sizeof info;
-
-    if (stream_cookie(fd) != cookie || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
-        return (struct wire_traffic){.received = 0};
-    return (struct wire_traffic){.received = info.tcpi_bytes_received, .sent = info.tcpi_bytes_acked};
-}
-
 struct wire_traffic guard_traffic(const struct wire_guard *guard, int fd, const char *peer)
 {
     const struct connection *known;

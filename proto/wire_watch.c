@@ -6,11 +6,14 @@
 #include "proto/wire_internal.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -123,6 +126,25 @@ static void note_guarded(struct wire *router, int event, int fd, bool tcp)
         guard_ended(router->guard, fd);
         router->ended |= tcp;
     }
+}
+
+uint64_t stream_cookie(int fd)
+{
+    uint64_t cookie;
+    socklen_t size = sizeof cookie;
+
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+/* Should the descriptor become another one's just now, that one's is read: it is looked at again. */
+struct wire_traffic stream_traffic(int fd, uint64_t cookie)
+{
+    struct tcp_info info = {.tcpi_bytes_received = 0};
+    socklen_t size = sizeof info;
+
+    if (stream_cookie(fd) != cookie || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return (struct wire_traffic){.received = 0};
+    return (struct wire_traffic){.received = info.tcpi_bytes_received, .sent = info.tcpi_bytes_acked};
 }
 
 static void note_stream(struct wire *wire, int fd, bool tcp)

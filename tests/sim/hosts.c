@@ -24,9 +24,9 @@ static struct sim_outpost *find_link(const char *link)
 
 /* --- what it knows of its world */
 
-static struct wire_traffic no_traffic(void *context, int fd)
+static struct wire_traffic no_traffic(void *context, int fd, const char *peer)
 {
-    (void)context, (void)fd;
+    (void)context, (void)fd, (void)peer;
     return (struct wire_traffic){.received = 0}; /* messages cross wholly, or not at all */
 }
 
