@@ -60,7 +60,7 @@ static void forget(struct level *level, struct sharer *user)
         DL_DELETE(level->idle, &user->place);
         level->idle_count--;
     }
-    HASH_DEL(level->by_name, user);
+    HASH_DEL(level->by_name, user); /* NOLINT: it is in the table */
     free(user);
 }
 

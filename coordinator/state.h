@@ -315,7 +315,7 @@ bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
                     const struct proto_standing *standing, struct outbox *outbox);
 
 /* Jobs that the worker need not do: they are recorded, another one has them, or nobody wants them. */
-void adopt_refuse(const struct worker *worker, uint64_t batch, const struct span *jobs,
+void adopt_refuse(const struct worker *worker, uint64_t batch, const struct span *span,
                   struct outbox *outbox);
 
 /* The worker was told to end all that is left of a chunk that it does not hold: it has a short while for it.
