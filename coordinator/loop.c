@@ -195,7 +195,8 @@ static void attend(struct coordinator *c, const struct wire_frame *frame)
     uint64_t pid;
     int result;
 
-    wire_know(c->router, frame->fd, frame->peer, is_known(c, frame->peer));
+    if (!frame->via[0]) /* else the connection is that of its host */
+        wire_know(c->router, frame->fd, frame->peer, is_known(c, frame->peer));
     if (frame->message.type == PROTO_STOP) {
         journal_client(c->journal, frame->peer, "left");
         guests_forget(c->guests, frame->peer);
