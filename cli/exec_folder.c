@@ -30,13 +30,25 @@ static int cannot_make(const struct exec_folder *folder, int error, struct muste
     return muster_error_system(ret_error, error, "cannot make a folder for output in %s", folder->parent);
 }
 
+/* Whether files can be made in it; errno says why not. */
+static bool is_usable(const char *folder)
+{
+    int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool usable = fd >= 0 && faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
+    int error = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return usable;
+}
+
 /* Nobody guesses it, and takes it first, in the time until it is made. */
 int exec_folder_init(struct exec_folder *folder, const char *parent, struct muster_error *ret_error)
 {
     unsigned long long chance;
     char *real = realpath(parent, NULL);
-    bool found = real && getrandom(&chance, sizeof chance, 0) == sizeof chance &&
-                 faccessat(AT_FDCWD, real, W_OK | X_OK, AT_EACCESS) == 0;
+    bool found = real && getrandom(&chance, sizeof chance, 0) == sizeof chance && is_usable(real);
     int error = errno;
 
     folder->parent = parent;

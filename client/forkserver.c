@@ -37,6 +37,9 @@ enum {
      * machine is busy. */
     ANSWER_S = 20,
 
+    /* And one that does not for the heartbeat, or for so long, may have been stopped. */
+    WAKE_S = 5,
+
     /* A thread that has been joined is listed for a moment longer. */
     SETTLE_MS = 200,
 
@@ -75,7 +78,7 @@ struct forkserver {
     int socket;               /* to the server; -1: it is lost */
     int pidfd;                /* of the server */
     pid_t pid;
-    uint64_t silence_ns; /* after which it may have been stopped */
+    uint64_t silence_ns; /* after which it is told to go on */
 };
 
 /* --- one message, with descriptors or without, over a socket of packets */
@@ -377,7 +380,7 @@ static void wake(const struct forkserver *server)
 {
     struct pollfd item = {.fd = server->socket, .events = POLLIN};
 
-    if (poll(&item, 1, clock_poll_ms(0, server->silence_ns)) == 0)
+    if (poll(&item, 1, clock_poll_ms(0, server->silence_ns)) <= 0)
         pidfd_send_signal(server->pidfd, SIGCONT, NULL, 0);
 }
 
@@ -472,6 +475,7 @@ int forkserver_start(const struct registry *registry, const struct muster_option
                      struct forkserver **ret_server, struct muster_error *ret_error)
 {
     const struct timeval limit = {.tv_sec = ANSWER_S};
+    double silence_s = options->heartbeat_s < WAKE_S ? options->heartbeat_s : WAKE_S;
     struct server server = {.registry = registry,
                             .memory_bytes = options->memory_bytes,
                             .sandbox = options->sandbox,
@@ -493,7 +497,7 @@ int forkserver_start(const struct registry *registry, const struct muster_option
     *own = (struct forkserver){.launcher = {.ops = &forkserver_ops},
                                .socket = sockets[0],
                                .pidfd = -1,
-                               .silence_ns = (uint64_t)(options->heartbeat_s * 1e9)};
+                               .silence_ns = (uint64_t)(silence_s * 1e9)};
     setsockopt(own->socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(own->socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     own->pid = fork_server(&server, own->socket);

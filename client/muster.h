@@ -119,7 +119,8 @@ struct muster_options {
     bool pin;              /* threads, gil, processes: worker k on the k-th core, round robin */
     bool warm;             /* muster_open returns when all workers are ready */
     /* processes: the path from / of a folder that jobs may make, for this user alone, which the caller
-     * removes: when this process was killed the next muster does it, with the files in it. NULL: none */
+     * removes: when this process was killed the next muster does it, with the files in it, if its name
+     * begins with "muster-". NULL: none */
     const char *scratch;
     /* processes: a coordinator that runs, "ipc://PATH", "tcp://127.0.0.1:PORT", or
      * MUSTER_COORDINATOR_DEFAULT; NULL: one of its own. Its workers are its business: workers, start,

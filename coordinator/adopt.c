@@ -204,7 +204,7 @@ bool adopt_standing(struct core *core, uint64_t now_ns, struct worker *worker,
         return false;
     batch = core_batch(core, standing->batch);
     if (batch && may_have(core, worker, batch, standing->attempt) &&
-        jobs.first + jobs.count - 1 <= batch->total) {
+        !spans_hold(&worker->disowned, standing->chunk) && jobs.first + jobs.count - 1 <= batch->total) {
         if (worker->holds == 0)
             worker->moved_ns = now_ns;
         held = take_over(now_ns, worker, batch, standing->chunk, &jobs, standing->attempt, outbox);
@@ -229,9 +229,18 @@ void adopt_ended(struct worker *worker, uint64_t chunk, struct outbox *outbox)
     outbox->failed |= spans_drop(&worker->unwanted, chunk, 1) != 0;
 }
 
+/* Whether a job that is wanted would be lost if the worker was killed for those that are not: see
+ * cancel_stubborn. */
+static bool holds_wanted(const struct worker *worker)
+{
+    return worker->chunks &&
+           (worker->concurrency > 1 || worker->chunks->id < spans_list(&worker->unwanted)->first);
+}
+
+/* While it has something to say, that may be that it has obeyed, behind much that it had kept. */
 void adopt_stubborn(struct core *core, uint64_t now_ns, struct worker *worker, struct outbox *outbox)
 {
-    if (worker->chunks && worker->chunks->id < spans_list(&worker->unwanted)->first)
+    if (holds_wanted(worker) || now_ns < cancel_deadline(worker->heard_ns))
         worker->unwanted_ns = cancel_deadline(now_ns); /* it is looked at again */
     else
         dispatch_doom(core, worker, DOOM_CANCELLED, outbox);
@@ -243,7 +252,7 @@ void adopt_last_words(struct core *core, uint64_t now_ns, struct worker *worker,
     struct span job = {.first = exit->index, .count = 1};
     struct batch *batch;
 
-    if (!exit->executing || hold_find(worker, exit->chunk))
+    if (!exit->executing || hold_find(worker, exit->chunk) || spans_hold(&worker->disowned, exit->chunk))
         return;
     batch = core_batch(core, exit->batch);
     if (batch && may_have(core, worker, batch, exit->attempt) && job.first >= 1 && job.first <= batch->total)

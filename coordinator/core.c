@@ -418,7 +418,8 @@ struct core_counts core_count(const struct core *core)
         counts.jobs_queued += batch->queued;
         counts.jobs_assigned += batch->assigned;
         if (batch->id > CORE_UNKEPT_BATCHES)
-            counts.unkept_bytes += batch->settings.window_bytes + (batch->sealed ? 0 : PROTO_GRANT_BYTES);
+            counts.unkept_bytes += batch->settings.window_bytes + batch->settings.common.size +
+                                   (batch->sealed ? 0 : PROTO_GRANT_BYTES);
     }
     for (unsigned i = 0; i < core->slots; i++)
         counts.chunks_assigned += core->workers[i].holds;

@@ -145,7 +145,7 @@ static bool is_lock(const char *name)
     return size == sizeof NAME - 1 && strcmp(name + size - (sizeof ENDING - 1), ENDING) == 0;
 }
 
-void nest_remove_folder(const char *path)
+bool nest_remove_folder(const char *path)
 {
     struct muster_error ignored;
     const struct dirent *entry;
@@ -153,17 +153,17 @@ void nest_remove_folder(const char *path)
     int fd;
 
     if (nest_open_folder(path, &fd, &ignored) != 0)
-        return;
+        return true;
     entries = fdopendir(fd);
     if (!entries) {
         close(fd);
-        return;
+        return false;
     }
     while ((entry = readdir(entries)) != NULL)
         if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN)
             unlinkat(fd, entry->d_name, 0);
     closedir(entries);
-    rmdir(path);
+    return rmdir(path) == 0 || errno != ENOTEMPTY;
 }
 
 /* The folder that a lock notes, if that is one that muster makes, and the note is whole. */
@@ -180,13 +180,14 @@ static bool read_note(int lock_fd, char folder[PATH_MAX + 1])
     return strlen(folder) == (size_t)size - 1 && strncmp(name, prefix, sizeof prefix - 1) == 0;
 }
 
-/* The lock goes last: nothing is left of which it does not tell. */
+/* The lock goes last: nothing is left of which it does not tell. A worker that outlived its coordinator for a
+ * moment may make a file behind the look into the folder: the next muster looks again. */
 static void remove_left_over(int home_fd, const char *lock, int lock_fd)
 {
     char socket[sizeof NAME - sizeof ENDING + 1], folder[PATH_MAX + 1];
 
-    if (read_note(lock_fd, folder))
-        nest_remove_folder(folder);
+    if (read_note(lock_fd, folder) && !nest_remove_folder(folder))
+        return;
     snprintf(socket, sizeof socket, "%s", lock);
     unlinkat(home_fd, socket, 0);
     unlinkat(home_fd, lock, 0);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <sys/un.h>
 
 struct nest {
@@ -48,8 +49,9 @@ int nest_init(struct nest *nest, struct muster_error *ret_error);
  * does. */
 void nest_note(const struct nest *nest, const char *folder);
 
-/* Removes a folder and the files in it, if it is this user's and closed to others. */
-void nest_remove_folder(const char *path);
+/* Removes a folder and the files in it, if it is this user's and closed to others. Returns false if something
+ * is left in it. */
+bool nest_remove_folder(const char *path);
 
 /* Makes the socket, where connections wait until *ret_fd, the caller's, is taken over by who accepts them. */
 int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_error);

@@ -202,7 +202,7 @@ static void cancel_again(const struct worker *worker, const struct chunk *chunk,
         outbox_send(outbox, worker->name,
                     &(struct proto_message){.type = PROTO_CANCEL,
                                             .cancel = {.id = batch->id, .mode = batch->cancel}});
-    for (uint32_t i = 0; i < chunk->left.count && !batch->cancel; i++)
+    for (uint32_t i = 0; i < chunk->left.count && batch->cancel != PROTO_CANCEL_NOW; i++)
         cancel_some(worker, batch, &spans_list(&chunk->left)[i], outbox);
 }
 

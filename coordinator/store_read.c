@@ -154,6 +154,12 @@ static int finish(sqlite3_stmt *statement, int result)
     return result == MUSTER_EEND ? 0 : result;
 }
 
+/* What has no bound but that of a message: arguments, and settings with what commands have in common. */
+static uint64_t size_of(sqlite3_stmt *row)
+{
+    return (uint64_t)sqlite.column_bytes(row, 15) + (uint64_t)sqlite.column_bytes(row, 20);
+}
+
 /* As many of the rows, which come by number, as the page has room for. */
 static int take_batches(struct store_database *database, struct store_entry *entry, sqlite3_stmt *rows)
 {
@@ -161,7 +167,7 @@ static int take_batches(struct store_database *database, struct store_entry *ent
     int result;
 
     while ((result = sql_row(database, rows)) == 0) {
-        entry->done.more = !take_room(&room, entry->done.count, (uint64_t)sqlite.column_bytes(rows, 15));
+        entry->done.more = !take_room(&room, entry->done.count, size_of(rows));
         if (entry->done.more)
             break;
         entry->done.next = sql_column(rows, 0);
@@ -221,8 +227,7 @@ static int list(struct store_database *database, struct store_entry *entry)
         bool wanted = is_wanted(rows, page);
 
         entry->done.more =
-            looked_at == STORE_SCAN_MAX ||
-            (wanted && !take_room(&room, entry->done.count, (uint64_t)sqlite.column_bytes(rows, 15)));
+            looked_at == STORE_SCAN_MAX || (wanted && !take_room(&room, entry->done.count, size_of(rows)));
         if (entry->done.more)
             break;
         entry->done.next = sql_column(rows, 0);

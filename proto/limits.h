@@ -52,9 +52,11 @@ enum {
     PROTO_FAILURE_COST_BYTES = 64,
 
     /* What a peer has sent and a coordinator has not come to yet, beside one message, each at its bytes and
-     * PROTO_MESSAGE_COST_BYTES; and what all peers have. Who has more is cut off, and of all together who has
-     * most. 87,000 messages take 18 MB beside their bytes, and ZeroMQ has read some more. */
-    PROTO_UNREAD_BYTES_MAX = 256 << 20,
+     * PROTO_UNREAD_COST_BYTES; and what all peers have. Who has more is cut off, and of all together who has
+     * most. A client's largest value and what it was granted, or what a worker keeps and reports, have room;
+     * 87,000 messages take 18 MB beside their bytes, and ZeroMQ has read some more. */
+    PROTO_UNREAD_COST_BYTES = 2 * PROTO_MESSAGE_COST_BYTES,
+    PROTO_UNREAD_BYTES_MAX = 512 << 20,
     PROTO_UNREAD_ALL_BYTES_MAX = 1 << 30,
 
     /* The ext type of a reference to bytes in shared memory, and the bytes of one. */

@@ -82,7 +82,9 @@ int wire_answer_door(struct wire *door, wire_admit *admit, void *context);
 bool wire_is_refused(const struct wire *wire);
 
 /* Has the router keep strangers off: connections over tcp whose peers are not known. The first of more than
- * `strangers_max` is ended, and each after 10 seconds, or when 64 KiB have come by it. */
+ * `strangers_max` is ended, and each after 10 seconds, or when 64 KiB have come by it. And counts what peers
+ * send faster than it is received, by PROTO_UNREAD_BYTES_MAX; 0 strangers: it does not, and only wire_has is
+ * of use. */
 int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error *ret_error);
 
 /* Of a connection, by a frame that came by it, or its descriptor and the name of who speaks over it: whether

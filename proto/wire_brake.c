@@ -41,6 +41,7 @@ static void wait_for_release(void *bytes, void *hint)
     struct wire_brake *brake = hint;
 
     (void)bytes;
+    TAKE_OVER(brake);
     pthread_mutex_lock(&brake->lock);
     while (brake->on)
         pthread_cond_wait(&brake->released, &brake->lock);
@@ -107,6 +108,8 @@ void brake_pull(struct wire_brake *brake)
     static char nothing[1];
     zmq_msg_t message;
 
+    if (!brake)
+        return;
     while (zmq_msg_init(&message) == 0 && zmq_msg_recv(&message, brake->far->socket, ZMQ_DONTWAIT) >= 0)
         zmq_msg_close(&message);
     zmq_msg_close(&message);
@@ -114,6 +117,7 @@ void brake_pull(struct wire_brake *brake)
         return; /* out of memory: what there is is looked at */
     atomic_fetch_add(&brake->references, 1);
     set(brake, true);
+    HAND_OVER(brake);
     brake->pulled = TEMP_FAILURE_RETRY(zmq_msg_send(&message, brake->near->socket, ZMQ_DONTWAIT)) >= 0;
     if (brake->pulled)
         return;
@@ -121,9 +125,15 @@ void brake_pull(struct wire_brake *brake)
     zmq_msg_close(&message);
 }
 
+bool brake_is_pulled(const struct wire_brake *brake)
+{
+    return brake && brake->pulled;
+}
+
 void brake_release(struct wire_brake *brake)
 {
-    if (brake->pulled)
-        set(brake, false);
+    if (!brake_is_pulled(brake))
+        return;
+    set(brake, false);
     brake->pulled = false;
 }

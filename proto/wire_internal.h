@@ -109,8 +109,9 @@ bool wire_broke(struct wire *wire);
  * called there. */
 int brake_create(struct wire_context *context, struct wire_brake **ret_brake, struct muster_error *ret_error);
 void brake_destroy(struct wire_brake *brake); /* takes NULL */
-void brake_pull(struct wire_brake *brake);
-void brake_release(struct wire_brake *brake);
+void brake_pull(struct wire_brake *brake);    /* likewise */
+void brake_release(struct wire_brake *brake); /* likewise */
+bool brake_is_pulled(const struct wire_brake *brake);
 
 /* What wire_guard.c counts connections with, and is told of them. 0, MUSTER_ENOMEM, or MUSTER_ESYSTEM with
  * errno. */

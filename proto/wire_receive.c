@@ -351,7 +351,14 @@ int wire_look_ahead(struct wire *router)
 
 static bool is_due(struct wire *router)
 {
-    return router->guard && ++router->turns >= AHEAD_TURNS && clock_now_ns() >= router->ahead_ns;
+    return router->brake && ++router->turns >= AHEAD_TURNS && clock_now_ns() >= router->ahead_ns;
+}
+
+/* Messages that take long to handle do not have ZeroMQ's thread wait longer. */
+static void ease(const struct wire *router)
+{
+    if (brake_is_pulled(router->brake) && clock_now_ns() >= router->ahead_ns)
+        brake_release(router->brake);
 }
 
 int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
@@ -362,9 +369,10 @@ int wire_receive(struct wire *wire, struct wire_frame **ret_frame)
 
     if (is_due(wire))
         result = wire_look_ahead(wire);
+    else
+        ease(wire);
     if (result == 0 && !unread_take(wire, name, &received)) {
-        if (wire->brake)
-            brake_release(wire->brake);
+        brake_release(wire->brake);
         result = receive_next(wire, name, &received);
     }
     return result == 0 ? open_frame(name, received, ret_frame) : result;

@@ -28,7 +28,7 @@ struct unread {
 static size_t cost(const struct received *received)
 {
     return received->header->size + (received->payload ? received->payload->size : 0) +
-           PROTO_MESSAGE_COST_BYTES;
+           PROTO_UNREAD_COST_BYTES;
 }
 
 static void forget(struct wire *router, struct unread *unread)
@@ -82,7 +82,7 @@ static struct unread *most(const struct wire *router)
     struct unread *unread, *found = NULL;
 
     DL_FOREACH(router->turn, unread)
-        if (unread->first->fd >= 0 && (!found || unread->bytes > found->bytes))
+        if (unread->bytes > 0 && unread->last->fd >= 0 && (!found || unread->bytes > found->bytes))
             found = unread;
     return found;
 }
@@ -92,13 +92,13 @@ static void keep_limits(struct wire *router, struct unread *added)
 {
     struct unread *unread = NULL;
 
-    if (added->bytes > PROTO_UNREAD_BYTES_MAX && added->first->fd >= 0)
+    if (added->bytes > PROTO_UNREAD_BYTES_MAX && added->last->fd >= 0)
         unread = added;
     else if (router->unread_bytes > PROTO_UNREAD_ALL_BYTES_MAX)
         unread = most(router);
     if (!unread)
         return;
-    guard_cut_off(router, unread->first->fd, unread->name);
+    guard_cut_off(router, unread->last->fd, unread->name);
     forget(router, unread);
 }
 

@@ -61,7 +61,7 @@ static void add(struct polling *polling, struct wire_poll *item, int fd)
 /* Adds the descriptors of an item. Returns whether it is ready without being polled. */
 static bool prepare(struct polling *polling, struct wire_poll *item)
 {
-    if (item->wire && item->wire->brake && !item->wire->turn)
+    if (item->wire && !item->wire->turn)
         brake_release(item->wire->brake);
     item->ready = item->wire && has_news(item->wire);
     if (item->wire)

@@ -100,7 +100,7 @@ int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error 
         return muster_error_system(ret_error, errno, "descriptors to watch connections with");
     if (result != 0)
         return muster_error_set(ret_error, result, "ZeroMQ socket: out of memory");
-    if ((result = brake_create(router->context, &router->brake, ret_error)) != 0)
+    if (strangers_max > 0 && (result = brake_create(router->context, &router->brake, ret_error)) != 0)
         return result;
     return monitor(router, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED, ret_error);
 }

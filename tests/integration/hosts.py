@@ -107,6 +107,14 @@ class Serving(Case):
         self.assert_ok(result, text + "\n")
         release()
 
+    def test_host_may_send_more_than_a_message_may_have(self):
+        daemon = self.serve()
+        release = self.hold_own()
+        self.join()
+        self.assert_ok(self.at("map", "-o", "none", "work", ":::", *['{"bytes": 4194304}'] * 80))
+        self.assertNotIn("cut off", daemon.log())
+        release()
+
     def test_commands_run_where_the_coordinator_is(self):
         self.serve()
         release = self.hold_own()

