@@ -118,9 +118,9 @@ struct muster_options {
     unsigned sandbox;      /* processes: enum muster_sandbox; large values go in messages then; 0: none */
     bool pin;              /* threads, gil, processes: worker k on the k-th core, round robin */
     bool warm;             /* muster_open returns when all workers are ready */
-    /* processes: the path from / of a folder that jobs may make, for this user alone, which the caller
-     * removes: when this process was killed the next muster does it, with the files in it, if its name
-     * begins with "muster-". NULL: none */
+    /* processes: the path from / of a folder that jobs may make, for this user alone, which muster_close
+     * removes with the files in it, or the next muster when this process was killed, if its name begins with
+     * "muster-". NULL: none */
     const char *scratch;
     /* processes: a coordinator that runs, "ipc://PATH", "tcp://127.0.0.1:PORT", or
      * MUSTER_COORDINATOR_DEFAULT; NULL: one of its own. Its workers are its business: workers, start,

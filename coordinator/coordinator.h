@@ -59,8 +59,8 @@ struct coordinator_options {
     bool tcp;       /* listen on loopback instead of ipc: any user of this host may connect */
     bool values_inline, messages_alone; /* no shared memory for large values; for single messages */
     bool pin, warm;
-    const char *scratch; /* a folder that jobs may make, and that goes when this process was killed
-                          * (nest_note); NULL: none. Only where it has a folder of its own */
+    const char *scratch; /* a folder that jobs may make, and that goes with its socket (nest_note);
+                          * NULL: none. Only where it has a folder of its own */
     unsigned ahead;      /* so many workers are wanted before there are jobs */
 };
 

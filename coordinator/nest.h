@@ -45,8 +45,8 @@ int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_err
 int nest_init(struct nest *nest, struct muster_error *ret_error);
 
 /* Notes a folder, which may not be there: a path from / on, whose last name begins with "muster-". Whoever
- * removes the socket because this process was killed removes that, too; where it cannot be noted, nobody
- * does. */
+ * removes the lock, at its end or because this process was killed, removes that first; where it cannot be
+ * noted, nobody does. */
 void nest_note(const struct nest *nest, const char *folder);
 
 /* Removes a folder and the files in it, if it is this user's and closed to others. Returns false if something
@@ -56,7 +56,7 @@ bool nest_remove_folder(const char *path);
 /* Makes the socket, where connections wait until *ret_fd, the caller's, is taken over by who accepts them. */
 int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_error);
 
-/* Removes socket and lock. */
+/* Removes socket and lock, and the folder that was noted. Who could make files in it is gone. */
 void nest_fini(struct nest *nest);
 
 #endif

@@ -254,6 +254,22 @@ static void folder_that_a_killed_coordinator_noted_is_swept_and_no_other(void)
     CHECK(!note_removes("\n", folder));
 }
 
+/* Who was killed behind the end of his lock left a folder of which nothing told. */
+static void noted_folder_goes_with_its_lock(void)
+{
+    char folder[128], file[160];
+    struct nest nest;
+
+    snprintf(folder, sizeof folder, "%s/muster-exec-1", parent);
+    snprintf(file, sizeof file, "%s/file", folder);
+    init(&nest);
+    nest_note(&nest, folder);
+    CHECK(mkdir(folder, 0700) == 0);
+    touch(file);
+    nest_fini(&nest);
+    CHECK(!exists(folder) && entries(home) == 0);
+}
+
 /* A muster that was stopped as it swept: others do without. */
 static void folder_that_a_stopped_coordinator_has_locked_holds_nobody_up(void)
 {
@@ -449,6 +465,7 @@ int main(void)
     socket_of_a_killed_coordinator_is_swept_by_the_next();
     lock_whose_owner_was_killed_before_it_had_it_is_swept();
     folder_that_a_killed_coordinator_noted_is_swept_and_no_other();
+    noted_folder_goes_with_its_lock();
     folder_that_a_stopped_coordinator_has_locked_holds_nobody_up();
     what_is_no_left_over_is_not_removed();
     living_socket_survives_a_sweep_that_runs_out_of_descriptors();
