@@ -88,8 +88,9 @@ bool wire_is_refused(const struct wire *wire);
 int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error *ret_error);
 
 /* Of a connection, by a frame that came by it, or its descriptor and the name of who speaks over it: whether
- * he is known from now on; that what he said was refused, which may happen 15 times, and ends it then: for 30
- * seconds his name is not heard. What is left of a connection that had the descriptor before is passed over.
+ * he is known from now on; that what he said was refused, which may happen 15 times: then for 30 seconds his
+ * name is not heard, and it ends, or when he says more, if it may be another's that had the descriptor
+ * before.
  */
 void wire_know(struct wire *router, int fd, const char *peer, bool known);
 void wire_blame(struct wire *router, const struct wire_frame *frame);
@@ -179,6 +180,7 @@ struct wire_frame {
     bool keyed;                         /* it came to a keyed endpoint, from somebody */
     struct curve_key key;               /* with this key */
     int fd;                             /* of a guarded router: of the connection; or -1 */
+    uint64_t round;                     /* likewise: how often there was nothing to receive before */
     pid_t pid;                          /* of HELLO over ipc: its sender, as the kernel says; else 0 */
     uint64_t received_ns;               /* CLOCK_MONOTONIC */
     struct blob *payload;               /* what message.payload refers to, or NULL */

@@ -13,6 +13,7 @@
  * cookie says that it is the same connection.
  */
 #include "base/clock.h"
+#include "proto/wire_cuts.h"
 #include "proto/wire_internal.h"
 
 #include <fcntl.h>
@@ -25,10 +26,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* Out of memory, an element is not added, and its hh.tbl is NULL; the default is to exit. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 
 /* Until it is known a peer has so long to say who it is, and so much to say it. What ours say has less than
  * 10 KiB, and then they wait; but for JOIN of a host that had workers before: for each an array, its place,
@@ -51,15 +48,13 @@ static const uint64_t COUNT_NS = 20 * CLOCK_NS_PER_MS;
 /* Refusals of one connection. A peer of ours gets one. */
 enum { BLAMES_MAX = 16 };
 
-/* What a connection had sent before it was cut may still be received, when its descriptor is another's
- * already: it is not heard, by its name, for so long; of so many. */
-static const uint64_t CUT_NS = 30 * CLOCK_NS_PER_S;
-enum { CUT_MAX = 1024 };
-
 /* What a known peer may send without a message that is whole, the last of which ZeroMQ may have to read, yet:
  * the kernel keeps some MB. While something comes of it, it is looked at so often. */
 enum { WHOLE_BYTES_MAX = PROTO_PAYLOAD_BYTES_MAX + PROTO_HEADER_BYTES_MAX + (32 << 20) };
 static const uint64_t LOOK_NS = 100 * CLOCK_NS_PER_MS;
+
+/* In place of a round. */
+static const uint64_t NOBODY = UINT64_MAX;
 
 struct connection {
     int fd; /* ZeroMQ's */
@@ -68,18 +63,9 @@ struct connection {
     uint64_t had_bytes; /* of a stranger that was known: what had come by then */
     bool told;          /* why he is not known any more */
     unsigned blames;
-    char name[PROTO_PEER_NAME_MAX + 1]; /* of one that is known: of who speaks over it */
+    char name[PROTO_PEER_NAME_MAX + 1]; /* of one that is known, or blamed: of who speaks over it */
     bool stirs, heard;                  /* over tcp: something came lately; a message that is whole */
     uint64_t bytes, whole_bytes;        /* by when it was looked at; by when it was heard before */
-    UT_hash_handle hh;
-};
-
-/* A peer whose connection was ended for what came by it. */
-struct cut {
-    char name[PROTO_PEER_NAME_MAX + 1];
-    uint64_t until_ns;
-    const char *why; /* a constant; NULL: it was told */
-    bool taken;      /* by wire_take_cut */
     UT_hash_handle hh;
 };
 
@@ -91,8 +77,10 @@ struct wire_guard {
     bool stirred;                 /* it is readable */
     uint64_t look_ns;             /* when those that stir are looked at; CLOCK_NEVER: none does */
     struct connection *blamed;    /* owned */
-    struct cut *cuts;             /* owned; the oldest first, which gives way */
-    unsigned untaken;             /* of these, by wire_take_cut */
+    struct cuts cuts;
+    uint64_t rounds; /* how often there was nothing more to receive */
+    uint64_t *came;  /* owned; by descriptor: the round in which its connection came, NOBODY: it has none, */
+    size_t came_count; /* as many as there were descriptors */
     unsigned strangers_max;
     uint64_t count_ns; /* when they are counted; CLOCK_NEVER: there are none */
 };
@@ -131,13 +119,6 @@ static void drop_fd(struct connection **table, int fd)
         drop(table, connection);
 }
 
-static void drop_cut(struct wire_guard *guard, struct cut *cut)
-{
-    guard->untaken -= !cut->taken;
-    HASH_DEL(guard->cuts, cut);
-    free(cut);
-}
-
 void guard_destroy(struct wire_guard *guard)
 {
     struct connection *connection, *next;
@@ -150,8 +131,8 @@ void guard_destroy(struct wire_guard *guard)
         drop(&guard->known, connection);
     HASH_ITER(hh, guard->blamed, connection, next)
         drop(&guard->blamed, connection);
-    while (guard->cuts)
-        drop_cut(guard, guard->cuts);
+    cuts_free(&guard->cuts);
+    free(guard->came);
     if (guard->none_fd >= 0)
         close(guard->none_fd);
     if (guard->held_fd >= 0)
@@ -251,8 +232,29 @@ static void add_stranger(struct wire_guard *guard, int fd)
     }
 }
 
+/* Short of memory it is nobody's: it is not ended for what came by it. */
+static void note_owner(struct wire_guard *guard, int fd, uint64_t round)
+{
+    size_t count = guard->came_count ? guard->came_count : 64;
+    uint64_t *came;
+
+    if (fd < 0)
+        return;
+    while (count <= (size_t)fd)
+        count *= 2;
+    if (count > guard->came_count) {
+        if (!(came = realloc(guard->came, count * sizeof *came)))
+            return;
+        memset(came + guard->came_count, 0xff, (count - guard->came_count) * sizeof *came); /* NOBODY */
+        guard->came = came;
+        guard->came_count = count;
+    }
+    guard->came[fd] = round;
+}
+
 void guard_accepted(struct wire_guard *guard, int fd, bool tcp)
 {
+    note_owner(guard, fd, guard->rounds);
     drop_fd(&guard->blamed, fd);
     drop_fd(&guard->known, fd);
     if (tcp)
@@ -261,6 +263,7 @@ void guard_accepted(struct wire_guard *guard, int fd, bool tcp)
 
 void guard_ended(struct wire_guard *guard, int fd)
 {
+    note_owner(guard, fd, NOBODY);
     drop_fd(&guard->blamed, fd);
     drop_fd(&guard->known, fd);
     drop_fd(&guard->strangers, fd);
@@ -371,77 +374,65 @@ bool wire_has(struct wire *router, const char *peer)
     return false;
 }
 
-bool guard_is_cut(const struct wire_guard *guard, const char *peer)
-{
-    const struct cut *cut;
-
-    HASH_FIND_STR(guard->cuts, peer, cut);
-    return cut && clock_now_ns() < cut->until_ns;
-}
-
-static struct cut *add_cut(struct wire_guard *guard, const char *peer)
-{
-    struct cut *cut = calloc(1, sizeof *cut);
-
-    if (!cut)
-        return NULL;
-    memcpy(cut->name, peer, strnlen(peer, PROTO_PEER_NAME_MAX));
-    cut->taken = true;
-    HASH_ADD_STR(guard->cuts, name, cut);
-    if (!cut->hh.tbl) {
-        free(cut);
-        return NULL;
-    }
-    if (HASH_COUNT(guard->cuts) > CUT_MAX)
-        drop_cut(guard, guard->cuts); /* the first of them */
-    return cut;
-}
-
-/* Short of memory it is heard until nothing is left of what it sent. */
-static void note_cut(struct wire_guard *guard, const char *peer, const char *why)
-{
-    struct cut *cut;
-
-    HASH_FIND_STR(guard->cuts, peer, cut);
-    if (!cut && !(cut = add_cut(guard, peer)))
-        return;
-    cut->until_ns = clock_after(clock_now_ns(), CUT_NS);
-    cut->why = why;
-    guard->untaken += cut->taken;
-    cut->taken = false;
-}
-
 bool wire_take_cut(struct wire *router, char ret_peer[PROTO_PEER_NAME_MAX + 1], const char **ret_why)
 {
-    struct wire_guard *guard = router->guard;
-    struct cut *cut, *next;
-
-    if (!guard || guard->untaken == 0)
-        return false;
-    HASH_ITER(hh, guard->cuts, cut, next) {
-        if (cut->taken)
-            continue;
-        cut->taken = true;
-        guard->untaken--;
-        memcpy(ret_peer, cut->name, sizeof cut->name);
-        *ret_why = cut->why;
-        return true;
-    }
-    return false;
+    return router->guard && cuts_take(&router->guard->cuts, ret_peer, ret_why);
 }
 
-/* Of one that is not known the descriptor may be another's by now, if it was ended just before: that one has
- * to come again. */
-void guard_cut_off(struct wire *router, int fd, const char *peer)
+/* Whether who sent that was it who has the descriptor now, by all that ZeroMQ has told: ends are told before
+ * the descriptor is closed. */
+static bool is_from_now(const struct wire_guard *guard, int fd, uint64_t round)
+{
+    return (size_t)fd < guard->came_count && round > guard->came[fd];
+}
+
+/* Ends the connection by which something came from one who is cut off. While it may be another's, he is just
+ * not heard: by what he says next it is his, or is gone. */
+static void cut_sender(struct wire *router, struct cut *by, int fd, uint64_t round)
 {
     struct wire_guard *guard = router->guard;
-    struct connection stranger = {.fd = fd, .cookie = stream_cookie(fd)}, *known;
+    struct connection now = {.fd = fd, .cookie = stream_cookie(fd)};
 
     wire_broke(router);
-    HASH_FIND_INT(guard->known, &fd, known);
-    if (!is_of_another(guard, fd, peer))
-        cut(guard, known ? known : &stranger);
-    note_cut(guard, peer, "too much that it sent waited for its turn");
+    if (!is_from_now(guard, fd, round) || is_of_another(guard, fd, by->name))
+        return;
+    by->fd = fd;
+    by->came = guard->came[fd];
+    cut(guard, &now);
+}
+
+/* Short of memory he is heard until nothing is left of what he sent. */
+static void cut_peer(struct wire *router, const char *peer, int fd, uint64_t round, const char *why)
+{
+    struct cut *by = cuts_add(&router->guard->cuts, peer, why);
+
+    if (by)
+        cut_sender(router, by, fd, round);
+}
+
+void guard_cut_off(struct wire *router, const char *peer, int fd, uint64_t round)
+{
+    cut_peer(router, peer, fd, round, "too much that it sent waited for its turn");
+}
+
+bool guard_is_cut(struct wire *router, const char *peer, int fd)
+{
+    struct wire_guard *guard = router->guard;
+    struct cut *by = cuts_find(&guard->cuts, peer);
+
+    if (by && is_from_now(guard, fd, guard->rounds) && (by->fd != fd || by->came != guard->came[fd]))
+        cut_sender(router, by, fd, guard->rounds);
+    return by != NULL;
+}
+
+uint64_t guard_round(const struct wire_guard *guard)
+{
+    return guard->rounds;
+}
+
+void guard_emptied(struct wire_guard *guard)
+{
+    guard->rounds++;
 }
 
 /* --- messages without end */
@@ -494,7 +485,7 @@ static bool look(struct wire_guard *guard, struct connection *known)
     known->bytes = bytes;
     if (bytes > known->whole_bytes + WHOLE_BYTES_MAX) {
         cut(guard, known);
-        note_cut(guard, known->name, "it sent a message without end");
+        cuts_add(&guard->cuts, known->name, "it sent a message without end");
         return true;
     }
     if (!known->stirs)
@@ -534,11 +525,14 @@ void wire_blame(struct wire *router, const struct wire_frame *frame)
     HASH_FIND_INT(guard->blamed, &frame->fd, connection);
     if (!connection && !(connection = add(&guard->blamed, frame->fd)))
         return;
+    if (strcmp(connection->name, frame->peer) != 0) { /* one of them had it before */
+        snprintf(connection->name, sizeof connection->name, "%s", frame->peer);
+        connection->blames = 0;
+    }
     if (++connection->blames < BLAMES_MAX)
         return;
-    cut(guard, connection);
     drop(&guard->blamed, connection);
-    note_cut(guard, frame->peer, NULL);
+    cut_peer(router, frame->peer, frame->fd, frame->round, NULL);
     unread_forget(router, frame->peer);
 }
 

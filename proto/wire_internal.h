@@ -72,6 +72,7 @@ struct received {
     char *via;             /* owned; NULL: it came through nobody */
     int parts;             /* as many as there were behind the names */
     int fd;                /* as in wire_frame */
+    uint64_t round;        /* likewise */
     pid_t pid;             /* of what may be HELLO */
     bool keyed;            /* likewise */
     struct curve_key key;
@@ -119,10 +120,18 @@ int guard_create(unsigned strangers_max, struct wire_guard **ret_guard);
 void guard_destroy(struct wire_guard *guard); /* takes NULL */
 void guard_accepted(struct wire_guard *guard, int fd, bool tcp);
 void guard_ended(struct wire_guard *guard, int fd);
-bool guard_is_cut(const struct wire_guard *guard, const char *peer); /* for what it said: it is not heard */
 
-/* Ends the connection over which so much came from the peer. */
-void guard_cut_off(struct wire *router, int fd, const char *peer);
+/* Nothing is left of what has come: all of a connection that had ended by then was received. So often that
+ * was; what is received between two of them is of one round. */
+void guard_emptied(struct wire_guard *guard);
+uint64_t guard_round(const struct wire_guard *guard);
+
+/* The peer, of whom too much came over a connection that had this descriptor, the last of it in this round,
+ * is not heard any more. */
+void guard_cut_off(struct wire *router, const char *peer, int fd, uint64_t round);
+
+/* Whether he is not heard, of whom something came just now. */
+bool guard_is_cut(struct wire *router, const char *peer, int fd);
 
 /* A message that is whole came by it. */
 void guard_heard(struct wire_guard *guard, int fd, const char *peer);

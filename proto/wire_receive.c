@@ -180,6 +180,7 @@ static int make_received(const struct wire *wire, const char *peer, zmq_msg_t *p
         return MUSTER_ENOMEM;
     received->parts = count - front;
     received->fd = wire->guard ? zmq_msg_get(header, ZMQ_SRCFD) : -1;
+    received->round = wire->guard ? guard_round(wire->guard) : 0;
     if (received->fd >= 0)
         guard_heard(wire->guard, received->fd, peer);
     if (wire->keyed)
@@ -201,6 +202,8 @@ static int receive_parts(struct wire *wire, zmq_msg_t *parts, int max)
 {
     int count = wire_receive_parts(wire, parts, max);
 
+    if (count == MUSTER_EAGAIN && wire->guard)
+        guard_emptied(wire->guard);
     if (count == MUSTER_EAGAIN && !wire->lost && wire_broke(wire)) {
         wire_unwatch(wire);
         wire->lost = true; /* and what came before is there by now */
@@ -222,7 +225,7 @@ static int receive_one(struct wire *wire, char name[PROTO_PEER_NAME_MAX + 1], st
     count = receive_parts(wire, parts, PARTS);
     if (count >= 0 && front &&
         (!take_name(zmq_msg_data(&parts[0]), zmq_msg_size(&parts[0]), name) ||
-         (wire->guard && guard_is_cut(wire->guard, name))))
+         (wire->guard && guard_is_cut(wire, name, zmq_msg_get(&parts[1], ZMQ_SRCFD)))))
         count = NOT_HEARD; /* nothing can be answered or blamed */
     else if (count >= 0)
         count = make_received(wire, name, parts + front, count - front, ret_received);
@@ -306,6 +309,7 @@ static int open_frame(const char *peer, struct received *received, struct wire_f
     frame->bytes = frame->header->size + (frame->payload ? frame->payload->size : 0);
     frame->received_ns = received->ns;
     frame->fd = received->fd;
+    frame->round = received->round;
     frame->keyed = received->keyed;
     frame->key = received->key;
     free_rest(received);

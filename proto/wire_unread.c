@@ -98,7 +98,7 @@ static void keep_limits(struct wire *router, struct unread *added)
         unread = most(router);
     if (!unread)
         return;
-    guard_cut_off(router, unread->last->fd, unread->name);
+    guard_cut_off(router, unread->name, unread->last->fd, unread->last->round);
     forget(router, unread);
 }
 

@@ -8,9 +8,10 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <zmq.h>
 
-enum { TIMEOUT_MS = 30000 };
+enum { TIMEOUT_MS = 30000, BLAMES = 16 };
 
 static const uint8_t pong[] = {0x92, PROTO_PONG, 0x2a};
 
@@ -40,7 +41,7 @@ static void teardown(void)
 
 TestSuite(wire_guard, .init = setup, .fini = teardown);
 
-static void *connect_peer(const char *name)
+static void *create_peer(const char *name)
 {
     int nothing = 0;
     void *peer = zmq_socket(peers, ZMQ_DEALER);
@@ -48,6 +49,13 @@ static void *connect_peer(const char *name)
     zmq_setsockopt(peer, ZMQ_ROUTING_ID, name, strlen(name));
     zmq_setsockopt(peer, ZMQ_LINGER, &nothing, sizeof nothing);
     zmq_setsockopt(peer, ZMQ_SNDHWM, &nothing, sizeof nothing);
+    return peer;
+}
+
+static void *connect_peer(const char *name)
+{
+    void *peer = create_peer(name);
+
     cr_assert_eq(zmq_connect(peer, endpoint), 0);
     return peer;
 }
@@ -124,5 +132,104 @@ Test(wire_guard, traffic_of_a_descriptor_that_is_another_s_is_not_told)
     cr_assert_gt(wire_traffic(router, frame->fd, "peer").received, 0);
     cr_assert_eq(wire_traffic(router, frame->fd, "who had it before").received, 0);
     wire_frame_destroy(frame);
+    zmq_close(peer);
+}
+
+/* Takes all free descriptors up to this one; then leaves it, and one below it, for the two ends of the next
+ * connection. */
+static void make_room(int fd)
+{
+    int taken, below = -1;
+
+    while ((taken = dup(STDIN_FILENO)) < fd)
+        below = taken;
+    close(taken);
+    if (below >= 0)
+        close(below);
+}
+
+/* Somebody says that, and is gone; the next has come. Returns whether that one has his descriptor. */
+static bool succeed(struct wire_frame *ret_said[BLAMES], void **ret_next, int *ret_fd)
+{
+    int linger_ms = TIMEOUT_MS;
+    char cut[PROTO_PEER_NAME_MAX + 1];
+    struct wire_poll item = {.wire = router};
+    void *former = connect_peer("former");
+    struct wire_frame *frame;
+
+    zmq_setsockopt(former, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+    say(former, BLAMES);
+    for (unsigned i = 0; i < BLAMES; i++)
+        ret_said[i] = receive(cut);
+    *ret_next = create_peer("next");
+    zmq_close(former);
+    while (wire_broke(router), !wire_take_ends(router))
+        cr_assert_gt(wire_wait(&item, 1, TIMEOUT_MS), 0, "he did not go");
+    make_room(ret_said[0]->fd);
+    cr_assert_eq(zmq_connect(*ret_next, endpoint), 0);
+    say(*ret_next, 1);
+    frame = receive(cut);
+    cr_assert_str_eq(frame->peer, "next");
+    *ret_fd = frame->fd;
+    wire_frame_destroy(frame);
+    return *ret_fd == ret_said[0]->fd;
+}
+
+static void destroy_all(struct wire_frame *frames[BLAMES])
+{
+    for (unsigned i = 0; i < BLAMES; i++)
+        wire_frame_destroy(frames[i]);
+}
+
+/* An honest client was told that nobody answers, when he had the descriptor of one who had flooded. */
+Test(wire_guard, next_owner_of_a_descriptor_is_not_cut_off_for_what_the_former_sent)
+{
+    struct wire_frame *said[BLAMES], *frame;
+    char cut[PROTO_PEER_NAME_MAX + 1];
+    const char *why;
+    uint64_t cookie;
+    void *next;
+    int fd;
+
+    while (!succeed(said, &next, &fd)) {
+        destroy_all(said);
+        zmq_close(next);
+        teardown();
+        setup();
+    }
+    cookie = stream_cookie(fd);
+    for (unsigned i = 0; i < BLAMES; i++)
+        wire_blame(router, said[i]);
+    destroy_all(said);
+    cr_assert(wire_take_cut(router, cut, &why));
+    cr_assert_str_eq(cut, "former");
+    say(next, 1);
+    frame = receive(cut);
+    cr_assert_str_eq(frame->peer, "next");
+    cr_assert_eq(frame->fd, fd);
+    cr_assert_eq(stream_cookie(fd), cookie, "he had to come again");
+    wire_frame_destroy(frame);
+    zmq_close(next);
+}
+
+Test(wire_guard, who_was_cut_off_for_what_came_at_once_is_ended_by_what_he_says_next)
+{
+    char cut[PROTO_PEER_NAME_MAX + 1];
+    struct wire_poll item = {.wire = router};
+    void *peer = connect_peer("peer");
+    struct wire_frame *frame;
+
+    say(peer, BLAMES);
+    while ((frame = receive(cut)) != NULL) {
+        wire_blame(router, frame);
+        wire_frame_destroy(frame);
+    }
+    cr_assert_str_eq(cut, "peer");
+    do {
+        say(peer, 1);
+        cr_assert_gt(wire_wait(&item, 1, TIMEOUT_MS), 0);
+        cr_assert_eq(wire_receive(router, &frame), MUSTER_EAGAIN, "he is heard");
+        wire_broke(router);
+    } while (!wire_take_ends(router));
     zmq_close(peer);
 }
