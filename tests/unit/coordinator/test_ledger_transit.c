@@ -419,6 +419,34 @@ static void what_clients_have_on_their_way_is_bounded_and_given_back(void)
     world_close(&w);
 }
 
+/* Many short submissions of commands kept an environment each, which nothing bounded. */
+static void what_jobs_of_an_unkept_batch_have_in_common_counts_while_it_is_there(void)
+{
+    enum { BYTES = 0x1000 };
+    static char common[3 + BYTES] = {(char)0xc5, BYTES >> 8, 0}; /* a bin */
+    struct proto_message plain = submit_list(2, true), submit = submit_list(1, true);
+
+    w.promise_max = 2 * PROTO_GRANT_BYTES + BYTES + BYTES / 2;
+    open_world();
+    plain.submit.keep = submit.submit.keep = plain.submit.ordered = submit.submit.ordered = false;
+    plain.submit.window_bytes = submit.submit.window_bytes = 1;
+    submit.submit.common = (struct proto_text){.bytes = common, .size = sizeof common};
+    world_say(&w, "a", &submit);
+    accepted("a");
+    world_say(&w, "b", &submit);
+    expect_refusal("b", 1, MUSTER_ELIMIT);
+    world_say(&w, "b", &plain); /* there is room for what it has itself */
+    accepted("b");
+    say_seal("b", 2, 0);
+    check_ended("b", 0, 0, 0);
+    say_seal("a", 1, 0);
+    check_ended("a", 0, 0, 0);
+    world_say(&w, "b", &submit);
+    accepted("b");
+    w.promise_max = 0;
+    world_close(&w);
+}
+
 /* Each job's argument in one block, which came ahead of its result; with CONSUMED of all that came. */
 static void follow_with_arguments(uint64_t ticket, uint64_t jobs, bool ordered)
 {
@@ -547,6 +575,7 @@ int main(void)
         C(sweep_that_failed_is_tried_again),
         C(sweep_that_fails_at_the_start_does_not_end_the_coordinator),
         C(what_clients_have_on_their_way_is_bounded_and_given_back),
+        C(what_jobs_of_an_unkept_batch_have_in_common_counts_while_it_is_there),
         C(reader_has_arguments_once_and_ahead_of_results),
         C(reader_that_waits_for_results_has_arguments_with_them),
         C(reader_of_a_range_has_no_arguments),
