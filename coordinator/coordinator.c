@@ -80,7 +80,7 @@ static int open_router(struct coordinator *c, struct wire_context *context, stru
         result = bind_port(c, ret_error);
     else if (result == 0)
         result = wire_bind_listening(c->router, c->endpoint, &c->listen_fd, ret_error);
-    if (result == 0)
+    if (result == 0 && options->place_count == 0)
         result = wire_bind(c->router, COORDINATOR_INPROC, ret_error);
     if (result == 0)
         post_take_router(c->post, c->router);

@@ -81,6 +81,7 @@ const char *coordinator_endpoint(const struct coordinator *coordinator);
  * by itself, which clients were told: MUSTER_ENOMEM, MUSTER_ESYSTEM. Takes NULL, and what did not start. */
 int coordinator_stop(struct coordinator *coordinator);
 
+/* Where clients of this process connect to one that has no places. */
 #define COORDINATOR_INPROC "inproc://coordinator"
 
 /* The name of the client whose STOP ends the coordinator. */

@@ -196,7 +196,7 @@ static void attend(struct coordinator *c, const struct wire_frame *frame)
     int result;
 
     if (!frame->via[0]) /* else the connection is that of its host */
-        wire_know(c->router, frame->fd, frame->peer, is_known(c, frame->peer));
+        wire_know(c->router, frame, is_known(c, frame->peer));
     if (frame->message.type == PROTO_STOP) {
         journal_client(c->journal, frame->peer, "left");
         guests_forget(c->guests, frame->peer);
@@ -239,16 +239,20 @@ static void hand_to_books(struct coordinator *c, const struct wire_frame *frame)
         books_message(c->books, frame->peer, &frame->message, &c->outbox);
 }
 
+static void tell_error(struct coordinator *c, const char *peer, uint64_t ticket, int code, const char *why)
+{
+    outbox_send(&c->outbox, peer,
+                &(struct proto_message){
+                    .type = PROTO_ERROR,
+                    .error = {.ticket = ticket, .code = code, .text = outbox_text(&c->outbox, why)}});
+}
+
 /* What is not about a request is the end of the connection, as far as its client goes. */
 static void deny(struct coordinator *c, const struct wire_frame *frame, const char *why)
 {
     bool asks = frame->error.code == 0 && frame->message.type == PROTO_REQUEST;
 
-    outbox_send(&c->outbox, frame->peer,
-                &(struct proto_message){.type = PROTO_ERROR,
-                                        .error = {.ticket = asks ? frame->message.request.ticket : 0,
-                                                  .code = MUSTER_EDENIED,
-                                                  .text = outbox_text(&c->outbox, why)}});
+    tell_error(c, frame->peer, asks ? frame->message.request.ticket : 0, MUSTER_EDENIED, why);
 }
 
 /* The list of keys may have changed: who has no longer what he came with has to come again. */
@@ -261,11 +265,7 @@ static void refresh_gate(struct coordinator *c)
         next = gate_next(c->gate, name);
         if (!gate_is_withdrawn(c->gate, name))
             continue;
-        outbox_send(&c->outbox, name,
-                    &(struct proto_message){
-                        .type = PROTO_ERROR,
-                        .error = {.code = MUSTER_EDENIED,
-                                  .text = outbox_text(&c->outbox, "this key is not allowed what it was")}});
+        tell_error(c, name, 0, MUSTER_EDENIED, "this key is not allowed what it was");
         wire_forget(c->router, name, true);
         hosts_expel(c->hosts, clock_now_ns(), name, "its key is withdrawn", &c->outbox);
         lose_client(c, name);
@@ -361,6 +361,8 @@ static void drain_cut(struct coordinator *c)
     while (!c->outbox.failed && wire_take_cut(c->router, name, &why)) {
         if (why)
             log_error("%s was cut off: %s", name, why);
+        if (why && has_client(c, name)) /* his connection may not have ended yet */
+            tell_error(c, name, 0, MUSTER_ELIMIT, why);
         lose_client(c, name);
         carry_out(c);
     }

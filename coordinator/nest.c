@@ -296,11 +296,11 @@ int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_e
 void nest_fini(struct nest *nest)
 {
     char lock[sizeof nest->socket + sizeof ENDING], folder[PATH_MAX + 1];
+    bool over = !read_note(nest->lock_fd, folder) || nest_remove_folder(folder);
 
-    if (read_note(nest->lock_fd, folder))
-        nest_remove_folder(folder);
     snprintf(lock, sizeof lock, "%s%s", nest->socket, ENDING);
     unlink(nest->socket);
-    unlink(lock);
+    if (over)
+        unlink(lock);
     close(nest->lock_fd);
 }

@@ -56,7 +56,8 @@ bool nest_remove_folder(const char *path);
 /* Makes the socket, where connections wait until *ret_fd, the caller's, is taken over by who accepts them. */
 int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_error);
 
-/* Removes socket and lock, and the folder that was noted. Who could make files in it is gone. */
+/* Removes socket and lock, and the folder that was noted. Should somebody make files in it just now, the lock
+ * stays, for the next muster. */
 void nest_fini(struct nest *nest);
 
 #endif

@@ -129,7 +129,7 @@ static void drain_workers(struct outpost *outpost, int most)
         unsigned place = place_of(outpost, frame->peer);
 
         if (place > 0 && frame->error.code == 0 && frame->message.type == PROTO_HELLO)
-            wire_know(outpost->router, frame->fd, frame->peer, true);
+            wire_know(outpost->router, frame, true);
         if (place > 0 && frame->error.code != 0)
             supervisor_kill(outpost->supervisor, place);
         else if (place > 0 && outpost_link_is_joined(outpost->link))

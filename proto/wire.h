@@ -87,12 +87,10 @@ bool wire_is_refused(const struct wire *wire);
  * of use. */
 int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error *ret_error);
 
-/* Of a connection, by a frame that came by it, or its descriptor and the name of who speaks over it: whether
- * he is known from now on; that what he said was refused, which may happen 15 times: then for 30 seconds his
- * name is not heard, and it ends, or when he says more, if it may be another's that had the descriptor
- * before.
- */
-void wire_know(struct wire *router, int fd, const char *peer, bool known);
+/* Of the connection that a frame came by, and its peer: whether he is known from now on; that what he said
+ * was refused, which may happen 15 times: then for 30 seconds his name is not heard, and it ends, at once or,
+ * as long as it may have been another that had its descriptor before, when he says more. */
+void wire_know(struct wire *router, const struct wire_frame *frame, bool known);
 void wire_blame(struct wire *router, const struct wire_frame *frame);
 
 /* A peer is not known any more, by whatever connection. `told`: he was told why; what he sends for a second

@@ -21,7 +21,7 @@ struct cut {
     const char *why; /* a constant; NULL: it was told */
     bool taken;      /* by cuts_take */
     int fd;          /* of the connection that was ended last for him; -1: none was yet, */
-    uint64_t came;   /* and the round in which it came (wire_guard.c) */
+    uint64_t came;   /* and the round in which it came (wire_rounds.h) */
     UT_hash_handle hh;
 };
 

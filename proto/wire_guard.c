@@ -15,6 +15,8 @@
 #include "base/clock.h"
 #include "proto/wire_cuts.h"
 #include "proto/wire_internal.h"
+#include "proto/wire_names.h"
+#include "proto/wire_rounds.h"
 
 #include <fcntl.h>
 #include <linux/tcp.h>
@@ -26,6 +28,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utlist.h>
 
 /* Until it is known a peer has so long to say who it is, and so much to say it. What ours say has less than
  * 10 KiB, and then they wait; but for JOIN of a host that had workers before: for each an array, its place,
@@ -53,9 +56,6 @@ enum { BLAMES_MAX = 16 };
 enum { WHOLE_BYTES_MAX = PROTO_PAYLOAD_BYTES_MAX + PROTO_HEADER_BYTES_MAX + (32 << 20) };
 static const uint64_t LOOK_NS = 100 * CLOCK_NS_PER_MS;
 
-/* In place of a round. */
-static const uint64_t NOBODY = UINT64_MAX;
-
 struct connection {
     int fd; /* ZeroMQ's */
     uint64_t cookie;
@@ -63,9 +63,10 @@ struct connection {
     uint64_t had_bytes; /* of a stranger that was known: what had come by then */
     bool told;          /* why he is not known any more */
     unsigned blames;
-    char name[PROTO_PEER_NAME_MAX + 1]; /* of one that is known, or blamed: of who speaks over it */
-    bool stirs, heard;                  /* over tcp: something came lately; a message that is whole */
-    uint64_t bytes, whole_bytes;        /* by when it was looked at; by when it was heard before */
+    struct names
+        names;         /* of one that is known: of who may speak over it; of one that is blamed: of who did */
+    bool stirs, heard; /* over tcp: something came lately; a message that is whole */
+    uint64_t bytes, whole_bytes; /* by when it was looked at; by when it was heard before */
     UT_hash_handle hh;
 };
 
@@ -78,9 +79,7 @@ struct wire_guard {
     uint64_t look_ns;             /* when those that stir are looked at; CLOCK_NEVER: none does */
     struct connection *blamed;    /* owned */
     struct cuts cuts;
-    uint64_t rounds; /* how often there was nothing more to receive */
-    uint64_t *came;  /* owned; by descriptor: the round in which its connection came, NOBODY: it has none, */
-    size_t came_count; /* as many as there were descriptors */
+    struct rounds rounds;
     unsigned strangers_max;
     uint64_t count_ns; /* when they are counted; CLOCK_NEVER: there are none */
 };
@@ -107,6 +106,7 @@ int guard_create(unsigned strangers_max, struct wire_guard **ret_guard)
 static void drop(struct connection **table, struct connection *connection)
 {
     HASH_DEL(*table, connection);
+    names_fini(&connection->names);
     free(connection);
 }
 
@@ -132,7 +132,7 @@ void guard_destroy(struct wire_guard *guard)
     HASH_ITER(hh, guard->blamed, connection, next)
         drop(&guard->blamed, connection);
     cuts_free(&guard->cuts);
-    free(guard->came);
+    rounds_fini(&guard->rounds);
     if (guard->none_fd >= 0)
         close(guard->none_fd);
     if (guard->held_fd >= 0)
@@ -168,8 +168,8 @@ struct wire_traffic guard_traffic(const struct wire_guard *guard, int fd, const 
     const struct connection *known;
 
     HASH_FIND_INT(guard->known, &fd, known);
-    return known && strcmp(known->name, peer) == 0 ? stream_traffic(fd, known->cookie)
-                                                   : (struct wire_traffic){.received = 0};
+    return known && names_have(&known->names, peer) ? stream_traffic(fd, known->cookie)
+                                                    : (struct wire_traffic){.received = 0};
 }
 
 /* ZeroMQ's thread then sees that it has ended, and closes it; what the peer still sends is refused, and what
@@ -232,29 +232,9 @@ static void add_stranger(struct wire_guard *guard, int fd)
     }
 }
 
-/* Short of memory it is nobody's: it is not ended for what came by it. */
-static void note_owner(struct wire_guard *guard, int fd, uint64_t round)
-{
-    size_t count = guard->came_count ? guard->came_count : 64;
-    uint64_t *came;
-
-    if (fd < 0)
-        return;
-    while (count <= (size_t)fd)
-        count *= 2;
-    if (count > guard->came_count) {
-        if (!(came = realloc(guard->came, count * sizeof *came)))
-            return;
-        memset(came + guard->came_count, 0xff, (count - guard->came_count) * sizeof *came); /* NOBODY */
-        guard->came = came;
-        guard->came_count = count;
-    }
-    guard->came[fd] = round;
-}
-
 void guard_accepted(struct wire_guard *guard, int fd, bool tcp)
 {
-    note_owner(guard, fd, guard->rounds);
+    rounds_came(&guard->rounds, fd);
     drop_fd(&guard->blamed, fd);
     drop_fd(&guard->known, fd);
     if (tcp)
@@ -263,7 +243,7 @@ void guard_accepted(struct wire_guard *guard, int fd, bool tcp)
 
 void guard_ended(struct wire_guard *guard, int fd)
 {
-    note_owner(guard, fd, NOBODY);
+    rounds_ended(&guard->rounds, fd);
     drop_fd(&guard->blamed, fd);
     drop_fd(&guard->known, fd);
     drop_fd(&guard->strangers, fd);
@@ -284,7 +264,7 @@ static bool is_of_another(const struct wire_guard *guard, int fd, const char *pe
     const struct connection *known;
 
     HASH_FIND_INT(guard->known, &fd, known);
-    return known && strcmp(known->name, peer) != 0;
+    return known && !names_have(&known->names, peer);
 }
 
 /* The next that comes of it is told, once. */
@@ -296,29 +276,43 @@ static void await_stir(const struct wire_guard *guard, int fd)
         epoll_ctl(guard->stir_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
-static void note_known(struct wire_guard *guard, int fd, const char *peer)
+/* As long as nobody can tell who of several has the connection, all of them do. */
+static void note_known(struct wire_guard *guard, const struct wire_frame *frame)
 {
     struct connection *connection;
+    int fd = frame->fd;
 
     drop_fd(&guard->strangers, fd);
+    HASH_FIND_INT(guard->known, &fd, connection);
+    if (connection && connection->cookie == stream_cookie(fd) &&
+        !rounds_prove(&guard->rounds, fd, frame->round)) {
+        names_add(&connection->names, frame->peer);
+        return;
+    }
     drop_fd(&guard->known, fd);
     connection = add(&guard->known, fd);
     if (!connection)
         return;
-    snprintf(connection->name, sizeof connection->name, "%s", peer);
+    if (!names_add(&connection->names, frame->peer)) {
+        drop(&guard->known, connection);
+        return;
+    }
     if (!is_tcp(fd))
         return;
     connection->bytes = connection->whole_bytes = bytes_of(guard, connection);
     await_stir(guard, fd);
 }
 
-/* Whoever spoke over this connection is not known any more. */
-static void estrange(struct wire_guard *guard, struct connection *known, bool told)
+/* Who spoke over this connection is not known any more, and nobody else may have done so. */
+static void estrange(struct wire_guard *guard, struct connection *known, const char *peer, bool told)
 {
     int fd = known->fd;
     bool same = stream_cookie(fd) == known->cookie;
     struct connection *stranger;
 
+    names_drop(&known->names, peer);
+    if (known->names.list)
+        return;
     drop(&guard->known, known);
     if (!same || !is_tcp(fd))
         return;
@@ -330,21 +324,22 @@ static void estrange(struct wire_guard *guard, struct connection *known, bool to
     stranger->told = told;
 }
 
-void wire_know(struct wire *router, int fd, const char *peer, bool known)
+void wire_know(struct wire *router, const struct wire_frame *frame, bool known)
 {
     struct wire_guard *guard = router->guard;
     struct connection *before;
+    int fd = frame->fd;
 
     if (!guard || fd < 0)
         return;
     wire_broke(router); /* it has been accepted before it said something, but that was not seen yet */
     HASH_FIND_INT(guard->known, &fd, before);
     if (known) {
-        if (is_of_another(guard, fd, peer))
+        if (is_of_another(guard, fd, frame->peer))
             drop_fd(&guard->blamed, fd);
-        note_known(guard, fd, peer);
-    } else if (before && !is_of_another(guard, fd, peer)) { /* else it is a stranger's all the time */
-        estrange(guard, before, false);
+        note_known(guard, frame);
+    } else if (before && !is_of_another(guard, fd, frame->peer)) { /* else it is a stranger's all the time */
+        estrange(guard, before, frame->peer, false);
     }
 }
 
@@ -357,8 +352,8 @@ void wire_forget(struct wire *router, const char *peer, bool told)
         return;
     wire_broke(router);
     HASH_ITER(hh, guard->known, connection, next)
-        if (strcmp(connection->name, peer) == 0)
-            estrange(guard, connection, told);
+        if (names_have(&connection->names, peer))
+            estrange(guard, connection, peer, told);
 }
 
 bool wire_has(struct wire *router, const char *peer)
@@ -369,7 +364,7 @@ bool wire_has(struct wire *router, const char *peer)
         return false;
     wire_broke(router);
     HASH_ITER(hh, router->guard->known, connection, next)
-        if (strcmp(connection->name, peer) == 0)
+        if (names_have(&connection->names, peer))
             return true;
     return false;
 }
@@ -377,13 +372,6 @@ bool wire_has(struct wire *router, const char *peer)
 bool wire_take_cut(struct wire *router, char ret_peer[PROTO_PEER_NAME_MAX + 1], const char **ret_why)
 {
     return router->guard && cuts_take(&router->guard->cuts, ret_peer, ret_why);
-}
-
-/* Whether who sent that was it who has the descriptor now, by all that ZeroMQ has told: ends are told before
- * the descriptor is closed. */
-static bool is_from_now(const struct wire_guard *guard, int fd, uint64_t round)
-{
-    return (size_t)fd < guard->came_count && round > guard->came[fd];
 }
 
 /* Ends the connection by which something came from one who is cut off. While it may be another's, he is just
@@ -394,10 +382,10 @@ static void cut_sender(struct wire *router, struct cut *by, int fd, uint64_t rou
     struct connection now = {.fd = fd, .cookie = stream_cookie(fd)};
 
     wire_broke(router);
-    if (!is_from_now(guard, fd, round) || is_of_another(guard, fd, by->name))
+    if (!rounds_prove(&guard->rounds, fd, round) || is_of_another(guard, fd, by->name))
         return;
     by->fd = fd;
-    by->came = guard->came[fd];
+    by->came = rounds_since(&guard->rounds, fd);
     cut(guard, &now);
 }
 
@@ -420,19 +408,19 @@ bool guard_is_cut(struct wire *router, const char *peer, int fd)
     struct wire_guard *guard = router->guard;
     struct cut *by = cuts_find(&guard->cuts, peer);
 
-    if (by && is_from_now(guard, fd, guard->rounds) && (by->fd != fd || by->came != guard->came[fd]))
-        cut_sender(router, by, fd, guard->rounds);
+    if (by && (by->fd != fd || by->came != rounds_since(&guard->rounds, fd)))
+        cut_sender(router, by, fd, guard->rounds.now);
     return by != NULL;
 }
 
 uint64_t guard_round(const struct wire_guard *guard)
 {
-    return guard->rounds;
+    return guard->rounds.now;
 }
 
 void guard_emptied(struct wire_guard *guard)
 {
-    guard->rounds++;
+    guard->rounds.now++;
 }
 
 /* --- messages without end */
@@ -442,8 +430,11 @@ void guard_heard(struct wire_guard *guard, int fd, const char *peer)
     struct connection *known;
 
     HASH_FIND_INT(guard->known, &fd, known);
-    if (known && strcmp(known->name, peer) == 0)
-        known->heard = true;
+    if (!known || !names_have(&known->names, peer))
+        return;
+    known->heard = true;
+    if (rounds_prove(&guard->rounds, fd, guard->rounds.now))
+        names_settle(&known->names, peer);
 }
 
 int guard_stir_fd(const struct wire_guard *guard)
@@ -477,6 +468,7 @@ static void take_stirs(struct wire_guard *guard, uint64_t now_ns)
 static bool look(struct wire_guard *guard, struct connection *known)
 {
     uint64_t bytes = bytes_of(guard, known);
+    const struct name *name;
 
     if (known->heard)
         known->whole_bytes = bytes;
@@ -485,7 +477,8 @@ static bool look(struct wire_guard *guard, struct connection *known)
     known->bytes = bytes;
     if (bytes > known->whole_bytes + WHOLE_BYTES_MAX) {
         cut(guard, known);
-        cuts_add(&guard->cuts, known->name, "it sent a message without end");
+        LL_FOREACH(known->names.list, name)
+            cuts_add(&guard->cuts, name->text, "it sent a message without end");
         return true;
     }
     if (!known->stirs)
@@ -525,10 +518,12 @@ void wire_blame(struct wire *router, const struct wire_frame *frame)
     HASH_FIND_INT(guard->blamed, &frame->fd, connection);
     if (!connection && !(connection = add(&guard->blamed, frame->fd)))
         return;
-    if (strcmp(connection->name, frame->peer) != 0) { /* one of them had it before */
-        snprintf(connection->name, sizeof connection->name, "%s", frame->peer);
+    if (!names_have(&connection->names, frame->peer)) { /* one of them had it before */
+        names_fini(&connection->names);
         connection->blames = 0;
     }
+    if (!names_add(&connection->names, frame->peer))
+        return;
     if (++connection->blames < BLAMES_MAX)
         return;
     drop(&guard->blamed, connection);

@@ -167,8 +167,8 @@ static struct received *create_received(zmq_msg_t *header)
     return received;
 }
 
-/* From the parts behind the peer's name. */
-static int make_received(const struct wire *wire, const char *peer, zmq_msg_t *parts, int count,
+/* From the parts behind the peer's name, which came by this descriptor. */
+static int make_received(const struct wire *wire, const char *peer, int fd, zmq_msg_t *parts, int count,
                          struct received **ret_received)
 {
     char via[PROTO_PEER_NAME_MAX + 1];
@@ -179,10 +179,11 @@ static int make_received(const struct wire *wire, const char *peer, zmq_msg_t *p
     if (!received)
         return MUSTER_ENOMEM;
     received->parts = count - front;
-    received->fd = wire->guard ? zmq_msg_get(header, ZMQ_SRCFD) : -1;
-    received->round = wire->guard ? guard_round(wire->guard) : 0;
-    if (received->fd >= 0)
-        guard_heard(wire->guard, received->fd, peer);
+    received->fd = fd;
+    if (wire->guard) {
+        received->round = guard_round(wire->guard);
+        guard_heard(wire->guard, fd, peer);
+    }
     if (wire->keyed)
         wire_take_key(header, received);
     if (is_hello(header))
@@ -217,18 +218,20 @@ static int receive_one(struct wire *wire, char name[PROTO_PEER_NAME_MAX + 1], st
 {
     enum { PARTS = 4 };
     zmq_msg_t parts[PARTS];
-    int front = wire->router ? 1 : 0, count;
+    int front = wire->router ? 1 : 0, fd = -1, count;
 
     name[0] = '\0';
     for (int i = 0; i < PARTS; i++)
         zmq_msg_init(&parts[i]);
     count = receive_parts(wire, parts, PARTS);
+    if (count >= 0 && wire->guard)
+        fd = zmq_msg_get(&parts[1], ZMQ_SRCFD);
     if (count >= 0 && front &&
         (!take_name(zmq_msg_data(&parts[0]), zmq_msg_size(&parts[0]), name) ||
-         (wire->guard && guard_is_cut(wire, name, zmq_msg_get(&parts[1], ZMQ_SRCFD)))))
+         (wire->guard && (fd < 0 || guard_is_cut(wire, name, fd)))))
         count = NOT_HEARD; /* nothing can be answered or blamed */
     else if (count >= 0)
-        count = make_received(wire, name, parts + front, count - front, ret_received);
+        count = make_received(wire, name, fd, parts + front, count - front, ret_received);
     for (int i = 0; i < PARTS; i++)
         zmq_msg_close(&parts[i]);
     return count;

@@ -76,13 +76,13 @@ static struct unread *add(struct wire *router, const char *peer)
     return unread;
 }
 
-/* Whoever has most, of those that have a connection: a peer of this process has none. */
+/* Whoever has most. */
 static struct unread *most(const struct wire *router)
 {
     struct unread *unread, *found = NULL;
 
     DL_FOREACH(router->turn, unread)
-        if (unread->bytes > 0 && unread->last->fd >= 0 && (!found || unread->bytes > found->bytes))
+        if (unread->bytes > 0 && (!found || unread->bytes > found->bytes))
             found = unread;
     return found;
 }
@@ -92,7 +92,7 @@ static void keep_limits(struct wire *router, struct unread *added)
 {
     struct unread *unread = NULL;
 
-    if (added->bytes > PROTO_UNREAD_BYTES_MAX && added->last->fd >= 0)
+    if (added->bytes > PROTO_UNREAD_BYTES_MAX)
         unread = added;
     else if (router->unread_bytes > PROTO_UNREAD_ALL_BYTES_MAX)
         unread = most(router);

@@ -41,7 +41,7 @@ static void open_both(bool guarded)
     while ((result = wire_receive(router, &frame)) == MUSTER_EAGAIN)
         CHECK(wire_wait(&item, 1, 10000) > 0);
     CHECK(result == 0);
-    wire_know(router, frame->fd, frame->peer, true);
+    wire_know(router, frame, true);
     wire_frame_destroy(frame);
     CHECK(deaths_add(&deaths, 0, "worker", &(struct worker_exit){.slot = SLOT}) == 0);
 }

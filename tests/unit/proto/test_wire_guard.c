@@ -5,9 +5,13 @@
  */
 #include "proto/wire_internal.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -95,7 +99,7 @@ static void *welcome(const char *name)
     say(peer, 1);
     frame = receive(cut);
     cr_assert_str_eq(frame->peer, name);
-    wire_know(router, frame->fd, name, true);
+    wire_know(router, frame, true);
     wire_frame_destroy(frame);
     return peer;
 }
@@ -128,7 +132,7 @@ Test(wire_guard, traffic_of_a_descriptor_that_is_another_s_is_not_told)
 
     say(peer, 1);
     frame = receive(cut);
-    wire_know(router, frame->fd, "peer", true);
+    wire_know(router, frame, true);
     cr_assert_gt(wire_traffic(router, frame->fd, "peer").received, 0);
     cr_assert_eq(wire_traffic(router, frame->fd, "who had it before").received, 0);
     wire_frame_destroy(frame);
@@ -149,13 +153,12 @@ static void make_room(int fd)
 }
 
 /* Somebody says that, and is gone; the next has come. Returns whether that one has his descriptor. */
-static bool succeed(struct wire_frame *ret_said[BLAMES], void **ret_next, int *ret_fd)
+static bool succeed(struct wire_frame *ret_said[BLAMES], void **ret_next, struct wire_frame **ret_frame)
 {
     int linger_ms = TIMEOUT_MS;
     char cut[PROTO_PEER_NAME_MAX + 1];
     struct wire_poll item = {.wire = router};
     void *former = connect_peer("former");
-    struct wire_frame *frame;
 
     zmq_setsockopt(former, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     say(former, BLAMES);
@@ -168,17 +171,29 @@ static bool succeed(struct wire_frame *ret_said[BLAMES], void **ret_next, int *r
     make_room(ret_said[0]->fd);
     cr_assert_eq(zmq_connect(*ret_next, endpoint), 0);
     say(*ret_next, 1);
-    frame = receive(cut);
-    cr_assert_str_eq(frame->peer, "next");
-    *ret_fd = frame->fd;
-    wire_frame_destroy(frame);
-    return *ret_fd == ret_said[0]->fd;
+    *ret_frame = receive(cut);
+    cr_assert_str_eq((*ret_frame)->peer, "next");
+    return (*ret_frame)->fd == ret_said[0]->fd;
 }
 
 static void destroy_all(struct wire_frame *frames[BLAMES])
 {
     for (unsigned i = 0; i < BLAMES; i++)
         wire_frame_destroy(frames[i]);
+}
+
+static void *must_succeed(struct wire_frame *ret_said[BLAMES], struct wire_frame **ret_frame)
+{
+    void *next;
+
+    while (!succeed(ret_said, &next, ret_frame)) {
+        destroy_all(ret_said);
+        wire_frame_destroy(*ret_frame);
+        zmq_close(next);
+        teardown();
+        setup();
+    }
+    return next;
 }
 
 /* An honest client was told that nobody answers, when he had the descriptor of one who had flooded. */
@@ -191,12 +206,9 @@ Test(wire_guard, next_owner_of_a_descriptor_is_not_cut_off_for_what_the_former_s
     void *next;
     int fd;
 
-    while (!succeed(said, &next, &fd)) {
-        destroy_all(said);
-        zmq_close(next);
-        teardown();
-        setup();
-    }
+    next = must_succeed(said, &frame);
+    fd = frame->fd;
+    wire_frame_destroy(frame);
     cookie = stream_cookie(fd);
     for (unsigned i = 0; i < BLAMES; i++)
         wire_blame(router, said[i]);
@@ -232,4 +244,72 @@ Test(wire_guard, who_was_cut_off_for_what_came_at_once_is_ended_by_what_he_says_
         wire_broke(router);
     } while (!wire_take_ends(router));
     zmq_close(peer);
+}
+
+/* A client whose HELLO was read ahead of that of one who had gone, and who had his descriptor, was cut off
+ * after ten seconds. */
+Test(wire_guard, next_owner_of_a_descriptor_stays_known_whoever_is_heard_first)
+{
+    struct wire_frame *said[BLAMES], *frame;
+    char cut[PROTO_PEER_NAME_MAX + 1];
+    void *next = must_succeed(said, &frame);
+
+    wire_know(router, frame, true);
+    wire_know(router, said[0], true);
+    cr_assert(wire_has(router, "next") && wire_has(router, "former"), "nobody can tell");
+    wire_forget(router, "former", false); /* who could not be answered */
+    cr_assert(wire_has(router, "next"));
+    wire_know(router, said[1], true);
+    wire_frame_destroy(frame);
+    while (wire_has(router, "former")) {
+        say(next, 1);
+        frame = receive(cut);
+        cr_assert_str_eq(frame->peer, "next");
+        wire_frame_destroy(frame);
+    }
+    cr_assert(wire_has(router, "next"));
+    destroy_all(said);
+    zmq_close(next);
+}
+
+/* Says that in ZMTP 2.0, as a DEALER, and ends. */
+static void say_of_old(const char *name)
+{
+    static const uint8_t greeting[] = {0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 1, 5};
+    uint8_t bytes[64] = {0};
+    size_t size = sizeof greeting;
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    memcpy(bytes, greeting, size);
+    bytes[size + 1] = (uint8_t)strlen(name);
+    memcpy(bytes + size + 2, name, strlen(name));
+    size += 2 + strlen(name);
+    bytes[size + 1] = sizeof pong;
+    memcpy(bytes + size + 2, pong, sizeof pong);
+    size += 2 + sizeof pong;
+    address.sin_port = htons((uint16_t)atoi(strrchr(endpoint, ':') + 1));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    cr_assert_eq(write(fd, bytes, size), (ssize_t)size);
+    shutdown(fd, SHUT_WR);
+    while (read(fd, bytes, sizeof bytes) > 0) {
+    }
+    close(fd);
+}
+
+/* ZeroMQ does not tell by which descriptor what they say came, so that nothing would bound it. */
+Test(wire_guard, peer_of_an_old_version_is_not_heard)
+{
+    char cut[PROTO_PEER_NAME_MAX + 1];
+    struct wire_frame *frame;
+    void *other = connect_peer("other");
+
+    say_of_old("old"); /* all of it has come when the router has closed */
+    say(other, 1);
+    frame = receive(cut);
+    cr_assert_str_eq(frame->peer, "other");
+    wire_frame_destroy(frame);
+    cr_assert_eq(wire_receive(router, &frame), MUSTER_EAGAIN);
+    zmq_close(other);
 }
