@@ -578,6 +578,8 @@ class Rate(Case):
                         thread.join()
             print(f"{name}: others get {statistics.median(ratios):.2f} of their rate "
                   f"({min(ratios):.2f} to {max(ratios):.2f})")
+            with self.subTest(name):
+                self.assertGreaterEqual(statistics.median(ratios), 0.5, "of the rate of the others")
 
 
 if __name__ == "__main__":

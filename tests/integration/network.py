@@ -16,7 +16,10 @@ AHEAD_S = 100000  # of the clock of a host
 
 def run(*words):
     """The command's error; None: it went well."""
-    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    try:
+        result = subprocess.run(words, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        return str(error)
     return None if result.returncode == 0 else f"{' '.join(words)}: {result.stderr.strip()}"
 
 

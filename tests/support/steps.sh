@@ -60,7 +60,7 @@ beside_end() {
 # steps_ctest_summary NAME: what ctest itself said at the end of that step.
 steps_ctest_summary() {
     [[ -f build/log/$1.log ]] || return 0
-    grep -E '^tests/run: again|tests passed|Total Test time|^\s+[0-9]+ - .*\((Failed|Timeout|SEGFAULT|Not Run|ILLEGAL|BUS_ERROR|NUMERICAL|Child|Subprocess).*\)$' \
+    grep -E '^tests/run: again|^not run here: |tests passed|Total Test time|^\s+[0-9]+ - .*\((Failed|Timeout|SEGFAULT|Not Run|ILLEGAL|BUS_ERROR|NUMERICAL|Child|Subprocess).*\)$' \
         "build/log/$1.log" | sed "s/^/  [$1] /" || true # none, if ctest did not get so far
 }
 
