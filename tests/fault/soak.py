@@ -4,11 +4,12 @@
 large values, with commands, one batch after another, while workers, clients and the coordinator itself are killed, and
 workers stopped, at moments of a seeded choice. In the pauses between, when all has ended and is forgotten, what
 there is of descriptors, threads, processes, files and shared memory is exactly what there was at first, and memory and
-the state file do not grow.
+what the state file holds do not grow.
 
 It takes some seconds; MUSTER_SOAK=MINUTES takes as long as that, MUSTER_SEED=N draws other moments. For the first quarter
 of the time the coordinator is killed in every other round; then one life has the rest, and is killed at its end."""
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -27,6 +28,7 @@ WORKERS = 2
 ROUND_S = 2.0  # in which things happen, ahead of a pause
 CLIENTS = 16  # in one round
 WARM = 10  # pauses of a life, or of all for the state file, after which nothing grows
+PAGES_MORE = 8  # of the state file that hold something, from the first pauses on
 GROWTH, MORE_BYTES = 1.25, 4 << 20  # but for so much
 SLOPE, SLOPE_BYTES = 1.1, 1 << 20  # from the second quarter of a life to the last, on average
 LOOKS_S = 0.1  # between two looks that have to agree
@@ -87,7 +89,7 @@ class Soak(harness.Case):
         self.batches = {}  # that were left and are not forgotten: their lines; None where they are not known any more
         self.count = self.deaths = self.rounds = self.killed = self.ended = 0
         self.base = None  # what there is in a pause
-        self.sizes = []  # of the state file, in all pauses
+        self.pages = []  # of the state file that hold something, in all pauses
         self.memory = []  # of this life
         self.serve()
 
@@ -343,14 +345,21 @@ class Soak(harness.Case):
         shared = len(set().union(*(heaps(pid) for pid in self.marked())))
         self.assertLessEqual(shared, HEAPS_MAX, "shared memory is not given back")
         self.memory.append(self.bytes_in_use())
-        self.sizes.append(sum(path.stat().st_size for path in self.home.glob("state.db*") if path.is_file()))
-        for what, values in ("memory of the coordinator", self.memory), ("the state file", self.sizes):
-            limit = GROWTH * max(values[:WARM]) + MORE_BYTES
+        self.pages.append(self.pages_in_use())
+        for what, values, limit in (("memory of the coordinator", self.memory, GROWTH * max(self.memory[:WARM]) + MORE_BYTES),
+                                    ("what the state file holds", self.pages, max(self.pages[:WARM]) + PAGES_MORE)):
             self.assertLessEqual(values[-1], limit, f"{what} grows: {values[:WARM]} ... {values[-WARM:]}")
+        size = sum(path.stat().st_size for path in self.home.glob("state.db*") if path.is_file())
         print(f"round {self.rounds}: {self.ended} clients, {self.killed} killed or stopped, {self.deaths} lives ended, "
               f"{sum(n for name, n in self.base.items() if name.startswith('descriptor'))} descriptors, "
-              f"{self.base['threads']} threads, {shared} heaps, {self.memory[-1] >> 10} KiB, state file {self.sizes[-1] >> 10} KiB",
+              f"{self.base['threads']} threads, {shared} heaps, {self.memory[-1] >> 10} KiB, state file {self.pages[-1]} pages in {size >> 10} KiB",
               flush=True)
+
+    def pages_in_use(self):
+        """The others are free, for the next: the file is as large as the most that was ever under way."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.state}?mode=ro", uri=True)) as database:
+            return (database.execute("PRAGMA page_count").fetchone()[0]
+                    - database.execute("PRAGMA freelist_count").fetchone()[0])
 
     def check_slope(self):
         """Of the memory of a life that was long."""
