@@ -256,6 +256,30 @@ class Clients(Case):
             endpoint = f"ipc://{self.home}/theirs"
             self.assert_one_line_error(self.muster("map", "--coordinator", endpoint, "echo", ":::", "1"), endpoint, "12345")
 
+    def greeted(self, path):
+        """Whether ZeroMQ says its greeting to who connects there."""
+        with socket.socket(socket.AF_UNIX) as stream:
+            stream.connect(str(path))
+            with contextlib.suppress(ConnectionResetError):
+                return bool(stream.recv(1))
+        return False
+
+    @unittest.skipIf(os.getuid() != 0, "only root can be somebody else")
+    def test_another_user_is_turned_away_though_the_socket_is_open_to_all(self):
+        self.serve("-j1")
+        path = pathlib.Path(self.endpoint.removeprefix("ipc://"))
+        for folder in path.parents:
+            if self.home in (folder, *folder.parents):
+                os.chmod(folder, 0o755)
+        os.chmod(path, 0o777)
+        self.assertTrue(self.greeted(path))
+        os.seteuid(12345)
+        try:
+            self.assertFalse(self.greeted(path))
+        finally:
+            os.seteuid(0)
+        self.assertTrue(self.greeted(path))
+
 
 class Ends(Case):
     def test_waiting_clients_are_told(self):
