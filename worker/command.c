@@ -71,10 +71,15 @@ void command_init(unsigned slot, struct flight_page *flight, bool confined)
     self.flight = flight;
 }
 
-void command_fini(void)
+static void close_outputs(void)
 {
     for (int i = 0; i < 2; i++)
         command_output_close(&self.outputs[i]);
+}
+
+void command_fini(void)
+{
+    close_outputs();
     command_memory_leave();
     confine_no_more();
     if (self.null_fd >= 0)
@@ -201,12 +206,6 @@ static int open_outputs(muster_call *call, const struct command_spec *spec, int 
             return error;
     }
     return 0;
-}
-
-static void close_outputs(void)
-{
-    for (int i = 0; i < 2; i++)
-        command_output_close(&self.outputs[i]);
 }
 
 /* --- its processes */
@@ -406,15 +405,6 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
     return ended->status != 0 || (flags & COMMAND_NO_ROOM) ? command_fail_job(call, places) : 0;
 }
 
-static int drop_outputs(muster_call *call, const struct command_spec *spec)
-{
-    int code = 0;
-
-    for (int i = 0; i < 2 && code == 0 && is_kept(spec); i++)
-        code = command_output_drop(call, &self.outputs[i]);
-    return code;
-}
-
 /* The number of the run that follows this one, 0: none. One that failed waits, and longer each time. */
 static uint64_t next_run(struct command_spec *spec, const struct ended *ended, uint64_t run)
 {
@@ -429,14 +419,13 @@ static uint64_t next_run(struct command_spec *spec, const struct ended *ended, u
 }
 
 /* Its run number *run_number, from 1 on, which becomes the number of the next, 0: there is none. Ensures: its
- * files are empty, or closed, for the next command. */
+ * files are closed. */
 static int run_with_files(muster_call *call, struct command_spec *spec, uint64_t *run_number,
                           msgpack_object *ret_result)
 {
     struct command_input input;
     struct ended ended;
     int fds[3] = {-1, -1, -1}, code;
-    bool left;
 
     code = command_input_open(call, spec, self.null_fd, &input);
     if (code != 0)
@@ -454,12 +443,10 @@ static int run_with_files(muster_call *call, struct command_spec *spec, uint64_t
     command_input_close(&input);
     if (code == 0) {
         *run_number = next_run(spec, &ended, *run_number);
-        code = *run_number > 0 ? drop_outputs(call, spec) : take_result(call, spec, &ended, ret_result);
+        code = *run_number > 0 ? 0 : take_result(call, spec, &ended, ret_result);
     }
-    left = reap();
-    if (left || (code != 0 && code != CALL_FAILED_VALUED))
-        close_outputs();
-    if (left && spec->grouped)
+    close_outputs();
+    if (reap() && spec->grouped)
         command_memory_leave();
     return code;
 }

@@ -162,15 +162,12 @@ struct command_output {
 /* The coordinator's folder for large output; NULL: it has none. */
 const char *command_spool(void);
 
-/* Makes it, if it is not there or elsewhere. 0, or an errno. */
+/* Makes it, new: what a command before has written to is closed. 0, or an errno. */
 int command_output_open(struct command_output *output, const struct command_spec *spec, uint64_t batch);
 
-/* Gets what was written, as a bin or a str, and empties the file, or gives it away. 0, or fails the call. */
+/* Gets what was written, as a bin, or gives the file away, as a str. 0, or fails the call. */
 int command_output_take(muster_call *call, struct command_output *output, uint64_t spill_bytes,
                         msgpack_object *ret_value);
-
-/* Empties the file: nobody is told of what was written. 0, or fails the call. */
-int command_output_drop(muster_call *call, struct command_output *output);
 
 /* Where no room is left, waits for the taker of the file that was given away last, for a while. 0, or
  * MUSTER_ECANCELLED. */

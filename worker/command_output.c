@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What commands write: a file without a name, that is emptied and used again for the next command
- * as long as nobody else can write to it. Only one that is given away gets a name. See
- * command_internal.h.
+ * What commands write: a file without a name for each, which nobody uses again: its command may have given
+ * it a name, or have handed it on, and could write or read there what is another's. Only one that is given
+ * away gets a name from here. See command_internal.h.
  *
  * Files, not pipes: nobody has to read while the command runs, output of any size is in order, and
  * what a daemon writes later is not in the way of anybody.
@@ -86,10 +86,8 @@ int command_output_open(struct command_output *output, const struct command_spec
 {
     const char *own = spec->files_in ? spec->files_in : "";
 
-    output->batch = batch;
-    if (output->made && strcmp(output->folder, spec->tmpdir) == 0 && strcmp(output->own, own) == 0)
-        return 0;
     command_output_close(output);
+    output->batch = batch;
     if (strlen(spec->tmpdir) >= sizeof output->folder || strlen(own) >= sizeof output->own)
         return ENAMETOOLONG;
     strcpy(output->folder, spec->tmpdir);
@@ -141,13 +139,6 @@ bool command_output_is_cut(const struct command_output *output, bool failed)
 
     return fstat(output->fd, &file) == 0 && file.st_size % file.st_blksize == 0 &&
            (file.st_size > 0 || failed) && !has_room(output);
-}
-
-/* How and where its standard output is written is a program's to change, and the next one would begin with
- * that, or this process read by it. 0, or -1 with errno set. */
-static int restore(const struct command_output *output)
-{
-    return fcntl(output->fd, F_SETFL, O_APPEND) == 0 && lseek(output->fd, 0, SEEK_SET) == 0 ? 0 : -1;
 }
 
 /* Gives a file its name in `folder`. 0, or an errno. */
@@ -256,13 +247,6 @@ static ssize_t read_all(int fd, char *bytes, size_t size)
     return (ssize_t)had;
 }
 
-int command_output_drop(muster_call *call, struct command_output *output)
-{
-    if (restore(output) == 0 && ftruncate(output->fd, 0) == 0)
-        return 0;
-    return muster_call_fail(call, "cannot drop output: %s", strerror(errno));
-}
-
 int command_output_take(muster_call *call, struct command_output *output, uint64_t spill_bytes,
                         msgpack_object *ret_value)
 {
@@ -270,7 +254,8 @@ int command_output_take(muster_call *call, struct command_output *output, uint64
     char *bytes = NULL;
     ssize_t had = 0;
 
-    if (restore(output) != 0 || fstat(output->fd, &status) != 0)
+    /* How it is written is the program's to change (O_DIRECT), and it would be read so. */
+    if (fcntl(output->fd, F_SETFL, O_APPEND) != 0 || fstat(output->fd, &status) != 0)
         return muster_call_fail(call, "cannot look at output: %s", strerror(errno));
     if ((uint64_t)status.st_size > spill_bytes || status.st_size > UINT32_MAX)
         return give_away(call, output, ret_value);
@@ -280,7 +265,7 @@ int command_output_take(muster_call *call, struct command_output *output, uint64
             return muster_call_fail(call, "out of memory for %lld bytes of output",
                                     (long long)status.st_size);
         had = read_all(output->fd, bytes, (size_t)status.st_size);
-        if (had < 0 || ftruncate(output->fd, 0) != 0)
+        if (had < 0)
             return muster_call_fail(call, "cannot read output: %s", strerror(errno));
     }
     ret_value->type = MSGPACK_OBJECT_BIN;

@@ -30,6 +30,14 @@ LAYERS = {"no_new_privs": True, "landlock": LANDLOCK, "seccomp": True, "memory":
 MEMORY = () if harness.SANITIZE else ("--memory", "256M")
 
 
+# A name for the file that standard output is.
+LINK = """import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+made = libc.linkat(-100, b"/proc/self/fd/1", -100, b"mine", 0x400)
+print("linked" if made == 0 else os.strerror(ctypes.get_errno()))
+"""
+
+
 class Case(harness.Case):
     def setUp(self):
         super().setUp()
@@ -268,6 +276,16 @@ class Commands(Case):
                                f"echo x >mine; echo x >{self.home}/{other}/theirs #", ":::", "x")
             self.assertNotEqual(result.status, 0)
             self.assertEqual(os.listdir(self.home / name), ["mine"])
+
+    def test_output_file_that_a_job_linked_is_not_used_for_the_next(self):
+        (self.work / "link.py").write_text(LINK, encoding="ascii")
+        mine = self.work / "mine"
+        for sandbox in ((), ("--sandbox",)):
+            result = self.exec("-j1", *sandbox, "sh", "-c", ":::", "python3 link.py; echo one",
+                               "echo two; cat mine", "echo forged >>mine", "echo three")
+            self.assert_ok(result, "linked\none\ntwo\nlinked\none\nthree\n")
+            self.assertEqual(mine.read_text(encoding="ascii"), "linked\none\nforged\n")
+            mine.unlink()
 
     def test_options_that_do_not_go_together(self):
         self.assert_one_line_error(self.exec("--sandbox", "--privileges", "true", ":::", "1"), "either")
