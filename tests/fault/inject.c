@@ -66,10 +66,11 @@ static const char *const names[CALL_COUNT] = {
 #undef NAME
 };
 
-enum role { CLIENT, COORDINATOR, FORK, WORKER, ROLE_COUNT };
+enum role { CLIENT, COORDINATOR, FORK, WORKER, HOST, ROLE_COUNT };
 
-static const char *const roles[2 * ROLE_COUNT] = {"client",     "coordinator",     "fork",     "worker",
-                                                  "client-zmq", "coordinator-zmq", "fork-zmq", "worker-zmq"};
+static const char *const roles[2 * ROLE_COUNT] = {
+    "client",     "coordinator",     "fork",     "worker",     "host",
+    "client-zmq", "coordinator-zmq", "fork-zmq", "worker-zmq", "host-zmq"};
 
 struct call_count {
     char name[32];
@@ -171,8 +172,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv)
         return;
     if (!read_how(how))
         _exit(251);
-    if (argc > 1 && strcmp(argv[1], "worker") == 0)
-        role = WORKER;
+    if (argc > 2 && strcmp(argv[1], "worker") == 0)
+        role = strcmp(argv[2], "--connect") == 0 ? HOST : WORKER;
     else if (argc > 1 && strcmp(argv[1], "coordinator") == 0)
         role = COORDINATOR;
     snprintf(log_path, sizeof log_path, "%s.log", path);

@@ -8,6 +8,7 @@ form takes a seeded sample of them; MUSTER_FAULTS='*' takes all, MUSTER_FAULTS=N
 MUSTER_FAULTS='client:malloc:*' those that match: ROLE:FUNCTION:FIRST:COUNT:ERRNO. MUSTER_SEED=N draws others."""
 import errno
 import re
+import signal
 
 import harness
 import trials
@@ -97,6 +98,9 @@ class Fault(trials.Trial):
         expect(status in (0, 255) or self.is_theirs(), f"status {status}: {said}")
         self.check_words(said, said)
         expect(status != 255 or said, "no error")
+
+    def check_host(self, status, said):
+        self.check_daemon(0 if status == 128 + signal.SIGTERM else status, said)
 
     def check_rest(self):
         expect(self.is_theirs() or not self.aborts(), "aborted")

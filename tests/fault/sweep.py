@@ -181,6 +181,10 @@ class Strike(trials.Trial):
         probed = self.party == "worker" and status == 255 and re.search("as it loaded|did not load", said)  # a trial
         expect(status == 0 or struck or probed, f"status {status}: {said}")
 
+    def check_host(self, status, said):
+        self.check_words(said)
+        expect(status in (0, 128 + signal.SIGTERM) or self.kills("host") and status == -signal.SIGKILL, f"status {status}: {said}")
+
     def check_state(self, path):
         self.inspector.look_at_all()
 

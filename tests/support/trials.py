@@ -21,7 +21,8 @@ import harness
 
 INJECT = os.environ["MUSTER_TEST_INJECT_LIBRARY"]
 LIMIT_S = 60  # of a run; nothing that goes wrong is waited for so long
-ROLES = ("client", "coordinator", "fork", "worker", "client-zmq", "coordinator-zmq", "fork-zmq", "worker-zmq")
+PARTIES = ("client", "coordinator", "fork", "worker", "host")
+ROLES = (*PARTIES, *(f"{party}-zmq" for party in PARTIES))
 ROW = struct.Struct(f"32s{len(ROLES)}Q")
 NOTHING = f"none:none:1:0:{errno.EIO}"  # the order by which calls are counted alone
 STEPS = ("send", "recv", "close", "munmap", "waitid", "kill")  # processes are struck there, and they do not fail
@@ -105,6 +106,10 @@ class Trial(harness.Case):
 
     def check_daemon(self, status, said):
         """How a coordinator may have ended."""
+        raise NotImplementedError
+
+    def check_host(self, status, said):
+        """How another host may have ended, which was asked to."""
         raise NotImplementedError
 
     def check_rest(self):
@@ -299,8 +304,35 @@ class DetachScenario:
             trial.check_rest()
 
 
+class HostScenario:
+    """A coordinator that all goes well with has a worker, and another host another one."""
+
+    for_ever = False
+
+    def run(self, trial):
+        log, host_log = trial.home / "daemon.log", trial.home / "host.log"
+        with open(log, "wb") as stderr:
+            daemon = trial.start("coordinator", "-j1", "--listen", "tcp://127.0.0.1:*", "--host-grace", "0.5", "--heartbeat",
+                                 "0.5", stderr=stderr, stdin=None, stdout=None)
+        trial.until(lambda: "1 worker" in log.read_text(), "it is ready", LIMIT_S)
+        trial.env["MUSTER_COORDINATOR"] = re.search(r"tcp://127.0.0.1:\d+", log.read_text())[0]
+        with open(host_log, "wb") as stderr:
+            host = trial.start("worker", "--connect", trial.env["MUSTER_COORDINATOR"], "-j1", env=trial.faulty, stderr=stderr,
+                               stdin=None, stdout=None)
+        with trial.watch():
+            trial.until(lambda: " joins with " in log.read_text() or host.process.poll() is not None, "it joins", LIMIT_S)
+            result = trial.muster("map", "--chunk", "1", "fib", ":::", *["20"] * 20)
+            expect((result.status, result.out.split()) == (0, ["6765"] * 20), f"not right: {result}")
+            host.process.send_signal(signal.SIGTERM)
+            host.process.wait(LIMIT_S)
+        trial.check_host(host.process.returncode, host_log.read_text())
+        daemon.process.send_signal(signal.SIGTERM)
+        expect(daemon.process.wait(LIMIT_S) == 0, log.read_text())
+        trial.check_rest()
+
+
 SCENARIOS = {"map": MapScenario(), "shared": MapScenario(300_000), "exec": ExecScenario(), "kept": KeptScenario(),
-             "detach": DetachScenario()}
+             "detach": DetachScenario(), "host": HostScenario()}
 
 
 class Tests(unittest.TestCase):
@@ -353,6 +385,9 @@ class Tests(unittest.TestCase):
 
     def test_detach(self):
         self.check("detach")
+
+    def test_another_host(self):
+        self.check("host")
 
 
 def notes(log):
