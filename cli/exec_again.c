@@ -90,6 +90,7 @@ static int open_store(struct exec *exec, struct muster_error *ret_error)
                                                        : 1,
         .goes_on = options->resume != EXEC_RESUME_NONE,
         .look_only = options->dry_run,
+        .confined = options->limits.sandbox != 0,
     };
 
     return exec_store_open(&exec->store, &spec, &options->rules, ret_error);

@@ -136,11 +136,8 @@ static int write_output(struct writing *w, const char *key, const struct exec_wr
     bool is_text = true;
     int code;
 
-    if (!written->bytes && written->path[0]) {
-        r.from = open(written->path, O_RDONLY | O_CLOEXEC);
-        if (r.from < 0)
-            return muster_error_set(w->error, MUSTER_EOUTPUT, "%s: %s", written->path, strerror(errno));
-    }
+    if (!written->bytes && written->path[0] && (code = exec_output_open(written, &r.from, w->error)) != 0)
+        return code;
     code = find_text(w, &r, &is_text);
     if (!code)
         code = print(w, ",\"%s_encoding\":\"%s\",\"%s\":\"", key, is_text ? "utf-8" : "base64", key);

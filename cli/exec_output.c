@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -115,6 +117,52 @@ static int write_file(int fd, const char *name, struct exec_tagger *tagger, int 
     return got == 0 ? 0 : copy_file(fd, name, tagger, from, path, ret_error);
 }
 
+/* It must not wait for who writes to a pipe. */
+int exec_output_open(const struct exec_written *written, int *ret_fd, struct muster_error *ret_error)
+{
+    struct stat status;
+    int fd = open(written->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0 && errno != ELOOP)
+        return cannot_write(written->path, ret_error);
+    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
+        if (fd >= 0)
+            close(fd);
+        return muster_error_set(ret_error, MUSTER_EOUTPUT,
+                                "%s: no longer the file that a command's output was in: a job has "
+                                "removed it, or put something in its place",
+                                written->path);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Whether `name` is the file that is open. */
+static bool is_same(int fd, int folder_fd, const char *name)
+{
+    struct stat file, named;
+
+    return fstat(fd, &file) == 0 && fstatat(folder_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           file.st_dev == named.st_dev && file.st_ino == named.st_ino;
+}
+
+bool exec_output_move(const struct exec_written *written, mode_t mode, int folder_fd, const char *name)
+{
+    struct muster_error ignored;
+    bool moved;
+    int fd;
+
+    if (exec_output_open(written, &fd, &ignored))
+        return false;
+    moved = fchmod(fd, mode) == 0 && renameat(AT_FDCWD, written->path, folder_fd, name) == 0;
+    if (moved && !is_same(fd, folder_fd, name)) { /* a job was quicker */
+        unlinkat(folder_fd, name, 0);
+        moved = false;
+    }
+    close(fd);
+    return moved;
+}
+
 int exec_output_write(int fd, const char *name, const struct exec_written *written, struct word tag,
                       struct muster_error *ret_error)
 {
@@ -124,9 +172,7 @@ int exec_output_write(int fd, const char *name, const struct exec_written *writt
     msgpack_sbuffer_init(&tagger.lines);
     if (written->bytes) {
         code = exec_output_piece(fd, name, &tagger, written->bytes, written->size, ret_error);
-    } else if ((from = open(written->path, O_RDONLY | O_CLOEXEC)) < 0) {
-        code = muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", written->path, strerror(errno));
-    } else {
+    } else if ((code = exec_output_open(written, &from, ret_error)) == 0) {
         code = write_file(fd, name, &tagger, from, written->path, ret_error);
         close(from);
     }

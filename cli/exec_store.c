@@ -152,34 +152,98 @@ static const char *path_of(struct exec_store *store, struct word place, enum par
     return store->path.data;
 }
 
-/* Makes the folder that a file needs, which most often is the only one, or those above it, too. Whether it
- * is there now, and it is worth trying again. */
-static bool make_folders(char *path)
+/* The folder `name` in another, which is made if it is not there. -1: errno says why not. */
+static int step_into(const struct exec_store *store, int fd, const char *name)
 {
-    char *slash = strrchr(path, '/');
-    bool made;
+    const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC | (store->spec.confined ? O_NOFOLLOW : 0);
+    int next = openat(fd, name, flags);
 
-    if (!slash || slash == path)
-        return false;
-    *slash = '\0';
-    made = mkdir(path, 0777) == 0 || errno == EEXIST ||
-           (errno == ENOENT && make_folders(path) && (mkdir(path, 0777) == 0 || errno == EEXIST));
-    *slash = '/';
-    return made;
+    if (next < 0 && errno == ENOENT && (mkdirat(fd, name, 0777) == 0 || errno == EEXIST))
+        next = openat(fd, name, flags);
+    return next;
 }
 
-static int write_bytes(struct exec_store *store, enum part part, struct word place, struct word heading,
-                       const struct exec_written *written, struct muster_error *ret_error)
+/* The folder that the last name of `path`, which is in `from_fd` where it does not begin with /, is in. It is
+ * made with those above it. -1: errno says why not. */
+static int open_above(const struct exec_store *store, int from_fd, char *path)
 {
-    const char *path = path_of(store, place, part);
-    const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY;
-    int fd, code;
+    const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    int fd = path[0] == '/' ? open("/", flags) : openat(from_fd, ".", flags);
+    char *name = path, *slash;
+
+    for (; fd >= 0 && (slash = strchr(name, '/')) != NULL; name = slash + 1) {
+        int above = fd, error;
+
+        if (slash == name)
+            continue;
+        *slash = '\0';
+        fd = step_into(store, above, name);
+        error = errno;
+        *slash = '/';
+        close(above);
+        errno = error;
+    }
+    return fd;
+}
+
+/* The folder of a job's files. */
+static int open_place(struct exec_store *store, struct word place, int *ret_fd,
+                      struct muster_error *ret_error)
+{
+    const char *path = path_of(store, place, PART_OUT);
+    size_t bytes = store->root_bytes;
+    int fd;
 
     if (!path)
         return out_of_memory(ret_error);
-    fd = open(path, flags, 0666);
-    if (fd < 0 && errno == ENOENT && make_folders(store->path.data))
-        fd = open(path, flags, 0666);
+    if (store->root_fd >= 0 && strncmp(path, store->spec.name, bytes) == 0 && path[bytes] == '/') {
+        bytes += strspn(path + bytes, "/");
+        fd = open_above(store, store->root_fd, store->path.data + bytes);
+    } else {
+        fd = open_above(store, AT_FDCWD, store->path.data);
+    }
+    if (fd < 0 && errno == ENOTDIR && store->spec.confined)
+        return muster_error_set(ret_error, MUSTER_EOUTPUT,
+                                "cannot write %s: what is on the way there is no folder, or a link, which "
+                                "is not followed with --sandbox: jobs may have made it",
+                                path);
+    if (fd < 0)
+        return cannot_write(path, ret_error);
+    *ret_fd = fd;
+    return 0;
+}
+
+/* The name of one of the files of a job in its folder; NULL: out of memory. */
+static const char *name_of(struct exec_store *store, struct word place, enum part part)
+{
+    const char *path = path_of(store, place, part), *slash = path ? strrchr(path, '/') : NULL;
+
+    return slash ? slash + 1 : path;
+}
+
+/* What confined jobs may have put there is not written to, but gives way to a new file. */
+static int open_file(const struct exec_store *store, int folder_fd, const char *name)
+{
+    const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY;
+
+    if (!store->spec.confined)
+        return openat(folder_fd, name, flags | O_TRUNC, 0666);
+    if (unlinkat(folder_fd, name, 0) != 0 && errno != ENOENT)
+        return -1;
+    return openat(folder_fd, name, flags | O_EXCL | O_NOFOLLOW, 0666);
+}
+
+/* Writes one of the files of a job; what is in a file already is moved where that can be done. */
+static int write_part(struct exec_store *store, int folder_fd, const char *name, struct word heading,
+                      const struct exec_written *written, struct muster_error *ret_error)
+{
+    const char *path = store->path.data;
+    int fd, code;
+
+    if (written->path[0] && !written->lent && heading.size == 0 &&
+        exec_output_move(written, store->mode, folder_fd, name))
+        return 0;
+    fd = open_file(store, folder_fd, name);
     if (fd < 0)
         return cannot_write(path, ret_error);
     code = exec_output_bytes(fd, path, heading.bytes, heading.size, ret_error);
@@ -188,25 +252,6 @@ static int write_bytes(struct exec_store *store, enum part part, struct word pla
     if (close(fd) != 0 && !code)
         code = cannot_write(path, ret_error);
     return code;
-}
-
-/* Moves the file that a command's output is in already. Whether that could be done. */
-static bool move(struct exec_store *store, enum part part, struct word place, const char *from)
-{
-    const char *path = path_of(store, place, part);
-
-    if (!path || chmod(from, store->mode) != 0)
-        return false;
-    return rename(from, path) == 0 ||
-           (errno == ENOENT && make_folders(store->path.data) && rename(from, path) == 0);
-}
-
-static int write_part(struct exec_store *store, enum part part, struct word place, struct word heading,
-                      const struct exec_written *written, struct muster_error *ret_error)
-{
-    if (written->path[0] && !written->lent && heading.size == 0 && move(store, part, place, written->path))
-        return 0;
-    return write_bytes(store, part, place, heading, written, ret_error);
 }
 
 bool exec_store_has(struct exec_store *store, struct word place)
@@ -219,25 +264,39 @@ bool exec_store_has(struct exec_store *store, struct word place)
     return path && access(path, F_OK) == 0;
 }
 
+static int write_parts(struct exec_store *store, int folder_fd, struct word place,
+                       const struct exec_written *const parts[], struct word heading,
+                       struct muster_error *ret_error)
+{
+    const char *name = name_of(store, place, PART_SEQUENCE);
+    int code = 0;
+
+    if (!name)
+        return out_of_memory(ret_error);
+    if (unlinkat(folder_fd, name, 0) != 0 && errno != ENOENT)
+        return cannot_write(store->path.data, ret_error);
+    for (enum part part = PART_OUT; part <= PART_SEQUENCE && !code; part++) {
+        name = name_of(store, place, part);
+        code = !name ? out_of_memory(ret_error)
+                     : write_part(store, folder_fd, name, part == PART_OUT ? heading : (struct word){"", 0},
+                                  parts[part], ret_error);
+    }
+    return code;
+}
+
 int exec_store_files(struct exec_store *store, struct word place, uint64_t sequence,
                      const struct exec_result *result, struct word heading, struct muster_error *ret_error)
 {
-    const char *path = path_of(store, place, PART_SEQUENCE);
     char digits[24];
     struct exec_written number = {.bytes = digits};
-    const struct word none = {"", 0};
-    int code;
+    const struct exec_written *const parts[] = {&result->out, &result->err, &number};
+    int folder_fd, code = open_place(store, place, &folder_fd, ret_error);
 
-    if (!path)
-        return out_of_memory(ret_error);
-    if (unlink(path) != 0 && errno != ENOENT)
-        return cannot_write(path, ret_error);
+    if (code)
+        return code;
     number.size = (size_t)snprintf(digits, sizeof digits, "%" PRIu64, sequence);
-    code = write_part(store, PART_OUT, place, heading, &result->out, ret_error);
-    if (!code)
-        code = write_part(store, PART_ERR, place, none, &result->err, ret_error);
-    if (!code)
-        code = write_part(store, PART_SEQUENCE, place, none, &number, ret_error);
+    code = write_parts(store, folder_fd, place, parts, heading, ret_error);
+    close(folder_fd);
     return code;
 }
 
@@ -247,6 +306,17 @@ const char *exec_store_output(struct exec_store *store, struct word place)
 }
 
 /* --- beginning and end */
+
+/* How much of two names is folders that they have in common, without the last /. */
+static size_t folders_bytes(const char *one, const char *other)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; one[i] && one[i] == other[i]; i++)
+        if (one[i] == '/')
+            bytes = i;
+    return bytes;
+}
 
 /* A name with replacement strings in it comes out as another one. */
 static int open_names(struct exec_store *store, const struct template_rules *rules,
@@ -262,25 +332,31 @@ static int open_names(struct exec_store *store, const struct template_rules *rul
     code = template_init(&store->name, &store->spec.name, 1, &text, ret_error);
     if (!code)
         code = template_expand(&store->name, &none, 1, 1, &name, ret_error);
-    if (!code && strcmp(name.line.bytes, store->spec.name) != 0)
+    if (!code && strcmp(name.line.bytes, store->spec.name) != 0) {
         store->kind = EXEC_STORE_NAMES;
+        store->root_bytes = folders_bytes(store->spec.name, name.line.bytes);
+    }
     return code;
 }
 
-/* The root of a tree, with the folders above it. */
-static int make_folder(struct exec_store *store, struct muster_error *ret_error)
+/* The root of a tree, with the folders above it, or what is in front of all names; it is named on the command
+ * line, and may be a link. Confined jobs are not trusted with what is on the way there later. */
+static int open_root(struct exec_store *store, struct muster_error *ret_error)
 {
-    struct stat status;
-    int error;
+    const struct exec_store named = {.root_fd = -1};
+    int bytes = (int)store->root_bytes, fd;
 
     msgpack_sbuffer_clear(&store->path);
-    if (!exec_output_gather(&store->path, store->spec.name, strlen(store->spec.name)) ||
+    if (!exec_output_gather(&store->path, store->spec.name, store->root_bytes) ||
         !exec_output_gather(&store->path, "/", 2))
         return out_of_memory(ret_error);
-    errno = ENOTDIR;
-    error = make_folders(store->path.data) ? ENOTDIR : errno;
-    if (stat(store->path.data, &status) != 0 || !S_ISDIR(status.st_mode))
-        return muster_error_system(ret_error, error, "cannot make the folder %s", store->spec.name);
+    fd = open_above(&named, AT_FDCWD, store->path.data);
+    if (fd < 0)
+        return muster_error_system(ret_error, errno, "cannot make the folder %.*s", bytes, store->spec.name);
+    if (store->spec.confined)
+        store->root_fd = fd;
+    else
+        close(fd);
     return 0;
 }
 
@@ -292,7 +368,7 @@ int exec_store_open(struct exec_store *store, const struct exec_store_spec *spec
     int code;
 
     umask(mask);
-    *store = (struct exec_store){.spec = *spec, .mode = 0666 & ~mask};
+    *store = (struct exec_store){.spec = *spec, .mode = 0666 & ~mask, .root_fd = -1};
     if (!spec->name)
         return 0;
     if (exec_table_kind_of(spec->name, &table)) {
@@ -303,9 +379,12 @@ int exec_store_open(struct exec_store *store, const struct exec_store_spec *spec
     }
     store->kind = EXEC_STORE_TREE;
     code = open_names(store, rules, ret_error);
-    if (code || store->kind != EXEC_STORE_TREE || spec->look_only)
+    if (store->kind == EXEC_STORE_TREE)
+        store->root_bytes = strlen(spec->name);
+    if (code || spec->look_only ||
+        (store->kind == EXEC_STORE_NAMES && (!spec->confined || store->root_bytes == 0)))
         return code;
-    return make_folder(store, ret_error);
+    return open_root(store, ret_error);
 }
 
 void exec_store_close(struct exec_store *store)
@@ -314,5 +393,7 @@ void exec_store_close(struct exec_store *store)
     template_fini(&store->name);
     msgpack_sbuffer_destroy(&store->place);
     msgpack_sbuffer_destroy(&store->path);
+    if (store->kind != EXEC_STORE_NONE && store->root_fd >= 0)
+        close(store->root_fd);
     *store = (struct exec_store){.kind = EXEC_STORE_NONE};
 }

@@ -25,6 +25,7 @@ struct exec_store_spec {
     size_t values_each; /* values that each row of the sources has; 0: columns */
     bool goes_on;       /* a table keeps what it has */
     bool look_only;     /* nothing is made or written */
+    bool confined;      /* the jobs are: links that they may have made below the root are not followed */
 };
 
 /* All of the spec is borrowed. */
@@ -32,12 +33,15 @@ struct exec_store {
     enum exec_store_kind kind;
     struct exec_store_spec spec;
     mode_t mode;          /* of new files */
+    int root_fd;          /* owned: what of the name is in front of all places, if jobs are confined; or -1 */
+    size_t root_bytes;    /* of its name, without a / at its end */
     struct template name; /* of NAMES */
     struct exec_table table;
     msgpack_sbuffer place, path; /* being made */
 };
 
-/* `rules` are the command's. Makes the folder of a tree. 0, or an error with the name. */
+/* `rules` are the command's. Makes the folder of a tree, and, where jobs are confined, the one that all
+ * names are in. 0, or an error with the name. */
 int exec_store_open(struct exec_store *store, const struct exec_store_spec *spec,
                     const struct template_rules *rules, struct muster_error *ret_error);
 

@@ -207,9 +207,8 @@ static int put_written(struct exec_table *table, const struct exec_written *writ
         put_text(table, written->bytes ? written->bytes : "", written->size);
         return 0;
     }
-    from = open(written->path, O_RDONLY | O_CLOEXEC);
-    if (from < 0)
-        return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", written->path, strerror(errno));
+    if ((code = exec_output_open(written, &from, ret_error)) != 0)
+        return code;
     put(table, "\"");
     code = copy_blocks(table, from, written->path, ret_error);
     put(table, "\"");

@@ -299,5 +299,69 @@ class Commands(Case):
         self.assertIn("muster exec --sandbox", result.err)
 
 
+@unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+class FilesOfMuster(Case):
+    """What muster itself, which is not confined, writes and reads where jobs can write."""
+
+    def exec(self, *arguments, **options):
+        return self.run_muster("exec", "--sandbox", *arguments, **options)
+
+    def results(self, name, script):
+        """Runs a job, x, after which the user's secret is what it was and nothing is beside it."""
+        result = self.exec("-j1", "--results", name, script + " #", ":::", "x")
+        self.assertEqual(self.secret.read_text(encoding="ascii"), "secret\n")
+        self.assertEqual(os.listdir(self.secret.parent), ["secret"])
+        return result
+
+    def test_results_are_not_written_through_a_link_that_a_job_made(self):
+        self.assert_ok(self.results("out", f"mkdir -p out/1/x; ln -s {self.secret} out/1/x/stdout; echo evil"), "")
+        self.assertEqual((self.work / "out/1/x/stdout").read_text(encoding="ascii"), "evil\n")
+        self.assert_ok(self.results("r-{}", f"ln -s {self.secret} r-x; ln -s {self.secret} r-x.err; echo evil"), "")
+        self.assertEqual((self.work / "r-x").read_text(encoding="ascii"), "evil\n")
+        self.assertFalse((self.work / "r-x.err").is_symlink())
+
+    def test_results_are_not_made_in_a_folder_that_a_job_made_a_link_to(self):
+        home = self.secret.parent
+        for name, script in (("out", f"ln -s {home} out/1; echo evil"),
+                             ("out", f"rm out/1; ln -s {home} out/1; head -c 3000000 /dev/zero"),
+                             ("{}/y", f"ln -s {home} x")):
+            result = self.results(name, script)
+            self.assertEqual(result.status, 255, result)
+            self.assertIn("a link, which is not followed with --sandbox", result.err)
+
+    def test_results_go_where_they_were_to_go_though_a_job_moves_that_folder(self):
+        for name, kept in (("out", "kept/1/x/stdout"), ("out/{}/y", "kept/x/y")):
+            self.assert_ok(self.results(name, f"mv out kept; ln -s {self.secret.parent} out; echo ok"), "")
+            self.assertEqual((self.work / kept).read_text(encoding="ascii"), "ok\n")
+            (self.work / "out").unlink()
+            shutil.rmtree(self.work / "kept")
+
+    def test_results_do_not_wait_for_who_reads_a_pipe_that_a_job_made(self):
+        self.assert_ok(self.results("out", "mkdir -p out/1/x; mkfifo out/1/x/stdout; echo ok"), "")
+        self.assertEqual((self.work / "out/1/x/stdout").read_text(encoding="ascii"), "ok\n")
+
+    def test_root_of_results_may_be_a_link_of_the_users(self):
+        (self.work / "tree").mkdir()
+        (self.work / "link").symlink_to("tree")
+        for text in ("one", "two"):
+            self.assert_ok(self.results("link", f"echo {text}"), "")
+            self.assertEqual((self.work / "tree/1/x/stdout").read_text(encoding="ascii"), f"{text}\n")
+
+    def test_large_output_is_not_read_through_a_link_that_a_job_put_in_its_place(self):
+        waits = 'until set -- $TMPDIR/muster-exec-*/muster-* && [ -e "$1" ]; do sleep .01; done; '
+        script = f"if [ {{}} = 2 ]; then head -c 3000000 /dev/zero; else {waits} rm $1; %s $1; fi #"
+        for replace in (f"ln -s {self.secret}", "mkfifo"):
+            for options in ((), ("-o", "json"), ("--files",), ("--results", "out"), ("--results", "table.csv")):
+                with self.subTest(replace=replace, options=options):
+                    result = self.exec("-j2", "-k", *options, "--tmpdir", self.temporary, script % replace,
+                                       ":::", "1", "2")
+                    self.assertEqual(result.status, 255, result)
+                    self.assertIn("no longer the file that a command's output was in", result.err)
+                    self.assertNotIn("secret\\n", result.out)
+                    self.assertEqual(self.secret.read_text(encoding="ascii"), "secret\n")
+        for path in self.temporary.glob("*.par"):  # of the first job
+            path.unlink()
+
+
 if __name__ == "__main__":
     harness.main()
