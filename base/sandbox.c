@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -222,7 +221,7 @@ int sandbox_enter(const struct sandbox *sandbox)
 {
     const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
 
-    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    if (setrlimit(RLIMIT_CORE, &none) != 0 || sandbox_privileges_drop() != 0)
         return -1;
     if (sandbox->rules_fd >= 0 && sandbox_files_enter(sandbox->rules_fd) != 0)
         return -1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Confines a process and all that it starts, for good, in layers: no privileges can be gained; Landlock
- * leaves it files to read, and few to write; seccomp refuses system calls that computing does not need.
- * What each leaves is in docs/SANDBOX.md.
+ * Confines a process and all that it starts, for good, in layers: it has no capabilities, and can gain none;
+ * Landlock leaves it files to read, and few to write; seccomp refuses system calls that computing does not
+ * need. What each leaves is in docs/SANDBOX.md.
  *
  * A layer that this kernel does not have is missing, which sandbox_probe tells before anything is started;
  * one that it has and that does not hold is an error. So what was told beforehand is what holds.

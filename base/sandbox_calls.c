@@ -57,7 +57,7 @@ static const char *const refused[] = {
     "pidfd_open", "pidfd_getfd", "pidfd_send_signal",
     /* memory, semaphores and messages that processes of a user share by number or name */
     "shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv",
-    "msgctl", "ipc", "mq_open", "mq_unlink",
+    "msgctl", "ipc", "mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
     /* mounts, roots and namespaces */
     "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig",
     "fsmount", "fspick", "mount_setattr", "setns", "unshare",
@@ -73,6 +73,11 @@ static const char *const refused[] = {
     "open_by_handle_at", "name_to_handle_at", "fanotify_init", "lookup_dcookie",
     /* system calls past this filter */
     "io_uring_setup", "io_uring_enter", "io_uring_register"};
+
+/* Of later kernels than the library may know the names of; such numbers are the same on (nearly) all
+ * machines. */
+enum { OPEN_TREE_ATTR = 467 };
+static const int refused_numbers[] = {OPEN_TREE_ATTR};
 
 /* Those that do something to a process, and the argument that says to which. */
 static const struct {
@@ -179,6 +184,8 @@ static int add_rules(scmp_filter_ctx filter, unsigned left)
 
     for (size_t i = 0; i < sizeof refused / sizeof *refused && code == 0; i++)
         code = refuse(filter, EPERM, refused[i], NULL);
+    for (size_t i = 0; i < sizeof refused_numbers / sizeof *refused_numbers && code == 0; i++)
+        code = library.rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), refused_numbers[i], 0, NULL);
     for (size_t i = 0; i < sizeof namespaces / sizeof *namespaces && code == 0; i++)
         code = refuse_masked(filter, "clone", 0, namespaces[i], namespaces[i]);
     for (size_t i = 0; i < sizeof terminal_requests / sizeof *terminal_requests && code == 0; i++)

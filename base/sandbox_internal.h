@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The two layers of a sandbox that need preparing: sandbox_files.c, Landlock, and sandbox_calls.c, seccomp.
+ * The layers of a sandbox: sandbox_files.c, Landlock, and sandbox_calls.c, seccomp, which need preparing, and
+ * sandbox_privileges.c.
  */
 #ifndef MUSTER_BASE_SANDBOX_INTERNAL_H
 #define MUSTER_BASE_SANDBOX_INTERNAL_H
@@ -35,5 +36,8 @@ int sandbox_calls_filter(unsigned left, struct sock_fprog *ret_filter, struct mu
 
 /* Async-signal-safe: 0, or -1 with errno set. */
 int sandbox_calls_enter(const struct sock_fprog *filter);
+
+/* No capabilities, now and later; no_new_privs. Async-signal-safe: 0, or -1 with errno set. */
+int sandbox_privileges_drop(void);
 
 #endif

@@ -63,7 +63,8 @@ class Functions(Case):
 
     def test_what_computing_does_not_need_is_refused(self):
         calls = ("ptrace", "read another", "mount", "unshare", "clone newuser", "bpf", "perf", "userfaultfd",
-                 "keyctl", "kexec", "module", "io_uring", "terminal", "inet", "unix", "netlink", "core")
+                 "keyctl", "kexec", "module", "io_uring", "terminal", "inet", "unix", "netlink", "core",
+                 "open tree")
         self.assertEqual(self.tried("--sandbox", *calls), dict.fromkeys(calls, "EPERM"))
         self.assertEqual(self.tried("--sandbox", "clone", "clone3 newuser", "descriptors"),
                          {"clone": "allowed", "clone3 newuser": "ENOSYS", "descriptors": "allowed"})
@@ -80,10 +81,13 @@ class Functions(Case):
         self.assertEqual(self.tried("--sandbox=home", f"read {self.secret}", f"write {self.secret}"),
                          {f"read {self.secret}": "allowed", f"write {self.secret}": "EACCES"})
 
+    def test_worker_of_root_keeps_no_capabilities(self):
+        self.assertEqual(self.tried("--sandbox", "privileges"), {"privileges": "EPERM"})
+
     def test_nothing_is_done_to_other_processes(self):
         others = ("limit parent", "affinity parent", "scheduler parent", "priority parent", "priority user",
                   "ioprio parent", "ioprio user", "pidfd", "signal all", "shared memory", "semaphores", "messages",
-                  "queue")
+                  "queue", "queue receive", "queue attributes")
         itself = ("limit self", "affinity self", "scheduler self", "priority self", "ioprio self", "pair stream")
         self.assertEqual(self.tried("--sandbox", *others, *itself),
                          {**dict.fromkeys(others, "EPERM"), **dict.fromkeys(itself, "allowed")})
@@ -247,6 +251,20 @@ class Commands(Case):
         (self.work / "calls.py").write_text(script, encoding="ascii")
         self.assert_ok(self.exec("--sandbox", "python3", ":::", "calls.py"), "1 1 1\n1\n")
         self.assert_ok(self.exec("--sandbox", "ulimit -c; ls /proc/self/fd | tr '\\n' ' ' #", ":::", "x"), "0\n0 1 2 3 ")
+
+    def test_command_of_root_keeps_no_capabilities(self):
+        """Not even by running another program, as root has all again where nothing forbids it."""
+        result = self.exec("--sandbox", "grep -E '^(NoNewPrivs|Cap)' /proc/self/status #", ":::", "x")
+        held = dict(line.split(":\t") for line in result.out.splitlines())
+        sets = ("CapInh", "CapPrm", "CapEff", "CapAmb") + (("CapBnd",) if os.geteuid() == 0 else ())
+        self.assertEqual({name: held[name] for name in ("NoNewPrivs", *sets)},
+                         {"NoNewPrivs": "1", **dict.fromkeys(sets, "0" * 16)}, result)
+
+    @unittest.skipIf(os.geteuid() != 0, "others do not override modes")
+    def test_command_of_root_does_not_override_modes_of_files(self):
+        (self.home / "other").chmod(0)
+        self.assertNotEqual(self.exec("--sandbox", "cat", ":::", self.home / "other").status, 0)
+        self.assert_ok(self.exec("cat", ":::", self.home / "other"), "other\n")
 
     def test_commands_work_as_ever(self):
         self.assert_ok(self.exec("--sandbox", "-k", "echo", ":::", *"abc"), "a\nb\nc\n")

@@ -28,6 +28,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { OPEN_TREE_ATTR = 467 };
+
 static char zeroes[256]; /* for system calls that look at it before they fail */
 
 static long try_socket(int family)
@@ -83,6 +85,29 @@ static long count_strangers(void)
         count += strstr(target, "stranger") != NULL;
     }
     return count == 0 ? 0 : (errno = EMFILE, -1);
+}
+
+/* Whether the calling thread has capabilities, or could gain some: its status says so. */
+static long try_privileges(void)
+{
+    static const char none[] = "0000000000000000";
+    static const char *const sets[] = {"CapInh:\t", "CapPrm:\t", "CapEff:\t", "CapAmb:\t"};
+    static char status[8192];
+    int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, status, sizeof status - 1);
+
+    if (fd >= 0)
+        close(fd);
+    if (size <= 0 || !strstr(status, "NoNewPrivs:\t1\n"))
+        return 0;
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        const char *set = strstr(status, sets[i]);
+
+        if (!set || strncmp(set + strlen(sets[i]), none, strlen(none)) != 0)
+            return 0;
+    }
+    errno = EPERM;
+    return -1;
 }
 
 static long try_core(void)
@@ -142,6 +167,10 @@ static long attempt_on_others(const char *what)
         return msgget(4711, 0);
     if (strcmp(what, "queue") == 0)
         return syscall(SYS_mq_open, "muster-escape", O_RDONLY, 0, NULL);
+    if (strcmp(what, "queue receive") == 0)
+        return syscall(SYS_mq_timedreceive, -1, zeroes, sizeof zeroes, NULL, NULL);
+    if (strcmp(what, "queue attributes") == 0)
+        return syscall(SYS_mq_getsetattr, -1, NULL, zeroes);
     if (strncmp(what, "pair ", 5) == 0)
         return try_pair(strcmp(what, "pair stream") == 0 ? SOCK_STREAM : SOCK_DGRAM);
     errno = ENOTSUP;
@@ -182,6 +211,8 @@ static long attempt(const char *what)
         return process_vm_readv(getppid(), &piece, 1, &piece, 1, 0);
     if (strcmp(what, "mount") == 0)
         return mount("none", "/mnt", "tmpfs", 0, NULL);
+    if (strcmp(what, "open tree") == 0)
+        return syscall(OPEN_TREE_ATTR, -1, "", 0, NULL, 0);
     if (strcmp(what, "unshare") == 0)
         return unshare(CLONE_NEWUSER);
     if (strcmp(what, "clone") == 0)
@@ -216,6 +247,8 @@ static long attempt(const char *what)
         return kill(getppid(), 0);
     if (strcmp(what, "core") == 0)
         return try_core();
+    if (strcmp(what, "privileges") == 0)
+        return try_privileges();
     if (strcmp(what, "descriptors") == 0)
         return count_strangers();
     if (strncmp(what, "read ", 5) == 0)
