@@ -76,6 +76,13 @@ static bool runs_astray(const struct sim_submission *submission, uint64_t index)
     return true;
 }
 
+/* Who has not been heard since the coordinator died could not be told that a job is cancelled, for which
+ * nobody waits. */
+static bool was_told(const struct sim_worker *worker, const struct sim_job *job)
+{
+    return !worker->outpost || !job->cancelled || worker->heard_life == world.host.life;
+}
+
 void sim_job_begins(const struct sim_worker *worker, const struct sim_task *task, uint64_t index)
 {
     struct sim_submission *submission = task->submission;
@@ -83,8 +90,9 @@ void sim_job_begins(const struct sim_worker *worker, const struct sim_task *task
 
     SIM_CHECK(job->running == 0 || is_astray(worker, task) || runs_astray(submission, index),
               "job %lu of %s runs at two places", (unsigned long)index, submission->function);
-    SIM_CHECK(!job->recorded || is_astray(worker, task), "job %lu of %s runs again, and its end is recorded",
-              (unsigned long)index, submission->function);
+    SIM_CHECK(!job->recorded || is_astray(worker, task) || !was_told(worker, job),
+              "job %lu of %s runs again, and its end is recorded", (unsigned long)index,
+              submission->function);
     world.sum.strays += job->running > 0;
     SIM_CHECK(job->blamed < submission->settings.crash_limit || submission->life != world.host.life,
               "job %lu of %s crashes on and on", (unsigned long)index, submission->function);
