@@ -63,9 +63,9 @@ class Client:
         self.out, self.err = soak.home / f"{soak.count}.out", soak.home / f"{soak.count}.err"
         self.input = soak.home / f"{soak.count}.in"
         self.input.write_text(text or "")
+        self.killed, self.early = False, not soak.is_up()
         with open(self.out, "wb") as out, open(self.err, "wb") as err, open(self.input, "rb") as stdin:
             self.running = soak.start(*words, stdin=stdin, stdout=out, stderr=err)
-        self.killed, self.early = False, not soak.is_up()
 
     def __str__(self):
         err = self.err.read_text(errors="replace")[-2000:]
