@@ -268,6 +268,21 @@ static void describe_status(int status, const struct rusage *usage, char *ret_te
     }
 }
 
+/* Where in its life it was, when that was no time for jobs. */
+static void add_phase(const struct supervisor *supervisor, uint32_t phase, uint32_t detail,
+                      struct worker_exit *exit)
+{
+    size_t used = strlen(exit->reason), room = sizeof exit->reason - used;
+
+    if (phase == FLIGHT_STARTING)
+        snprintf(exit->reason + used, room, " before it was ready for jobs");
+    else if (phase == FLIGHT_LOADING && detail < supervisor->options.plugin_count)
+        snprintf(exit->reason + used, room, " while it loaded the plug-in %s",
+                 supervisor->options.plugins[detail]);
+    else if (phase == FLIGHT_STOPPING)
+        snprintf(exit->reason + used, room, " as it stopped");
+}
+
 /* What the flight recorder of a dead worker says. A verdict stands, whatever the worker did
  * before the kill reached it. */
 static void read_flight(const struct supervisor *supervisor, const struct flight_page *page,
@@ -277,7 +292,6 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
     uint32_t phase = atomic_load(&page->phase), progress = atomic_load(&page->progress);
     uint32_t verdict = atomic_load(&page->verdict);
     uint32_t detail = atomic_load(&page->detail); /* once: what a job left behind may still write there */
-    size_t used = strlen(exit->reason);
 
     exit->timed_out = verdict == FLIGHT_TIMED_OUT;
     exit->executing = verdict != FLIGHT_NO_VERDICT || ((position & 1) != 0 && phase == FLIGHT_RUNNING);
@@ -292,9 +306,8 @@ static void read_flight(const struct supervisor *supervisor, const struct flight
     if (verdict == FLIGHT_OVERFLOW)
         snprintf(exit->reason, sizeof exit->reason,
                  "it overflowed the %u KiB stack that a job has under --concurrency", detail);
-    if (phase == FLIGHT_LOADING && detail < supervisor->options.plugin_count)
-        snprintf(exit->reason + used, sizeof exit->reason - used, " while it loaded the plug-in %s",
-                 supervisor->options.plugins[detail]);
+    if (!exit->executing)
+        add_phase(supervisor, phase, detail, exit);
 }
 
 /* What is left of the command that a dead worker ran, which died with it itself. */

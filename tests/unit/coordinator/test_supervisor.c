@@ -89,12 +89,12 @@ static size_t read_fifo(int fd, char *ret_text, size_t size)
 static void exit_and_signal_are_told_apart(void)
 {
     end("exit-3");
-    CHECK(strcmp(last.reason, "ended with exit status 3") == 0);
+    CHECK(strcmp(last.reason, "ended with exit status 3 before it was ready for jobs") == 0);
     CHECK(!last.executing && !last.timed_out);
     end("signal-11");
     CHECK(strstr(last.reason, "killed by SIGSEGV (Segmentation fault), peak memory ") == last.reason);
     end("exit-0");
-    CHECK(strcmp(last.reason, "ended with exit status 0") == 0);
+    CHECK(strcmp(last.reason, "ended with exit status 0 before it was ready for jobs") == 0);
 }
 
 static void flight_recorder_names_the_job_that_was_executing(void)
@@ -147,6 +147,18 @@ static void plugin_that_was_loading_is_named(void)
     CHECK(strcmp(last.reason, "ended with exit status 7 while it loaded the plug-in second.so") == 0);
 }
 
+static void phase_without_jobs_is_told_and_no_other(void)
+{
+    end("signal-11");
+    CHECK(strstr(last.reason, " MiB before it was ready for jobs"));
+    end("job-stopping");
+    CHECK(strstr(last.reason, " MiB as it stopped"));
+    end("job-late-then-stopping"); /* of which its job is told */
+    CHECK(!strstr(last.reason, "stopped"));
+    end("job-between");
+    CHECK(strcmp(strstr(last.reason, " MiB"), " MiB") == 0);
+}
+
 static void each_of_many_deaths_is_told_once(void)
 {
     unsigned seen = 0;
@@ -193,7 +205,7 @@ static void children_that_a_dead_worker_left_are_killed(void)
     int fd = spawn_family("family", 1);
 
     reap();
-    CHECK(strcmp(last.reason, "ended with exit status 0") == 0);
+    CHECK(strcmp(last.reason, "ended with exit status 0 before it was ready for jobs") == 0);
     wait_for_family(fd);
 }
 
@@ -372,7 +384,7 @@ static unsigned bequeath(unsigned mib, unsigned without)
     snprintf(name, sizeof name, "lend-%u", mib);
     spawn(1, name);
     reap();
-    CHECK(strcmp(last.reason, "ended with exit status 0") == 0);
+    CHECK(strcmp(last.reason, "ended with exit status 0 before it was ready for jobs") == 0);
     return self_descriptors() - without;
 }
 
@@ -443,6 +455,7 @@ int main(void)
     worker_between_jobs_or_on_its_way_out_executes_nothing();
     flight_recorder_of_the_worker_before_is_not_read();
     plugin_that_was_loading_is_named();
+    phase_without_jobs_is_told_and_no_other();
     each_of_many_deaths_is_told_once();
     children_that_a_dead_worker_left_are_killed();
     kill_takes_the_whole_group();
