@@ -4,6 +4,8 @@
  */
 #include "base/error.h"
 
+#include "base/controls.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,13 +23,6 @@ const char *muster_error_name(int code)
     }
 }
 
-static void one_line(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
-}
-
 int muster_error_set(struct muster_error *ret_error, int code, const char *format, ...)
 {
     va_list arguments;
@@ -38,7 +33,7 @@ int muster_error_set(struct muster_error *ret_error, int code, const char *forma
     va_start(arguments, format);
     vsnprintf(ret_error->text, sizeof ret_error->text, format, arguments);
     va_end(arguments);
-    one_line(ret_error->text);
+    controls_hide_string(ret_error->text);
     return code;
 }
 
@@ -57,6 +52,6 @@ int muster_error_system(struct muster_error *ret_error, int errno_value, const c
     used = strlen(ret_error->text);
     snprintf(ret_error->text + used, sizeof ret_error->text - used, ": %s",
              strerror_r(errno_value, reason, sizeof reason));
-    one_line(ret_error->text);
+    controls_hide_string(ret_error->text);
     return MUSTER_ESYSTEM;
 }

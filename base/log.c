@@ -4,6 +4,8 @@
  */
 #include "base/log.h"
 
+#include "base/controls.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,9 +29,7 @@ void log_error(const char *format, ...)
     used += more;
     if (used > LINE_BYTES - 2)
         used = LINE_BYTES - 2;
-    for (int i = 0; i < used; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
+    used = (int)controls_hide(line, (size_t)used);
     line[used++] = '\n';
     if (write(STDERR_FILENO, line, (size_t)used) < 0)
         return; /* there is nowhere left to say so */

@@ -4,6 +4,7 @@
  */
 #include "cli/exec_again.h"
 
+#include "base/controls.h"
 #include "base/log.h"
 #include "cli/exec_run.h"
 
@@ -205,10 +206,7 @@ static bool make_line(const struct exec_options *options, const char *option, bo
     for (int i = 1; i < options->word_count; i++)
         if (has_option || i >= of_options || strcmp(words[i], "--resume") != 0)
             add_word(line, words[i]);
-    for (size_t i = 0; i < line->size; i++)
-        if (line->bytes[i] >= 0 && line->bytes[i] < ' ')
-            return false;
-    return !line->failed && line->size <= ADVICE_BYTES;
+    return !line->failed && line->size <= ADVICE_BYTES && !controls_in(line->bytes, line->size);
 }
 
 void exec_again_advise(const struct exec *exec, bool unfinished)

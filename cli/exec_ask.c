@@ -4,6 +4,7 @@
  */
 #include "cli/exec_ask.h"
 
+#include "base/controls.h"
 #include "cli/exec_again.h"
 #include "cli/exec_run.h"
 
@@ -48,10 +49,9 @@ static int await(struct exec_ask *ask, int fd, struct muster_error *ret_error)
 /* Shows the command, without what would have the terminal show something else. */
 static int ask_about(struct exec_ask *ask, struct word line, struct muster_error *ret_error)
 {
-    for (size_t i = 0; i < line.size; i++) {
-        unsigned char byte = (unsigned char)line.bytes[i];
-
-        putc(byte < ' ' || byte == 0x7f ? '?' : byte, ask->out);
+    for (size_t i = 0, length; i<line.size; i += length> 0 ? length : 1) {
+        length = controls_at(line.bytes + i, line.size - i);
+        putc(length > 0 ? '?' : (unsigned char)line.bytes[i], ask->out);
     }
     fputs(" ?...", ask->out);
     if (fflush(ask->out))

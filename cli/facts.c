@@ -4,6 +4,7 @@
  */
 #include "cli/facts.h"
 
+#include "base/controls.h"
 #include "cli/json_write.h"
 
 #include <inttypes.h>
@@ -53,13 +54,11 @@ bool fact_flag(const msgpack_object *map, const char *key)
 /* The bytes of the character that comes next; 1 where there is none, or it is a control character. */
 static size_t character(const char *bytes, size_t left, bool *ret_shown)
 {
-    unsigned char first = (unsigned char)bytes[0];
     size_t length = 1;
 
     while (length < left && length < 4 && json_utf8_bytes(bytes, length) == 0)
         length++;
-    *ret_shown = json_utf8_bytes(bytes, length) == length && first >= ' ' && first != 0x7f &&
-                 !(first == 0xc2 && (unsigned char)bytes[1] < 0xa0);
+    *ret_shown = json_utf8_bytes(bytes, length) == length && controls_at(bytes, length) == 0;
     return json_utf8_bytes(bytes, length) == length ? length : 1;
 }
 

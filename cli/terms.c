@@ -5,6 +5,7 @@
 #include "cli/terms.h"
 
 #include "base/clock.h"
+#include "base/controls.h"
 #include "cli/begin.h"
 #include "cli/json_write.h"
 #include "cli/quantity.h"
@@ -15,11 +16,8 @@
 int terms_take_name(struct terms *terms, const char *text, struct muster_error *ret_error)
 {
     size_t size = strlen(text);
-    bool plain = json_utf8_bytes(text, size) == size;
 
-    for (size_t i = 0; i < size; i++)
-        plain = plain && (unsigned char)text[i] >= ' ' && text[i] != '\x7f';
-    if (size == 0 || size > PROTO_NAME_MAX || !plain)
+    if (size == 0 || size > PROTO_NAME_MAX || json_utf8_bytes(text, size) < size || controls_in(text, size))
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "a name of 1 to %d bytes is expected, UTF-8 without control characters",
                                 PROTO_NAME_MAX);

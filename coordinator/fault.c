@@ -4,6 +4,8 @@
  */
 #include "coordinator/fault.h"
 
+#include "base/controls.h"
+
 #include <inttypes.h>
 #include <link.h>
 #include <stdio.h>
@@ -49,9 +51,7 @@ static void show_file(const char *path, char *ret_text, size_t size)
     const char *slash = strrchr(path, '/');
 
     snprintf(ret_text, size, "%s", slash ? slash + 1 : path);
-    for (; *ret_text; ret_text++)
-        if ((unsigned char)*ret_text < ' ' || *ret_text == 127)
-            *ret_text = '?';
+    controls_hide_string(ret_text);
 }
 
 /* Where the frame is, if in a file that may be looked at. What a caller goes on with is behind its call. */

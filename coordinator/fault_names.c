@@ -10,6 +10,7 @@
 #include "coordinator/fault.h"
 
 #include "base/afresh.h"
+#include "base/controls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,9 +99,7 @@ static void read_answers(int fd, size_t count, char (*ret_names)[FAULT_FRAME_BYT
     for (size_t i = 0; i < count && (stop = memchr(at, '\0', (size_t)(end - at))) != NULL;
          i++, at = stop + 1) {
         snprintf(ret_names[i], FAULT_FRAME_BYTES, "%.*s", FAULT_FRAME_BYTES - 1, at);
-        for (char *letter = ret_names[i]; *letter; letter++)
-            if ((unsigned char)*letter < ' ' || *letter == 127)
-                *letter = '?';
+        controls_hide_string(ret_names[i]);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "jobs/call.h"
 
 #include "base/clock.h"
+#include "base/controls.h"
 #include "jobs/fetch.h"
 
 #include <errno.h>
@@ -34,11 +35,9 @@ static const uint64_t LOOK_NS = 50 * CLOCK_NS_PER_MS;
 /* Control characters become '?', and a text that is too long ends at a UTF-8 character. */
 static void tidy_text(char *text)
 {
-    size_t end;
+    size_t end = controls_hide(text, strlen(text));
 
-    for (end = 0; text[end]; end++)
-        if ((unsigned char)text[end] < 0x20 || text[end] == 0x7f)
-            text[end] = '?';
+    text[end] = '\0';
     if (end <= FAILURE_TEXT_MAX)
         return;
     for (end = FAILURE_TEXT_MAX; end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80; end--)
