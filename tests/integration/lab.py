@@ -3,7 +3,10 @@
 """muster lab as its users run it: what it shows, in which shape, and how it ends."""
 import json
 import os
+import pathlib
+import re
 import resource
+import subprocess
 import unittest
 
 import harness
@@ -93,6 +96,15 @@ class Mistakes(harness.Case):
         with open("/dev/full", "w", encoding="utf-8") as full:
             result = self.muster("lab", "deadlock", stdout=full)
         self.assert_fails(result, 255, "standard output: No space left on device")
+
+
+class Keys(harness.Case):
+    def test_what_they_cost_is_measured_of_all_ways(self):
+        keyed = pathlib.Path(__file__).resolve().parents[2] / "lab" / "keyed"
+        result = subprocess.run([keyed, harness.MUSTER, "--rounds", "1", "--chunks", "8", "--values", "4", "--bytes", "4096"],
+                                env=self.env, capture_output=True, text=True, check=True)
+        self.assertEqual(re.findall(r"^(\w.*?) +\d+ MiB/s +\d+\.\d\d of plain tcp ", result.stdout, re.M),
+                         ["socket", "tcp", "tcp, keys"], result.stdout)
 
 
 if __name__ == "__main__":
