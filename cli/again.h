@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The command line that runs just one job again that crashed, of `muster map` in a process of its own, of
- * `muster exec` by itself. One that was confined is confined again.
+ * `muster exec` by itself. One that was confined, or had limits, is run so again.
  */
 #ifndef MUSTER_CLI_AGAIN_H
 #define MUSTER_CLI_AGAIN_H
@@ -11,8 +11,9 @@
 #include "cli/options.h"
 #include "cli/shell.h"
 
-/* Of a job whose workers died of it; NULL when its argument is not known, or too long for a line. `line` is
- * to be ended by the caller in any case, and holds what is returned. */
+/* Of a job whose workers died of it; NULL when its argument is not known, or too long for a line, or when
+ * they were a coordinator's: nobody here knows of what files their functions are, nor whether they were
+ * confined. `line` is to be ended by the caller in any case, and holds what is returned. */
 const char *again_map(const struct options *options, const struct muster_result *result,
                       struct shell_line *line);
 
@@ -21,9 +22,9 @@ const char *again_map(const struct options *options, const struct muster_result 
 const char *again_exec(const struct exec_options *options, const struct exec_result *result,
                        struct word command, struct shell_line *line);
 
-/* Say it on standard error, and the line for a debugger: but of one that was confined, which would have it
- * outside. */
-void again_tell_map(const struct options *options, const char *again);
-void again_tell_exec(const struct exec_options *options, struct word command, const char *again);
+/* Say it on standard error, and the line for a debugger: but of one that was confined or had limits, which
+ * would have it outside. false: it has control characters, and is not said. */
+bool again_tell_map(const struct options *options, const char *again);
+bool again_tell_exec(const struct exec_options *options, struct word command, const char *again);
 
 #endif

@@ -167,10 +167,8 @@ static void add_use(struct stats_commands *used, const struct exec_result *resul
 /* The first of a run; the others are named as it is. */
 static void name_crash(struct exec *exec, const struct ended *job, const char *again)
 {
-    if (exec->crashed)
-        return;
-    exec->crashed = true;
-    again_tell_exec(&exec->options, job->title, again);
+    if (!exec->crashed)
+        exec->crashed = again_tell_exec(&exec->options, job->title, again);
 }
 
 /* Writes, logs and counts; a command that failed is named with its reason, and with the command line that

@@ -34,7 +34,7 @@ struct map {
     bool shares_terminal; /* results appear where the progress line stands */
     uint64_t total;       /* jobs of the batch, 0 while not known */
     struct failures failures;
-    bool crashed;              /* some job killed its workers, and that was told */
+    bool crashed;              /* some job killed its workers, and how to run it again was told */
     bool away;                 /* the coordinator is, and that was said */
     struct muster_error error; /* why a callback ended the batch */
 };
@@ -42,10 +42,8 @@ struct map {
 /* The first of a run; the others are told of as it is. */
 static void name_crash(struct map *map, const char *again)
 {
-    if (map->crashed)
-        return;
-    map->crashed = true;
-    again_tell_map(&map->options, again);
+    if (!map->crashed)
+        map->crashed = again_tell_map(&map->options, again);
 }
 
 /* `again`: the command line that runs it alone; NULL: none. */

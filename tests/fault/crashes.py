@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import unittest
 
@@ -30,7 +31,30 @@ def memory_group():
     return None
 
 
-class Told(harness.Case):
+def alone(said):
+    """The command line that is said to run the job again."""
+    return re.search(r"^muster: that job alone: (.*)$", said, re.M).group(1)
+
+
+class Case(harness.Case):
+    def run_line(self, line, **options):
+        return subprocess.run(["/bin/sh", "-c", line], env=self.env, capture_output=True, check=False, text=True, **options)
+
+    def in_debugger(self, said):
+        """What a debugger says that is started as it is said."""
+        if not shutil.which("gdb"):
+            self.skipTest("there is no gdb here")
+        if harness.SANITIZE:
+            self.skipTest("sanitizers do not run in a debugger")
+        line = re.search(r"^muster: in a debugger: gdb (.*)$", said, re.M).group(1)
+        shown = self.run_line(f"gdb -nx -batch -ex 'set debuginfod enabled off' {line}", stdin=subprocess.DEVNULL)
+        if "ptrace" in shown.stderr and "not permitted" in shown.stderr:
+            self.skipTest("processes cannot be traced here")
+        self.assertIn("received signal SIGSEGV", shown.stdout, shown)
+        return shown.stdout
+
+
+class Told(Case):
     def crash(self, function, *arguments, words=("1",), **options):
         """Standard error of a run whose one job crashes."""
         result = self.muster("map", function, "--crash-limit", "1", "-j1", *arguments, ":::", *words, **options)
@@ -44,9 +68,6 @@ class Told(harness.Case):
             (self.home / name).mkdir()
         self.env["XDG_RUNTIME_DIR"] = str(self.home / "run")
         return {"cwd": self.home / "work"}
-
-    def run_line(self, line, **options):
-        return subprocess.run(["/bin/sh", "-c", line], env=self.env, capture_output=True, check=False, text=True, **options)
 
     def test_fault_has_address_stack_and_lines(self):
         said = self.crash("crash", *FAULTY)
@@ -115,7 +136,7 @@ class Told(harness.Case):
 
     def test_command_line_runs_that_job_again(self):
         said = self.crash("crashing", *CRASHING, words=("nowhere",))
-        line = re.search(r"^muster: that job alone: (.*)$", said, re.M).group(1)
+        line = alone(said)
         again = subprocess.run(["/bin/sh", "-c", line], env=self.env, capture_output=True, check=False, text=True)
         self.assertIn(again.returncode, (-11, 139), again)
         self.assertIn(f"muster: in a debugger: gdb -ex run --args {line}\n", said)
@@ -123,13 +144,33 @@ class Told(harness.Case):
     def test_command_line_of_a_job_that_was_confined_confines_it_again(self):
         where = self.confined()
         said = self.crash("crash", "--sandbox=net", *FAULTY, **where)
-        line = re.search(r"^muster: that job alone: (.*)$", said, re.M).group(1)
+        line = alone(said)
         self.assertIn("--sandbox=net", line)
         self.assertNotIn("gdb", said)
         again = self.run_line(f"{line} --stats -", **where)
         self.assertEqual(again.returncode, 1, again)
         self.assertIn("in faulty_segfault (faulty_ends.c", again.stderr)
         self.assertIn('"sandbox":', again.stderr)
+
+    def test_command_line_of_a_confined_job_asks_no_coordinator(self):
+        where = self.confined()
+        said = self.crash("crash", "--sandbox", *FAULTY, **where)
+        self.env["MUSTER_COORDINATOR"] = f"ipc://{self.home}/nobody"
+        again = self.run_line(alone(said), **where)
+        self.assertEqual(again.returncode, 1, again)
+        self.assertIn("in faulty_segfault (faulty_ends.c", again.stderr)
+
+    def test_command_line_has_the_limits_that_the_job_had(self):
+        limits = ("--concurrency", "2") if harness.SANITIZE else ("--memory", "268435456", "--concurrency", "2")
+        said = self.crash("crash", *limits, *FAULTY)
+        self.assertIn(" ".join(limits), alone(said))
+        self.assertNotIn("gdb", said)
+        again = self.run_line(alone(said))
+        self.assertEqual(again.returncode, 1, again)
+        self.assertIn("SIGSEGV", again.stderr)
+
+    def test_debugger_stops_where_it_crashed(self):
+        self.assertIn("faulty_segfault", self.in_debugger(self.crash("crash", *FAULTY)))
 
     def test_record_of_a_crash_has_the_command_line(self):
         result = self.muster("map", "crash", "--crash-limit", "1", "-j1", "-o", "json", *FAULTY, ":::", "1", "false")
@@ -146,7 +187,7 @@ class Told(harness.Case):
         self.assertEqual(result.err.count("that job alone"), 1, result)
 
 
-class Commands(harness.Case):
+class Commands(Case):
     """Commands that a signal of their own doing ended."""
 
     COMMAND = "echo {}; kill -SEGV $$"
@@ -160,7 +201,7 @@ class Commands(harness.Case):
 
     def test_command_line_runs_that_command_again(self):
         result = self.muster("exec", self.COMMAND, ":::", self.WORD)
-        line = re.search(r"^muster: that job alone: (.*)$", result.err, re.M).group(1)
+        line = alone(result.err)
         self.assertIn("killed by signal 11", self.again(line))
         self.assertIn("muster: in a debugger: gdb ", result.err)
 
@@ -169,8 +210,8 @@ class Commands(harness.Case):
             (self.home / name).mkdir()
         self.env["XDG_RUNTIME_DIR"] = str(self.home / "run")
         result = self.muster("exec", "--sandbox", "--workdir", self.home / "work", self.COMMAND, ":::", self.WORD)
-        line = re.search(r"^muster: that job alone: (.*)$", result.err, re.M).group(1)
-        self.assertRegex(line, r" exec --sandbox --workdir [^ ]*/work ")
+        line = alone(result.err)
+        self.assertRegex(line, r" exec --coordinator none --sandbox --workdir [^ ]*/work ")
         self.again(line)
         self.assertNotIn("gdb", result.err)
 
@@ -179,6 +220,60 @@ class Commands(harness.Case):
         self.again(json.loads(result.out)["again"])
         for line in ("exit 3 #", "kill -TERM $$ #"):
             self.assertNotIn("again", json.loads(self.muster("exec", "-o", "json", line, ":::", "1").out))
+
+    def test_command_line_has_the_limits_that_the_command_had(self):
+        limits = "--cpu-time 100 --open-files 50 --file-size 4096"
+        result = self.muster("exec", *limits.split(), "ulimit -n; kill -SEGV $$ #", ":::", "x")
+        self.assertIn(limits, alone(result.err))
+        self.assertNotIn("gdb", result.err)
+        self.assertEqual(self.run_line(alone(result.err)).stdout, "50\n")
+
+    def test_debugger_stops_in_the_command(self):
+        self.in_debugger(self.muster("exec", "kill -SEGV $$ #", ":::", "x").err)
+
+    def test_command_of_several_lines_is_not_told_as_another(self):
+        """What it is with '?' for the ends of its lines would do something else."""
+        command = "echo {} >>log\nkill -SEGV $$ #"
+        result = self.muster("exec", "-j1", command, ":::", "x", cwd=self.home)
+        self.assertIn("killed by signal 11", result.err)
+        self.assertNotIn("alone", result.err)
+        record = json.loads(self.muster("exec", "-o", "json", command, ":::", "y", cwd=self.home).out)
+        self.run_line(record["again"], cwd=self.home)
+        self.assertEqual((self.home / "log").read_text(encoding="ascii"), "x\ny\ny\n")
+
+
+class AtACoordinator(Case):
+    """Its workers may be confined, and what functions it has is not known to a client."""
+
+    def setUp(self):
+        super().setUp()
+        folder = self.home / "socket"
+        folder.mkdir(mode=0o700)
+        self.endpoint = f"ipc://{folder}/s"
+        log = self.home / "log-of-it"
+        with open(log, "wb") as stderr:
+            self.daemon = self.start("coordinator", "-j1", "--listen", self.endpoint, *FAULTY, stderr=stderr)
+        self.until(lambda: b"1 worker; " in log.read_bytes(), "the coordinator says that it is ready")
+
+    def tearDown(self):
+        self.daemon.signal(signal.SIGTERM)
+        self.daemon.process.wait(harness.LIMIT_S)
+        super().tearDown()
+
+    def test_crash_of_a_function_has_no_command_line(self):
+        words = ("map", "crash", "--crash-limit", "1", "--coordinator", self.endpoint)
+        result = self.muster(*words, ":::", "1")
+        self.assert_fails(result, 1, "in faulty_segfault (faulty_ends.c")
+        self.assertNotIn("alone", result.err)
+        self.assertNotIn("gdb", result.err)
+        self.assertNotIn("again", json.loads(self.muster(*words, "-o", "json", ":::", "1").out))
+
+    def test_command_line_of_a_command_asks_no_coordinator(self):
+        self.env["MUSTER_COORDINATOR"] = self.endpoint
+        said = self.muster("exec", "echo here; kill -SEGV $$ #", ":::", "x").err
+        self.env["MUSTER_COORDINATOR"] = f"ipc://{self.home}/nobody"
+        again = self.run_line(alone(said))
+        self.assertEqual((again.returncode, again.stdout), (1, "here\n"), again)
 
 
 if __name__ == "__main__":
