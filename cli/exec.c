@@ -274,10 +274,8 @@ static int open_ways_out(struct exec *exec, struct muster_error *ret_error)
     case EXEC_GROUP_JOBS:
         break;
     case EXEC_GROUP_LINES:
-        if (exec_folder_make(&exec->folder, ret_error))
-            return ret_error->code;
-        return exec_live_open(&exec->live, options->keep_order, options->tag, exec->folder.path,
-                              &exec->progress, ret_error);
+        return exec_live_open(&exec->live, options->keep_order, options->tag, &exec->folder, &exec->progress,
+                              ret_error);
     case EXEC_GROUP_NOTHING:
         exec->shared_out_fd = fcntl(exec->out_fd, F_DUPFD, STDERR_FILENO + 1);
         if (exec->shared_out_fd < 0)
@@ -308,9 +306,13 @@ static int open_with_room(struct exec *exec, muster **ret_m, struct muster_error
     if (open.coordinator)
         open.workers = 0; /* they are its own */
     else
-        open.scratch = exec->folder.path;
+        open.scratch = exec->folder.parent;
     code = open_muster(&open, ret_m, &exec->interrupt_fd, ret_error);
     descriptors_release(&room);
+    if (!code && open.scratch)
+        exec_folder_take(&exec->folder, muster_scratch(*ret_m));
+    if (!code && exec->live.fd >= 0 && (code = exec_folder_make(&exec->folder, ret_error)) != 0)
+        muster_close(*ret_m);
     if (!code && open.coordinator)
         exec_pace_share(&exec->pace, muster_workers(*ret_m), exec->options.most_running);
     return code;
@@ -469,7 +471,7 @@ int verb_exec(int argc, char **argv)
     if (exec.shared_out_fd >= 0)
         close(exec.shared_out_fd);
     exec_pace_fini(&exec.pace);
-    exec_folder_remove(&exec.folder);
+    exec_folder_close(&exec.folder);
     exec_origin_fini(&exec.origin);
     stats_close(&exec.stats);
     exec_again_close(&exec);

@@ -4,17 +4,18 @@
  */
 #include "cli/exec_folder.h"
 
-#include "coordinator/nest.h"
-
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define FILE_NAME "live-%" PRIu64
+enum { FILE_BYTES = sizeof "live-18446744073709551615" };
 
 const char *exec_folder_temporary(const char *asked)
 {
@@ -25,9 +26,9 @@ const char *exec_folder_temporary(const char *asked)
     return usual && *usual ? usual : "/tmp";
 }
 
-static int cannot_make(const struct exec_folder *folder, int error, struct muster_error *ret_error)
+static int cannot_make(const char *parent, int error, struct muster_error *ret_error)
 {
-    return muster_error_system(ret_error, error, "cannot make a folder for output in %s", folder->parent);
+    return muster_error_system(ret_error, error, "cannot make a folder for output in %s", parent);
 }
 
 /* Whether files can be made in it; errno says why not. */
@@ -43,30 +44,69 @@ static bool is_usable(const char *folder)
     return usable;
 }
 
-/* Nobody guesses it, and takes it first, in the time until it is made. */
 int exec_folder_init(struct exec_folder *folder, const char *parent, struct muster_error *ret_error)
 {
-    unsigned long long chance;
-    char *real = realpath(parent, NULL);
-    bool found = real && getrandom(&chance, sizeof chance, 0) == sizeof chance && is_usable(real);
-    int error = errno;
+    bool usable = realpath(parent, folder->parent) && is_usable(folder->parent);
 
-    folder->parent = parent;
-    if (found && snprintf(folder->path, sizeof folder->path, "%s/muster-exec-%016llx", real, chance) >=
-                     (int)sizeof folder->path) {
-        found = false;
-        error = ENAMETOOLONG;
-    }
-    free(real);
-    if (found)
-        return 0;
-    folder->path[0] = '\0';
-    return cannot_make(folder, error, ret_error);
+    folder->fd = -1;
+    return usable ? 0 : cannot_make(parent, errno, ret_error);
 }
 
-int exec_folder_make(const struct exec_folder *folder, struct muster_error *ret_error)
+void exec_folder_take(struct exec_folder *folder, const char *path)
 {
-    return mkdir(folder->path, 0700) == 0 ? 0 : cannot_make(folder, errno, ret_error);
+    snprintf(folder->path, sizeof folder->path, "%s", path);
+}
+
+int exec_folder_make(struct exec_folder *folder, struct muster_error *ret_error)
+{
+    if (mkdir(folder->path, 0700) == 0)
+        folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return folder->fd >= 0 ? 0 : cannot_make(folder->parent, errno, ret_error);
+}
+
+/* Whether it is what was made, whose inode something else may have by now. */
+static bool is_same(int fd, struct exec_folder_file *file)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) != 0)
+        return false;
+    if (!file->made)
+        *file = (struct exec_folder_file){file->number, status.st_dev, status.st_ino, true};
+    return S_ISREG(status.st_mode) && status.st_nlink == 1 && file->device == status.st_dev &&
+           file->inode == status.st_ino;
+}
+
+/* It must not wait for who reads a pipe. */
+int exec_folder_open(const struct exec_folder *folder, struct exec_folder_file *file, int flags, int *ret_fd,
+                     struct muster_error *ret_error)
+{
+    char name[FILE_BYTES];
+    int fd;
+
+    snprintf(name, sizeof name, FILE_NAME, file->number);
+    flags |= O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    fd = openat(folder->fd, name, file->made ? flags : flags | O_CREAT | O_EXCL, 0600);
+    if (fd < 0)
+        return muster_error_system(ret_error, errno, "cannot keep output in %s/%s", folder->path, name);
+    if (!is_same(fd, file)) {
+        close(fd);
+        return muster_error_set(ret_error, MUSTER_ESYSTEM,
+                                "cannot keep output in %s/%s: a job has put something in its place",
+                                folder->path, name);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+void exec_folder_unlink(const struct exec_folder *folder, struct exec_folder_file *file)
+{
+    char name[FILE_BYTES];
+
+    snprintf(name, sizeof name, FILE_NAME, file->number);
+    if (file->made)
+        unlinkat(folder->fd, name, 0);
+    file->made = false;
 }
 
 int exec_folder_want(const char *path, struct muster_error *ret_error)
@@ -94,9 +134,9 @@ int exec_folder_want(const char *path, struct muster_error *ret_error)
     return S_ISDIR(status.st_mode) ? 0 : muster_error_system(ret_error, ENOTDIR, "--wd %s", path);
 }
 
-void exec_folder_remove(struct exec_folder *folder)
+void exec_folder_close(struct exec_folder *folder)
 {
-    if (folder->path[0])
-        nest_remove_folder(folder->path);
-    folder->path[0] = '\0';
+    if (folder->parent[0] && folder->fd >= 0)
+        close(folder->fd);
+    folder->parent[0] = '\0';
 }

@@ -62,7 +62,7 @@ int exec_kept_write(struct exec_kept *kept, struct output *output, const struct 
     struct exec_result ended;
 
     if (result->value) {
-        if (exec_result_read(result->value, false, &ended))
+        if (exec_result_read(result->value, NULL, &ended))
             return muster_error_set(ret_error, MUSTER_EPROTOCOL, "job %s: its result is of another version",
                                     job_name(result->batch, result->index, name));
         job.result = &ended;

@@ -35,7 +35,7 @@ struct live_stream {
     int fd;            /* of the pipe; -1: it has ended */
     char *held;        /* owned: the beginning of a line, or, while it waits, all behind the file's */
     size_t held_bytes; /* EXEC_LIVE_LINE_BYTES at most */
-    char *path;        /* owned: the file with what waits; NULL: none */
+    struct exec_folder_file file; /* with what waits */
     struct exec_tagger tagger;
 };
 
@@ -60,24 +60,17 @@ static bool is_its_turn(const struct exec_live *live, const struct live_stream *
     return live->ordered ? stream->job->number == live->turn : !line || line == stream;
 }
 
-static int fail_file(const char *path, struct muster_error *ret_error)
-{
-    return muster_error_system(ret_error, errno, "cannot keep output in %s", path);
-}
-
 /* Adds what waits to its file. */
 static int file_held(struct exec_live *live, struct live_stream *stream, struct muster_error *ret_error)
 {
     int fd, code;
 
-    if (!stream->path && asprintf(&stream->path, "%s/live-%" PRIu64, live->folder, live->files++) < 0) {
-        stream->path = NULL;
-        return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
-    }
-    fd = open(stream->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return fail_file(stream->path, ret_error);
-    code = exec_output_bytes(fd, stream->path, stream->held, stream->held_bytes, ret_error);
+    if (!stream->file.made)
+        stream->file.number = live->files++;
+    code = exec_folder_open(live->folder, &stream->file, O_WRONLY | O_APPEND, &fd, ret_error);
+    if (code)
+        return code;
+    code = exec_output_bytes(fd, live->folder->path, stream->held, stream->held_bytes, ret_error);
     close(fd);
     stream->held_bytes = 0;
     return code;
@@ -154,7 +147,7 @@ static int take_bytes(struct exec_live *live, struct live_stream *stream, size_t
 {
     char *bytes = block_for_read(live);
 
-    if (!is_its_turn(live, stream) || stream->path)
+    if (!is_its_turn(live, stream) || stream->file.made)
         return hold(live, stream, bytes, size, ret_error);
     bytes -= stream->held_bytes;
     if (stream->held_bytes > 0)
@@ -197,7 +190,7 @@ static int end_stream(struct exec_live *live, struct live_stream *stream, struct
     epoll_ctl(live->fd, EPOLL_CTL_DEL, stream->fd, NULL);
     close(stream->fd);
     stream->fd = -1;
-    if (is_its_turn(live, stream) && !stream->path)
+    if (is_its_turn(live, stream) && !stream->file.made)
         code = write_rest(live, stream, ret_error);
     return code;
 }
@@ -281,9 +274,7 @@ static void destroy_job(struct exec_live *live, struct live_job *job)
 
         if (stream->fd >= 0)
             close(stream->fd);
-        if (stream->path)
-            unlink(stream->path);
-        free(stream->path);
+        exec_folder_unlink(live->folder, &stream->file);
         free(stream->held);
         msgpack_sbuffer_destroy(&stream->tagger.lines);
         if (live->line[i] == stream)
@@ -411,37 +402,36 @@ static int take_jobs(struct exec_live *live, struct muster_error *ret_error)
 /* What waited is read again, now that it may be written. */
 static int resume_stream(struct exec_live *live, struct live_stream *stream, struct muster_error *ret_error)
 {
-    char *path = stream->path, *held = stream->held;
+    char *held = stream->held;
     size_t held_bytes = stream->held_bytes;
-    int from = path ? open(path, O_RDONLY | O_CLOEXEC) : -1, code = 0;
+    int from = -1, code = 0;
     ssize_t got;
 
-    if (path && from < 0)
-        return fail_file(path, ret_error);
-    stream->path = stream->held = NULL;
+    if (stream->file.made &&
+        (code = exec_folder_open(live->folder, &stream->file, O_RDONLY, &from, ret_error)) != 0)
+        return code;
+    exec_folder_unlink(live->folder, &stream->file);
+    stream->held = NULL;
     stream->held_bytes = 0;
-    while (path && !code && (got = read(from, block_for_read(live), EXEC_LIVE_LINE_BYTES)) != 0) {
+    while (from >= 0 && !code && (got = read(from, block_for_read(live), EXEC_LIVE_LINE_BYTES)) != 0) {
         if (got > 0)
             code = take_bytes(live, stream, (size_t)got, ret_error);
         else if (errno != EINTR)
-            code = fail_file(path, ret_error);
+            code = muster_error_system(ret_error, errno, "cannot read output in %s", live->folder->path);
     }
-    if (path) {
+    if (from >= 0)
         close(from);
-        unlink(path);
-    }
     if (!code && held_bytes > 0) {
         memcpy(block_for_read(live), held, held_bytes);
         code = take_bytes(live, stream, held_bytes, ret_error);
     }
-    free(path);
     free(held);
     return code || stream->fd >= 0 ? code : write_rest(live, stream, ret_error);
 }
 
 static bool is_written(const struct live_stream *stream)
 {
-    return stream->held_bytes == 0 && !stream->path;
+    return stream->held_bytes == 0 && !stream->file.made;
 }
 
 static bool is_done(const struct live_stream *stream)
@@ -474,7 +464,7 @@ static int settle(struct exec_live *live, struct muster_error *ret_error)
 
 /* --- the whole */
 
-int exec_live_open(struct exec_live *live, bool ordered, bool tagged, const char *folder,
+int exec_live_open(struct exec_live *live, bool ordered, bool tagged, const struct exec_folder *folder,
                    struct progress *progress, struct muster_error *ret_error)
 {
     int pair[2] = {-1, -1};

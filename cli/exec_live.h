@@ -8,6 +8,7 @@
 #ifndef MUSTER_CLI_EXEC_LIVE_H
 #define MUSTER_CLI_EXEC_LIVE_H
 
+#include "cli/exec_folder.h"
 #include "cli/exec_output.h"
 #include "cli/progress.h"
 
@@ -16,13 +17,13 @@ enum { EXEC_LIVE_LINE_BYTES = 64 << 10 };
 struct live_job;
 
 struct exec_live {
-    int fd;                    /* readable: there is something for exec_live_pump; -1: not open */
-    int worker_fd;             /* which workers inherit */
-    int socket;                /* where the ends of pipes come from */
-    bool ordered;              /* a job after the other */
-    bool tagged;               /* a label is a tag */
-    const char *folder;        /* for what waits; borrowed */
-    struct progress *progress; /* to be hidden where output appears on its terminal; borrowed */
+    int fd;                           /* readable: there is something for exec_live_pump; -1: not open */
+    int worker_fd;                    /* which workers inherit */
+    int socket;                       /* where the ends of pipes come from */
+    bool ordered;                     /* a job after the other */
+    bool tagged;                      /* a label is a tag */
+    const struct exec_folder *folder; /* for what waits, made before the first job begins; borrowed */
+    struct progress *progress;        /* to be hidden where output appears on its terminal; borrowed */
     bool on_terminal[2];
     struct live_job *jobs;       /* owned; in the order in which they began */
     uint64_t turn;               /* ordered: the job that writes, from 1 */
@@ -33,7 +34,7 @@ struct exec_live {
 };
 
 /* Before there are workers. All that is borrowed must outlive it. 0, MUSTER_ESYSTEM or MUSTER_ENOMEM. */
-int exec_live_open(struct exec_live *live, bool ordered, bool tagged, const char *folder,
+int exec_live_open(struct exec_live *live, bool ordered, bool tagged, const struct exec_folder *folder,
                    struct progress *progress, struct muster_error *ret_error);
 
 /* Takes what there is, a bounded amount of it, and writes what can be written. Does not wait for commands.

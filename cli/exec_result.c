@@ -55,12 +55,28 @@ static int read_written(const msgpack_object *item, struct exec_written *ret_wri
         return MUSTER_EPROTOCOL;
     memcpy(ret_written->path, item->via.str.ptr, item->via.str.size);
     ret_written->path[item->via.str.size] = '\0';
-    if (stat(ret_written->path, &status) == 0)
+    if (lstat(ret_written->path, &status) == 0)
         ret_written->size = (size_t)status.st_size;
     return 0;
 }
 
-int exec_result_read(const msgpack_object *value, bool own, struct exec_result *ret_result)
+/* Whether what was written is in a file of the folder. */
+static bool is_in(const struct exec_written *written, const char *folder)
+{
+    const char *slash = strrchr(written->path, '/');
+    size_t size = strlen(folder);
+
+    return slash && size == (size_t)(slash - written->path) && memcmp(written->path, folder, size) == 0;
+}
+
+static bool is_own(const struct exec_written *written, const struct exec_folder *own)
+{
+    return !own || written->bytes || !written->path[0] || is_in(written, own->path) ||
+           is_in(written, own->parent);
+}
+
+int exec_result_read(const msgpack_object *value, const struct exec_folder *own,
+                     struct exec_result *ret_result)
 {
     const msgpack_object *items = value->via.array.ptr;
     struct exec_result result;
@@ -76,7 +92,8 @@ int exec_result_read(const msgpack_object *value, bool own, struct exec_result *
         read_count(&items[COMMAND_SYSTEM], &result.system_us) ||
         read_count(&items[COMMAND_MEMORY], &result.memory_kib) || read_count(&items[COMMAND_FLAGS], &flags) ||
         read_written(&items[COMMAND_OUT], &result.out) || read_written(&items[COMMAND_ERR], &result.err) ||
-        (value->via.array.size > COMMAND_SANDBOX && read_count(&items[COMMAND_SANDBOX], &layers)))
+        (value->via.array.size > COMMAND_SANDBOX && read_count(&items[COMMAND_SANDBOX], &layers)) ||
+        !is_own(&result.out, own) || !is_own(&result.err, own))
         return MUSTER_EPROTOCOL;
     result.sent_bytes = 0;
     result.live_bytes = 0;

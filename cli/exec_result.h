@@ -7,6 +7,7 @@
 #define MUSTER_CLI_EXEC_RESULT_H
 
 #include "base/error.h"
+#include "cli/exec_folder.h"
 
 #include <limits.h>
 #include <msgpack.h>
@@ -33,10 +34,11 @@ struct exec_result {
     uint64_t live_bytes; /* that it wrote as they came */
 };
 
-/* `own`: a worker of this process says it; any other, or whoever listens where a coordinator should, may name
- * any file, so all files are lent then. 0, or MUSTER_EPROTOCOL when the value is something else. Nothing of
- * it is trusted. */
-int exec_result_read(const msgpack_object *value, bool own, struct exec_result *ret_result);
+/* `own`: a worker of this process says it, whose files are there or beside it; NULL: any other, or whoever
+ * listens where a coordinator should, may name any file, so all files are lent then. 0, or MUSTER_EPROTOCOL
+ * when the value is something else. Nothing of it is trusted. */
+int exec_result_read(const msgpack_object *value, const struct exec_folder *own,
+                     struct exec_result *ret_result);
 
 /* What a shell would say of it: its status, or 128 and the signal. What may be cut short has failed. */
 int exec_result_status(const struct exec_result *result);

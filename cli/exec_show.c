@@ -235,7 +235,8 @@ int exec_on_result(void *context, const struct muster_result *result)
         code = exec->options.records ? write_record(exec, &job, NULL, result->worker, result->text, NULL) : 0;
         return code ? code : check_halt(exec);
     }
-    code = exec_result_read(result->value, !exec->options.open.coordinator, &job.result);
+    code =
+        exec_result_read(result->value, exec->options.open.coordinator ? NULL : &exec->folder, &job.result);
     if (code)
         return muster_error_set(&exec->error, code, "job %s: its result is of another version",
                                 name_job(exec, job.sequence, result, name));

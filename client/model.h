@@ -15,7 +15,8 @@ struct model {
     /* Where large bytes of arguments are put, once: memory that workers read, or, once something
      * is shared, the process's own. Owned by whoever closes the model; NULL: there is none. */
     struct heap *heap;
-    unsigned workers; /* of a coordinator of another process; else 0 */
+    unsigned workers;    /* of a coordinator of another process; else 0 */
+    const char *scratch; /* muster_scratch; the model's */
 };
 
 struct model_ops {

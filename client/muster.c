@@ -293,6 +293,11 @@ unsigned muster_workers(const struct muster *m)
     return m->model->workers ? m->model->workers : m->options.workers;
 }
 
+const char *muster_scratch(const struct muster *m)
+{
+    return m->model->scratch;
+}
+
 void model_close(struct model *model, struct task **ended)
 {
     struct heap *heap = model->heap;

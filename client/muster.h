@@ -118,9 +118,9 @@ struct muster_options {
     unsigned sandbox;      /* processes: enum muster_sandbox; large values go in messages then; 0: none */
     bool pin;              /* threads, gil, processes: worker k on the k-th core, round robin */
     bool warm;             /* muster_open returns when all workers are ready */
-    /* processes: the path from / of a folder that jobs may make, for this user alone, which muster_close
-     * removes with the files in it, or the next muster when this process was killed, if its name begins with
-     * "muster-". NULL: none */
+    /* processes: the path from / of a folder in which jobs may make one, of the path that muster_scratch says
+     * and for this user alone, which muster_close removes with all that is in it, or the next muster when
+     * this process was killed. NULL: nowhere */
     const char *scratch;
     /* processes: a coordinator that runs, "ipc://PATH", "tcp://127.0.0.1:PORT", or
      * MUSTER_COORDINATOR_DEFAULT; NULL: one of its own. Its workers are its business: workers, start,
@@ -143,6 +143,9 @@ int muster_open(const struct muster_options *options, muster **ret_muster, struc
 
 /* How many workers there are: of the coordinator, where options name one. */
 unsigned muster_workers(const muster *m);
+
+/* The path of the folder that jobs may make, which is the muster's; NULL: none. */
+const char *muster_scratch(const muster *m);
 
 /* Ends the workers. Takes NULL. */
 void muster_close(muster *m);

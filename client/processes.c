@@ -142,8 +142,10 @@ static int open_own(struct processes *p, const struct muster_options *options,
     coordinator_options.ahead = options->start == MUSTER_FORK_CLEAN; /* by map and exec: jobs follow */
     if (result == 0)
         result = start_own(p, &coordinator_options, ret_error);
-    if (result == 0)
+    if (result == 0) {
+        p->model.scratch = coordinator_scratch(p->coordinator);
         result = connect_greet(p->mailbox.wire, CLOCK_NEVER, &welcome, ret_error);
+    }
     return result ? result : take_welcome(p, &welcome, ret_error);
 }
 

@@ -223,7 +223,7 @@ static int settle(struct coordinator *c, struct muster_error *ret_error)
         return 0;
     result = nest_init(&c->nest, ret_error);
     if (result == 0 && c->options.scratch)
-        nest_note(&c->nest, c->options.scratch);
+        result = nest_note(&c->nest, c->options.scratch, ret_error);
     if (result != 0 || c->options.tcp)
         return result;
     strcpy(c->endpoint, c->nest.endpoint);
@@ -287,6 +287,11 @@ int coordinator_start(struct coordinator *c, struct wire_context *context, struc
 const char *coordinator_endpoint(const struct coordinator *coordinator)
 {
     return coordinator->endpoint;
+}
+
+const char *coordinator_scratch(const struct coordinator *coordinator)
+{
+    return coordinator->nest.folder[0] ? coordinator->nest.folder : NULL;
 }
 
 /* What the thread would have ended. */

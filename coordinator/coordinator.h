@@ -59,8 +59,8 @@ struct coordinator_options {
     bool tcp;       /* listen on loopback instead of ipc: any user of this host may connect */
     bool values_inline, messages_alone; /* no shared memory for large values; for single messages */
     bool pin, warm;
-    const char *scratch; /* a folder that jobs may make, and that goes with its socket (nest_note);
-                          * NULL: none. Only where it has a folder of its own */
+    const char *scratch; /* where jobs may make a folder that goes with its socket (nest_note); NULL:
+                          * nowhere. Only where it has a folder of its own */
     unsigned ahead;      /* so many workers are wanted before there are jobs */
 };
 
@@ -76,6 +76,9 @@ int coordinator_start(struct coordinator *coordinator, struct wire_context *cont
 
 /* Where clients of other processes may connect, "ipc://..." or "tcp://..."; as long as it runs. */
 const char *coordinator_endpoint(const struct coordinator *coordinator);
+
+/* The folder that jobs may make; NULL: none. */
+const char *coordinator_scratch(const struct coordinator *coordinator);
 
 /* Waits for the thread, which ends once the owner has sent STOP or `stop_fd` is readable. 0, or why it ended
  * by itself, which clients were told: MUSTER_ENOMEM, MUSTER_ESYSTEM. Takes NULL, and what did not start. */

@@ -14,14 +14,25 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+enum {
+    CHANCE_DIGITS = 16,                                                 /* of 64 bits */
+    ENDING_BYTES = sizeof "-" + sizeof "-" + 2 * 2 * sizeof(uintmax_t), /* what such a name ends with */
+    MOVES_MAX = 1000, /* of folders in one that is removed, at a time: a second at most */
+};
+
+/* Of a folder that is noted. */
+static const char FOLDER[] = "/muster-exec-";
 
 /* Of what is locked for a moment: who has it for longer is stopped, or hangs. */
 enum { LOCK_WAIT_S = 10, LOCK_POLL_MS = 2 };
@@ -145,39 +156,122 @@ static bool is_lock(const char *name)
     return size == sizeof NAME - 1 && strcmp(name + size - (sizeof ENDING - 1), ENDING) == 0;
 }
 
-bool nest_remove_folder(const char *path)
+static DIR *list_folder(int fd)
+{
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!entries && fd >= 0)
+        close(fd);
+    return entries;
+}
+
+static bool is_entry(const struct dirent *entry)
+{
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
+/* Who made a folder may have closed it to himself, too. By its descriptor: a mode must not be that of what a
+ * link names. */
+static void open_up(int fd, const char *name)
+{
+    char path[32];
+    int folder_fd = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (folder_fd < 0)
+        return;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", folder_fd);
+    chmod(path, 0700);
+    close(folder_fd);
+}
+
+/* Removes a folder in another, to which folders in it are moved: so no depth is too deep. Whether anything
+ * was done. */
+static bool flatten(int top_fd, const char *name, unsigned *moves)
+{
+    char to[sizeof "moved-" + 10];
+    const struct dirent *entry;
+    bool done = false;
+    DIR *entries;
+
+    open_up(top_fd, name);
+    entries = list_folder(openat(top_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    while (entries && (entry = readdir(entries)) != NULL) {
+        if (!is_entry(entry))
+            continue;
+        if (unlinkat(dirfd(entries), entry->d_name, 0) == 0) {
+            done = true;
+            continue;
+        }
+        snprintf(to, sizeof to, "moved-%u", (*moves)++);
+        open_up(dirfd(entries), entry->d_name);
+        done |= renameat(dirfd(entries), entry->d_name, top_fd, to) == 0;
+    }
+    if (entries)
+        closedir(entries);
+    return unlinkat(top_fd, name, AT_REMOVEDIR) == 0 || done;
+}
+
+void nest_empty_folder(int fd)
+{
+    DIR *entries = list_folder(fd);
+    const struct dirent *entry;
+    unsigned moves = 0;
+    bool done = entries;
+
+    while (done && moves < MOVES_MAX) {
+        done = false;
+        while ((entry = readdir(entries)) != NULL)
+            if (is_entry(entry) && unlinkat(dirfd(entries), entry->d_name, 0) != 0)
+                done |= flatten(dirfd(entries), entry->d_name, &moves);
+        rewinddir(entries);
+    }
+    if (entries)
+        closedir(entries);
+}
+
+/* If it is this user's and closed to others. False if something is left in it. */
+static bool remove_folder(const char *path)
 {
     struct muster_error ignored;
-    const struct dirent *entry;
-    DIR *entries;
     int fd;
 
     if (nest_open_folder(path, &fd, &ignored) != 0)
         return true;
-    entries = fdopendir(fd);
-    if (!entries) {
-        close(fd);
-        return false;
-    }
-    while ((entry = readdir(entries)) != NULL)
-        if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN)
-            unlinkat(fd, entry->d_name, 0);
-    closedir(entries);
+    nest_empty_folder(fd);
     return rmdir(path) == 0 || errno != ENOTEMPTY;
 }
 
-/* The folder that a lock notes, if that is one that muster makes, and the note is whole. */
+/* What ends the name of the folder that a lock notes: the lock's file. */
+static bool ending_of(int lock_fd, char ret_ending[ENDING_BYTES])
+{
+    struct stat status;
+
+    return fstat(lock_fd, &status) == 0 &&
+           snprintf(ret_ending, ENDING_BYTES, "-%jx-%jx", (uintmax_t)status.st_dev,
+                    (uintmax_t)status.st_ino) < ENDING_BYTES;
+}
+
+/* Whether a lock may name this folder. Notes can be forged where jobs can write, and these can have any name
+ * there; but elsewhere nobody has folders that are named after their lock's file. */
+static bool is_of_lock(const char *folder, int lock_fd)
+{
+    const char *name = strrchr(folder, '/');
+    char ending[ENDING_BYTES];
+
+    return name && strncmp(name, FOLDER, sizeof FOLDER - 1) == 0 &&
+           strspn(name + sizeof FOLDER - 1, "0123456789abcdef") == CHANCE_DIGITS &&
+           ending_of(lock_fd, ending) && strcmp(name + sizeof FOLDER - 1 + CHANCE_DIGITS, ending) == 0;
+}
+
+/* The folder that a lock notes, if that is its own, and the note is whole. */
 static bool read_note(int lock_fd, char folder[PATH_MAX + 1])
 {
-    static const char prefix[] = "/muster-";
     ssize_t size = pread(lock_fd, folder, PATH_MAX, 0);
-    const char *name;
 
     if (size <= 1 || folder[0] != '/' || folder[size - 1] != NOTE_END)
         return false;
     folder[size - 1] = '\0';
-    name = strrchr(folder, '/');
-    return strlen(folder) == (size_t)size - 1 && strncmp(name, prefix, sizeof prefix - 1) == 0;
+    return strlen(folder) == (size_t)size - 1 && is_of_lock(folder, lock_fd);
 }
 
 /* The lock goes last: nothing is left of which it does not tell. A worker that outlived its coordinator for a
@@ -186,7 +280,7 @@ static void remove_left_over(int home_fd, const char *lock, int lock_fd)
 {
     char socket[sizeof NAME - sizeof ENDING + 1], folder[PATH_MAX + 1];
 
-    if (read_note(lock_fd, folder) && !nest_remove_folder(folder))
+    if (read_note(lock_fd, folder) && !remove_folder(folder))
         return;
     snprintf(socket, sizeof socket, "%s", lock);
     unlinkat(home_fd, socket, 0);
@@ -197,14 +291,11 @@ static void remove_left_over(int home_fd, const char *lock, int lock_fd)
 static void sweep(int home_fd)
 {
     int list_fd = openat(home_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
+    DIR *list = list_folder(list_fd);
     const struct dirent *entry;
 
-    if (!list) {
-        if (list_fd >= 0)
-            close(list_fd);
+    if (!list)
         return;
-    }
     while ((entry = readdir(list)) != NULL) {
         int lock_fd;
 
@@ -251,6 +342,7 @@ int nest_init(struct nest *nest, struct muster_error *ret_error)
     char home[NEST_HOME_BYTES];
     int home_fd = -1, result = nest_home(home, NULL, ret_error);
 
+    nest->folder[0] = '\0';
     if (result == 0)
         result = nest_open_home(&home_fd, ret_error);
     if (result != 0)
@@ -267,13 +359,21 @@ int nest_init(struct nest *nest, struct muster_error *ret_error)
 }
 
 /* What could not be written whole is not believed (remove_left_over). */
-void nest_note(const struct nest *nest, const char *folder)
+int nest_note(struct nest *nest, const char *parent, struct muster_error *ret_error)
 {
-    char line[PATH_MAX + 1];
-    int size = snprintf(line, sizeof line, "%s%c", folder, NOTE_END);
+    char ending[ENDING_BYTES], line[PATH_MAX];
+    unsigned long long chance;
+    int size;
 
-    if (size < (int)sizeof line)
-        (void)!pwrite(nest->lock_fd, line, (size_t)size, 0);
+    if (getrandom(&chance, sizeof chance, 0) != sizeof chance || !ending_of(nest->lock_fd, ending))
+        return muster_error_system(ret_error, errno, "cannot name a folder in %s", parent);
+    size = snprintf(line, sizeof line, "%s%s%0*llx%s%c", parent, FOLDER, CHANCE_DIGITS, chance, ending,
+                    NOTE_END);
+    if (size >= (int)sizeof line)
+        return muster_error_system(ret_error, ENAMETOOLONG, "cannot name a folder in %s", parent);
+    (void)!pwrite(nest->lock_fd, line, (size_t)size, 0);
+    snprintf(nest->folder, sizeof nest->folder, "%.*s", size - 1, line);
+    return 0;
 }
 
 int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_error)
@@ -295,8 +395,8 @@ int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_e
 
 void nest_fini(struct nest *nest)
 {
-    char lock[sizeof nest->socket + sizeof ENDING], folder[PATH_MAX + 1];
-    bool over = !read_note(nest->lock_fd, folder) || nest_remove_folder(folder);
+    char lock[sizeof nest->socket + sizeof ENDING];
+    bool over = !nest->folder[0] || remove_folder(nest->folder);
 
     snprintf(lock, sizeof lock, "%s%s", nest->socket, ENDING);
     unlink(nest->socket);

@@ -11,13 +11,15 @@
 
 #include "base/error.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/un.h>
 
 struct nest {
     char socket[sizeof((struct sockaddr_un *)0)->sun_path];
     char endpoint[sizeof((struct sockaddr_un *)0)->sun_path + 16]; /* "ipc://SOCKET" */
-    int lock_fd; /* owned, of SOCKET.lock; the lock lives as long as it is open */
+    int lock_fd;           /* owned, of SOCKET.lock; the lock lives as long as it is open */
+    char folder[PATH_MAX]; /* that nest_note made up; "": none */
 };
 
 /* The user's folder, muster-UID, in XDG_RUNTIME_DIR if that is set, else in TMPDIR, else in /tmp; so short
@@ -44,19 +46,20 @@ int nest_lock_folder(const char *path, int *ret_fd, struct muster_error *ret_err
  * removed, with the folders that they noted. */
 int nest_init(struct nest *nest, struct muster_error *ret_error);
 
-/* Notes a folder, which may not be there: a path from / on, whose last name begins with "muster-". Whoever
- * removes the lock, at its end or because this process was killed, removes that first; where it cannot be
- * noted, nobody does. */
-void nest_note(const struct nest *nest, const char *folder);
+/* Makes up the path of a folder in `parent`, a path from / on, which nobody guesses, and notes it; who needs
+ * it makes it, for this user alone. It goes with all that is in it at nest_fini, or, where this process was
+ * killed, with its lock: the name tells of the lock, so that no other can have it removed. 0 or
+ * MUSTER_ESYSTEM. */
+int nest_note(struct nest *nest, const char *parent, struct muster_error *ret_error);
 
-/* Removes a folder and the files in it, if it is this user's and closed to others. Returns false if something
- * is left in it. */
-bool nest_remove_folder(const char *path);
+/* Removes what is in an open folder, which others may be writing to: links are not followed, and of folders
+ * in it, at whatever depth, a thousand are removed. Takes the descriptor, or -1. */
+void nest_empty_folder(int fd);
 
 /* Makes the socket, where connections wait until *ret_fd, the caller's, is taken over by who accepts them. */
 int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_error);
 
-/* Removes socket and lock, and the folder that was noted. Should somebody make files in it just now, the lock
+/* Removes socket and lock, and the folder that it noted. Should somebody make files in it just now, the lock
  * stays, for the next muster. */
 void nest_fini(struct nest *nest);
 

@@ -67,23 +67,10 @@ static int make_beside(struct spool *spool, const char *state, struct muster_err
                  : 0;
 }
 
-/* Removes a folder of files. */
+/* Removes a folder of files, and what jobs put beside them. */
 static void remove_folder(const struct spool *spool, const char *name)
 {
-    int fd = openat(spool->folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    const struct dirent *entry;
-    DIR *entries;
-
-    if (fd < 0)
-        return;
-    entries = fdopendir(fd);
-    if (!entries) {
-        close(fd);
-        return;
-    }
-    while ((entry = readdir(entries)) != NULL)
-        unlinkat(dirfd(entries), entry->d_name, 0);
-    closedir(entries);
+    nest_empty_folder(openat(spool->folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     unlinkat(spool->folder_fd, name, AT_REMOVEDIR);
 }
 

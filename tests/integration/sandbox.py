@@ -380,6 +380,42 @@ class FilesOfMuster(Case):
         for path in self.temporary.glob("*.par"):  # of the first job
             path.unlink()
 
+    def test_what_waits_is_not_written_through_a_link_that_a_job_made(self):
+        """Of --line-buffer: the file's name was known before it was made."""
+        folder = f"echo {self.temporary}/muster-exec-*"
+        end = f"until [ -e {self.home}/work/over ]; do sleep .01; done"
+        script = (f"if [ {{}} = 1 ]; then {end}; else d=$({folder}); for i in 0 1 2 3 4; do "
+                  f"ln -s {self.secret} $d/live-$i; done; head -c 200000 /dev/zero | tr '\\0' x; touch over; fi #")
+        result = self.exec("-j2", "-k", "--line-buffer", script, ":::", "1", "2")
+        self.assertEqual(self.secret.read_text(encoding="ascii"), "secret\n")
+        self.assertEqual(result.status, 255, result)
+        self.assertIn("cannot keep output in", result.err)
+
+    def test_what_waits_is_not_read_or_written_where_a_job_put_something_else(self):
+        write = "head -c 200000 /dev/zero | tr '\\0' x"
+        waits = f"until set -- {self.temporary}/muster-exec-*/live-* && [ -e $1 ]; do sleep .01; done"
+        for replace in (f"ln -s {self.secret}", "mkfifo", f"ln {self.work}/mine"):
+            (self.work / "over").unlink(missing_ok=True)
+            (self.work / "mine").write_text("secret\n", encoding="ascii")
+            script = (f"if [ {{}} = 1 ]; then {waits}; rm $1; {replace} $1; touch over; "
+                      f"else {write}; until [ -e over ]; do sleep .01; done; {write}; fi #")
+            result = self.exec("-j2", "-k", "--line-buffer", script, ":::", "1", "2")
+            self.assertEqual(self.secret.read_text(encoding="ascii"), "secret\n")
+            self.assertEqual(result.status, 255, result)
+            self.assertIn("cannot keep output in", result.err)
+            self.assertNotIn("secret", result.out)
+
+    def test_folder_that_a_job_says_was_left_over_is_not_removed(self):
+        """Where sockets are in a place that jobs of a run before could write to, a lock may say anything."""
+        data = self.secret.parent / "muster-data"
+        data.mkdir(mode=0o700)
+        nest = f"{self.temporary}/muster-{os.getuid()}"
+        self.assert_ok(self.exec("-j1", f"mkdir -m700 {nest}; echo {data} >{nest}/AAAAAA.lock #", ":::", "x"), "")
+        del self.env["XDG_RUNTIME_DIR"]
+        self.assert_ok(self.run_muster("map", "noop", ":::", "1"), "null\n")
+        self.assertTrue(data.exists())
+        self.assertEqual(os.listdir(nest), [])
+
 
 if __name__ == "__main__":
     harness.main()

@@ -15,7 +15,8 @@
 static msgpack_object items[COMMAND_PLACES];
 
 /* A command that ended well, with the place set to something else. */
-static int read_from(bool own, int place, msgpack_object item, struct exec_result *ret_result)
+static int read_from(const struct exec_folder *own, int place, msgpack_object item,
+                     struct exec_result *ret_result)
 {
     const msgpack_object value = {.type = MSGPACK_OBJECT_ARRAY,
                                   .via.array = {.ptr = items, .size = COMMAND_PLACES}};
@@ -30,7 +31,9 @@ static int read_from(bool own, int place, msgpack_object item, struct exec_resul
 
 static int read_with(int place, msgpack_object item, struct exec_result *ret_result)
 {
-    return read_from(true, place, item, ret_result);
+    static const struct exec_folder own = {.parent = "/tmp", .path = "/tmp/muster-exec-1"};
+
+    return read_from(&own, place, item, ret_result);
 }
 
 static msgpack_object real(double number)
@@ -74,11 +77,26 @@ Test(exec_result, file_that_a_coordinator_names_stays_where_it_is)
 
     cr_assert_geq(fd, 0);
     close(fd);
-    cr_assert_eq(read_from(false, COMMAND_OUT, named, &result), 0);
+    cr_assert_eq(read_from(NULL, COMMAND_OUT, named, &result), 0);
     cr_expect(result.out.lent);
     exec_result_discard(&result);
     cr_expect_eq(access(path, F_OK), 0);
-    cr_assert_eq(read_from(true, COMMAND_OUT, named, &result), 0);
+    cr_assert_eq(read_with(COMMAND_OUT, named, &result), 0);
     exec_result_discard(&result);
     cr_expect_neq(access(path, F_OK), 0);
+}
+
+Test(exec_result, file_elsewhere_is_no_output_of_a_worker_of_this_process)
+{
+    const char *const wrong[] = {"/etc/passwd", "/tmp/other/muster-1-0", "/tmp/muster-exec-1/../muster-1-0",
+                                 "muster-1-0"};
+    struct exec_result result;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const msgpack_object named = {.type = MSGPACK_OBJECT_STR,
+                                      .via.str = {.ptr = wrong[i], .size = (uint32_t)strlen(wrong[i])}};
+
+        cr_expect_eq(read_with(COMMAND_OUT, named, &result), MUSTER_EPROTOCOL, "%s", wrong[i]);
+        cr_expect_eq(read_with(COMMAND_ERR, named, &result), MUSTER_EPROTOCOL, "%s", wrong[i]);
+    }
 }

@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,59 +216,137 @@ static void lock_whose_owner_was_killed_before_it_had_it_is_swept(void)
     nest_fini(&nest);
 }
 
-/* What a lock says, and whether the folder goes that is there as `path` with a file in it. */
-static bool note_removes(const char *note, const char *path)
+/* The lock of a coordinator that was killed, empty. */
+static int make_lock(void)
 {
-    char lock[160], file[192];
-    struct nest nest;
-    bool removed;
+    char lock[160];
     int fd;
 
     snprintf(lock, sizeof lock, "%s/abcdef.lock", home);
-    snprintf(file, sizeof file, "%s/file", path);
-    CHECK(mkdir(path, 0700) == 0);
+    fd = open(lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+/* What a folder in `in` is called that the lock of this descriptor may note. */
+static void name_folder(const char *in, int lock_fd, char ret_folder[256])
+{
+    struct stat status;
+
+    CHECK(fstat(lock_fd, &status) == 0);
+    snprintf(ret_folder, 256, "%s/muster-exec-0123456789abcdef-%jx-%jx", in, (uintmax_t)status.st_dev,
+             (uintmax_t)status.st_ino);
+}
+
+/* Whether a folder with a file in it goes when the lock says so. */
+static bool note_removes(int lock_fd, const char *note, const char *folder)
+{
+    char file[300];
+    struct nest nest;
+    bool removed;
+
+    snprintf(file, sizeof file, "%s/file", folder);
+    CHECK(mkdir(folder, 0700) == 0);
     touch(file);
-    fd = open(lock, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    CHECK(fd >= 0 && write(fd, note, strlen(note)) == (ssize_t)strlen(note) && close(fd) == 0);
+    CHECK(write(lock_fd, note, strlen(note)) == (ssize_t)strlen(note) && close(lock_fd) == 0);
     init(&nest);
     nest_fini(&nest);
-    CHECK(!exists(lock));
-    removed = !exists(path);
+    CHECK(entries(home) == 0);
+    removed = !exists(folder);
     if (!removed)
-        CHECK(unlink(file) == 0 && rmdir(path) == 0);
+        CHECK(unlink(file) == 0 && rmdir(folder) == 0);
     return removed;
 }
 
 /* Large output of an exec that was killed stayed in the temporary folder. */
 static void folder_that_a_killed_coordinator_noted_is_swept_and_no_other(void)
 {
-    char folder[128], other[128], note[160];
+    char folder[256], note[300];
+    int lock_fd = make_lock();
 
-    snprintf(folder, sizeof folder, "%s/muster-exec-1", parent);
-    snprintf(other, sizeof other, "%s/mine", parent);
+    name_folder(parent, lock_fd, folder);
     snprintf(note, sizeof note, "%s\n", folder);
-    CHECK(note_removes(note, folder));
-    CHECK(!note_removes(folder, folder)); /* it was cut short */
-    snprintf(note, sizeof note, "%s\n", other);
-    CHECK(!note_removes(note, other));
-    CHECK(!note_removes("muster-exec-1\n", folder));
-    CHECK(!note_removes("\n", folder));
+    CHECK(note_removes(lock_fd, note, folder));
+    lock_fd = make_lock();
+    name_folder(parent, lock_fd, folder);
+    CHECK(!note_removes(lock_fd, folder, folder)); /* it was cut short */
+    CHECK(!note_removes(make_lock(), strrchr(folder, '/') + 1, folder));
+    CHECK(!note_removes(make_lock(), "\n", folder));
+}
+
+/* Jobs that could write where sockets are had any folder removed that was called muster-something. */
+static void forged_note_has_no_folder_removed_that_is_not_named_after_its_lock(void)
+{
+    static const char *const names[] = {"mine", "muster-data", "muster-exec-1",
+                                        "muster-exec-0123456789abcdef"};
+    char folder[256], link[256], note[PATH_MAX + 2];
+    struct nest living, next;
+    int lock_fd;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(folder, sizeof folder, "%s/%s", parent, names[i]);
+        snprintf(note, sizeof note, "%s\n", folder);
+        CHECK(!note_removes(make_lock(), note, folder));
+    }
+    lock_fd = make_lock(); /* the name leads elsewhere */
+    name_folder(parent, lock_fd, link);
+    snprintf(note, sizeof note, "%s\n", link);
+    CHECK(symlink(folder, link) == 0 && !note_removes(lock_fd, note, folder) && unlink(link) == 0);
+    CHECK(nest_init(&living, &error) == 0 && nest_note(&living, parent, &error) == 0);
+    lock_fd = make_lock(); /* it is that of another one */
+    snprintf(note, sizeof note, "%s\n", living.folder);
+    CHECK(mkdir(living.folder, 0700) == 0 && write(lock_fd, note, strlen(note)) == (ssize_t)strlen(note));
+    close(lock_fd);
+    init(&next);
+    nest_fini(&next);
+    CHECK(exists(living.folder));
+    nest_fini(&living);
+    CHECK(!exists(living.folder) && entries(home) == 0);
 }
 
 /* Who was killed behind the end of his lock left a folder of which nothing told. */
 static void noted_folder_goes_with_its_lock(void)
 {
-    char folder[128], file[160];
+    char file[PATH_MAX + 8];
     struct nest nest;
 
-    snprintf(folder, sizeof folder, "%s/muster-exec-1", parent);
-    snprintf(file, sizeof file, "%s/file", folder);
     init(&nest);
-    nest_note(&nest, folder);
-    CHECK(mkdir(folder, 0700) == 0);
+    CHECK(nest_note(&nest, parent, &error) == 0);
+    CHECK(strncmp(nest.folder, parent, strlen(parent)) == 0 && !exists(nest.folder));
+    CHECK(mkdir(nest.folder, 0700) == 0);
+    snprintf(file, sizeof file, "%s/file", nest.folder);
     touch(file);
     nest_fini(&nest);
-    CHECK(!exists(folder) && entries(home) == 0);
+    CHECK(!exists(nest.folder) && entries(home) == 0);
+}
+
+/* Folders and links that jobs made in it stayed for good, with the lock. */
+static void noted_folder_goes_with_all_that_jobs_made_in_it(void)
+{
+    char kept[160], inside[192], name[64];
+    struct nest nest;
+    int fd, next;
+
+    snprintf(kept, sizeof kept, "%s/kept", parent);
+    snprintf(inside, sizeof inside, "%s/file", kept);
+    CHECK(mkdir(kept, 0755) == 0);
+    touch(inside);
+    init(&nest);
+    CHECK(nest_note(&nest, parent, &error) == 0 && mkdir(nest.folder, 0700) == 0);
+    fd = open(nest.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int depth = 0; depth < 300; depth++) { /* longer than a path can be, and closed */
+        snprintf(name, sizeof name, "moved-%d%0*d", depth % 3, depth % 2 * 20, 0);
+        CHECK(mkdirat(fd, name, 0700) == 0 && symlinkat(kept, fd, "link") == 0 &&
+              mkfifoat(fd, "pipe", 0600) == 0);
+        next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        CHECK(next >= 0 && (depth == 0 || fchmod(fd, 0) == 0));
+        close(fd);
+        fd = next;
+    }
+    close(fd);
+    nest_fini(&nest);
+    CHECK(!exists(nest.folder) && entries(home) == 0);
+    CHECK(exists(inside) && unlink(inside) == 0 && rmdir(kept) == 0);
 }
 
 /* A muster that was stopped as it swept: others do without. */
@@ -465,7 +544,9 @@ int main(void)
     socket_of_a_killed_coordinator_is_swept_by_the_next();
     lock_whose_owner_was_killed_before_it_had_it_is_swept();
     folder_that_a_killed_coordinator_noted_is_swept_and_no_other();
+    forged_note_has_no_folder_removed_that_is_not_named_after_its_lock();
     noted_folder_goes_with_its_lock();
+    noted_folder_goes_with_all_that_jobs_made_in_it();
     folder_that_a_stopped_coordinator_has_locked_holds_nobody_up();
     what_is_no_left_over_is_not_removed();
     living_socket_survives_a_sweep_that_runs_out_of_descriptors();
