@@ -90,6 +90,27 @@ class Sync(Case):
         self.daemon.signal(signal.SIGKILL)
         client.close()
 
+    @unittest.skipIf(harness.SANITIZE, "their libraries want to be loaded first")
+    def test_result_is_not_told_ahead_of_the_sync(self):
+        arm = self.home / "arm"
+        self.serve(LD_PRELOAD=MORTAL, MUSTER_TEST_DIE="sync:2:stall", MUSTER_TEST_ARM=str(arm))
+        client = self.connect("ann-1")
+        self.listen_until(client, lambda: client.welcome, "the coordinator is there")
+        first, diary = diaries.Diary(1, 1, diaries.RANGE), diaries.Diary(2, 1, diaries.RANGE)
+        client.submit(first)  # what is synced once in the life of a file is
+        self.listen_until(client, lambda: first.ended, "a batch has ended")
+        arm.touch()  # the next sync is of the batch, the second of its result
+        client.submit(diary)
+        self.listen_until(client, lambda: diary.batch, "it is accepted")
+        self.listen_until(client, lambda: len(self.trace.read_text().split()) == 2, "its job has run")
+        uses = len(client.uses)
+        client.request(diary, "workers", diaries.REQUEST_WORKERS)
+        self.listen_until(client, lambda: len(client.uses) == uses, "the coordinator goes on without its store")
+        self.assertEqual((diary.told, diary.ended), (set(), False))
+        for pid in list(self.marked()):  # workers, too, which would wait for the next
+            os.kill(pid, signal.SIGKILL)
+        client.close()
+
 
 class Chaos(Case):
     def setUp(self):
