@@ -5,6 +5,7 @@
  */
 #include "coordinator/keys.h"
 
+#include "coordinator/keys_way.h"
 #include "coordinator/nest.h"
 
 #include <errno.h>
@@ -33,49 +34,12 @@ int keys_path(const char *file, char ret_path[KEYS_PATH_BYTES], struct muster_er
     return 0;
 }
 
-/* Whether nobody else may have made what is there, or has any of the rights `closed` to it. */
-static int check_owner(const struct stat *status, const char *path, mode_t closed,
-                       struct muster_error *ret_error)
+/* Of a file that is about to be made, or written, whether or not it is there. */
+static int check_place(const char *path, struct muster_error *ret_error)
 {
-    if (status->st_uid != geteuid() && status->st_uid != 0)
-        return muster_error_set(ret_error, MUSTER_ESTATE, "%s belongs to another user (%u)", path,
-                                (unsigned)status->st_uid);
-    if (status->st_mode & closed)
-        return muster_error_set(ret_error, MUSTER_ESTATE, "others can %s %s: 'chmod %s %s' closes it to them",
-                                closed & S_IRGRP ? "read" : "write", path, closed & S_IRGRP ? "600" : "go-w",
-                                path);
-    return 0;
-}
+    int result = keys_check_way(path, ret_error);
 
-/* Of a file that is there: whoever can write its folder can put another in its place, unless that is like
- * /tmp. */
-static int check_folder_of(const char *file, struct muster_error *ret_error)
-{
-    int length = (int)(strrchr(file, '/') - file);
-    char folder[KEYS_PATH_BYTES];
-    struct stat status;
-
-    snprintf(folder, sizeof folder, "%.*s", length > 0 ? length : 1, file);
-    if (stat(folder, &status) != 0)
-        return muster_error_system(ret_error, errno, "cannot look at the folder %s", folder);
-    return check_owner(&status, folder, status.st_mode & S_ISVTX ? 0 : S_IWGRP | S_IWOTH, ret_error);
-}
-
-/* The folder of the file, and that of what it is a link to. */
-static int check_folders(const char *path, struct muster_error *ret_error)
-{
-    char *real = realpath(path, NULL);
-    int result;
-
-    if (!real && errno == ENOENT)
-        return muster_error_set(ret_error, MUSTER_ENOTFOUND, "there is no %s", path);
-    if (!real)
-        return muster_error_system(ret_error, errno, "cannot open %s", path);
-    result = check_folder_of(path, ret_error);
-    if (result == 0)
-        result = check_folder_of(real, ret_error);
-    free(real);
-    return result;
+    return result == MUSTER_ENOTFOUND ? 0 : result;
 }
 
 /* Makes the folder and the one that it is in; what they are in is there. */
@@ -100,7 +64,7 @@ static int make_folder(struct muster_error *ret_error)
 static int open_file(const char *path, mode_t closed, int *ret_fd, struct muster_error *ret_error)
 {
     struct stat status;
-    int fd, result = check_folders(path, ret_error);
+    int fd, result = keys_check_way(path, ret_error);
 
     if (result != 0)
         return result;
@@ -110,7 +74,7 @@ static int open_file(const char *path, mode_t closed, int *ret_fd, struct muster
     else if (!S_ISREG(status.st_mode))
         result = muster_error_set(ret_error, MUSTER_ESTATE, "%s is no file", path);
     else
-        result = check_owner(&status, path, closed, ret_error);
+        result = keys_check_owner(&status, path, closed, ret_error);
     if (result == 0)
         *ret_fd = fd;
     else if (fd >= 0)
@@ -189,7 +153,7 @@ int keys_create(struct curve_key *ret_secret, struct muster_error *ret_error)
 
     if ((result = keys_path(KEYS_SECRET, path, ret_error)) != 0 ||
         (result = curve_make(&secret, ret_error)) != 0 || (result = make_folder(ret_error)) != 0 ||
-        (result = check_folder_of(path, ret_error)) != 0)
+        (result = check_place(path, ret_error)) != 0)
         return result;
     curve_write(&secret, text);
     strcat(text, "\n");
@@ -307,7 +271,7 @@ int keys_allow(const struct allowed_key *key, const char *line, struct muster_er
     int fd, result;
 
     if ((result = keys_path(KEYS_ALLOWED, path, ret_error)) != 0 || (result = make_folder(ret_error)) != 0 ||
-        (result = check_folder_of(path, ret_error)) != 0)
+        (result = check_place(path, ret_error)) != 0)
         return result;
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)

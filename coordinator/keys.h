@@ -19,15 +19,15 @@ enum { KEYS_PATH_BYTES = 4096 };
 /* The path of one of the files; "" is their folder. */
 int keys_path(const char *file, char ret_path[KEYS_PATH_BYTES], struct muster_error *ret_error);
 
-/* MUSTER_ENOTFOUND when there is none; MUSTER_ESTATE when others can read it, or can write its folder, or
- * when it is no key. */
+/* MUSTER_ENOTFOUND when there is none; MUSTER_ESTATE when others can read it, or can put another in its place
+ * (keys_way.h), or when it is no key. */
 int keys_load(struct curve_key *ret_secret, struct muster_error *ret_error);
 
 /* Makes one. MUSTER_ESTATE when there is one. */
 int keys_create(struct curve_key *ret_secret, struct muster_error *ret_error);
 
 /* The text of the allow-list, NUL behind it, the caller's to free. MUSTER_ENOTFOUND when there is none;
- * MUSTER_ESTATE when others can write it, or its folder, or the one that a link leads to. */
+ * MUSTER_ESTATE when others can write it, or put another in its place. */
 int keys_load_allowed(char **ret_text, size_t *ret_size, struct muster_error *ret_error);
 
 /* What is another once the list is, or another file is in its place; all zeros: there is none. Padding is

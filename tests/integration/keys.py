@@ -442,6 +442,37 @@ class Files(Case):
         self.until(lambda: self.map("alice").status != 0, "the list is not trusted any more")
         self.assertIn(f"others can write {target.parent}", daemon.log())
 
+    def test_any_folder_on_the_way_that_others_can_write_is_refused(self):
+        """One above the folder of keys, and one that only a link in the middle of a chain is in."""
+        self.allow("alice", "submit")
+        config, middle, target = self.list.parent.parent, self.home / "middle", self.home / "lists" / "allowed"
+        config.chmod(0o777)
+        self.refused("others can write", "chmod go-w", str(config))
+        self.assert_one_line_error(self.by("keeper", "key", "show"), "others can write", str(config))
+        config.chmod(0o700)
+        for folder in (middle, target.parent):
+            folder.mkdir(mode=0o700)
+        self.list.rename(target)
+        (middle / "link").symlink_to("../lists/./allowed")
+        self.list.symlink_to(middle / "link")
+        middle.chmod(0o777)
+        self.refused("others can write", str(middle))
+        self.assert_one_line_error(self.by("keeper", "key", "allow", "0" * 64, "submit", "bob"), "others can write")
+        middle.chmod(0o1777)  # as /tmp is: there nobody puts anything in the place of what is another's
+        self.serve()
+        self.assert_ok(self.map("alice"), "true\nfalse\n")
+        if os.geteuid() == 0:
+            os.chown(middle / "link", 4711, -1, follow_symlinks=False)
+            self.refused("another user", "4711", str(middle / "link"))
+            middle.chmod(0o700)
+            os.chown(middle, 4711, -1)
+            self.refused("another user", "4711", str(middle))
+
+    def test_links_that_lead_round_are_refused(self):
+        self.list.unlink(missing_ok=True)
+        self.list.symlink_to(self.list)
+        self.refused("leads too far", str(self.list))
+
     def test_what_is_no_file_of_keys_is_refused(self):
         secret = self.secret("keeper")
         secret.write_text("nonsense\n")
