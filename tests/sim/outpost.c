@@ -75,7 +75,12 @@ static void plan_retry(struct sim_outpost *outpost)
 
 void sim_outpost_die(struct sim_outpost *outpost, const char *why)
 {
+    struct sim_worker *worker;
+
     sim_trace("host %u %s", outpost->place, why);
+    DL_FOREACH(world.worker_list, worker)
+        if (worker->outpost == outpost)
+            worker->lied |= outpost->lied; /* what was said of it may be on its way */
     sim_outpost_end_workers(outpost);
     close_link(outpost);
     outpost->runs = outpost->joined_once = outpost->lied = false;
