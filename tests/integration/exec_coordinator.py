@@ -235,6 +235,7 @@ class Results(Case):
         self.keep()
         mark = "".join(map(str, range(1000)))
         self.assert_ok(self.exec("--detach", "echo ${#MARK} #", ":::", *range(50), env={"MARK": mark}), "1\n")
+        self.assert_ok(self.muster("wait", "1"))
         self.assert_ok(self.muster("retry", "1", "--all", env={"MARK": "another"}), "2\n")
         for batch in "1", "2":
             self.assert_ok(self.muster("results", batch, "--follow"), f"{len(mark)}\n" * 50)
