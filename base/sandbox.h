@@ -61,12 +61,19 @@ struct sandbox_leave {
     size_t count; /* SANDBOX_PLACES_MAX at most */
     const int *files; /* of files that they may read wherever they are; -1: none */
     size_t file_count;
-    const char *link; /* an endpoint to which they may connect, whatever it is; NULL: none */
-    const char *kept; /* that of a coordinator, whose socket they must not write to; NULL: none */
+    const char *link;        /* an endpoint to which they may connect, whatever it is; NULL: none */
+    const char *const *kept; /* what they must neither write to nor read: one of these words, and a path */
+    size_t kept_count;
 };
 
-/* Makes one. 0; MUSTER_EINVALID when a folder to write to holds the user's home folder, or the socket of
- * `kept`, or a layer is missing that must not; MUSTER_ENOMEM, MUSTER_ESYSTEM. */
+/* What of muster's can be kept from them, each with the path of a file, socket or folder behind it, which may
+ * not be there. Where it is in the home folder it can be read with SANDBOX_HOME. */
+#define SANDBOX_SOCKETS "sockets:"
+#define SANDBOX_STATE   "state:"
+#define SANDBOX_KEYS    "keys:"
+
+/* Makes one. 0; MUSTER_EINVALID when a folder to write to holds the user's home folder, or is in reach of
+ * what is kept, or a layer is missing that must not; MUSTER_ENOMEM, MUSTER_ESYSTEM. */
 int sandbox_create(unsigned asked, const struct sandbox_leave *leave, struct sandbox **ret_sandbox,
                    struct muster_error *ret_error);
 void sandbox_destroy(struct sandbox *sandbox);
@@ -86,5 +93,8 @@ bool sandbox_is_offline(void);
 /* The calling thread, and what it starts, is kept from what sandbox_create left for a link, too. 0 or
  * MUSTER_ESYSTEM. */
 int sandbox_close_link(const struct sandbox *sandbox, struct muster_error *ret_error);
+
+/* Whether a path is that of the folder, or of something in it; both without links. */
+bool sandbox_is_within(const char *folder, const char *path);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Landlock: what may be read is all but the user's home folder, what may be written what was named, and a
- * few devices. See sandbox.h.
+ * Landlock: what may be read is all but the user's home folder and what is muster's, what may be written what
+ * was named, and a few devices. See sandbox.h.
  *
- * Rules can only allow, for all below a folder. So that the home folder is left out, what stands beside each
+ * Rules can only allow, for all below a folder. So that something is left out, what stands beside each
  * folder on the way to it is allowed instead of "/"; those folders themselves can be passed, not listed.
  */
 #include "base/sandbox_internal.h"
@@ -34,7 +34,7 @@ struct ruleset {
     uint64_t fs, net, scopes;
 };
 
-/* Beside a folder on the way to the home folder: of more, not all can be read. */
+/* Beside a folder on the way to what is left out: of more, not all can be read. */
 enum { SIBLINGS_MAX = 1024 };
 
 static const uint64_t read_rights =
@@ -115,113 +115,130 @@ static int allow_at(int rules_fd, const struct sandbox_files *files, int folder_
     return error;
 }
 
-/* All in the folder but one. 0, or an errno. */
-static int allow_siblings(int rules_fd, const struct sandbox_files *files, const char *folder,
-                          const char *hidden)
-{
-    DIR *entries = opendir(folder);
-    const struct dirent *entry;
-    unsigned count = 0;
-    int error = 0;
-
-    while (entries && error == 0 && count++ < SIBLINGS_MAX && (entry = readdir(entries)) != NULL)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            strcmp(entry->d_name, hidden) != 0)
-            error = allow_at(rules_fd, files, dirfd(entries), entry->d_name, read_rights);
-    if (entries)
-        closedir(entries);
-    return error;
-}
+/* Paths without links of what is left out; "": none there. */
+struct hidden {
+    char (*paths)[PATH_MAX]; /* owned */
+    size_t count;
+};
 
 /* The path of the user's home folder; "": none that could be left out. */
-static void find_home(const struct sandbox_files *files, char ret_home[PATH_MAX])
+static void find_home(char ret_home[PATH_MAX])
 {
     const char *home = getenv("HOME");
 
     if (!home || home[0] != '/')
         home = geteuid() == 0 ? "/root" : "/home";
-    if (files->home || !realpath(home, ret_home) || strcmp(ret_home, "/") == 0)
+    if (!realpath(home, ret_home) || strcmp(ret_home, "/") == 0)
         ret_home[0] = '\0';
 }
 
-static int allow_reading(int rules_fd, const struct sandbox_files *files, char home[PATH_MAX])
+/* The home folder, unless that is asked for with all that is in it, comes first. 0, or an errno. */
+static int find_hidden(const struct sandbox_files *files, struct hidden *ret_hidden)
 {
+    const struct sandbox_leave *leave = files->leave;
+    struct hidden hidden = {.paths = calloc(leave->kept_count + 1, sizeof *hidden.paths)};
+    char home[PATH_MAX];
+
+    if (!hidden.paths)
+        return ENOMEM;
+    find_home(home);
+    if (!files->home && home[0])
+        strcpy(hidden.paths[hidden.count++], home);
+    for (size_t i = 0; i < leave->kept_count; i++)
+        if (sandbox_kept_find(leave->kept[i], hidden.paths[hidden.count]) &&
+            !(home[0] && sandbox_is_within(home, hidden.paths[hidden.count])))
+            hidden.count++;
+    *ret_hidden = hidden;
+    return 0;
+}
+
+enum view { SEEN, PASSED, HIDDEN };
+
+/* Whether all that a path leads to can be read, or some of what is below it is left out, or all is. */
+static enum view view_of(const struct hidden *hidden, const char *path)
+{
+    enum view view = SEEN;
+
+    for (size_t i = 0; i < hidden->count; i++)
+        if (sandbox_is_within(hidden->paths[i], path))
+            return HIDDEN;
+        else if (sandbox_is_within(path, hidden->paths[i]))
+            view = PASSED;
+    return view;
+}
+
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* All in the folder but what is left out, at any depth; "/" ends in its slash, others do not. 0, or an errno.
+ */
+static int allow_beside(int rules_fd, const struct sandbox_files *files, const struct hidden *hidden,
+                        const char *folder)
+{
+    DIR *entries = opendir(folder);
+    const struct dirent *entry;
+    char path[PATH_MAX];
+    unsigned count = 0;
     int error = 0;
 
-    if (!home[0])
-        return allow_at(rules_fd, files, AT_FDCWD, "/", read_rights);
-    for (char *slash = home, *next; slash && error == 0; slash = next) {
-        next = strchr(slash + 1, '/');
-        *slash = '\0';
-        if (next)
-            *next = '\0';
-        error = allow_siblings(rules_fd, files, slash == home ? "/" : home, slash + 1);
-        *slash = '/';
-        if (next)
-            *next = '/';
+    while (entries && error == 0 && (entry = readdir(entries)) != NULL) {
+        enum view view;
+
+        if (is_dots(entry->d_name) ||
+            snprintf(path, sizeof path, "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, entry->d_name) >=
+                (int)sizeof path)
+            continue;
+        view = view_of(hidden, path);
+        if (view == PASSED)
+            error = allow_beside(rules_fd, files, hidden, path);
+        else if (view == SEEN && count++ < SIBLINGS_MAX)
+            error = allow_at(rules_fd, files, dirfd(entries), entry->d_name, read_rights);
     }
+    if (entries)
+        closedir(entries);
     return error;
 }
 
-/* Whether what has this path is in the folder. */
-static bool holds(int fd, const char *inner)
+static int allow_reading(int rules_fd, const struct sandbox_files *files)
 {
-    char link[32], path[PATH_MAX];
-    ssize_t size;
+    struct hidden hidden;
+    int error = find_hidden(files, &hidden);
 
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    size = readlink(link, path, sizeof path - 1);
-    if (size <= 0 || !inner[0])
-        return false;
-    path[size] = '\0';
-    return strcmp(path, "/") == 0 ||
-           (strncmp(inner, path, (size_t)size) == 0 && (inner[size] == '/' || inner[size] == '\0'));
+    if (error)
+        return error;
+    error = hidden.count == 0 ? allow_at(rules_fd, files, AT_FDCWD, "/", read_rights)
+                              : allow_beside(rules_fd, files, &hidden, "/");
+    free(hidden.paths);
+    return error;
 }
 
-/* The path of the folder that an endpoint's socket is in; "": it has none. */
-static void find_sockets(const char *endpoint, char ret_folder[PATH_MAX])
+static int allow_place(int rules_fd, const struct sandbox_files *files, int fd,
+                       struct muster_error *ret_error)
 {
-    static const char ipc[] = "ipc://";
-    char path[PATH_MAX];
-    char *slash;
+    char home[PATH_MAX], place[PATH_MAX];
+    int code, error;
 
-    ret_folder[0] = '\0';
-    if (!endpoint || strncmp(endpoint, ipc, strlen(ipc)) != 0 || strlen(endpoint) >= sizeof path)
-        return;
-    strcpy(path, endpoint + strlen(ipc));
-    slash = strrchr(path, '/');
-    if (slash && slash > path)
-        *slash = '\0';
-    if (!slash || !realpath(path, ret_folder))
-        ret_folder[0] = '\0';
-}
-
-static int allow_place(int rules_fd, const struct sandbox_files *files, int fd, const char *home,
-                       const char *sockets, struct muster_error *ret_error)
-{
-    int error;
-
-    if (holds(fd, home))
+    find_home(home);
+    sandbox_find_path(fd, place);
+    if (!home[0] || place[0] != '/' || !sandbox_is_within(place, home))
+        home[0] = '\0';
+    if (home[0] && !files->home)
         return muster_error_set(ret_error, MUSTER_EINVALID,
                                 "sandbox: a folder to write to has the home folder %s in it: work in "
                                 "another one, or say --sandbox=home",
                                 home);
-    if (holds(fd, sockets))
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "sandbox: a folder to write to has the coordinator's sockets in it, %s: set "
-                                "XDG_RUNTIME_DIR to a folder that is not below the working directory or "
-                                "TMPDIR",
-                                sockets);
+    if ((code = sandbox_kept_check_place(files->leave, fd, home, ret_error)) != 0)
+        return code;
     error = allow(rules_fd, files, fd, read_rights | write_rights);
     return error ? muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule") : 0;
 }
 
-static int allow_named(int rules_fd, const struct sandbox_files *files, const char *home,
-                       struct muster_error *ret_error)
+static int allow_named(int rules_fd, const struct sandbox_files *files, struct muster_error *ret_error)
 {
     static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/tty"};
     const struct sandbox_leave *leave = files->leave;
-    char sockets[PATH_MAX];
     int error = 0, code;
 
     for (size_t i = 0; i < sizeof devices / sizeof *devices && error == 0; i++)
@@ -231,25 +248,23 @@ static int allow_named(int rules_fd, const struct sandbox_files *files, const ch
             error = allow(rules_fd, files, leave->files[i], read_rights);
     if (error)
         return muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule");
-    find_sockets(leave->kept, sockets);
     for (size_t i = 0; i < leave->count; i++)
-        if (leave->places[i] >= 0 &&
-            (code = allow_place(rules_fd, files, leave->places[i], home, sockets, ret_error)) != 0)
+        if (leave->places[i] >= 0 && (code = allow_place(rules_fd, files, leave->places[i], ret_error)) != 0)
             return code;
     return 0;
 }
 
 int sandbox_files_rules(const struct sandbox_files *files, int *ret_fd, struct muster_error *ret_error)
 {
-    int fd = create(files), error, code;
-    char home[PATH_MAX];
+    int fd, error, code = sandbox_kept_check(files->leave, ret_error);
 
-    if (fd < 0)
+    if (code != 0)
+        return code;
+    if ((fd = create(files)) < 0)
         return muster_error_system(ret_error, errno, "sandbox: Landlock makes no rules");
-    find_home(files, home);
-    error = allow_reading(fd, files, home);
+    error = allow_reading(fd, files);
     code = error ? muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule")
-                 : allow_named(fd, files, home, ret_error);
+                 : allow_named(fd, files, ret_error);
     if (code == 0)
         *ret_fd = fd;
     else

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The layers of a sandbox: sandbox_files.c, Landlock, and sandbox_calls.c, seccomp, which need preparing, and
- * sandbox_privileges.c.
+ * The layers of a sandbox: sandbox_files.c, Landlock, with sandbox_kept.c, and sandbox_calls.c, seccomp,
+ * which need preparing, and sandbox_privileges.c.
  */
 #ifndef MUSTER_BASE_SANDBOX_INTERNAL_H
 #define MUSTER_BASE_SANDBOX_INTERNAL_H
 
 #include "base/sandbox.h"
 
+#include <limits.h>
 #include <linux/filter.h>
 
 /* The version of Landlock's interface; 0: there is none. */
@@ -24,6 +25,18 @@ int sandbox_files_rules(const struct sandbox_files *files, int *ret_fd, struct m
 
 /* Async-signal-safe: 0, or -1 with errno set. */
 int sandbox_files_enter(int rules_fd);
+
+/* Whether all that is to be kept is written as it should be; whether none of it is in reach from a place to
+ * write to, but what is in the folder `spared`, "" for none. 0, or as sandbox_create. */
+int sandbox_kept_check(const struct sandbox_leave *leave, struct muster_error *ret_error);
+int sandbox_kept_check_place(const struct sandbox_leave *leave, int fd, const char *spared,
+                             struct muster_error *ret_error);
+
+/* The path without links of what is kept, whether it is there or not. False: it is too long. */
+bool sandbox_kept_find(const char *kept, char ret_path[PATH_MAX]);
+
+/* Of what a descriptor is open on; what is in no folder has none from / on. */
+void sandbox_find_path(int fd, char ret_path[PATH_MAX]);
 
 bool sandbox_calls_there(void);
 

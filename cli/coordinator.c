@@ -228,6 +228,7 @@ static int serve(struct daemon *d, const struct muster_options *checked, struct 
     options.host_grace_ns = d->options.host_grace_ns;
     options.digests = d->digests.plugins;
     options.books = &books;
+    options.file = d->options.state;
     options.workers_place = place_is_local(&d->workers_place) ? &d->workers_place : NULL;
     options.orphan_grace_ns = d->options.orphan_grace_ns;
     if (options.workers_place)

@@ -191,6 +191,8 @@ static const char help_worker[] =
     "      --bell-fd N         eventfd that tells the coordinator of them.\n"
     "      --heap-fd N         The shared memory that large results are put into.\n"
     "      --cpu N             The core to stay on.\n"
+    "      --kept KIND:PATH    Keep jobs that are confined from sockets, state\n"
+    "                          or keys of coordinators; may be repeated.\n"
     "      --check-plugin FILE Load the plug-in, and say whether that went well.\n"
     "      --symbols           Name places in code, where a worker has crashed: on\n"
     "                          standard input \"OFFSET FILE\" and a NUL each, on\n"

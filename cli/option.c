@@ -186,6 +186,16 @@ static int take_plugin(struct options *o, enum verb verb, const char *text, stru
     return 0;
 }
 
+static int take_kept(struct options *o, enum verb verb, const char *text, struct muster_error *ret_error)
+{
+    (void)verb;
+    if (o->worker.kept_count == WITHHELD_MAX)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "at most %d of them are kept from jobs",
+                                WITHHELD_MAX);
+    o->kept[o->worker.kept_count++] = text;
+    return 0;
+}
+
 static int take_listen(struct options *o, enum verb verb, const char *text, struct muster_error *ret_error)
 {
     (void)verb;
@@ -330,6 +340,7 @@ const struct option_row option_table[] = {
     {"host-grace", 0, COORDINATOR, OTHER(take_host_grace)},
     {"html", 0, COMPARE | BENCH, TEXT(html)},
     {"jobs", 0, ADVISE, OTHER(take_jobs)},
+    {"kept", 0, WORKER, OTHER(take_kept)},
     {"keys", 0, COORDINATOR, FLAG(keys)},
     {"limit", 0, JOBS, OTHER(take_limit)},
     {"link-grace", 0, WORKER, OTHER(take_link_grace)},

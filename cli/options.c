@@ -182,6 +182,7 @@ static void set_defaults(struct options *options, enum verb verb)
         .worker = {.flight_fd = -1, .heap_fd = -1, .slots_fd = -1, .bell_fd = -1, .cpu = -1}};
     options->open.plugins = options->plugins;
     options->worker.plugins = options->plugins;
+    options->worker.kept = options->kept;
     options->model_count = sizeof models / sizeof *models;
     memcpy(options->models, models, sizeof models);
 }

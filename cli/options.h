@@ -11,6 +11,7 @@
 #include "cli/progress.h"
 #include "cli/terms.h"
 #include "client/muster.h"
+#include "coordinator/withheld.h"
 #include "lab/compare.h"
 #include "worker/worker.h"
 
@@ -105,6 +106,7 @@ struct options {
     bool symbols; /* worker: look up names */
 
     const char *plugins[OPTIONS_PLUGINS_MAX];
+    const char *kept[WITHHELD_MAX]; /* worker: from jobs that are confined */
 };
 
 /* Reads a command line whose argv[0] is the verb. Reorders argv, which, as the options point

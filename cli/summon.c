@@ -14,6 +14,7 @@
 #include "cli/interrupt.h"
 #include "cli/verbs.h"
 #include "client/connect.h"
+#include "coordinator/withheld.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,18 +70,10 @@ static int make_folders(const char *path, struct muster_error *ret_error)
 
 static int find_folder(struct summons *s, struct muster_error *ret_error)
 {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int size;
-
-    if (state && state[0] == '/')
-        size = snprintf(s->folder, sizeof s->folder, "%s/muster", state);
-    else if (home && home[0] == '/')
-        size = snprintf(s->folder, sizeof s->folder, "%s/.local/state/muster", home);
-    else
+    if (!withheld_state_folder(s->folder))
         return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "neither XDG_STATE_HOME nor HOME names a folder for the coordinator's state");
-    if ((size_t)size >= sizeof s->folder)
-        return muster_error_set(ret_error, MUSTER_ELIMIT, "the path of the state folder is too long");
+                                "neither XDG_STATE_HOME nor HOME names a folder for the coordinator's state, "
+                                "or its path is too long");
     snprintf(s->state, sizeof s->state, "%s/coordinator.db", s->folder);
     snprintf(s->log, sizeof s->log, "%s/coordinator.log", s->folder);
     return make_folders(s->folder, ret_error);

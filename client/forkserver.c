@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/coverage.h"
+#include "coordinator/withheld.h"
 #include "proto/limits.h"
 #include "proto/wire.h"
 #include "worker/worker.h"
@@ -145,7 +146,8 @@ struct server {
     uint64_t memory_bytes;
     unsigned sandbox;
     unsigned concurrency;
-    bool clean; /* of what close-on-exec descriptors the caller has */
+    struct withheld withheld; /* from jobs that are confined */
+    bool clean;               /* of what close-on-exec descriptors the caller has */
     int socket, caller_pidfd;
     pid_t pid;
 };
@@ -207,6 +209,8 @@ static _Noreturn void be_worker(const struct server *server, const struct reques
         .registry = server->registry,
         .memory_bytes = server->memory_bytes,
         .sandbox = server->sandbox,
+        .kept = withheld_texts(&server->withheld),
+        .kept_count = server->withheld.count,
         .concurrency = server->concurrency,
         .cpu = request->cpu,
         .copy = true,
@@ -488,7 +492,12 @@ int forkserver_start(const struct registry *registry, const struct muster_option
         return code;
     if (!(own = malloc(sizeof *own)))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+    if ((code = withheld_init(&server.withheld, ret_error)) != 0) {
+        free(own);
+        return code;
+    }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+        withheld_fini(&server.withheld);
         free(own);
         return muster_error_system(ret_error, errno,
                                    "cannot make the socket of the process that forks workers");
@@ -501,6 +510,7 @@ int forkserver_start(const struct registry *registry, const struct muster_option
     setsockopt(own->socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(own->socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     own->pid = fork_server(&server, own->socket);
+    withheld_fini(&server.withheld); /* the copy has its own */
     if (own->pid > 0)
         own->pidfd = pidfd_open(own->pid, 0);
     if (own->pidfd < 0)

@@ -150,6 +150,16 @@ static int create_hosts(struct coordinator *c, const struct coordinator_options 
     return hosts_create(&hosts_options, c->core, &c->hosts);
 }
 
+static int find_withheld(struct coordinator *c, struct muster_error *ret_error)
+{
+    const struct coordinator_options *options = &c->options;
+    int code = withheld_init(&c->withheld, ret_error);
+
+    for (size_t i = 0; i < options->place_count && code == 0; i++)
+        code = withheld_add_endpoint(&c->withheld, options->places[i].endpoint, ret_error);
+    return code == 0 && options->file ? withheld_add_state(&c->withheld, options->file, ret_error) : code;
+}
+
 static int create_parts(struct coordinator *c, struct muster_error *ret_error)
 {
     const struct coordinator_options *options = &c->options;
@@ -175,6 +185,8 @@ static int create_parts(struct coordinator *c, struct muster_error *ret_error)
         .workers = places,
         .plugins = options->plugins,
         .plugin_count = options->plugin_count,
+        .kept = withheld_texts(&c->withheld),
+        .kept_count = c->withheld.count,
         .memory_bytes = options->memory_bytes,
         .sandbox = options->sandbox,
         .concurrency = options->concurrency,
@@ -256,6 +268,8 @@ int coordinator_create(const struct coordinator_options *options, struct coordin
     c->listen_fd = -1;
     result = settle(c, ret_error);
     if (result == 0)
+        result = find_withheld(c, ret_error);
+    if (result == 0)
         result = create_parts(c, ret_error);
     if (result != 0) {
         coordinator_stop(c);
@@ -324,6 +338,7 @@ int coordinator_stop(struct coordinator *c)
         close(c->listen_fd);
     if (c->nest.socket[0])
         nest_fini(&c->nest);
+    withheld_fini(&c->withheld);
     free(c);
     return code;
 }

@@ -47,6 +47,7 @@ struct coordinator_options {
     const struct core_functions *functions; /* that workers have; NULL: not known here */
     const struct journal *journal;          /* NULL: it says nothing */
     const struct books_options *books;      /* between clients and the core; NULL: nothing is kept */
+    const char *file;                       /* of the store behind them; NULL: it is in memory */
     /* Where workers connect that outlive it by orphan_grace_ns, for the next one with this place and a higher
      * epoch (of `books`) to adopt them; what is known of them is in its folder. NULL: they end with it. */
     struct place *workers_place;

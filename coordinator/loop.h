@@ -11,6 +11,7 @@
 #include "coordinator/nest.h"
 #include "coordinator/outbox.h"
 #include "coordinator/place.h"
+#include "coordinator/withheld.h"
 #include "proto/wire.h"
 
 #include <pthread.h>
@@ -42,6 +43,7 @@ struct coordinator {
     struct outbox spare;                /* empty but while `carry_out` empties it */
     struct mappings *mappings;          /* of workers whose results nobody took; owned */
     struct nest nest;                   /* its socket is "" where it listens in somebody else's */
+    struct withheld withheld;           /* from jobs that are confined */
     char endpoint[WIRE_ENDPOINT_BYTES]; /* where workers connect */
     char folder[PLACE_FOLDER_BYTES];    /* of those that may outlive it */
     pthread_t thread;

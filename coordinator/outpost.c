@@ -11,6 +11,7 @@
 #include "coordinator/nest.h"
 #include "coordinator/outpost_link.h"
 #include "coordinator/supervisor.h"
+#include "coordinator/withheld.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,6 +41,7 @@ enum { WORKERS, LINK, DEATHS, STOP, ITEMS };
 struct outpost {
     const struct outpost_options *options; /* borrowed */
     struct nest nest;
+    struct withheld withheld;
     struct wire_context *context;
     struct wire *router; /* where workers connect; NULL while the connection is lost, so that they know */
     struct supervisor *supervisor;
@@ -436,6 +438,8 @@ static int create_parts(struct outpost *outpost, struct muster_error *ret_error)
         .workers = options->workers,
         .plugins = options->plugins,
         .plugin_count = options->plugin_count,
+        .kept = withheld_texts(&outpost->withheld),
+        .kept_count = outpost->withheld.count,
         .memory_bytes = options->memory_bytes,
         .sandbox = options->sandbox,
         .concurrency = options->concurrency,
@@ -462,7 +466,9 @@ int outpost_run(const struct outpost_options *options, struct muster_error *ret_
 
     if (result != 0)
         return result;
-    result = create_parts(&outpost, ret_error);
+    result = withheld_init(&outpost.withheld, ret_error);
+    if (result == 0)
+        result = create_parts(&outpost, ret_error);
     if (result == 0) {
         serve(&outpost);
         result = outpost.code;
@@ -477,6 +483,7 @@ int outpost_run(const struct outpost_options *options, struct muster_error *ret_
     free(outpost.names);
     wire_close(outpost.router, 0);
     wire_context_destroy(outpost.context);
+    withheld_fini(&outpost.withheld);
     nest_fini(&outpost.nest);
     return result;
 }

@@ -45,7 +45,7 @@ static int build_command_line(const struct spawner *spawner, const struct launch
 {
     size_t n = 0;
 
-    line->words = calloc(27 + 2 * (size_t)spawner->plugin_count, sizeof *line->words);
+    line->words = calloc(27 + 2 * (spawner->plugin_count + spawner->kept_count), sizeof *line->words);
     if (!line->words)
         return MUSTER_ENOMEM;
     snprintf(line->parent, sizeof line->parent, "%d", (int)getpid());
@@ -76,6 +76,10 @@ static int build_command_line(const struct spawner *spawner, const struct launch
     for (unsigned i = 0; i < spawner->plugin_count; i++) {
         line->words[n++] = word("--plugin");
         line->words[n++] = word(spawner->plugins[i]);
+    }
+    for (size_t i = 0; i < spawner->kept_count; i++) {
+        line->words[n++] = word("--kept");
+        line->words[n++] = word(spawner->kept[i]);
     }
     if (spawner->memory_bytes) {
         snprintf(line->memory, sizeof line->memory, "%llu", (unsigned long long)spawner->memory_bytes);

@@ -43,6 +43,8 @@ int supervisor_create(const struct supervisor_options *options, struct superviso
         .program = options->program,
         .plugins = options->plugins,
         .plugin_count = options->plugin_count,
+        .kept = options->kept,
+        .kept_count = options->kept_count,
         .memory_bytes = options->memory_bytes,
         .sandbox = options->sandbox,
         .concurrency = options->concurrency,

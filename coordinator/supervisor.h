@@ -28,6 +28,8 @@ struct supervisor_options {
     unsigned workers;          /* slots */
     const char *const *plugins;
     unsigned plugin_count;
+    const char *const *kept; /* from jobs that are confined (withheld.h) */
+    size_t kept_count;
     uint64_t memory_bytes; /* 0: no limit */
     unsigned sandbox;      /* see base/sandbox.h; 0: none */
     unsigned concurrency;  /* jobs that each worker runs at once; 0: 1 */

@@ -53,6 +53,13 @@ static uint64_t mix_file(uint64_t hash, const struct stat *status)
     return mix(hash, (uint64_t)status->st_mtim.tv_nsec);
 }
 
+static uint64_t mix_text(uint64_t hash, const char *text)
+{
+    while (*text)
+        hash = mix(hash, (unsigned char)*text++);
+    return mix(hash, 0);
+}
+
 uint64_t supervisor_make(const struct supervisor *supervisor)
 {
     const struct supervisor_options *options = &supervisor->options;
@@ -67,6 +74,8 @@ uint64_t supervisor_make(const struct supervisor *supervisor)
         (void)stat(options->plugins[i], &status);
         hash = mix_file(hash, &status);
     }
+    for (size_t i = 0; i < options->kept_count; i++)
+        hash = mix_text(hash, options->kept[i]);
     hash = mix(mix(hash, options->memory_bytes), options->concurrency);
     return mix(mix(hash, options->pin), options->sandbox) | 1;
 }

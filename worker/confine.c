@@ -21,8 +21,9 @@
 
 enum { FOLDER, TEMPORARY, OUT, ERR, PLACES };
 
-static struct sandbox *latest;  /* of the commands; owned */
-static const char *coordinator; /* its endpoint; borrowed */
+static struct sandbox *latest;      /* of the commands; owned */
+static const char *const *withheld; /* from them; borrowed */
+static size_t withheld_count;
 
 static int open_folder(const char *path)
 {
@@ -98,7 +99,8 @@ int confine_worker(const struct worker_options *options, struct sandbox **ret_sa
                                   .count = PLACES,
                                   .file_count = options->plugin_count,
                                   .link = options->endpoint,
-                                  .kept = options->endpoint};
+                                  .kept = options->kept,
+                                  .kept_count = options->kept_count};
     struct sandbox *sandbox = NULL;
     int *plugins = NULL;
     int code = open_plugins(options, &plugins, ret_error);
@@ -119,9 +121,10 @@ int confine_worker(const struct worker_options *options, struct sandbox **ret_sa
     return code;
 }
 
-void confine_commands(const char *endpoint)
+void confine_commands(const struct worker_options *options)
 {
-    coordinator = endpoint;
+    withheld = options->kept;
+    withheld_count = options->kept_count;
 }
 
 static const char *temporary_folder(char *const *environment)
@@ -138,7 +141,8 @@ int confine_command(const struct command_spec *spec, const int fds[3], const str
     const int places[PLACES] = {open_folder(spec->dir ? spec->dir : "."),
                                 open_folder(temporary_folder(spec->environment)), fds[STDOUT_FILENO],
                                 fds[STDERR_FILENO]};
-    const struct sandbox_leave leave = {.places = places, .count = PLACES, .kept = coordinator};
+    const struct sandbox_leave leave = {
+        .places = places, .count = PLACES, .kept = withheld, .kept_count = withheld_count};
     struct sandbox *sandbox;
     int code = 0;
 

@@ -22,8 +22,8 @@ int confine_worker(const struct worker_options *options, struct sandbox **ret_sa
 /* Whether this process has no more than one thread yet. 0 or MUSTER_ESTATE. */
 int confine_check_threads(struct muster_error *ret_error);
 
-/* Commands are kept from the socket of this endpoint; borrowed. */
-void confine_commands(const char *endpoint);
+/* Commands are kept from what these options say; borrowed. */
+void confine_commands(const struct worker_options *options);
 
 /* What a command is to enter, of spec->sandbox, writing to `fds`; borrowed until the next call. NULL:
  * nothing. 0, or as sandbox_create. */

@@ -272,7 +272,7 @@ int worker_main(const struct worker_options *options)
     if (result == 0 && options->sandbox)
         result = confine_check_threads(&error);
     if (result == 0) {
-        confine_commands(options->endpoint);
+        confine_commands(options);
         command_init(slot_of(options->name), flight, options->sandbox);
         result = serve(options, parent_fd, registry, flight, sandbox, &error);
         command_fini();

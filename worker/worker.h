@@ -24,7 +24,10 @@ struct worker_options {
     unsigned plugin_count;
     uint64_t memory_bytes; /* limit of data memory; 0: none */
     unsigned sandbox; /* that it confines itself in: see base/sandbox.h; 0: none. It runs no commands then */
-    int cpu;          /* core to run on; -1: any */
+    /* What is kept from it, and from commands that are confined: see struct sandbox_leave. Borrowed. */
+    const char *const *kept;
+    size_t kept_count;
+    int cpu;              /* core to run on; -1: any */
     unsigned concurrency; /* jobs it runs at once, as coroutines; 0: 1 */
     /* It outlives its parent, and goes on without a coordinator for so long: then `slots_fd`,
      * `bell_fd` and `heap_fd` are passed over. 0: it ends with its parent. */

@@ -278,6 +278,9 @@ class Refusals(Case):
         self.refused(self.outpost("--plugin", harness.plugin("traced")), "traced.so", "is not among those of the coordinator")
 
     def test_workers_that_are_less_confined(self):
+        sockets = self.home / "run"  # not where jobs may write, as TMPDIR is
+        sockets.mkdir()
+        self.env["XDG_RUNTIME_DIR"] = str(sockets)
         self.serve("--sandbox")
         self.refused(self.outpost(), "--sandbox is needed")
         self.refused(self.outpost("--sandbox=net"), "--sandbox is needed")

@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import unittest
 
 import harness
@@ -126,6 +127,45 @@ class Functions(Case):
             result = self.run_muster(*arguments, ":::", "1")
             self.assertNotEqual(result.status, 0, result)
             self.assertIn("set XDG_RUNTIME_DIR", result.err)
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_state_and_keys_must_not_be_where_jobs_write(self):
+        for variable, word in (("XDG_CONFIG_HOME", "muster's keys"), ("XDG_STATE_HOME", "the state of a coordinator")):
+            for folder in (self.work, self.work / "not" / "there"):
+                for arguments in (("map", "noop", "--sandbox"), ("exec", "--sandbox", "true")):
+                    result = self.run_muster(*arguments, ":::", "1", env={variable: str(folder)})
+                    self.assertNotEqual(result.status, 0, result)
+                    self.assertIn(word, result.err)
+                    self.assertIn(f"set {variable}", result.err)
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_keys_and_state_outside_of_home_are_not_read(self):
+        files = []
+        for variable, name in (("XDG_CONFIG_HOME", "key"), ("XDG_STATE_HOME", "coordinator.db")):
+            folder = self.home / variable / "muster"
+            folder.mkdir(parents=True)
+            files.append(folder / name)
+            files[-1].write_text("secret\n", encoding="ascii")
+            self.env[variable] = str(folder.parent)
+        beside = self.home / "XDG_CONFIG_HOME" / "other"
+        beside.touch()
+        found = self.tried("--sandbox", *(f"read {path}" for path in (*files, beside)))
+        self.assertEqual(list(found.values()), ["EACCES", "EACCES", "allowed"])
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_locks_of_coordinators_cannot_be_held(self):
+        """flock(2) wants a descriptor, and one to read with will do."""
+        nest = self.home / "run" / f"muster-{os.geteuid()}"
+        (nest / "daemon").mkdir(parents=True, mode=0o700)
+        nest.chmod(0o700)
+        lock = nest / "daemon" / "socket.lock"
+        lock.touch()
+        places = (lock, nest / "daemon", nest)
+        found = self.tried("--sandbox", *(f"read {path}" for path in places))
+        self.assertEqual(list(found.values()), ["EACCES"] * 3)
+        for path in places:
+            result = self.run_muster("exec", "--sandbox", "flock", "-n", path, "true", ":::", "1")
+            self.assertNotEqual(result.status, 0, path)
 
     @unittest.skipIf(not LANDLOCK or LANDLOCK < 6, "this kernel's Landlock does not confine signals")
     def test_nobody_else_is_sent_signals(self):
@@ -415,6 +455,66 @@ class FilesOfMuster(Case):
         self.assert_ok(self.run_muster("map", "noop", ":::", "1"), "null\n")
         self.assertTrue(data.exists())
         self.assertEqual(os.listdir(nest), [])
+
+
+@unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+class Shared(Case):
+    """Jobs that somebody gives to a coordinator, beside what that has."""
+
+    def setUp(self):
+        super().setUp()
+        self.sockets = self.home / "sock"
+
+    def tearDown(self):
+        self.coordinator.signal(signal.SIGTERM)
+        self.coordinator.end()
+        super().tearDown()
+
+    def shared(self, *arguments, listen=None):
+        """The endpoint of a coordinator, in a folder of mode 0700, as it has to be."""
+        socket = (listen or self.sockets) / "s"
+        socket.parent.mkdir(mode=0o700)
+        self.coordinator = self.start("coordinator", "-j1", "--listen", f"ipc://{socket}", *arguments, cwd=self.work)
+        self.until(socket.exists, "the coordinator listens")
+        return f"ipc://{socket}"
+
+    def refused(self, endpoint, command, word, sandbox="--sandbox"):
+        result = self.run_muster("exec", "--coordinator", endpoint, sandbox, command, ":::", "x")
+        self.assertNotEqual(result.status, 0, result)
+        self.assertIn(word, result.err)
+
+    def test_state_file_where_jobs_write_is_refused(self):
+        """A job would change what other batches run, and run that unconfined."""
+        endpoint = self.shared("--state", "jobs.db")
+        self.refused(endpoint, "echo x >>jobs.db #", "--state FILE")
+        self.assertTrue((self.work / "jobs.db").exists())
+
+    def test_state_file_by_a_link_where_jobs_write_is_refused(self):
+        (self.home / "apart").mkdir()
+        (self.work / "link.db").symlink_to(self.home / "apart" / "jobs.db")
+        endpoint = self.shared("--state", "link.db")
+        self.refused(endpoint, "rm link.db #", "--state FILE")
+
+    def test_state_file_elsewhere_is_neither_read_nor_in_the_way(self):
+        apart = self.home / "apart"
+        apart.mkdir()
+        (apart / "other").touch()
+        endpoint = self.shared("--state", str(apart / "jobs.db"))
+        for name in ("jobs.db", "jobs.db-wal", "jobs.db-shm"):
+            self.assertTrue((apart / name).exists(), name)
+            result = self.run_muster("exec", "--coordinator", endpoint, "--sandbox", "cat", ":::", apart / name)
+            self.assertNotEqual(result.status, 0, name)
+        result = self.run_muster("exec", "--coordinator", endpoint, "--sandbox", "ls", ":::", apart / "jobs.db.output")
+        self.assertNotEqual(result.status, 0, result)
+        self.assert_ok(self.run_muster("exec", "--coordinator", endpoint, "--sandbox", "cat", ":::", apart / "other"),
+                       "")
+
+    def test_socket_of_clients_where_jobs_write_is_refused(self):
+        """Workers of a coordinator with a state file meet it elsewhere."""
+        (self.home / "apart").mkdir()
+        endpoint = self.shared("--state", str(self.home / "apart" / "jobs.db"), listen=self.work / "sock")
+        self.refused(endpoint, "mv sock/s sock/t #", "--listen", sandbox="--sandbox=local")
+        self.assertTrue((self.work / "sock" / "s").exists())
 
 
 if __name__ == "__main__":
