@@ -276,7 +276,7 @@ static size_t token_size(const struct template *t, const struct template_token *
         *fixed += digits_of(t->total);
         break;
     case TOKEN_SLOT:
-        *fixed += PLAIN_SLOT_MARK_BYTES;
+        *fixed += PLAIN_SLOT_MARK_BYTES + (t->quote ? 2 : 0); /* a mark is no plain text */
         break;
     }
     return size;

@@ -70,7 +70,7 @@ struct coordinator_options {
 int coordinator_create(const struct coordinator_options *options, struct coordinator **ret_coordinator,
                        struct muster_error *ret_error);
 
-/* Returns when clients can connect to COORDINATOR_INPROC through `context`, which the caller
+/* Returns when clients can connect through `context`, which the caller
  * owns and which must outlive the coordinator. Where that fails, coordinator_stop is what is left to do. */
 int coordinator_start(struct coordinator *coordinator, struct wire_context *context,
                       struct muster_error *ret_error);

@@ -28,8 +28,10 @@
 enum {
     CHANCE_DIGITS = 16,                                                 /* of 64 bits */
     ENDING_BYTES = sizeof "-" + sizeof "-" + 2 * 2 * sizeof(uintmax_t), /* what such a name ends with */
-    MOVES_MAX = 1000, /* of folders in one that is removed, at a time: a second at most */
 };
+
+/* For what is in a folder that is removed, to which a process that a job has left may add all the time. */
+static const uint64_t EMPTY_NS = CLOCK_NS_PER_S;
 
 /* Of a folder that is noted. */
 static const char FOLDER[] = "/muster-exec-";
@@ -186,7 +188,7 @@ static void open_up(int fd, const char *name)
 
 /* Removes a folder in another, to which folders in it are moved: so no depth is too deep. Whether anything
  * was done. */
-static bool flatten(int top_fd, const char *name, unsigned *moves)
+static bool flatten(int top_fd, const char *name, unsigned *moves, uint64_t deadline_ns)
 {
     char to[sizeof "moved-" + 10];
     const struct dirent *entry;
@@ -195,7 +197,7 @@ static bool flatten(int top_fd, const char *name, unsigned *moves)
 
     open_up(top_fd, name);
     entries = list_folder(openat(top_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    while (entries && (entry = readdir(entries)) != NULL) {
+    while (entries && (entry = readdir(entries)) != NULL && clock_now_ns() < deadline_ns) {
         if (!is_entry(entry))
             continue;
         if (unlinkat(dirfd(entries), entry->d_name, 0) == 0) {
@@ -215,14 +217,15 @@ void nest_empty_folder(int fd)
 {
     DIR *entries = list_folder(fd);
     const struct dirent *entry;
+    uint64_t deadline_ns = clock_after(clock_now_ns(), EMPTY_NS);
     unsigned moves = 0;
     bool done = entries;
 
-    while (done && moves < MOVES_MAX) {
+    while (done && clock_now_ns() < deadline_ns) {
         done = false;
-        while ((entry = readdir(entries)) != NULL)
+        while ((entry = readdir(entries)) != NULL && clock_now_ns() < deadline_ns)
             if (is_entry(entry) && unlinkat(dirfd(entries), entry->d_name, 0) != 0)
-                done |= flatten(dirfd(entries), entry->d_name, &moves);
+                done |= flatten(dirfd(entries), entry->d_name, &moves, deadline_ns);
         rewinddir(entries);
     }
     if (entries)

@@ -334,6 +334,8 @@ void wire_know(struct wire *router, const struct wire_frame *frame, bool known)
         return;
     wire_broke(router); /* it has been accepted before it said something, but that was not seen yet */
     HASH_FIND_INT(guard->known, &fd, before);
+    if (known && rounds_since(&guard->rounds, fd) == ROUNDS_NOBODY)
+        return; /* he has gone meanwhile */
     if (known) {
         if (is_of_another(guard, fd, frame->peer))
             drop_fd(&guard->blamed, fd);
@@ -382,7 +384,7 @@ static void cut_sender(struct wire *router, struct cut *by, int fd, uint64_t rou
     struct connection now = {.fd = fd, .cookie = stream_cookie(fd)};
 
     wire_broke(router);
-    if (!rounds_prove(&guard->rounds, fd, round) || is_of_another(guard, fd, by->name))
+    if (!rounds_prove(&guard->rounds, fd, round))
         return;
     by->fd = fd;
     by->came = rounds_since(&guard->rounds, fd);
@@ -429,12 +431,18 @@ void guard_heard(struct wire_guard *guard, int fd, const char *peer)
 {
     struct connection *known;
 
+    bool proved = rounds_prove(&guard->rounds, fd, guard->rounds.now);
+
     HASH_FIND_INT(guard->known, &fd, known);
-    if (!known || !names_have(&known->names, peer))
-        return;
-    known->heard = true;
-    if (rounds_prove(&guard->rounds, fd, guard->rounds.now))
-        names_settle(&known->names, peer);
+    if (known && names_have(&known->names, peer)) {
+        known->heard = true;
+        if (proved)
+            names_settle(&known->names, peer);
+    } else if (known && proved) { /* those who were taken for him have gone */
+        drop(&guard->known, known);
+        if (is_tcp(fd))
+            add_stranger(guard, fd);
+    }
 }
 
 int guard_stir_fd(const struct wire_guard *guard)
