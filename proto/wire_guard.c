@@ -430,7 +430,6 @@ void guard_emptied(struct wire_guard *guard)
 void guard_heard(struct wire_guard *guard, int fd, const char *peer)
 {
     struct connection *known;
-
     bool proved = rounds_prove(&guard->rounds, fd, guard->rounds.now);
 
     HASH_FIND_INT(guard->known, &fd, known);

@@ -18,16 +18,24 @@ static struct name *find(const struct names *names, const char *text)
     return NULL;
 }
 
-static void drop(struct names *names, struct name *name)
+/* All of them, or, with a text, those that are it or those that are not. */
+static void drop(struct names *names, const char *text, bool others)
 {
-    LL_DELETE(names->list, name);
-    free(name);
+    struct name **place = &names->list, *name;
+
+    while ((name = *place) != NULL) {
+        if (text && (strcmp(name->text, text) == 0) == others) {
+            place = &name->next;
+            continue;
+        }
+        *place = name->next;
+        free(name);
+    }
 }
 
 void names_fini(struct names *names)
 {
-    while (names->list)
-        drop(names, names->list);
+    drop(names, NULL, false);
 }
 
 bool names_add(struct names *names, const char *text)
@@ -50,17 +58,10 @@ bool names_have(const struct names *names, const char *text)
 
 void names_drop(struct names *names, const char *text)
 {
-    struct name *name = find(names, text);
-
-    if (name)
-        drop(names, name);
+    drop(names, text, false);
 }
 
 void names_settle(struct names *names, const char *text)
 {
-    struct name *name, *next;
-
-    LL_FOREACH_SAFE(names->list, name, next)
-        if (strcmp(name->text, text) != 0)
-            drop(names, name);
+    drop(names, text, true);
 }
