@@ -183,7 +183,7 @@ class Stopped(Disturbed):
     def test_stopped_fork_server_is_woken_and_not_given_up(self):
         release = self.home / "release"
         run = self.start("exec", "-j1", f"test -e {release} || exec sleep 1000; echo released #", ":::", "1")
-        worker, _ = self.until(lambda: started(run.children()), "a worker with its command")
+        worker, _ = self.until(lambda: run.fork_server() and started(run.children()), "a worker with its command")
         os.kill(run.fork_server()[0], signal.SIGSTOP)
         release.touch()
         os.kill(worker, signal.SIGKILL)
