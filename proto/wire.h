@@ -84,7 +84,8 @@ bool wire_is_refused(const struct wire *wire);
 /* Has the router keep strangers off: connections over tcp whose peers are not known. The first of more than
  * `strangers_max` is ended, and each after 10 seconds, or when 64 KiB have come by it. And counts what peers
  * send faster than it is received, by PROTO_UNREAD_BYTES_MAX; 0 strangers: it does not, and only wire_has is
- * of use. */
+ * of use. It hears nobody whose descriptor ZeroMQ does not tell: peers of this process, and of ZMTP 1 and 2.
+ */
 int wire_guard(struct wire *router, unsigned strangers_max, struct muster_error *ret_error);
 
 /* Of the connection that a frame came by, and its peer: whether he is known from now on; that what he said
