@@ -423,9 +423,9 @@ class FilesOfMuster(Case):
     def test_what_waits_is_not_written_through_a_link_that_a_job_made(self):
         """Of --line-buffer: the file's name was known before it was made."""
         folder = f"echo {self.temporary}/muster-exec-*"
-        end = f"until [ -e {self.home}/work/over ]; do sleep .01; done"
-        script = (f"if [ {{}} = 1 ]; then {end}; else d=$({folder}); for i in 0 1 2 3 4; do "
-                  f"ln -s {self.secret} $d/live-$i; done; head -c 200000 /dev/zero | tr '\\0' x; touch over; fi #")
+        os.mkfifo(self.work / "over")
+        script = (f"if [ {{}} = 1 ]; then cat over; else d=$({folder}); for i in 0 1 2 3 4; do "
+                  f"ln -s {self.secret} $d/live-$i; done; head -c 200000 /dev/zero | tr '\\0' x; echo >over; fi #")
         result = self.exec("-j2", "-k", "--line-buffer", script, ":::", "1", "2")
         self.assertEqual(self.secret.read_text(encoding="ascii"), "secret\n")
         self.assertEqual(result.status, 255, result)
@@ -434,11 +434,11 @@ class FilesOfMuster(Case):
     def test_what_waits_is_not_read_or_written_where_a_job_put_something_else(self):
         write = "head -c 200000 /dev/zero | tr '\\0' x"
         waits = f"until set -- {self.temporary}/muster-exec-*/live-* && [ -e $1 ]; do sleep .01; done"
+        os.mkfifo(self.work / "over")
         for replace in (f"ln -s {self.secret}", "mkfifo", f"ln {self.work}/mine"):
-            (self.work / "over").unlink(missing_ok=True)
             (self.work / "mine").write_text("secret\n", encoding="ascii")
-            script = (f"if [ {{}} = 1 ]; then {waits}; rm $1; {replace} $1; touch over; "
-                      f"else {write}; until [ -e over ]; do sleep .01; done; {write}; fi #")
+            script = (f"if [ {{}} = 1 ]; then {waits}; rm $1; {replace} $1; echo >over; "
+                      f"else {write}; cat over; {write}; fi #")
             result = self.exec("-j2", "-k", "--line-buffer", script, ":::", "1", "2")
             self.assertEqual(self.secret.read_text(encoding="ascii"), "secret\n")
             self.assertEqual(result.status, 255, result)
