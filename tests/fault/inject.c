@@ -432,6 +432,8 @@ WRAP(int, posix_fallocate, errno, (int fd, off_t offset, off_t size), (fd, offse
 WRAP_AS(posix_fallocate, int, posix_fallocate64, errno, (int fd, off_t offset, off_t size),
         (fd, offset, size))
 WRAP(int, rename, -1, (const char *from, const char *to), (from, to))
+WRAP_AS(rename, int, renameat, -1, (int from_folder, const char *from, int to_folder, const char *to),
+        (from_folder, from, to_folder, to))
 WRAP(int, unlink, -1, (const char *path), (path))
 WRAP(int, unlinkat, -1, (int folder, const char *path, int flags), (folder, path, flags))
 WRAP(int, mkdir, -1, (const char *path, mode_t mode), (path, mode))

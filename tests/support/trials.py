@@ -12,6 +12,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import struct
 import subprocess
@@ -96,6 +97,10 @@ class Trial(harness.Case):
         """How many of four commands may be in its job log."""
         raise NotImplementedError
 
+    def check_results(self, result, missing):
+        """How many of four commands may not have their output in a file."""
+        raise NotImplementedError
+
     def check_submitted(self, result):
         """Whether a batch that was left is there."""
         raise NotImplementedError
@@ -174,7 +179,15 @@ class Keeper:
 
     def until_ready(self):
         """Returns when it is, or has ended and nobody starts it again."""
-        self.trial.until(lambda: "are kept in" in self.said()[self.begin:] or self.has_ended(), "it is ready", LIMIT_S)
+        self.trial.until(lambda: self.is_ready() or self.has_ended(), "it is ready", LIMIT_S)
+
+    def is_ready(self):
+        """It says so, if it is not this that fails."""
+        if "are kept in" in self.said()[self.begin:]:
+            return True
+        with socket.socket(socket.AF_UNIX) as peer:
+            path = self.trial.env["MUSTER_COORDINATOR"].removeprefix("ipc://")
+            return self.trial.call == "write" and peer.connect_ex(path) == 0
 
     def has_ended(self):
         return not self.lives() and not (self.trial.revives and self.process.returncode == -signal.SIGKILL)
@@ -231,6 +244,23 @@ class ExecScenario:
         logged = joblog.read_text().splitlines()[1:] if joblog.exists() else []
         expect(all(len(line.split("\t")) >= 9 for line in logged), f"job log: {logged}\n{result}")
         trial.check_log(result, logged)
+        trial.check_rest()
+
+
+class ResultsScenario:
+    """Commands whose output goes to files that stay: what is large is moved there."""
+
+    for_ever = True
+
+    def run(self, trial):
+        folder = trial.home / "results"
+        lines = [letter * 1500000 for letter in "abcd"]
+        with trial.watch():
+            result = trial.muster("exec", "-k", "-j2", "--results", folder, "head -c 1500000 /dev/zero | tr '\\0' {}; echo",
+                                  ":::", *"abcd", env=trial.faulty)
+        paths = [folder / "1" / line[0] / "stdout" for line in lines]
+        trial.check_results(result, [path for path, line in zip(paths, lines)
+                                     if not path.exists() or path.read_text() != line + "\n"])
         trial.check_rest()
 
 
@@ -331,41 +361,56 @@ class HostScenario:
         trial.check_rest()
 
 
-SCENARIOS = {"map": MapScenario(), "shared": MapScenario(300_000), "exec": ExecScenario(), "kept": KeptScenario(),
-             "detach": DetachScenario(), "host": HostScenario()}
+SCENARIOS = {"map": MapScenario(), "shared": MapScenario(300_000), "exec": ExecScenario(), "results": ResultsScenario(),
+             "kept": KeptScenario(), "detach": DetachScenario(), "host": HostScenario()}
 
 
 class Tests(unittest.TestCase):
     """Each scenario with each order that there can be, or a sample of them, or those that match."""
 
     kind = Trial
-    variable = sample = ""  # in the environment, and what it is else: how many of each scenario, or a pattern
+    variable = ""  # in the environment: how many orders of each scenario, or a pattern
+    scenarios = SCENARIOS
+    known = {}
 
     def orders(self, counts, scenario):
         """All orders that a run with so many calls can be given."""
         raise NotImplementedError
 
-    def orders_of(self, name):
-        with self.kind(NOTHING) as trial:
-            SCENARIOS[name].run(trial)
-            every = list(self.orders(trial.counts(), SCENARIOS[name]))
-        wanted = os.environ.get(self.variable, self.sample)
-        if not wanted.isdigit():
-            return fnmatch.filter(every, wanted)
-        # Those of functions that are called seldom are as likely as others.
+    def sample(self, name):
+        """Some of these orders."""
+        raise NotImplementedError
+
+    def every(self, name):
+        """All orders that this scenario can be given, by function."""
+        if name not in self.known:
+            with self.kind(NOTHING) as trial:
+                self.scenarios[name].run(trial)
+                self.known[name] = {}
+                for order in self.orders(trial.counts(), self.scenarios[name]):
+                    self.known[name].setdefault(order.split(":")[1], []).append(order)
+        return self.known[name]
+
+    def some(self, name, count):
+        """So many of them. Those of functions that are called seldom are as likely as others."""
         chooser = random.Random(f"{os.environ.get('MUSTER_SEED', '1')} {name}")
-        by_function = {}
-        for order in every:
-            by_function.setdefault(order.split(":")[1], []).append(order)
-        return [chooser.choice(by_function[function])
-                for function in chooser.choices(sorted(by_function), k=int(wanted))]
+        return [chooser.choice(self.every(name)[function])
+                for function in chooser.choices(sorted(self.every(name)), k=count)]
+
+    def orders_of(self, name):
+        wanted = os.environ.get(self.variable, "")
+        if not wanted:
+            return self.sample(name)
+        if wanted.isdigit():
+            return self.some(name, int(wanted))
+        return fnmatch.filter([order for orders in self.every(name).values() for order in orders], wanted)
 
     def check(self, name):
         wrong = []
         for order in self.orders_of(name):
             with self.kind(order) as trial:
                 try:
-                    SCENARIOS[name].run(trial)
+                    self.scenarios[name].run(trial)
                 except (Wrong, AssertionError, subprocess.TimeoutExpired) as error:
                     wrong.append(f"{self.variable}={order}: {error}\n{trial.log()}")
                     print(wrong[-1], flush=True)
@@ -379,6 +424,9 @@ class Tests(unittest.TestCase):
 
     def test_exec_with_output_and_a_job_log(self):
         self.check("exec")
+
+    def test_exec_with_results_in_files(self):
+        self.check("results")
 
     def test_coordinator_with_a_state_file(self):
         self.check("kept")
