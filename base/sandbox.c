@@ -28,15 +28,22 @@ enum {
     PACKED_VERSION = 0xffff
 };
 
+/* To write to. */
+struct place {
+    dev_t device;
+    ino_t inode; /* 0: there is none */
+    char *path;  /* owned; where it was; NULL: in no folder */
+};
+
+struct places {
+    struct place all[SANDBOX_PLACES_MAX + 1]; /* the last one is for output */
+};
+
 struct sandbox {
     unsigned asked;
     struct sandbox_layers layers;
-    size_t count;
-    struct {
-        dev_t device;
-        ino_t inode; /* 0: there is none */
-    } places[SANDBOX_PLACES_MAX];
-    int rules_fd;                   /* -1: there is no Landlock */
+    struct places places;
+    struct sandbox_rules rules;     /* owned; none where there is no Landlock */
     struct sock_fprog filter;       /* owned; empty where there is no seccomp */
     struct sock_fprog without_link; /* likewise; empty where there is no link */
 };
@@ -104,24 +111,63 @@ bool sandbox_unpack(unsigned number, struct sandbox_layers *ret_layers)
     return number & PACKED;
 }
 
-/* --- making one */
+/* --- places */
 
-static int take_places(struct sandbox *sandbox, const int *places, size_t count,
-                       struct muster_error *ret_error)
+/* What is in no folder is no place: no rule is about it. */
+static int take_place(struct place *place, int fd, struct muster_error *ret_error)
 {
+    char path[PATH_MAX];
     struct stat stat;
 
-    sandbox->count = count;
-    for (size_t i = 0; i < count; i++) {
-        if (places[i] < 0)
-            continue;
-        if (fstat(places[i], &stat) != 0)
-            return muster_error_system(ret_error, errno, "sandbox: cannot look at a place to write to");
-        sandbox->places[i].device = stat.st_dev;
-        sandbox->places[i].inode = stat.st_ino;
-    }
+    if (fd < 0)
+        return 0;
+    if (fstat(fd, &stat) != 0)
+        return muster_error_system(ret_error, errno, "sandbox: cannot look at a place to write to");
+    sandbox_find_path(fd, path);
+    if (path[0] != '/')
+        return 0;
+    if (!(place->path = strdup(path)))
+        return muster_error_set(ret_error, MUSTER_ENOMEM, "sandbox: out of memory");
+    place->device = stat.st_dev;
+    place->inode = stat.st_ino;
     return 0;
 }
+
+static void drop_places(struct places *places)
+{
+    for (size_t i = 0; i < SANDBOX_PLACES_MAX + 1; i++)
+        free(places->all[i].path);
+    *places = (struct places){0};
+}
+
+static int take_places(struct places *places, const struct sandbox_leave *leave,
+                       struct muster_error *ret_error)
+{
+    int code = 0;
+
+    *places = (struct places){0};
+    for (size_t i = 0; i < leave->count && code == 0; i++)
+        code = take_place(&places->all[i], leave->places[i], ret_error);
+    if (code == 0)
+        code = take_place(&places->all[SANDBOX_PLACES_MAX], leave->output, ret_error);
+    if (code != 0)
+        drop_places(places);
+    return code;
+}
+
+static bool are_places_same(const struct places *some, const struct places *others)
+{
+    for (size_t i = 0; i < SANDBOX_PLACES_MAX + 1; i++) {
+        const struct place *one = &some->all[i], *other = &others->all[i];
+
+        if (one->device != other->device || one->inode != other->inode || !one->path != !other->path ||
+            (one->path && strcmp(one->path, other->path) != 0))
+            return false;
+    }
+    return true;
+}
+
+/* --- making one */
 
 static unsigned left_of(unsigned asked, const char *link)
 {
@@ -143,7 +189,19 @@ static int make_filters(struct sandbox *sandbox, const char *link, struct muster
     return code;
 }
 
-static int make_layers(struct sandbox *sandbox, const struct sandbox_leave *leave,
+static int check_layers(const struct sandbox *sandbox, struct muster_error *ret_error)
+{
+    char missing[SANDBOX_MISSING_BYTES];
+
+    sandbox_missing(&sandbox->layers, missing);
+    if (!(sandbox->asked & SANDBOX_STRICT) || !missing[0])
+        return 0;
+    return muster_error_set(ret_error, MUSTER_EINVALID,
+                            "sandbox: this host has no %s: leave 'strict' out to do without", missing);
+}
+
+/* Rules for files, unless it has them. */
+static int renew_rules(struct sandbox *sandbox, const struct sandbox_leave *leave,
                        struct muster_error *ret_error)
 {
     const struct sandbox_files files = {.version = sandbox->layers.landlock,
@@ -151,22 +209,26 @@ static int make_layers(struct sandbox *sandbox, const struct sandbox_leave *leav
                                         .net = left_of(sandbox->asked, leave->link) & SANDBOX_INET_SOCKETS,
                                         .local = sandbox->asked & SANDBOX_LOCAL,
                                         .leave = leave};
-    char missing[SANDBOX_MISSING_BYTES];
-    int code = 0;
+    struct places places;
+    int code;
 
-    sandbox_missing(&sandbox->layers, missing);
-    if ((sandbox->asked & SANDBOX_STRICT) && missing[0])
-        return muster_error_set(ret_error, MUSTER_EINVALID,
-                                "sandbox: this host has no %s: leave 'strict' out to do without", missing);
-    if (files.version > 0)
-        code = sandbox_files_rules(&files, &sandbox->rules_fd, ret_error);
-    if (code == 0 && sandbox->layers.seccomp)
-        code = make_filters(sandbox, leave->link, ret_error);
-    return code;
+    if (files.version == 0)
+        return 0;
+    if ((code = sandbox_files_check(&files, ret_error)) != 0 ||
+        (code = take_places(&places, leave, ret_error)) != 0)
+        return code;
+    if (are_places_same(&sandbox->places, &places) && sandbox_files_are_current(&files, &sandbox->rules)) {
+        drop_places(&places);
+        return 0;
+    }
+    drop_places(&sandbox->places);
+    sandbox->places = places;
+    sandbox_files_drop(&sandbox->rules);
+    return sandbox_files_rules(&files, &sandbox->rules, ret_error);
 }
 
-int sandbox_create(unsigned asked, const struct sandbox_leave *leave, struct sandbox **ret_sandbox,
-                   struct muster_error *ret_error)
+static int create(unsigned asked, const struct sandbox_leave *leave, struct sandbox **ret_sandbox,
+                  struct muster_error *ret_error)
 {
     struct sandbox *sandbox = calloc(1, sizeof *sandbox);
     int code;
@@ -174,11 +236,13 @@ int sandbox_create(unsigned asked, const struct sandbox_leave *leave, struct san
     if (!sandbox)
         return muster_error_set(ret_error, MUSTER_ENOMEM, "sandbox: out of memory");
     sandbox->asked = asked;
-    sandbox->rules_fd = -1;
+    sandbox->rules.fd = -1;
     sandbox_probe(&sandbox->layers);
-    code = take_places(sandbox, leave->places, leave->count, ret_error);
+    code = check_layers(sandbox, ret_error);
     if (code == 0)
-        code = make_layers(sandbox, leave, ret_error);
+        code = renew_rules(sandbox, leave, ret_error);
+    if (code == 0 && sandbox->layers.seccomp)
+        code = make_filters(sandbox, leave->link, ret_error);
     if (code == 0)
         *ret_sandbox = sandbox;
     else
@@ -186,28 +250,42 @@ int sandbox_create(unsigned asked, const struct sandbox_leave *leave, struct san
     return code;
 }
 
+int sandbox_create(unsigned asked, const struct sandbox_leave *leave, struct sandbox **ret_sandbox,
+                   struct muster_error *ret_error)
+{
+    struct sandbox *sandbox;
+    int code = create(asked, leave, &sandbox, ret_error);
+
+    if (code != 0)
+        return code;
+    sandbox_view_destroy(sandbox->rules.view); /* it is not renewed */
+    sandbox->rules.view = NULL;
+    *ret_sandbox = sandbox;
+    return 0;
+}
+
+int sandbox_renew(struct sandbox **sandbox, unsigned asked, const struct sandbox_leave *leave,
+                  struct muster_error *ret_error)
+{
+    bool other = *sandbox && (*sandbox)->asked != asked;
+    int code = *sandbox && !other ? renew_rules(*sandbox, leave, ret_error) : 0;
+
+    if (other || code != 0) {
+        sandbox_destroy(*sandbox);
+        *sandbox = NULL;
+    }
+    return code == 0 && !*sandbox ? create(asked, leave, sandbox, ret_error) : code;
+}
+
 void sandbox_destroy(struct sandbox *sandbox)
 {
     if (!sandbox)
         return;
-    if (sandbox->rules_fd >= 0)
-        close(sandbox->rules_fd);
+    sandbox_files_drop(&sandbox->rules);
+    drop_places(&sandbox->places);
     free(sandbox->filter.filter);
     free(sandbox->without_link.filter);
     free(sandbox);
-}
-
-bool sandbox_is(const struct sandbox *sandbox, unsigned asked, const int *places, size_t count)
-{
-    struct sandbox other = {.asked = asked};
-
-    if (take_places(&other, places, count, NULL) != 0 || sandbox->asked != asked || sandbox->count != count)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        if (sandbox->places[i].device != other.places[i].device ||
-            sandbox->places[i].inode != other.places[i].inode)
-            return false;
-    return true;
 }
 
 const struct sandbox_layers *sandbox_layers(const struct sandbox *sandbox)
@@ -223,7 +301,7 @@ int sandbox_enter(const struct sandbox *sandbox)
 
     if (setrlimit(RLIMIT_CORE, &none) != 0 || sandbox_privileges_drop() != 0)
         return -1;
-    if (sandbox->rules_fd >= 0 && sandbox_files_enter(sandbox->rules_fd) != 0)
+    if (sandbox->rules.fd >= 0 && sandbox_files_enter(&sandbox->rules) != 0)
         return -1;
     return sandbox->filter.len > 0 ? sandbox_calls_enter(&sandbox->filter) : 0;
 }

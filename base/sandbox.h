@@ -59,6 +59,7 @@ struct sandbox_leave {
     const int
         *places;  /* descriptors of what they may write to, and below that where it is a folder; -1: none */
     size_t count; /* SANDBOX_PLACES_MAX at most */
+    int output;   /* of a folder that is closed to them, in whose files they may write all the same; -1 */
     const int *files; /* of files that they may read wherever they are; -1: none */
     size_t file_count;
     const char *link;        /* an endpoint to which they may connect, whatever it is; NULL: none */
@@ -78,8 +79,10 @@ int sandbox_create(unsigned asked, const struct sandbox_leave *leave, struct san
                    struct muster_error *ret_error);
 void sandbox_destroy(struct sandbox *sandbox);
 
-/* Whether it is what sandbox_create would make of these places, with nothing else that it leaves. */
-bool sandbox_is(const struct sandbox *sandbox, unsigned asked, const int *places, size_t count);
+/* Makes of it what sandbox_create would make now, of NULL too, but keeps what has not changed: for one
+ * command after another, so without a link. As sandbox_create; after an error it is NULL. */
+int sandbox_renew(struct sandbox **sandbox, unsigned asked, const struct sandbox_leave *leave,
+                  struct muster_error *ret_error);
 
 const struct sandbox_layers *sandbox_layers(const struct sandbox *sandbox);
 

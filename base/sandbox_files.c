@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Landlock: what may be read is all but the user's home folder and what is muster's, what may be written what
- * was named, and a few devices. See sandbox.h.
- *
- * Rules can only allow, for all below a folder. So that something is left out, what stands beside each
- * folder on the way to it is allowed instead of "/"; those folders themselves can be passed, not listed.
+ * Landlock: what may be read is what sandbox_view.c finds, what may be written what was named, and a few
+ * devices. See sandbox.h.
  */
 #include "base/sandbox_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/landlock.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -33,9 +26,6 @@ enum {
 struct ruleset {
     uint64_t fs, net, scopes;
 };
-
-/* Beside a folder on the way to what is left out: of more, not all can be read. */
-enum { SIBLINGS_MAX = 1024 };
 
 static const uint64_t read_rights =
     LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
@@ -85,142 +75,77 @@ static int create(const struct sandbox_files *files)
     return (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0); /* close-on-exec by itself */
 }
 
-/* What is in no folder (a pipe, a memfd) is not confined, and refused here. 0, or an errno. */
-static int allow(int rules_fd, const struct sandbox_files *files, int fd, uint64_t rights)
+/* Rules that are being made. */
+struct adding {
+    int fd;
+    uint64_t known, rights; /* `rights`: to what is added next */
+};
+
+/* What is in no folder (a pipe, a memfd) is not confined, and refused here; what a symbolic link leads to is
+ * allowed by itself, or is not. 0, or an errno. */
+static int allow(const struct adding *adding, int fd)
 {
     struct landlock_path_beneath_attr rule = {.parent_fd = fd,
-                                              .allowed_access = rights & known_rights(files->version)};
+                                              .allowed_access = adding->rights & adding->known};
     struct stat stat;
 
     if (fstat(fd, &stat) != 0)
         return errno;
+    if (S_ISLNK(stat.st_mode))
+        return 0;
     if (!S_ISDIR(stat.st_mode))
         rule.allowed_access &= file_rights;
-    if (syscall(SYS_landlock_add_rule, rules_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0)
+    if (syscall(SYS_landlock_add_rule, adding->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0)
         return 0;
     return errno == EBADFD ? 0 : errno;
 }
 
-/* What is not there is not allowed, nor a symbolic link: what it leads to is allowed, or is not. */
-static int allow_at(int rules_fd, const struct sandbox_files *files, int folder_fd, const char *name,
-                    uint64_t rights)
+/* What is not there, or out of reach, is not allowed. */
+static int allow_at(void *context, int folder_fd, const char *name)
 {
     int fd = openat(folder_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), error;
-    struct stat stat;
 
     if (fd < 0)
-        return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? errno : 0;
-    error = fstat(fd, &stat) != 0 ? errno : S_ISLNK(stat.st_mode) ? 0 : allow(rules_fd, files, fd, rights);
+        return sandbox_is_shortage(errno) ? errno : 0;
+    error = allow(context, fd);
     close(fd);
     return error;
 }
 
-/* Paths without links of what is left out; "": none there. */
-struct hidden {
-    char (*paths)[PATH_MAX]; /* owned */
-    size_t count;
-};
-
-/* The path of the user's home folder; "": none that could be left out. */
-static void find_home(char ret_home[PATH_MAX])
+static int allow_all(struct adding *adding, const int *fds, size_t count)
 {
-    const char *home = getenv("HOME");
-
-    if (!home || home[0] != '/')
-        home = geteuid() == 0 ? "/root" : "/home";
-    if (!realpath(home, ret_home) || strcmp(ret_home, "/") == 0)
-        ret_home[0] = '\0';
-}
-
-/* The home folder, unless that is asked for with all that is in it, comes first. 0, or an errno. */
-static int find_hidden(const struct sandbox_files *files, struct hidden *ret_hidden)
-{
-    const struct sandbox_leave *leave = files->leave;
-    struct hidden hidden = {.paths = calloc(leave->kept_count + 1, sizeof *hidden.paths)};
-    char home[PATH_MAX];
-
-    if (!hidden.paths)
-        return ENOMEM;
-    find_home(home);
-    if (!files->home && home[0])
-        strcpy(hidden.paths[hidden.count++], home);
-    for (size_t i = 0; i < leave->kept_count; i++)
-        if (sandbox_kept_find(leave->kept[i], hidden.paths[hidden.count]) &&
-            !(home[0] && sandbox_is_within(home, hidden.paths[hidden.count])))
-            hidden.count++;
-    *ret_hidden = hidden;
-    return 0;
-}
-
-enum view { SEEN, PASSED, HIDDEN };
-
-/* Whether all that a path leads to can be read, or some of what is below it is left out, or all is. */
-static enum view view_of(const struct hidden *hidden, const char *path)
-{
-    enum view view = SEEN;
-
-    for (size_t i = 0; i < hidden->count; i++)
-        if (sandbox_is_within(hidden->paths[i], path))
-            return HIDDEN;
-        else if (sandbox_is_within(path, hidden->paths[i]))
-            view = PASSED;
-    return view;
-}
-
-static bool is_dots(const char *name)
-{
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* All in the folder but what is left out, at any depth; "/" ends in its slash, others do not. 0, or an errno.
- */
-static int allow_beside(int rules_fd, const struct sandbox_files *files, const struct hidden *hidden,
-                        const char *folder)
-{
-    DIR *entries = opendir(folder);
-    const struct dirent *entry;
-    char path[PATH_MAX];
-    unsigned count = 0;
     int error = 0;
 
-    while (entries && error == 0 && (entry = readdir(entries)) != NULL) {
-        enum view view;
-
-        if (is_dots(entry->d_name) ||
-            snprintf(path, sizeof path, "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, entry->d_name) >=
-                (int)sizeof path)
-            continue;
-        view = view_of(hidden, path);
-        if (view == PASSED)
-            error = allow_beside(rules_fd, files, hidden, path);
-        else if (view == SEEN && count++ < SIBLINGS_MAX)
-            error = allow_at(rules_fd, files, dirfd(entries), entry->d_name, read_rights);
-    }
-    if (entries)
-        closedir(entries);
+    for (size_t i = 0; i < count && error == 0; i++)
+        if (fds[i] >= 0)
+            error = allow(adding, fds[i]);
     return error;
 }
 
-static int allow_reading(int rules_fd, const struct sandbox_files *files)
+static int allow_named(struct adding *adding, const struct sandbox_leave *leave)
 {
-    struct hidden hidden;
-    int error = find_hidden(files, &hidden);
+    static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/tty"};
+    int error;
 
-    if (error)
+    adding->rights = read_rights;
+    if ((error = allow_all(adding, leave->files, leave->file_count)) != 0)
         return error;
-    error = hidden.count == 0 ? allow_at(rules_fd, files, AT_FDCWD, "/", read_rights)
-                              : allow_beside(rules_fd, files, &hidden, "/");
-    free(hidden.paths);
-    return error;
+    adding->rights = read_rights | write_rights;
+    for (size_t i = 0; i < sizeof devices / sizeof *devices && error == 0; i++)
+        error = allow_at(adding, AT_FDCWD, devices[i]);
+    if (error == 0)
+        error = allow_all(adding, leave->places, leave->count);
+    adding->rights &= file_rights;
+    return error == 0 ? allow_all(adding, &leave->output, 1) : error;
 }
 
-static int allow_place(int rules_fd, const struct sandbox_files *files, int fd,
-                       struct muster_error *ret_error)
+/* --- places to write to */
+
+static int check_place(const struct sandbox_files *files, int fd, struct muster_error *ret_error)
 {
     char home[PATH_MAX], place[PATH_MAX];
-    int code, error;
 
-    find_home(home);
+    sandbox_view_find_home(home);
     sandbox_find_path(fd, place);
     if (!home[0] || place[0] != '/' || !sandbox_is_within(place, home))
         home[0] = '\0';
@@ -229,50 +154,58 @@ static int allow_place(int rules_fd, const struct sandbox_files *files, int fd,
                                 "sandbox: a folder to write to has the home folder %s in it: work in "
                                 "another one, or say --sandbox=home",
                                 home);
-    if ((code = sandbox_kept_check_place(files->leave, fd, home, ret_error)) != 0)
-        return code;
-    error = allow(rules_fd, files, fd, read_rights | write_rights);
-    return error ? muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule") : 0;
+    return sandbox_kept_check_place(files->leave, fd, home, ret_error);
 }
 
-static int allow_named(int rules_fd, const struct sandbox_files *files, struct muster_error *ret_error)
+int sandbox_files_check(const struct sandbox_files *files, struct muster_error *ret_error)
 {
-    static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/tty"};
     const struct sandbox_leave *leave = files->leave;
-    int error = 0, code;
+    int code = sandbox_kept_check(leave, ret_error);
 
-    for (size_t i = 0; i < sizeof devices / sizeof *devices && error == 0; i++)
-        error = allow_at(rules_fd, files, AT_FDCWD, devices[i], read_rights | write_rights);
-    for (size_t i = 0; i < leave->file_count && error == 0; i++)
-        if (leave->files[i] >= 0)
-            error = allow(rules_fd, files, leave->files[i], read_rights);
-    if (error)
-        return muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule");
-    for (size_t i = 0; i < leave->count; i++)
-        if (leave->places[i] >= 0 && (code = allow_place(rules_fd, files, leave->places[i], ret_error)) != 0)
-            return code;
-    return 0;
-}
-
-int sandbox_files_rules(const struct sandbox_files *files, int *ret_fd, struct muster_error *ret_error)
-{
-    int fd, error, code = sandbox_kept_check(files->leave, ret_error);
-
-    if (code != 0)
-        return code;
-    if ((fd = create(files)) < 0)
-        return muster_error_system(ret_error, errno, "sandbox: Landlock makes no rules");
-    error = allow_reading(fd, files);
-    code = error ? muster_error_system(ret_error, error, "sandbox: Landlock refuses a rule")
-                 : allow_named(fd, files, ret_error);
-    if (code == 0)
-        *ret_fd = fd;
-    else
-        close(fd);
+    for (size_t i = 0; i < leave->count && code == 0; i++)
+        if (leave->places[i] >= 0)
+            code = check_place(files, leave->places[i], ret_error);
     return code;
 }
 
-int sandbox_files_enter(int rules_fd)
+/* --- all of them */
+
+int sandbox_files_rules(const struct sandbox_files *files, struct sandbox_rules *ret_rules,
+                        struct muster_error *ret_error)
 {
-    return (int)syscall(SYS_landlock_restrict_self, rules_fd, 0);
+    struct adding adding = {
+        .fd = create(files), .known = known_rights(files->version), .rights = read_rights};
+    struct sandbox_view *view = NULL;
+    int error;
+
+    if (adding.fd < 0)
+        return muster_error_system(ret_error, errno, "sandbox: Landlock makes no rules");
+    error = sandbox_view_create(files->leave, files->home, allow_at, &adding, &view);
+    if (error == 0)
+        error = allow_named(&adding, files->leave);
+    if (error == 0) {
+        *ret_rules = (struct sandbox_rules){.fd = adding.fd, .view = view};
+        return 0;
+    }
+    sandbox_view_destroy(view);
+    close(adding.fd);
+    return muster_error_system(ret_error, error, "sandbox: cannot make rules for files");
+}
+
+bool sandbox_files_are_current(const struct sandbox_files *files, const struct sandbox_rules *rules)
+{
+    return rules->view && sandbox_view_is_current(rules->view, files->leave, files->home);
+}
+
+void sandbox_files_drop(struct sandbox_rules *rules)
+{
+    if (rules->fd >= 0)
+        close(rules->fd);
+    sandbox_view_destroy(rules->view);
+    *rules = (struct sandbox_rules){.fd = -1};
+}
+
+int sandbox_files_enter(const struct sandbox_rules *rules)
+{
+    return (int)syscall(SYS_landlock_restrict_self, rules->fd, 0);
 }

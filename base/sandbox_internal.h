@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The layers of a sandbox: sandbox_files.c, Landlock, with sandbox_kept.c, and sandbox_calls.c, seccomp,
- * which need preparing, and sandbox_privileges.c.
+ * The layers of a sandbox: sandbox_files.c, Landlock, with sandbox_view.c and sandbox_kept.c, and
+ * sandbox_calls.c, seccomp, which need preparing, and sandbox_privileges.c.
  */
 #ifndef MUSTER_BASE_SANDBOX_INTERNAL_H
 #define MUSTER_BASE_SANDBOX_INTERNAL_H
@@ -20,11 +20,47 @@ struct sandbox_files {
     const struct sandbox_leave *leave;
 };
 
-/* A descriptor of the rules, close-on-exec. 0, or as sandbox_create. */
-int sandbox_files_rules(const struct sandbox_files *files, int *ret_fd, struct muster_error *ret_error);
+/* Rules, which hold for any number of threads that enter. */
+struct sandbox_rules {
+    int fd;                    /* owned, close-on-exec; -1: there are none */
+    struct sandbox_view *view; /* owned */
+};
+
+/* Whether what may be written to is out of reach of home and of what is kept. 0, or as sandbox_create. */
+int sandbox_files_check(const struct sandbox_files *files, struct muster_error *ret_error);
+
+/* Makes rules, of what was checked. Likewise. */
+int sandbox_files_rules(const struct sandbox_files *files, struct sandbox_rules *ret_rules,
+                        struct muster_error *ret_error);
+
+/* Whether they are what would be made now, if places to write to are the same. */
+bool sandbox_files_are_current(const struct sandbox_files *files, const struct sandbox_rules *rules);
+
+/* Takes them when there are none. */
+void sandbox_files_drop(struct sandbox_rules *rules);
 
 /* Async-signal-safe: 0, or -1 with errno set. */
-int sandbox_files_enter(int rules_fd);
+int sandbox_files_enter(const struct sandbox_rules *rules);
+
+/* What can be read, as it was found. */
+struct sandbox_view;
+
+/* Is told of something that can be read, with all below: by a name in a folder. 0, or an errno. */
+typedef int sandbox_view_see(void *context, int folder_fd, const char *name);
+
+/* Finds all that can be read, also at home if `home` says so. 0, or an errno. */
+int sandbox_view_create(const struct sandbox_leave *leave, bool home, sandbox_view_see *see, void *context,
+                        struct sandbox_view **ret_view);
+void sandbox_view_destroy(struct sandbox_view *view);
+
+/* Whether nothing that was found has gone out of reach, or may have. After false, it is not asked again. */
+bool sandbox_view_is_current(const struct sandbox_view *view, const struct sandbox_leave *leave, bool home);
+
+/* The path of the user's home folder; "": none that could be left out. */
+void sandbox_view_find_home(char ret_home[PATH_MAX]);
+
+/* Whether this errno says that descriptors or memory are short: nothing about what was to be opened. */
+bool sandbox_is_shortage(int error);
 
 /* Whether all that is to be kept is written as it should be; whether none of it is in reach from a place to
  * write to, but what is in the folder `spared`, "" for none. 0, or as sandbox_create. */

@@ -173,7 +173,7 @@ static bool prepare(void)
 
 static bool confine(void)
 {
-    const struct sandbox_leave nothing = {.count = 0};
+    const struct sandbox_leave nothing = {.output = -1};
     struct sandbox *sandbox;
     struct muster_error error;
 

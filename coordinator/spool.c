@@ -5,6 +5,7 @@
 #include "coordinator/spool.h"
 
 #include "coordinator/nest.h"
+#include "proto/spool.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -94,6 +95,12 @@ static uint64_t number_of(const char *name)
     return errno == 0 && strcmp(written, name) == 0 ? number : 0;
 }
 
+/* A worker that lives makes another one. */
+static bool is_workers(const char *name)
+{
+    return strncmp(name, PROTO_SPOOL_APART, strlen(PROTO_SPOOL_APART)) == 0;
+}
+
 void spool_sweep(const struct spool *spool, bool (*is_there)(void *context, uint64_t batch), void *context)
 {
     DIR *entries = opendir(spool->path);
@@ -102,7 +109,7 @@ void spool_sweep(const struct spool *spool, bool (*is_there)(void *context, uint
     while (entries && (entry = readdir(entries)) != NULL) {
         uint64_t batch = number_of(entry->d_name);
 
-        if (batch > 0 && !is_there(context, batch))
+        if (batch > 0 ? !is_there(context, batch) : is_workers(entry->d_name))
             remove_folder(spool, entry->d_name);
     }
     if (entries)

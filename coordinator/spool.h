@@ -28,7 +28,8 @@ int spool_open(struct spool *spool, const char *state, struct muster_error *ret_
 /* The batch is forgotten. */
 void spool_forget(const struct spool *spool, uint64_t batch);
 
-/* Forgets all batches that are not there any more: a coordinator was killed as it forgot them. */
+/* Forgets all batches that are not there any more: a coordinator was killed as it forgot them. What killed
+ * workers had for themselves is removed, too. */
 void spool_sweep(const struct spool *spool, bool (*is_there)(void *context, uint64_t batch), void *context);
 
 /* Removes it if nothing in it is to be kept. Takes one that is not open. */

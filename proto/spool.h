@@ -9,4 +9,7 @@
 
 #define PROTO_SPOOL_VARIABLE "MUSTER_SPOOL"
 
+/* Begins the name of a folder of one worker there, which that removes as it ends, if it is not killed. */
+#define PROTO_SPOOL_APART ".muster-apart-"
+
 #endif

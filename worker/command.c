@@ -80,6 +80,7 @@ static void close_outputs(void)
 void command_fini(void)
 {
     close_outputs();
+    command_apart_close();
     command_memory_leave();
     confine_no_more();
     if (self.null_fd >= 0)
@@ -322,7 +323,8 @@ static int run(muster_call *call, struct command_spec *spec, struct command_inpu
     bool cut;
     int error, code = 0;
 
-    if (spec->sandbox && confine_command(spec, fds, &sandbox, &refused) != 0)
+    if (spec->sandbox &&
+        confine_command(spec, fds, is_kept(spec) ? self.outputs[0].apart_fd : -1, &sandbox, &refused) != 0)
         return muster_call_fail(call, "command: %s", refused.text);
     code = command_pace_begin(call, spec->begin_ns, &cut);
 

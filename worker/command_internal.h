@@ -3,7 +3,7 @@
  * Commands from inside: what the files of worker/command.h share. command.c has the life of one;
  * command_spec.c reads what is asked for; command_pace.c knows when; command_start.c starts the program and
  * command_refused.c says why it could not; command_end.c ends it; command_memory.c limits its memory;
- * command_output.c keeps what it writes, and command_live.c lets it go at once.
+ * command_output.c keeps what it writes, with command_apart.c, and command_live.c lets it go at once.
  */
 #ifndef MUSTER_WORKER_COMMAND_INTERNAL_H
 #define MUSTER_WORKER_COMMAND_INTERNAL_H
@@ -157,7 +157,13 @@ struct command_output {
     char name[PATH_MAX];   /* "": it has none, as is usual */
     char given[PATH_MAX];  /* the one that was given away last; "": none, or its taker is done with it */
     uint64_t batch;        /* 0: the taker removes it; or it is left in a folder of this batch */
+    int apart_fd;          /* of the worker's own folder, where it is until it is given away; or -1 */
 };
+
+/* The worker's own folder for output of confined commands, in `folder`, on whose file system it stays mounted
+ * until command_apart_close: made if it is not there. Borrowed. 0, or an errno. */
+int command_apart_open(const char *folder, int *ret_fd);
+void command_apart_close(void);
 
 /* The coordinator's folder for large output; NULL: it has none. */
 const char *command_spool(void);

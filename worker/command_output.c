@@ -60,11 +60,9 @@ static const char *place_of_names(const struct command_output *output)
 }
 
 /* Where there are no files without names, it has one from the start. */
-static int make_named(struct command_output *output)
+static int make_named(struct command_output *output, const char *folder)
 {
-    make_own(output);
-    if (snprintf(output->name, sizeof output->name, "%s/muster-XXXXXX", place_of_names(output)) >=
-        (int)sizeof output->name) {
+    if (snprintf(output->name, sizeof output->name, "%s/muster-XXXXXX", folder) >= (int)sizeof output->name) {
         output->name[0] = '\0';
         errno = ENAMETOOLONG;
         return -1;
@@ -82,24 +80,55 @@ const char *command_spool(void)
     return folder && *folder ? folder : NULL;
 }
 
+/* Of a confined command, in the worker's own folder. 0, or an errno. */
+static int find_apart(struct command_output *output)
+{
+    int error = command_apart_open(place_of_names(output), &output->apart_fd);
+
+    if (error != ENOENT || !output->own[0])
+        return error;
+    make_own(output);
+    return command_apart_open(place_of_names(output), &output->apart_fd);
+}
+
+/* 0, or an errno. */
+static int make_file(struct command_output *output)
+{
+    const char *folder = output->folder;
+    char apart[32];
+
+    if (output->apart_fd >= 0) { /* whatever has its name by now */
+        snprintf(apart, sizeof apart, "/proc/self/fd/%d", output->apart_fd);
+        folder = apart;
+    }
+    output->fd = open(folder, O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
+    if (output->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+        if (output->apart_fd < 0)
+            make_own(output);
+        make_named(output, output->apart_fd < 0 ? place_of_names(output) : folder);
+    }
+    output->fd = command_above_standard(output->fd);
+    return output->fd < 0 ? errno : 0;
+}
+
 int command_output_open(struct command_output *output, const struct command_spec *spec, uint64_t batch)
 {
     const char *own = spec->files_in ? spec->files_in : "";
+    int error = 0;
 
     command_output_close(output);
     output->batch = batch;
+    output->apart_fd = -1;
     if (strlen(spec->tmpdir) >= sizeof output->folder || strlen(own) >= sizeof output->own)
         return ENAMETOOLONG;
     strcpy(output->folder, spec->tmpdir);
     strcpy(output->own, own);
-    output->fd = open(output->folder, O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
-    if (output->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
-        make_named(output);
-    output->fd = command_above_standard(output->fd);
-    if (output->fd < 0)
-        return errno;
-    output->made = true;
-    return 0;
+    if (spec->sandbox)
+        error = find_apart(output);
+    if (error == 0)
+        error = make_file(output);
+    output->made = error == 0;
+    return error;
 }
 
 void command_output_close(struct command_output *output)
@@ -199,7 +228,7 @@ static int settle(struct command_output *output)
 {
     if (output->batch)
         return spool(output);
-    if (output->name[0])
+    if (output->name[0] && output->apart_fd < 0)
         return 0;
     make_own(output);
     return name_file(output, place_of_names(output));

@@ -97,6 +97,7 @@ int confine_worker(const struct worker_options *options, struct sandbox **ret_sa
                                 STDERR_FILENO};
     struct sandbox_leave leave = {.places = places,
                                   .count = PLACES,
+                                  .output = -1,
                                   .file_count = options->plugin_count,
                                   .link = options->endpoint,
                                   .kept = options->kept,
@@ -135,24 +136,19 @@ static const char *temporary_folder(char *const *environment)
     return NULL;
 }
 
-int confine_command(const struct command_spec *spec, const int fds[3], const struct sandbox **ret_sandbox,
-                    struct muster_error *ret_error)
+int confine_command(const struct command_spec *spec, const int fds[3], int output_fd,
+                    const struct sandbox **ret_sandbox, struct muster_error *ret_error)
 {
-    const int places[PLACES] = {open_folder(spec->dir ? spec->dir : "."),
-                                open_folder(temporary_folder(spec->environment)), fds[STDOUT_FILENO],
-                                fds[STDERR_FILENO]};
-    const struct sandbox_leave leave = {
-        .places = places, .count = PLACES, .kept = withheld, .kept_count = withheld_count};
-    struct sandbox *sandbox;
-    int code = 0;
+    const int places[PLACES] = {
+        open_folder(spec->dir ? spec->dir : "."), open_folder(temporary_folder(spec->environment)),
+        output_fd < 0 ? fds[STDOUT_FILENO] : -1, output_fd < 0 ? fds[STDERR_FILENO] : -1};
+    const struct sandbox_leave leave = {.places = places,
+                                        .count = PLACES,
+                                        .output = output_fd,
+                                        .kept = withheld,
+                                        .kept_count = withheld_count};
+    int code = sandbox_renew(&latest, spec->sandbox, &leave, ret_error);
 
-    if (!latest || !sandbox_is(latest, spec->sandbox, places, PLACES)) {
-        code = sandbox_create(spec->sandbox, &leave, &sandbox, ret_error);
-        if (code == 0) {
-            confine_no_more();
-            latest = sandbox;
-        }
-    }
     close_all(places, TEMPORARY + 1);
     if (code == 0)
         *ret_sandbox = latest;

@@ -25,10 +25,10 @@ int confine_check_threads(struct muster_error *ret_error);
 /* Commands are kept from what these options say; borrowed. */
 void confine_commands(const struct worker_options *options);
 
-/* What a command is to enter, of spec->sandbox, writing to `fds`; borrowed until the next call. NULL:
- * nothing. 0, or as sandbox_create. */
-int confine_command(const struct command_spec *spec, const int fds[3], const struct sandbox **ret_sandbox,
-                    struct muster_error *ret_error);
+/* What a command is to enter, of spec->sandbox, writing to `fds`, which are files of the folder `output_fd`,
+ * -1: something else. Borrowed until the next call. 0, or as sandbox_create. */
+int confine_command(const struct command_spec *spec, const int fds[3], int output_fd,
+                    const struct sandbox **ret_sandbox, struct muster_error *ret_error);
 void confine_no_more(void);
 
 #endif

@@ -335,6 +335,35 @@ class Commands(Case):
             self.assertNotEqual(result.status, 0)
             self.assertEqual(os.listdir(self.home / name), ["mine"])
 
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_output_can_be_opened_by_its_path_where_jobs_may_not_write(self):
+        """Of each command, while its worker's rules stay the same; and nothing else can be there."""
+        apart = self.home / "apart"
+        apart.mkdir()
+        result = self.exec("--sandbox", "-j1", "--tmpdir", apart, "-k", "echo {} >/dev/stderr; echo {} >>/dev/stdout #",
+                           ":::", *"abc")
+        self.assertEqual((result.status, result.out, result.err), (0, "a\nb\nc\n", "a\nb\nc\n"), result)
+        for line in (f"touch {apart}/x", f"touch {apart}/muster-exec-*/.muster-apart-*/x",
+                     f"rmdir {apart}/muster-exec-*/.muster-apart-*", f"cat {apart}/muster-exec-*/.muster-apart-*/."):
+            result = self.exec("--sandbox", "--tmpdir", apart, line + " #", ":::", "x")
+            self.assertNotEqual(result.status, 0, line)
+        self.assertEqual(os.listdir(apart), [])
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_what_is_moved_home_between_two_commands_is_not_read(self):
+        """The second has the rules of the first where nothing has changed."""
+        for name in ("began", "go"):
+            os.mkfifo(self.work / name)
+        moved = self.secret.parent / "moved"
+        jobs = self.start("exec", "--sandbox", "-j1", "sh", "-c", ":::", f"cat {self.home}/other; echo >began; cat go",
+                          f"cat {moved}", cwd=self.work)
+        (self.work / "began").read_text(encoding="ascii")
+        (self.home / "other").rename(moved)
+        (self.work / "go").write_text("", encoding="ascii")
+        result = jobs.end()
+        self.assertEqual((result.status, result.out), (1, "other\n"), result)
+        self.assertIn("Permission denied", result.err)
+
     def test_output_file_that_a_job_linked_is_not_used_for_the_next(self):
         (self.work / "link.py").write_text(LINK, encoding="ascii")
         mine = self.work / "mine"

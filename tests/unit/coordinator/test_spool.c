@@ -5,6 +5,7 @@
 #include "coordinator/spool.h"
 
 #include "coordinator/nest.h"
+#include "proto/spool.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -138,10 +139,12 @@ Test(spool, sweep_removes_batches_that_are_not_there_and_nothing_else)
     close(fd);
     cr_assert_eq(spool_open(&spool, state, &error), 0, "%s", error.text);
     put(&spool, "6");
+    put(&spool, PROTO_SPOOL_APART "x"); /* of a worker that was killed */
     for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
         put(&spool, stay[i]);
     spool_sweep(&spool, is_five, NULL);
     cr_assert(!has(&spool, "6"));
+    cr_assert(!has(&spool, PROTO_SPOOL_APART "x"));
     for (size_t i = 0; i < sizeof stay / sizeof *stay; i++) {
         cr_assert(has(&spool, stay[i]), "%s", stay[i]);
         snprintf(path, sizeof path, "%s/%s/file", spool.path, stay[i]);

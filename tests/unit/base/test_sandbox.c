@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sandboxes that are made of files and folders as they are, and made anew when these change. Each is entered
+ * by a child.
+ */
+#include "base/sandbox.h"
+#include "tests/support/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* With a folder in it, alone, that has the home folder in it, and something beside that. */
+static char top[] = "/tmp/muster-test-sandbox-XXXXXX";
+static char folder[64], home[128], beside[128], moved[192];
+
+static void write_file(const char *path)
+{
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    CHECK(fd >= 0);
+    close(fd);
+}
+
+static void make_all(void)
+{
+    CHECK(mkdtemp(top));
+    snprintf(folder, sizeof folder, "%s/folder", top);
+    snprintf(home, sizeof home, "%s/home", folder);
+    snprintf(beside, sizeof beside, "%s/beside", folder);
+    snprintf(moved, sizeof moved, "%s/moved", home);
+    CHECK(mkdir(folder, 0700) == 0);
+    CHECK(mkdir(home, 0700) == 0);
+    CHECK(setenv("HOME", home, 1) == 0);
+    write_file(beside);
+}
+
+static void remove_all(void)
+{
+    unlink(beside);
+    unlink(moved);
+    CHECK(rmdir(home) == 0);
+    CHECK(rmdir(folder) == 0);
+    CHECK(rmdir(top) == 0);
+}
+
+/* Whether it can be opened by who has entered. */
+static bool is_allowed(const struct sandbox *sandbox, const char *path, int flags)
+{
+    int status;
+    pid_t child = fork();
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        if (sandbox_enter(sandbox) != 0)
+            _exit(2);
+        _exit(open(path, flags | O_CLOEXEC) >= 0 ? 0 : 1);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+    return WEXITSTATUS(status) == 0;
+}
+
+/* Until what changed last in the folder did so in an earlier tick of the clock: rules that are made now are
+ * kept while it stays as it is. */
+static void await_tick(void)
+{
+    struct timespec now;
+    struct stat status;
+
+    CHECK(stat(folder, &status) == 0);
+    do
+        CHECK(clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0);
+    while (now.tv_sec == status.st_ctim.tv_sec && now.tv_nsec <= status.st_ctim.tv_nsec);
+}
+
+static void renew(struct sandbox **sandbox, const struct sandbox_leave *leave)
+{
+    struct muster_error error;
+
+    CHECK_SAYING(sandbox_renew(sandbox, SANDBOX_ON, leave, &error) == 0, error.text);
+}
+
+static void what_is_moved_out_of_reach_is_not_read_with_rules_of_before(void)
+{
+    const struct sandbox_leave leave = {.output = -1};
+    struct sandbox *sandbox = NULL;
+
+    await_tick();
+    renew(&sandbox, &leave);
+    CHECK(is_allowed(sandbox, beside, O_RDONLY));
+    CHECK(rename(beside, moved) == 0);
+    renew(&sandbox, &leave);
+    CHECK(!is_allowed(sandbox, moved, O_RDONLY));
+    CHECK(rename(moved, beside) == 0);
+    renew(&sandbox, &leave);
+    CHECK(is_allowed(sandbox, beside, O_RDONLY));
+    CHECK(!is_allowed(sandbox, home, O_RDONLY));
+    sandbox_destroy(sandbox);
+}
+
+static void what_is_kept_by_a_link_is_left_out_when_that_leads_elsewhere(void)
+{
+    char link[192], text[sizeof link + sizeof SANDBOX_KEYS];
+    const char *const kept[] = {text};
+    const struct sandbox_leave leave = {.output = -1, .kept = kept, .kept_count = 1};
+    struct sandbox *sandbox = NULL;
+
+    snprintf(link, sizeof link, "%s/link", home);
+    snprintf(text, sizeof text, SANDBOX_KEYS "%s", link);
+    CHECK(symlink(home, link) == 0);
+    await_tick();
+    renew(&sandbox, &leave);
+    CHECK(is_allowed(sandbox, beside, O_RDONLY));
+    CHECK(unlink(link) == 0);
+    CHECK(symlink(beside, link) == 0);
+    renew(&sandbox, &leave);
+    CHECK(!is_allowed(sandbox, beside, O_RDONLY));
+    CHECK(unlink(link) == 0);
+    sandbox_destroy(sandbox);
+}
+
+static void output_folder_lets_its_files_be_opened_and_none_be_made(void)
+{
+    struct sandbox_leave leave = {.output = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    struct sandbox *sandbox = NULL;
+    char new[128];
+
+    CHECK(leave.output >= 0);
+    await_tick();
+    renew(&sandbox, &leave);
+    CHECK(is_allowed(sandbox, beside, O_RDWR));
+    CHECK(is_allowed(sandbox, beside, O_WRONLY | O_TRUNC));
+    snprintf(new, sizeof new, "%s/new", folder);
+    CHECK(!is_allowed(sandbox, new, O_WRONLY | O_CREAT));
+    CHECK(!is_allowed(sandbox, folder, O_RDONLY));
+    close(leave.output);
+    leave.output = -1;
+    renew(&sandbox, &leave);
+    CHECK(!is_allowed(sandbox, beside, O_RDWR));
+    sandbox_destroy(sandbox);
+}
+
+/* Whether one more descriptor is all that is missing to it, `beside` can be read wherever there is a sandbox.
+ */
+static void shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less(void)
+{
+    const struct sandbox_leave leave = {.output = -1};
+    struct rlimit before, limit;
+    struct muster_error error;
+    struct sandbox *sandbox = NULL;
+    rlim_t count = 0;
+    int code = -1;
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    for (limit = before; code != 0; sandbox_destroy(sandbox), sandbox = NULL) {
+        limit.rlim_cur = ++count;
+        CHECK(count < 64);
+        CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+        code = sandbox_create(SANDBOX_ON, &leave, &sandbox, &error);
+        CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+        if (code != 0)
+            CHECK_SAYING(strstr(error.text, strerror(EMFILE)), error.text);
+        else
+            CHECK(is_allowed(sandbox, beside, O_RDONLY));
+    }
+}
+
+int main(void)
+{
+    static const struct check checks[] = {
+        {"what_is_moved_out_of_reach_is_not_read_with_rules_of_before",
+         what_is_moved_out_of_reach_is_not_read_with_rules_of_before},
+        {"what_is_kept_by_a_link_is_left_out_when_that_leads_elsewhere",
+         what_is_kept_by_a_link_is_left_out_when_that_leads_elsewhere},
+        {"output_folder_lets_its_files_be_opened_and_none_be_made",
+         output_folder_lets_its_files_be_opened_and_none_be_made},
+        {"shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less",
+         shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less},
+    };
+    struct sandbox_layers layers;
+    int failed;
+
+    sandbox_probe(&layers);
+    if (layers.landlock < 3) /* truncating is known from there on */
+        return 0;
+    make_all();
+    failed = check_all(checks, sizeof checks / sizeof *checks);
+    remove_all();
+    return failed;
+}
