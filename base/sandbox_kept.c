@@ -6,6 +6,7 @@
  * A path is kept with all names on the way to it: to rename a folder above is as good as to write.
  */
 #include "base/sandbox_internal.h"
+#include "base/way.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -64,28 +65,20 @@ void sandbox_find_path(int fd, char ret_path[PATH_MAX])
     ret_path[size > 0 ? size : 0] = '\0';
 }
 
-/* Whether one of the folders that the path leads through is in this one. */
-static bool leads_through(const char *path, const char *folder)
-{
-    char above[PATH_MAX], real[PATH_MAX];
-
-    for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
-        snprintf(above, sizeof above, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-        if (realpath(above, real) && sandbox_is_within(folder, real))
-            return true;
-    }
-    return false;
-}
-
-/* A file to write to, such as a log that lies in a folder that is kept, may be there. */
+/* Whether who may write to the place could change what the path leads to, or what is there. A file to write
+ * to, such as a log that lies in a folder that is kept, may be there. */
 static bool is_kept_from(const char *place, bool folder, const char *path)
 {
-    char real[PATH_MAX];
+    struct way way;
+    int error = way_begin(&way, path);
 
-    if (realpath(path, real) && (strcmp(real, place) == 0 || (folder && (sandbox_is_within(real, place) ||
-                                                                         sandbox_is_within(place, real)))))
-        return true;
-    return folder && leads_through(path, place);
+    while (error == 0) {
+        error = way_step(&way);
+        if (folder && sandbox_is_within(place, way.folder[0] ? way.folder : "/"))
+            return true;
+    }
+    return error == WAY_END && (strcmp(way.folder, place) == 0 ||
+                                (folder && way.folder[0] && sandbox_is_within(way.folder, place)));
 }
 
 int sandbox_kept_check(const struct sandbox_leave *leave, struct muster_error *ret_error)
@@ -100,21 +93,13 @@ int sandbox_kept_check(const struct sandbox_leave *leave, struct muster_error *r
 
 bool sandbox_kept_find(const char *kept, char ret_path[PATH_MAX])
 {
-    const char *path = path_of(kept);
-    char above[PATH_MAX], real[PATH_MAX];
-    size_t size = strlen(path);
+    struct way way;
 
-    snprintf(above, sizeof above, "%s", path);
-    while (size > 1 && !realpath(above, real)) {
-        while (size > 1 && above[--size] != '/') {
-        }
-        above[size > 1 ? size : 1] = '\0';
+    if (way_begin(&way, path_of(kept)) != 0)
+        return false;
+    while (way_step(&way) == 0) {
     }
-    if (size <= 1)
-        strcpy(real, "/");
-    if (strcmp(real, "/") == 0)
-        real[0] = '\0';
-    return snprintf(ret_path, PATH_MAX, "%s%s", real, path + (size > 1 ? size : 0)) < PATH_MAX;
+    return way_path(&way, ret_path);
 }
 
 static bool is_spared(const char *kept, const char *spared)

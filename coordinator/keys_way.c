@@ -1,25 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * The way to a file, step by step. See keys_way.h.
+ * Who may change the way to a file. See keys_way.h.
  */
 #include "coordinator/keys_way.h"
 
-#include "coordinator/keys.h"
+#include "base/way.h"
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { LINKS_MAX = 40 /* as of the kernel */ };
-
-struct way {
-    char gone[KEYS_PATH_BYTES]; /* a folder, with no link in it; "" is / */
-    char rest[KEYS_PATH_BYTES];
-    unsigned links;
-};
 
 static bool is_ours(const struct stat *status)
 {
@@ -67,77 +58,23 @@ static int check_step(const char *folder, const char *path, const struct stat *e
     return result == 0 && entry ? keys_check_owner(entry, path, 0, ret_error) : result;
 }
 
-/* Cuts the next name off. false: there is none. */
-static bool next_name(struct way *way, char ret_name[KEYS_PATH_BYTES])
-{
-    const char *begin = way->rest + strspn(way->rest, "/");
-    size_t size = strcspn(begin, "/");
-
-    memcpy(ret_name, begin, size);
-    ret_name[size] = '\0';
-    memmove(way->rest, begin + size, strlen(begin + size) + 1);
-    return size > 0;
-}
-
-/* What the link leads to comes before the rest. */
-static int follow(struct way *way, const char *link, struct muster_error *ret_error)
-{
-    char target[KEYS_PATH_BYTES], rest[KEYS_PATH_BYTES];
-    ssize_t size = readlink(link, target, sizeof target - 1);
-
-    if (size < 0)
-        return muster_error_system(ret_error, errno, "cannot read the link %s", link);
-    target[size] = '\0';
-    memcpy(rest, way->rest, sizeof rest);
-    if (++way->links > LINKS_MAX ||
-        snprintf(way->rest, sizeof way->rest, "%s%s", target, rest) >= (int)sizeof way->rest)
-        return muster_error_set(ret_error, MUSTER_ESTATE, "the link %s leads too far", link);
-    if (target[0] == '/')
-        way->gone[0] = '\0';
-    return 0;
-}
-
-/* To what has this name in the folder. MUSTER_ENOTFOUND, with no error set: to nothing. */
-static int go(struct way *way, const char *name, struct muster_error *ret_error)
-{
-    char path[KEYS_PATH_BYTES];
-    struct stat status;
-    bool there;
-    int result;
-
-    if (snprintf(path, sizeof path, "%s/%s", way->gone, name) >= (int)sizeof path)
-        return muster_error_set(ret_error, MUSTER_ESTATE, "%s/...: the path is too long", way->gone);
-    there = lstat(path, &status) == 0;
-    if (!there && errno != ENOENT)
-        return muster_error_system(ret_error, errno, "cannot look at %s", path);
-    result = check_step(way->gone, path, there ? &status : NULL, ret_error);
-    if (result != 0)
-        return result;
-    if (!there)
-        return MUSTER_ENOTFOUND;
-    if (S_ISLNK(status.st_mode))
-        return follow(way, path, ret_error);
-    memcpy(way->gone, path, sizeof path);
-    return 0;
-}
-
 int keys_check_way(const char *path, struct muster_error *ret_error)
 {
-    struct way way = {.gone = ""};
-    char name[KEYS_PATH_BYTES], *slash;
-    int result = 0;
+    struct way way;
+    int result = 0, error = way_begin(&way, path);
 
-    if (snprintf(way.rest, sizeof way.rest, "%s", path) >= (int)sizeof way.rest)
+    if (error)
         return muster_error_set(ret_error, MUSTER_ESTATE, "%s: the path is too long", path);
-    while (result == 0 && next_name(&way, name)) {
-        if (strcmp(name, ".") == 0)
-            continue;
-        if (strcmp(name, "..") != 0)
-            result = go(&way, name, ret_error);
-        else if ((slash = strrchr(way.gone, '/')) != NULL)
-            *slash = '\0';
+    while (error == 0 && result == 0) {
+        error = way_step(&way);
+        if (error == 0 || error == ENOENT)
+            result = check_step(way.folder, way.entry, error ? NULL : &way.status, ret_error);
     }
-    if (result == MUSTER_ENOTFOUND)
-        return muster_error_set(ret_error, result, "there is no %s", path);
-    return result;
+    if (result != 0 || error == WAY_END)
+        return result;
+    if (error == ENOENT)
+        return muster_error_set(ret_error, MUSTER_ENOTFOUND, "there is no %s", path);
+    if (error == ELOOP || error == ENAMETOOLONG)
+        return muster_error_set(ret_error, MUSTER_ESTATE, "%s leads too far", path);
+    return muster_error_system(ret_error, error, "cannot look at %s", way.entry);
 }

@@ -139,6 +139,17 @@ class Functions(Case):
                     self.assertIn(f"set {variable}", result.err)
 
     @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
+    def test_keys_by_a_chain_of_links_through_where_jobs_write_are_refused(self):
+        """A job would have the one in the middle lead elsewhere."""
+        (self.home / "keys").mkdir()
+        (self.work / "middle").symlink_to(self.home / "keys")
+        (self.home / "first").symlink_to("work/middle")
+        for arguments in (("map", "noop", "--sandbox"), ("exec", "--sandbox", "true")):
+            result = self.run_muster(*arguments, ":::", "1", env={"XDG_CONFIG_HOME": str(self.home / "first")})
+            self.assertNotEqual(result.status, 0, result)
+            self.assertIn("muster's keys", result.err)
+
+    @unittest.skipIf(not LANDLOCK, "this kernel has no Landlock")
     def test_keys_and_state_outside_of_home_are_not_read(self):
         files = []
         for variable, name in (("XDG_CONFIG_HOME", "key"), ("XDG_STATE_HOME", "coordinator.db")):
