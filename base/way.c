@@ -92,8 +92,11 @@ int way_step(struct way *way)
 bool way_path(const struct way *way, char ret_path[PATH_MAX])
 {
     const char *there = way->entry[0] ? way->entry : way->folder;
+    int size = snprintf(ret_path, PATH_MAX, "%s/%s", there, way->rest + strspn(way->rest, "/"));
 
-    bool slash = way->rest[0] ? way->rest[0] != '/' : !there[0];
-
-    return snprintf(ret_path, PATH_MAX, "%s%s%s", there, slash ? "/" : "", way->rest) < PATH_MAX;
+    if (size >= PATH_MAX)
+        return false;
+    while (size > 1 && ret_path[size - 1] == '/')
+        ret_path[--size] = '\0';
+    return true;
 }

@@ -28,8 +28,8 @@ int way_begin(struct way *way, const char *path);
  * such as ELOOP. After anything but 0 it is at its end. */
 int way_step(struct way *way);
 
-/* At its end: the path without links, as far as there is something, and then as it was given. False: it is
- * too long. */
+/* At its end: the path without links, as far as there is something, and then as it was given, with no slash
+ * behind it. False: it is too long. */
 bool way_path(const struct way *way, char ret_path[PATH_MAX]);
 
 #endif

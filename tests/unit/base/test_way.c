@@ -70,12 +70,14 @@ Test(way, chain_of_links_leads_through_the_folder_in_its_middle)
     cr_assert_str_eq(end, "/c/new");
     cr_assert_eq(go("first"), WAY_END);
     cr_assert_str_eq(end, "/c");
+    cr_assert_eq(go("b//"), WAY_END);
+    cr_assert_str_eq(end, "/b");
 }
 
 Test(way, what_is_not_there_keeps_its_names)
 {
     cr_assert_eq(go("a/.././b//x/../y/"), ENOENT);
-    cr_assert_str_eq(end, "/b/x/../y/");
+    cr_assert_str_eq(end, "/b/x/../y");
 }
 
 Test(way, links_that_lead_round_end)
