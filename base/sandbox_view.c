@@ -146,10 +146,15 @@ static int look_through(struct look *look, const char *folder)
     if (!entries)
         return sandbox_is_shortage(errno) ? errno : 0;
     error = note_passed(look->view, dirfd(entries), folder);
-    while (error == 0 && (errno = 0, entry = readdir(entries)) != NULL)
+    while (error == 0) {
+        errno = 0;
+        entry = readdir(entries);
+        if (!entry) {
+            error = errno;
+            break;
+        }
         error = look_at(look, entries, folder, entry->d_name, &count);
-    if (error == 0)
-        error = errno;
+    }
     closedir(entries);
     return error;
 }
