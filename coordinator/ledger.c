@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The ledger's entry points: who may say what, and whom an answer of the store is for. See
- * ledger.h. What clients submit is in ledger_submit.c, what the core has in ledger_run.c and
- * ledger_record.c, who reads it in ledger_read.c and ledger_answer.c. Pure.
+ * ledger.h. What clients submit is in ledger_submit.c, what waits in ledger_lanes.c, what the core has in
+ * ledger_run.c and ledger_record.c, who reads it in ledger_read.c and ledger_answer.c. Pure.
  */
 #include "coordinator/ledger.h"
 

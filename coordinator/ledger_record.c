@@ -17,22 +17,34 @@ void record_free(struct entry *entry)
     free(entry);
 }
 
+/* NULL when out of memory. A copy: what is encoded is in a buffer of 8 KiB at least, and records may wait by
+ * the thousand. */
+static char *encode_header(const struct proto_message *message, uint32_t *ret_size)
+{
+    char *header = NULL;
+    msgpack_sbuffer buffer;
+
+    msgpack_sbuffer_init(&buffer);
+    if (proto_encode(message, &buffer) == 0 && (header = malloc(buffer.size)) != NULL) {
+        memcpy(header, buffer.data, buffer.size);
+        *ret_size = (uint32_t)buffer.size;
+    }
+    msgpack_sbuffer_destroy(&buffer);
+    return header;
+}
+
 /* NULL when out of memory. */
 static struct entry *make_entry(const struct proto_message *message)
 {
     struct entry *entry = calloc(1, sizeof *entry);
-    msgpack_sbuffer buffer;
 
     if (!entry)
         return NULL;
-    msgpack_sbuffer_init(&buffer);
-    if (proto_encode(message, &buffer) != 0) {
-        msgpack_sbuffer_destroy(&buffer);
+    entry->header = encode_header(message, &entry->header_size);
+    if (!entry->header) {
         free(entry);
         return NULL;
     }
-    entry->header_size = (uint32_t)buffer.size;
-    entry->header = msgpack_sbuffer_release(&buffer);
     entry->payload = message->payload;
     if (entry->payload.blob)
         blob_ref(entry->payload.blob);

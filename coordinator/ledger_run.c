@@ -13,76 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- lanes */
-
-static struct proto_text user_text(const char *user)
-{
-    return (struct proto_text){user, (uint32_t)strlen(user)};
-}
-
-static bool is_lane(const struct lane *lane, const struct store_lane *key)
-{
-    return lane->priority == key->priority && strlen(lane->user) == key->user.size &&
-           memcmp(lane->user, key->user.bytes, key->user.size) == 0;
-}
-
-/* Makes it if there is none; NULL when out of memory. */
-static struct lane *find_lane(struct ledger *ledger, const struct store_lane *key, struct outbox *outbox)
-{
-    struct lane *lane;
-
-    DL_FOREACH(ledger->lanes, lane)
-        if (is_lane(lane, key))
-            return lane;
-    lane = key->user.size <= PROTO_USER_MAX ? calloc(1, sizeof *lane) : NULL;
-    if (!lane) {
-        outbox->failed = true;
-        return NULL;
-    }
-    lane->id = ++ledger->last_tag;
-    lane->priority = key->priority;
-    memcpy(lane->user, key->user.bytes, key->user.size);
-    DL_APPEND(ledger->lanes, lane);
-    return lane;
-}
-
-/* Asks for the next batches of the lane, if the core has room for some. */
-static void fill(const struct ledger *ledger, struct lane *lane, struct outbox *outbox)
-{
-    if (lane->fetching || lane->waiting == 0 || lane->open >= ledger->options.open || !ledger->ready)
-        return;
-    lane->fetching = true;
-    lane->from = lane->behind;
-    outbox_store(outbox, &(struct store_request){
-                             .operation = STORE_NEXT,
-                             .tag = lane->id,
-                             .page = {.from = lane->behind,
-                                      .count_max = ledger->options.open - lane->open,
-                                      .lane = {.priority = lane->priority, .user = user_text(lane->user)}},
-                         });
-}
-
-/* A batch of the lane waits in the store. */
-static void wait_in_lane(const struct ledger *ledger, struct lane *lane, uint64_t number,
-                         struct outbox *outbox)
-{
-    lane->waiting++;
-    if (lane->behind >= number)
-        lane->behind = number - 1;
-    fill(ledger, lane, outbox);
-}
-
-static void leave_lane(const struct ledger *ledger, struct book *book, struct outbox *outbox)
-{
-    struct lane *lane = book->lane;
-
-    if (!lane)
-        return;
-    book->lane = NULL;
-    lane->open--;
-    fill(ledger, lane, outbox);
-}
-
 /* --- start */
 
 static void send_submit(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct spans *ended,
@@ -132,9 +62,9 @@ static void check_recorded(struct book *book, struct outbox *outbox)
 
 void run_start(struct ledger *ledger, uint64_t now_ms, struct book *book, struct outbox *outbox)
 {
-    struct store_lane key = {.priority = book->priority, .user = user_text(book->user)};
+    struct store_lane key = {.priority = book->priority, .user = proto_text(book->user)};
 
-    book->lane = find_lane(ledger, &key, outbox);
+    book->lane = lane_find(ledger, &key, outbox);
     if (!book->lane)
         return;
     book->lane->open++;
@@ -285,12 +215,12 @@ static void take_blocks(struct ledger *ledger, uint64_t now_ms, struct book *boo
 void run_accepted(struct ledger *ledger, uint64_t now_ms, struct book *book, enum store_state state,
                   struct outbox *outbox)
 {
-    struct store_lane key = {.priority = book->priority, .user = user_text(book->user)};
+    struct store_lane key = {.priority = book->priority, .user = proto_text(book->user)};
     uint64_t number = book->number, begin_ms = book->begin_ms;
     struct lane *lane;
 
     if (state == STORE_QUEUED) {
-        lane = find_lane(ledger, &key, outbox);
+        lane = lane_find(ledger, &key, outbox);
         if (!lane)
             return;
         if (lane->waiting == 0 && lane->open < ledger->options.open) {
@@ -298,7 +228,7 @@ void run_accepted(struct ledger *ledger, uint64_t now_ms, struct book *book, enu
             return;
         }
         ledger_drop_book(ledger, book);
-        wait_in_lane(ledger, lane, number, outbox);
+        lane_wait(ledger, lane, number, outbox);
         return;
     }
     ledger_drop_book(ledger, book);
@@ -318,9 +248,9 @@ static void take_moved(struct ledger *ledger, const struct store_done *done, str
         if (store_state_is_end(moved->state)) {
             read_over(ledger, moved->batch, outbox);
         } else if (moved->state == STORE_QUEUED) {
-            lane = find_lane(ledger, &moved->lane, outbox);
+            lane = lane_find(ledger, &moved->lane, outbox);
             if (lane)
-                wait_in_lane(ledger, lane, moved->batch, outbox);
+                lane_wait(ledger, lane, moved->batch, outbox);
         } else if (moved->state == STORE_DELAYED) {
             ledger->begin_ms = 1; /* at once DUE is asked, and says when */
         }
@@ -363,10 +293,11 @@ static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store
     DL_SEARCH_SCALAR(ledger->lanes, lane, id, done->tag);
     if (!lane)
         return;
-    lane->fetching = false;
     late = lane->behind < lane->from;
-    if (done->code != 0) /* the store has said so; it is asked again when a batch of the lane comes or ends */
+    if (done->code != 0) {
+        lane->fetching = false; /* the store has said so; it is asked again when one comes or ends */
         return;
+    }
     if (done->count == 0 && !late)
         lane->waiting = 0;
     for (uint32_t i = 0; i < done->count && !outbox->failed; i++) {
@@ -384,7 +315,8 @@ static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store
         else
             outbox->failed = true;
     }
-    fill(ledger, lane, outbox);
+    lane->fetching = false;
+    lane_fill(ledger, lane, outbox);
 }
 
 void run_resume(uint64_t behind, struct outbox *outbox)
@@ -402,7 +334,7 @@ static void take_resumed(struct ledger *ledger, const struct store_done *done, s
 {
     for (uint32_t i = 0; i < done->count && !outbox->failed; i++) {
         const struct store_batch *batch = &done->batches[i];
-        struct lane *lane = find_lane(ledger, &batch->lane, outbox);
+        struct lane *lane = lane_find(ledger, &batch->lane, outbox);
         struct book *book = lane ? load_book(ledger, lane, batch) : NULL;
 
         if (!book) {
@@ -421,10 +353,10 @@ static void take_resumed(struct ledger *ledger, const struct store_done *done, s
 
 static void take_counts(struct ledger *ledger, const struct store_done *done, struct outbox *outbox)
 {
-    struct lane *lane;
+    struct lane *lane, *next;
 
     for (uint32_t i = 0; i < done->count; i++) {
-        lane = find_lane(ledger, &done->waiting[i].lane, outbox);
+        lane = lane_find(ledger, &done->waiting[i].lane, outbox);
         if (lane)
             lane->waiting = done->waiting[i].batches;
     }
@@ -432,8 +364,8 @@ static void take_counts(struct ledger *ledger, const struct store_done *done, st
         ledger->last_batch = done->highest;
     ledger->begin_ms = done->begin_ms;
     ledger->ready = true;
-    DL_FOREACH(ledger->lanes, lane)
-        fill(ledger, lane, outbox);
+    DL_FOREACH_SAFE(ledger->lanes, lane, next)
+        lane_fill(ledger, lane, outbox);
 }
 
 /* --- the end */
@@ -479,7 +411,7 @@ static void refuse_ended(struct ledger *ledger, uint64_t now_ms, struct book *bo
 
     if (ended->text.size > 0)
         snprintf(text, sizeof text, "%.*s", (int)ended->text.size, ended->text.bytes);
-    leave_lane(ledger, book, outbox);
+    lane_leave(ledger, book, outbox);
     submit_refuse(ledger, now_ms, book, ended->code != 0 ? ended->code : MUSTER_ECANCELLED, text, outbox);
 }
 
@@ -490,7 +422,7 @@ void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const 
 
     book->in_core = false;
     if (book->phase == BOOK_LEAVING) {
-        leave_lane(ledger, book, outbox);
+        lane_leave(ledger, book, outbox);
         if (book->forgotten)
             ledger_drop_book(ledger, book);
         return;
@@ -523,7 +455,7 @@ static void take_end(struct ledger *ledger, const struct store_done *done, struc
 
     if (done->code != 0) { /* it has ended before; or it is given up, as it could not be sealed */
         if (book && !book->in_core)
-            leave_lane(ledger, book, outbox);
+            lane_leave(ledger, book, outbox);
         if (done->code == MUSTER_ESYSTEM) /* what the store has of it is damaged */
             read_fail(ledger, done->batch, done->code, done->text, outbox);
         return;
@@ -535,7 +467,7 @@ static void take_end(struct ledger *ledger, const struct store_done *done, struc
                     &(struct proto_message){.type = PROTO_CANCEL,
                                             .cancel = {.id = book->number, .mode = PROTO_CANCEL_NOW}});
     } else if (book) {
-        leave_lane(ledger, book, outbox);
+        lane_leave(ledger, book, outbox);
         ledger_drop_book(ledger, book);
     }
     take_moved(ledger, done, outbox);

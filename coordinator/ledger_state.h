@@ -29,7 +29,7 @@ struct patron {
     UT_hash_handle hh;      /* by name */
 };
 
-/* Batches of one user and one priority that wait, in order of number; kept for good, as there are few. */
+/* Batches of one user and one priority that wait, in order of number. */
 struct lane {
     uint64_t id; /* tag of its NEXT */
     int32_t priority;
@@ -224,6 +224,21 @@ void submit_refuse(struct ledger *ledger, uint64_t now_ms, struct book *book, in
 
 /* Gives up a batch that was not accepted. */
 void submit_abandon(struct ledger *ledger, uint64_t now_ms, struct book *book, struct outbox *outbox);
+
+/* --- ledger_lanes.c: whose batches wait, and how many of them */
+
+/* Makes it if there is none; NULL when out of memory. */
+struct lane *lane_find(struct ledger *ledger, const struct store_lane *key, struct outbox *outbox);
+
+/* Asks for the next batches of the lane, if the core has room for some. A lane that has none any more is
+ * gone. */
+void lane_fill(struct ledger *ledger, struct lane *lane, struct outbox *outbox);
+
+/* A batch of the lane waits in the store. */
+void lane_wait(struct ledger *ledger, struct lane *lane, uint64_t number, struct outbox *outbox);
+
+/* The core does not have the batch any more. */
+void lane_leave(struct ledger *ledger, struct book *book, struct outbox *outbox);
 
 /* --- ledger_run.c: what waits, what the core has, how it ends */
 

@@ -113,6 +113,36 @@ static void run_chunk(uint64_t batch)
     world_free(letter);
 }
 
+/* Anybody may think of as many priorities as there are numbers: they are not remembered when their batches
+ * are over. */
+static void lanes_that_have_no_batch_are_not_kept_for_good(void)
+{
+    struct proto_message submit = submit_range(1, 1, false);
+    const struct lane *lane;
+    unsigned lanes = 0;
+
+    world_open(&w, NULL, 1, 1);
+    world_hello(&w, "a", "ann");
+    w.hold_workers = true;
+    for (uint64_t i = 1; i <= 100; i++) {
+        submit.submit.ticket = i;
+        submit.submit.priority = (int32_t)(i / 10); /* more of each than are open at once */
+        world_say(&w, "a", &submit);
+        accepted("a");
+    }
+    DL_COUNT(w.ledger->lanes, lane, lanes);
+    CHECK(lanes == 11);
+    w.hold_workers = false;
+    world_settle(&w);
+    CHECK(w.runs == 100 && ledger_count(w.ledger).waiting == 0 && !w.ledger->lanes);
+    submit.submit.ticket = 101;
+    world_say(&w, "a", &submit); /* of a lane that was forgotten */
+    accepted("a");
+    world_settle(&w);
+    CHECK(w.runs == 101 && !w.ledger->lanes);
+    world_close(&w);
+}
+
 /* A lane is at number 6 when number 2, which waited for another lane's batch, comes into it, while the store
  * looks for what is behind 6. */
 static void batch_queued_while_its_lane_looks_further_is_not_passed_over(void)
@@ -227,6 +257,7 @@ int main(void)
         C(batches_that_wait_are_not_in_memory_and_all_run),
         C(batch_waits_for_another_and_falls_with_it),
         C(reader_of_a_batch_whose_condition_failed_is_told_which),
+        C(lanes_that_have_no_batch_are_not_kept_for_good),
         C(batch_queued_while_its_lane_looks_further_is_not_passed_over),
         C(delayed_batch_begins_at_its_time),
         C(batch_that_waits_for_another_and_for_its_time_begins),

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lanes: the batches of one user and one priority, of which the core has so many at once; the others wait in
+ * the store. A lane is there while it has any, since there may be as many as anybody thinks of. Part of the
+ * ledger: pure.
+ */
+#include "base/error.h"
+#include "coordinator/ledger_state.h"
+#include "proto/codec.h"
+#include "proto/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_lane(const struct lane *lane, const struct store_lane *key)
+{
+    return lane->priority == key->priority && strlen(lane->user) == key->user.size &&
+           memcmp(lane->user, key->user.bytes, key->user.size) == 0;
+}
+
+struct lane *lane_find(struct ledger *ledger, const struct store_lane *key, struct outbox *outbox)
+{
+    struct lane *lane;
+
+    DL_FOREACH(ledger->lanes, lane)
+        if (is_lane(lane, key))
+            return lane;
+    lane = key->user.size <= PROTO_USER_MAX ? calloc(1, sizeof *lane) : NULL;
+    if (!lane) {
+        outbox->failed = true;
+        return NULL;
+    }
+    lane->id = ++ledger->last_tag;
+    lane->priority = key->priority;
+    memcpy(lane->user, key->user.bytes, key->user.size);
+    DL_APPEND(ledger->lanes, lane);
+    return lane;
+}
+
+void lane_fill(struct ledger *ledger, struct lane *lane, struct outbox *outbox)
+{
+    if (!lane->fetching && lane->waiting == 0 && lane->open == 0) {
+        DL_DELETE(ledger->lanes, lane);
+        free(lane);
+        return;
+    }
+    if (lane->fetching || lane->waiting == 0 || lane->open >= ledger->options.open || !ledger->ready)
+        return;
+    lane->fetching = true;
+    lane->from = lane->behind;
+    outbox_store(outbox, &(struct store_request){
+                             .operation = STORE_NEXT,
+                             .tag = lane->id,
+                             .page = {.from = lane->behind,
+                                      .count_max = ledger->options.open - lane->open,
+                                      .lane = {.priority = lane->priority, .user = proto_text(lane->user)}},
+                         });
+}
+
+void lane_wait(struct ledger *ledger, struct lane *lane, uint64_t number, struct outbox *outbox)
+{
+    lane->waiting++;
+    if (lane->behind >= number)
+        lane->behind = number - 1;
+    lane_fill(ledger, lane, outbox);
+}
+
+void lane_leave(struct ledger *ledger, struct book *book, struct outbox *outbox)
+{
+    struct lane *lane = book->lane;
+
+    if (!lane)
+        return;
+    book->lane = NULL;
+    lane->open--;
+    lane_fill(ledger, lane, outbox);
+}
