@@ -77,6 +77,7 @@ static void hear_ended(struct sim_client *client, const struct proto_ended *ende
                                     .type = PROTO_CONSUMED,
                                     .consumed = {.ticket = ended->ticket, .bytes = ticket->received_cost}});
     }
+    submission->over |= !submission->settings.keep;
     reading->wanted = false;
     *ticket = (struct sim_ticket){.serial = 0};
 }

@@ -247,6 +247,7 @@ void sim_host_start(void)
     if (world.keeps)
         SIM_CHECK(books_create(&books_options, host->core, world.slots, &host->books) == 0, "out of memory");
     sim_hosts_begin();
+    sim_memory_start();
     adopt();
     find_room();
     core_start(host->core, world.now_ns, &host->outbox);
@@ -404,6 +405,7 @@ void sim_host_lose(const char *peer)
     if (!world.host.ready)
         return;
     lose_peer(peer);
+    SIM_CHECK(!has_client(peer), "%s has left, and is still known", peer);
     carry_out();
     look_after();
 }

@@ -21,6 +21,16 @@ static uint64_t choose_arrival(const struct sim_line *line)
     return arrival > line->last_ns ? arrival : line->last_ns + 1;
 }
 
+/* It is the simulation's, and so is a reference on its payload. */
+static void keep(struct sim_letter *letter)
+{
+    sim_memory_own(letter);
+    sim_memory_own(letter->bytes);
+    sim_memory_lend(&letter->payload);
+    if (letter->payload.blob)
+        blob_ref(letter->payload.blob);
+}
+
 void sim_post(struct sim_line *line, const struct proto_message *message)
 {
     struct sim_letter *letter = calloc(1, sizeof *letter);
@@ -33,8 +43,7 @@ void sim_post(struct sim_line *line, const struct proto_message *message)
     letter->size = buffer.size;
     letter->bytes = msgpack_sbuffer_release(&buffer);
     letter->payload = message->payload;
-    if (letter->payload.blob)
-        blob_ref(letter->payload.blob);
+    keep(letter);
     letter->arrives_ns = line->last_ns = choose_arrival(line);
     DL_APPEND(line->letters, letter);
 }
@@ -47,8 +56,7 @@ void sim_post_again(struct sim_line *line, const struct sim_letter *letter)
     SIM_CHECK(copy && bytes, "out of memory");
     memcpy(bytes, letter->bytes, letter->size);
     *copy = (struct sim_letter){.bytes = bytes, .size = letter->size, .payload = letter->payload};
-    if (copy->payload.blob)
-        blob_ref(copy->payload.blob);
+    keep(copy);
     copy->arrives_ns = line->last_ns = choose_arrival(line);
     DL_APPEND(line->letters, copy);
 }
@@ -83,9 +91,10 @@ uint64_t sim_arrival(const struct sim_line *line)
 
 static void destroy(struct sim_letter *letter)
 {
+    sim_memory_take_back(&letter->payload);
     blob_unref(letter->payload.blob);
-    free(letter->bytes);
-    free(letter);
+    sim_memory_free(letter->bytes);
+    sim_memory_free(letter);
 }
 
 void sim_open(struct sim_line *line, struct sim_opened *ret_opened)

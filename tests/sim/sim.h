@@ -142,6 +142,7 @@ struct sim_submission {
     bool cancelled;  /* somebody asked for that */
     bool forgotten;  /* likewise, or nobody holds it */
     bool lost;       /* given up, since no worker starts */
+    bool over;       /* its end is on disk; or was told, if it is not kept */
     unsigned life;   /* of the coordinator's, in which it was submitted */
     struct sim_job list[SIM_JOBS_MAX + 1];
 };
@@ -159,6 +160,18 @@ void sim_recorded(const struct store_entry *entry);
 void sim_lose_records(void);  /* which were in the memory of a coordinator that is gone */
 void sim_check_world(void);   /* after every step */
 void sim_check_records(void); /* when all is over */
+
+/* --- memory of the coordinator (memory.c) */
+
+void sim_memory_own(void *bytes); /* which the simulation allocated: they are not the coordinator's */
+void sim_memory_free(void *bytes);
+void sim_memory_lend(const struct slice *payload); /* that the simulation has a reference on */
+void sim_memory_take_back(const struct slice *payload);
+void sim_memory_begin(void);      /* of a world */
+void sim_memory_start(void);      /* a coordinator was made, and nobody has spoken to it */
+void sim_memory_check(void);      /* after every step */
+void sim_memory_check_rest(void); /* all has ended, and everybody has left */
+void sim_memory_check_end(void);  /* of the world */
 
 /* --- the disk (disk.c) */
 

@@ -268,8 +268,10 @@ void sim_recorded(const struct store_entry *entry)
         submission->total = entry->request.add.total;
     } else if (entry->request.operation == STORE_END && entry->done.code == 0) {
         submission = sim_find_number(entry->request.batch);
-        if (submission)
+        if (submission) {
+            submission->over = true;
             submission->lost |= entry->request.state == STORE_LOST;
+        }
     } else if (entry->request.operation == STORE_RESULT) {
         submission = sim_find_number(entry->request.batch);
         sim_trace("  of %u jobs from %lu on, of which %u failed", entry->request.record.count,
@@ -380,4 +382,5 @@ void sim_check_world(void)
         wrong = core_invariants(world.host.core);
     SIM_CHECK(!wrong, "%s", wrong);
     check_load();
+    sim_memory_check();
 }

@@ -19,7 +19,7 @@ static void drop_kept(struct sim_worker *worker, uint64_t number)
         if (kept->number <= number) {
             DL_DELETE(worker->kept, kept);
             sim_drop(&kept->letter);
-            free(kept);
+            sim_memory_free(kept);
         }
 }
 
@@ -58,6 +58,7 @@ void sim_worker_spawn(struct sim_outpost *outpost, unsigned slot, const char *na
 
     SIM_CHECK(worker, "out of memory");
     SIM_CHECK(outpost || !sim_worker_at(slot), "worker %u is spawned twice", slot);
+    sim_memory_own(worker);
     worker->outpost = outpost;
     worker->slot = worker->exit.slot = slot;
     worker->keeps = outpost || world.grace_ns > 0;
@@ -127,7 +128,7 @@ void sim_worker_free(struct sim_worker *worker)
     sim_drop(&worker->to);
     sim_drop(&worker->from);
     DL_DELETE(world.worker_list, worker);
-    free(worker);
+    sim_memory_free(worker);
 }
 
 void sim_worker_lose_coordinator(struct sim_worker *worker)

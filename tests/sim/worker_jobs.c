@@ -66,6 +66,8 @@ void sim_worker_take(struct sim_worker *worker, const struct proto_message *mess
                   (task->submission->settings.cpus <= 1 && task->submission->settings.memory_bytes == 0),
               "%s is given jobs that take more than a worker, on another host", worker->name);
     task->arguments = message->payload;
+    sim_memory_own(task);
+    sim_memory_lend(&task->arguments);
     if (task->arguments.blob)
         blob_ref(task->arguments.blob);
     DL_APPEND(worker->tasks, task);
@@ -82,8 +84,9 @@ void sim_task_end(struct sim_worker *worker, struct sim_task *task)
         if (task->jobs[i].stage == SIM_RUNS)
             sim_job_ends(task->submission, task->chunk.first + i);
     DL_DELETE(worker->tasks, task);
+    sim_memory_take_back(&task->arguments);
     blob_unref(task->arguments.blob);
-    free(task);
+    sim_memory_free(task);
 }
 
 static uint32_t count_in(const struct sim_task *task, enum sim_stage stage)
@@ -127,6 +130,7 @@ static void post_result(struct sim_worker *worker, const struct sim_task *task, 
     struct sim_kept *kept = worker->keeps ? calloc(1, sizeof *kept) : NULL;
 
     if (kept) {
+        sim_memory_own(kept);
         kept->number = result->number = ++worker->number;
         kept->jobs = (struct proto_standing){.batch = result->batch,
                                              .chunk = result->chunk,

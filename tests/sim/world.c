@@ -189,6 +189,7 @@ static void begin(uint64_t seed)
     choose_outposts();
     world.client_count = 1 + (unsigned)sim_below(SIM_CLIENTS_MAX);
     world.submissions_max = 1 + (unsigned)sim_below(SIM_SUBMISSIONS_MAX);
+    sim_memory_begin();
     sim_disk_begin();
     for (unsigned i = 0; i < world.client_count; i++)
         sim_client_begin(&world.clients[i], i);
@@ -357,11 +358,31 @@ static const char *what_is_left(void)
     return sim_disk_is_quiet() ? NULL : "there are batches in the store";
 }
 
+/* Clients leave, and what that brings about is done. */
+static void part(void)
+{
+    for (unsigned i = 0; i < world.client_count; i++) {
+        char name[PROTO_PEER_NAME_MAX + 1];
+
+        memcpy(name, world.clients[i].name, sizeof name);
+        sim_client_disconnect(&world.clients[i]);
+        sim_host_lose(name);
+    }
+    while (!sim_disk_is_quiet()) {
+        world.now_ns += CLOCK_NS_PER_S;
+        if (sim_disk_next() <= world.now_ns)
+            sim_disk_act();
+        sim_host_completions();
+    }
+    sim_memory_check_rest();
+}
+
 static void end(void)
 {
     struct sim_worker *worker, *next;
 
     sim_check_records();
+    part();
     sim_host_stop();
     DL_FOREACH_SAFE(world.worker_list, worker, next)
         sim_worker_free(worker);
@@ -374,6 +395,7 @@ static void end(void)
         sim_drop(&world.clients[i].from);
     }
     sim_disk_end();
+    sim_memory_check_end();
 }
 
 void sim_run(uint64_t seed)
