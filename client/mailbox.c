@@ -92,17 +92,17 @@ static uint64_t ticket_of(const struct proto_message *message)
     return 0;
 }
 
-static bool refers(const struct mailbox *mailbox, const struct wire_frame *frame)
+bool mailbox_refers(const struct mailbox *mailbox, const struct wire_frame *frame)
 {
     return mailbox->mappings && frame->error.code == 0 && frame->message.type == PROTO_RESULTS &&
-           frame->message.results.outcome.shared_bytes > 0;
+           frame->message.results.outcome.shared_bytes > 0 && frame->taken == 0;
 }
 
 void mailbox_release(const struct mailbox *mailbox, struct wire_frame *frame)
 {
     const struct slice *payload = &frame->message.payload;
 
-    if (refers(mailbox, frame))
+    if (mailbox_refers(mailbox, frame))
         shared_release(mailbox->mappings, slice_bytes(payload), payload->size);
     wire_frame_destroy(frame);
 }
@@ -114,8 +114,8 @@ static void hand_over(struct mailbox *mailbox, struct wire_frame *frame)
     struct mail_route *route;
     uint64_t ticket;
 
-    if (refers(mailbox, frame)) /* at once: it can be read then whatever becomes of its owner */
-        shared_take(mailbox->mappings, slice_bytes(&message->payload), message->payload.size);
+    if (mailbox_refers(mailbox, frame)) /* at once: it can be read then whatever becomes of its owner */
+        frame->taken = shared_take(mailbox->mappings, slice_bytes(&message->payload), message->payload.size);
     if (frame->error.code != 0) {
         mailbox_lose(mailbox, frame->error.code, "the coordinator sent %s", frame->error.text);
     } else if (mailbox->lost.code == 0) {

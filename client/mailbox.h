@@ -17,7 +17,7 @@
 struct mail_route {
     uint64_t ticket;
     /* Takes the frame, a well-formed message that is about the ticket. What results refer to in
-     * shared memory is taken until mailbox_release. */
+     * shared memory is taken until mailbox_release, or not (mailbox_refers). */
     void (*take)(struct mail_route *route, struct wire_frame *frame);
     UT_hash_handle hh;
 };
@@ -40,7 +40,11 @@ void mailbox_remove(struct mailbox *mailbox, struct mail_route *route);
 /* Sends a message. 0, or the code with which the mailbox is lost. */
 int mailbox_send(struct mailbox *mailbox, const struct proto_message *message);
 
-/* Takes the frame of a RESULTS message, whose references were taken, and releases them. */
+/* Whether references of this frame are taken: all of a RESULTS message, or, with why in frame->taken, none.
+ */
+bool mailbox_refers(const struct mailbox *mailbox, const struct wire_frame *frame);
+
+/* Takes the frame of a RESULTS message, and releases the references that are taken. */
 void mailbox_release(const struct mailbox *mailbox, struct wire_frame *frame);
 
 /* Receives one message, if there is one, and hands it over. Returns whether there was one. */

@@ -104,7 +104,7 @@ static int take_value(struct map *m, struct handover *handover, uint32_t place, 
     int code = value_unpack(slice_bytes(payload), payload->size, offset, &m->zone, ret_value);
 
     *ret_unread = code == 0 && outcome->shared_bytes > 0 && m->p->mappings
-                      ? shared_resolve(m->p->mappings, ret_value)
+                      ? shared_resolve(m->p->mappings, handover->frame->taken, ret_value)
                       : 0;
     if (measured) {
         *decode_ns = clock_now_ns() - began_ns;

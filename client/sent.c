@@ -149,7 +149,7 @@ int sent_argument(struct sent *sent, uint64_t index, msgpack_zone *zone, msgpack
         return result; /* the cursor stays */
     block->cursor++;
     note_mark(block);
-    return result == 0 && block->uses.count > 0 ? shared_resolve(sent->mappings, ret_argument) : result;
+    return result == 0 && block->uses.count > 0 ? shared_resolve(sent->mappings, 0, ret_argument) : result;
 }
 
 void sent_delivered(struct sent *sent, uint64_t first, uint32_t count)

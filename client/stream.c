@@ -227,29 +227,32 @@ void stream_seal(struct stream *stream)
 /* --- from the coordinator */
 
 /* Takes the next value of the payload. 0, or a code, with why in *ret_text. */
-static int take_value(struct stream *stream, struct task *task, const struct slice *payload, bool shared,
+static int take_value(struct stream *stream, struct task *task, const struct wire_frame *frame,
                       size_t *offset, const char **ret_text)
 {
-    struct mappings *mappings = shared ? stream->outlet->mailbox->mappings : NULL;
-    int code = value_unpack_copy(slice_bytes(payload), payload->size, offset, task->zone, &task->value);
+    const struct mailbox *mailbox = stream->outlet->mailbox;
+    const uint8_t *bytes = slice_bytes(&frame->message.payload);
+    size_t size = frame->message.payload.size, first = *offset;
+    int code = value_unpack_copy(bytes, size, offset, task->zone, &task->value);
 
     *ret_text = "no memory for its result";
-    if (code != 0 || !mappings)
+    if (code != 0 && mailbox_refers(mailbox, frame))
+        shared_release(mailbox->mappings, bytes + first, *offset - first);
+    if (code != 0 || !mailbox->mappings || frame->message.results.outcome.shared_bytes == 0)
         return code;
     *ret_text = "its result in shared memory cannot be read: its worker died";
-    return shared_hold(mappings, &task->value, task->zone, true);
+    return shared_pass(mailbox->mappings, frame->taken, &task->value, task->zone);
 }
 
 /* Ends the task of a job as the results say; `failure` NULL: it succeeded. */
 static void end_task(struct stream *stream, struct task *task, const struct proto_failure *failure,
                      const struct wire_frame *frame, size_t *offset)
 {
-    bool shared = frame->message.results.outcome.shared_bytes > 0;
     const char *text;
     int code = 0;
 
     if (!failure || failure->valued)
-        code = take_value(stream, task, &frame->message.payload, shared, offset, &text);
+        code = take_value(stream, task, frame, offset, &text);
     task->valued = failure && failure->valued && code == 0;
     if (failure)
         fail(stream->outlet, task, failure->code, failure->text.bytes, failure->text.size);

@@ -38,8 +38,7 @@ static const uint64_t LOOK_NS = CLOCK_NS_PER_MS;
 
 static void release(struct coordinator *c, const struct slice *payload)
 {
-    shared_take(c->mappings, slice_bytes(payload), payload->size);
-    shared_release(c->mappings, slice_bytes(payload), payload->size);
+    shared_discard(c->mappings, slice_bytes(payload), payload->size);
 }
 
 static int spawn(struct coordinator *c, const struct outbox_item *item, struct muster_error *ret_error)

@@ -481,10 +481,12 @@ struct heap_stats heap_stats(struct heap *heap)
                                .sent = heap->sent_count};
 }
 
-const void *heap_resolve(const struct heap *heap, const struct reference *reference)
+int heap_resolve(const struct heap *heap, const struct reference *reference, const void **ret_bytes)
 {
-    if (!heap->base || reference->heap != heap->id || reference->size > heap->bytes ||
-        reference->offset > heap->bytes - reference->size)
-        return NULL;
-    return heap->base + reference->offset;
+    if (!heap->base || reference->heap != heap->id)
+        return MUSTER_ENOTFOUND;
+    if (reference->size > heap->bytes || reference->offset > heap->bytes - reference->size)
+        return MUSTER_EPROTOCOL;
+    *ret_bytes = heap->base + reference->offset;
+    return 0;
 }

@@ -82,7 +82,8 @@ struct heap_stats {
 
 struct heap_stats heap_stats(struct heap *heap);
 
-/* The bytes of a reference to this heap itself; NULL when it is not to this heap, or out of range. */
-const void *heap_resolve(const struct heap *heap, const struct reference *reference);
+/* The bytes of a reference to this heap itself. 0; MUSTER_ENOTFOUND when it is to another one;
+ * MUSTER_EPROTOCOL when it is out of range. */
+int heap_resolve(const struct heap *heap, const struct reference *reference, const void **ret_bytes);
 
 #endif

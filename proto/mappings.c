@@ -238,20 +238,31 @@ static int find(struct mappings *mappings, const struct reference *reference, st
     return 0;
 }
 
-/* Where it leads in this process's own heap; NULL: elsewhere. */
-static const void *find_own(const struct mappings *mappings, const struct reference *reference)
+/* The heap of a reference that is taken; NULL where it is not. */
+static struct mapping *find_taken(struct mappings *mappings, const struct reference *reference)
 {
-    return mappings->own && reference->pid == (uint32_t)getpid() ? heap_resolve(mappings->own, reference)
-                                                                 : NULL;
+    struct mapping *mapping = look_up(mappings, reference);
+
+    return mapping && mapping->users > 1 && covers(mapping, reference) ? mapping : NULL;
+}
+
+/* Codes of heap_resolve. */
+static int find_own(const struct mappings *mappings, const struct reference *reference,
+                    const void **ret_bytes)
+{
+    return mappings->own && reference->pid == (uint32_t)getpid()
+               ? heap_resolve(mappings->own, reference, ret_bytes)
+               : MUSTER_ENOTFOUND;
 }
 
 int mappings_take(struct mappings *mappings, const struct reference *reference)
 {
     struct mapping *mapping;
-    int code;
+    const void *own;
+    int code = find_own(mappings, reference, &own);
 
-    if (find_own(mappings, reference))
-        return 0;
+    if (code != MUSTER_ENOTFOUND)
+        return code;
     code = find(mappings, reference, &mapping);
     if (code != 0)
         return code;
@@ -274,21 +285,24 @@ static void release(struct mapping *mapping, const struct reference *reference)
 
 void mappings_release(struct mappings *mappings, const struct reference *reference)
 {
-    struct mapping *mapping = find_own(mappings, reference) ? NULL : look_up(mappings, reference);
+    struct mapping *mapping = find_taken(mappings, reference);
 
-    if (mapping && mapping->users > 1 && covers(mapping, reference))
+    if (mapping) /* else it is to one's own heap */
         release(mapping, reference);
 }
 
 int mappings_find(struct mappings *mappings, const struct reference *reference, const void **ret_bytes)
 {
-    const void *own = find_own(mappings, reference);
+    int code = find_own(mappings, reference, ret_bytes);
     struct mapping *mapping;
-    int code = own ? 0 : find(mappings, reference, &mapping);
 
-    if (code == 0)
-        *ret_bytes = own ? own : mapping->base + reference->offset;
-    return code;
+    if (code != MUSTER_ENOTFOUND)
+        return code;
+    mapping = find_taken(mappings, reference);
+    if (!mapping)
+        return MUSTER_ELOST;
+    *ret_bytes = mapping->base + reference->offset;
+    return 0;
 }
 
 static void let_go(void *context)
@@ -301,21 +315,15 @@ static void let_go(void *context)
 int mappings_hold(struct mappings *mappings, const struct reference *reference, msgpack_zone *zone,
                   const void **ret_bytes)
 {
-    const void *own = find_own(mappings, reference);
-    struct mapping *mapping;
+    int code = mappings_find(mappings, reference, ret_bytes);
+    struct mapping *mapping = code == 0 ? find_taken(mappings, reference) : NULL;
     struct held *held;
-    int code = own ? 0 : find(mappings, reference, &mapping);
 
-    if (own)
-        *ret_bytes = own;
-    if (code != 0 || own)
+    if (!mapping) /* an error, or one's own heap, which nobody holds */
         return code;
     held = msgpack_zone_malloc(zone, sizeof *held);
     if (!held)
         return MUSTER_ENOMEM;
     *held = (struct held){.mapping = mapping, .reference = *reference};
-    if (!msgpack_zone_push_finalizer(zone, let_go, held))
-        return MUSTER_ENOMEM;
-    *ret_bytes = mapping->base + reference->offset;
-    return 0;
+    return msgpack_zone_push_finalizer(zone, let_go, held) ? 0 : MUSTER_ENOMEM;
 }

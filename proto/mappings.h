@@ -28,15 +28,16 @@ void mappings_destroy(struct mappings *mappings);
  * MUSTER_ENOMEM. */
 int mappings_take(struct mappings *mappings, const struct reference *reference);
 
-/* Lets the owner use the block of a reference that was taken again. Does nothing for one that could
- * not be taken. */
+/* Lets the owner use the block of a reference that was taken again: once for each time. One that could not
+ * be taken must not be released, since others of its heap may be taken meanwhile. */
 void mappings_release(struct mappings *mappings, const struct reference *reference);
 
-/* The bytes of a reference that is taken, or leads to one's own heap. Codes of mappings_take. */
+/* The bytes of a reference that is taken, or leads to one's own heap. 0; MUSTER_ELOST where it is neither;
+ * MUSTER_EPROTOCOL where one's own heap has no such bytes. */
 int mappings_find(struct mappings *mappings, const struct reference *reference, const void **ret_bytes);
 
 /* As mappings_find; from now on it is the zone that has taken the reference, and releases it when it
- * is cleared or destroyed. */
+ * is cleared or destroyed. MUSTER_ENOMEM: it is not, and the reference is still the caller's. */
 int mappings_hold(struct mappings *mappings, const struct reference *reference, msgpack_zone *zone,
                   const void **ret_bytes);
 

@@ -103,34 +103,41 @@ void shared_uses_fini(struct shared_uses *uses)
 struct resolving {
     struct mappings *mappings;
     msgpack_zone *zone; /* that is to have the references; NULL: they stay whose they are */
-    bool taken;         /* they are already */
+    bool takes;         /* nobody has taken them yet */
+    int taken;          /* or why nobody has */
     uint64_t left;      /* bytes that may still be referred to */
 };
 
+/* Does something about a reference in a value. */
+typedef int reference_visit(struct resolving *r, msgpack_object *value);
+
+static int load(const msgpack_object *value, struct reference *ret_reference)
+{
+    return reference_load(value->via.ext.ptr, value->via.ext.size, ret_reference);
+}
+
 static int find(const struct resolving *r, const struct reference *reference, const void **ret_bytes)
 {
-    int code = r->taken ? 0 : mappings_take(r->mappings, reference);
+    int code = r->takes ? mappings_take(r->mappings, reference) : r->taken;
 
     if (code != 0)
         return code;
     if (!r->zone)
         return mappings_find(r->mappings, reference, ret_bytes);
     code = mappings_hold(r->mappings, reference, r->zone, ret_bytes);
-    if (code != 0 && !r->taken)
+    if (code != 0 && r->takes)
         mappings_release(r->mappings, reference);
     return code;
 }
 
-static int resolve_one(struct resolving *r, msgpack_object *value)
+static int replace(struct resolving *r, msgpack_object *value)
 {
     struct reference reference;
     const void *bytes;
-    int code = reference_load(value->via.ext.ptr, value->via.ext.size, &reference);
+    int code = load(value, &reference);
 
-    if (code == 0 && reference.size > r->left)
-        code = MUSTER_ELIMIT;
     if (code == 0)
-        code = find(r, &reference, &bytes);
+        code = reference.size > r->left ? MUSTER_ELIMIT : find(r, &reference, &bytes);
     if (code != 0)
         return code;
     r->left -= reference.size;
@@ -144,15 +151,25 @@ static int resolve_one(struct resolving *r, msgpack_object *value)
     return 0;
 }
 
-/* It passed the scan, so it recurses PROTO_DEPTH_MAX deep at most; a map is an array of pairs. */
-static int resolve(struct resolving *r, msgpack_object *value)
+static int let_go(struct resolving *r, msgpack_object *value)
+{
+    struct reference reference;
+
+    if (load(value, &reference) == 0)
+        mappings_release(r->mappings, &reference);
+    return 0;
+}
+
+/* Visits the references in a value until that fails. It passed the scan, so this recurses PROTO_DEPTH_MAX
+ * deep at most; a map is an array of pairs. */
+static int walk(struct resolving *r, reference_visit *visit, msgpack_object *value)
 {
     msgpack_object *children = NULL;
     size_t count = 0;
     int code = 0;
 
     if (value->type == MSGPACK_OBJECT_EXT && value->via.ext.type == PROTO_SHARED_EXT)
-        return resolve_one(r, value);
+        return visit(r, value);
     if (value->type == MSGPACK_OBJECT_ARRAY) {
         children = value->via.array.ptr;
         count = value->via.array.size;
@@ -161,23 +178,32 @@ static int resolve(struct resolving *r, msgpack_object *value)
         count = 2 * (size_t)value->via.map.size;
     }
     for (size_t i = 0; i < count && code == 0; i++)
-        code = resolve(r, &children[i]);
+        code = walk(r, visit, &children[i]);
     return code;
 }
 
-int shared_resolve(struct mappings *mappings, msgpack_object *value)
+int shared_resolve(struct mappings *mappings, int taken, msgpack_object *value)
 {
-    struct resolving resolving = {.mappings = mappings, .taken = true, .left = PROTO_VALUE_BYTES_MAX};
+    struct resolving r = {.mappings = mappings, .taken = taken, .left = PROTO_VALUE_BYTES_MAX};
 
-    return resolve(&resolving, value);
+    return walk(&r, replace, value);
 }
 
-int shared_hold(struct mappings *mappings, msgpack_object *value, msgpack_zone *zone, bool taken)
+int shared_pass(struct mappings *mappings, int taken, msgpack_object *value, msgpack_zone *zone)
 {
-    struct resolving resolving = {
-        .mappings = mappings, .zone = zone, .taken = taken, .left = PROTO_VALUE_BYTES_MAX};
+    struct resolving r = {.mappings = mappings, .zone = zone, .taken = taken, .left = PROTO_VALUE_BYTES_MAX};
+    int code = walk(&r, replace, value);
 
-    return resolve(&resolving, value);
+    if (code != 0 && taken == 0)
+        walk(&r, let_go, value); /* those that are references still */
+    return code;
+}
+
+int shared_hold(struct mappings *mappings, msgpack_object *value, msgpack_zone *zone)
+{
+    struct resolving r = {.mappings = mappings, .zone = zone, .takes = true, .left = PROTO_VALUE_BYTES_MAX};
+
+    return walk(&r, replace, value);
 }
 
 /* Loads the next reference in encoded values; false at the end. */
@@ -192,20 +218,43 @@ static bool next(const void *bytes, size_t size, size_t *offset, struct referenc
     return false;
 }
 
-void shared_take(struct mappings *mappings, const void *bytes, size_t size)
+/* Releases those that begin ahead of `end`. */
+static void release(struct mappings *mappings, const void *bytes, size_t size, size_t end)
 {
     struct reference reference;
     size_t offset = 0;
 
-    while (next(bytes, size, &offset, &reference))
-        (void)mappings_take(mappings, &reference);
+    while (next(bytes, size, &offset, &reference) && offset <= end)
+        mappings_release(mappings, &reference);
+}
+
+int shared_take(struct mappings *mappings, const void *bytes, size_t size)
+{
+    struct reference reference;
+    size_t offset = 0, end = 0; /* of those that are taken */
+    int code = 0;
+
+    while (code == 0 && next(bytes, size, &offset, &reference)) {
+        code = mappings_take(mappings, &reference);
+        if (code == 0)
+            end = offset;
+    }
+    if (code != 0)
+        release(mappings, bytes, size, end);
+    return code;
 }
 
 void shared_release(struct mappings *mappings, const void *bytes, size_t size)
 {
+    release(mappings, bytes, size, size);
+}
+
+void shared_discard(struct mappings *mappings, const void *bytes, size_t size)
+{
     struct reference reference;
     size_t offset = 0;
 
     while (next(bytes, size, &offset, &reference))
-        mappings_release(mappings, &reference);
+        if (mappings_take(mappings, &reference) == 0)
+            mappings_release(mappings, &reference);
 }

@@ -39,17 +39,26 @@ void shared_send(struct heap *heap, struct shared_uses *uses, uint32_t reader);
 
 void shared_uses_fini(struct shared_uses *uses);
 
-/* Replaces the references in an unpacked value, which are taken or lead to one's own heap. 0;
- * MUSTER_ELIMIT when the bytes together are larger than a value may be; codes of mappings_take. */
-int shared_resolve(struct mappings *mappings, msgpack_object *value);
+/* Takes all references in encoded values. Codes of mappings_take: then none of them is taken. */
+int shared_take(struct mappings *mappings, const void *bytes, size_t size);
 
-/* The same; from then on it is the zone that has taken them (mappings_hold). `taken`: they are taken
- * already; else this takes them. */
-int shared_hold(struct mappings *mappings, msgpack_object *value, msgpack_zone *zone, bool taken);
-
-/* Takes and releases all references in encoded values. Those that cannot be taken are passed over:
- * shared_resolve will say why. */
-void shared_take(struct mappings *mappings, const void *bytes, size_t size);
+/* Releases all references in encoded values, which shared_take has taken. */
 void shared_release(struct mappings *mappings, const void *bytes, size_t size);
+
+/* Lets their owners use again what encoded values refer to that nobody will read, as far as they are there.
+ */
+void shared_discard(struct mappings *mappings, const void *bytes, size_t size);
+
+/* Replaces the references in an unpacked value. `taken` is what shared_take has returned for them, 0 for
+ * those that lead to one's own heap: where it is not 0, it is what any reference leads to. 0; MUSTER_ELIMIT
+ * when the bytes together are larger than a value may be; codes of mappings_find. */
+int shared_resolve(struct mappings *mappings, int taken, msgpack_object *value);
+
+/* The same; from then on it is the zone that has taken them (mappings_hold). If it fails, those which the
+ * zone has not are released. */
+int shared_pass(struct mappings *mappings, int taken, msgpack_object *value, msgpack_zone *zone);
+
+/* The same of references that nobody has taken: the zone does. Codes of mappings_take, too. */
+int shared_hold(struct mappings *mappings, msgpack_object *value, msgpack_zone *zone);
 
 #endif

@@ -182,7 +182,9 @@ struct wire_frame {
     uint64_t round;                     /* likewise: how often there was nothing to receive before */
     pid_t pid;                          /* of HELLO over ipc: its sender, as the kernel says; else 0 */
     uint64_t received_ns;               /* CLOCK_MONOTONIC */
-    struct blob *payload;               /* what message.payload refers to, or NULL */
+    int taken; /* whether whoever received it has taken what the payload refers to: 0, or why not (shared.h)
+                */
+    struct blob *payload; /* what message.payload refers to, or NULL */
     struct blob *header;
     msgpack_zone zone;
 };

@@ -62,7 +62,7 @@ void lent_fini(struct lent *lent)
 int lent_argument(struct lent *lent, const struct proto_chunk *chunk, msgpack_zone *zone,
                   msgpack_object *argument)
 {
-    return chunk->shared_bytes ? shared_hold(lent->mappings, argument, zone, false) : 0;
+    return chunk->shared_bytes ? shared_hold(lent->mappings, argument, zone) : 0;
 }
 
 int lent_pack(struct lent *lent, const struct proto_chunk *chunk, const msgpack_object *value,

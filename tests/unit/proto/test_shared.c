@@ -100,7 +100,7 @@ static int unpack(msgpack_object *ret_value)
 
     cr_assert_eq(scan_value(&scan_value_limits, (const uint8_t *)buffer.data, buffer.size, &length), 0);
     cr_assert_eq(value_unpack(buffer.data, buffer.size, &offset, &zone, ret_value), 0);
-    return shared_hold(mappings, ret_value, &zone, false);
+    return shared_hold(mappings, ret_value, &zone);
 }
 
 /* Runs `owner` in a process of its own, which lives until *ret_keep is closed; what it left in
@@ -169,13 +169,13 @@ Test(shared, what_is_taken_outlives_its_owner_and_is_unmapped_when_it_is_release
     int keep;
     pid_t pid = run_owner(own_nested, &keep);
 
-    shared_take(mappings, buffer.data, buffer.size);
+    cr_assert_eq(shared_take(mappings, buffer.data, buffer.size), 0);
     kill(pid, SIGKILL);
     finish(pid, keep);
     mappings_trim(mappings);
     cr_assert_eq(mappings_count(mappings), 1);
     cr_assert_eq(value_unpack(buffer.data, buffer.size, &offset, &zone, &value), 0);
-    cr_assert_eq(shared_resolve(mappings, &value), 0);
+    cr_assert_eq(shared_resolve(mappings, 0, &value), 0);
     check_nested(&value);
     shared_release(mappings, buffer.data, buffer.size);
     mappings_trim(mappings);
@@ -192,7 +192,7 @@ Test(shared, what_a_zone_holds_outlives_owner_and_mappings)
 
     cr_assert_eq(mappings_create(NULL, true, &other), 0);
     cr_assert_eq(value_unpack(buffer.data, buffer.size, &offset, &zone, &value), 0);
-    cr_assert_eq(shared_hold(other, &value, &zone, false), 0);
+    cr_assert_eq(shared_hold(other, &value, &zone), 0);
     kill(pid, SIGKILL);
     finish(pid, keep);
     mappings_destroy(other);
@@ -208,8 +208,7 @@ Test(shared, an_owner_that_died_before_it_was_mapped_is_lost)
     kill(pid, SIGKILL);
     finish(pid, keep);
     cr_assert_eq(unpack(&value), MUSTER_ELOST);
-    shared_take(mappings, buffer.data, buffer.size);
-    shared_release(mappings, buffer.data, buffer.size);
+    cr_assert_eq(shared_take(mappings, buffer.data, buffer.size), MUSTER_ELOST);
     cr_assert_eq(mappings_count(mappings), 0);
 }
 
@@ -230,7 +229,7 @@ Test(shared, bytes_that_lie_in_the_heap_are_referred_to_where_they_are)
     heap_drop(heap, block);
     cr_assert_eq(heap_stats(heap).blocks, 1);
     cr_assert_eq(value_unpack(buffer.data, buffer.size, &offset, &zone, &result), 0);
-    cr_assert_eq(shared_resolve(own, &result), 0);
+    cr_assert_eq(shared_resolve(own, 0, &result), 0);
     cr_assert_eq(result.via.bin.ptr, (char *)bytes + 5);
     cr_assert_eq(mappings_count(own), 0);
     shared_drop(heap, &uses, 0);
@@ -249,7 +248,7 @@ Test(shared, equal_values_have_equal_digests_whichever_way_they_came)
     cr_assert_eq(mappings_create(heap, false, &own), 0);
     pack(&value);
     cr_assert_eq(value_unpack(buffer.data, buffer.size, &offset, &zone, &result), 0);
-    cr_assert_eq(shared_resolve(own, &result), 0);
+    cr_assert_eq(shared_resolve(own, 0, &result), 0);
     cr_assert_eq(value_hash(&result), value_hash(&value));
     shared_drop(heap, &uses, 0);
     mappings_destroy(own);
@@ -328,7 +327,7 @@ static int follow(const struct reference *reference)
                             .via.ext = {.type = PROTO_SHARED_EXT, .size = sizeof body, .ptr = (char *)body}};
 
     reference_store(reference, body);
-    return shared_hold(mappings, &value, &zone, false);
+    return shared_hold(mappings, &value, &zone);
 }
 
 Test(shared, a_reference_that_leads_elsewhere_is_refused)
@@ -374,7 +373,7 @@ Test(shared, a_body_of_another_length_is_refused)
         msgpack_object value = {.type = MSGPACK_OBJECT_EXT,
                                 .via.ext = {.type = PROTO_SHARED_EXT, .size = size, .ptr = body}};
 
-        cr_assert_eq(shared_hold(mappings, &value, &zone, false), MUSTER_EPROTOCOL);
+        cr_assert_eq(shared_hold(mappings, &value, &zone), MUSTER_EPROTOCOL);
     }
 }
 
@@ -391,7 +390,7 @@ Test(shared, references_to_more_bytes_than_a_value_may_have_are_refused)
         items[i] =
             (msgpack_object){.type = MSGPACK_OBJECT_EXT,
                              .via.ext = {.type = PROTO_SHARED_EXT, .size = sizeof body, .ptr = (char *)body}};
-    cr_assert_eq(shared_hold(mappings, &value, &zone, false), MUSTER_ELIMIT);
+    cr_assert_eq(shared_hold(mappings, &value, &zone), MUSTER_ELIMIT);
 }
 
 /* A file of this process that is none of its heaps. */
@@ -434,6 +433,118 @@ Test(shared, only_a_sealed_heap_is_mapped)
     cr_assert_eq(follow_to(make_memfd(HEAP_NAME, HEAP_DATA_OFFSET, seals)), MUSTER_EPROTOCOL);
     cr_assert_eq(follow_to(make_memfd(HEAP_NAME, (off_t)HEAP_BYTES_MAX + 1, seals)), MUSTER_EPROTOCOL);
     cr_assert_eq(follow_to(make_memfd(HEAP_NAME, MIB, seals)), 0);
+}
+
+/* --- references that are wrong when they are taken, and right later */
+
+/* Of results: a reference as a worker sent it, and what is to become of it. */
+struct sent {
+    uint8_t bytes[3 + PROTO_SHARED_REFERENCE_BYTES];
+    int taken;
+};
+
+/* As a reader takes it when it is received. */
+static struct sent sent_to(int fd)
+{
+    struct reference reference = {.kind = REFERENCE_BIN,
+                                  .pid = (uint32_t)getpid(),
+                                  .fd = (uint32_t)fd,
+                                  .heap = 1,
+                                  .offset = HEAP_DATA_OFFSET,
+                                  .size = 1};
+    struct sent sent = {.bytes = {0xc7, PROTO_SHARED_REFERENCE_BYTES, PROTO_SHARED_EXT}};
+
+    reference_store(&reference, sent.bytes + 3);
+    sent.taken = shared_take(mappings, sent.bytes, sizeof sent.bytes);
+    return sent;
+}
+
+static int pass(const struct sent *sent)
+{
+    msgpack_object value;
+    size_t offset = 0;
+
+    cr_assert_eq(value_unpack(sent->bytes, sizeof sent->bytes, &offset, &zone, &value), 0);
+    return shared_pass(mappings, sent->taken, &value, &zone);
+}
+
+static int make_unsealed(void)
+{
+    return make_memfd(HEAP_NAME, MIB, 0);
+}
+
+static void seal(int fd)
+{
+    cr_assert_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+}
+
+static void close_heap(int fd)
+{
+    struct heap_table *table = mmap(NULL, sizeof *table, PROT_WRITE, MAP_SHARED, fd, HEAP_TABLE_OFFSET);
+
+    cr_assert_neq(table, MAP_FAILED);
+    table->closed = 1;
+    munmap(table, sizeof *table);
+}
+
+Test(shared, what_could_not_be_taken_is_not_read_when_it_could_be_later)
+{
+    int fd = make_unsealed();
+    struct sent early = sent_to(fd);
+
+    cr_assert_eq(early.taken, MUSTER_EPROTOCOL);
+    seal(fd);
+    cr_assert_eq(pass(&early), MUSTER_EPROTOCOL);
+    cr_assert_eq(mappings_count(mappings), 0);
+    msgpack_zone_clear(&zone); /* freed the mapping of which the list knew */
+    cr_assert_eq(pass(&early), MUSTER_EPROTOCOL);
+}
+
+Test(shared, of_some_that_cannot_be_taken_none_is)
+{
+    int fd = make_memfd(HEAP_NAME, MIB, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    struct sent right = sent_to(fd), wrong = sent_to(make_unsealed());
+    uint8_t both[2 * sizeof right.bytes];
+
+    memcpy(both, right.bytes, sizeof right.bytes);
+    memcpy(both + sizeof right.bytes, wrong.bytes, sizeof wrong.bytes);
+    cr_assert_eq(shared_take(mappings, both, sizeof both), MUSTER_EPROTOCOL);
+    close_heap(fd);
+    mappings_trim(mappings);
+    cr_assert_eq(mappings_count(mappings), 1);
+    shared_release(mappings, right.bytes, sizeof right.bytes);
+    mappings_trim(mappings);
+    cr_assert_eq(mappings_count(mappings), 0);
+}
+
+Test(shared, of_a_value_that_cannot_be_had_all_is_released)
+{
+    enum { COUNT = (PROTO_VALUE_BYTES_MAX >> 19) + 2 };
+    int fd = make_memfd(HEAP_NAME, MIB, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    struct sent one = sent_to(fd);
+    struct reference half = {.kind = REFERENCE_STR,
+                             .pid = (uint32_t)getpid(),
+                             .fd = (uint32_t)fd,
+                             .heap = 1,
+                             .offset = HEAP_DATA_OFFSET,
+                             .size = MIB / 2};
+    static msgpack_object items[COUNT];
+    uint8_t body[PROTO_SHARED_REFERENCE_BYTES];
+    msgpack_object value = {.type = MSGPACK_OBJECT_ARRAY, .via.array = {.ptr = items, .size = COUNT}};
+
+    reference_store(&half, body);
+    for (size_t i = 0; i < COUNT; i++) {
+        items[i] =
+            (msgpack_object){.type = MSGPACK_OBJECT_EXT,
+                             .via.ext = {.type = PROTO_SHARED_EXT, .size = sizeof body, .ptr = (char *)body}};
+        cr_assert_eq(mappings_take(mappings, &half), 0);
+    }
+    cr_assert_eq(shared_pass(mappings, 0, &value, &zone), MUSTER_ELIMIT);
+    msgpack_zone_clear(&zone);
+    shared_release(mappings, one.bytes, sizeof one.bytes);
+    close_heap(fd);
+    mappings_trim(mappings);
+    cr_assert_eq(mappings_count(mappings), 0);
 }
 
 Test(shared, a_host_is_known_where_memory_can_be_shared)
