@@ -334,6 +334,15 @@ class Doors(Almost, Case):
         for opening in (b"", NULL[:9], NULL, NULL + ready(b"")):
             self.crowd(opening)
 
+    def test_one_who_says_no_more_is_cut_off(self):
+        with contextlib.ExitStack() as stack:
+            streams = [stack.enter_context(self.connection(*self.tcp())) for _ in range(4)]
+            for stream, opening in zip(streams, (b"", NULL[:9], NULL)):
+                stream.sendall(opening)
+            self.join(streams[3], b"silent")
+            for stream in streams:
+                self.until_cut(stream)
+
     def test_strangers_that_take_all_descriptors_at_once_are_cut_off(self):
         with contextlib.ExitStack() as stack:
             self.daemon.signal(signal.SIGSTOP)
