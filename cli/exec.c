@@ -368,8 +368,9 @@ static int open_and_run(struct exec *exec)
         summon(options, &error) ||
         exec_pace_init(&exec->pace, &options->pace, options->open.workers, exec_termseq_ms(&options->termseq),
                        &error) ||
-        exec_folder_init(&exec->folder, temporary_folder(exec), &error) || open_ways_out(exec, &error) ||
-        open_with_room(exec, &m, &error))
+        exec_folder_init(&exec->folder, temporary_folder(exec), &error) ||
+        (options->limits.sandbox && !options->open.coordinator && exec_folder_share(&exec->folder, &error)) ||
+        open_ways_out(exec, &error) || open_with_room(exec, &m, &error))
         return plain_error(&error);
     if (options->progress == PROGRESS_AUTOMATIC && (options->trace || options->group == EXEC_GROUP_NOTHING))
         options->progress = PROGRESS_NEVER; /* what workers write would be in its line */

@@ -48,8 +48,21 @@ int exec_folder_init(struct exec_folder *folder, const char *parent, struct must
 {
     bool usable = realpath(parent, folder->parent) && is_usable(folder->parent);
 
-    folder->fd = -1;
+    folder->fd = folder->parent_fd = -1;
     return usable ? 0 : cannot_make(parent, errno, ret_error);
+}
+
+int exec_folder_share(struct exec_folder *folder, struct muster_error *ret_error)
+{
+    int fd = open(folder->parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0)
+        folder->parent_fd = fcntl(fd, F_DUPFD, STDERR_FILENO + 1);
+    if (folder->parent_fd < 0)
+        muster_error_system(ret_error, errno, "cannot share the folder %s with workers", folder->parent);
+    if (fd >= 0)
+        close(fd);
+    return folder->parent_fd >= 0 ? 0 : MUSTER_ESYSTEM;
 }
 
 void exec_folder_take(struct exec_folder *folder, const char *path)
@@ -138,5 +151,7 @@ void exec_folder_close(struct exec_folder *folder)
 {
     if (folder->parent[0] && folder->fd >= 0)
         close(folder->fd);
+    if (folder->parent[0] && folder->parent_fd >= 0)
+        close(folder->parent_fd);
     folder->parent[0] = '\0';
 }

@@ -18,6 +18,7 @@ struct exec_folder {
     char parent[PATH_MAX]; /* from / on, without links */
     char path[PATH_MAX];   /* in it; "": none */
     int fd;                /* owned; where it was made here; or -1 */
+    int parent_fd;         /* owned; inherited by workers, which go from there; -1: they do not */
 };
 
 /* A file in it. Zeroed: none. */
@@ -33,6 +34,10 @@ const char *exec_folder_temporary(const char *asked);
 
 /* Finds out whether one could be made in `parent` by now. 0 or MUSTER_ESYSTEM. */
 int exec_folder_init(struct exec_folder *folder, const char *parent, struct muster_error *ret_error);
+
+/* Workers inherit a descriptor of the parent as it is now, whatever jobs put in its place. 0 or
+ * MUSTER_ESYSTEM. */
+int exec_folder_share(struct exec_folder *folder, struct muster_error *ret_error);
 
 /* It has this path, of a folder that is not there: who needs it first makes it; most often nobody does. */
 void exec_folder_take(struct exec_folder *folder, const char *path);

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MEMBERS_MAX = 32 /* of the argument of `command` that are used here */ };
+enum { MEMBERS_MAX = 40 /* of the argument of `command` that are used here */ };
 
 static msgpack_object text(struct word word)
 {
@@ -235,6 +235,8 @@ static void put_place(struct exec *exec, struct map *map)
         if (options->folder)
             put(map, "dir", text(word_of(options->folder)));
         put(map, "tmpdir", text(word_of(exec->folder.parent)));
+        if (exec->folder.parent_fd >= 0)
+            put(map, "tmpdir_fd", integer((uint64_t)exec->folder.parent_fd));
         put(map, "files_in", text(word_of(exec->folder.path)));
         return;
     }

@@ -195,6 +195,8 @@ static int open_outputs(muster_call *call, const struct command_spec *spec, int 
         return command_live_inherit(call, spec, ret_fds);
     if (spec->live_fd >= 0)
         return command_live_open(call, spec, self.slot, ret_fds);
+    if (spec->tmpdir_fd >= 0 && command_inherited(call, spec->tmpdir_fd) != 0)
+        return MUSTER_JOB_FAILED;
     for (int i = 0; i < 2; i++) {
         int error = command_output_open(&self.outputs[i], spec, batch);
 
@@ -324,7 +326,7 @@ static int run(muster_call *call, struct command_spec *spec, struct command_inpu
     int error, code = 0;
 
     if (spec->sandbox &&
-        confine_command(spec, fds, is_kept(spec) ? self.outputs[0].apart_fd : -1, &sandbox, &refused) != 0)
+        confine_command(spec, fds, is_kept(spec) ? self.outputs[0].apart.fd : -1, &sandbox, &refused) != 0)
         return muster_call_fail(call, "command: %s", refused.text);
     code = command_pace_begin(call, spec->begin_ns, &cut);
 

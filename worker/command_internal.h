@@ -52,6 +52,7 @@ struct command_spec {
     unsigned sandbox;              /* as in base/sandbox.h; 0: none */
     bool grouped;                  /* `memory_bytes` is the limit of a cgroup, not of each process */
     const char *tmpdir, *files_in; /* `files_in`: NULL where it is the same */
+    int tmpdir_fd;                 /* of `tmpdir`, of a confined command; -1: it is not known */
     bool spooled;                  /* which is the coordinator's: what is left there stays its own */
     uint64_t spill_bytes;
     int out_fd;  /* -1: output is kept, or live */
@@ -148,21 +149,29 @@ enum command_verdict command_await(muster_call *call, const struct command_spec 
                                    struct command_input *input, const struct command_child *child,
                                    const struct command_strays *strays);
 
+/* Borrowed descriptors. */
+struct command_apart {
+    int fd;       /* of the worker's own folder; -1: there is none */
+    int names_fd; /* of the one that it is in */
+    bool in_own;  /* which is `own` */
+};
+
 /* A file that a command writes to. Zeroed: there is none. */
 struct command_output {
     int fd; /* above 2, open when `made`; appended to */
     bool made;
-    char folder[PATH_MAX]; /* where it is */
-    char own[PATH_MAX];    /* where it gets a name, which is made for that; "": in `folder` */
-    char name[PATH_MAX];   /* "": it has none, as is usual */
-    char given[PATH_MAX];  /* the one that was given away last; "": none, or its taker is done with it */
-    uint64_t batch;        /* 0: the taker removes it; or it is left in a folder of this batch */
-    int apart_fd;          /* of the worker's own folder, where it is until it is given away; or -1 */
+    char folder[PATH_MAX];      /* where it is */
+    char own[PATH_MAX];         /* where it gets a name, which is made for that; "": in `folder` */
+    char name[PATH_MAX];        /* "": it has none, as is usual */
+    char given[PATH_MAX];       /* the one that was given away last; "": none, or its taker is done with it */
+    uint64_t batch;             /* 0: the taker removes it; or it is left in a folder of this batch */
+    struct command_apart apart; /* where it is until it is given away; or none */
 };
 
-/* The worker's own folder for output of confined commands, in `folder`, on whose file system it stays mounted
- * until command_apart_close: made if it is not there. Borrowed. 0, or an errno. */
-int command_apart_open(const char *folder, int *ret_fd);
+/* Opens the folders for output of confined commands, made if they are not there: `own`, a folder in `folder`,
+ * "" for none, and in that the worker's. `root_fd` is that of `folder`, from before all jobs; -1: by its
+ * path. They are open, and where they are stays mounted, until command_apart_close. 0, or an errno. */
+int command_apart_open(int root_fd, const char *folder, const char *own, struct command_apart *ret_folders);
 void command_apart_close(void);
 
 /* The coordinator's folder for large output; NULL: it has none. */
@@ -184,6 +193,9 @@ bool command_output_is_cut(const struct command_output *output, bool failed);
 
 /* Lets go of it. */
 void command_output_close(struct command_output *output);
+
+/* A descriptor that is to be one that this worker inherited becomes close-on-exec. 0, or fails the call. */
+int command_inherited(muster_call *call, int fd);
 
 /* Where it writes that says so itself, or into pipes of its own, in command_live_close's care. 0, or fails
  * the call. */

@@ -15,7 +15,7 @@
 
 /* Descriptors that were inherited are for the worker, and not for all that commands start. They alone are
  * not close-on-exec when they are asked for first: no job can have one that the worker made. */
-static int own(muster_call *call, int fd)
+int command_inherited(muster_call *call, int fd)
 {
     static fd_set inherited; /* that were asked for */
     bool is_one = fd > STDERR_FILENO && fd < FD_SETSIZE;
@@ -31,7 +31,7 @@ static int own(muster_call *call, int fd)
 
 int command_live_inherit(muster_call *call, const struct command_spec *spec, int ret_fds[2])
 {
-    if (own(call, spec->out_fd) != 0)
+    if (command_inherited(call, spec->out_fd) != 0)
         return MUSTER_JOB_FAILED;
     ret_fds[0] = spec->out_fd;
     ret_fds[1] = STDERR_FILENO;
@@ -75,7 +75,7 @@ int command_live_open(muster_call *call, const struct command_spec *spec, unsign
 {
     int out[2] = {-1, -1}, err[2] = {-1, -1}, code = 0;
 
-    if (own(call, spec->live_fd) != 0)
+    if (command_inherited(call, spec->live_fd) != 0)
         return MUSTER_JOB_FAILED;
     if (make_pipe(out) != 0 || make_pipe(err) != 0)
         code = muster_call_fail(call, "command: cannot make pipes for its output: %s", strerror(errno));

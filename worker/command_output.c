@@ -80,15 +80,14 @@ const char *command_spool(void)
     return folder && *folder ? folder : NULL;
 }
 
-/* Of a confined command, in the worker's own folder. 0, or an errno. */
-static int find_apart(struct command_output *output)
+/* Of a confined command. 0, or an errno. */
+static int find_apart(struct command_output *output, const struct command_spec *spec)
 {
-    int error = command_apart_open(place_of_names(output), &output->apart_fd);
+    int error = command_apart_open(spec->tmpdir_fd, output->folder, output->own, &output->apart);
 
-    if (error != ENOENT || !output->own[0])
-        return error;
-    make_own(output);
-    return command_apart_open(place_of_names(output), &output->apart_fd);
+    if (error == 0 && !output->apart.in_own)
+        output->own[0] = '\0';
+    return error;
 }
 
 /* 0, or an errno. */
@@ -97,15 +96,15 @@ static int make_file(struct command_output *output)
     const char *folder = output->folder;
     char apart[32];
 
-    if (output->apart_fd >= 0) { /* whatever has its name by now */
-        snprintf(apart, sizeof apart, "/proc/self/fd/%d", output->apart_fd);
+    if (output->apart.fd >= 0) { /* whatever has its name by now */
+        snprintf(apart, sizeof apart, "/proc/self/fd/%d", output->apart.fd);
         folder = apart;
     }
     output->fd = open(folder, O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
     if (output->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
-        if (output->apart_fd < 0)
+        if (output->apart.fd < 0)
             make_own(output);
-        make_named(output, output->apart_fd < 0 ? place_of_names(output) : folder);
+        make_named(output, output->apart.fd < 0 ? place_of_names(output) : folder);
     }
     output->fd = command_above_standard(output->fd);
     return output->fd < 0 ? errno : 0;
@@ -118,13 +117,13 @@ int command_output_open(struct command_output *output, const struct command_spec
 
     command_output_close(output);
     output->batch = batch;
-    output->apart_fd = -1;
+    output->apart = (struct command_apart){.fd = -1};
     if (strlen(spec->tmpdir) >= sizeof output->folder || strlen(own) >= sizeof output->own)
         return ENAMETOOLONG;
     strcpy(output->folder, spec->tmpdir);
     strcpy(output->own, own);
     if (spec->sandbox)
-        error = find_apart(output);
+        error = find_apart(output, spec);
     if (error == 0)
         error = make_file(output);
     output->made = error == 0;
@@ -170,28 +169,43 @@ bool command_output_is_cut(const struct command_output *output, bool failed)
            (file.st_size > 0 || failed) && !has_room(output);
 }
 
-/* Gives a file its name in `folder`. 0, or an errno. */
-static int name_file(struct command_output *output, const char *folder)
+/* Gives a file its name in a folder with this path. 0, or an errno. */
+static int name_file(struct command_output *output, int folder_fd, const char *folder)
 {
     static unsigned long long count;
-    char file[64], name[PATH_MAX];
+    char file[64], path[PATH_MAX];
+    int bytes = snprintf(path, sizeof path, "%s/", folder);
 
     snprintf(file, sizeof file, "/proc/self/fd/%d", output->fd);
     for (int i = 0; i < NAME_TRIES; i++) {
-        if (snprintf(name, sizeof name, "%s/muster-%d-%llu", folder, (int)getpid(), count++) >=
-            (int)sizeof name) {
+        if (snprintf(path + bytes, sizeof path - (size_t)bytes, "muster-%d-%llu", (int)getpid(), count++) >=
+            (int)sizeof path - bytes) {
             errno = ENAMETOOLONG;
-        } else if (linkat(AT_FDCWD, output->name[0] ? output->name : file, AT_FDCWD, name,
+        } else if (linkat(AT_FDCWD, output->name[0] ? output->name : file, folder_fd, path + bytes,
                           AT_SYMLINK_FOLLOW) == 0) {
             if (output->name[0])
                 unlink(output->name);
-            strcpy(output->name, name);
+            strcpy(output->name, path);
             return 0;
         }
         if (errno != EEXIST)
             break;
     }
     return errno;
+}
+
+/* Likewise, in one that is named by its path. `synced`: the name is on disk. */
+static int name_file_in(struct command_output *output, const char *folder, bool synced)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
+
+    if (fd < 0)
+        return errno;
+    error = name_file(output, fd, folder);
+    if (error == 0 && synced && fsync(fd) != 0)
+        error = errno;
+    close(fd);
+    return error;
 }
 
 /* 0, or an errno. */
@@ -219,19 +233,19 @@ static int spool(struct command_output *output)
         error = sync_folder(output->folder);
     else
         error = errno == EEXIST ? 0 : errno;
-    if (error == 0)
-        error = name_file(output, folder);
-    return error == 0 ? sync_folder(folder) : error;
+    return error == 0 ? name_file_in(output, folder, true) : error;
 }
 
 static int settle(struct command_output *output)
 {
     if (output->batch)
         return spool(output);
-    if (output->name[0] && output->apart_fd < 0)
+    if (output->apart.fd >= 0)
+        return name_file(output, output->apart.names_fd, place_of_names(output));
+    if (output->name[0])
         return 0;
     make_own(output);
-    return name_file(output, place_of_names(output));
+    return name_file_in(output, place_of_names(output), false);
 }
 
 /* The file becomes the taker's, or its batch's, under its name. */

@@ -42,6 +42,7 @@ enum member {
     SANDBOX,
     FAILS,
     TMPDIR,
+    TMPDIR_FD,
     FILES_IN,
     SPILL,
     STDOUT,
@@ -78,6 +79,7 @@ static const char *const names[MEMBERS] = {
     [SANDBOX] = "sandbox",
     [FAILS] = "fails",
     [TMPDIR] = "tmpdir",
+    [TMPDIR_FD] = "tmpdir_fd",
     [FILES_IN] = "files_in",
     [SPILL] = "spill",
     [STDOUT] = "stdout",
@@ -432,7 +434,9 @@ static int read_ways_out(const struct reader *reader, struct command_spec *spec)
         return muster_call_fail(reader->call, "command: either stdout or live");
     if (reader->members[STDOUT])
         code = read_descriptor(reader, STDOUT, reader->members[STDOUT], &spec->out_fd);
-    if (live) {
+    if (code == 0 && reader->members[TMPDIR_FD])
+        code = read_descriptor(reader, TMPDIR_FD, reader->members[TMPDIR_FD], &spec->tmpdir_fd);
+    if (code == 0 && live) {
         if (live->type != MSGPACK_OBJECT_ARRAY || live->via.array.size != 2 ||
             live->via.array.ptr[1].type != MSGPACK_OBJECT_POSITIVE_INTEGER)
             return refuse(reader, LIVE, "a descriptor and a number");
@@ -558,6 +562,7 @@ int command_spec_read(muster_call *call, const msgpack_object *argument, unsigne
                                 .open_files = UINT64_MAX,
                                 .file_bytes = UINT64_MAX,
                                 .spill_bytes = COMMAND_SPILL_BYTES,
+                                .tmpdir_fd = -1,
                                 .out_fd = -1,
                                 .live_fd = -1,
                                 .umask = -1,

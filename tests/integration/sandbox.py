@@ -434,6 +434,19 @@ class FilesOfMuster(Case):
             (self.work / "out").unlink()
             shutil.rmtree(self.work / "kept")
 
+    def test_large_output_is_not_put_where_a_link_leads_that_a_job_made_in_the_place_of_its_folder(self):
+        """Of --results. The job that comes first looks for it, as long as that is not taken."""
+        other = self.home / "elsewhere"
+        other.mkdir()
+        look = ("until set -- $(ls -d kept/muster-exec-*/muster-* ../elsewhere/muster-exec-*/muster-* 2>/dev/null) && "
+                "[ -n \"$1\" ]; do sleep .01; done; echo $1 >seen")
+        result = self.exec("-j2", "-k", "--results", "out", "sh", "-c", ":::", look,
+                           f"mv out kept; ln -s {other} out; head -c 3000000 /dev/zero")
+        self.assertEqual(os.listdir(other), [])
+        self.assertIn("kept/muster-exec-", (self.work / "seen").read_text(encoding="ascii"), result)
+        self.assertEqual(result.status, 255, result)
+        self.assertIn("out/muster-exec-", result.err)
+
     def test_results_do_not_wait_for_who_reads_a_pipe_that_a_job_made(self):
         self.assert_ok(self.results("out", "mkdir -p out/1/x; mkfifo out/1/x/stdout; echo ok"), "")
         self.assertEqual((self.work / "out/1/x/stdout").read_text(encoding="ascii"), "ok\n")

@@ -139,6 +139,16 @@ Test(command, output_is_lost_where_its_folder_cannot_be_made)
     free(path);
 }
 
+Test(command, folder_that_was_not_inherited_is_refused)
+{
+    shell(":");
+    with("tmpdir_fd", integer(999));
+    refuse("999 is no descriptor that this worker has inherited");
+    shell(":");
+    with("tmpdir_fd", text("x"));
+    refuse("tmpdir_fd must be a descriptor");
+}
+
 Test(command, output_above_the_limit_is_a_file)
 {
     struct stat status;
