@@ -63,7 +63,6 @@ static void blame(uint64_t now_ns, struct batch *batch, const struct worker *wor
     if (event == JOB_FAIL || event == JOB_QUARANTINE)
         settle_failure(batch, worker->slot, &run, code, text, outbox);
     settle_delay(batch, now_ns, event, &run);
-    schedule_correct(&batch->turn, (double)(now_ns - worker->moved_ns) * batch->demand.cpus);
     settle_jobs(batch, run, event, outbox);
 }
 
@@ -116,6 +115,8 @@ static void bury_suspect(uint64_t now_ns, struct batch *batch, const struct work
                          struct job_run run, uint64_t suspect, const struct worker_exit *exit,
                          struct outbox *outbox)
 {
+    if (exit->executing) /* before jobs come back, which may raise the batch to the virtual time */
+        schedule_correct(&batch->turn, (double)(now_ns - worker->moved_ns) * batch->demand.cpus);
     settle_return(batch, worker, job_run_take(&run, suspect - run.first), JOB_RETURN, outbox);
     if (exit->executing)
         blame(now_ns, batch, worker, job_run_take(&run, 1), exit, outbox);

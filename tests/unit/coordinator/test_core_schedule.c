@@ -130,6 +130,30 @@ Test(core_schedule, job_that_killed_its_worker_after_long_costs_its_user_nothing
     next_chunk(1);
 }
 
+/* Nothing of it waited while its job ran: it is raised to the virtual time, which has what the job took in
+ * it. */
+Test(core_schedule, crashed_job_of_a_limited_batch_is_charged_on_top_of_the_virtual_time)
+{
+    struct proto_submit limited = many(), other = many();
+    struct proto_chunk a, b;
+    uint64_t first;
+
+    limited.most_running = 1;
+    begin_ready(2, 1);
+    first = submit(CLIENT, &limited);
+    a = next_chunk(1);
+    submit_as("other", &other);
+    b = next_chunk(2);
+    for (unsigned i = 0; i < 10; i++) {
+        finish(2, &b, "other", 10 * MS);
+        b = next_chunk(2);
+    }
+    worker_crashes(1, &a, 1);
+    expect_spawn(1);
+    finish(2, &b, "other", 10 * MS);
+    cr_assert_eq(next_chunk(2).batch, first);
+}
+
 Test(core_schedule, batch_is_charged_for_jobs_that_it_did_not_run)
 {
     struct proto_submit settings = range_of(1, 100, 4);
