@@ -51,14 +51,15 @@ static void run_seeds(uint64_t first, uint64_t seeds)
 {
     for (uint64_t seed = first; seed < first + seeds; seed++)
         sim_run(seed);
-    printf("%lu seeds, nothing violated: %lu steps, %lu jobs begun, %lu lives of coordinators, %lu workers "
+    printf("%lu seeds, nothing violated: %lu steps, %lu jobs begun, %lu turns compared, %lu lives of "
+           "coordinators, %lu workers "
            "died, %lu commits, %.0f hours of virtual time; %lu hosts joined, of which %lu came back, %lu to "
            "another life; %lu jobs ran at two places, since they did not come\n",
            (unsigned long)seeds, (unsigned long)world.sum.steps, (unsigned long)world.sum.jobs,
-           (unsigned long)world.sum.lives, (unsigned long)world.sum.deaths, (unsigned long)world.sum.commits,
-           (double)world.sum.virtual_ns / 3600e9, (unsigned long)world.sum.joins,
-           (unsigned long)(world.sum.returns + world.sum.takeovers), (unsigned long)world.sum.takeovers,
-           (unsigned long)world.sum.strays);
+           (unsigned long)world.sum.turns, (unsigned long)world.sum.lives, (unsigned long)world.sum.deaths,
+           (unsigned long)world.sum.commits, (double)world.sum.virtual_ns / 3600e9,
+           (unsigned long)world.sum.joins, (unsigned long)(world.sum.returns + world.sum.takeovers),
+           (unsigned long)world.sum.takeovers, (unsigned long)world.sum.strays);
 }
 
 int main(int argc, char **argv)

@@ -134,16 +134,17 @@ struct sim_submission {
     struct proto_submit settings;
     struct proto_after after;
     uint32_t jobs, poison;
-    uint64_t total;  /* jobs of its record: fewer, if it was cancelled before it had all */
-    uint64_t number; /* as the ledger, or the core, counts; 0: not known */
-    bool sealed;     /* its client said all of it */
-    bool accepted;   /* told; if it is kept, it is promised from then on */
-    bool void_;      /* refused, or it ended with its client: nothing is promised */
-    bool cancelled;  /* somebody asked for that */
-    bool forgotten;  /* likewise, or nobody holds it */
-    bool lost;       /* given up, since no worker starts */
-    bool over;       /* its end is on disk; or was told, if it is not kept */
-    unsigned life;   /* of the coordinator's, in which it was submitted */
+    uint64_t total;    /* jobs of its record: fewer, if it was cancelled before it had all */
+    uint64_t number;   /* as the ledger, or the core, counts; 0: not known */
+    bool sealed;       /* its client said all of it */
+    bool accepted;     /* told; if it is kept, it is promised from then on */
+    bool void_;        /* refused, or it ended with its client: nothing is promised */
+    bool cancelled;    /* somebody asked for that */
+    bool forgotten;    /* likewise, or nobody holds it */
+    bool lost;         /* given up, since no worker starts */
+    bool over;         /* its end is on disk; or was told, if it is not kept */
+    unsigned life;     /* of the coordinator's, in which it was submitted */
+    uint64_t waits_ns; /* since when it may run, and the core does not have it; 0: it has, or it may not */
     struct sim_job list[SIM_JOBS_MAX + 1];
 };
 
@@ -160,6 +161,10 @@ void sim_recorded(const struct store_entry *entry);
 void sim_lose_records(void);  /* which were in the memory of a coordinator that is gone */
 void sim_check_world(void);   /* after every step */
 void sim_check_records(void); /* when all is over */
+
+/* --- nobody starves (turns.c): after every step; what is handed out is looked at as it is */
+
+void sim_turns_check(void);
 
 /* --- memory of the coordinator (memory.c) */
 
@@ -421,6 +426,7 @@ struct sim {
     struct sim_submission submissions[SIM_SUBMISSIONS_MAX + 1];
     struct { /* of what happened in all worlds */
         uint64_t steps, jobs, lives, commits, deaths, virtual_ns;
+        uint64_t turns;                             /* times that one was served while another one waited */
         uint64_t joins, returns, takeovers, strays; /* of other hosts; jobs that ran at two places */
     } sum;
 };

@@ -382,5 +382,6 @@ void sim_check_world(void)
         wrong = core_invariants(world.host.core);
     SIM_CHECK(!wrong, "%s", wrong);
     check_load();
+    sim_turns_check();
     sim_memory_check();
 }
