@@ -33,11 +33,11 @@ static struct {
     char name[sizeof PROTO_SPOOL_APART + 16];
 } self = {.folders = {.fd = -1, .names_fd = -1}};
 
-static bool is_there(void)
+static bool is_there(int fd)
 {
     struct stat status;
 
-    return self.folders.fd >= 0 && fstat(self.folders.fd, &status) == 0 && status.st_nlink > 0;
+    return fd >= 0 && fstat(fd, &status) == 0 && status.st_nlink > 0;
 }
 
 /* The last name of a path in this folder; NULL: it is elsewhere. */
@@ -106,7 +106,8 @@ int command_apart_open(int root_fd, const char *folder, const char *own, struct 
 {
     int error = 0;
 
-    if (!is_there() || strcmp(self.in, folder) != 0 || strcmp(self.own, own) != 0) {
+    if (!is_there(self.folders.fd) || !is_there(self.folders.names_fd) || strcmp(self.in, folder) != 0 ||
+        strcmp(self.own, own) != 0) {
         command_apart_close();
         error = open_both(root_fd, folder, own);
     }

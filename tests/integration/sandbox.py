@@ -447,6 +447,15 @@ class FilesOfMuster(Case):
         self.assertEqual(result.status, 255, result)
         self.assertIn("out/muster-exec-", result.err)
 
+    def test_output_is_there_though_a_job_removed_or_moved_the_folder_for_it(self):
+        large = "head -c 3000000 /dev/zero | tr '\\0' x"
+        for way in ("rm -r $1", "rm -r $1/.muster-apart-*", "mv $1 $1-moved; rm -r $1-moved", "mv $1/.m* moved; rm -r $1"):
+            with self.subTest(way=way):
+                result = self.exec("-j1", "-k", "sh", "-c", ":::", f"set -- $TMPDIR/muster-exec-*; {way}",
+                                   "echo again >/dev/stdout", large)
+                self.assert_ok(result, "again\n" + "x" * 3000000)
+                shutil.rmtree(self.work / "moved", ignore_errors=True)
+
     def test_results_do_not_wait_for_who_reads_a_pipe_that_a_job_made(self):
         self.assert_ok(self.results("out", "mkdir -p out/1/x; mkfifo out/1/x/stdout; echo ok"), "")
         self.assertEqual((self.work / "out/1/x/stdout").read_text(encoding="ascii"), "ok\n")
