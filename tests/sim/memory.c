@@ -10,14 +10,17 @@
  */
 #include "tests/sim/sim.h"
 
+#include "coordinator/state.h"
+
 #include <malloc.h>
 #include <stdlib.h>
 
 /* What each may need, in bytes: its structures, the first size of hash tables that are there while they are
  * not empty (some 700 bytes each), and what the allocator rounds up. */
 enum {
-    EACH_LIFE = 3000,    /* tables of workers and clients, timers, and the ledger as the core's client */
-    EACH_WORKER = 2700,  /* lists of what it holds: as long as they were, for the next in its place */
+    EACH_LIFE = 1600,    /* tables of workers and of clients, and the ledger as the core's client */
+    EACH_WORKER = 2700,  /* lists of what it holds, for the next in its place, too */
+    EACH_MOMENT = 4000,  /* what ended a moment ago: a client or a batch that is let go of */
     EACH_CLIENT = 4000,  /* of the core, and of the ledger */
     EACH_TICKET = 2000,  /* a reader, or a request */
     EACH_BATCH = 5000,   /* of the core, and of the ledger */
@@ -192,15 +195,31 @@ static size_t of_requests(void)
     return of_queue(&disk->submitted) + of_queue(&disk->completed) + of_queue(&disk->group.kept);
 }
 
+/* Lists that stay as long as they had to be once, of what workers hold and of times. */
+static size_t of_lists(void)
+{
+    const struct core *core = world.host.core;
+    size_t sum = malloc_usable_size(core->timers.heap) + malloc_usable_size(core->roster.due.nodes) +
+                 malloc_usable_size(core->roster.loads.nodes);
+
+    for (unsigned i = 0; i < world.slots; i++) {
+        const struct worker *worker = &core->workers[i];
+        size_t lists = malloc_usable_size(worker->holdings.list) + malloc_usable_size(worker->unwanted.list) +
+                       malloc_usable_size(worker->disowned.list);
+
+        SIM_CHECK(lists <= EACH_WORKER, "worker %u has lists of %zu bytes", i + 1, lists);
+        sum += lists;
+    }
+    return sum;
+}
+
 /* What there is at any time. The outboxes are the simulation's. */
 static size_t of_rest(void)
 {
-    unsigned workers = world.workers_max;
+    const struct sim_host *host = &world.host;
 
-    for (unsigned i = 0; i < world.outpost_count; i++)
-        workers += world.outposts[i].workers;
-    return memory.empty + EACH_LIFE + EACH_WORKER * workers + memory.lent + EACH_LETTER * memory.letters +
-           (world.host.outbox.capacity + world.host.spare.capacity) * sizeof *world.host.outbox.items;
+    return memory.empty + EACH_LIFE + of_lists() + memory.lent + EACH_LETTER * memory.letters +
+           malloc_usable_size(host->outbox.items) + malloc_usable_size(host->spare.items);
 }
 
 static void check(size_t may_use, const char *when)
@@ -219,13 +238,13 @@ void sim_memory_begin(void)
 
 void sim_memory_start(void)
 {
-    memory.empty = used();
+    memory.empty = used() - of_lists();
 }
 
 void sim_memory_check(void)
 {
     if (world.sum.steps % STEPS == 0)
-        check(of_rest() + of_clients() + of_batches() + of_chunks() + of_requests(),
+        check(of_rest() + EACH_MOMENT + of_clients() + of_batches() + of_chunks() + of_requests(),
               "with all that is under way");
 }
 
