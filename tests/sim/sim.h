@@ -9,9 +9,10 @@
  *                               |  |  \ supervisor: spawns, kills, finds, buries
  *                          disk.c  hosts.c <-> mail.c <-> outpost.c <-> mail.c <-> worker.c
  *
- * truth.c knows what was submitted and what became of it, whatever anybody believes. A job has the argument
- * sim_argument(submission, index), which its worker checks, and three times that as its value, which its
- * client checks. There is one world at a time; it has one thread.
+ * truth.c knows what was submitted and what became of it, whatever anybody believes; turns.c who had how
+ * much, and memory.c what all of it takes. A job has the argument sim_argument(submission, index), which its
+ * worker checks, and three times that as its value, which its client checks. There is one world at a time; it
+ * has one thread.
  */
 #ifndef MUSTER_TESTS_SIM_SIM_H
 #define MUSTER_TESTS_SIM_SIM_H
