@@ -38,16 +38,14 @@ static void deliver_job(struct map *m, struct muster_result result, const struct
     map_heed(m, m->batch->on_result(m->batch->context, &result));
 }
 
-/* The result of a job was in the memory of a worker that died before this process looked at it. */
+/* The result of a job cannot be read: it was in the memory of a worker that died, say, before this process
+ * looked at it. */
 static struct proto_failure note_unread(struct map *m, uint64_t index, int code)
 {
     m->unread++;
     m->summary->succeeded--;
     m->summary->failed++;
-    return (struct proto_failure){
-        .index = index,
-        .code = code,
-        .text = proto_text("its result in shared memory cannot be read: its worker died")};
+    return (struct proto_failure){.index = index, .code = code, .text = proto_text(shared_failure(code))};
 }
 
 /* A message whose outcomes are handed over. */

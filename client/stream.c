@@ -226,21 +226,19 @@ void stream_seal(struct stream *stream)
 
 /* --- from the coordinator */
 
-/* Takes the next value of the payload. 0, or a code, with why in *ret_text. */
+/* Takes the next value of the payload. 0, or a code. */
 static int take_value(struct stream *stream, struct task *task, const struct wire_frame *frame,
-                      size_t *offset, const char **ret_text)
+                      size_t *offset)
 {
     const struct mailbox *mailbox = stream->outlet->mailbox;
     const uint8_t *bytes = slice_bytes(&frame->message.payload);
     size_t size = frame->message.payload.size, first = *offset;
     int code = value_unpack_copy(bytes, size, offset, task->zone, &task->value);
 
-    *ret_text = "no memory for its result";
     if (code != 0 && mailbox_refers(mailbox, frame))
         shared_release(mailbox->mappings, bytes + first, *offset - first);
     if (code != 0 || !mailbox->mappings || frame->message.results.outcome.shared_bytes == 0)
         return code;
-    *ret_text = "its result in shared memory cannot be read: its worker died";
     return shared_pass(mailbox->mappings, frame->taken, &task->value, task->zone);
 }
 
@@ -252,14 +250,16 @@ static void end_task(struct stream *stream, struct task *task, const struct prot
     int code = 0;
 
     if (!failure || failure->valued)
-        code = take_value(stream, task, frame, offset, &text);
+        code = take_value(stream, task, frame, offset);
     task->valued = failure && failure->valued && code == 0;
-    if (failure)
+    if (failure) {
         fail(stream->outlet, task, failure->code, failure->text.bytes, failure->text.size);
-    else if (code != 0)
+    } else if (code != 0) {
+        text = shared_failure(code);
         fail(stream->outlet, task, code, text, strlen(text));
-    else
+    } else {
         put_out(stream->outlet, task);
+    }
 }
 
 /* What is known of the time of jobs that were reported together: the same of each. */

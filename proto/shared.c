@@ -199,6 +199,13 @@ int shared_pass(struct mappings *mappings, int taken, msgpack_object *value, msg
     return code;
 }
 
+const char *shared_failure(int code)
+{
+    return code == MUSTER_ELOST    ? "its result in shared memory cannot be read: its worker died"
+           : code == MUSTER_ENOMEM ? "no memory for its result"
+                                   : "its result in shared memory cannot be read";
+}
+
 int shared_hold(struct mappings *mappings, msgpack_object *value, msgpack_zone *zone)
 {
     struct resolving r = {.mappings = mappings, .zone = zone, .takes = true, .left = PROTO_VALUE_BYTES_MAX};

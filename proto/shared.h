@@ -61,4 +61,7 @@ int shared_pass(struct mappings *mappings, int taken, msgpack_object *value, msg
 /* The same of references that nobody has taken: the zone does. Codes of mappings_take, too. */
 int shared_hold(struct mappings *mappings, msgpack_object *value, msgpack_zone *zone);
 
+/* What is said of a result whose references fail with this code. */
+const char *shared_failure(int code);
+
 #endif
