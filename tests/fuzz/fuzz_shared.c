@@ -115,10 +115,12 @@ static struct reference read_reference(struct input *input)
     reference.size = how & 16 ? 1 + input_number(input, 1) : input_number(input, 5);
     if (how & 32)
         reference.offset = input_number(input, 8);
-    if (how & 64 && !(how & 1))
+    if (how & 64)
         reference.block = (uint32_t)input_number(input, 4);
     if (how & 128)
         reference.fd = (uint32_t)input_number(input, 2), reference.heap = input_number(input, 1);
+    if (reference.heap == right.heap) /* of which it is counted */
+        reference.block = BLOCK;
     return reference;
 }
 
