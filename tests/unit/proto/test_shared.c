@@ -394,14 +394,19 @@ Test(shared, references_to_more_bytes_than_a_value_may_have_are_refused)
 }
 
 /* A file of this process that is none of its heaps. */
+static struct reference reference_to(int fd)
+{
+    return (struct reference){.kind = REFERENCE_BIN,
+                              .pid = (uint32_t)getpid(),
+                              .fd = (uint32_t)fd,
+                              .heap = 1,
+                              .offset = HEAP_DATA_OFFSET,
+                              .size = 1};
+}
+
 static int follow_to(int fd)
 {
-    struct reference reference = {.kind = REFERENCE_BIN,
-                                  .pid = (uint32_t)getpid(),
-                                  .fd = (uint32_t)fd,
-                                  .heap = 1,
-                                  .offset = HEAP_DATA_OFFSET,
-                                  .size = 1};
+    struct reference reference = reference_to(fd);
 
     return follow(&reference);
 }
@@ -446,12 +451,7 @@ struct sent {
 /* As a reader takes it when it is received. */
 static struct sent sent_to(int fd)
 {
-    struct reference reference = {.kind = REFERENCE_BIN,
-                                  .pid = (uint32_t)getpid(),
-                                  .fd = (uint32_t)fd,
-                                  .heap = 1,
-                                  .offset = HEAP_DATA_OFFSET,
-                                  .size = 1};
+    struct reference reference = reference_to(fd);
     struct sent sent = {.bytes = {0xc7, PROTO_SHARED_REFERENCE_BYTES, PROTO_SHARED_EXT}};
 
     reference_store(&reference, sent.bytes + 3);
@@ -522,16 +522,12 @@ Test(shared, of_a_value_that_cannot_be_had_all_is_released)
     enum { COUNT = (PROTO_VALUE_BYTES_MAX >> 19) + 2 };
     int fd = make_memfd(HEAP_NAME, MIB, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     struct sent one = sent_to(fd);
-    struct reference half = {.kind = REFERENCE_STR,
-                             .pid = (uint32_t)getpid(),
-                             .fd = (uint32_t)fd,
-                             .heap = 1,
-                             .offset = HEAP_DATA_OFFSET,
-                             .size = MIB / 2};
+    struct reference half = reference_to(fd);
     static msgpack_object items[COUNT];
     uint8_t body[PROTO_SHARED_REFERENCE_BYTES];
     msgpack_object value = {.type = MSGPACK_OBJECT_ARRAY, .via.array = {.ptr = items, .size = COUNT}};
 
+    half.size = MIB / 2;
     reference_store(&half, body);
     for (size_t i = 0; i < COUNT; i++) {
         items[i] =
