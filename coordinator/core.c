@@ -391,7 +391,7 @@ void core_stop(struct core *core, struct outbox *outbox)
     for (unsigned i = 0; i < core->slots; i++) {
         struct worker *worker = &core->workers[i];
 
-        if (worker->state == WORKER_READY && worker->holds == 0)
+        if (worker->state == WORKER_READY && worker->holds == 0 && worker->standing == 0)
             outbox_send(outbox, worker->name, &(struct proto_message){.type = PROTO_STOP});
         else if (worker->state != WORKER_STOPPING)
             dispatch_doom(core, worker, DOOM_CANCELLED, outbox);

@@ -190,6 +190,22 @@ Test(adopt, worker_that_says_less_than_it_promised_is_killed)
     end_core();
 }
 
+/* STOP would have it finish what it runs. */
+Test(adopt, worker_that_has_not_said_what_it_holds_is_asked_to_stop_as_if_it_was_idle)
+{
+    struct outbox end;
+
+    begin_again(1);
+    step_adopt(1);
+    says_hello(1, 1, 1);
+    cr_assert_eq(outbox_init(&end), 0);
+    core_stop(core, &end);
+    cr_assert_eq(end.items[0].kind, OUTBOX_KILL);
+    cr_assert_eq(end.items[0].slot, 1);
+    outbox_fini(&end);
+    end_core();
+}
+
 Test(adopt, jobs_that_are_over_are_cancelled_at_the_worker_and_the_rest_runs_on)
 {
     struct proto_chunk old = old_chunk(1, 4, 1);
