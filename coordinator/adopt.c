@@ -146,6 +146,49 @@ static int hand_over(struct worker *worker, struct batch *batch, uint64_t id, co
     return result;
 }
 
+/* Some of these jobs that an older chunk of the worker has, in an attempt before this one. NULL: none has. */
+static struct chunk *find_older(const struct worker *worker, const struct batch *batch,
+                                const struct span *jobs, uint32_t attempt, struct span *ret_part)
+{
+    uint64_t end = jobs->first + jobs->count;
+    size_t place = holdings_find(&worker->holdings, batch->id, jobs->first);
+    struct chunk *chunk;
+
+    while ((chunk = holdings_next(&worker->holdings, batch->id, jobs->first, end, &place)) != NULL) {
+        uint32_t part = spans_find(&chunk->left, jobs->first);
+        struct span left;
+
+        if (!chunk->adopted || chunk->run.attempts + 1 >= attempt || part == chunk->left.count)
+            continue;
+        left = spans_list(&chunk->left)[part];
+        if (left.first >= end)
+            continue;
+        ret_part->first = left.first > jobs->first ? left.first : jobs->first;
+        ret_part->count = (left.first + left.count < end ? left.first + left.count : end) - ret_part->first;
+        return chunk;
+    }
+    return NULL;
+}
+
+/* A worker stands by all jobs of a chunk, also by those of which it told that they failed. Where it has one
+ * of them again, in a later attempt, that is the one that it runs. */
+static void drop_older(struct worker *worker, struct batch *batch, const struct span *jobs, uint32_t attempt,
+                       struct outbox *outbox)
+{
+    struct chunk *chunk;
+    struct job_run run;
+    struct span part;
+
+    while (!outbox->failed && (chunk = find_older(worker, batch, jobs, attempt, &part)) != NULL) {
+        if (hold_take(worker, chunk, part.first, part.count, &run) == 0)
+            settle_return(batch, worker, run, JOB_RETURN, outbox);
+        else
+            outbox->failed = true;
+        if (chunk->left.count == 0)
+            hold_drop(worker, chunk);
+    }
+}
+
 /* Returns whether the worker has any of the jobs now. */
 static bool take_over(uint64_t now_ns, struct worker *worker, struct batch *batch, uint64_t id,
                       const struct span *jobs, uint32_t attempt, struct outbox *outbox)
@@ -155,6 +198,7 @@ static bool take_over(uint64_t now_ns, struct worker *worker, struct batch *batc
     bool any = false;
     int result = spans_add(&gone, jobs->first, jobs->count);
 
+    drop_older(worker, batch, jobs, attempt, outbox);
     if (result == 0)
         result = take_queued(batch, &gone, jobs);
     any = result == 0 && spans_jobs(&gone) < jobs->count;

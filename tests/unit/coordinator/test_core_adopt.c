@@ -190,6 +190,30 @@ Test(adopt, worker_that_says_less_than_it_promised_is_killed)
     end_core();
 }
 
+/* It stands by all jobs of the chunk in which the job failed, and by the one in which it is tried again. */
+Test(adopt, job_that_its_worker_tries_again_is_ended_for_the_attempt_that_failed)
+{
+    struct proto_chunk first = old_chunk(1, 2, 1), again = old_chunk(1, 1, 2);
+    struct proto_submit settings = range_of(1, 2, 1);
+
+    again.chunk = first.chunk + 1;
+    settings.retries = 1;
+    begin_again(1);
+    step_adopt(1);
+    submit(CLIENT, &settings);
+    says_hello(1, 2, 2);
+    stands_by(1, &first);
+    stands_by(1, &again);
+    expect_nothing(); /* nothing is to end */
+    reports(1, &first, &(struct report){.first = 2, .count = 1, .final = true}, 7);
+    expect_results(2, 1, NULL);
+    expect_nothing(); /* nobody else gets the other */
+    finishes(1, &again, 8);
+    expect_results(1, 1, NULL);
+    expect_ended(2, 0, 0);
+    end_core();
+}
+
 /* STOP would have it finish what it runs. */
 Test(adopt, worker_that_has_not_said_what_it_holds_is_asked_to_stop_as_if_it_was_idle)
 {
