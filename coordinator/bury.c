@@ -115,8 +115,6 @@ static void bury_suspect(uint64_t now_ns, struct batch *batch, const struct work
                          struct job_run run, uint64_t suspect, const struct worker_exit *exit,
                          struct outbox *outbox)
 {
-    if (exit->executing) /* before jobs come back, which may raise the batch to the virtual time */
-        schedule_correct(&batch->turn, (double)(now_ns - worker->moved_ns) * batch->demand.cpus);
     settle_return(batch, worker, job_run_take(&run, suspect - run.first), JOB_RETURN, outbox);
     if (exit->executing)
         blame(now_ns, batch, worker, job_run_take(&run, 1), exit, outbox);
@@ -131,6 +129,9 @@ void bury_worker(uint64_t now_ns, struct worker *worker, const struct worker_exi
     uint64_t index = 0;
     const struct chunk *suspect = find_suspect(worker, exit, &index);
 
+    if (suspect && exit->executing) /* before jobs come back, which may raise its user to the virtual time */
+        schedule_correct(&suspect->batch->turn,
+                         (double)(now_ns - worker->moved_ns) * suspect->batch->demand.cpus);
     while (worker->chunks) {
         struct chunk *chunk = worker->chunks;
         struct batch *batch = chunk->batch;
