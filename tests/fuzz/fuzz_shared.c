@@ -184,7 +184,8 @@ static void use(struct input *input, struct frame *frame, unsigned how)
         code = shared_pass(mappings, frame->taken, &value, &held);
     else
         code = shared_hold(mappings, &value, &held);
-    FUZZ_CHECK(code == 0 || code == MUSTER_EPROTOCOL || code == MUSTER_ELOST || code == MUSTER_ESYSTEM);
+    FUZZ_CHECK(code == 0 || code == MUSTER_EPROTOCOL || code == MUSTER_ELOST || code == MUSTER_ESYSTEM ||
+               (code == MUSTER_ELIMIT && how == 3));
     FUZZ_CHECK(code != 0 || how == 3 || frame->count == 0 || frame->taken == 0);
     if (code == 0)
         check_read(frame, &value);
