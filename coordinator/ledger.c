@@ -522,6 +522,7 @@ static uint64_t begin_due_ms(const struct ledger *ledger)
 void ledger_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
 {
     sweep(ledger, now_ms, outbox);
+    lanes_tick(ledger, now_ms, outbox);
     if (begin_due_ms(ledger) > now_ms)
         return;
     ledger->due = true;
@@ -530,9 +531,12 @@ void ledger_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
 
 uint64_t ledger_deadline_ms(const struct ledger *ledger)
 {
-    uint64_t begin_ms = begin_due_ms(ledger), sweep_ms = sweep_due_ms(ledger);
+    uint64_t due_ms = begin_due_ms(ledger), others[] = {sweep_due_ms(ledger), lanes_due_ms(ledger)};
 
-    return begin_ms < sweep_ms ? begin_ms : sweep_ms;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (others[i] < due_ms)
+            due_ms = others[i];
+    return due_ms;
 }
 
 struct ledger_counts ledger_count(const struct ledger *ledger)

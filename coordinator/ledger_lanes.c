@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Until what could not be read is tried again, doubled each time. */
+enum { RETRY_MS = 1000, RETRY_MAX_MS = 60000 };
+
 static bool is_lane(const struct lane *lane, const struct store_lane *key)
 {
     return lane->priority == key->priority && strlen(lane->user) == key->user.size &&
@@ -52,7 +55,7 @@ void lane_fill(struct ledger *ledger, struct lane *lane, struct outbox *outbox)
                              .operation = STORE_NEXT,
                              .tag = lane->id,
                              .page = {.from = lane->behind,
-                                      .count_max = ledger->options.open - lane->open,
+                                      .count_max = lane->narrow ? 1 : ledger->options.open - lane->open,
                                       .lane = {.priority = lane->priority, .user = proto_text(lane->user)}},
                          });
 }
@@ -74,4 +77,30 @@ void lane_leave(struct ledger *ledger, struct book *book, struct outbox *outbox)
     book->lane = NULL;
     lane->open--;
     lane_fill(ledger, lane, outbox);
+}
+
+void lane_unread(struct ledger *ledger, uint64_t now_ms, struct lane *lane)
+{
+    uint64_t pause_ms = ledger->lanes_pause_ms == 0 ? RETRY_MS : 2 * ledger->lanes_pause_ms;
+
+    lane->fetching = false;
+    lane->narrow = true;
+    ledger->lanes_pause_ms = pause_ms < RETRY_MAX_MS ? pause_ms : RETRY_MAX_MS;
+    ledger->lanes_ms = now_ms + ledger->lanes_pause_ms;
+}
+
+uint64_t lanes_due_ms(const struct ledger *ledger)
+{
+    return ledger->lanes_ms == 0 || !ledger->ready ? UINT64_MAX : ledger->lanes_ms;
+}
+
+void lanes_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
+{
+    struct lane *lane, *next;
+
+    if (lanes_due_ms(ledger) > now_ms)
+        return;
+    ledger->lanes_ms = 0;
+    DL_FOREACH_SAFE(ledger->lanes, lane, next)
+        lane_fill(ledger, lane, outbox);
 }

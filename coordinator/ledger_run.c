@@ -295,7 +295,7 @@ static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store
         return;
     late = lane->behind < lane->from;
     if (done->code != 0) {
-        lane->fetching = false; /* the store has said so; it is asked again when one comes or ends */
+        lane_unread(ledger, now_ms, lane); /* the store has said so */
         return;
     }
     if (done->count == 0 && !late)
@@ -316,6 +316,7 @@ static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store
             outbox->failed = true;
     }
     lane->fetching = false;
+    ledger->lanes_pause_ms = 0;
     lane_fill(ledger, lane, outbox);
 }
 

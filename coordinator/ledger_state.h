@@ -39,6 +39,7 @@ struct lane {
     unsigned open;    /* in the core */
     bool fetching;    /* NEXT is under way, */
     uint64_t from;    /* which looks behind this number */
+    bool narrow;      /* one of its batches could not be read: they are asked for one by one */
     struct lane *prev, *next;
 };
 
@@ -154,6 +155,8 @@ struct ledger {
     uint64_t unkept;   /* and of others: as many at most */
     struct patron *patrons;
     struct lane *lanes;
+    uint64_t lanes_ms; /* when those whose batches could not be read are asked for again; 0: there are none */
+    uint64_t lanes_pause_ms; /* ahead of that; 0: the last one was read */
     struct book *books;
     struct reader *readers;     /* by id */
     struct audience *audiences; /* of the same */
@@ -239,6 +242,13 @@ void lane_wait(struct ledger *ledger, struct lane *lane, uint64_t number, struct
 
 /* The core does not have the batch any more. */
 void lane_leave(struct ledger *ledger, struct book *book, struct outbox *outbox);
+
+/* Its NEXT has failed: it is asked again after a pause. */
+void lane_unread(struct ledger *ledger, uint64_t now_ms, struct lane *lane);
+
+/* When lanes_tick has something to do; UINT64_MAX: not now. */
+uint64_t lanes_due_ms(const struct ledger *ledger);
+void lanes_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox);
 
 /* --- ledger_run.c: what waits, what the core has, how it ends */
 

@@ -154,6 +154,47 @@ Test(core_schedule, crashed_job_of_a_limited_batch_is_charged_on_top_of_the_virt
     cr_assert_eq(next_chunk(2).batch, first);
 }
 
+/* What came back ahead of the crash, of another chunk of the same worker, had its batch raised already. */
+static void crash_in_one_of_two_chunks(unsigned which)
+{
+    struct proto_submit two = many(), other = many();
+    struct proto_chunk a[2], b;
+    uint64_t first;
+
+    two.most_running = 2;
+    other.most_running = 1;
+    begin_warm(2);
+    expect_spawn(1);
+    expect_spawn(2);
+    worker_hello(1, 1);
+    worker_hello_concurrent(2, 18, 2);
+    client_hello(CLIENT);
+    submit_as("other", &other);
+    b = next_chunk(1);
+    first = submit(CLIENT, &two);
+    a[0] = next_chunk(2);
+    a[1] = next_chunk(2);
+    for (unsigned i = 0; i < 10; i++) {
+        finish(1, &b, "other", 10 * MS);
+        b = next_chunk(1);
+        cr_assert_neq(b.batch, first);
+    }
+    worker_crashes(2, &a[which], a[which].first);
+    expect_spawn(2);
+    finish(1, &b, "other", 10 * MS);
+    cr_assert_eq(next_chunk(1).batch, first);
+}
+
+Test(core_schedule, crash_is_charged_on_top_of_the_virtual_time_when_its_chunk_comes_back_first)
+{
+    crash_in_one_of_two_chunks(0);
+}
+
+Test(core_schedule, crash_is_charged_on_top_of_the_virtual_time_when_its_chunk_comes_back_last)
+{
+    crash_in_one_of_two_chunks(1);
+}
+
 Test(core_schedule, batch_is_charged_for_jobs_that_it_did_not_run)
 {
     struct proto_submit settings = range_of(1, 100, 4);

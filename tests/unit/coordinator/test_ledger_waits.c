@@ -143,6 +143,45 @@ static void lanes_that_have_no_batch_are_not_kept_for_good(void)
     world_close(&w);
 }
 
+/* With the clock at what it is to wake up for. */
+static void let_pass(void)
+{
+    CHECK(ledger_deadline_ms(w.ledger) != UINT64_MAX);
+    w.now_ms = ledger_deadline_ms(w.ledger);
+    ledger_tick(w.ledger, w.now_ms, &w.outbox);
+    world_settle(&w);
+}
+
+/* Nothing of its lane is open, so no batch that ends would have the lane looked at. */
+static void batch_that_could_not_be_read_runs_when_it_can(void)
+{
+    static const enum store_operation next[] = {STORE_NEXT, 0};
+    struct proto_message first = submit_range(1, 1, false), waits = submit_range(2, 3, true);
+    struct proto_after after = {1, PROTO_AFTER_OK};
+    uint64_t begin_ms;
+
+    world_open(&w, NULL, 1, 1);
+    world_hello(&w, "a", "");
+    w.hold_workers = true;
+    world_say(&w, "a", &first);
+    waits.submit.after = &after;
+    waits.submit.after_count = waits.submit.priority = 1;
+    world_say(&w, "a", &waits);
+    w.unreadable = next;
+    w.hold_workers = false;
+    world_settle(&w);
+    CHECK(w.runs == 1);
+    begin_ms = w.now_ms;
+    for (unsigned i = 0; i < 10; i++)
+        let_pass();
+    CHECK(w.runs == 1 && w.now_ms > begin_ms + 5 * 60000 && w.now_ms <= begin_ms + 10 * 60000);
+    w.unreadable = NULL;
+    let_pass();
+    CHECK(w.runs > 1 && ledger_count(w.ledger).waiting == 0);
+    CHECK(ledger_deadline_ms(w.ledger) == UINT64_MAX && !w.ledger->lanes);
+    world_close(&w);
+}
+
 /* A lane is at number 6 when number 2, which waited for another lane's batch, comes into it, while the store
  * looks for what is behind 6. */
 static void batch_queued_while_its_lane_looks_further_is_not_passed_over(void)
@@ -258,6 +297,7 @@ int main(void)
         C(batch_waits_for_another_and_falls_with_it),
         C(reader_of_a_batch_whose_condition_failed_is_told_which),
         C(lanes_that_have_no_batch_are_not_kept_for_good),
+        C(batch_that_could_not_be_read_runs_when_it_can),
         C(batch_queued_while_its_lane_looks_further_is_not_passed_over),
         C(delayed_batch_begins_at_its_time),
         C(batch_that_waits_for_another_and_for_its_time_begins),
