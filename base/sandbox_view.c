@@ -20,8 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Beside a folder on the way to what is left out: of more, not all can be read. */
-enum { SIBLINGS_MAX = 1024 };
+enum {
+    SIBLINGS_MAX = 1024, /* beside a folder on the way to what is left out: of more, not all can be read */
+    COARSEST_S = 2,      /* times of files are so exact at least: FAT; 1 s: ext4 with small inodes */
+};
 
 /* Paths without links of what is left out. */
 struct hidden {
@@ -209,12 +211,7 @@ static bool are_mounts_same(const struct sandbox_view *view)
     return view->mounts_fd >= 0 && poll(&mounts, 1, 0) == 0;
 }
 
-static bool is_before(const struct timespec *one, const struct timespec *other)
-{
-    return one->tv_sec != other->tv_sec ? one->tv_sec < other->tv_sec : one->tv_nsec < other->tv_nsec;
-}
-
-/* What changed in the tick of the clock in which the view was made may have changed again in that. */
+/* What changed so shortly before the view was made may have changed after it, and have the same time. */
 static bool is_folder_same(const struct passed *passed, const struct timespec *made)
 {
     const struct stat *was = &passed->status;
@@ -222,7 +219,7 @@ static bool is_folder_same(const struct passed *passed, const struct timespec *m
 
     return stat(passed->path, &now) == 0 && now.st_dev == was->st_dev && now.st_ino == was->st_ino &&
            now.st_ctim.tv_sec == was->st_ctim.tv_sec && now.st_ctim.tv_nsec == was->st_ctim.tv_nsec &&
-           is_before(&now.st_ctim, made);
+           now.st_ctim.tv_sec < made->tv_sec - COARSEST_S;
 }
 
 static bool is_hidden_same(const struct hidden *was, const struct sandbox_leave *leave, bool home)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Sandboxes that are made of files and folders as they are, and made anew when these change. Each is entered
- * by a child.
+ * by a child. Where it may be, they are on a file system of their own, whose folders nobody else changes;
+ * root has one with times of whole seconds.
  */
-#include "base/sandbox.h"
+#include "base/sandbox_internal.h"
 #include "tests/support/check.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 /* With a folder in it, alone, that has the home folder in it, and something beside that. */
+static bool alone; /* /mnt is a file system for this alone */
 static char top[] = "/tmp/muster-test-sandbox-XXXXXX";
 static char folder[64], home[128], beside[128], moved[192];
 
@@ -32,6 +34,8 @@ static void write_file(const char *path)
 
 static void make_all(void)
 {
+    if (alone)
+        memcpy(top, "/mnt", sizeof "/mnt" - 1);
     CHECK(mkdtemp(top));
     snprintf(folder, sizeof folder, "%s/folder", top);
     snprintf(home, sizeof home, "%s/home", folder);
@@ -69,17 +73,54 @@ static bool is_allowed(const struct sandbox *sandbox, const char *path, int flag
     return WEXITSTATUS(status) == 0;
 }
 
-/* Until what changed last in the folder did so in an earlier tick of the clock: rules that are made now are
- * kept while it stays as it is. */
-static void await_tick(void)
+static struct timespec find_change(void)
 {
-    struct timespec now;
     struct stat status;
 
     CHECK(stat(folder, &status) == 0);
+    return status.st_ctim;
+}
+
+/* Until rules that are made are kept while the folder stays as it is, however coarse its times are. */
+static void await_age(void)
+{
+    const struct timespec then = {.tv_sec = find_change().tv_sec + 3, .tv_nsec = 50000000 /* ticks */};
+
+    while (clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &then, NULL) != 0) {
+    }
+}
+
+/* Changes the folder, and waits for the next tick of the clock. */
+static void change_folder(void)
+{
+    struct timespec before, now;
+
+    CHECK(chmod(folder, 0700) == 0);
+    CHECK(clock_gettime(CLOCK_REALTIME_COARSE, &before) == 0);
     do
         CHECK(clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0);
-    while (now.tv_sec == status.st_ctim.tv_sec && now.tv_nsec <= status.st_ctim.tv_nsec);
+    while (now.tv_sec == before.tv_sec && now.tv_nsec == before.tv_nsec);
+}
+
+static int see(void *context, int folder_fd, const char *name)
+{
+    (void)context;
+    (void)folder_fd;
+    (void)name;
+    return 0;
+}
+
+/* Whether what is found now would be kept. */
+static bool is_kept(void)
+{
+    const struct sandbox_leave leave = {.output = -1};
+    struct sandbox_view *view;
+    bool kept;
+
+    CHECK(sandbox_view_create(&leave, false, see, NULL, &view) == 0);
+    kept = sandbox_view_is_current(view, &leave, false);
+    sandbox_view_destroy(view);
+    return kept;
 }
 
 static void renew(struct sandbox **sandbox, const struct sandbox_leave *leave)
@@ -89,12 +130,11 @@ static void renew(struct sandbox **sandbox, const struct sandbox_leave *leave)
     CHECK_SAYING(sandbox_renew(sandbox, SANDBOX_ON, leave, &error) == 0, error.text);
 }
 
-static void what_is_moved_out_of_reach_is_not_read_with_rules_of_before(void)
+static void move_out_and_back(void)
 {
     const struct sandbox_leave leave = {.output = -1};
     struct sandbox *sandbox = NULL;
 
-    await_tick();
     renew(&sandbox, &leave);
     CHECK(is_allowed(sandbox, beside, O_RDONLY));
     CHECK(rename(beside, moved) == 0);
@@ -107,6 +147,25 @@ static void what_is_moved_out_of_reach_is_not_read_with_rules_of_before(void)
     sandbox_destroy(sandbox);
 }
 
+static void what_is_moved_out_of_reach_is_not_read_with_rules_of_before(void)
+{
+    await_age();
+    move_out_and_back();
+}
+
+static void what_is_moved_out_of_reach_in_the_second_of_another_change_is_not_read(void)
+{
+    change_folder();
+    CHECK(!is_kept());
+    move_out_and_back();
+}
+
+static void rules_are_kept_when_no_folder_changed_for_seconds(void)
+{
+    await_age();
+    CHECK(is_kept() || !alone);
+}
+
 static void what_is_kept_by_a_link_is_left_out_when_that_leads_elsewhere(void)
 {
     char link[192], text[sizeof link + sizeof SANDBOX_KEYS];
@@ -117,7 +176,7 @@ static void what_is_kept_by_a_link_is_left_out_when_that_leads_elsewhere(void)
     snprintf(link, sizeof link, "%s/link", home);
     snprintf(text, sizeof text, SANDBOX_KEYS "%s", link);
     CHECK(symlink(home, link) == 0);
-    await_tick();
+    await_age();
     renew(&sandbox, &leave);
     CHECK(is_allowed(sandbox, beside, O_RDONLY));
     CHECK(unlink(link) == 0);
@@ -135,7 +194,7 @@ static void output_folder_lets_its_files_be_opened_and_none_be_made(void)
     char new[128];
 
     CHECK(leave.output >= 0);
-    await_tick();
+    await_age();
     renew(&sandbox, &leave);
     CHECK(is_allowed(sandbox, beside, O_RDWR));
     CHECK(is_allowed(sandbox, beside, O_WRONLY | O_TRUNC));
@@ -174,24 +233,40 @@ static void shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less(void
     }
 }
 
-int main(void)
+static bool is_mounting_allowed(const char *own)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "exec unshare %s mount -t tmpfs none /mnt 2>/dev/null", own);
+    return system(command) == 0;
+}
+
+int main(int count, char **words)
 {
     static const struct check checks[] = {
-        {"what_is_moved_out_of_reach_is_not_read_with_rules_of_before",
-         what_is_moved_out_of_reach_is_not_read_with_rules_of_before},
-        {"what_is_kept_by_a_link_is_left_out_when_that_leads_elsewhere",
-         what_is_kept_by_a_link_is_left_out_when_that_leads_elsewhere},
-        {"output_folder_lets_its_files_be_opened_and_none_be_made",
-         output_folder_lets_its_files_be_opened_and_none_be_made},
-        {"shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less",
-         shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less},
+#define TEST(name) {#name, name}
+        TEST(shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less),
+        TEST(what_is_moved_out_of_reach_in_the_second_of_another_change_is_not_read),
+        TEST(rules_are_kept_when_no_folder_changed_for_seconds),
+        TEST(what_is_kept_by_a_link_is_left_out_when_that_leads_elsewhere),
+        TEST(output_folder_lets_its_files_be_opened_and_none_be_made),
+        TEST(what_is_moved_out_of_reach_is_not_read_with_rules_of_before),
     };
+    const char *own = geteuid() == 0 ? "-m" : "-mr",
+               *script =
+                   "mount -t tmpfs none /mnt || exit 1; truncate -s 2M /mnt/image && "
+                   "mkfs.ext4 -q -I 128 /mnt/image 2>/dev/null && mount -o loop /mnt/image /mnt; exec \"$@\"";
     struct sandbox_layers layers;
     int failed;
 
     sandbox_probe(&layers);
     if (layers.landlock < 3) /* truncating is known from there on */
         return 0;
+    if (count == 1 && is_mounting_allowed(own)) {
+        execlp("unshare", "unshare", own, "sh", "-c", script, "sh", words[0], "alone", NULL);
+        return 1;
+    }
+    alone = count > 1;
     make_all();
     failed = check_all(checks, sizeof checks / sizeof *checks);
     remove_all();
