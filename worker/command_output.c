@@ -169,7 +169,8 @@ bool command_output_is_cut(const struct command_output *output, bool failed)
            (file.st_size > 0 || failed) && !has_room(output);
 }
 
-/* Gives a file its name in a folder with this path. 0, or an errno. */
+/* Gives a file its name in a folder with this path. By its descriptor: what has the name that it had from the
+ * start may be a job's link by now. 0, or an errno. */
 static int name_file(struct command_output *output, int folder_fd, const char *folder)
 {
     static unsigned long long count;
@@ -181,8 +182,7 @@ static int name_file(struct command_output *output, int folder_fd, const char *f
         if (snprintf(path + bytes, sizeof path - (size_t)bytes, "muster-%d-%llu", (int)getpid(), count++) >=
             (int)sizeof path - bytes) {
             errno = ENAMETOOLONG;
-        } else if (linkat(AT_FDCWD, output->name[0] ? output->name : file, folder_fd, path + bytes,
-                          AT_SYMLINK_FOLLOW) == 0) {
+        } else if (linkat(AT_FDCWD, file, folder_fd, path + bytes, AT_SYMLINK_FOLLOW) == 0) {
             if (output->name[0])
                 unlink(output->name);
             strcpy(output->name, path);
