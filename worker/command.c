@@ -313,27 +313,40 @@ static unsigned pack_layers(const struct sandbox *sandbox, const struct command_
     return sandbox_pack(&layers);
 }
 
+/* Gets what is to confine it, if it is to be: as late as can be, for what is left out is as it is now. 0, or
+ * fails the call. */
+static int confine(muster_call *call, const struct command_spec *spec, const int fds[3],
+                   const struct sandbox **ret_sandbox)
+{
+    struct muster_error refused;
+
+    if (spec->sandbox &&
+        confine_command(spec, fds, is_kept(spec) ? self.outputs[0].apart.fd : -1, ret_sandbox, &refused) != 0)
+        return muster_call_fail(call, "command: %s", refused.text);
+    return 0;
+}
+
 /* Runs it, from its files on. */
 static int run(muster_call *call, struct command_spec *spec, struct command_input *input, const int fds[3],
                struct ended *ret_ended)
 {
     struct ended ended = {.flags = 0};
     const struct sandbox *sandbox = NULL;
-    struct muster_error refused;
     struct command_child child;
     uint64_t began_ns;
     bool cut;
     int error, code = 0;
 
-    if (spec->sandbox &&
-        confine_command(spec, fds, is_kept(spec) ? self.outputs[0].apart.fd : -1, &sandbox, &refused) != 0)
-        return muster_call_fail(call, "command: %s", refused.text);
     code = command_pace_begin(call, spec->begin_ns, &cut);
-
     if (cut)
         *ret_ended = (struct ended){.status = SIGTERM, .flags = COMMAND_CUT};
     if (code != 0 || cut)
         return code;
+    code = confine(call, spec, fds, &sandbox);
+    if (code != 0) {
+        command_pace_end();
+        return code;
+    }
     ended.start_s = (double)clock_read_ns(CLOCK_REALTIME) / (double)CLOCK_NS_PER_S;
     began_ns = clock_now_ns();
     spec->grouped = command_memory_begin(spec->memory_bytes);
