@@ -82,18 +82,20 @@ struct adding {
 };
 
 /* What is in no folder (a pipe, a memfd) is not confined, and refused here; what a symbolic link leads to is
- * allowed by itself, or is not. 0, or an errno. */
+ * allowed by itself, or is not; what does not say what it is (FUSE, of another user or dead) is not. Of what
+ * is mounted that is no question to whoever serves it, who may never answer: its type stays. 0, or an errno.
+ */
 static int allow(const struct adding *adding, int fd)
 {
     struct landlock_path_beneath_attr rule = {.parent_fd = fd,
                                               .allowed_access = adding->rights & adding->known};
-    struct stat stat;
+    struct statx stat;
 
-    if (fstat(fd, &stat) != 0)
-        return errno;
-    if (S_ISLNK(stat.st_mode))
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stat) != 0)
+        return sandbox_is_shortage(errno) ? errno : 0;
+    if (S_ISLNK(stat.stx_mode))
         return 0;
-    if (!S_ISDIR(stat.st_mode))
+    if (!S_ISDIR(stat.stx_mode))
         rule.allowed_access &= file_rights;
     if (syscall(SYS_landlock_add_rule, adding->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0)
         return 0;

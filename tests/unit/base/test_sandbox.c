@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -208,6 +209,40 @@ static void output_folder_lets_its_files_be_opened_and_none_be_made(void)
     sandbox_destroy(sandbox);
 }
 
+/* Its server says nothing, then it is gone. */
+static void mount_beside_home_that_does_not_answer_or_is_dead_takes_no_sandbox_from_others(void)
+{
+    const struct sandbox_leave leave = {.output = -1};
+    int fd = alone ? open("/dev/fuse", O_RDWR | O_CLOEXEC) : -1;
+    struct sandbox *sandbox = NULL;
+    char dead[128], options[128];
+    struct stat status;
+
+    snprintf(dead, sizeof dead, "%s/dead", folder);
+    snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=%u,group_id=%u", fd, getuid(), getgid());
+    CHECK(mkdir(dead, 0700) == 0);
+    if (fd < 0 || mount("none", dead, "fuse", MS_NOSUID | MS_NODEV, options) != 0) {
+        puts("skipped: FUSE cannot be mounted here");
+    } else {
+        alarm(30); /* ends who waits for it */
+        renew(&sandbox, &leave);
+        alarm(0);
+        CHECK(is_allowed(sandbox, beside, O_RDONLY));
+        close(fd);
+        fd = -1;
+        CHECK(stat(dead, &status) != 0 && errno == ENOTCONN);
+        sandbox_destroy(sandbox);
+        sandbox = NULL;
+        renew(&sandbox, &leave);
+        CHECK(is_allowed(sandbox, beside, O_RDONLY));
+        sandbox_destroy(sandbox);
+        CHECK(umount2(dead, MNT_DETACH) == 0);
+    }
+    if (fd >= 0)
+        close(fd);
+    CHECK(rmdir(dead) == 0);
+}
+
 /* Whether one more descriptor is all that is missing to it, `beside` can be read wherever there is a sandbox.
  */
 static void shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less(void)
@@ -233,6 +268,11 @@ static void shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less(void
     }
 }
 
+static const char mount_disk[] = "mount -t tmpfs none /mnt || exit 1\n"
+                                 "{ truncate -s 2M /mnt/image && mkfs.ext4 -q -I 128 /mnt/image &&\n"
+                                 "  mount -o loop /mnt/image /mnt; } >/dev/null 2>&1\n"
+                                 "exec \"$@\"";
+
 static bool is_mounting_allowed(const char *own)
 {
     char command[128];
@@ -246,16 +286,14 @@ int main(int count, char **words)
     static const struct check checks[] = {
 #define TEST(name) {#name, name}
         TEST(shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less),
+        TEST(mount_beside_home_that_does_not_answer_or_is_dead_takes_no_sandbox_from_others),
         TEST(what_is_moved_out_of_reach_in_the_second_of_another_change_is_not_read),
         TEST(rules_are_kept_when_no_folder_changed_for_seconds),
         TEST(what_is_kept_by_a_link_is_left_out_when_that_leads_elsewhere),
         TEST(output_folder_lets_its_files_be_opened_and_none_be_made),
         TEST(what_is_moved_out_of_reach_is_not_read_with_rules_of_before),
     };
-    const char *own = geteuid() == 0 ? "-m" : "-mr",
-               *script =
-                   "mount -t tmpfs none /mnt || exit 1; truncate -s 2M /mnt/image && "
-                   "mkfs.ext4 -q -I 128 /mnt/image 2>/dev/null && mount -o loop /mnt/image /mnt; exec \"$@\"";
+    const char *own = geteuid() == 0 ? "-m" : "-mr";
     struct sandbox_layers layers;
     int failed;
 
@@ -263,7 +301,7 @@ int main(int count, char **words)
     if (layers.landlock < 3) /* truncating is known from there on */
         return 0;
     if (count == 1 && is_mounting_allowed(own)) {
-        execlp("unshare", "unshare", own, "sh", "-c", script, "sh", words[0], "alone", NULL);
+        execlp("unshare", "unshare", own, "sh", "-c", mount_disk, "sh", words[0], "alone", NULL);
         return 1;
     }
     alone = count > 1;
