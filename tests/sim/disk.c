@@ -78,11 +78,24 @@ const struct books_store sim_disk_face = {
 
 /* --- what happens */
 
+/* Batches that wait are not in memory: they are not known while they cannot be read. */
+static void lose(struct store_entry *entry)
+{
+    if (entry->done.operation != STORE_NEXT || !sim_fault(world.faults.reads_fail))
+        return;
+    store_entry_clear(entry);
+    entry->done.code = MUSTER_ESYSTEM;
+    entry->done.text = "the simulated disk cannot be read";
+    sim_trace("the batches that are next cannot be read");
+}
+
 /* What is committed is recorded, whoever comes to know of it. */
 static void complete(struct store_queue *done)
 {
-    for (const struct store_entry *entry = done->first; entry; entry = entry->next)
+    for (struct store_entry *entry = done->first; entry; entry = entry->next) {
+        lose(entry);
         sim_recorded(entry);
+    }
     if (done->first && world.disk.deliver_ns == CLOCK_NEVER)
         world.disk.deliver_ns = world.now_ns + sim_soon(CLOCK_NS_PER_MS);
     store_queue_join(&world.disk.completed, done);

@@ -47,10 +47,17 @@ static uint64_t number(const char *text)
     return value;
 }
 
+enum { TURNS_SEEDS = 100 }; /* in so many worlds there are turns */
+
 static void run_seeds(uint64_t first, uint64_t seeds)
 {
     for (uint64_t seed = first; seed < first + seeds; seed++)
         sim_run(seed);
+    if (seeds >= TURNS_SEEDS && world.sum.turns == 0) {
+        fputs("sim: no turns were seen: are the functions that turns.c wraps called from other files?\n",
+              stderr);
+        exit(1);
+    }
     printf("%lu seeds, nothing violated: %lu steps, %lu jobs begun, %lu turns compared, %lu lives of "
            "coordinators, %lu workers "
            "died, %lu commits, %.0f hours of virtual time; %lu hosts joined, of which %lu came back, %lu to "

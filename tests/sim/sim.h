@@ -66,7 +66,7 @@ struct sim_faults {
         spawn_fails;
     unsigned coordinator_dies, coordinator_stalls, coordinator_is_stopped;
     unsigned client_dies, client_leaves, connection_breaks, cancels, requests;
-    unsigned disk_fails, disk_is_slow, wall_jumps, network_is_slow, partition;
+    unsigned disk_fails, disk_is_slow, reads_fail, wall_jumps, network_is_slow, partition;
     unsigned outpost_dies, outpost_leaves, outpost_stalls, outpost_lies, link_breaks, link_is_cut,
         link_mail_comes_late;
     bool poison; /* some jobs kill their workers */

@@ -127,6 +127,7 @@ static void choose_faults(void)
         .requests = choose_rate(8),
         .disk_fails = choose_rate(20),
         .disk_is_slow = choose_rate(4),
+        .reads_fail = choose_rate(1),
         .wall_jumps = choose_rate(100),
         .network_is_slow = choose_rate(1),
         .partition = choose_rate(100),
