@@ -190,6 +190,7 @@ static bool is_kept(const struct command_spec *spec)
 static int open_outputs(muster_call *call, const struct command_spec *spec, int ret_fds[2])
 {
     uint64_t batch = spec->spooled && self.flight ? atomic_load(&self.flight->batch) : 0;
+    int code;
 
     if (spec->out_fd >= 0)
         return command_live_inherit(call, spec, ret_fds);
@@ -197,18 +198,12 @@ static int open_outputs(muster_call *call, const struct command_spec *spec, int 
         return command_live_open(call, spec, self.slot, ret_fds);
     if (spec->tmpdir_fd >= 0 && command_inherited(call, spec->tmpdir_fd) != 0)
         return MUSTER_JOB_FAILED;
-    for (int i = 0; i < 2; i++) {
-        int error = command_output_open(&self.outputs[i], spec, batch);
-
-        if (error)
-            return muster_call_fail(call, "command: cannot make a file for output in %s: %s", spec->tmpdir,
-                                    strerror(error));
+    code = command_outputs_open(call, self.outputs, spec, batch);
+    for (int i = 0; i < 2 && code == 0; i++) {
         ret_fds[i] = self.outputs[i].fd;
-        error = command_output_await_room(call, &self.outputs[i]);
-        if (error)
-            return error;
+        code = command_output_await_room(call, &self.outputs[i]);
     }
-    return 0;
+    return code;
 }
 
 /* --- its processes */
@@ -321,7 +316,7 @@ static int confine(muster_call *call, const struct command_spec *spec, const int
     struct muster_error refused;
 
     if (spec->sandbox &&
-        confine_command(spec, fds, is_kept(spec) ? self.outputs[0].apart.fd : -1, ret_sandbox, &refused) != 0)
+        confine_command(spec, fds, is_kept(spec) ? self.outputs[0].apart_fd : -1, ret_sandbox, &refused) != 0)
         return muster_call_fail(call, "command: %s", refused.text);
     return 0;
 }

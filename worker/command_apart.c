@@ -50,6 +50,15 @@ static const char *name_in(const char *folder, const char *path)
                : NULL;
 }
 
+/* A folder of this user's, which a job may have closed. By its descriptor. */
+static void open_up(int fd)
+{
+    char path[32];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    chmod(path, 0700);
+}
+
 /* Goes on to a folder of this user's there, which another worker may have made. False: it cannot be had, for
  * want of room most likely; names are in the folder that is there. */
 static bool enter_own(int *fd, const char *name)
@@ -61,6 +70,8 @@ static bool enter_own(int *fd, const char *name)
         return false;
     own_fd = command_above_standard(openat(*fd, name, FOLDER_FLAGS));
     if (own_fd >= 0 && fstat(own_fd, &status) == 0 && status.st_uid == geteuid()) {
+        if ((status.st_mode & 0700) != 0700)
+            open_up(own_fd);
         close(*fd);
         *fd = own_fd;
         return true;

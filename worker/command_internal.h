@@ -149,7 +149,7 @@ enum command_verdict command_await(muster_call *call, const struct command_spec 
                                    struct command_input *input, const struct command_child *child,
                                    const struct command_strays *strays);
 
-/* Borrowed descriptors. */
+/* Borrowed descriptors, until it is closed. */
 struct command_apart {
     int fd;       /* of the worker's own folder; -1: there is none */
     int names_fd; /* of the one that it is in */
@@ -160,12 +160,13 @@ struct command_apart {
 struct command_output {
     int fd; /* above 2, open when `made`; appended to */
     bool made;
-    char folder[PATH_MAX];      /* where it is */
-    char own[PATH_MAX];         /* where it gets a name, which is made for that; "": in `folder` */
-    char name[PATH_MAX];        /* "": it has none, as is usual */
-    char given[PATH_MAX];       /* the one that was given away last; "": none, or its taker is done with it */
-    uint64_t batch;             /* 0: the taker removes it; or it is left in a folder of this batch */
-    struct command_apart apart; /* where it is until it is given away; or none */
+    char folder[PATH_MAX]; /* where it is */
+    char own[PATH_MAX];    /* where it gets a name, which is made for that; "": in `folder` */
+    char name[PATH_MAX];   /* "": it has none, as is usual */
+    char given[PATH_MAX];  /* the one that was given away last; "": none, or its taker is done with it */
+    uint64_t batch;        /* 0: the taker removes it; or it is left in a folder of this batch */
+    int root_fd;           /* of `folder`; -1: by its path */
+    int apart_fd;          /* where it was made, as of command_apart; -1: in `folder` */
 };
 
 /* Opens the folders for output of confined commands, made if they are not there: `own`, a folder in `folder`,
@@ -177,8 +178,10 @@ void command_apart_close(void);
 /* The coordinator's folder for large output; NULL: it has none. */
 const char *command_spool(void);
 
-/* Makes it, new: what a command before has written to is closed. 0, or an errno. */
-int command_output_open(struct command_output *output, const struct command_spec *spec, uint64_t batch);
+/* Makes those of a command, new: what a command before has written to is closed. Where a confined one's
+ * folder finds no room, it waits for some, for a while. 0, MUSTER_ECANCELLED, or fails the call. */
+int command_outputs_open(muster_call *call, struct command_output outputs[2], const struct command_spec *spec,
+                         uint64_t batch);
 
 /* Gets what was written, as a bin, or gives the file away, as a str. 0, or fails the call. */
 int command_output_take(muster_call *call, struct command_output *output, uint64_t spill_bytes,

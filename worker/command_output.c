@@ -23,6 +23,7 @@
 enum {
     NAME_TRIES = 1000, /* names that are taken already are passed over; so many in a row are no accident */
     ROOM_LOOKS = 2000, /* for room, ROOM_LOOK_S apart: 10 s */
+    APART_TRIES = 100, /* a job that removes each folder as it comes wins some of them */
 };
 
 static const double ROOM_LOOK_S = 0.005;
@@ -80,54 +81,90 @@ const char *command_spool(void)
     return folder && *folder ? folder : NULL;
 }
 
-/* Of a confined command. 0, or an errno. */
-static int find_apart(struct command_output *output, const struct command_spec *spec)
-{
-    int error = command_apart_open(spec->tmpdir_fd, output->folder, output->own, &output->apart);
-
-    if (error == 0 && !output->apart.in_own)
-        output->own[0] = '\0';
-    return error;
-}
-
 /* 0, or an errno. */
 static int make_file(struct command_output *output)
 {
     const char *folder = output->folder;
     char apart[32];
 
-    if (output->apart.fd >= 0) { /* whatever has its name by now */
-        snprintf(apart, sizeof apart, "/proc/self/fd/%d", output->apart.fd);
+    if (output->apart_fd >= 0) { /* whatever has its name by now */
+        snprintf(apart, sizeof apart, "/proc/self/fd/%d", output->apart_fd);
         folder = apart;
     }
     output->fd = open(folder, O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
     if (output->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
-        if (output->apart.fd < 0)
+        if (output->apart_fd < 0)
             make_own(output);
-        make_named(output, output->apart.fd < 0 ? place_of_names(output) : folder);
+        make_named(output, output->apart_fd < 0 ? place_of_names(output) : folder);
     }
     output->fd = command_above_standard(output->fd);
     return output->fd < 0 ? errno : 0;
 }
 
-int command_output_open(struct command_output *output, const struct command_spec *spec, uint64_t batch)
+/* Both, and in one folder if they are apart. 0, or an errno. */
+static int make_both(struct command_output outputs[2], const struct command_spec *spec, uint64_t batch)
 {
+    struct command_apart apart = {.fd = -1};
     const char *own = spec->files_in ? spec->files_in : "";
     int error = 0;
 
-    command_output_close(output);
-    output->batch = batch;
-    output->apart = (struct command_apart){.fd = -1};
-    if (strlen(spec->tmpdir) >= sizeof output->folder || strlen(own) >= sizeof output->own)
+    if (strlen(spec->tmpdir) >= sizeof outputs->folder || strlen(own) >= sizeof outputs->own)
         return ENAMETOOLONG;
-    strcpy(output->folder, spec->tmpdir);
-    strcpy(output->own, own);
     if (spec->sandbox)
-        error = find_apart(output, spec);
-    if (error == 0)
+        error = command_apart_open(spec->tmpdir_fd, spec->tmpdir, own, &apart);
+    for (int i = 0; i < 2 && error == 0; i++) {
+        struct command_output *output = &outputs[i];
+
+        command_output_close(output);
+        output->batch = batch;
+        output->root_fd = spec->tmpdir_fd;
+        output->apart_fd = apart.fd;
+        strcpy(output->folder, spec->tmpdir);
+        strcpy(output->own, own);
         error = make_file(output);
-    output->made = error == 0;
+        output->made = error == 0;
+    }
     return error;
+}
+
+/* Whether a job may have removed a folder that was there a moment ago (ext4 says EPERM then), or closed it.
+ */
+static bool is_spoiled(int error)
+{
+    return error == ENOENT || error == EPERM || error == ESTALE || error == EACCES;
+}
+
+/* The same, whatever jobs do to their folder. */
+static int make_both_again(struct command_output outputs[2], const struct command_spec *spec, uint64_t batch)
+{
+    int error = make_both(outputs, spec, batch);
+
+    for (int i = 0; i < APART_TRIES && spec->sandbox && is_spoiled(error); i++) {
+        command_apart_close();
+        error = make_both(outputs, spec, batch);
+    }
+    return error;
+}
+
+static bool is_full(int error)
+{
+    return error == ENOSPC || error == EDQUOT;
+}
+
+int command_outputs_open(muster_call *call, struct command_output outputs[2], const struct command_spec *spec,
+                         uint64_t batch)
+{
+    int error = make_both_again(outputs, spec, batch);
+
+    for (int i = 0; i < ROOM_LOOKS && spec->sandbox && is_full(error); i++) {
+        if (muster_call_sleep(call, ROOM_LOOK_S) != 0)
+            return MUSTER_ECANCELLED;
+        error = make_both_again(outputs, spec, batch);
+    }
+    if (error)
+        return muster_call_fail(call, "command: cannot make a file for output in %s: %s", spec->tmpdir,
+                                strerror(error));
+    return 0;
 }
 
 void command_output_close(struct command_output *output)
@@ -236,12 +273,38 @@ static int spool(struct command_output *output)
     return error == 0 ? name_file_in(output, folder, true) : error;
 }
 
+/* Whether it has a name still, if it had one. */
+static bool is_linked(const struct command_output *output)
+{
+    struct stat status;
+
+    return !output->name[0] || (fstat(output->fd, &status) == 0 && status.st_nlink > 0);
+}
+
+/* Leaves it where confined commands have theirs named, in folders that are made again should a job have
+ * removed them. 0, or an errno. */
+static int name_apart(struct command_output *output)
+{
+    int error = ENOENT;
+
+    for (int i = 0; i < APART_TRIES && is_spoiled(error) && is_linked(output); i++) {
+        struct command_apart apart;
+
+        if (i > 0)
+            command_apart_close();
+        error = command_apart_open(output->root_fd, output->folder, output->own, &apart);
+        if (error == 0)
+            error = name_file(output, apart.names_fd, apart.in_own ? output->own : output->folder);
+    }
+    return error;
+}
+
 static int settle(struct command_output *output)
 {
     if (output->batch)
         return spool(output);
-    if (output->apart.fd >= 0)
-        return name_file(output, output->apart.names_fd, place_of_names(output));
+    if (output->apart_fd >= 0)
+        return name_apart(output);
     if (output->name[0])
         return 0;
     make_own(output);

@@ -8,7 +8,7 @@ import unittest
 import harness
 import sandbox
 
-UNNAMED = os.environ["MUSTER_TEST_UNNAMED_LIBRARY"]
+REFUSE = os.environ["MUSTER_TEST_REFUSE_LIBRARY"]
 ALWAYS = 1 << 40  # as a count
 
 LARGE = "head -c 3000000 /dev/zero | tr '\\0' x"
@@ -19,11 +19,11 @@ class Case(sandbox.Case):
     def exec(self, *arguments, **options):
         return self.run_muster("exec", "--sandbox", *arguments, **options)
 
-    def without(self, number, count=ALWAYS):
-        """The environment in which files without a name cannot be made: so many times, in each process."""
+    def refused(self, call, number, count=ALWAYS):
+        """The environment in which a call fails so many times, in each process."""
         if harness.SANITIZE:
             self.skipTest("their libraries want to be loaded first")
-        return {"LD_PRELOAD": UNNAMED, "MUSTER_TEST_UNNAMED": f"{number}:{count}"}
+        return {"LD_PRELOAD": REFUSE, "MUSTER_TEST_REFUSE": f"{call}:{number}:{count}"}
 
 
 class Names(Case):
@@ -35,7 +35,7 @@ class Names(Case):
                                            "os.unlink(mine)\n"
                                            f"os.symlink('{self.secret}', mine)\n"
                                            "sys.stdout.write('x' * 3000000)\n", encoding="ascii")
-        result = self.exec("-j1", "sh", "-c", ":::", "python3 link.py", env=self.without(errno.EOPNOTSUPP))
+        result = self.exec("-j1", "sh", "-c", ":::", "python3 link.py", env=self.refused("tmpfile", errno.EOPNOTSUPP))
         self.assertEqual((result.status, result.out), (1, ""), result)
         self.assertIn("cannot name a file with output in", result.err)
         self.assertEqual(self.secret.stat().st_nlink, 1)
@@ -43,8 +43,40 @@ class Names(Case):
 
     def test_output_of_any_size_is_there(self):
         result = self.exec("-j1", "-k", "sh", "-c", ":::", "echo one", LARGE, "echo three >/dev/stdout",
-                           env=self.without(errno.EOPNOTSUPP))
+                           env=self.refused("tmpfile", errno.EOPNOTSUPP))
         self.assert_ok(result, "one\n" + "x" * 3000000 + "three\n")
+
+
+class Folders(Case):
+    """Where output is, while jobs do something to it."""
+
+    def test_large_output_of_who_removes_all_that_is_temporary_is_there(self):
+        for way in ("rm -rf $TMPDIR/*", "chmod 0 $TMPDIR/muster-exec-*"):
+            for script in (f"{way}; {LARGE}", f"{LARGE}; {way}", f"{LARGE}; {way}; echo x >>/dev/stdout"):
+                with self.subTest(script=script):
+                    self.assert_ok(self.exec("-j1", "sh", "-c", ":::", script), "x" * 3000000 + "x\n" * ("echo" in script))
+
+    def test_both_outputs_of_who_removes_all_that_is_temporary_are_there(self):
+        script = "rm -rf $TMPDIR/*; head -c 2000000 /dev/zero | tr '\\0' x; head -c 2000000 /dev/zero | tr '\\0' y >&2"
+        result = self.exec("-j1", "sh", "-c", ":::", script)
+        self.assertEqual((result.status, result.out, result.err), (0, "x" * 2000000, "y" * 2000000))
+
+    def test_folder_that_a_job_removes_just_as_output_is_made_there_is_made_again(self):
+        for number in (errno.ENOENT, errno.EPERM, errno.ESTALE, errno.EACCES):
+            result = self.exec("-j1", "echo {} >/dev/stderr; echo {} >/dev/stdout #", ":::", "a",
+                               env=self.refused("tmpfile", number, 1))
+            self.assertEqual((result.status, result.out, result.err), (0, "a\n", "a\n"), result)
+
+    def test_folder_that_a_job_has_closed_is_not_used(self):
+        """Root goes everywhere."""
+        for folder in (".", ".muster-apart-*"):
+            result = self.exec("-j1", "-k", "sh", "-c", ":::", f"chmod 0 $TMPDIR/muster-exec-*/{folder}", "echo two", LARGE)
+            self.assert_ok(result, "two\n" + "x" * 3000000)
+
+    def test_first_command_waits_for_room_for_its_folder(self):
+        for number in (errno.ENOSPC, errno.EDQUOT):
+            result = self.exec("-j1", "echo", ":::", "a", env=self.refused("mkdirat", number, 5))
+            self.assert_ok(result, "a\n")
 
 
 class Rules(Case):
