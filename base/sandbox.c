@@ -277,6 +277,12 @@ int sandbox_renew(struct sandbox **sandbox, unsigned asked, const struct sandbox
     return code == 0 && !*sandbox ? create(asked, leave, sandbox, ret_error) : code;
 }
 
+void sandbox_rest(struct sandbox *sandbox)
+{
+    if (sandbox)
+        sandbox_files_drop(&sandbox->rules);
+}
+
 void sandbox_destroy(struct sandbox *sandbox)
 {
     if (!sandbox)
@@ -301,7 +307,7 @@ int sandbox_enter(const struct sandbox *sandbox)
 
     if (setrlimit(RLIMIT_CORE, &none) != 0 || sandbox_privileges_drop() != 0)
         return -1;
-    if (sandbox->rules.fd >= 0 && sandbox_files_enter(&sandbox->rules) != 0)
+    if (sandbox->layers.landlock > 0 && sandbox_files_enter(&sandbox->rules) != 0)
         return -1;
     return sandbox->filter.len > 0 ? sandbox_calls_enter(&sandbox->filter) : 0;
 }

@@ -84,6 +84,10 @@ void sandbox_destroy(struct sandbox *sandbox);
 int sandbox_renew(struct sandbox **sandbox, unsigned asked, const struct sandbox_leave *leave,
                   struct muster_error *ret_error);
 
+/* Lets go of its rules for files, which hold what they are for, also when it was removed: to be renewed
+ * before anybody enters. Takes NULL. */
+void sandbox_rest(struct sandbox *sandbox);
+
 const struct sandbox_layers *sandbox_layers(const struct sandbox *sandbox);
 
 /* Confines the calling thread, and what it starts from then on. 0, or -1 with errno set. Async-signal-safe.

@@ -109,10 +109,18 @@ int slot_take(struct slot *slot, uint64_t handled, const char *peer, struct wire
     return result;
 }
 
-/* `limit` is NULL for none. */
-static void futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *limit)
+static void futex_wake(_Atomic uint32_t *word)
 {
-    syscall(SYS_futex, word, operation, value, limit, NULL, 0);
+    syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* False: the limit is over. */
+static bool futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned limit_ms)
+{
+    const struct timespec limit = {.tv_sec = limit_ms / 1000, .tv_nsec = limit_ms % 1000 * 1000000L};
+
+    return syscall(SYS_futex, word, FUTEX_WAIT, value, limit_ms > 0 ? &limit : NULL, NULL, 0) == 0 ||
+           errno != ETIMEDOUT;
 }
 
 /* The kernel looks at the word that a ringer takes down. Were it the bell, one who rang before, and
@@ -122,26 +130,27 @@ void slots_ring(struct slots *slots)
 {
     atomic_fetch_add(&slots->bell, 1);
     if (atomic_load(&slots->worker_sleeps) && atomic_exchange(&slots->worker_sleeps, 0))
-        futex(&slots->worker_sleeps, FUTEX_WAKE, 1, NULL);
+        futex_wake(&slots->worker_sleeps);
 }
 
-void slots_sleep(struct slots *slots, uint32_t seen)
+bool slots_sleep(struct slots *slots, uint32_t seen, unsigned limit_ms)
 {
+    bool woken = true;
+
     atomic_store(&slots->worker_sleeps, 1);
     if (atomic_load(&slots->bell) == seen)
-        futex(&slots->worker_sleeps, FUTEX_WAIT, 1, NULL);
+        woken = futex_wait(&slots->worker_sleeps, 1, limit_ms);
     atomic_store(&slots->worker_sleeps, 0);
+    return woken;
 }
 
 void slots_want_wire(struct slots *slots)
 {
     if (!atomic_exchange(&slots->wire_wanted, 1))
-        futex(&slots->wire_wanted, FUTEX_WAKE, 1, NULL);
+        futex_wake(&slots->wire_wanted);
 }
 
 void slots_await_want(struct slots *slots, unsigned limit_ms)
 {
-    const struct timespec limit = {.tv_sec = limit_ms / 1000, .tv_nsec = limit_ms % 1000 * 1000000L};
-
-    futex(&slots->wire_wanted, FUTEX_WAIT, 0, &limit);
+    futex_wait(&slots->wire_wanted, 0, limit_ms);
 }

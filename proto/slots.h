@@ -98,8 +98,8 @@ static inline bool slots_must_wake(struct slots *slots)
 /* Tells the worker's executor that there is something for it. On any thread of either process. */
 void slots_ring(struct slots *slots);
 
-/* Sleeps until the bell is not `seen` any more, or sometimes for less. */
-void slots_sleep(struct slots *slots, uint32_t seen);
+/* Sleeps until the bell is not `seen` any more, or sometimes for less; false: for `limit_ms`, 0: no limit. */
+bool slots_sleep(struct slots *slots, uint32_t seen, unsigned limit_ms);
 
 /* Has the worker connect if it waits to be wanted. On any thread of either process. */
 void slots_want_wire(struct slots *slots);

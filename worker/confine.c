@@ -155,6 +155,11 @@ int confine_command(const struct command_spec *spec, const int fds[3], int outpu
     return code;
 }
 
+void confine_rest(void)
+{
+    sandbox_rest(latest);
+}
+
 void confine_no_more(void)
 {
     sandbox_destroy(latest);

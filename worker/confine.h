@@ -29,6 +29,11 @@ void confine_commands(const struct worker_options *options);
  * -1: something else. Borrowed until the next call. 0, or as sandbox_create. */
 int confine_command(const struct command_spec *spec, const int fds[3], int output_fd,
                     const struct sandbox **ret_sandbox, struct muster_error *ret_error);
+
+/* There is no command for a while: what is kept for the next one holds no files meanwhile. */
+void confine_rest(void);
+
+/* There is none any more. */
 void confine_no_more(void);
 
 #endif

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+enum { IDLE_MS = 1000 }; /* the executor is told that there was nothing to take for so long */
+
 static void destroy_assignment(struct assignment *assignment)
 {
     wire_frame_destroy(assignment->frame);
@@ -107,6 +109,7 @@ int link_take(struct link *link, struct assignment **ret_assignment)
 {
     uint32_t seen = atomic_load(&link->slots->bell);
     int result = link_try_take(link, ret_assignment);
+    unsigned limit_ms = IDLE_MS;
 
     if (result != MUSTER_EAGAIN)
         return result;
@@ -114,7 +117,10 @@ int link_take(struct link *link, struct assignment **ret_assignment)
     while (result == MUSTER_EAGAIN) {
         while (atomic_load(&link->slots->bell) == seen && spin_again(&link->spin)) {
         }
-        slots_sleep(link->slots, seen);
+        if (!slots_sleep(link->slots, seen, limit_ms)) {
+            watch_tell_idle(link);
+            limit_ms = 0;
+        }
         seen = atomic_load(&link->slots->bell);
         result = link_try_take(link, ret_assignment);
     }

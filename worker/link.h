@@ -53,7 +53,7 @@ static inline bool assignment_begin(struct assignment *assignment, uint32_t plac
            assignment->chunk->count;
 }
 
-/* What the link tells the executor, on the link's thread; each may be NULL. */
+/* What the link tells the executor, on the link's thread but for `idle`; each may be NULL. */
 struct link_watcher {
     /* Once for every job that takes longer than some 50 ms, with the time at which it was first
      * seen. For an executor of several jobs again and again, every 50 ms at least, while any of
@@ -64,6 +64,8 @@ struct link_watcher {
     void (*cancelled)(void *context);
     /* There is something to take. */
     void (*arrived)(void *context);
+    /* link_take has waited for a second, and will wait on. Once a wait, on the executor's own thread. */
+    void (*idle)(void *context);
 };
 
 /* The job that has the thread of an executor of several. */

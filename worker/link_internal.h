@@ -123,4 +123,7 @@ uint64_t watch_jobs(struct link *link);
 void watch_tell_arrived(struct link *link);
 void watch_tell_cancelled(struct link *link);
 
+/* Tells it that it has nothing to do. On its own thread; likewise. */
+void watch_tell_idle(struct link *link);
+
 #endif

@@ -59,13 +59,21 @@ static const struct link_watcher *watcher_of(struct link *link)
     return watcher;
 }
 
-/* Both not with the mutex held: the executor may ask back. */
+/* All not with the mutex held: the executor may ask back. */
 void watch_tell_arrived(struct link *link)
 {
     const struct link_watcher *watcher = watcher_of(link);
 
     if (watcher->arrived)
         watcher->arrived(link->watcher_context);
+}
+
+void watch_tell_idle(struct link *link)
+{
+    const struct link_watcher *watcher = watcher_of(link);
+
+    if (watcher->idle)
+        watcher->idle(link->watcher_context);
 }
 
 void watch_tell_cancelled(struct link *link)

@@ -149,6 +149,12 @@ static void end_cancelled(void *executor)
     executor_cancel(executor);
 }
 
+static void rest(void *executor)
+{
+    (void)executor;
+    confine_rest();
+}
+
 /* What ZeroMQ and its threads take to end waits for nothing that anybody needs. */
 static void end_copy(struct link *link)
 {
@@ -164,7 +170,7 @@ static void end_copy(struct link *link)
 static int serve_one(const struct worker_options *options, struct link *link, const struct registry *registry,
                      struct flight_page *flight, int heap_fd)
 {
-    static const struct link_watcher watcher = {.slow = flush, .cancelled = end_cancelled};
+    static const struct link_watcher watcher = {.slow = flush, .cancelled = end_cancelled, .idle = rest};
     struct executor *executor = executor_create(registry, link, flight, heap_fd);
     struct assignment *assignment;
     int result = executor ? 0 : MUSTER_ENOMEM;

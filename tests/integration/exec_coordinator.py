@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MIT
 """muster exec through a coordinator: as if the commands ran here. Each line of the table is run by workers of
 its own, by those of a coordinator with a file, and by those of one without, and must come to the same."""
+import contextlib
 import csv
 import json
 import os
+import pathlib
 import re
 import resource
 import signal
@@ -153,6 +155,24 @@ class Same(Case):
         self.assert_ok(result, "mine-the daemon's-\n")
         result = self.exec("--env", "FOO", "--env", "_", "echo $ONLY-$OTHER #", ":::", "1", env={"OTHER": "mine"})
         self.assert_ok(result, "-mine\n")
+
+    def rules(self):
+        """What holds the files that confined commands could read."""
+        found = []
+        for pid in self.marked():
+            with contextlib.suppress(OSError):  # gone meanwhile
+                found += [fd for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir() if "landlock" in os.readlink(fd)]
+        return found
+
+    def test_worker_that_waits_for_confined_commands_holds_no_removed_files(self):
+        for variable in ("HOME", "XDG_RUNTIME_DIR"):
+            folder = self.home / variable
+            folder.mkdir(mode=0o700)
+            self.env = {**self.env, variable: str(folder)}
+        self.serve("-j1")
+        for command in ("true #", "! ls $HOME 2>/dev/null #"):
+            self.assert_ok(self.exec("--sandbox", command, ":::", "1"), "")
+            self.until(lambda: not self.rules(), "rules are let go")
 
     def test_command_waits_for_no_worker_that_it_holds_itself(self):
         self.serve("-j1")

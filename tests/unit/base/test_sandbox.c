@@ -16,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,8 +58,10 @@ static void remove_all(void)
     CHECK(rmdir(top) == 0);
 }
 
+enum { ALLOWED, REFUSED, NOT_ENTERED };
+
 /* Whether it can be opened by who has entered. */
-static bool is_allowed(const struct sandbox *sandbox, const char *path, int flags)
+static int try_open(const struct sandbox *sandbox, const char *path, int flags)
 {
     int status;
     pid_t child = fork();
@@ -66,12 +69,20 @@ static bool is_allowed(const struct sandbox *sandbox, const char *path, int flag
     CHECK(child >= 0);
     if (child == 0) {
         if (sandbox_enter(sandbox) != 0)
-            _exit(2);
-        _exit(open(path, flags | O_CLOEXEC) >= 0 ? 0 : 1);
+            _exit(NOT_ENTERED);
+        _exit(open(path, flags | O_CLOEXEC) >= 0 ? ALLOWED : REFUSED);
     }
     CHECK(waitpid(child, &status, 0) == child);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) < 2);
-    return WEXITSTATUS(status) == 0;
+    CHECK(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static bool is_allowed(const struct sandbox *sandbox, const char *path, int flags)
+{
+    int tried = try_open(sandbox, path, flags);
+
+    CHECK(tried != NOT_ENTERED);
+    return tried == ALLOWED;
 }
 
 static struct timespec find_change(void)
@@ -243,6 +254,36 @@ static void mount_beside_home_that_does_not_answer_or_is_dead_takes_no_sandbox_f
     CHECK(rmdir(dead) == 0);
 }
 
+static fsfilcnt_t count_free(void)
+{
+    struct statvfs status;
+
+    CHECK(statvfs(folder, &status) == 0);
+    return status.f_ffree;
+}
+
+/* `folder` is alone on its file system, or nothing is to be told of that. */
+static void file_that_is_removed_is_not_held_by_a_sandbox_that_rests(void)
+{
+    const struct sandbox_leave leave = {.output = -1};
+    struct sandbox *sandbox = NULL;
+    fsfilcnt_t free_before = count_free();
+    char removed[128];
+
+    snprintf(removed, sizeof removed, "%s/removed", folder);
+    write_file(removed);
+    renew(&sandbox, &leave);
+    CHECK(unlink(removed) == 0);
+    CHECK(count_free() < free_before || !alone);
+    sandbox_rest(sandbox);
+    CHECK(count_free() == free_before || !alone);
+    CHECK(try_open(sandbox, beside, O_RDONLY) == NOT_ENTERED);
+    renew(&sandbox, &leave);
+    CHECK(is_allowed(sandbox, beside, O_RDONLY));
+    CHECK(!is_allowed(sandbox, home, O_RDONLY));
+    sandbox_destroy(sandbox);
+}
+
 /* Whether one more descriptor is all that is missing to it, `beside` can be read wherever there is a sandbox.
  */
 static void shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less(void)
@@ -287,6 +328,7 @@ int main(int count, char **words)
 #define TEST(name) {#name, name}
         TEST(shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less),
         TEST(mount_beside_home_that_does_not_answer_or_is_dead_takes_no_sandbox_from_others),
+        TEST(file_that_is_removed_is_not_held_by_a_sandbox_that_rests),
         TEST(what_is_moved_out_of_reach_in_the_second_of_another_change_is_not_read),
         TEST(rules_are_kept_when_no_folder_changed_for_seconds),
         TEST(what_is_kept_by_a_link_is_left_out_when_that_leads_elsewhere),

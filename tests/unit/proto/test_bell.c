@@ -78,7 +78,7 @@ static void ringer_that_was_held_up_does_not_leave_the_worker_asleep(void)
         uint32_t seen = atomic_load(&slots->bell);
 
         if (!look())
-            slots_sleep(slots, seen);
+            slots_sleep(slots, seen, 0);
     }
     for (int i = 0; i < RINGERS; i++)
         CHECK(pthread_join(ringers[i].thread, NULL) == 0);

@@ -199,7 +199,7 @@ Test(slots, bell_wakes_a_sleeper_in_another_process_however_they_race, .timeout 
     cr_assert_geq(pid, 0);
     if (pid == 0) {
         for (uint32_t seen = 0; seen < ROUNDS;) {
-            slots_sleep(slots, seen);
+            slots_sleep(slots, seen, 0);
             if (atomic_load(&slots->bell) == seen)
                 continue;
             seen++;
