@@ -220,38 +220,51 @@ static void output_folder_lets_its_files_be_opened_and_none_be_made(void)
     sandbox_destroy(sandbox);
 }
 
-/* Its server says nothing, then it is gone. */
-static void mount_beside_home_that_does_not_answer_or_is_dead_takes_no_sandbox_from_others(void)
+static void expect_sandbox(void)
 {
     const struct sandbox_leave leave = {.output = -1};
-    int fd = alone ? open("/dev/fuse", O_RDWR | O_CLOEXEC) : -1;
     struct sandbox *sandbox = NULL;
+
+    alarm(30); /* ends who waits for a server that says nothing */
+    renew(&sandbox, &leave);
+    alarm(0);
+    CHECK(is_allowed(sandbox, beside, O_RDONLY));
+    sandbox_destroy(sandbox);
+}
+
+/* Of a file system that says nothing, and then is gone: to look at it is this error then. */
+static void expect_sandbox_beside_mount(unsigned user, int error)
+{
+    int fd = alone ? open("/dev/fuse", O_RDWR | O_CLOEXEC) : -1;
     char dead[128], options[128];
     struct stat status;
 
     snprintf(dead, sizeof dead, "%s/dead", folder);
-    snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=%u,group_id=%u", fd, getuid(), getgid());
+    snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=%u,group_id=%u", fd, user, getgid());
     CHECK(mkdir(dead, 0700) == 0);
     if (fd < 0 || mount("none", dead, "fuse", MS_NOSUID | MS_NODEV, options) != 0) {
-        puts("skipped: FUSE cannot be mounted here");
+        printf("skipped: FUSE of user %u cannot be mounted here\n", user);
     } else {
-        alarm(30); /* ends who waits for it */
-        renew(&sandbox, &leave);
-        alarm(0);
-        CHECK(is_allowed(sandbox, beside, O_RDONLY));
+        expect_sandbox();
         close(fd);
         fd = -1;
-        CHECK(stat(dead, &status) != 0 && errno == ENOTCONN);
-        sandbox_destroy(sandbox);
-        sandbox = NULL;
-        renew(&sandbox, &leave);
-        CHECK(is_allowed(sandbox, beside, O_RDONLY));
-        sandbox_destroy(sandbox);
+        CHECK(stat(dead, &status) != 0 && errno == error);
+        expect_sandbox();
         CHECK(umount2(dead, MNT_DETACH) == 0);
     }
     if (fd >= 0)
         close(fd);
     CHECK(rmdir(dead) == 0);
+}
+
+static void mount_beside_home_that_does_not_answer_or_is_dead_takes_no_sandbox_from_others(void)
+{
+    expect_sandbox_beside_mount(getuid(), ENOTCONN);
+}
+
+static void mount_beside_home_that_is_somebody_elses_takes_no_sandbox_from_others(void)
+{
+    expect_sandbox_beside_mount(getuid() + 1, EACCES);
 }
 
 static fsfilcnt_t count_free(void)
@@ -328,6 +341,7 @@ int main(int count, char **words)
 #define TEST(name) {#name, name}
         TEST(shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less),
         TEST(mount_beside_home_that_does_not_answer_or_is_dead_takes_no_sandbox_from_others),
+        TEST(mount_beside_home_that_is_somebody_elses_takes_no_sandbox_from_others),
         TEST(file_that_is_removed_is_not_held_by_a_sandbox_that_rests),
         TEST(what_is_moved_out_of_reach_in_the_second_of_another_change_is_not_read),
         TEST(rules_are_kept_when_no_folder_changed_for_seconds),
