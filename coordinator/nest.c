@@ -8,6 +8,7 @@
 #include "coordinator/nest.h"
 
 #include "base/clock.h"
+#include "base/folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -29,9 +30,6 @@ enum {
     CHANCE_DIGITS = 16,                                                 /* of 64 bits */
     ENDING_BYTES = sizeof "-" + sizeof "-" + 2 * 2 * sizeof(uintmax_t), /* what such a name ends with */
 };
-
-/* For what is in a folder that is removed, to which a process that a job has left may add all the time. */
-static const uint64_t EMPTY_NS = CLOCK_NS_PER_S;
 
 /* Of a folder that is noted. */
 static const char FOLDER[] = "/muster-exec-";
@@ -158,80 +156,6 @@ static bool is_lock(const char *name)
     return size == sizeof NAME - 1 && strcmp(name + size - (sizeof ENDING - 1), ENDING) == 0;
 }
 
-static DIR *list_folder(int fd)
-{
-    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-
-    if (!entries && fd >= 0)
-        close(fd);
-    return entries;
-}
-
-static bool is_entry(const struct dirent *entry)
-{
-    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-}
-
-/* Who made a folder may have closed it to himself, too. By its descriptor: a mode must not be that of what a
- * link names. */
-static void open_up(int fd, const char *name)
-{
-    char path[32];
-    int folder_fd = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (folder_fd < 0)
-        return;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", folder_fd);
-    chmod(path, 0700);
-    close(folder_fd);
-}
-
-/* Removes a folder in another, to which folders in it are moved: so no depth is too deep. Whether anything
- * was done. */
-static bool flatten(int top_fd, const char *name, unsigned *moves, uint64_t deadline_ns)
-{
-    char to[sizeof "moved-" + 10];
-    const struct dirent *entry;
-    bool done = false;
-    DIR *entries;
-
-    open_up(top_fd, name);
-    entries = list_folder(openat(top_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    while (entries && (entry = readdir(entries)) != NULL && clock_now_ns() < deadline_ns) {
-        if (!is_entry(entry))
-            continue;
-        if (unlinkat(dirfd(entries), entry->d_name, 0) == 0) {
-            done = true;
-            continue;
-        }
-        snprintf(to, sizeof to, "moved-%u", (*moves)++);
-        open_up(dirfd(entries), entry->d_name);
-        done |= renameat(dirfd(entries), entry->d_name, top_fd, to) == 0;
-    }
-    if (entries)
-        closedir(entries);
-    return unlinkat(top_fd, name, AT_REMOVEDIR) == 0 || done;
-}
-
-void nest_empty_folder(int fd)
-{
-    DIR *entries = list_folder(fd);
-    const struct dirent *entry;
-    uint64_t deadline_ns = clock_after(clock_now_ns(), EMPTY_NS);
-    unsigned moves = 0;
-    bool done = entries;
-
-    while (done && clock_now_ns() < deadline_ns) {
-        done = false;
-        while ((entry = readdir(entries)) != NULL && clock_now_ns() < deadline_ns)
-            if (is_entry(entry) && unlinkat(dirfd(entries), entry->d_name, 0) != 0)
-                done |= flatten(dirfd(entries), entry->d_name, &moves, deadline_ns);
-        rewinddir(entries);
-    }
-    if (entries)
-        closedir(entries);
-}
-
 /* If it is this user's and closed to others. False if something is left in it. */
 static bool remove_folder(const char *path)
 {
@@ -240,7 +164,7 @@ static bool remove_folder(const char *path)
 
     if (nest_open_folder(path, &fd, &ignored) != 0)
         return true;
-    nest_empty_folder(fd);
+    folder_empty(fd);
     return rmdir(path) == 0 || errno != ENOTEMPTY;
 }
 
@@ -294,7 +218,7 @@ static void remove_left_over(int home_fd, const char *lock, int lock_fd)
 static void sweep(int home_fd)
 {
     int list_fd = openat(home_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *list = list_folder(list_fd);
+    DIR *list = folder_list(list_fd);
     const struct dirent *entry;
 
     if (!list)

@@ -52,10 +52,6 @@ int nest_init(struct nest *nest, struct muster_error *ret_error);
  * MUSTER_ESYSTEM. */
 int nest_note(struct nest *nest, const char *parent, struct muster_error *ret_error);
 
-/* Removes what is in an open folder, which others may be writing to: links are not followed, and what is left
- * after a second stays. Takes the descriptor, or -1. */
-void nest_empty_folder(int fd);
-
 /* Makes the socket, where connections wait until *ret_fd, the caller's, is taken over by who accepts them. */
 int nest_listen(const struct nest *nest, int *ret_fd, struct muster_error *ret_error);
 

@@ -4,6 +4,7 @@
  */
 #include "coordinator/spool.h"
 
+#include "base/folder.h"
 #include "coordinator/nest.h"
 #include "proto/spool.h"
 
@@ -71,7 +72,7 @@ static int make_beside(struct spool *spool, const char *state, struct muster_err
 /* Removes a folder of files, and what jobs put beside them. */
 static void remove_folder(const struct spool *spool, const char *name)
 {
-    nest_empty_folder(openat(spool->folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    folder_empty(openat(spool->folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     unlinkat(spool->folder_fd, name, AT_REMOVEDIR);
 }
 

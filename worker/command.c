@@ -80,7 +80,7 @@ static void close_outputs(void)
 void command_fini(void)
 {
     close_outputs();
-    command_apart_close();
+    command_apart_fini();
     command_memory_leave();
     confine_no_more();
     if (self.null_fd >= 0)

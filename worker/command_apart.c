@@ -10,9 +10,15 @@
  *
  * Both are open as long as the worker lives, and found from a descriptor that is older than all jobs, if
  * there is one: whatever a job puts in the place of a folder leads nowhere.
+ *
+ * A worker that is killed leaves its own, and a job may leave files in it. Whoever has another folder to
+ * remove it with, as exec has, does; else the next worker that makes one beside it: nobody has its lock any
+ * more.
  */
 #include "worker/command_internal.h"
 
+#include "base/clock.h"
+#include "base/folder.h"
 #include "proto/spool.h"
 
 #include <errno.h>
@@ -20,11 +26,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { FOLDER_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+
+/* For what is left of others. */
+static const uint64_t SWEEP_NS = CLOCK_NS_PER_S;
 
 /* Of this process; of the thread that executes. */
 static struct {
@@ -50,15 +60,6 @@ static const char *name_in(const char *folder, const char *path)
                : NULL;
 }
 
-/* A folder of this user's, which a job may have closed. By its descriptor. */
-static void open_up(int fd)
-{
-    char path[32];
-
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    chmod(path, 0700);
-}
-
 /* Goes on to a folder of this user's there, which another worker may have made. False: it cannot be had, for
  * want of room most likely; names are in the folder that is there. */
 static bool enter_own(int *fd, const char *name)
@@ -71,7 +72,7 @@ static bool enter_own(int *fd, const char *name)
     own_fd = command_above_standard(openat(*fd, name, FOLDER_FLAGS));
     if (own_fd >= 0 && fstat(own_fd, &status) == 0 && status.st_uid == geteuid()) {
         if ((status.st_mode & 0700) != 0700)
-            open_up(own_fd);
+            folder_open_up(own_fd);
         close(*fd);
         *fd = own_fd;
         return true;
@@ -81,7 +82,7 @@ static bool enter_own(int *fd, const char *name)
     return false;
 }
 
-/* 0, or an errno. */
+/* With its lock, which tells that it is used, where the file system has locks. 0, or an errno. */
 static int make(int names_fd, int *ret_fd)
 {
     uint64_t chance;
@@ -91,22 +92,75 @@ static int make(int names_fd, int *ret_fd)
     snprintf(self.name, sizeof self.name, PROTO_SPOOL_APART "%016" PRIx64, chance);
     if (mkdirat(names_fd, self.name, 0700) != 0)
         return errno;
-    *ret_fd = command_above_standard(openat(names_fd, self.name, FOLDER_FLAGS));
-    return *ret_fd >= 0 ? 0 : errno;
+    *ret_fd =
+        command_above_standard(openat(names_fd, self.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (*ret_fd < 0)
+        return errno;
+    return flock(*ret_fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK ? ESTALE
+                                                                          : 0; /* it is being swept */
 }
 
-static int open_both(int root_fd, const char *folder, const char *own)
+/* Removes one that no worker has any more. */
+static void remove_left_over(int names_fd, const char *name)
 {
-    const char *name = own[0] ? name_in(folder, own) : NULL;
+    int path_fd = openat(names_fd, name, FOLDER_FLAGS), fd = -1;
+    struct stat status;
+
+    if (path_fd >= 0 && fstat(path_fd, &status) == 0 && status.st_uid == geteuid()) {
+        folder_open_up(path_fd);
+        fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        folder_empty(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+        unlinkat(names_fd, name, AT_REMOVEDIR);
+    }
+    if (fd >= 0)
+        close(fd);
+    if (path_fd >= 0)
+        close(path_fd);
+}
+
+/* Whether nobody but this user, and root, can give a folder there another name: that of what is removed. */
+static bool is_trusted(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && (status.st_uid == geteuid() || status.st_uid == 0) &&
+           ((status.st_mode & 022) == 0 || (status.st_mode & S_ISVTX) != 0);
+}
+
+/* Removes what workers that were killed have left there, as far as it comes. */
+static void sweep(int names_fd)
+{
+    uint64_t deadline_ns = clock_after(clock_now_ns(), SWEEP_NS);
+    const struct dirent *entry;
+    DIR *entries;
+
+    if (!is_trusted(names_fd))
+        return;
+    entries = folder_list(openat(names_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    while (entries && (entry = readdir(entries)) != NULL && clock_now_ns() < deadline_ns)
+        if (strncmp(entry->d_name, PROTO_SPOOL_APART, sizeof PROTO_SPOOL_APART - 1) == 0)
+            remove_left_over(names_fd, entry->d_name);
+    if (entries)
+        closedir(entries);
+}
+
+/* `first`: in this folder there was none before. */
+static int open_both(int root_fd, bool first)
+{
+    const char *name = self.own[0] ? name_in(self.in, self.own) : NULL;
     struct command_apart *folders = &self.folders;
     int fd = root_fd >= 0 ? fcntl(root_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
-                          : command_above_standard(open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC));
+                          : command_above_standard(open(self.in, O_PATH | O_DIRECTORY | O_CLOEXEC));
     int error;
 
     if (fd < 0)
         return errno;
     folders->in_own = name && enter_own(&fd, name);
     folders->names_fd = fd;
+    if (first && !folders->in_own)
+        sweep(fd);
     error = make(fd, &folders->fd);
     if (error)
         command_apart_close();
@@ -115,19 +169,19 @@ static int open_both(int root_fd, const char *folder, const char *own)
 
 int command_apart_open(int root_fd, const char *folder, const char *own, struct command_apart *ret_folders)
 {
+    bool first = strcmp(self.in, folder) != 0;
     int error = 0;
 
-    if (!is_there(self.folders.fd) || !is_there(self.folders.names_fd) || strcmp(self.in, folder) != 0 ||
+    if (!is_there(self.folders.fd) || !is_there(self.folders.names_fd) || first ||
         strcmp(self.own, own) != 0) {
         command_apart_close();
-        error = open_both(root_fd, folder, own);
+        snprintf(self.in, sizeof self.in, "%s", folder);
+        snprintf(self.own, sizeof self.own, "%s", own);
+        error = open_both(root_fd, first);
     }
-    if (error)
-        return error;
-    snprintf(self.in, sizeof self.in, "%s", folder);
-    snprintf(self.own, sizeof self.own, "%s", own);
-    *ret_folders = self.folders;
-    return 0;
+    if (error == 0)
+        *ret_folders = self.folders;
+    return error;
 }
 
 void command_apart_close(void)
@@ -141,4 +195,11 @@ void command_apart_close(void)
         close(folders->names_fd);
     }
     *folders = (struct command_apart){.fd = -1, .names_fd = -1};
+}
+
+void command_apart_fini(void)
+{
+    if (self.folders.fd >= 0 && !self.folders.in_own)
+        folder_empty(openat(self.folders.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    command_apart_close();
 }

@@ -171,9 +171,13 @@ struct command_output {
 
 /* Opens the folders for output of confined commands, made if they are not there: `own`, a folder in `folder`,
  * "" for none, and in that the worker's. `root_fd` is that of `folder`, from before all jobs; -1: by its
- * path. They are open, and where they are stays mounted, until command_apart_close. 0, or an errno. */
+ * path. They are open, and where they are stays mounted, until command_apart_close. What workers that
+ * were killed have left in `folder` is removed the first time, if none is made in `own`. 0, or an errno. */
 int command_apart_open(int root_fd, const char *folder, const char *own, struct command_apart *ret_folders);
 void command_apart_close(void);
+
+/* Likewise, as the worker ends: also with what jobs have put there. */
+void command_apart_fini(void);
 
 /* The coordinator's folder for large output; NULL: it has none. */
 const char *command_spool(void);

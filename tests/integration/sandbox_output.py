@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """exec --sandbox: output of commands is theirs, and there, whatever other jobs do where it is kept."""
 import errno
+import json
 import os
+import signal
 import unittest
 
 import harness
@@ -77,6 +79,48 @@ class Folders(Case):
         for number in (errno.ENOSPC, errno.EDQUOT):
             result = self.exec("-j1", "echo", ":::", "a", env=self.refused("mkdirat", number, 5))
             self.assert_ok(result, "a\n")
+
+
+class Left(Case):
+    """Commands of a map, whose folders are in that for temporary files."""
+
+    def command(self, script):
+        return json.dumps({"argv": ["sh", "-c", script], "sandbox": ""})
+
+    def folders(self):
+        return sorted(self.temporary.glob(".muster-apart-*"))
+
+    def test_folder_of_a_worker_that_was_killed_is_removed_by_the_next(self):
+        """With what a job has put there, and closed."""
+        os.mkfifo(self.work / "began")
+        for number in (1, 2):
+            killed = self.start("map", "command", "-j1", ":::", self.command(
+                "w=$PWD; cd $TMPDIR/.muster-apart-*; mkdir -p a/b; chmod 0 a/b .; echo >$w/began; sleep 1000"),
+                cwd=self.work)
+            (self.work / "began").read_text(encoding="ascii")
+            killed.signal(signal.SIGKILL)
+            killed.end()
+            self.assert_processes_gone()
+            self.assertEqual(len(self.folders()), 1, number)
+        self.assert_ok(self.run_muster("map", "command", "-j1", ":::", self.command("true")))
+        self.assertEqual(self.folders(), [])
+
+    def test_folder_of_a_worker_that_ends_is_removed_with_what_a_job_put_there(self):
+        self.assert_ok(self.run_muster("map", "command", "-j1", ":::", self.command(
+            "cd $TMPDIR/.muster-apart-*; mkdir -p a/b; touch a/b/c d; chmod 0 a")))
+        self.assertEqual(self.folders(), [])
+
+    def test_folder_of_a_worker_that_lives_stays(self):
+        for name in ("began", "go"):
+            os.mkfifo(self.work / name)
+        lives = self.start("map", "command", "-j1", ":::", self.command("echo >began; cat go; echo >/dev/stderr"),
+                           cwd=self.work)
+        (self.work / "began").read_text(encoding="ascii")
+        folders = self.folders()
+        self.assert_ok(self.run_muster("map", "command", "-j1", ":::", self.command("true")))
+        self.assertEqual(self.folders(), folders)
+        (self.work / "go").write_text("", encoding="ascii")
+        self.assertEqual(lives.end().status, 0)
 
 
 class Rules(Case):
