@@ -56,7 +56,8 @@ class Folders(Case):
         for way in ("rm -rf $TMPDIR/*", "chmod 0 $TMPDIR/muster-exec-*"):
             for script in (f"{way}; {LARGE}", f"{LARGE}; {way}", f"{LARGE}; {way}; echo x >>/dev/stdout"):
                 with self.subTest(script=script):
-                    self.assert_ok(self.exec("-j1", "sh", "-c", ":::", script), "x" * 3000000 + "x\n" * ("echo" in script))
+                    self.assert_ok(self.exec("-j1", "sh", "-c", ":::", script),
+                                   "x" * 3000000 + "x\n" * ("echo" in script))
 
     def test_both_outputs_of_who_removes_all_that_is_temporary_are_there(self):
         script = "rm -rf $TMPDIR/*; head -c 2000000 /dev/zero | tr '\\0' x; head -c 2000000 /dev/zero | tr '\\0' y >&2"
@@ -72,7 +73,8 @@ class Folders(Case):
     def test_folder_that_a_job_has_closed_is_not_used(self):
         """Root goes everywhere."""
         for folder in (".", ".muster-apart-*"):
-            result = self.exec("-j1", "-k", "sh", "-c", ":::", f"chmod 0 $TMPDIR/muster-exec-*/{folder}", "echo two", LARGE)
+            result = self.exec("-j1", "-k", "sh", "-c", ":::", f"chmod 0 $TMPDIR/muster-exec-*/{folder}", "echo two",
+                               LARGE)
             self.assert_ok(result, "two\n" + "x" * 3000000)
 
     def test_first_command_waits_for_room_for_its_folder(self):
