@@ -60,7 +60,8 @@ class Trial(harness.Case):
         self.setUp()
         self.calls = self.home / "calls"
         self.faulty = {"LD_PRELOAD": INJECT, "MUSTER": harness.MUSTER, "MUSTER_TEST_INJECT": self.order,
-                       "MUSTER_TEST_INJECT_FILE": str(self.calls)}
+                       "MUSTER_TEST_INJECT_FILE": str(self.calls),
+                       "GCOV_PREFIX": str(self.home / "gcov")}  # counts that could not be written harm no others
         self.env.update(HOME=str(self.home), XDG_STATE_HOME=str(self.home / "state"))
         return self
 
