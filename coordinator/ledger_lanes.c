@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* Until what could not be read is tried again, doubled each time. */
-enum { RETRY_MS = 1000, RETRY_MAX_MS = 60000 };
+enum { RETRY_MS = 1000, RETRY_MAX_MS = 8000 };
 
 static bool is_lane(const struct lane *lane, const struct store_lane *key)
 {

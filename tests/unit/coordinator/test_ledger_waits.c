@@ -174,7 +174,7 @@ static void batch_that_could_not_be_read_runs_when_it_can(void)
     begin_ms = w.now_ms;
     for (unsigned i = 0; i < 10; i++)
         let_pass();
-    CHECK(w.runs == 1 && w.now_ms > begin_ms + 5 * 60000 && w.now_ms <= begin_ms + 10 * 60000);
+    CHECK(w.runs == 1 && w.now_ms > begin_ms + 5 * 8000 && w.now_ms <= begin_ms + 10 * 8000);
     w.unreadable = NULL;
     let_pass();
     CHECK(w.runs > 1 && ledger_count(w.ledger).waiting == 0);
