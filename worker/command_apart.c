@@ -31,6 +31,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PREFIX_BYTES = sizeof PROTO_SPOOL_APART + HOST_NAME_MAX + 1 };
 enum { FOLDER_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 
 /* For what is left of others. */
@@ -40,7 +41,7 @@ static const uint64_t SWEEP_NS = CLOCK_NS_PER_S;
 static struct {
     struct command_apart folders; /* owned */
     char in[PATH_MAX], own[PATH_MAX];
-    char name[sizeof PROTO_SPOOL_APART + 16];
+    char name[PREFIX_BYTES + 16];
 } self = {.folders = {.fd = -1, .names_fd = -1}};
 
 static bool is_there(int fd)
@@ -82,14 +83,28 @@ static bool enter_own(int *fd, const char *name)
     return false;
 }
 
+/* What names of this host's begin with: hosts may share the folder, and locks be each host's own. */
+static void find_prefix(char ret_prefix[PREFIX_BYTES])
+{
+    char host[HOST_NAME_MAX + 1] = "";
+
+    gethostname(host, sizeof host - 1);
+    for (char *at = host; *at; at++)
+        if (*at == '/')
+            *at = '_';
+    snprintf(ret_prefix, PREFIX_BYTES, PROTO_SPOOL_APART "%s-", host);
+}
+
 /* With its lock, which tells that it is used, where the file system has locks. 0, or an errno. */
 static int make(int names_fd, int *ret_fd)
 {
+    char prefix[PREFIX_BYTES];
     uint64_t chance;
 
+    find_prefix(prefix);
     if (getrandom(&chance, sizeof chance, 0) != sizeof chance)
         return errno;
-    snprintf(self.name, sizeof self.name, PROTO_SPOOL_APART "%016" PRIx64, chance);
+    snprintf(self.name, sizeof self.name, "%s%016" PRIx64, prefix, chance);
     if (mkdirat(names_fd, self.name, 0700) != 0)
         return errno;
     *ret_fd =
@@ -134,13 +149,15 @@ static void sweep(int names_fd)
 {
     uint64_t deadline_ns = clock_after(clock_now_ns(), SWEEP_NS);
     const struct dirent *entry;
+    char prefix[PREFIX_BYTES];
     DIR *entries;
 
     if (!is_trusted(names_fd))
         return;
+    find_prefix(prefix);
     entries = folder_list(openat(names_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     while (entries && (entry = readdir(entries)) != NULL && clock_now_ns() < deadline_ns)
-        if (strncmp(entry->d_name, PROTO_SPOOL_APART, sizeof PROTO_SPOOL_APART - 1) == 0)
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
             remove_left_over(names_fd, entry->d_name);
     if (entries)
         closedir(entries);

@@ -287,7 +287,8 @@ static int name_apart(struct command_output *output)
 {
     int error = ENOENT;
 
-    for (int i = 0; i < APART_TRIES && is_spoiled(error) && is_linked(output); i++) {
+    /* Of a link, EPERM is the word of a file system that has none. */
+    for (int i = 0; i < APART_TRIES && is_spoiled(error) && error != EPERM && is_linked(output); i++) {
         struct command_apart apart;
 
         if (i > 0)

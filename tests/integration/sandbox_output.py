@@ -112,6 +112,14 @@ class Left(Case):
             "cd $TMPDIR/.muster-apart-*; mkdir -p a/b; touch a/b/c d; chmod 0 a")))
         self.assertEqual(self.folders(), [])
 
+    def test_folder_of_a_worker_on_another_host_stays(self):
+        """Of a file system that hosts share, on which a lock may be of one host alone."""
+        folder = self.temporary / ".muster-apart-elsewhere-0123456789abcdef"
+        folder.mkdir()
+        self.assert_ok(self.run_muster("map", "command", "-j1", ":::", self.command("true")))
+        self.assertEqual(self.folders(), [folder])
+        folder.rmdir()
+
     def test_folder_of_a_worker_that_lives_stays(self):
         for name in ("began", "go"):
             os.mkfifo(self.work / name)
