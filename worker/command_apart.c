@@ -31,8 +31,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PREFIX_BYTES = sizeof PROTO_SPOOL_APART + HOST_NAME_MAX + 1 };
-enum { FOLDER_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+enum {
+    FOLDER_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+    PREFIX_BYTES = sizeof PROTO_SPOOL_APART + HOST_NAME_MAX + 1,
+};
 
 /* For what is left of others. */
 static const uint64_t SWEEP_NS = CLOCK_NS_PER_S;

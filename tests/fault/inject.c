@@ -7,8 +7,8 @@
  * SIGKILL-after, SIGSTOP-after. MUSTER_TEST_INJECT_FILE=FILE is mapped: a struct call_count for each
  * function. What was made to fail, who was struck, and who called abort(), is in FILE.log, with a backtrace.
  *
- * Roles are `worker`, `coordinator` (the daemon), `fork` (what a client forks: the server of workers), else
- * `client`. What libzmq calls is counted apart, as ROLE-zmq. Other programs are spared. Atomic throughout.
+ * Roles: `worker`, `host` (--connect), `coordinator`, `fork` (a client's server of workers), else `client`.
+ * What libzmq calls is counted apart, as ROLE-zmq. Other programs are spared. Atomic throughout.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -432,8 +432,7 @@ WRAP(int, posix_fallocate, errno, (int fd, off_t offset, off_t size), (fd, offse
 WRAP_AS(posix_fallocate, int, posix_fallocate64, errno, (int fd, off_t offset, off_t size),
         (fd, offset, size))
 WRAP(int, rename, -1, (const char *from, const char *to), (from, to))
-WRAP_AS(rename, int, renameat, -1, (int from_folder, const char *from, int to_folder, const char *to),
-        (from_folder, from, to_folder, to))
+WRAP_AS(rename, int, renameat, -1, (int in, const char *from, int at, const char *to), (in, from, at, to))
 WRAP(int, unlink, -1, (const char *path), (path))
 WRAP(int, unlinkat, -1, (int folder, const char *path, int flags), (folder, path, flags))
 WRAP(int, mkdir, -1, (const char *path, mode_t mode), (path, mode))
