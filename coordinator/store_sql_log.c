@@ -4,8 +4,10 @@
  *
  * Frames that belong to the log carry the two salts of its header; those of before have others. A commit is
  * synced before the next one is written, so where something follows on a commit, in a part that SQLite does
- * not read, it was synced. It follows on it if its checksum goes on from that of the commit: what a writer
- * that was killed has left there belongs to the log, too. Formats: https://sqlite.org/walformat.html
+ * not read, it was synced. It follows on it if it has the salts, too, and its checksum goes on from that of
+ * the commit: what a writer that was killed has left there belongs to the log, too; and where a frame's
+ * header lies in two pages of the file, a writer that is killed may leave the checksum of what was there
+ * before, from which that of the next frame of before goes on. Formats: https://sqlite.org/walformat.html
  */
 #include "coordinator/store_sql_log.h"
 
@@ -113,7 +115,7 @@ static int check_frames(sqlite3_file *log, const uint8_t *header, sqlite3_int64 
         code = log->pMethods->xRead(log, frame, (int)step, at);
         if (code != SQLITE_OK)
             break;
-        if (committed &&
+        if (committed && belongs(header, frame) &&
             (follows(stored, frame, page_bytes, big) || follows(counted, frame, page_bytes, big)))
             return SQLITE_CORRUPT;
         committed = belongs(header, frame) && !is_zero(frame + FRAME_COMMIT_AT, SALT_BYTES);

@@ -29,7 +29,7 @@ SLOW = 10 if harness.SANITIZE else 1
 CONNECTIONS = 3
 LIFE_S = 0.3 * SLOW  # until a coordinator is killed, at most
 LAST_S = 0.6 * SLOW  # the same, where a system call should have ended it before
-CALLS = (("sync", 60), ("write", 400), ("send", 400))  # of which one may be its last, and how many there may be
+CALLS = (("sync", 60), ("write", 400), ("tear", 2), ("send", 400))  # of which one may be its last, and how many there may be
 MAPS = 2  # real clients at once
 OPEN_BATCHES = 12  # that are not over: more are not submitted
 

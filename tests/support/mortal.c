@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Preloaded (LD_PRELOAD) into a process that is to die by SIGKILL at a system call of a test's choice:
- * MUSTER_TEST_DIE=CALL:N:WHEN, at the Nth CALL (sync: fsync, fdatasync; write: pwrite; send: send, sendmsg),
+ * MUSTER_TEST_DIE=CALL:N:WHEN, at the Nth CALL (sync: fsync, fdatasync; write: pwrite; tear: a pwrite of less
+ * than a page that begins in one page of the file and ends in the next; send: send, sendmsg),
  * WHEN `before`, `after`, or `amid`: half of what is sent is, and of what is written what is in the first
  * page of the file, as of a process that is killed: the kernel copies page by page.
  * MUSTER_TEST_DIE=CALL:N:stall keeps the thread that makes the call there for good. With MUSTER_TEST_ARM=FILE
@@ -87,8 +88,8 @@ int fdatasync(int fd)
 ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset)
 {
     enum { PAGE = 4096 };
-    int last = is_the_one("write");
     size_t first = (size_t)(PAGE - offset % PAGE);
+    int last = is_the_one("write") || (first < size && size < PAGE && is_the_one("tear"));
     ssize_t result = ((ssize_t(*)(int, const void *, size_t, off64_t))next("pwrite64"))(
         fd, bytes, last && strcmp(when, "amid") == 0 && first < size ? first : size, offset);
 
