@@ -38,7 +38,7 @@ int exec_files_keep(const char *folder, const struct exec_written *written, stru
         fd = mkostemps(path, sizeof ending - 1, O_CLOEXEC);
     if (fd < 0)
         return cannot_write(folder, ret_error);
-    if (!written->path[0] || written->lent || heading.size > 0 ||
+    if (written->bytes || written->lent || heading.size > 0 ||
         !exec_output_move(written, 0600, AT_FDCWD, path))
         code = fill(fd, path, written, heading, ret_error);
     if (close(fd) != 0 && !code)

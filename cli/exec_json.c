@@ -31,10 +31,9 @@ struct writing {
     struct muster_error *error;
 };
 
-/* What a job wrote, open for reading; `from` is -1 when it is in memory. */
+/* What a job wrote, for reading. */
 struct reading {
     const struct exec_written *written;
-    int from;
     char block[PIECE_BYTES];
 };
 
@@ -51,13 +50,13 @@ static int read_piece(struct writing *w, struct reading *r, size_t at, const cha
     size_t had = 0;
     ssize_t got = 1;
 
-    if (r->from < 0) {
+    if (written->bytes) {
         *ret_size = written->size - at < PIECE_BYTES ? written->size - at : PIECE_BYTES;
         *ret_bytes = *ret_size ? written->bytes + at : "";
         return 0;
     }
     while (had < PIECE_BYTES && got > 0) {
-        got = TEMP_FAILURE_RETRY(pread(r->from, r->block + had, PIECE_BYTES - had, (off_t)(at + had)));
+        got = TEMP_FAILURE_RETRY(pread(written->fd, r->block + had, PIECE_BYTES - had, (off_t)(at + had)));
         if (got < 0)
             return muster_error_set(w->error, MUSTER_EOUTPUT, "%s: %s", written->path, strerror(errno));
         had += (size_t)got;
@@ -132,22 +131,15 @@ __attribute__((format(printf, 2, 3))) static int print(struct writing *w, const 
 
 static int write_output(struct writing *w, const char *key, const struct exec_written *written)
 {
-    struct reading r = {.written = written, .from = -1};
+    struct reading r = {.written = written};
     bool is_text = true;
-    int code;
+    int code = find_text(w, &r, &is_text);
 
-    if (!written->bytes && written->path[0] && (code = exec_output_open(written, &r.from, w->error)) != 0)
-        return code;
-    code = find_text(w, &r, &is_text);
     if (!code)
         code = print(w, ",\"%s_encoding\":\"%s\",\"%s\":\"", key, is_text ? "utf-8" : "base64", key);
     if (!code)
         code = write_pieces(w, &r, is_text);
-    if (!code)
-        code = print(w, "\"");
-    if (r.from >= 0)
-        close(r.from);
-    return code;
+    return code ? code : print(w, "\"");
 }
 
 /* A number, or null. */

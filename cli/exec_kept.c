@@ -18,14 +18,6 @@
 
 enum { COMMAND_SHOWN = 200 /* bytes of a command in messages */ };
 
-static int write_output(struct output *output, const struct exec_result *ended, struct word tag,
-                        struct muster_error *ret_error)
-{
-    int code = exec_output_write(output->fd, output->name, &ended->out, tag, ret_error);
-
-    return code ? code : exec_output_write(STDERR_FILENO, "standard error", &ended->err, tag, ret_error);
-}
-
 static void name_failure(struct exec_kept *kept, const struct exec_json_job *job)
 {
     int shown = job->command.size > COMMAND_SHOWN ? COMMAND_SHOWN : (int)job->command.size;
@@ -37,6 +29,22 @@ static void name_failure(struct exec_kept *kept, const struct exec_json_job *job
                   job->command.bytes, (size_t)shown < job->command.size ? "..." : "", job->reason);
     else if (room)
         log_error("job %" PRIu64 ".%" PRIu64 ": %s", kept->failures->batch, job->sequence, job->reason);
+}
+
+static int write_job(struct exec_kept *kept, struct output *output, const struct exec_json_job *job,
+                     struct muster_error *ret_error)
+{
+    const struct exec_result *ended = job->result;
+    int code;
+
+    if (output->format == OUTPUT_JSON)
+        return exec_json_write(output->fd, output->name, job, ret_error);
+    if (job->reason)
+        name_failure(kept, job);
+    if (!ended || output->format != OUTPUT_TEXT)
+        return 0;
+    code = exec_output_write(output->fd, output->name, &ended->out, job->tag, ret_error);
+    return code ? code : exec_output_write(STDERR_FILENO, "standard error", &ended->err, job->tag, ret_error);
 }
 
 bool exec_kept_runs(const struct proto_attached *batch)
@@ -60,6 +68,7 @@ int exec_kept_write(struct exec_kept *kept, struct output *output, const struct 
     static const struct exec_limits unknown;
     char reason[EXEC_REASON_BYTES], name[JOB_NAME_BYTES];
     struct exec_result ended;
+    int code;
 
     if (result->value) {
         if (exec_result_read(result->value, NULL, &ended))
@@ -67,15 +76,16 @@ int exec_kept_write(struct exec_kept *kept, struct output *output, const struct 
                                     job_name(result->batch, result->index, name));
         job.result = &ended;
     }
-    if (result->value && result->code) { /* its standard error, whose last line is in the text, is there */
+    /* Its standard error, whose last line is in the text, is there. */
+    if (result->value && (result->code || ended.lost)) {
         exec_result_reason(&ended, &unknown, reason);
         job.reason = reason;
+        kept->lost += !result->code;
     }
-    if (output->format == OUTPUT_JSON)
-        return exec_json_write(output->fd, output->name, &job, ret_error);
-    if (job.reason)
-        name_failure(kept, &job);
-    return job.result && output->format == OUTPUT_TEXT ? write_output(output, &ended, job.tag, ret_error) : 0;
+    code = write_job(kept, output, &job, ret_error);
+    if (result->value)
+        exec_result_discard(&ended);
+    return code;
 }
 
 void exec_kept_fini(struct exec_kept *kept)

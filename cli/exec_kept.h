@@ -17,6 +17,7 @@ bool exec_kept_runs(const struct proto_attached *batch);
 struct exec_kept {
     struct failures *failures;    /* borrowed */
     msgpack_sbuffer title, label; /* of the latest */
+    uint64_t lost;                /* that failed since their output could not be had, and for nothing else */
 };
 
 /* Writes one that has ended to where `output` goes, and names it if it failed. 0, MUSTER_EOUTPUT,

@@ -9,6 +9,7 @@
 #include "cli/quantity.h"
 #include "worker/command.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,16 +57,18 @@ static void write_size(uint64_t bytes, char *text, size_t size)
 }
 
 /* How it ended, as its parent is told. */
-static int write_status(const struct exec_result *result, char *text, size_t size)
+static int write_status(const struct exec_result *result, char text[EXEC_REASON_BYTES])
 {
     if (result->signal)
-        return snprintf(text, size, "killed by signal %d (%s)", result->signal, strsignal(result->signal));
-    return snprintf(text, size, "exit status %d%s", result->exit,
+        return snprintf(text, EXEC_REASON_BYTES, "killed by signal %d (%s)", result->signal,
+                        strsignal(result->signal));
+    return snprintf(text, EXEC_REASON_BYTES, "exit status %d%s", result->exit,
                     result->flags & COMMAND_NOT_STARTED ? ": it could not be started" : "");
 }
 
-void exec_result_reason(const struct exec_result *result, const struct exec_limits *limits,
-                        char ret_reason[EXEC_REASON_BYTES])
+/* What ended it, or how it ended. */
+static int write_end(const struct exec_result *result, const struct exec_limits *limits,
+                     char text[EXEC_REASON_BYTES])
 {
     char memory[40], file[40], cpu_time[40] = "";
     int used;
@@ -74,21 +77,32 @@ void exec_result_reason(const struct exec_result *result, const struct exec_limi
         snprintf(cpu_time, sizeof cpu_time, " of %" PRIu64 " s", limits->cpu_time_s);
     write_size(limits->memory_bytes, memory, sizeof memory);
     write_size(limits->file_bytes, file, sizeof file);
-    if (result->flags & COMMAND_TIMED_OUT) {
-        snprintf(ret_reason, EXEC_REASON_BYTES, "ended after its time limit");
-    } else if (result->flags & COMMAND_MEMORY_LIMIT) {
-        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: over its memory limit%s (cgroup)", memory);
-    } else if (result->flags & COMMAND_CPU_LIMIT) {
-        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: over its CPU time limit%s", cpu_time);
-    } else if (result->flags & COMMAND_FILE_LIMIT) {
-        snprintf(ret_reason, EXEC_REASON_BYTES, "killed: a file of it over its limit%s", file);
-    } else {
-        used = write_status(result, ret_reason, EXEC_REASON_BYTES);
-        if (result->flags & COMMAND_MEMORY_NEAR && used < EXEC_REASON_BYTES)
-            snprintf(ret_reason + used, EXEC_REASON_BYTES - (size_t)used,
-                     ", near its memory limit%s (RLIMIT_DATA)", memory);
-        else if (result->flags & COMMAND_NO_ROOM && used < EXEC_REASON_BYTES)
-            snprintf(ret_reason + used, EXEC_REASON_BYTES - (size_t)used,
-                     "; no room is left for output, see --tmpdir");
-    }
+    if (result->flags & COMMAND_TIMED_OUT)
+        return snprintf(text, EXEC_REASON_BYTES, "ended after its time limit");
+    if (result->flags & COMMAND_MEMORY_LIMIT)
+        return snprintf(text, EXEC_REASON_BYTES, "killed: over its memory limit%s (cgroup)", memory);
+    if (result->flags & COMMAND_CPU_LIMIT)
+        return snprintf(text, EXEC_REASON_BYTES, "killed: over its CPU time limit%s", cpu_time);
+    if (result->flags & COMMAND_FILE_LIMIT)
+        return snprintf(text, EXEC_REASON_BYTES, "killed: a file of it over its limit%s", file);
+    used = write_status(result, text);
+    if (result->flags & COMMAND_MEMORY_NEAR && used < EXEC_REASON_BYTES)
+        used += snprintf(text + used, EXEC_REASON_BYTES - (size_t)used,
+                         ", near its memory limit%s (RLIMIT_DATA)", memory);
+    else if (result->flags & COMMAND_NO_ROOM && used < EXEC_REASON_BYTES)
+        used += snprintf(text + used, EXEC_REASON_BYTES - (size_t)used,
+                         "; no room is left for output, see --tmpdir");
+    return used;
+}
+
+void exec_result_reason(const struct exec_result *result, const struct exec_limits *limits,
+                        char ret_reason[EXEC_REASON_BYTES])
+{
+    int used = write_end(result, limits, ret_reason);
+    const char *why = result->lost == ESTALE
+                          ? "a job has removed the file that it was in, or put something in its place"
+                          : strerror(result->lost);
+
+    if (result->lost && used < EXEC_REASON_BYTES)
+        snprintf(ret_reason + used, EXEC_REASON_BYTES - (size_t)used, "; its output is lost: %s", why);
 }

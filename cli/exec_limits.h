@@ -14,7 +14,7 @@ struct exec_limits {
     unsigned sandbox; /* see base/sandbox.h */
 };
 
-enum { EXEC_REASON_BYTES = 128 };
+enum { EXEC_REASON_BYTES = 256 };
 
 /* Values of options: 0, or MUSTER_EINVALID with what was expected. */
 int exec_limits_memory(const char *text, struct exec_limits *limits, struct muster_error *ret_error);

@@ -102,11 +102,14 @@ static int copy_file(int fd, const char *name, struct exec_tagger *tagger, int f
 
 /* Without a copy through this process where the kernel can do it: sendfile does not write to files that
  * are appended to, nor tags. */
-static int write_file(int fd, const char *name, struct exec_tagger *tagger, int from, const char *path,
-                      struct muster_error *ret_error)
+static int write_file(int fd, const char *name, struct exec_tagger *tagger,
+                      const struct exec_written *written, struct muster_error *ret_error)
 {
+    int from = written->fd;
     ssize_t got = 1;
 
+    if (lseek(from, 0, SEEK_SET) != 0)
+        return cannot_write(written->path, ret_error);
     while (!tagger->tag.bytes && got != 0) {
         got = sendfile(fd, from, NULL, SEND_BYTES);
         if (got < 0 && errno == EINVAL)
@@ -114,27 +117,7 @@ static int write_file(int fd, const char *name, struct exec_tagger *tagger, int 
         if (got < 0 && !exec_output_again(fd))
             return cannot_write(name, ret_error);
     }
-    return got == 0 ? 0 : copy_file(fd, name, tagger, from, path, ret_error);
-}
-
-/* It must not wait for who writes to a pipe. */
-int exec_output_open(const struct exec_written *written, int *ret_fd, struct muster_error *ret_error)
-{
-    struct stat status;
-    int fd = open(written->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-
-    if (fd < 0 && errno != ELOOP)
-        return cannot_write(written->path, ret_error);
-    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
-        if (fd >= 0)
-            close(fd);
-        return muster_error_set(ret_error, MUSTER_EOUTPUT,
-                                "%s: no longer the file that a command's output was in: a job has "
-                                "removed it, or put something in its place",
-                                written->path);
-    }
-    *ret_fd = fd;
-    return 0;
+    return got == 0 ? 0 : copy_file(fd, name, tagger, from, written->path, ret_error);
 }
 
 /* Whether `name` is the file that is open. */
@@ -148,18 +131,12 @@ static bool is_same(int fd, int folder_fd, const char *name)
 
 bool exec_output_move(const struct exec_written *written, mode_t mode, int folder_fd, const char *name)
 {
-    struct muster_error ignored;
-    bool moved;
-    int fd;
+    bool moved = fchmod(written->fd, mode) == 0 && renameat(AT_FDCWD, written->path, folder_fd, name) == 0;
 
-    if (exec_output_open(written, &fd, &ignored))
-        return false;
-    moved = fchmod(fd, mode) == 0 && renameat(AT_FDCWD, written->path, folder_fd, name) == 0;
-    if (moved && !is_same(fd, folder_fd, name)) { /* a job was quicker */
+    if (moved && !is_same(written->fd, folder_fd, name)) { /* a job was quicker */
         unlinkat(folder_fd, name, 0);
         moved = false;
     }
-    close(fd);
     return moved;
 }
 
@@ -167,15 +144,11 @@ int exec_output_write(int fd, const char *name, const struct exec_written *writt
                       struct muster_error *ret_error)
 {
     struct exec_tagger tagger = {.tag = tag};
-    int from, code;
+    int code;
 
     msgpack_sbuffer_init(&tagger.lines);
-    if (written->bytes) {
-        code = exec_output_piece(fd, name, &tagger, written->bytes, written->size, ret_error);
-    } else if ((code = exec_output_open(written, &from, ret_error)) == 0) {
-        code = write_file(fd, name, &tagger, from, written->path, ret_error);
-        close(from);
-    }
+    code = written->bytes ? exec_output_piece(fd, name, &tagger, written->bytes, written->size, ret_error)
+                          : write_file(fd, name, &tagger, written, ret_error);
     msgpack_sbuffer_destroy(&tagger.lines);
     return code;
 }

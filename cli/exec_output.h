@@ -40,11 +40,8 @@ bool exec_output_left(int fd);
 int exec_output_write(int fd, const char *name, const struct exec_written *written, struct word tag,
                       struct muster_error *ret_error);
 
-/* Opens the file that what a job wrote is in. It may lie where jobs can write: what has become a link, has
- * another name, or is no file, is refused. 0 or MUSTER_EOUTPUT. */
-int exec_output_open(const struct exec_written *written, int *ret_fd, struct muster_error *ret_error);
-
-/* Makes that file, with such a mode, the file `name` in a folder. Whether that could be done. */
+/* Makes the file that what a job wrote is in, with such a mode, the file `name` in a folder. Whether that
+ * could be done. */
 bool exec_output_move(const struct exec_written *written, mode_t mode, int folder_fd, const char *name);
 
 /* Writes these bytes to `fd`. 0 or MUSTER_EOUTPUT. */

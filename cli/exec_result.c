@@ -7,6 +7,8 @@
 #include "cli/verbs.h"
 #include "worker/command.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,11 +44,9 @@ static int read_int(const msgpack_object *item, int *ret_number)
 
 static int read_written(const msgpack_object *item, struct exec_written *ret_written)
 {
-    struct stat status;
-
-    *ret_written = (struct exec_written){.bytes = NULL};
+    *ret_written = (struct exec_written){.fd = -1};
     if (item->type == MSGPACK_OBJECT_BIN) {
-        ret_written->bytes = item->via.bin.ptr;
+        ret_written->bytes = item->via.bin.size > 0 ? item->via.bin.ptr : "";
         ret_written->size = item->via.bin.size;
         return 0;
     }
@@ -55,9 +55,45 @@ static int read_written(const msgpack_object *item, struct exec_written *ret_wri
         return MUSTER_EPROTOCOL;
     memcpy(ret_written->path, item->via.str.ptr, item->via.str.size);
     ret_written->path[item->via.str.size] = '\0';
-    if (lstat(ret_written->path, &status) == 0)
-        ret_written->size = (size_t)status.st_size;
     return 0;
+}
+
+/* Whether a file is not found for what jobs may have done there. */
+static bool is_gone(int error)
+{
+    return error == ENOENT || error == ENOTDIR || error == ELOOP;
+}
+
+/* Opens its file, if it is in one; it must not wait for who writes to a pipe. 0, or an errno. */
+static int open_written(struct exec_written *written)
+{
+    struct stat status;
+
+    if (written->bytes)
+        return 0;
+    written->fd = open(written->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (written->fd < 0)
+        return is_gone(errno) ? ESTALE : errno;
+    if (fstat(written->fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
+        close(written->fd);
+        return ESTALE;
+    }
+    written->size = (size_t)status.st_size;
+    return 0;
+}
+
+static void open_all(struct exec_result *result)
+{
+    struct exec_written *const all[2] = {&result->out, &result->err};
+
+    for (int i = 0; i < 2; i++) {
+        int error = open_written(all[i]);
+
+        if (error) {
+            result->lost = error;
+            all[i]->bytes = "";
+        }
+    }
 }
 
 /* Whether what was written is in a file of the folder. */
@@ -101,6 +137,8 @@ int exec_result_read(const msgpack_object *value, const struct exec_folder *own,
     result.flags = (unsigned)flags;
     result.layers = (unsigned)layers;
     result.out.lent = result.err.lent = !own || (flags & COMMAND_SPOOLED);
+    result.lost = 0;
+    open_all(&result);
     *ret_result = result;
     return 0;
 }
@@ -109,7 +147,8 @@ int exec_result_status(const struct exec_result *result)
 {
     if (result->signal)
         return 128 + result->signal;
-    return result->exit == 0 && (result->flags & COMMAND_NO_ROOM) ? STATUS_ERROR : result->exit;
+    return result->exit == 0 && (result->lost || (result->flags & COMMAND_NO_ROOM)) ? STATUS_ERROR
+                                                                                    : result->exit;
 }
 
 int exec_result_logged(const struct exec_result *result)
@@ -119,10 +158,16 @@ int exec_result_logged(const struct exec_result *result)
     return result->signal ? 0 : exec_result_status(result);
 }
 
+static void discard(const struct exec_written *written)
+{
+    if (!written->bytes)
+        close(written->fd);
+    if (written->path[0] && !written->lent)
+        unlink(written->path);
+}
+
 void exec_result_discard(const struct exec_result *result)
 {
-    if (result->out.path[0] && !result->out.lent)
-        unlink(result->out.path);
-    if (result->err.path[0] && !result->err.lent)
-        unlink(result->err.path);
+    discard(&result->out);
+    discard(&result->err);
 }

@@ -240,7 +240,7 @@ static int write_part(struct exec_store *store, int folder_fd, const char *name,
     const char *path = store->path.data;
     int fd, code;
 
-    if (written->path[0] && !written->lent && heading.size == 0 &&
+    if (!written->bytes && !written->lent && heading.size == 0 &&
         exec_output_move(written, store->mode, folder_fd, name))
         return 0;
     fd = open_file(store, folder_fd, name);

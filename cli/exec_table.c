@@ -174,14 +174,18 @@ static int flush(struct exec_table *table, struct muster_error *ret_error)
 }
 
 /* What is in a file, as a field between quotes. */
-static int copy_blocks(struct exec_table *table, int from, const char *path, struct muster_error *ret_error)
+static int copy_blocks(struct exec_table *table, const struct exec_written *written,
+                       struct muster_error *ret_error)
 {
     char block[BLOCK_BYTES];
     size_t kept = 0, size;
+    uint64_t at = 0;
     int code = 0;
-    ssize_t got;
+    ssize_t got = 0;
 
-    while ((got = TEMP_FAILURE_RETRY(read(from, block + kept, sizeof block - kept))) > 0 && !code) {
+    while (!code &&
+           (got = TEMP_FAILURE_RETRY(pread(written->fd, block + kept, sizeof block - kept, (off_t)at))) > 0) {
+        at += (uint64_t)got;
         size = kept + (size_t)got;
         kept = table->kind == EXEC_TABLE_JSON ? unfinished(block, size) : 0;
         if (table->kind == EXEC_TABLE_JSON)
@@ -192,7 +196,7 @@ static int copy_blocks(struct exec_table *table, int from, const char *path, str
         code = flush(table, ret_error);
     }
     if (got < 0)
-        return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", path, strerror(errno));
+        return muster_error_set(ret_error, MUSTER_EOUTPUT, "%s: %s", written->path, strerror(errno));
     if (kept > 0)
         put_json_part(table, block, kept);
     return code;
@@ -201,18 +205,15 @@ static int copy_blocks(struct exec_table *table, int from, const char *path, str
 static int put_written(struct exec_table *table, const struct exec_written *written,
                        struct muster_error *ret_error)
 {
-    int from, code;
+    int code;
 
-    if (!written->path[0]) {
-        put_text(table, written->bytes ? written->bytes : "", written->size);
+    if (written->bytes) {
+        put_text(table, written->bytes, written->size);
         return 0;
     }
-    if ((code = exec_output_open(written, &from, ret_error)) != 0)
-        return code;
     put(table, "\"");
-    code = copy_blocks(table, from, written->path, ret_error);
+    code = copy_blocks(table, written, ret_error);
     put(table, "\"");
-    close(from);
     return code;
 }
 

@@ -72,17 +72,17 @@ static int on_lost(void *context, struct muster_error *error)
 static int conclude(const struct results *results, const struct reading_end *end,
                     const struct muster_error *why)
 {
-    uint64_t done = end->succeeded + end->failed, total = done + end->cancelled;
+    uint64_t done = end->succeeded + end->failed, total = done + end->cancelled, lost = results->kept.lost;
     char jobs[JOBS_TEXT_BYTES];
 
     if (end->code == MUSTER_EAGAIN) {
-        failures_count(&results->failures, results->failed, 0);
+        failures_count(&results->failures, results->failed + lost, 0);
         log_error("batch %" PRIu64 " is not over; --follow waits for the rest", results->failures.batch);
         return STATUS_NOT_OVER;
     }
-    failures_count(&results->failures, end->failed, total);
+    failures_count(&results->failures, end->failed + lost, total);
     if (end->code == 0 && end->cancelled == 0)
-        return ask_status(end->failed);
+        return ask_status(end->failed + lost);
     jobs_count(done, total, jobs, sizeof jobs);
     if (end->code)
         log_error("batch %" PRIu64 " was given up: %s; %s done", results->failures.batch, why->text, jobs);

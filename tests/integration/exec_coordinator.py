@@ -251,6 +251,17 @@ class Results(Case):
         self.assert_ok(self.muster("forget", "1"))
         self.assertEqual(list(spool.iterdir()), [])
 
+    def test_job_of_a_detached_run_whose_output_is_gone_is_shown_as_failed_with_the_others(self):
+        self.keep()
+        script = f"echo {{}}; if [ {{}} = 2 ]; then head -c {BIG} /dev/zero; fi #"
+        self.assert_ok(self.exec("--detach", script, ":::", "1", "2", "3"), "1\n")
+        self.assert_ok(self.muster("wait", "1"))
+        for path in (self.home / "state.db.output").glob("1/*"):
+            path.unlink()
+        result = self.muster("results", "1")
+        self.assert_fails(result, 1, "its output is lost", "1 of 3 jobs failed")
+        self.assertEqual(result.out, "1\n3\n")
+
     def test_environment_is_kept_once_for_a_batch_and_not_for_each_job(self):
         self.keep()
         mark = "".join(map(str, range(1000)))

@@ -83,6 +83,39 @@ class Folders(Case):
             self.assert_ok(result, "a\n")
 
 
+class Lost(Case):
+    """Output that its job leaves unfit to be read: what others wrote is not lost with it."""
+
+    SPOIL = f"ln -L /proc/self/fd/1 $TMPDIR/$$; {LARGE}; echo told >&2"
+
+    def test_job_that_links_its_output_fails_alone(self):
+        for number, options in enumerate(((), ("-o", "json"), ("--files",), ("--results", "out"),
+                                          ("--results", "table.csv"), ("--tag",))):
+            with self.subTest(options=options):
+                log = self.work / f"log{number}"
+                result = self.exec("-j1", "-k", *options, "--joblog", log, "sh", "-c", ":::", "echo first", self.SPOIL,
+                                   "echo last")
+                self.assertEqual(result.status, 1, result)
+                self.assertIn("exit status 0; its output is lost: a job has removed the file", result.err)
+                self.assertIn("job 1.2 (", result.err)
+                exits = [line.split("\t")[6] for line in log.read_text(encoding="ascii").splitlines()[1:]]
+                self.assertEqual(exits, ["0", "255", "0"])
+                self.assertNotIn("xxx", result.out)
+        for path in self.temporary.glob("*"):
+            path.unlink()
+        self.assertEqual((self.work / "out/1/echo last/stdout").read_text(encoding="ascii"), "last\n")
+
+    def test_records_and_standard_error_of_a_job_whose_output_is_lost_are_there(self):
+        result = self.exec("-j1", "-k", "-o", "json", "sh", "-c", ":::", self.SPOIL, "echo last")
+        self.assertEqual(result.status, 1, result)
+        lost, last = map(json.loads, result.out.splitlines())
+        self.assertEqual((lost["exit"], lost["stdout"], lost["stderr"]), (0, "", "told\n"))
+        self.assertIn("its output is lost", lost["reason"])
+        self.assertEqual((last["stdout"], last["reason"]), ("last\n", None))
+        for path in self.temporary.glob("*"):
+            path.unlink()
+
+
 class Left(Case):
     """Commands of a map, whose folders are in that for temporary files."""
 

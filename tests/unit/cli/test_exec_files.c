@@ -59,15 +59,17 @@ Test(exec_files, output_in_a_file_is_moved_and_behind_a_heading_copied)
     snprintf(written.path, sizeof written.path, "%s/spilled", folder);
     for (int heading = 0; heading < 2; heading++) {
         cr_assert((file = fopen(written.path, "we")) && fputs("out\n", file) >= 0 && fclose(file) == 0);
+        cr_assert_geq(written.fd = open(written.path, O_RDONLY | O_CLOEXEC), 0);
         cr_assert_eq(exec_files_keep(folder, &written, (struct word){"a\n", heading ? 2 : 0}, path, &error),
                      0);
         cr_expect_eq(access(written.path, F_OK) == 0, heading == 1);
         expect_and_remove(path, heading ? "a\nout\n" : "out\n");
+        close(written.fd);
     }
     unlink(written.path);
 }
 
-Test(exec_files, a_folder_that_is_not_there_and_output_that_is_gone_leave_no_file)
+Test(exec_files, a_folder_that_is_not_there_and_output_that_cannot_be_read_leave_no_file)
 {
     struct exec_written written = {.bytes = "out\n", .size = 4};
     char missing[64], path[PATH_MAX] = "untouched";
@@ -75,7 +77,7 @@ Test(exec_files, a_folder_that_is_not_there_and_output_that_is_gone_leave_no_fil
     snprintf(missing, sizeof missing, "%s/missing", folder);
     cr_expect_eq(exec_files_keep(missing, &written, (struct word){"", 0}, path, &error), MUSTER_EOUTPUT);
     cr_expect(strstr(error.text, missing), "%s", error.text);
-    written = (struct exec_written){.size = 4};
+    written = (struct exec_written){.size = 4, .fd = -1};
     snprintf(written.path, sizeof written.path, "%s/gone", folder);
     cr_expect_eq(exec_files_keep(folder, &written, (struct word){"", 0}, path, &error), MUSTER_EOUTPUT);
     cr_expect_str_eq(path, "untouched");

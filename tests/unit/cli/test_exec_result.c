@@ -7,7 +7,9 @@
 #include "worker/command.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,8 +84,32 @@ Test(exec_result, file_that_a_coordinator_names_stays_where_it_is)
     exec_result_discard(&result);
     cr_expect_eq(access(path, F_OK), 0);
     cr_assert_eq(read_with(COMMAND_OUT, named, &result), 0);
+    cr_expect_eq(result.lost, 0);
     exec_result_discard(&result);
     cr_expect_neq(access(path, F_OK), 0);
+}
+
+Test(exec_result, file_that_is_not_what_it_was_is_that_jobs_failure_and_empty)
+{
+    char path[] = "/tmp/muster-test-XXXXXX", other[sizeof path + 1];
+    const int fd = mkstemp(path);
+    const msgpack_object named = {.type = MSGPACK_OBJECT_STR,
+                                  .via.str = {.ptr = path, .size = (uint32_t)strlen(path)}};
+    struct exec_result result;
+
+    cr_assert_geq(fd, 0);
+    close(fd);
+    snprintf(other, sizeof other, "%s2", path);
+    cr_assert_eq(link(path, other), 0);
+    for (int gone = 0; gone < 2; gone++) {
+        cr_assert_eq(read_with(COMMAND_OUT, named, &result), 0);
+        cr_expect_eq(result.lost, ESTALE);
+        cr_expect_neq(exec_result_status(&result), 0);
+        cr_expect(result.out.bytes && result.out.size == 0);
+        exec_result_discard(&result);
+        cr_expect_neq(access(path, F_OK), 0, "it is removed with its job");
+    }
+    unlink(other);
 }
 
 Test(exec_result, file_elsewhere_is_no_output_of_a_worker_of_this_process)
