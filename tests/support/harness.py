@@ -33,7 +33,7 @@ LIMIT_S = 120  # of one run; a test that needs more says so
 GONE_LIMIT_S = 10  # until all processes are gone after a run
 COVERAGE = os.environ.get("MUSTER_COVERAGE") == "ON"
 # What libgcov (tests/run --coverage) says where it cannot write: in a sandbox, or without a descriptor.
-COUNTS = re.compile(rb"^profiling:.*\n", re.M) if COVERAGE else re.compile(rb"(?!)")
+COUNTS = re.compile(rb"^(?:profiling|libgcov profiling error):.*\n", re.M) if COVERAGE else re.compile(rb"(?!)")
 MARK = "MUSTER_TEST_CASE"  # in the environment of all that a test starts
 
 
@@ -103,6 +103,12 @@ class Running:
 
     def line(self, limit=LIMIT_S):
         """The next line of standard output, without its newline; fails when none comes in time."""
+        line = self.read_line(limit)
+        while COUNTS.match(line):
+            line = self.read_line(limit)
+        return line[:-1].decode()
+
+    def read_line(self, limit):
         deadline = time.monotonic() + limit
         out = self.process.stdout.fileno()
         while b"\n" not in self.unread:
@@ -112,8 +118,9 @@ class Running:
                 self.case.fail(f"no line from {shlex.join(map(str, self.command))} "
                                f"({'end of output' if ready else f'within {limit} s'})")
             self.unread += part
-        line, self.unread = self.unread.split(b"\n", 1)
-        return line.decode()
+        end = self.unread.index(b"\n") + 1
+        line, self.unread = self.unread[:end], self.unread[end:]
+        return line
 
     def write(self, text):
         """To standard input, at once."""
