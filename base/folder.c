@@ -39,59 +39,94 @@ void folder_open_up(int fd)
     chmod(path, 0700);
 }
 
-/* Likewise one in another. */
-static void open_up(int fd, const char *name)
+/* Whether it is this user's own, on the same device. What is in such a folder a job of this user could
+ * remove, too; but a job without capabilities can move one here with others' folders in it, which it could
+ * not empty. */
+static bool is_ours(int fd, dev_t device)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && status.st_uid == geteuid() && status.st_dev == device;
+}
+
+/* One in another, opened up; O_PATH. -1: there is none that is ours. */
+static int find_ours(int fd, const char *name, dev_t device)
 {
     int folder_fd = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (folder_fd < 0)
-        return;
-    folder_open_up(folder_fd);
-    close(folder_fd);
+    if (folder_fd >= 0 && is_ours(folder_fd, device)) {
+        folder_open_up(folder_fd);
+        return folder_fd;
+    }
+    if (folder_fd >= 0)
+        close(folder_fd);
+    return -1;
 }
 
-/* Removes a folder in another, to which folders in it are moved: so no depth is too deep. Whether anything
- * was done. */
-static bool flatten(int top_fd, const char *name, unsigned *moves, uint64_t deadline_ns)
+/* Those that are emptied are moved up to there, so that no depth is too deep. */
+struct top {
+    int fd;
+    dev_t device;
+    unsigned moves;
+    uint64_t deadline_ns;
+};
+
+/* Moves what is no file out of a folder that is removed. Whether that was done. */
+static bool move_up(struct top *top, int fd, const char *name)
 {
     char to[sizeof "moved-" + 10];
+    int folder_fd = find_ours(fd, name, top->device);
+
+    if (folder_fd < 0)
+        return false;
+    close(folder_fd);
+    snprintf(to, sizeof to, "moved-%u", top->moves++);
+    return renameat(fd, name, top->fd, to) == 0;
+}
+
+/* Removes a folder. Whether anything was done. */
+static bool flatten(struct top *top, const char *name)
+{
+    int folder_fd = find_ours(top->fd, name, top->device);
     const struct dirent *entry;
     bool done = false;
     DIR *entries;
 
-    open_up(top_fd, name);
-    entries = folder_list(openat(top_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    while (entries && (entry = readdir(entries)) != NULL && clock_now_ns() < deadline_ns) {
-        if (!is_entry(entry))
-            continue;
-        if (unlinkat(dirfd(entries), entry->d_name, 0) == 0) {
-            done = true;
-            continue;
-        }
-        snprintf(to, sizeof to, "moved-%u", (*moves)++);
-        open_up(dirfd(entries), entry->d_name);
-        done |= renameat(dirfd(entries), entry->d_name, top_fd, to) == 0;
-    }
+    if (folder_fd < 0)
+        return false;
+    entries = folder_list(openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    while (entries && (entry = readdir(entries)) != NULL && clock_now_ns() < top->deadline_ns)
+        if (is_entry(entry))
+            done |= unlinkat(dirfd(entries), entry->d_name, 0) == 0 ||
+                    move_up(top, dirfd(entries), entry->d_name);
     if (entries)
         closedir(entries);
-    return unlinkat(top_fd, name, AT_REMOVEDIR) == 0 || done;
+    close(folder_fd);
+    return unlinkat(top->fd, name, AT_REMOVEDIR) == 0 || done;
+}
+
+static void empty(DIR *entries)
+{
+    struct top top = {.fd = dirfd(entries), .deadline_ns = clock_after(clock_now_ns(), EMPTY_NS)};
+    const struct dirent *entry;
+    struct stat status;
+    bool done = fstat(top.fd, &status) == 0 && is_ours(top.fd, top.device = status.st_dev);
+
+    while (done && clock_now_ns() < top.deadline_ns) {
+        done = false;
+        while ((entry = readdir(entries)) != NULL && clock_now_ns() < top.deadline_ns)
+            if (is_entry(entry) && unlinkat(top.fd, entry->d_name, 0) != 0)
+                done |= flatten(&top, entry->d_name);
+        rewinddir(entries);
+    }
 }
 
 void folder_empty(int fd)
 {
     DIR *entries = folder_list(fd);
-    const struct dirent *entry;
-    uint64_t deadline_ns = clock_after(clock_now_ns(), EMPTY_NS);
-    unsigned moves = 0;
-    bool done = entries;
 
-    while (done && clock_now_ns() < deadline_ns) {
-        done = false;
-        while ((entry = readdir(entries)) != NULL && clock_now_ns() < deadline_ns)
-            if (is_entry(entry) && unlinkat(dirfd(entries), entry->d_name, 0) != 0)
-                done |= flatten(dirfd(entries), entry->d_name, &moves, deadline_ns);
-        rewinddir(entries);
-    }
-    if (entries)
+    if (entries) {
+        empty(entries);
         closedir(entries);
+    }
 }

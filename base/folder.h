@@ -16,7 +16,8 @@ DIR *folder_list(int fd);
 void folder_open_up(int fd);
 
 /* Removes what is in an open folder, which others may be writing to: links are not followed, and what is left
- * after a second stays. Takes the descriptor, or -1. */
+ * after a second stays. So does what is in folders that are not this user's, or on another device, and with
+ * it what these are in. Takes the descriptor, or -1. */
 void folder_empty(int fd);
 
 #endif

@@ -4,6 +4,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import unittest
 
@@ -164,6 +165,41 @@ class Left(Case):
         self.assertEqual(self.folders(), folders)
         (self.work / "go").write_text("", encoding="ascii")
         self.assertEqual(lives.end().status, 0)
+
+
+@unittest.skipIf(os.geteuid() != 0, "only root may remove what is others'")
+class Others(Case):
+    """What is not the user's, in a folder that a job of his moves to where muster removes what is left."""
+
+    def moves(self, where):
+        """A script, behind which what it has moved is to be there."""
+        folder = self.temporary / "mine"
+        other = folder / "other" / "deep"
+        other.mkdir(parents=True)
+        (other / "kept").touch()
+        for path in (other.parent, other):
+            os.chown(path, 1234, 1234)
+            path.chmod(0o755)
+        return (f"! rm -r {folder}/other 2>/dev/null && touch {folder}/file && mkdir {folder}/empty && "
+                f"mv {folder} {where}/")
+
+    def check(self, where):
+        left = sorted(path.name for path in self.temporary.glob(f"{where}/*/*"))
+        self.assertEqual(left, ["other"])
+        kept = list(self.temporary.glob(f"{where}/*/other/deep/kept"))
+        self.assertEqual(len(kept), 1)
+        shutil.rmtree(kept[0].parents[3])
+
+    def test_it_is_not_removed_with_the_folder_of_a_run(self):
+        where = "muster-exec-*"
+        self.assert_ok(self.exec("-j1", "sh", "-c", ":::", self.moves(f"$TMPDIR/{where}")))
+        self.check(where)
+
+    def test_it_is_not_removed_with_the_folder_of_a_worker(self):
+        where = ".muster-apart-*"
+        self.assert_ok(self.run_muster("map", "command", "-j1", ":::", json.dumps(
+            {"argv": ["sh", "-c", self.moves(f"$TMPDIR/{where}")], "sandbox": ""})))
+        self.check(where)
 
 
 class Rules(Case):
