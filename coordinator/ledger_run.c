@@ -284,6 +284,15 @@ static struct book *load_book(struct ledger *ledger, const struct lane *lane, co
     return book;
 }
 
+/* Of which nothing can be read. Those behind it in its lane go on. */
+static void lose(struct ledger *ledger, uint64_t now_ms, struct lane *lane, struct book *book,
+                 struct outbox *outbox)
+{
+    book->lane = lane;
+    lane->open++;
+    run_give_up(ledger, now_ms, book, "what the state file has of it is damaged", outbox);
+}
+
 static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store_done *done,
                       struct outbox *outbox)
 {
@@ -310,10 +319,12 @@ static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store
         if (lane->waiting > 0)
             lane->waiting--;
         book = load_book(ledger, lane, &done->batches[i]);
-        if (book)
-            run_start(ledger, now_ms, book, outbox);
-        else
+        if (!book)
             outbox->failed = true;
+        else if (done->batches[i].damaged)
+            lose(ledger, now_ms, lane, book, outbox);
+        else
+            run_start(ledger, now_ms, book, outbox);
     }
     lane->fetching = false;
     ledger->lanes_pause_ms = 0;
@@ -457,7 +468,7 @@ static void take_end(struct ledger *ledger, const struct store_done *done, struc
     if (done->code != 0) { /* it has ended before; or it is given up, as it could not be sealed */
         if (book && !book->in_core)
             lane_leave(ledger, book, outbox);
-        if (done->code == MUSTER_ESYSTEM) /* what the store has of it is damaged */
+        if (done->code == MUSTER_ESYSTEM) /* what the store has of it is damaged: the lane passes the book */
             read_fail(ledger, done->batch, done->code, done->text, outbox);
         return;
     }

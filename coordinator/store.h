@@ -66,7 +66,7 @@ void store_destroy(struct store *store);
  * BARRIER    Nothing. It completes when all that was submitted before and may not be lost is on disk.
  * RESUME     Batches that are RUNNING, by number, as NEXT: at start, what ran in another life.
  * COUNTS     Batches QUEUED in each lane, the highest number there ever was, the earliest begin_ms.
- * NEXT       Queued batches of a lane by number, with their inline arguments.
+ * NEXT       Queued batches of a lane by number, with their inline arguments; and those that are damaged.
  * LOAD       Argument blocks, beginning with the one that holds the job.
  * READ       Records, beginning with the one that holds the job, in order of jobs or of commit.
  * GAPS       Jobs of a sealed batch from one on that no record has; and how many have.
@@ -82,7 +82,7 @@ struct store_done {
     uint64_t tag, batch;
     int code;                            /* 0, or why nothing was done */
     const char *text;                    /* of `code`; never NULL */
-    enum store_state state;              /* ADD, SEAL, READ: what it is now */
+    enum store_state state;              /* ADD, SEAL, READ: what it is now; END: if it was not */
     const struct store_moved *moved;     /* END, DUE */
     const struct store_batch *batches;   /* NEXT, RESUME, LIST, FIND */
     const struct store_block *blocks;    /* LOAD */

@@ -17,6 +17,7 @@ struct store_entry {
     void *list;                       /* the list in `done`, while it grows */
     bool unreadable;                  /* answered: what it asks for is on a damaged page */
     unsigned tries;                   /* more that it had, as a read that failed */
+    uint64_t damaged, damaged_total;  /* NEXT: a batch that it has to pass, and its jobs; or 0 */
     struct store_entry *next;
 };
 

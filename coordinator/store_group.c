@@ -9,6 +9,7 @@
 #include "base/size.h"
 #include "coordinator/store_schema.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -158,13 +159,15 @@ static void note_full(struct store_group *group)
 }
 
 /* Whether a read that has failed may do better now: memory, or the disk, may be there again, and who asks may
- * give up a batch for want of an answer. */
+ * give up a batch for want of an answer; or it knows which batch it has to pass. */
 static bool is_worth_another_try(struct store_entry *entry, int failure)
 {
     const struct timespec pause = {.tv_nsec = READ_PAUSE_MS * (long)CLOCK_NS_PER_MS};
     int kind = failure & 0xff;
 
-    if ((kind != SQLITE_NOMEM && kind != SQLITE_IOERR) || entry->tries++ >= READ_TRIES)
+    if (kind == SQLITE_CORRUPT ? entry->damaged == 0 : kind != SQLITE_NOMEM && kind != SQLITE_IOERR)
+        return false;
+    if (entry->tries++ >= READ_TRIES)
         return false;
     nanosleep(&pause, NULL);
     return true;
@@ -182,23 +185,44 @@ static bool fails_alone(const struct store_entry *entry, int failure)
 static void fail_alone(struct store_database *database, struct store_entry *entry)
 {
     const char *what = store_entry_trouble(entry) == STORE_TROUBLE_READS ? "read" : "written";
+    char which[32] = "";
 
     if (entry->request.operation == STORE_RESULT && store_lacking_note(database, &entry->request) != 0)
         return;
-    log_error("%s: cannot be %s: %s", database->path, what, database->why);
     store_entry_clear(entry);
-    store_entry_fail(entry, MUSTER_ESYSTEM, "%s: cannot be %s: %s", database->path, what, database->why);
+    if (entry->done.batch != 0)
+        snprintf(which, sizeof which, "batch %llu ", (unsigned long long)entry->done.batch);
+    log_error("%s: %scannot be %s: %s", database->path, which, what, database->why);
+    store_entry_fail(entry, MUSTER_ESYSTEM, "%s: %scannot be %s: %s", database->path, which, what,
+                     database->why);
     entry->unreadable = true;
+}
+
+static void note_end(struct store_database *database, const struct store_entry *entry)
+{
+    store_lacking_forget(database, entry->request.batch);
+    if (entry->done.code == 0 && entry->done.state == STORE_LOST)
+        log_error("%s: batch %llu is lost: `muster results %llu` says why", database->path,
+                  (unsigned long long)entry->done.batch, (unsigned long long)entry->done.batch);
+}
+
+static void note_damaged(const struct store_database *database, const struct store_entry *entry)
+{
+    for (uint32_t i = 0; i < entry->done.count; i++)
+        if (entry->done.batches[i].damaged)
+            log_error("%s: batch %llu cannot be read: the file is damaged: those behind it go on",
+                      database->path, (unsigned long long)entry->done.batches[i].number);
 }
 
 /* All of the queue is on disk. */
 static void note_done(struct store_group *group, const struct store_queue *queue)
 {
     note_full(group);
-    for (const struct store_entry *entry = queue->first; entry && group->database.lacking;
-         entry = entry->next)
+    for (const struct store_entry *entry = queue->first; entry; entry = entry->next)
         if (entry->request.operation == STORE_END)
-            store_lacking_forget(&group->database, entry->request.batch);
+            note_end(&group->database, entry);
+        else if (entry->request.operation == STORE_NEXT)
+            note_damaged(&group->database, entry);
 }
 
 /* Does all of the queue as one transaction. Returns whether it did: else nothing has happened, and the

@@ -178,15 +178,78 @@ static int take_batches(struct store_database *database, struct store_entry *ent
     return finish(rows, result);
 }
 
+/* SQLite writes nothing more in a transaction that met damage: that is known when it is done again. What the
+ * row shares with others may be damaged, and the row whole. */
+static void note_damaged(struct store_database *database, struct store_entry *entry, uint64_t number)
+{
+    sqlite3_stmt *brief = database->statements[SQL_BRIEF];
+
+    if ((database->failure & 0xff) != SQLITE_CORRUPT)
+        return;
+    entry->damaged = number;
+    sql_bind_number(brief, 1, number);
+    if (sql_row(database, brief) == 0) {
+        entry->damaged_total = sql_column(brief, 1);
+        finish(brief, 0);
+    }
+}
+
+static int append_damaged(struct store_database *database, struct store_entry *entry, uint64_t number)
+{
+    void *list = entry->list;
+    struct store_batch *batch = store_arena_append(&entry->answer, &list, entry->done.count, sizeof *batch);
+
+    if (!batch)
+        return store_no_memory(database);
+    *batch = (struct store_batch){.number = number, .settings = {.bytes = ""}, .damaged = true};
+    if (number == entry->damaged)
+        batch->total = entry->damaged_total;
+    entry->list = list;
+    entry->done.batches = list;
+    entry->done.count++;
+    return 0;
+}
+
+/* One of those that wait. A row that is damaged, or missing, is answered, too: who asks goes on behind it. */
+static int take_queued(struct store_database *database, struct store_entry *entry, uint64_t number,
+                       struct room *room)
+{
+    sqlite3_stmt *row = database->statements[SQL_FIND];
+    int result = MUSTER_EEND;
+
+    if (number != entry->damaged) {
+        sql_bind_number(row, 1, number);
+        result = sql_row(database, row);
+    }
+    if (result == MUSTER_ESYSTEM) {
+        note_damaged(database, entry, number);
+        return result;
+    }
+    entry->done.more = !take_room(room, entry->done.count, result == 0 ? size_of(row) : 0);
+    if (entry->done.more)
+        return finish(row, 0);
+    entry->done.next = number;
+    return result == 0 ? finish(row, append_batch(database, entry, row, false))
+                       : append_damaged(database, entry, number);
+}
+
 static int next(struct store_database *database, struct store_entry *entry)
 {
-    sqlite3_stmt *rows = database->statements[SQL_NEXT];
+    sqlite3_stmt *numbers = database->statements[SQL_NEXT];
     const struct store_page *page = &entry->request.page;
+    struct room room = room_of(page);
+    int result;
 
-    sqlite.bind_int(rows, 1, page->lane.priority);
-    sql_bind_text(rows, 2, page->lane.user);
-    sql_bind_number(rows, 3, page->from);
-    return take_batches(database, entry, rows);
+    sqlite.bind_int(numbers, 1, page->lane.priority);
+    sql_bind_text(numbers, 2, page->lane.user);
+    sql_bind_number(numbers, 3, page->from);
+    while ((result = sql_row(database, numbers)) == 0) {
+        result = take_queued(database, entry, sql_column(numbers, 0), &room);
+        entry->done.more |= sql_column(numbers, 0) == entry->damaged;
+        if (result != 0 || entry->done.more)
+            break;
+    }
+    return finish(numbers, result);
 }
 
 static int resume(struct store_database *database, struct store_entry *entry)

@@ -85,6 +85,7 @@ struct store_batch {
     struct proto_text totals;
     const struct store_after *after; /* NEXT does not say it */
     uint32_t after_count;
+    bool damaged; /* NEXT: nothing else of it can be read, and no later try mends that; but `total`, or 0 */
 };
 
 /* How neighbouring jobs ended: what one RESULTS of the core says. */

@@ -26,7 +26,8 @@
 /* Jobs of a record, for a sum that no damaged one takes beyond an integer, which is an error. */
 #define STORE_SQL_JOBS(column) "max(0, min(" column ", 4294967296))"
 
-/* The conditions of the partial indexes stand as in store_schema.c, or they are not used. */
+/* The conditions of the partial indexes stand as in store_schema.c, or they are not used. NEXT reads the row
+ * of the lane, which all of its batches need, and of these the index alone. */
 #define STORE_SQL_ACTIVE "state IN (1, 2, 3, 5)"
 
 #define STORE_SQL_MAP(X)                                                                                     \
@@ -98,9 +99,9 @@
             "FROM pragma_page_count, pragma_freelist_count, pragma_page_size")                               \
     X(COUNTS, "SELECT priority, user, "                                                                      \
               "(SELECT count(*) FROM batch WHERE state = 4 AND batch.lane = lane.lane) FROM lane")           \
-    X(NEXT, STORE_SQL_BATCH "WHERE b.state = 4 AND b.lane = "                                                \
-                            "(SELECT lane FROM lane WHERE priority = ?1 AND user = ?2) "                     \
-                            "AND b.number > ?3 ORDER BY b.number")                                           \
+    X(NEXT, "SELECT b.number FROM lane l CROSS JOIN batch b INDEXED BY batch_queued ON b.lane = l.lane "     \
+            "WHERE l.priority = ?1 AND l.user = ?2 AND l.uses > 0 AND b.state = 4 AND b.number > ?3 "        \
+            "ORDER BY b.number")                                                                             \
     X(RESUME, STORE_SQL_BATCH "WHERE b." STORE_SQL_ACTIVE " AND b.state = 5 AND b.number > ?1 "              \
                               "ORDER BY b.number")                                                           \
     X(LIST_UP, STORE_SQL_BATCH "WHERE b.number > ?1 ORDER BY b.number")                                      \

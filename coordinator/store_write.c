@@ -459,6 +459,8 @@ static int end(struct store_database *database, struct store_entry *entry)
     } else {
         state = judge_end(database, request, &counts);
     }
+    if (state != brief.state)
+        entry->done.state = state;
     store_tally(database, brief.state, state, 1);
     result = set_end(database, request, state, &counts);
     return result != 0 ? result : store_settle(database, entry, request->batch);

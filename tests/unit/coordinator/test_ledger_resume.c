@@ -3,6 +3,7 @@
  * The ledger with a core and a file: what the next coordinator goes on with, what it leaves alone, and what
  * it gives up because it is damaged.
  */
+#include "proto/codec.h"
 #include "tests/support/check.h"
 #include "tests/support/ledger_steps.h"
 
@@ -250,6 +251,112 @@ static void cancelled_batch_whose_counts_are_damaged_is_lost(void)
     }
 }
 
+/* A bit of the page, wherever it is in the file. */
+static void flip_page_with(const char *word)
+{
+    FILE *file = fopen(path, "r+e");
+    size_t size = 64 << 20, flipped = 0;
+    char *bytes = malloc(size), *at = bytes;
+
+    CHECK(file && bytes);
+    size = fread(bytes, 1, size, file);
+    while ((at = memmem(at, size - (size_t)(at - bytes), word, strlen(word)))) {
+        CHECK(fseek(file, at - bytes, SEEK_SET) == 0 && fputc(*at ^ 4, file) != EOF);
+        at++;
+        flipped++;
+    }
+    CHECK(flipped > 0 && fclose(file) == 0);
+    free(bytes);
+}
+
+enum { QUEUED = 500, DAMAGED = 250, COMMON_BYTES = 20000, CACHE_BYTES = 16 << 20 };
+
+/* All in one lane, which is read as far as batches of it may run at once. Of the one that is to be damaged
+ * client b takes results, and another batch waits for it. No page of theirs is in SQLite's cache then. */
+static void submit_queue(void)
+{
+    struct proto_after after = {.batch = DAMAGED, .condition = PROTO_AFTER_OK};
+    char *common = calloc(1, COMMON_BYTES + 3), name[16];
+
+    CHECK(common);
+    snprintf(common, COMMON_BYTES, "\xc5%c%cxx", (char)(COMMON_BYTES >> 8), (char)(COMMON_BYTES & 0xff));
+    memcpy(common + COMMON_BYTES - 100, "common-of-one", 13); /* not in the page of the row */
+    for (uint64_t i = 1; i <= QUEUED; i++) {
+        struct proto_message range = submit_range(i, 3, i == DAMAGED);
+
+        snprintf(name, sizeof name, "name-%llu-", (unsigned long long)i);
+        range.submit.name = proto_text(name);
+        if (i == DAMAGED)
+            range.submit.common = (struct proto_text){common, COMMON_BYTES + 3};
+        range.submit.after = &after;
+        range.submit.after_count = i == QUEUED;
+        world_message(&w, i == DAMAGED ? "b" : "a", &range);
+    }
+    world_settle(&w);
+    say_large_list("a", QUEUED + 1, 2 * CACHE_BYTES / (1 << 20), 1 << 20);
+    free(common);
+}
+
+/* Runs all that can be run, with a page of the file damaged under a coordinator that has not read it. */
+static void run_damaged(const char *word)
+{
+    make_folder();
+    open_again(1);
+    world_hello(&w, "b", "");
+    submit_queue();
+    flip_page_with(word);
+    w.hold_workers = false;
+    world_settle(&w);
+    CHECK(ledger_count(w.ledger).waiting == 0 && w.runs % 3 == 0);
+    CHECK(world_expect(&w, "b", PROTO_ERROR)->error.code == MUSTER_ESYSTEM);
+    say_request("a", PROTO_REQUEST_STATUS, DAMAGED, 0, "");
+    CHECK(answered("a") == MUSTER_ESYSTEM);
+}
+
+/* One number out of the file. */
+static int64_t look_up(const char *text)
+{
+    sqlite3_stmt *statement;
+    sqlite3 *handle;
+    int64_t number;
+
+    CHECK(sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, "muster") == SQLITE_OK);
+    CHECK(sqlite3_prepare_v2(handle, text, -1, &statement, NULL) == SQLITE_OK);
+    CHECK(sqlite3_step(statement) == SQLITE_ROW);
+    number = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    CHECK(sqlite3_close(handle) == SQLITE_OK);
+    return number;
+}
+
+/* It held up all that waited behind it in its lane. */
+static void batch_that_waits_and_cannot_be_read_is_lost_and_those_behind_it_run(void)
+{
+    run_damaged("common-of-one");
+    CHECK(w.runs == 3 * (QUEUED - 2));
+    check_state("a", DAMAGED + 1, "succeeded");
+    check_state("a", QUEUED, "cancelled"); /* it waited for the success of that one */
+    world_close(&w);
+    CHECK(look_up("SELECT state FROM batch WHERE number = 250") == STORE_LOST);
+    CHECK(look_up("SELECT cancelled FROM batch WHERE number = 250") == 3);
+    remove_folder();
+}
+
+/* With others of its page: they stay what they are, in the file, since nothing can be written there; nor in
+ * the pages beside it, when their rows do not fit into these any more, but all that can be read runs. */
+static void batch_whose_row_is_damaged_holds_up_nobody_behind_it(void)
+{
+    enum { NEIGHBOURS = 200 }; /* at most, on either side: of these pages */
+
+    run_damaged("name-250-");
+    CHECK(w.runs < 3 * (QUEUED - 1) && w.runs > 3 * (QUEUED - 150));
+    check_state("a", DAMAGED - NEIGHBOURS, "succeeded");
+    check_state("a", DAMAGED + NEIGHBOURS, "succeeded");
+    world_close(&w);
+    CHECK(look_up("SELECT state FROM batch WHERE number = 500") == STORE_BLOCKED);
+    remove_folder();
+}
+
 static void batch_of_wide_jobs_runs_on_fewer_cores_than_it_was_accepted_for(void)
 {
     struct proto_message range = submit_range(1, 3, false);
@@ -302,6 +409,8 @@ int main(void)
         C(batch_that_cannot_be_read_is_given_up),
         C(batch_of_which_a_result_cannot_be_recorded_is_lost),
         C(batch_with_a_damaged_argument_is_given_up),
+        C(batch_that_waits_and_cannot_be_read_is_lost_and_those_behind_it_run),
+        C(batch_whose_row_is_damaged_holds_up_nobody_behind_it),
         C(batch_of_wide_jobs_runs_on_fewer_cores_than_it_was_accepted_for),
         C(restart_behind_more_recorded_jobs_than_the_core_takes_at_once_goes_on),
     };

@@ -416,7 +416,7 @@ static void store_at_its_limit_copies_no_arguments(void)
     CHECK(!is_full_after(store, fixture_single(1, one), 0));
     CHECK(!is_full_after(store, fixture_single(3, one), 0));
     CHECK(!is_full_after(store, fixture_state(STORE_STATE, 1, STORE_RUNNING), 0));
-    CHECK(!is_full_after(store, fixture_state(STORE_END, 1, STORE_LOST), 0));
+    CHECK(!is_full_after(store, fixture_state(STORE_END, 1, STORE_CANCELLED), 0));
     CHECK(!is_full_after(store, list, 0));
     CHECK(!is_full_after(store, fixture_state(STORE_STATE, 3, STORE_RUNNING), 0));
     store_limit(store, 256 << 10);
