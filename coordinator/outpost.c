@@ -10,6 +10,7 @@
 #include "coordinator/deaths.h"
 #include "coordinator/nest.h"
 #include "coordinator/outpost_link.h"
+#include "coordinator/reconnect.h"
 #include "coordinator/supervisor.h"
 #include "coordinator/withheld.h"
 
@@ -24,12 +25,6 @@ enum { DRAIN_MAX = 64 };
 
 /* Likewise, before it is told that a worker is dead: more than all of them sent that keep to their credit. */
 enum { LAST_MAX = 64 * DRAIN_MAX };
-
-/* Pauses ahead of a further try to connect, doubled each time. */
-static const uint64_t PAUSE_NS = 250 * CLOCK_NS_PER_MS, PAUSE_MAX_NS = 8 * CLOCK_NS_PER_S;
-
-/* And while there are workers that go on: a coordinator waits ten seconds for them. */
-static const uint64_t PAUSE_HELD_NS = 2 * CLOCK_NS_PER_S;
 
 /* How long workers would go on by themselves: it is decided here that they do not. The longest that
  * --link-grace takes is 24 days. */
@@ -50,10 +45,10 @@ struct outpost {
     struct outpost_link *link;              /* owned; NULL: none is tried now */
     struct outpost_session session;         /* as it was joined last */
     bool joined_once;
-    uint64_t pause_ns, retry_ns; /* of the next try, and when it is due */
-    uint64_t hold_ns;            /* without a connection: when its workers are ended; CLOCK_NEVER */
-    bool over;                   /* the coordinator has ended in order */
-    int code;                    /* why it cannot go on; 0: it can */
+    struct reconnect reconnect;
+    uint64_t hold_ns; /* without a connection: when its workers are ended; CLOCK_NEVER */
+    bool over;        /* the coordinator has ended in order */
+    int code;         /* why it cannot go on; 0: it can */
     struct muster_error error;
 };
 
@@ -180,12 +175,9 @@ static void tell_deaths(struct outpost *outpost)
 
 static void plan_retry(struct outpost *outpost)
 {
-    uint64_t most_ns = outpost->session.state ? PAUSE_HELD_NS : PAUSE_MAX_NS;
-
     outpost_link_close(outpost->link);
     outpost->link = NULL;
-    outpost->retry_ns = clock_after(clock_now_ns(), outpost->pause_ns);
-    outpost->pause_ns = 2 * outpost->pause_ns < most_ns ? 2 * outpost->pause_ns : most_ns;
+    reconnect_plan(&outpost->reconnect, clock_now_ns(), outpost->session.state != 0);
 }
 
 /* Workers notice that there is no coordinator, and keep what they have to report until there is one. */
@@ -238,7 +230,7 @@ static void begin(struct outpost *outpost)
               outpost->options->endpoint);
     outpost->session = *outpost_link_session(outpost->link);
     outpost->joined_once = true;
-    outpost->pause_ns = PAUSE_NS;
+    reconnect_begin(&outpost->reconnect);
     outpost->hold_ns = CLOCK_NEVER;
     tell_deaths(outpost);
     if (open_router(outpost, &why) != 0)
@@ -345,7 +337,7 @@ static void try_again(struct outpost *outpost)
     struct muster_error why;
 
     if (outpost->link || (outpost->session.state == 0 && supervisor_alive(outpost->supervisor) > 0) ||
-        clock_now_ns() < outpost->retry_ns)
+        clock_now_ns() < outpost->reconnect.due_ns)
         return;
     if (open_link(outpost, &why) == 0)
         return;
@@ -381,7 +373,7 @@ static int wait(struct outpost *outpost, struct wire_poll items[ITEMS])
     if (outpost->link)
         due_ns = outpost_link_deadline(outpost->link);
     else if (outpost->session.state != 0 || supervisor_alive(outpost->supervisor) == 0)
-        due_ns = outpost->retry_ns; /* else their deaths are waited for */
+        due_ns = outpost->reconnect.due_ns; /* else their deaths are waited for */
     if (outpost->hold_ns < due_ns)
         due_ns = outpost->hold_ns;
     if (outpost_link_is_joined(outpost->link) && deaths_deadline(&outpost->deaths) < due_ns)
@@ -461,11 +453,12 @@ static int create_parts(struct outpost *outpost, struct muster_error *ret_error)
 
 int outpost_run(const struct outpost_options *options, struct muster_error *ret_error)
 {
-    struct outpost outpost = {.options = options, .pause_ns = PAUSE_NS, .hold_ns = CLOCK_NEVER};
+    struct outpost outpost = {.options = options, .hold_ns = CLOCK_NEVER};
     int result = nest_init(&outpost.nest, ret_error);
 
     if (result != 0)
         return result;
+    reconnect_begin(&outpost.reconnect);
     result = withheld_init(&outpost.withheld, ret_error);
     if (result == 0)
         result = create_parts(&outpost, ret_error);
