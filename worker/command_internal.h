@@ -163,6 +163,7 @@ struct command_output {
     char folder[PATH_MAX]; /* where it is */
     char own[PATH_MAX];    /* where it gets a name, which is made for that; "": in `folder` */
     char name[PATH_MAX];   /* "": it has none, as is usual */
+    int name_fd;           /* owned; the folder that it has it in; -1: it is a path */
     char given[PATH_MAX];  /* the one that was given away last; "": none, or its taker is done with it */
     uint64_t batch;        /* 0: the taker removes it; or it is left in a folder of this batch */
     int root_fd;           /* of `folder`; -1: by its path */

@@ -60,18 +60,50 @@ static const char *place_of_names(const struct command_output *output)
     return output->own[0] ? output->own : output->folder;
 }
 
-/* Where there are no files without names, it has one from the start. */
+/* Takes its name from it, if it has one. */
+static void drop_name(struct command_output *output)
+{
+    if (output->name[0])
+        unlinkat(output->name_fd < 0 ? AT_FDCWD : output->name_fd, output->name, 0);
+    if (output->name_fd >= 0)
+        close(output->name_fd);
+    output->name[0] = '\0';
+    output->name_fd = -1;
+}
+
+/* Where there are no files without names, it has one from the start. -1: errno says why not. */
 static int make_named(struct command_output *output, const char *folder)
 {
-    if (snprintf(output->name, sizeof output->name, "%s/muster-XXXXXX", folder) >= (int)sizeof output->name) {
-        output->name[0] = '\0';
+    char path[PATH_MAX];
+    int fd;
+
+    if (snprintf(path, sizeof path, "%s/muster-XXXXXX", folder) >= (int)sizeof path) {
         errno = ENAMETOOLONG;
         return -1;
     }
-    output->fd = mkostemp(output->name, O_APPEND | O_CLOEXEC);
-    if (output->fd < 0)
-        output->name[0] = '\0';
-    return output->fd;
+    fd = mkostemp(path, O_APPEND | O_CLOEXEC);
+    if (fd >= 0)
+        strcpy(output->name, path);
+    return fd;
+}
+
+/* Likewise, apart: the folder may be closed before the name is taken from it. */
+static int make_named_apart(struct command_output *output)
+{
+    char folder[32];
+    int fd;
+
+    output->name_fd = fcntl(output->apart_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (output->name_fd < 0)
+        return -1;
+    snprintf(folder, sizeof folder, "/proc/self/fd/%d", output->name_fd);
+    fd = make_named(output, folder);
+    if (fd >= 0) {
+        const char *name = output->name + strlen(folder) + 1;
+
+        memmove(output->name, name, strlen(name) + 1);
+    }
+    return fd;
 }
 
 const char *command_spool(void)
@@ -86,7 +118,9 @@ static int make_file(struct command_output *output)
 {
     const char *folder = output->folder;
     char apart[32];
+    int error;
 
+    output->name_fd = -1;
     if (output->apart_fd >= 0) { /* whatever has its name by now */
         snprintf(apart, sizeof apart, "/proc/self/fd/%d", output->apart_fd);
         folder = apart;
@@ -95,10 +129,14 @@ static int make_file(struct command_output *output)
     if (output->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
         if (output->apart_fd < 0)
             make_own(output);
-        make_named(output, output->apart_fd < 0 ? place_of_names(output) : folder);
+        output->fd =
+            output->apart_fd < 0 ? make_named(output, place_of_names(output)) : make_named_apart(output);
     }
     output->fd = command_above_standard(output->fd);
-    return output->fd < 0 ? errno : 0;
+    error = output->fd < 0 ? errno : 0;
+    if (error)
+        drop_name(output);
+    return error;
 }
 
 /* Both, and in one folder if they are apart. 0, or an errno. */
@@ -140,6 +178,8 @@ static int make_both_again(struct command_output outputs[2], const struct comman
     int error = make_both(outputs, spec, batch);
 
     for (int i = 0; i < APART_TRIES && spec->sandbox && is_spoiled(error); i++) {
+        for (int made = 0; made < 2; made++)
+            command_output_close(&outputs[made]);
         command_apart_close();
         error = make_both(outputs, spec, batch);
     }
@@ -171,10 +211,8 @@ void command_output_close(struct command_output *output)
 {
     if (!output->made)
         return;
-    if (output->name[0])
-        unlink(output->name);
+    drop_name(output);
     close(output->fd);
-    output->name[0] = '\0';
     output->made = false;
 }
 
@@ -220,8 +258,7 @@ static int name_file(struct command_output *output, int folder_fd, const char *f
             (int)sizeof path - bytes) {
             errno = ENAMETOOLONG;
         } else if (linkat(AT_FDCWD, file, folder_fd, path + bytes, AT_SYMLINK_FOLLOW) == 0) {
-            if (output->name[0])
-                unlink(output->name);
+            drop_name(output);
             strcpy(output->name, path);
             return 0;
         }

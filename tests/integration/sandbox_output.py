@@ -13,6 +13,7 @@ import sandbox
 
 REFUSE = os.environ["MUSTER_TEST_REFUSE_LIBRARY"]
 ALWAYS = 1 << 40  # as a count
+NO_TMPFILE = "tmpfile", errno.EOPNOTSUPP
 
 LARGE = "head -c 3000000 /dev/zero | tr '\\0' x"
 
@@ -22,11 +23,12 @@ class Case(sandbox.Case):
     def exec(self, *arguments, **options):
         return self.run_muster("exec", "--sandbox", *arguments, **options)
 
-    def refused(self, call, number, count=ALWAYS):
-        """The environment in which a call fails so many times, in each process."""
+    def refused(self, *calls):
+        """The environment in which calls fail, in each process: (NAME, ERRNO[, FROM, COUNT])..."""
         if harness.SANITIZE:
             self.skipTest("their libraries want to be loaded first")
-        return {"LD_PRELOAD": REFUSE, "MUSTER_TEST_REFUSE": f"{call}:{number}:{count}"}
+        orders = (":".join(map(str, call if len(call) > 2 else (*call, 0, ALWAYS))) for call in calls)
+        return {"LD_PRELOAD": REFUSE, "MUSTER_TEST_REFUSE": ",".join(orders)}
 
 
 class Names(Case):
@@ -38,7 +40,7 @@ class Names(Case):
                                            "os.unlink(mine)\n"
                                            f"os.symlink('{self.secret}', mine)\n"
                                            "sys.stdout.write('x' * 3000000)\n", encoding="ascii")
-        result = self.exec("-j1", "sh", "-c", ":::", "python3 link.py", env=self.refused("tmpfile", errno.EOPNOTSUPP))
+        result = self.exec("-j1", "sh", "-c", ":::", "python3 link.py", env=self.refused(NO_TMPFILE))
         self.assertEqual((result.status, result.out), (1, ""), result)
         self.assertIn("cannot name a file with output in", result.err)
         self.assertEqual(self.secret.stat().st_nlink, 1)
@@ -46,8 +48,17 @@ class Names(Case):
 
     def test_output_of_any_size_is_there(self):
         result = self.exec("-j1", "-k", "sh", "-c", ":::", "echo one", LARGE, "echo three >/dev/stdout",
-                           env=self.refused("tmpfile", errno.EOPNOTSUPP))
+                           env=self.refused(NO_TMPFILE))
         self.assert_ok(result, "one\n" + "x" * 3000000 + "three\n")
+
+
+    def test_names_in_a_folder_that_is_made_again_do_not_stay(self):
+        """As a job closes it when the second file of the next is made, or one of its own is to get another name."""
+        look = "set -- $TMPDIR/muster-exec-*/.muster-apart-*/muster-*; echo $#"
+        for call in ("linkat", errno.EACCES, 0, 1), ("mkostemp", errno.EACCES, 1, 1):
+            with self.subTest(call=call):
+                result = self.exec("-j1", "-k", "sh", "-c", ":::", LARGE, look, env=self.refused(NO_TMPFILE, call))
+                self.assert_ok(result, "x" * 3000000 + "2\n")
 
 
 class Folders(Case):
@@ -68,7 +79,7 @@ class Folders(Case):
     def test_folder_that_a_job_removes_just_as_output_is_made_there_is_made_again(self):
         for number in (errno.ENOENT, errno.EPERM, errno.ESTALE, errno.EACCES):
             result = self.exec("-j1", "echo {} >/dev/stderr; echo {} >/dev/stdout #", ":::", "a",
-                               env=self.refused("tmpfile", number, 1))
+                               env=self.refused(("tmpfile", number, 0, 1)))
             self.assertEqual((result.status, result.out, result.err), (0, "a\n", "a\n"), result)
 
     def test_folder_that_a_job_has_closed_is_not_used(self):
@@ -80,7 +91,7 @@ class Folders(Case):
 
     def test_first_command_waits_for_room_for_its_folder(self):
         for number in (errno.ENOSPC, errno.EDQUOT):
-            result = self.exec("-j1", "echo", ":::", "a", env=self.refused("mkdirat", number, 5))
+            result = self.exec("-j1", "echo", ":::", "a", env=self.refused(("mkdirat", number, 0, 5)))
             self.assert_ok(result, "a\n")
 
 

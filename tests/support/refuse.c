@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Preloaded (LD_PRELOAD) into muster and all that it starts: calls fail there as on other file systems, on a
- * full one, or where a job is in the way. MUSTER_TEST_REFUSE=CALL:ERRNO:COUNT is about the first COUNT such
- * calls of each process; CALL is `tmpfile`, to make a file without a name, or `mkdirat`.
+ * full one, or where a job is in the way. MUSTER_TEST_REFUSE=CALL:ERRNO:FROM:COUNT,... is about COUNT such
+ * calls of each process, behind FROM that are not refused; CALL is `tmpfile`, to make a file without a name,
+ * `mkostemp`, `mkdirat` or `linkat`.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,17 +16,25 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-static char call[16];
-static int number;
-static atomic_long left;
+static struct refused {
+    char call[16];
+    int number;
+    long from, to; /* of the calls, the first being 0 */
+    atomic_long calls;
+} all[4];
 
 __attribute__((constructor)) static void begin(void)
 {
     const char *order = getenv("MUSTER_TEST_REFUSE");
-    long count = 0;
+    struct refused *one = all;
+    long count;
+    int size = 0;
 
-    if (order && sscanf(order, "%15[a-z]:%d:%ld", call, &number, &count) == 3)
-        left = count;
+    for (; order && one < all + 4; order += size + (order[size] == ','), one++) {
+        if (sscanf(order, "%15[a-z]:%d:%ld:%ld%n", one->call, &one->number, &one->from, &count, &size) != 4)
+            return;
+        one->to = one->from + count;
+    }
 }
 
 static void *next(const char *name)
@@ -39,15 +48,32 @@ static void *next(const char *name)
 
 static int is_refused(const char *name)
 {
-    if (strcmp(call, name) != 0 || atomic_fetch_sub(&left, 1) <= 0)
-        return 0;
-    errno = number;
-    return 1;
+    for (struct refused *one = all; one < all + 4; one++) {
+        long call = strcmp(one->call, name) == 0 ? atomic_fetch_add(&one->calls, 1) : -1;
+
+        if (call >= one->from && call < one->to) {
+            errno = one->number;
+            return 1;
+        }
+    }
+    return 0;
 }
 
 int mkdirat(int fd, const char *path, mode_t mode)
 {
     return is_refused("mkdirat") ? -1 : ((int (*)(int, const char *, mode_t))next("mkdirat"))(fd, path, mode);
+}
+
+int linkat(int from_fd, const char *from, int fd, const char *path, int flags)
+{
+    return is_refused("linkat") ? -1
+                                : ((int (*)(int, const char *, int, const char *, int))next("linkat"))(
+                                      from_fd, from, fd, path, flags);
+}
+
+int mkostemp(char *path, int flags)
+{
+    return is_refused("mkostemp") ? -1 : ((int (*)(char *, int))next("mkostemp"))(path, flags);
 }
 
 static int open_as(const char *name, const char *path, int flags, mode_t mode)
