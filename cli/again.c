@@ -3,8 +3,9 @@
  * A job by itself. See again.h.
  *
  * A function runs under the model inline, so that a debugger has it in the process that it starts; where what
- * its worker was decides whether it crashes (a sandbox, a limit, a small stack), in a worker. A command is an
- * argument to no template: then nothing in it is replaced.
+ * its worker was decides whether it crashes (a sandbox, a limit, a small stack), in a worker; and one of a
+ * coordinator there, since only that has it, and knows what its workers are. A command is an argument to no
+ * template: then nothing in it is replaced.
  */
 #include "cli/again.h"
 
@@ -76,10 +77,28 @@ static const char *end(struct shell_line *line, const char *bytes, size_t size)
     return line->failed || line->size > COMMAND_BYTES ? NULL : line->bytes;
 }
 
+/* The one argument as JSON, and the end. */
+static const char *end_value(struct shell_line *line, const msgpack_object *argument)
+{
+    const char *again = NULL;
+    msgpack_sbuffer json;
+
+    msgpack_sbuffer_init(&json);
+    if (json_write(argument, &json) == 0)
+        again = end(line, json.data, json.size);
+    msgpack_sbuffer_destroy(&json);
+    return again;
+}
+
 /* Whether what its worker was may be why it crashed. */
 static bool needs_worker(const struct muster_options *open)
 {
     return open->sandbox || open->memory_bytes > 0 || open->concurrency > 1;
+}
+
+static bool killed_workers(const struct muster_result *result)
+{
+    return (result->code == MUSTER_ECRASHED || result->code == MUSTER_EQUARANTINED) && result->argument;
 }
 
 static bool has_limits(const struct exec_limits *limits)
@@ -88,14 +107,25 @@ static bool has_limits(const struct exec_limits *limits)
            limits->file_bytes > 0;
 }
 
+const char *again_at(const char *coordinator, const char *function, const struct muster_result *result,
+                     struct shell_line *line)
+{
+    if (!killed_workers(result) || function[0] == '-')
+        return NULL;
+    begin(line, "map");
+    add_word(line, function);
+    add_word(line, "--coordinator");
+    add_word(line, coordinator);
+    add_words(line, " --crash-limit 1");
+    return end_value(line, result->argument);
+}
+
 const char *again_map(const struct options *options, const struct muster_result *result,
                       struct shell_line *line)
 {
-    const char *again = NULL;
-    msgpack_sbuffer json;
-
-    if ((result->code != MUSTER_ECRASHED && result->code != MUSTER_EQUARANTINED) || !result->argument ||
-        options->open.coordinator)
+    if (options->open.coordinator)
+        return again_at(options->open.coordinator, options->function, result, line);
+    if (!killed_workers(result))
         return NULL;
     begin(line, "map");
     add_word(line, options->function);
@@ -108,11 +138,7 @@ const char *again_map(const struct options *options, const struct muster_result 
     add_number(line, "--concurrency", options->open.concurrency > 1 ? options->open.concurrency : 0);
     add_words(line,
               needs_worker(&options->open) ? " --coordinator none -j1 --crash-limit 1" : " --model inline");
-    msgpack_sbuffer_init(&json);
-    if (json_write(result->argument, &json) == 0)
-        again = end(line, json.data, json.size);
-    msgpack_sbuffer_destroy(&json);
-    return again;
+    return end_value(line, result->argument);
 }
 
 static bool is_crash(const struct exec_result *result)
@@ -152,8 +178,7 @@ const char *again_exec(const struct exec_options *options, const struct exec_res
     return end(line, command.bytes, command.size);
 }
 
-/* Not of what would be another command where it is shown. */
-static bool tell(const char *again)
+bool again_tell(const char *again)
 {
     if (controls_in(again, strlen(again)))
         return false;
@@ -163,9 +188,9 @@ static bool tell(const char *again)
 
 bool again_tell_map(const struct options *options, const char *again)
 {
-    if (!tell(again))
+    if (!again_tell(again))
         return false;
-    if (!needs_worker(&options->open))
+    if (!options->open.coordinator && !needs_worker(&options->open))
         log_error("in a debugger: gdb -ex run --args %s", again);
     return true;
 }
@@ -174,7 +199,7 @@ bool again_tell_exec(const struct exec_options *options, struct word command, co
 {
     struct shell_line line = {.escaped = shell_escaped()};
 
-    if (!tell(again))
+    if (!again_tell(again))
         return false;
     shell_line_quote(&line, shell_name(), strlen(shell_name()));
     shell_line_add(&line, " -c ", strlen(" -c "));

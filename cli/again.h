@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The command line that runs just one job again that crashed, of `muster map` in a process of its own, of
- * `muster exec` by itself. One that was confined, or had limits, is run so again.
+ * The command line that runs just one job again that crashed, of `muster map` in a process of its own, or in
+ * the workers of the coordinator that had it, of `muster exec` by itself. One that was confined, or had
+ * limits, is run so again.
  */
 #ifndef MUSTER_CLI_AGAIN_H
 #define MUSTER_CLI_AGAIN_H
@@ -11,9 +12,13 @@
 #include "cli/options.h"
 #include "cli/shell.h"
 
-/* Of a job whose workers died of it; NULL when its argument is not known, or too long for a line, or when
- * they were a coordinator's: nobody here knows of what files their functions are, nor whether they were
- * confined. `line` is to be ended by the caller in any case, and holds what is returned. */
+/* Of a job whose workers, a coordinator's, died of it; NULL when its argument is not known, or too long for a
+ * line, or the function is no name of one. `line` is to be ended by the caller in any case, and holds what is
+ * returned. */
+const char *again_at(const char *coordinator, const char *function, const struct muster_result *result,
+                     struct shell_line *line);
+
+/* The same of a job of this run, wherever its workers were. */
 const char *again_map(const struct options *options, const struct muster_result *result,
                       struct shell_line *line);
 
@@ -22,8 +27,12 @@ const char *again_map(const struct options *options, const struct muster_result 
 const char *again_exec(const struct exec_options *options, const struct exec_result *result,
                        struct word command, struct shell_line *line);
 
-/* Say it on standard error, and the line for a debugger: but of one that was confined or had limits, which
- * would have it outside. false: it has control characters, and is not said. */
+/* Says it on standard error. false: it has control characters, and is not said, since it would be another
+ * command as it is shown. */
+bool again_tell(const char *again);
+
+/* And the line for a debugger: but of one that was confined or had limits, which would have it outside, and
+ * of one that a coordinator ran. */
 bool again_tell_map(const struct options *options, const char *again);
 bool again_tell_exec(const struct exec_options *options, struct word command, const char *again);
 

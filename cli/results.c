@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/again.h"
 #include "cli/ask.h"
 #include "cli/exec_kept.h"
 #include "cli/exec_output.h"
@@ -12,6 +13,7 @@
 #include "client/reading.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 struct results {
@@ -20,6 +22,8 @@ struct results {
     uint64_t failed;       /* jobs, so far */
     bool runs_commands;    /* the function of the batch is that of muster exec, */
     struct exec_kept kept; /* which shows them */
+    char function[PROTO_FUNCTION_NAME_MAX + 1];
+    bool crashed; /* some job killed its workers, and how to run it again was told */
 };
 
 static int on_batch(void *context, const struct proto_attached *batch, struct muster_error *ret_error)
@@ -28,6 +32,8 @@ static int on_batch(void *context, const struct proto_attached *batch, struct mu
 
     (void)ret_error;
     results->runs_commands = exec_kept_runs(batch);
+    snprintf(results->function, sizeof results->function, "%.*s", (int)batch->function.size,
+             batch->function.bytes);
     return 0;
 }
 
@@ -41,16 +47,30 @@ static int write_command(struct results *results, const struct muster_result *re
     return code;
 }
 
+/* Of those that crashed, the first with the command line that runs it alone. */
+static void name_failure(struct results *results, const struct muster_result *result, const char *again)
+{
+    failures_name(&results->failures, result);
+    if (again && !results->crashed)
+        results->crashed = again_tell(again);
+}
+
 static int on_result(void *context, const struct muster_result *result, struct muster_error *ret_error)
 {
     struct results *results = context;
+    struct shell_line line = {0};
+    const char *again;
+    int code;
 
     results->failed += result->code != 0;
     if (results->runs_commands)
         return write_command(results, result, ret_error);
+    again = again_at(results->ask->options.open.coordinator, results->function, result, &line);
     if (result->code && !results->ask->json)
-        failures_name(&results->failures, result);
-    return output_result(&results->ask->output, result, NULL, ret_error);
+        name_failure(results, result, again);
+    code = output_result(&results->ask->output, result, again, ret_error);
+    shell_line_fini(&line);
+    return code;
 }
 
 static int on_wait(void *context, struct muster_error *ret_error)

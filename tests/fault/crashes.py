@@ -243,7 +243,7 @@ class Commands(Case):
 
 
 class AtACoordinator(Case):
-    """Its workers may be confined, and what functions it has is not known to a client."""
+    """Its workers may be confined, and a client does not know of what files its functions are: they run there again."""
 
     def setUp(self):
         super().setUp()
@@ -260,13 +260,37 @@ class AtACoordinator(Case):
         self.daemon.process.wait(harness.LIMIT_S)
         super().tearDown()
 
-    def test_crash_of_a_function_has_no_command_line(self):
+    def crashes_there(self, line):
+        """The command line has its job crash a worker of the coordinator, and does not crash itself."""
+        again = self.run_line(line)
+        self.assertEqual((again.returncode, again.stdout), (1, ""), again)
+        self.assertIn("in faulty_segfault (faulty_ends.c", again.stderr)
+
+    def test_command_line_of_a_function_has_it_run_there_again(self):
         words = ("map", "crash", "--crash-limit", "1", "--coordinator", self.endpoint)
         result = self.muster(*words, ":::", "1")
         self.assert_fails(result, 1, "in faulty_segfault (faulty_ends.c")
-        self.assertNotIn("alone", result.err)
         self.assertNotIn("gdb", result.err)
-        self.assertNotIn("again", json.loads(self.muster(*words, "-o", "json", ":::", "1").out))
+        self.env["MUSTER_COORDINATOR"] = f"ipc://{self.home}/nobody"
+        self.crashes_there(alone(result.err))
+        self.crashes_there(json.loads(self.muster(*words, "-o", "json", ":::", "1").out)["again"])
+
+    def test_results_of_a_batch_have_the_command_line_of_a_job_that_crashed(self):
+        there = ("--coordinator", self.endpoint)
+        detached = self.muster("map", "crash", "--crash-limit", "1", "--detach", *there, ":::", "false", "it's $HOME", "1")
+        number = detached.out.strip()
+        self.assertEqual(self.muster("wait", number, *there).status, 2)
+        result = self.muster("results", number, *there)
+        self.assertEqual((result.status, result.out), (2, "false\n"), result)
+        self.assertEqual(result.err.count("that job alone"), 1, result)
+        self.assertNotIn("gdb", result.err)
+        line = alone(result.err)
+        self.assertIn(""" ':::' '"it'"'"'s $HOME"'""", line)
+        self.crashes_there(line)
+        fine, first, second = map(json.loads, self.muster("results", number, "-o", "json", *there).out.splitlines())
+        self.assertNotIn("again", fine)
+        self.assertEqual(first["again"], line)
+        self.crashes_there(second["again"])
 
     def test_command_line_of_a_command_asks_no_coordinator(self):
         self.env["MUSTER_COORDINATOR"] = self.endpoint
