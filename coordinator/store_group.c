@@ -180,11 +180,19 @@ static bool fails_alone(const struct store_entry *entry, int failure)
     return store_entry_trouble(entry) == STORE_TROUBLE_READS || (failure & 0xff) == SQLITE_CORRUPT;
 }
 
+/* What cannot be done with what it is about. */
+static const char *deed(const struct store_entry *entry)
+{
+    if (store_entry_trouble(entry) == STORE_TROUBLE_READS)
+        return "read";
+    return entry->request.operation == STORE_END && entry->request.state == STORE_LOST ? "recorded as lost"
+                                                                                       : "written";
+}
+
 /* Answers that the request failed for what the database says. When there is no memory to note what that means
  * for others, the database fails with that. */
 static void fail_alone(struct store_database *database, struct store_entry *entry)
 {
-    const char *what = store_entry_trouble(entry) == STORE_TROUBLE_READS ? "read" : "written";
     char which[32] = "";
 
     if (entry->request.operation == STORE_RESULT && store_lacking_note(database, &entry->request) != 0)
@@ -192,26 +200,19 @@ static void fail_alone(struct store_database *database, struct store_entry *entr
     store_entry_clear(entry);
     if (entry->done.batch != 0)
         snprintf(which, sizeof which, "batch %llu ", (unsigned long long)entry->done.batch);
-    log_error("%s: %scannot be %s: %s", database->path, which, what, database->why);
-    store_entry_fail(entry, MUSTER_ESYSTEM, "%s: %scannot be %s: %s", database->path, which, what,
+    log_error("%s: %scannot be %s: %s", database->path, which, deed(entry), database->why);
+    store_entry_fail(entry, MUSTER_ESYSTEM, "%s: %scannot be %s: %s", database->path, which, deed(entry),
                      database->why);
     entry->unreadable = true;
 }
 
+/* It is known from now on what the batch came to. */
 static void note_end(struct store_database *database, const struct store_entry *entry)
 {
     store_lacking_forget(database, entry->request.batch);
     if (entry->done.code == 0 && entry->done.state == STORE_LOST)
         log_error("%s: batch %llu is lost: `muster results %llu` says why", database->path,
                   (unsigned long long)entry->done.batch, (unsigned long long)entry->done.batch);
-}
-
-static void note_damaged(const struct store_database *database, const struct store_entry *entry)
-{
-    for (uint32_t i = 0; i < entry->done.count; i++)
-        if (entry->done.batches[i].damaged)
-            log_error("%s: batch %llu cannot be read: the file is damaged: those behind it go on",
-                      database->path, (unsigned long long)entry->done.batches[i].number);
 }
 
 /* All of the queue is on disk. */
@@ -221,8 +222,6 @@ static void note_done(struct store_group *group, const struct store_queue *queue
     for (const struct store_entry *entry = queue->first; entry; entry = entry->next)
         if (entry->request.operation == STORE_END)
             note_end(&group->database, entry);
-        else if (entry->request.operation == STORE_NEXT)
-            note_damaged(&group->database, entry);
 }
 
 /* Does all of the queue as one transaction. Returns whether it did: else nothing has happened, and the
