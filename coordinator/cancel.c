@@ -67,19 +67,17 @@ static bool note_held(const struct worker *worker, struct batch *batch, const st
     return any;
 }
 
-int cancel_jobs(struct core *core, struct batch *batch, const struct proto_cancel *cancel,
-                struct outbox *outbox)
+void cancel_jobs(struct core *core, struct batch *batch, const struct proto_cancel *cancel,
+                 struct outbox *outbox)
 {
     struct job_run run;
 
-    if (cancel->count > PROTO_CHUNK_JOBS_MAX)
-        return MUSTER_ELIMIT;
     if (batch->cancel)
-        return 0;
+        return;
     do {
         if (batch_cancel_queued(batch, cancel->first, cancel->count, &run) != 0) {
             outbox->failed = true;
-            return 0;
+            return;
         }
         settle_cancelled(batch, 0, &run, outbox);
     } while (run.count > 0);
@@ -88,7 +86,6 @@ int cancel_jobs(struct core *core, struct batch *batch, const struct proto_cance
         if (batch->held[i] > 0 && note_held(&core->workers[i], batch, cancel, outbox) &&
             core->workers[i].state == WORKER_READY)
             tell_worker(&core->workers[i], batch, cancel, outbox);
-    return 0;
 }
 
 /* Whether a job of another batch would be lost if the worker was killed for this one. One that

@@ -48,13 +48,15 @@ void client_stop(struct core *core, uint64_t now_ns, struct client *client, stru
     free(client);
 }
 
-static int cancel(struct core *core, uint64_t now_ns, struct batch *batch, const struct proto_cancel *cancel,
-                  struct outbox *outbox)
+static void cancel(struct core *core, uint64_t now_ns, const struct client *client, struct batch *batch,
+                   const struct proto_cancel *cancel, struct outbox *outbox)
 {
-    if (cancel->count > 0)
-        return cancel_jobs(core, batch, cancel, outbox);
-    cancel_batch(core, now_ns, batch, cancel->mode, outbox);
-    return 0;
+    if (cancel->count > PROTO_CHUNK_JOBS_MAX)
+        core_refuse(outbox, client->name, cancel->id, MUSTER_ELIMIT, CORE_CANCEL_LIMIT);
+    else if (cancel->count > 0)
+        cancel_jobs(core, batch, cancel, outbox);
+    else
+        cancel_batch(core, now_ns, batch, cancel->mode, outbox);
 }
 
 /* A message about a batch that has ended is passed over: it may have crossed ENDED on the way. */
@@ -71,7 +73,7 @@ static void batch_message(struct core *core, uint64_t now_ns, struct client *cli
     else if (message->type == PROTO_SEAL)
         result = batch->cancel ? 0 : batch_seal(batch, message->seal.total);
     else if (message->type == PROTO_CANCEL)
-        result = cancel(core, now_ns, batch, &message->cancel, outbox);
+        cancel(core, now_ns, client, batch, &message->cancel, outbox);
     else if (message->consumed.bytes >= batch->consumed_cost && message->consumed.bytes <= batch->sent_cost)
         batch->consumed_cost = message->consumed.bytes;
     else

@@ -106,6 +106,9 @@ void core_client_gone(struct core *core, uint64_t now_ns, const char *peer, stru
 /* Names of workers, and of nobody else, begin so. */
 #define CORE_WORKER_PREFIX "worker-"
 
+/* What a client is told whose CANCEL names more than PROTO_CHUNK_JOBS_MAX jobs. */
+#define CORE_CANCEL_LIMIT "too many jobs for one CANCEL: name them in several"
+
 /* Whether a worker of that name is there. */
 bool core_has_worker(const struct core *core, const char *peer);
 

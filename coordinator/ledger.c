@@ -2,7 +2,8 @@
  *
  * The ledger's entry points: who may say what, and whom an answer of the store is for. See
  * ledger.h. What clients submit is in ledger_submit.c, what waits in ledger_lanes.c, what the core has in
- * ledger_run.c and ledger_record.c, who reads it in ledger_read.c and ledger_answer.c. Pure.
+ * ledger_run.c and ledger_record.c, what is cancelled in ledger_cancel.c, who reads it in ledger_read.c and
+ * ledger_answer.c. Pure.
  */
 #include "coordinator/ledger.h"
 
@@ -295,20 +296,32 @@ static void about_arguments(struct ledger *ledger, uint64_t now_ms, const struct
         submit_arguments(ledger, now_ms, book, message, outbox);
 }
 
-static void about_results(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
+static void cancel(struct ledger *ledger, uint64_t now_ms, const struct patron *patron,
+                   const struct proto_cancel *cancel, struct outbox *outbox)
+{
+    const struct book *book = ledger_submission(patron, cancel->id);
+    const struct reader *reader = read_find(patron, cancel->id);
+    uint64_t number = book ? book->number : reader ? reader->batch : 0;
+
+    if (reader && !reader->told && patron->confined)
+        ledger_refuse(outbox, patron->name, cancel->id, MUSTER_ESTATE, "this batch is not attached to yet");
+    else if (!number || cancel->mode == PROTO_CANCEL_RETURN) /* which the core refuses */
+        outbox_forward(outbox, patron->name,
+                       &(struct proto_message){.type = PROTO_CANCEL, .cancel = *cancel});
+    else if (cancel->count == 0)
+        run_cancel(ledger, now_ms, number, cancel->mode, 0, outbox);
+    else if (!reader || !reader->over)
+        run_cancel_jobs(ledger, patron->name, number, cancel, outbox);
+}
+
+static void about_results(struct ledger *ledger, const struct patron *patron,
                           const struct proto_message *message, struct outbox *outbox)
 {
-    uint64_t ticket = message->type == PROTO_CONSUMED ? message->consumed.ticket
-                      : message->type == PROTO_DETACH ? message->detach.ticket
-                                                      : message->cancel.id;
+    uint64_t ticket = message->type == PROTO_CONSUMED ? message->consumed.ticket : message->detach.ticket;
     struct book *book = ledger_submission(patron, ticket);
     struct reader *reader = read_find(patron, ticket);
 
-    if (message->type == PROTO_CANCEL && reader && !reader->told && patron->confined)
-        ledger_refuse(outbox, patron->name, ticket, MUSTER_ESTATE, "this batch is not attached to yet");
-    else if (message->type == PROTO_CANCEL && (book || reader))
-        run_cancel(ledger, now_ms, book ? book->number : reader->batch, &message->cancel, 0, outbox);
-    else if (message->type == PROTO_DETACH && book)
+    if (message->type == PROTO_DETACH && book)
         ledger_refuse(outbox, patron->name, ticket, MUSTER_ESTATE,
                       "this batch is not accepted yet: it would be lost");
     else if (message->type == PROTO_DETACH && reader)
@@ -338,10 +351,12 @@ void ledger_message(struct ledger *ledger, uint64_t now_ms, const char *peer,
     case PROTO_SEAL:
         about_arguments(ledger, now_ms, patron, message, outbox);
         return;
-    case PROTO_CONSUMED:
     case PROTO_CANCEL:
+        cancel(ledger, now_ms, patron, &message->cancel, outbox);
+        return;
+    case PROTO_CONSUMED:
     case PROTO_DETACH:
-        about_results(ledger, now_ms, patron, message, outbox);
+        about_results(ledger, patron, message, outbox);
         return;
     case PROTO_ATTACH:
         read_attach(ledger, patron, &message->attach, outbox);
@@ -393,7 +408,11 @@ void ledger_told(struct ledger *ledger, uint64_t now_ms, const struct proto_mess
 {
     struct book *book;
 
-    if (message->type == PROTO_RESULTS) {
+    if (message->type == PROTO_ACCEPTED) {
+        book = ledger_book(ledger, message->accepted.ticket);
+        if (book)
+            book->taken = true;
+    } else if (message->type == PROTO_RESULTS) {
         book = ledger_book(ledger, message->results.ticket);
         if (book)
             record_results(ledger, book, message, outbox);
@@ -408,11 +427,9 @@ void ledger_told(struct ledger *ledger, uint64_t now_ms, const struct proto_mess
         if (book)
             run_ended(ledger, now_ms, book, &message->ended, outbox);
     } else if (message->type == PROTO_ERROR && message->error.ticket != 0) {
-        struct proto_ended refused = {.code = message->error.code, .text = message->error.text};
-
         book = ledger_book(ledger, message->error.ticket);
         if (book)
-            run_ended(ledger, now_ms, book, &refused, outbox);
+            run_refused(ledger, now_ms, book, &message->error, outbox);
     }
 }
 

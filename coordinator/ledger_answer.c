@@ -273,10 +273,10 @@ static void cancel_waiting(struct ledger *ledger, uint64_t now_ms, struct patron
 
 /* It will not be accepted: a coordinator that dies leaves nothing of it. */
 static void cancel_submission(struct ledger *ledger, uint64_t now_ms, struct book *book,
-                              const struct proto_cancel *cancel, struct outbox *outbox)
+                              enum proto_cancel_mode mode, struct outbox *outbox)
 {
     if (book->patron) {
-        run_cancel(ledger, now_ms, book->number, cancel, 0, outbox);
+        run_cancel(ledger, now_ms, book->number, mode, 0, outbox);
     } else { /* a retry, whose arguments come */
         retry_answer(ledger, book, MUSTER_ECANCELLED, "a client cancelled it before it was accepted", outbox);
         submit_abandon(ledger, now_ms, book, outbox);
@@ -286,13 +286,13 @@ static void cancel_submission(struct ledger *ledger, uint64_t now_ms, struct boo
 static void answer_cancel(struct ledger *ledger, uint64_t now_ms, struct patron *patron,
                           const struct proto_request *request, struct outbox *outbox)
 {
-    struct proto_cancel cancel = {.mode = (enum proto_cancel_mode)request->number};
+    enum proto_cancel_mode mode = (enum proto_cancel_mode)request->number;
     struct book *book = ledger_book(ledger, request->batch);
     bool runs_early = book && book->early && book->phase != BOOK_LEAVING;
     struct inquiry *inquiry;
 
     if (book && !book->sealed && !runs_early) {
-        cancel_submission(ledger, now_ms, book, &cancel, outbox);
+        cancel_submission(ledger, now_ms, book, mode, outbox);
         send_word(patron, request, 0, "", outbox);
         return;
     }
@@ -302,7 +302,7 @@ static void answer_cancel(struct ledger *ledger, uint64_t now_ms, struct patron 
     }
     inquiry = begin(ledger, patron, request, outbox);
     if (inquiry)
-        run_cancel(ledger, now_ms, book->number, &cancel, inquiry->id, outbox);
+        run_cancel(ledger, now_ms, book->number, mode, inquiry->id, outbox);
 }
 
 /* --- the coordinator itself */

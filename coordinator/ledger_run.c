@@ -427,6 +427,20 @@ static void refuse_ended(struct ledger *ledger, uint64_t now_ms, struct book *bo
     submit_refuse(ledger, now_ms, book, ended->code != 0 ? ended->code : MUSTER_ECANCELLED, text, outbox);
 }
 
+void run_refused(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_error *error,
+                 struct outbox *outbox)
+{
+    struct proto_ended refused = {.code = error->code, .text = error->text};
+    char text[PROTO_TEXT_MAX + 1];
+
+    if (!book->taken) {
+        run_ended(ledger, now_ms, book, &refused, outbox);
+    } else if (book->phase == BOOK_RUNNING && !book->lost) {
+        snprintf(text, sizeof text, "%.*s", (int)error->text.size, error->text.size ? error->text.bytes : "");
+        run_give_up(ledger, now_ms, book, text, outbox);
+    }
+}
+
 void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_ended *ended,
                struct outbox *outbox)
 {
@@ -484,36 +498,6 @@ static void take_end(struct ledger *ledger, const struct store_done *done, struc
     }
     take_moved(ledger, done, outbox);
     read_over(ledger, done->batch, outbox);
-}
-
-/* What the store is told of a batch that is cancelled: that it has ended, behind what was asked before, if
- * the core does not have it; else that it shall, should this coordinator not live to see it. */
-static void record_cancel(uint64_t now_ms, uint64_t number, enum store_operation operation, uint64_t tag,
-                          struct outbox *outbox)
-{
-    outbox_store(
-        outbox,
-        &(struct store_request){
-            .operation = operation, .tag = tag, .batch = number, .now_ms = now_ms, .state = STORE_CANCELLED});
-}
-
-void run_cancel(struct ledger *ledger, uint64_t now_ms, uint64_t number, const struct proto_cancel *cancel,
-                uint64_t tag, struct outbox *outbox)
-{
-    struct proto_message message = {.type = PROTO_CANCEL, .cancel = *cancel};
-    struct book *book = ledger_book(ledger, number);
-    bool runs = book && (book->in_core || book->phase == BOOK_CHECKING);
-
-    message.cancel.id = number;
-    if (book && (!book->sealed || book->cancel_mode))
-        submit_cancel(ledger, now_ms, book, cancel, outbox);
-    else if (book && book->in_core)
-        outbox_core(outbox, &message);
-    if (cancel->count > 0 || (book && !book->sealed))
-        return;
-    if (book && !book->in_core) /* it may start ahead of what the store is told */
-        book->cancelled = true;
-    record_cancel(now_ms, number, runs ? STORE_STATE : STORE_END, tag, outbox);
 }
 
 void run_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox)

@@ -96,6 +96,7 @@ struct book {
     /* while the core has it */
     bool resumed; /* jobs of it may be recorded already */
     bool in_core, seal_told, cancelled;
+    bool taken;                                        /* the core has said ACCEPTED */
     char *lost;                                        /* why it is given up; owned; NULL: it is not */
     struct spans gaps;                                 /* CHECKING: jobs that are not recorded, */
     uint64_t succeeded, failed;                        /* and how many are; */
@@ -218,8 +219,8 @@ void submit_done(struct ledger *ledger, uint64_t now_ms, struct book *book, cons
 
 /* A client cancels what is not sealed. If it runs, it is sealed: what came of it is a batch that is
  * cancelled. Else it is given up. */
-void submit_cancel(struct ledger *ledger, uint64_t now_ms, struct book *book,
-                   const struct proto_cancel *cancel, struct outbox *outbox);
+void submit_cancel(struct ledger *ledger, uint64_t now_ms, struct book *book, enum proto_cancel_mode mode,
+                   struct outbox *outbox);
 
 /* The batch will not be accepted, for this reason: who submits it is told, and it is given up. */
 void submit_refuse(struct ledger *ledger, uint64_t now_ms, struct book *book, int code, const char *text,
@@ -279,11 +280,22 @@ void run_give_up(struct ledger *ledger, uint64_t now_ms, struct book *book, cons
 void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_ended *ended,
                struct outbox *outbox);
 
-/* Of a batch that waits in the store, too. */
-/* `tag` is of the request to the store by which it outlives this coordinator; nothing else completes with it.
- */
-void run_cancel(struct ledger *ledger, uint64_t now_ms, uint64_t number, const struct proto_cancel *cancel,
+/* The core has refused the batch, which is its end; or, if it has taken it, what it was told about it, and
+ * ENDED comes. */
+void run_refused(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_error *error,
+                 struct outbox *outbox);
+
+/* --- ledger_cancel.c: all of a batch, or some of its jobs */
+
+/* All of it, also if it waits in the store. `tag` is of the request to the store by which it outlives this
+ * coordinator; nothing else completes with it. */
+void run_cancel(struct ledger *ledger, uint64_t now_ms, uint64_t number, enum proto_cancel_mode mode,
                 uint64_t tag, struct outbox *outbox);
+
+/* The jobs that the message names. The client, which calls the batch by `cancel->id`, is told when that
+ * cannot be, and then nothing of it is done. */
+void run_cancel_jobs(struct ledger *ledger, const char *client, uint64_t number,
+                     const struct proto_cancel *cancel, struct outbox *outbox);
 
 /* --- ledger_record.c: results on their way to the store */
 

@@ -223,15 +223,15 @@ void submit_seal(struct ledger *ledger, uint64_t now_ms, struct book *book, uint
                      .operation = STORE_SEAL, .batch = book->number, .now_ms = now_ms, .total = total});
 }
 
-void submit_cancel(struct ledger *ledger, uint64_t now_ms, struct book *book,
-                   const struct proto_cancel *cancel, struct outbox *outbox)
+void submit_cancel(struct ledger *ledger, uint64_t now_ms, struct book *book, enum proto_cancel_mode mode,
+                   struct outbox *outbox)
 {
-    if (cancel->count > 0 || book->phase == BOOK_LEAVING) /* it begins with all that it has, or is gone */
+    if (book->phase == BOOK_LEAVING) /* it is gone */
         return;
     if (book->early) {
         submit_seal(ledger, now_ms, book, book->sent_jobs, outbox);
-        if (cancel->mode > book->cancel_mode)
-            book->cancel_mode = cancel->mode;
+        if (mode > book->cancel_mode)
+            book->cancel_mode = mode;
         return;
     }
     submit_refuse(ledger, now_ms, book, MUSTER_ECANCELLED, "cancelled before it was accepted", outbox);

@@ -242,9 +242,9 @@ void cancel_batch(struct core *core, uint64_t now_ns, struct batch *batch, enum 
                   struct outbox *outbox);
 
 /* Cancels some jobs of a batch: those that are queued end now, workers are told of those that they
- * hold. 0, or MUSTER_ELIMIT for more than PROTO_CHUNK_JOBS_MAX. */
-int cancel_jobs(struct core *core, struct batch *batch, const struct proto_cancel *cancel,
-                struct outbox *outbox);
+ * hold. PROTO_CHUNK_JOBS_MAX at most. */
+void cancel_jobs(struct core *core, struct batch *batch, const struct proto_cancel *cancel,
+                 struct outbox *outbox);
 
 /* When workers that still run what is cancelled now with NOW are killed. */
 uint64_t cancel_deadline(uint64_t now_ns);

@@ -331,7 +331,7 @@ static void cancel_all(struct sim_client *client, unsigned number)
 
 static void cancel_some(struct sim_client *client, unsigned number)
 {
-    const struct sim_ticket *ticket = &client->list[number];
+    struct sim_ticket *ticket = &client->list[number];
     struct sim_submission *submission = &world.submissions[ticket->serial];
     uint32_t known = submission->settings.kind == PROTO_RANGE ? submission->jobs : ticket->sent, first, count;
 
@@ -339,6 +339,7 @@ static void cancel_some(struct sim_client *client, unsigned number)
         return;
     first = 1 + (uint32_t)sim_below(known);
     count = 1 + (uint32_t)sim_below(known - first + 1);
+    ticket->names_jobs = true;
     for (uint32_t i = 0; i < count; i++)
         submission->list[first + i].cancelled = true;
     say(client,

@@ -125,7 +125,8 @@ static void hear_error(struct sim_client *client, const struct proto_error *erro
         sim_client_disconnect(client);
         return;
     }
-    if (ticket->serial == 0)
+    if (ticket->serial == 0 || /* or it does not run, and goes on */
+        (error->code == MUSTER_ESTATE && ticket->names_jobs && submission->settings.keep))
         return;
     SIM_CHECK(may_refuse(ticket, submission, error->code), "%s is refused: %.*s", submission->function,
               (int)error->text.size, error->text.bytes);

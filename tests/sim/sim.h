@@ -288,7 +288,8 @@ struct sim_reading {
 struct sim_ticket {
     unsigned serial; /* 0: it is free */
     bool submits, reads, follow, answers, retries;
-    uint32_t sent; /* arguments */
+    bool names_jobs; /* said CANCEL of some of its jobs */
+    uint32_t sent;   /* arguments */
     uint64_t sent_cost, granted_cost, window, received_cost, consumed_cost;
 };
 
