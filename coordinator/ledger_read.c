@@ -165,6 +165,23 @@ static bool has_room(const struct reader *reader)
     return reader->sent_cost - reader->consumed_cost < reader->window_bytes;
 }
 
+/* How its jobs stand by now; of one that does not run, none has ended. */
+static void say_not_over(struct ledger *ledger, const struct reader *reader, struct outbox *outbox)
+{
+    const struct book *book = ledger_book(ledger, reader->batch);
+    struct proto_message message = {.type = PROTO_ENDED,
+                                    .ended = {.ticket = reader->ticket,
+                                              .code = MUSTER_EAGAIN,
+                                              .text = outbox_text(outbox, "the batch is not over")}};
+
+    if (book) {
+        message.ended.succeeded = book->succeeded + book->new_succeeded;
+        message.ended.failed = book->failed + book->new_failed;
+        message.ended.cancelled = book->new_cancelled;
+    }
+    outbox_send(outbox, reader->patron->name, &message);
+}
+
 /* What comes next for the reader, if it is not known to be nowhere. */
 static void go_on(struct ledger *ledger, struct reader *reader, struct outbox *outbox)
 {
@@ -186,11 +203,7 @@ static void go_on(struct ledger *ledger, struct reader *reader, struct outbox *o
     } else if (reader->over) {
         find(reader, outbox);
     } else if (!reader->follow) {
-        outbox_send(outbox, reader->patron->name,
-                    &(struct proto_message){.type = PROTO_ENDED,
-                                            .ended = {.ticket = reader->ticket,
-                                                      .code = MUSTER_EAGAIN,
-                                                      .text = outbox_text(outbox, "the batch is not over")}});
+        say_not_over(ledger, reader, outbox);
         read_drop(ledger, reader);
     }
 }

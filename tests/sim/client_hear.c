@@ -71,6 +71,10 @@ static void hear_ended(struct sim_client *client, const struct proto_ended *ende
               "%s is given up: %s", submission->function, muster_error_name(ended->code));
     if (ended->code == 0 || ended->code == MUSTER_ELOST)
         check_end(submission, reading, ended);
+    if (ended->code == MUSTER_EAGAIN)
+        SIM_CHECK(!reading->results || (ended->succeeded >= reading->succeeded &&
+                                        ended->failed + ended->cancelled >= reading->failed),
+                  "%s: less is told of it than was delivered", submission->function);
     if (ticket->submits && submission->settings.keep && !submission->settings.hold) {
         submission->forgotten = true;
         sim_post(&client->from, &(struct proto_message){

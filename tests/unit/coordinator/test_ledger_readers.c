@@ -131,6 +131,41 @@ static void slow_reader_holds_up_only_itself(void)
     world_close(&w);
 }
 
+/* All of its counts were 0. */
+static void reader_that_does_not_follow_is_told_how_the_jobs_of_a_batch_that_runs_stand(void)
+{
+    struct proto_message submit = submit_range(1, 60, false), chunk;
+    struct proto_message attach = {
+        .type = PROTO_ATTACH,
+        .attach = {.ticket = 2, .batch = 1, .first = 1, .results = true, .window_bytes = 1 << 20}};
+    struct proto_message cancel = {.type = PROTO_CANCEL,
+                                   .cancel = {.id = 3, .mode = PROTO_CANCEL_NOW, .first = 51, .count = 5}};
+    const struct proto_ended *ended;
+
+    world_open(&w, NULL, 1, 1);
+    w.fail_every = 5;
+    w.hold_workers = true;
+    world_hello(&w, "a", "");
+    world_say(&w, "a", &submit);
+    accepted("a");
+    chunk = *world_expect(&w, "worker-1.1.1", PROTO_CHUNK);
+    world_work(&w, "worker-1.1.1", &chunk);
+    say_attach("a", 3, 1, false, 1 << 20);
+    world_say(&w, "a", &cancel);
+    while (world_has(&w, "a", PROTO_RESULTS))
+        world_expect(&w, "a", PROTO_RESULTS);
+    world_say(&w, "a", &attach);
+    for (uint64_t jobs = 15; jobs > 0;)
+        jobs -= world_expect(&w, "a", PROTO_RESULTS)->results.outcome.count;
+    ended = &world_expect(&w, "a", PROTO_ENDED)->ended;
+    CHECK(ended->ticket == 2 && ended->code == MUSTER_EAGAIN);
+    CHECK(ended->succeeded == 8 && ended->failed == 2 && ended->cancelled == 5);
+    w.hold_workers = false;
+    w.fail_every = 0;
+    world_settle(&w);
+    world_close(&w);
+}
+
 int main(void)
 {
     static const struct check checks[] = {
@@ -140,6 +175,7 @@ int main(void)
         C(reader_that_comes_back_goes_on_where_it_was),
         C(reader_that_begins_behind_what_is_being_recorded_has_none_of_it),
         C(slow_reader_holds_up_only_itself),
+        C(reader_that_does_not_follow_is_told_how_the_jobs_of_a_batch_that_runs_stand),
     };
 
     return check_all(checks, sizeof checks / sizeof *checks);
