@@ -186,8 +186,8 @@ static bool is_kept(const struct command_spec *spec)
     return spec->out_fd < 0 && spec->live_fd < 0;
 }
 
-/* For standard output and standard error. */
-static int open_outputs(muster_call *call, const struct command_spec *spec, int ret_fds[2])
+/* For standard output and standard error. *ret_cut: there are none, for the run ends. */
+static int open_outputs(muster_call *call, const struct command_spec *spec, int ret_fds[2], bool *ret_cut)
 {
     uint64_t batch = spec->spooled && self.flight ? atomic_load(&self.flight->batch) : 0;
     int code;
@@ -198,8 +198,8 @@ static int open_outputs(muster_call *call, const struct command_spec *spec, int 
         return command_live_open(call, spec, self.slot, ret_fds);
     if (spec->tmpdir_fd >= 0 && command_inherited(call, spec->tmpdir_fd) != 0)
         return MUSTER_JOB_FAILED;
-    code = command_outputs_open(call, self.outputs, spec, batch);
-    for (int i = 0; i < 2 && code == 0; i++) {
+    code = command_outputs_open(call, self.outputs, spec, batch, ret_cut);
+    for (int i = 0; i < 2 && code == 0 && !*ret_cut; i++) {
         ret_fds[i] = self.outputs[i].fd;
         code = command_output_await_room(call, &self.outputs[i]);
     }
@@ -321,6 +321,9 @@ static int confine(muster_call *call, const struct command_spec *spec, const int
     return 0;
 }
 
+/* One that the end of its run kept from beginning. */
+static const struct ended cut_short = {.status = SIGTERM, .flags = COMMAND_CUT};
+
 /* Runs it, from its files on. */
 static int run(muster_call *call, struct command_spec *spec, struct command_input *input, const int fds[3],
                struct ended *ret_ended)
@@ -334,7 +337,7 @@ static int run(muster_call *call, struct command_spec *spec, struct command_inpu
 
     code = command_pace_begin(call, spec->begin_ns, &cut);
     if (cut)
-        *ret_ended = (struct ended){.status = SIGTERM, .flags = COMMAND_CUT};
+        *ret_ended = cut_short;
     if (code != 0 || cut)
         return code;
     code = confine(call, spec, fds, &sandbox);
@@ -389,9 +392,9 @@ static int take_result(muster_call *call, const struct command_spec *spec, const
         return muster_call_fail(call, "command: out of memory");
     for (int i = 0; i < 2; i++)
         places[COMMAND_OUT + i] = (msgpack_object){.type = MSGPACK_OBJECT_BIN};
-    for (int i = 0; i < 2 && is_kept(spec); i++)
+    for (int i = 0; i < 2 && self.outputs[i].made; i++)
         flags |= command_output_is_cut(&self.outputs[i], ended->status != 0) ? COMMAND_NO_ROOM : 0;
-    for (int i = 0; i < 2 && code == 0 && is_kept(spec); i++)
+    for (int i = 0; i < 2 && code == 0 && self.outputs[i].made; i++)
         code = command_output_take(call, &self.outputs[i], spec->spill_bytes, &places[COMMAND_OUT + i]);
     for (int i = 0; i < 2; i++)
         if (spec->spooled && places[COMMAND_OUT + i].type == MSGPACK_OBJECT_STR)
@@ -436,17 +439,18 @@ static int run_with_files(muster_call *call, struct command_spec *spec, uint64_t
                           msgpack_object *ret_result)
 {
     struct command_input input;
-    struct ended ended;
+    struct ended ended = cut_short;
     int fds[3] = {-1, -1, -1}, code;
+    bool cut = false;
 
     code = command_input_open(call, spec, self.null_fd, &input);
     if (code != 0)
         return code;
     fds[STDIN_FILENO] = input.given;
-    code = open_outputs(call, spec, &fds[STDOUT_FILENO]);
-    if (code == 0)
+    code = open_outputs(call, spec, &fds[STDOUT_FILENO], &cut);
+    if (code == 0 && !cut)
         code = command_live_show(call, spec, fds[STDOUT_FILENO]);
-    if (code == 0)
+    if (code == 0 && !cut)
         code = run(call, spec, &input, fds, &ended);
     if (spec->live_fd >= 0)
         command_live_close(&fds[STDOUT_FILENO]);

@@ -132,6 +132,9 @@ void command_pace_close(void);
 int command_pace_begin(muster_call *call, uint64_t begin_ns, bool *ret_cut);
 void command_pace_end(void);
 
+/* Whether the run ends: no command may begin. */
+bool command_pace_is_cut(void);
+
 enum command_verdict {
     COMMAND_RUNS,
     COMMAND_HAS_ENDED,
@@ -184,16 +187,17 @@ void command_apart_fini(void);
 const char *command_spool(void);
 
 /* Makes those of a command, new: what a command before has written to is closed. Where a confined one's
- * folder finds no room, it waits for some, for a while. 0, MUSTER_ECANCELLED, or fails the call. */
+ * folder finds no room, it waits for some, for a while; *ret_cut: not to its end, for the run ends, and there
+ * are none. 0, MUSTER_ECANCELLED, or fails the call. */
 int command_outputs_open(muster_call *call, struct command_output outputs[2], const struct command_spec *spec,
-                         uint64_t batch);
+                         uint64_t batch, bool *ret_cut);
 
 /* Gets what was written, as a bin, or gives the file away, as a str. 0, or fails the call. */
 int command_output_take(muster_call *call, struct command_output *output, uint64_t spill_bytes,
                         msgpack_object *ret_value);
 
-/* Where no room is left, waits for the taker of the file that was given away last, for a while. 0, or
- * MUSTER_ECANCELLED. */
+/* Where no room is left, waits for the taker of the file that was given away last, for a while, and not when
+ * the run ends. 0, or MUSTER_ECANCELLED. */
 int command_output_await_room(muster_call *call, struct command_output *output);
 
 /* Whether what was written may be cut short, for no room is left: what did not fit ends with a block. */

@@ -139,7 +139,7 @@ static int make_file(struct command_output *output)
     return error;
 }
 
-/* Both, and in one folder if they are apart. 0, or an errno. */
+/* Both, and in one folder if they are apart. 0, or an errno, with none. */
 static int make_both(struct command_output outputs[2], const struct command_spec *spec, uint64_t batch)
 {
     struct command_apart apart = {.fd = -1};
@@ -162,6 +162,8 @@ static int make_both(struct command_output outputs[2], const struct command_spec
         error = make_file(output);
         output->made = error == 0;
     }
+    for (int i = 0; i < 2 && error; i++)
+        command_output_close(&outputs[i]);
     return error;
 }
 
@@ -178,8 +180,6 @@ static int make_both_again(struct command_output outputs[2], const struct comman
     int error = make_both(outputs, spec, batch);
 
     for (int i = 0; i < APART_TRIES && spec->sandbox && is_spoiled(error); i++) {
-        for (int made = 0; made < 2; made++)
-            command_output_close(&outputs[made]);
         command_apart_close();
         error = make_both(outputs, spec, batch);
     }
@@ -192,11 +192,13 @@ static bool is_full(int error)
 }
 
 int command_outputs_open(muster_call *call, struct command_output outputs[2], const struct command_spec *spec,
-                         uint64_t batch)
+                         uint64_t batch, bool *ret_cut)
 {
     int error = make_both_again(outputs, spec, batch);
 
     for (int i = 0; i < ROOM_LOOKS && spec->sandbox && is_full(error); i++) {
+        if ((*ret_cut = command_pace_is_cut()))
+            return 0;
         if (muster_call_sleep(call, ROOM_LOOK_S) != 0)
             return MUSTER_ECANCELLED;
         error = make_both_again(outputs, spec, batch);
@@ -227,7 +229,7 @@ static bool has_room(const struct command_output *output)
 
 int command_output_await_room(muster_call *call, struct command_output *output)
 {
-    for (int i = 0; i < ROOM_LOOKS && output->given[0] && !has_room(output); i++) {
+    for (int i = 0; i < ROOM_LOOKS && output->given[0] && !has_room(output) && !command_pace_is_cut(); i++) {
         if (access(output->given, F_OK) != 0)
             output->given[0] = '\0';
         else if (muster_call_sleep(call, ROOM_LOOK_S) != 0)

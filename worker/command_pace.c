@@ -99,7 +99,7 @@ static uint64_t begin_after(uint64_t now_ns, uint64_t begin_ns)
     return atomic_compare_exchange_strong(&own.page->latest_ns, &latest_ns, now_ns) ? 0 : 1;
 }
 
-static bool is_cut(void)
+bool command_pace_is_cut(void)
 {
     return is_watched() && atomic_load(&own.page->ending);
 }
@@ -108,7 +108,7 @@ int command_pace_begin(muster_call *call, uint64_t begin_ns, bool *ret_cut)
 {
     uint64_t now_ns, left_ns;
 
-    while (!(*ret_cut = is_cut())) {
+    while (!(*ret_cut = command_pace_is_cut())) {
         now_ns = clock_now_ns();
         left_ns = begin_after(now_ns, begin_ns);
         if (left_ns == 0 && own.page) {

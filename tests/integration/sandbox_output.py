@@ -95,6 +95,17 @@ class Folders(Case):
             self.assert_ok(result, "a\n")
 
 
+    def test_run_that_is_halted_does_not_wait_for_room(self):
+        """Its first job fails while the third, for which the second left no folder, waits."""
+        env = {**self.refused(("mkdirat", errno.ENOSPC, 2, ALWAYS)), "MUSTER_TEST_REFUSED": str(self.work / "waits")}
+        result = self.exec("-j2", "--halt", "now,fail=1", "--termseq", "TERM,60000,KILL", "sh", "-c", ":::",
+                           "until [ -e waits ]; do sleep .01; done; exit 1", f"rm -rf {self.temporary}/*", "echo",
+                           env=env)
+        self.assertEqual((result.status, result.out), (1, ""), result)
+        self.assertIn("halted: 2 of 3 jobs done", result.err)
+        self.assertNotIn("No space left", result.err)
+
+
 class Lost(Case):
     """Output that its job leaves unfit to be read: what others wrote is not lost with it."""
 

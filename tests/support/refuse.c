@@ -3,7 +3,7 @@
  * Preloaded (LD_PRELOAD) into muster and all that it starts: calls fail there as on other file systems, on a
  * full one, or where a job is in the way. MUSTER_TEST_REFUSE=CALL:ERRNO:FROM:COUNT,... is about COUNT such
  * calls of each process, behind FROM that are not refused; CALL is `tmpfile`, to make a file without a name,
- * `mkostemp`, `mkdirat` or `linkat`.
+ * `mkostemp`, `mkdirat` or `linkat`. MUSTER_TEST_REFUSED names a file that is there from the first on.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 static struct refused {
     char call[16];
@@ -46,12 +47,22 @@ static void *next(const char *name)
     return function;
 }
 
+static void tell(void)
+{
+    const char *path = getenv("MUSTER_TEST_REFUSED");
+    int fd = path ? creat(path, 0600) : -1;
+
+    if (fd >= 0)
+        close(fd);
+}
+
 static int is_refused(const char *name)
 {
     for (struct refused *one = all; one < all + 4; one++) {
         long call = strcmp(one->call, name) == 0 ? atomic_fetch_add(&one->calls, 1) : -1;
 
         if (call >= one->from && call < one->to) {
+            tell();
             errno = one->number;
             return 1;
         }
