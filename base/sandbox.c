@@ -69,6 +69,13 @@ int sandbox_parse(const char *words, unsigned *ret_sandbox, struct muster_error 
     return 0;
 }
 
+bool sandbox_holds_within(unsigned sandbox, unsigned bounds)
+{
+    const unsigned confining = SANDBOX_ON | SANDBOX_STRICT;
+
+    return (bounds & confining & ~sandbox) == 0 && (bounds == 0 || (sandbox & ~confining & ~bounds) == 0);
+}
+
 void sandbox_words(unsigned sandbox, char ret_words[SANDBOX_WORDS_BYTES])
 {
     ret_words[0] = '\0';

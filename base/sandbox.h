@@ -30,6 +30,10 @@ enum { SANDBOX_WORDS_BYTES = sizeof "strict,net,home,local" };
 /* "net,home" and the like; NULL and "" ask for no more than SANDBOX_ON. 0, or MUSTER_EINVALID. */
 int sandbox_parse(const char *words, unsigned *ret_sandbox, struct muster_error *ret_error);
 
+/* Whether what is confined so may do no more than what `bounds` confines: it lacks none of the words that
+ * confine further, and every other word opens something. */
+bool sandbox_holds_within(unsigned sandbox, unsigned bounds);
+
 /* What sandbox_parse reads. */
 void sandbox_words(unsigned sandbox, char ret_words[SANDBOX_WORDS_BYTES]);
 

@@ -42,7 +42,6 @@ static int check_plugins(const struct hosts_options *options, const struct proto
 static int check_sandbox(const struct hosts_options *options, const struct proto_text *text,
                          struct muster_error *ret_error)
 {
-    const unsigned openings = SANDBOX_NET | SANDBOX_HOME;
     char words[SANDBOX_WORDS_BYTES] = "";
     unsigned sandbox = 0;
 
@@ -52,8 +51,7 @@ static int check_sandbox(const struct hosts_options *options, const struct proto
         memcpy(words, text->bytes, text->size);
     if (text->size > 0 && sandbox_parse(strcmp(words, "on") == 0 ? "" : words, &sandbox, ret_error) != 0)
         return ret_error->code;
-    if (!options->sandbox || (sandbox && (options->sandbox & SANDBOX_STRICT) <= (sandbox & SANDBOX_STRICT) &&
-                              (sandbox & openings & ~options->sandbox) == 0))
+    if (sandbox_holds_within(sandbox, options->sandbox))
         return 0;
     sandbox_words(options->sandbox, words);
     return muster_error_set(ret_error, MUSTER_EINVALID,

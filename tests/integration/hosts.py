@@ -283,7 +283,8 @@ class Refusals(Case):
         self.env["XDG_RUNTIME_DIR"] = str(sockets)
         self.serve("--sandbox")
         self.refused(self.outpost(), "--sandbox is needed")
-        self.refused(self.outpost("--sandbox=net"), "--sandbox is needed")
+        for word in "net", "home", "local":
+            self.refused(self.outpost(f"--sandbox={word}"), "--sandbox is needed")
         self.join("--sandbox")
         self.assert_ok(self.at("map", "is_prime", ":::", "7"), "true\n")
 

@@ -322,6 +322,20 @@ static void shortage_of_descriptors_is_an_error_and_not_a_sandbox_with_less(void
     }
 }
 
+static void every_word_but_strict_opens_something_that_its_absence_does_not(void)
+{
+    const unsigned strict = SANDBOX_ON | SANDBOX_STRICT;
+
+    for (unsigned word = SANDBOX_ON << 1; word < SANDBOX_ALL; word <<= 1) {
+        CHECK(sandbox_holds_within(SANDBOX_ON | word, SANDBOX_ON) == (word == SANDBOX_STRICT));
+        CHECK(sandbox_holds_within(SANDBOX_ON, SANDBOX_ON | word) == (word != SANDBOX_STRICT));
+        CHECK(sandbox_holds_within(SANDBOX_ON | word, SANDBOX_ON | word));
+        CHECK(sandbox_holds_within(SANDBOX_ON | word, 0) && !sandbox_holds_within(0, SANDBOX_ON | word));
+    }
+    CHECK(sandbox_holds_within(SANDBOX_ALL, SANDBOX_ALL) && sandbox_holds_within(strict, SANDBOX_ALL));
+    CHECK(sandbox_holds_within(0, 0) && !sandbox_holds_within(0, SANDBOX_ON));
+}
+
 static const char mount_disk[] = "mount -t tmpfs none /mnt || exit 1\n"
                                  "{ truncate -s 2M /mnt/image && mkfs.ext4 -q -I 128 /mnt/image &&\n"
                                  "  mount -o loop /mnt/image /mnt; } >/dev/null 2>&1\n"
@@ -348,6 +362,7 @@ int main(int count, char **words)
         TEST(what_is_kept_by_a_link_is_left_out_when_that_leads_elsewhere),
         TEST(output_folder_lets_its_files_be_opened_and_none_be_made),
         TEST(what_is_moved_out_of_reach_is_not_read_with_rules_of_before),
+        TEST(every_word_but_strict_opens_something_that_its_absence_does_not),
     };
     const char *own = geteuid() == 0 ? "-m" : "-mr";
     struct sandbox_layers layers;
