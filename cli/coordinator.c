@@ -39,6 +39,9 @@ enum {
     MEMORY_SHARE = 4,
 };
 
+/* To end in order: a disk that is busy takes seconds to sync. Of systemd it has 90 s. */
+static const uint64_t END_GRACE_NS = 30 * CLOCK_NS_PER_S;
+
 struct daemon {
     struct options options;
     struct place places[OPTIONS_LISTEN_MAX];
@@ -259,6 +262,7 @@ static int run(struct daemon *d, struct muster_error *ret_error)
     int code;
 
     d->options.open.worker_program = program_path();
+    interrupt_give(END_GRACE_NS, "its disk, or a worker,");
     if ((code = handle_check_options(&d->options.open, &checked, ret_error)) ||
         (code = interrupt_start(&d->interrupt_fd, ret_error)))
         return code;

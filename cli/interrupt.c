@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const uint64_t GRACE_NS = 2 * CLOCK_NS_PER_S;   /* for the batch to end in order, usually */
+static const uint64_t GRACE_NS = 2 * CLOCK_NS_PER_S;   /* for what runs to end in order, usually */
 static const uint64_t SAME_NS = 500 * CLOCK_NS_PER_MS; /* signals this close are one */
 
 enum {
@@ -35,7 +35,8 @@ static struct {
     atomic_bool lets_run, hung_up, again; /* see interrupt_let_run */
     atomic_bool awaits;                   /* see interrupt_await */
     _Atomic uint64_t grace_ns;
-} interrupt = {.grace_ns = GRACE_NS};
+    const char *what; /* may hold it up; written before the thread starts */
+} interrupt = {.grace_ns = GRACE_NS, .what = "jobs, or whoever reads the results,"};
 
 /* Waits for a further signal until the deadline. Returns whether one came. */
 static bool wait_for_another(uint64_t deadline_ns)
@@ -117,8 +118,7 @@ static void *wait_for_signals(void *unused)
     else if (again)
         log_error("ended at once, by another signal");
     else
-        log_error("ended at once: jobs, or whoever reads the results, held it up for %d s",
-                  (int)(grace_ns / CLOCK_NS_PER_S));
+        log_error("ended at once: %s held it up for %d s", interrupt.what, (int)(grace_ns / CLOCK_NS_PER_S));
     coverage_save();
     _exit(STATUS_OF_SIGNALS + number);
 }
@@ -177,6 +177,12 @@ int interrupt_start(int *ret_fd, struct muster_error *ret_error)
 int interrupt_signal(void)
 {
     return atomic_load(&interrupt.first);
+}
+
+void interrupt_give(uint64_t grace_ns, const char *what)
+{
+    atomic_store(&interrupt.grace_ns, grace_ns);
+    interrupt.what = what;
 }
 
 void interrupt_let_run(uint64_t grace_ns)

@@ -22,6 +22,10 @@ void interrupt_hold(void);
  * the mask to go back to. */
 void interrupt_release(sigset_t *ret_held);
 
+/* What ends in order has so long for it, not two seconds; `what`, borrowed for good, is said to have held it
+ * up where it takes longer. Ahead of interrupt_start. */
+void interrupt_give(uint64_t grace_ns, const char *what);
+
 /* Blocks the signals in the calling thread and starts the thread that waits for them. To be
  * called once, before other threads are made: they inherit the mask. The descriptor stays
  * open until the process ends. */

@@ -91,6 +91,19 @@ class Sync(Case):
         client.close()
 
     @unittest.skipIf(harness.SANITIZE, "their libraries want to be loaded first")
+    def test_coordinator_that_is_to_end_waits_for_a_disk_that_is_slow(self):
+        arm = self.home / "arm"
+        self.serve(LD_PRELOAD=MORTAL, MUSTER_TEST_DIE="sync:1:slow", MUSTER_TEST_ARM=str(arm))
+        client = self.connect("ann-1")
+        self.listen_until(client, lambda: client.welcome, "the coordinator is there")
+        arm.touch()
+        client.submit(diaries.Diary(1, 3, diaries.RANGE))
+        self.daemon.signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.process.wait(harness.LIMIT_S), 0, self.log.read_text())
+        client.close()
+        self.assertFalse((self.folder / "socket").exists(), "its socket is removed")
+
+    @unittest.skipIf(harness.SANITIZE, "their libraries want to be loaded first")
     def test_result_is_not_told_ahead_of_the_sync(self):
         arm = self.home / "arm"
         self.serve(LD_PRELOAD=MORTAL, MUSTER_TEST_DIE="sync:2:stall", MUSTER_TEST_ARM=str(arm))

@@ -5,8 +5,9 @@
  * than a page that begins in one page of the file and ends in the next; send: send, sendmsg),
  * WHEN `before`, `after`, or `amid`: half of what is sent is, and of what is written what is in the first
  * page of the file, as of a process that is killed: the kernel copies page by page.
- * MUSTER_TEST_DIE=CALL:N:stall keeps the thread that makes the call there for good. With MUSTER_TEST_ARM=FILE
- * calls count from when the file is there. Processes that it starts are spared.
+ * MUSTER_TEST_DIE=CALL:N:stall keeps the thread that makes the call there for good, and CALL:N:slow for three
+ * seconds, as a disk that is busy. With MUSTER_TEST_ARM=FILE calls count from when the file is there.
+ * Processes that it starts are spared.
  */
 #include <dlfcn.h>
 #include <signal.h>
@@ -16,6 +17,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { SLOW_S = 3 };
 
 static char call[16], when[16];
 static const char *arm;
@@ -59,6 +62,10 @@ static int is_the_one(const char *name)
         die();
     while (strcmp(when, "stall") == 0)
         pause();
+    if (strcmp(when, "slow") == 0) {
+        sleep(SLOW_S);
+        return 0;
+    }
     return 1;
 }
 
