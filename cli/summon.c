@@ -86,8 +86,8 @@ static int knock(const struct summons *s, struct muster_error *ret_error)
     uint64_t deadline_ns = clock_after(clock_now_ns(), READY_S * CLOCK_NS_PER_S);
     int code;
 
-    while ((code = connect_knock(s->endpoint, ret_error)) == MUSTER_ELOST && place_is_taken(s->endpoint) &&
-           clock_now_ns() < deadline_ns)
+    while ((code = connect_knock(s->endpoint, NULL, ret_error)) == MUSTER_ELOST &&
+           place_is_taken(s->endpoint) && clock_now_ns() < deadline_ns)
         poll(NULL, 0, POLL_MS);
     return code;
 }
@@ -102,7 +102,7 @@ static int lock(struct summons *s, struct muster_error *ret_error)
     while (s->folder_fd < 0 || flock(s->folder_fd, LOCK_EX | LOCK_NB) != 0) {
         if (s->folder_fd < 0 || errno != EWOULDBLOCK)
             return muster_error_system(ret_error, errno, "cannot lock %s", s->folder);
-        if ((code = connect_knock(s->endpoint, ret_error)) != MUSTER_ELOST)
+        if ((code = connect_knock(s->endpoint, NULL, ret_error)) != MUSTER_ELOST)
             return code;
         if (clock_now_ns() >= deadline_ns)
             return muster_error_set(ret_error, MUSTER_ESTATE,
@@ -365,7 +365,7 @@ int summon_coordinator(const char *const *plugins, unsigned plugin_count, struct
     int code;
 
     if ((code = place_default(s.endpoint, ret_error)) ||
-        (code = connect_knock(s.endpoint, ret_error)) != MUSTER_ELOST)
+        (code = connect_knock(s.endpoint, NULL, ret_error)) != MUSTER_ELOST)
         return code;
     interrupt_release(&held);
     code = start_one(&s, ret_error);

@@ -177,8 +177,8 @@ static int take_pid(void *context, const msgpack_object *map, struct muster_erro
     return 0;
 }
 
-/* Returns when the coordinator has ended: its process, where that can be seen from here; else its
- * connection. */
+/* Returns when the coordinator has ended: its process, where that is known to be the one with its number
+ * here; else its connection. */
 static int stop(struct ask *ask, struct muster_error *ret_error)
 {
     enum { SOON = 1, NOW = 2 };
@@ -187,7 +187,7 @@ static int stop(struct ask *ask, struct muster_error *ret_error)
 
     if (code)
         return code;
-    if (pid > 0)
+    if (pid > 0 && pid == remote_listener(ask->remote))
         fd = pidfd_open(pid, 0);
     code = ask_batch(ask, PROTO_REQUEST_STOP, 0, ask->options.now ? NOW : SOON, NULL, NULL, ret_error);
     if (code == 0)

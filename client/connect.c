@@ -47,13 +47,15 @@ static int explain(const char *endpoint, int error, struct muster_error *ret_err
 }
 
 /* ZeroMQ says nothing of either. Where too many are about to connect (EAGAIN) somebody listens. */
-int connect_knock(const char *endpoint, struct muster_error *ret_error)
+int connect_knock(const char *endpoint, pid_t *ret_listener, struct muster_error *ret_error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct ucred listener = {.uid = geteuid()};
     socklen_t size = sizeof listener;
     int fd, error;
 
+    if (ret_listener)
+        *ret_listener = 0;
     if (strncmp(endpoint, "ipc://", strlen("ipc://")) != 0)
         return 0;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -70,6 +72,8 @@ int connect_knock(const char *endpoint, struct muster_error *ret_error)
         return muster_error_set(ret_error, MUSTER_ESTATE,
                                 "the coordinator at %s belongs to another user (%u): each has his own",
                                 endpoint, (unsigned)listener.uid);
+    if (ret_listener)
+        *ret_listener = listener.pid;
     return 0;
 }
 
@@ -257,7 +261,7 @@ int connect_coordinator(const char *endpoint, uint64_t deadline_ns, struct wire_
     int result;
 
     if ((result = descriptors_check(CONNECT_DESCRIPTORS, "a connection needs", "", ret_error)) != 0 ||
-        (result = connect_knock(endpoint, ret_error)) != 0 ||
+        (result = connect_knock(endpoint, NULL, ret_error)) != 0 ||
         (result = wire_context_create(&context, ret_error)) != 0)
         return result;
     result = connect_within(context, endpoint, deadline_ns, ret_wire, ret_welcome, ret_error);

@@ -15,8 +15,9 @@ int connect_endpoint(const char *coordinator, char ret_endpoint[PLACE_ENDPOINT_B
                      struct muster_error *ret_error);
 
 /* 0 when somebody listens at an endpoint of ipc, and is this user (of other kinds it is not known: 0);
- * MUSTER_ELOST when nobody does. */
-int connect_knock(const char *endpoint, struct muster_error *ret_error);
+ * MUSTER_ELOST when nobody does. *ret_listener, which may be NULL, is the process, as it is numbered here; 0:
+ * it is not known. */
+int connect_knock(const char *endpoint, pid_t *ret_listener, struct muster_error *ret_error);
 
 /* Connects to the coordinator at the endpoint under a name that nobody had, and waits until then for
  * its WELCOME. MUSTER_ELOST: nobody is there, or answers; another code: it does not want this client.

@@ -55,6 +55,14 @@ int remote_open(const char *coordinator, struct remote **ret_remote, struct must
     return 0;
 }
 
+pid_t remote_listener(const struct remote *remote)
+{
+    struct muster_error error;
+    pid_t pid;
+
+    return connect_knock(remote->endpoint, &pid, &error) == 0 ? pid : 0;
+}
+
 bool remote_is_lost(const struct remote *remote)
 {
     return remote->lost;

@@ -21,6 +21,9 @@ void remote_close(struct remote *remote);
 
 const char *remote_endpoint(const struct remote *remote);
 
+/* The process that listens at its endpoint, as it is numbered here; 0: not known, as of those of tcp. */
+pid_t remote_listener(const struct remote *remote);
+
 /* Whether the connection broke. */
 bool remote_is_lost(const struct remote *remote);
 

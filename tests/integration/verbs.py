@@ -377,6 +377,17 @@ class Doing(Case):
             (self.home / "file").unlink(missing_ok=True)
         self.may_leave_files = True
 
+    def test_stop_waits_for_no_process_that_has_the_number_of_a_coordinator_of_another_namespace(self):
+        apart = ("unshare", *([] if os.geteuid() == 0 else ["--map-current-user"]), "--pid", "--fork", "--kill-child")
+        if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
+            self.skipTest("no namespaces here")
+        log = self.home / "log"
+        with open(log, "wb") as stderr:
+            around = self.start(*apart[1:], harness.MUSTER, "coordinator", "-j1", stderr=stderr, command=apart[0])
+        self.until(lambda: " on disk" in log.read_text(), "it is ready")
+        self.assertEqual(self.objects("stop"), [{"process": 1}])
+        around.end()
+
 
 class Mistakes(Case):
     def test_wrong_words_are_refused_before_anybody_is_asked(self):
