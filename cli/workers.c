@@ -19,8 +19,7 @@
 struct crew {
     struct ask *ask;
     struct table table;
-    bool hosts;    /* some are of other hosts: a column says of which */
-    uint64_t busy; /* that hold jobs, or start them */
+    bool hosts; /* some are of other hosts: a column says of which */
 };
 
 /* --- workers */
@@ -121,17 +120,10 @@ int verb_scale(int argc, char **argv)
 
 /* --- drain */
 
-static int count_busy(void *context, const msgpack_object *value, struct muster_error *ret_error)
+static int take_busy(void *context, const msgpack_object *map, struct muster_error *ret_error)
 {
-    struct crew *crew = context;
-
     (void)ret_error;
-    for (uint32_t i = 0; value->type == MSGPACK_OBJECT_ARRAY && i < value->via.array.size; i++) {
-        char state[16];
-
-        fact_text(&value->via.array.ptr[i], "state", state, sizeof state);
-        crew->busy += strcmp(state, "busy") == 0;
-    }
+    *(bool *)context = fact_flag(map, "busy");
     return 0;
 }
 
@@ -140,12 +132,11 @@ static int wait_drained(struct ask *ask, struct muster_error *ret_error)
 {
     enum { PAUSE_FIRST_MS = 20, PAUSE_MS = 500 };
     int code, pause_ms = PAUSE_FIRST_MS;
+    bool busy = false;
 
     for (;;) {
-        struct crew crew = {.ask = ask};
-
-        code = ask_batch(ask, PROTO_REQUEST_WORKERS, 0, 0, count_busy, &crew, ret_error);
-        if (code || crew.busy == 0)
+        code = ask_batch(ask, PROTO_REQUEST_STATUS, 0, 0, take_busy, &busy, ret_error);
+        if (code || !busy)
             return code;
         poll(NULL, 0, pause_ms);
         pause_ms = 2 * pause_ms < PAUSE_MS ? 2 * pause_ms : PAUSE_MS;

@@ -410,6 +410,7 @@ struct core_counts core_count(const struct core *core)
     struct core_counts counts = {.workers_ready = core->roster.counts.ready,
                                  .workers = core->crew,
                                  .draining = core->draining,
+                                 .busy = scale_is_busy(core),
                                  .late = core->late};
     const struct batch *batch;
 

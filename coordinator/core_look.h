@@ -13,6 +13,7 @@ struct core_counts {
     unsigned batches, workers_ready;
     unsigned workers; /* that shall run */
     bool draining;
+    bool busy; /* workers hold jobs, or may, of whom that is not known yet */
     uint64_t jobs_queued, jobs_assigned, chunks_assigned, late;
     uint64_t unkept_bytes; /* that clients may have on their way, of batches that are not the ledger's */
 };

@@ -80,6 +80,15 @@ static void pack_word(msgpack_packer *packer, const char *key, const char *word)
     pack_string(packer, word);
 }
 
+static void pack_flag(msgpack_packer *packer, const char *key, bool flag)
+{
+    pack_string(packer, key);
+    if (flag)
+        msgpack_pack_true(packer);
+    else
+        msgpack_pack_false(packer);
+}
+
 static void pack_words(msgpack_packer *packer, const char *key, const struct proto_text *words)
 {
     pack_string(packer, key);
@@ -107,7 +116,7 @@ void answer_pack_status(const struct ledger *ledger, const uint64_t *tally, msgp
     const struct ledger_options *options = &ledger->options;
     struct core_counts core = core_count(options->core);
 
-    msgpack_pack_map(packer, 10);
+    msgpack_pack_map(packer, 11);
     pack_word(packer, "software", "muster " MUSTER_VERSION);
     pack_count(packer, "pid", options->pid);
     pack_count(packer, "keeps", options->keeps);
@@ -116,11 +125,8 @@ void answer_pack_status(const struct ledger *ledger, const uint64_t *tally, msgp
     pack_count(packer, "workers", core.workers);
     pack_count(packer, "workers_ready", core.workers_ready);
     pack_count(packer, "clients", HASH_COUNT(ledger->patrons));
-    pack_string(packer, "draining");
-    if (core.draining)
-        msgpack_pack_true(packer);
-    else
-        msgpack_pack_false(packer);
+    pack_flag(packer, "draining", core.draining);
+    pack_flag(packer, "busy", core.busy);
     pack_states(tally, packer);
 }
 

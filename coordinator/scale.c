@@ -115,8 +115,10 @@ static void stop_worker(struct core *core, uint64_t now_ns, struct worker *worke
     outbox_send(outbox, worker->name, &(struct proto_message){.type = PROTO_STOP});
 }
 
-static bool any_held(const struct core *core)
+bool scale_is_busy(const struct core *core)
 {
+    if (core->awaited > 0)
+        return true;
     for (unsigned i = 0; i < core->slots; i++)
         if (core->workers[i].holds > 0)
             return true;
@@ -133,7 +135,7 @@ void scale_settle(struct core *core, uint64_t now_ns, struct outbox *outbox)
     }
     while (!core->workers[core->slots - 1].crew && core->workers[core->slots - 1].state == WORKER_ABSENT)
         core->slots--;
-    if (core->finishing && core->awaited == 0 && !any_held(core))
+    if (core->finishing && !scale_is_busy(core))
         core->stopped = true;
 }
 

@@ -234,6 +234,9 @@ void scale_widen(struct core *core, unsigned slots, struct outbox *outbox);
 /* Workers that are too many stop, those that have nothing to do; and whether the core has finished. */
 void scale_settle(struct core *core, uint64_t now_ns, struct outbox *outbox);
 
+/* Whether workers hold jobs, or may: there are some, or hosts, that have not said yet what they hold. */
+bool scale_is_busy(const struct core *core);
+
 /* --- cancel.c: ending jobs early */
 
 /* Gives a batch up: what is queued is cancelled, workers are told; what they hold with NOW has a

@@ -353,6 +353,24 @@ class Doing(Case):
         self.assertEqual(self.objects("drain", "--off"), [{"draining": 0}])
         self.assert_ok(self.muster("wait", second))
 
+    def test_drain_waits_for_a_worker_that_is_too_many(self):
+        self.serve()
+        files = [self.home / "first", self.home / "second"]
+        batches = [self.submit("wait_file", str(file)) for file in files]
+        self.until(lambda: [worker["state"] for worker in self.objects("workers")] == ["busy"] * 2, "both run")
+        self.assert_ok(self.muster("scale", "1"), "")
+        (leaving,) = [worker["batch"] for worker in self.objects("workers") if worker["state"] == "stopping"]
+        last = batches.index(str(leaving))
+        files[1 - last].touch()
+        self.assert_ok(self.muster("wait", batches[1 - last]))
+        self.assertTrue(self.objects("status")[0]["busy"])
+        waiting = self.start("drain", "--wait")
+        self.until(lambda: self.objects("status")[0]["draining"], "it drains")
+        files[last].touch()
+        self.assert_ok(waiting.end(), "")
+        self.assertEqual(self.state(batches[last]), "succeeded")
+        self.assertFalse(self.objects("status")[0]["busy"])
+
     def test_scale_changes_how_many_workers_run(self):
         self.serve()
         self.assertEqual(self.objects("scale", "1"), [{"workers": 1}])

@@ -93,6 +93,7 @@ Test(adopt, job_in_flight_runs_on_and_its_result_counts)
     submit_range(4, 2);
     says_hello(1, 2, 1);
     expect_nothing(); /* it has not said what it holds */
+    cr_assert(core_count(core).busy);
     stands_by(1, &old);
     expect_nothing(); /* it has enough */
     finishes(1, &old, 7);

@@ -32,6 +32,7 @@ Test(core_rejoin, job_of_a_host_that_is_away_waits_for_it_and_its_result_counts)
     step_away(HOST);
     cr_assert_eq(core_count(core).workers_ready, 1);
     finishes(1, &chunks[0]);
+    cr_assert(core_count(core).busy);
     pass(3 * HEARTBEAT_NS);
     step_tick();
     expect_nothing(); /* nobody else has its job, nor is it silent */

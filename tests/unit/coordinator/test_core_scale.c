@@ -87,6 +87,29 @@ Test(core_scale, busy_worker_that_is_too_many_ends_what_it_runs_and_gives_back_t
     end_core();
 }
 
+Test(core_scale, job_of_a_worker_that_is_too_many_keeps_the_core_busy)
+{
+    struct proto_submit settings = range_of(1, 2, 1);
+    struct proto_chunk first, second;
+
+    begin_ready(2, 1);
+    cr_assert_not(core_count(core).busy);
+    submit(CLIENT, &settings);
+    first = expect_chunk(1, 1, 1);
+    second = expect_chunk(2, 2, 1);
+    step_scale(1);
+    worker_finishes(1, &first);
+    expect_results(1, 1, NULL);
+    cr_assert(core_count(core).busy);
+    worker_finishes(2, &second);
+    expect_results(2, 1, NULL);
+    expect_ended(2, 0, 0);
+    expect_stop(2);
+    cr_assert_not(core_count(core).busy);
+    exits(2);
+    end_core();
+}
+
 Test(core_scale, worker_that_was_too_many_goes_on_when_it_is_not_any_more)
 {
     struct proto_submit settings = range_of(1, 3, 1);

@@ -49,7 +49,7 @@ static void maps_have_the_keys_that_the_protocol_says(void)
     check_keys(&map, "The map of the **coordinator**");
     CHECK(count_of(&map, "workers") == 2 && count_of(&map, "workers_ready") == 2);
     CHECK(count_of(&map, "clients") == 1 && count_of(&map, "pid") == 4711 && count_of(&map, "epoch") == 3);
-    CHECK(find(&map, "draining")->via.boolean == false);
+    CHECK(find(&map, "draining")->via.boolean == false && find(&map, "busy")->via.boolean);
     CHECK(count_of(find(&map, "batches"), "running") == 1);
     map = status_of(1);
     check_keys(&map, "The map of a **batch**");
