@@ -219,9 +219,9 @@ static void make_log(const char *name, struct log *log)
     snprintf(file, sizeof file, "%s-wal", name);
     *log = (struct log){.path = strdup(fixture_path(name))}; /* fixture's would not last */
     log->store = fixture_open(log->path);
-    contents_add(log->store, 1, 6);
+    contents_add(log->store, 1, 6, NULL);
     log->before = contents_list(log->store);
-    contents_add(log->store, 7, 7);
+    contents_add(log->store, 7, 7, NULL);
     log->truth = contents_list(log->store);
     log->bytes = fixture_read(fixture_path(file), &log->size);
     for (size_t at = 32; at + FRAME <= log->size; at += FRAME)
@@ -340,7 +340,7 @@ static void log_that_another_program_carries_over_is_no_damage(void)
     struct store *store = fixture_open(path);
     char *truth;
 
-    contents_fill(store);
+    contents_fill(store, NULL);
     truth = contents_describe(store);
     copy_file(path, copy);
     copy_file(fixture_path("open-wal"), fixture_path("killed-wal"));
@@ -375,9 +375,9 @@ static void another_program_cannot_carry_the_log_of_an_open_file_over(void)
     struct store *store = fixture_open(path);
     char *truth;
 
-    contents_fill(store);
+    contents_fill(store, NULL);
     run_elsewhere(path, "PRAGMA wal_checkpoint; PRAGMA wal_checkpoint(TRUNCATE)");
-    contents_add(store, CONTENTS_BATCHES + 1, CONTENTS_BATCHES + 1);
+    contents_add(store, CONTENTS_BATCHES + 1, CONTENTS_BATCHES + 1, NULL);
     truth = contents_describe(store);
     run_elsewhere(path, "PRAGMA wal_checkpoint");
     store_destroy(store);
@@ -396,7 +396,7 @@ static void copy_by_another_program_is_no_damage(void)
     sqlite3_backup *work;
     char *truth, text[256];
 
-    contents_fill(store);
+    contents_fill(store, NULL);
     truth = contents_describe(store);
     CHECK(sqlite3_open(path, &from) == SQLITE_OK && sqlite3_open(backup, &to) == SQLITE_OK);
     work = sqlite3_backup_init(to, "main", from, "main");
