@@ -39,28 +39,35 @@ void folder_open_up(int fd)
     chmod(path, 0700);
 }
 
-/* Whether it is this user's own, on the same device. What is in such a folder a job of this user could
- * remove, too; but a job without capabilities can move one here with others' folders in it, which it could
- * not empty. */
-static bool is_ours(int fd, dev_t device)
+/* Whether it is this user's own. What is in such a folder a job of his could remove, too; but a job without
+ * capabilities can move one here with others' folders in it, which it could not empty. */
+static bool is_own(int fd, struct stat *ret_status)
+{
+    return fstat(fd, ret_status) == 0 && ret_status->st_uid == geteuid();
+}
+
+int folder_open_own(int fd)
 {
     struct stat status;
 
-    return fstat(fd, &status) == 0 && status.st_uid == geteuid() && status.st_dev == device;
+    if (!is_own(fd, &status))
+        return -1;
+    folder_open_up(fd);
+    return openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* One in another, opened up; O_PATH. -1: there is none that is ours. */
-static int find_ours(int fd, const char *name, dev_t device)
+/* Opens one in another for listing. -1: there is none that is this user's, on that device. */
+static int open_in(int fd, const char *name, dev_t device)
 {
-    int folder_fd = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int path_fd = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), folder_fd = -1;
+    struct stat status;
 
-    if (folder_fd >= 0 && is_ours(folder_fd, device)) {
-        folder_open_up(folder_fd);
-        return folder_fd;
-    }
-    if (folder_fd >= 0)
-        close(folder_fd);
-    return -1;
+    if (path_fd < 0)
+        return -1;
+    if (is_own(path_fd, &status) && status.st_dev == device)
+        folder_fd = folder_open_own(path_fd);
+    close(path_fd);
+    return folder_fd;
 }
 
 /* Those that are emptied are moved up to there, so that no depth is too deep. */
@@ -75,7 +82,7 @@ struct top {
 static bool move_up(struct top *top, int fd, const char *name)
 {
     char to[sizeof "moved-" + 10];
-    int folder_fd = find_ours(fd, name, top->device);
+    int folder_fd = open_in(fd, name, top->device);
 
     if (folder_fd < 0)
         return false;
@@ -87,21 +94,16 @@ static bool move_up(struct top *top, int fd, const char *name)
 /* Removes a folder. Whether anything was done. */
 static bool flatten(struct top *top, const char *name)
 {
-    int folder_fd = find_ours(top->fd, name, top->device);
+    DIR *entries = folder_list(open_in(top->fd, name, top->device));
     const struct dirent *entry;
     bool done = false;
-    DIR *entries;
 
-    if (folder_fd < 0)
-        return false;
-    entries = folder_list(openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     while (entries && (entry = readdir(entries)) != NULL && clock_now_ns() < top->deadline_ns)
         if (is_entry(entry))
             done |= unlinkat(dirfd(entries), entry->d_name, 0) == 0 ||
                     move_up(top, dirfd(entries), entry->d_name);
     if (entries)
         closedir(entries);
-    close(folder_fd);
     return unlinkat(top->fd, name, AT_REMOVEDIR) == 0 || done;
 }
 
@@ -110,8 +112,10 @@ static void empty(DIR *entries)
     struct top top = {.fd = dirfd(entries), .deadline_ns = clock_after(clock_now_ns(), EMPTY_NS)};
     const struct dirent *entry;
     struct stat status;
-    bool done = fstat(top.fd, &status) == 0 && is_ours(top.fd, top.device = status.st_dev);
+    bool done = is_own(top.fd, &status);
 
+    if (done)
+        top.device = status.st_dev;
     while (done && clock_now_ns() < top.deadline_ns) {
         done = false;
         while ((entry = readdir(entries)) != NULL && clock_now_ns() < top.deadline_ns)

@@ -15,6 +15,10 @@ DIR *folder_list(int fd);
  * that of what a link names. */
 void folder_open_up(int fd);
 
+/* Opens a folder that is this user's own for listing, and opens it up for that, by a descriptor of it, also
+ * of O_PATH. -1: it is not his, or cannot be opened. */
+int folder_open_own(int fd);
+
 /* Removes what is in an open folder, which others may be writing to: links are not followed, and what is left
  * after a second stays. So does what is in folders that are not this user's, or on another device, and with
  * it what these are in. Takes the descriptor, or -1. */

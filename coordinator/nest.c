@@ -156,13 +156,16 @@ static bool is_lock(const char *name)
     return size == sizeof NAME - 1 && strcmp(name + size - (sizeof ENDING - 1), ENDING) == 0;
 }
 
-/* If it is this user's and closed to others. False if something is left in it. */
+/* If it is this user's, whatever mode a job gave it. False if something is left in it. */
 static bool remove_folder(const char *path)
 {
-    struct muster_error ignored;
-    int fd;
+    int path_fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), fd = -1;
 
-    if (nest_open_folder(path, &fd, &ignored) != 0)
+    if (path_fd >= 0) {
+        fd = folder_open_own(path_fd);
+        close(path_fd);
+    }
+    if (fd < 0)
         return true;
     folder_empty(fd);
     return rmdir(path) == 0 || errno != ENOTEMPTY;

@@ -121,12 +121,9 @@ static int make(int names_fd, int *ret_fd)
 static void remove_left_over(int names_fd, const char *name)
 {
     int path_fd = openat(names_fd, name, FOLDER_FLAGS), fd = -1;
-    struct stat status;
 
-    if (path_fd >= 0 && fstat(path_fd, &status) == 0 && status.st_uid == geteuid()) {
-        folder_open_up(path_fd);
-        fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    }
+    if (path_fd >= 0)
+        fd = folder_open_own(path_fd);
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
         folder_empty(fcntl(fd, F_DUPFD_CLOEXEC, 0));
         unlinkat(names_fd, name, AT_REMOVEDIR);
@@ -219,6 +216,6 @@ void command_apart_close(void)
 void command_apart_fini(void)
 {
     if (self.folders.fd >= 0 && !self.folders.in_own)
-        folder_empty(openat(self.folders.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        folder_empty(folder_open_own(self.folders.fd));
     command_apart_close();
 }

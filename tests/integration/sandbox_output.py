@@ -23,6 +23,13 @@ class Case(sandbox.Case):
     def exec(self, *arguments, **options):
         return self.run_muster("exec", "--sandbox", *arguments, **options)
 
+    def stopped_by_modes(self, *arguments):
+        """Root's muster goes everywhere, but for this."""
+        if os.geteuid() != 0:
+            return self.run_muster(*arguments)
+        return self.run_muster("--bounding-set=-dac_override,-dac_read_search", harness.MUSTER, *arguments,
+                               command="setpriv")
+
     def refused(self, *calls):
         """The environment in which calls fail, in each process: (NAME, ERRNO[, FROM, COUNT])..."""
         if harness.SANITIZE:
@@ -88,6 +95,12 @@ class Folders(Case):
             result = self.exec("-j1", "-k", "sh", "-c", ":::", f"chmod 0 $TMPDIR/muster-exec-*/{folder}", "echo two",
                                LARGE)
             self.assert_ok(result, "two\n" + "x" * 3000000)
+
+    def test_folder_of_a_run_that_a_job_closed_or_opened_to_all_is_removed(self):
+        for mode in ("0", "777"):
+            self.assert_ok(self.stopped_by_modes("exec", "--sandbox", "-j1", "sh", "-c", ":::",
+                                                 f"cd $TMPDIR/muster-exec-*; touch a; chmod {mode} ."))
+            self.assertEqual(os.listdir(self.temporary), [])
 
     def test_first_command_waits_for_room_for_its_folder(self):
         for number in (errno.ENOSPC, errno.EDQUOT):
@@ -166,6 +179,11 @@ class Left(Case):
     def test_folder_of_a_worker_that_ends_is_removed_with_what_a_job_put_there(self):
         self.assert_ok(self.run_muster("map", "command", "-j1", ":::", self.command(
             "cd $TMPDIR/.muster-apart-*; mkdir -p a/b; touch a/b/c d; chmod 0 a")))
+        self.assertEqual(self.folders(), [])
+
+    def test_folder_of_a_worker_that_ends_is_removed_though_a_job_closed_it(self):
+        self.assert_ok(self.stopped_by_modes("map", "command", "-j1", ":::", self.command(
+            "cd $TMPDIR/.muster-apart-*; touch a; chmod 0 .")))
         self.assertEqual(self.folders(), [])
 
     def test_folder_of_a_worker_on_another_host_stays(self):
