@@ -44,7 +44,7 @@ static struct {
     struct flight_page *flight; /* borrowed; may be NULL */
     atomic_bool used;           /* some command was run */
     atomic_bool ending;         /* this process is about to be killed */
-    bool running, confined;
+    bool confined;
     int null_fd;
     char **environment; /* owned; the worker's, with the slot */
     char slot_variable[sizeof "PARALLEL_JOBSLOT=" + 16];
@@ -101,9 +101,15 @@ void command_kill_all(void)
     command_memory_remove();
 }
 
+static const muster_function command = {.name = "command", .run = command_run};
+
+bool command_is(const muster_function *function)
+{
+    return function == &command;
+}
+
 const muster_function *command_find(const struct registry *registry, const char *name, size_t size)
 {
-    static const muster_function command = {.name = "command", .run = command_run};
     const muster_function *function = registry_find(registry, name, size);
 
     return function == &function_command ? &command : function;
@@ -473,9 +479,6 @@ int command_run(muster_call *call, const msgpack_object *argument, msgpack_objec
     uint64_t run_number = 1;
     int code;
 
-    if (self.running)
-        return muster_call_fail(call, "a worker runs one command at a time: use more workers instead of "
-                                      "--concurrency");
     if (self.confined)
         return muster_call_fail(call,
                                 "command: this worker is confined by --sandbox, and starts no programs: "
@@ -487,9 +490,7 @@ int command_run(muster_call *call, const msgpack_object *argument, msgpack_objec
         code = command_pace_open(call, spec.pace, self.slot);
     if (code != 0)
         return code;
-    self.running = true;
     while (run_number > 0 && code == 0)
         code = run_with_files(call, &spec, &run_number, ret_result);
-    self.running = false;
     return code;
 }

@@ -2,7 +2,7 @@
  *
  * Commands: the function `command`, which runs a program as a child of the worker and returns how it
  * ended, what it used and what it wrote. jobs/fn_command.c lists it for those who submit; only workers
- * run it, one command at a time in each.
+ * run it, one command at a time in each, whatever else they run meanwhile.
  *
  * Its argument is a map:
  *   "argv"        [str...]: a program, found in PATH, and its arguments, without a shell; or
@@ -132,6 +132,9 @@ muster_function_run command_run;
 
 /* As registry_find; `command` is the one that runs commands. */
 const muster_function *command_find(const struct registry *registry, const char *name, size_t size);
+
+/* Whether it is the one that command_find returns for `command`; NULL is not. */
+bool command_is(const muster_function *function);
 
 /* Before this process is killed: kills all that descends from it, if it has run commands, and keeps the
  * command that runs from having an outcome. Async-signal-safe. */

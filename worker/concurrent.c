@@ -126,10 +126,10 @@ static int start_runner(struct concurrent *x)
 static void start_runners(struct concurrent *x)
 {
     uint64_t fibers = loop_fibers(x->loop), ready = loop_ready(x->loop);
-    uint64_t wanted = fibers - ready + 1;
+    uint64_t wanted = fibers - ready + 1, waiting = concurrent_waiting(x);
 
-    if (wanted > x->waiting)
-        wanted = x->waiting;
+    if (wanted > waiting)
+        wanted = waiting;
     if (wanted > x->concurrency - fibers)
         wanted = x->concurrency - fibers;
     for (; ready < wanted; ready++)
@@ -154,10 +154,11 @@ static void take_chunk(struct concurrent *x, struct assignment *assignment)
     lot->assignment = assignment;
     lot->count = assignment->chunk->count;
     lot->function = command_find(x->registry, name->bytes, name->size);
+    lot->command = command_is(lot->function);
     DL_APPEND(x->lots, lot);
-    if (!x->fresh)
-        x->fresh = lot;
-    x->waiting += lot->count;
+    if (!x->fresh[lot->command])
+        x->fresh[lot->command] = lot;
+    x->waiting[lot->command] += lot->count;
     if (atomic_load(&assignment->asked) ||
         atomic_load(&assignment->returned)) /* of what comes later the link tells */
         atomic_store(&x->cancelled, true);
@@ -182,7 +183,7 @@ static void cut_lot(struct concurrent *x, struct lot *lot)
 
     if (count >= lot->count || count < lot->started)
         return;
-    x->waiting -= lot->count - count;
+    x->waiting[lot->command] -= lot->count - count;
     lot->count = count;
 }
 

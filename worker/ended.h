@@ -16,6 +16,7 @@
 struct lot {
     struct assignment *assignment;
     const muster_function *function; /* NULL: this worker does not have it */
+    bool command;                    /* its jobs are commands, of which one runs at a time */
     size_t offset;                   /* of the argument of the next job */
     uint32_t count;                  /* jobs of it that were not given back */
     uint32_t started, running;       /* jobs */

@@ -92,12 +92,19 @@ void runner_suspended(void *context)
 
 /* --- jobs */
 
+/* The next job is not in the lot. */
+static void pass(struct concurrent *x, const struct lot *lot)
+{
+    for (int kind = 0; kind < 2; kind++)
+        if (x->fresh[kind] == lot)
+            x->fresh[kind] = lot->next;
+}
+
 void concurrent_note_over(struct concurrent *x, struct lot *lot)
 {
     if (!lot_over(lot))
         return;
-    if (x->fresh == lot)
-        x->fresh = lot->next;
+    pass(x, lot);
     DL_DELETE(x->lots, lot);
     DL_APPEND(x->over, lot);
 }
@@ -105,10 +112,9 @@ void concurrent_note_over(struct concurrent *x, struct lot *lot)
 void concurrent_skip_rest(struct concurrent *x, struct lot *lot)
 {
     if (!lot->skipped)
-        x->waiting -= lot->count - lot->started;
+        x->waiting[lot->command] -= lot->count - lot->started;
     lot->skipped = true;
-    if (x->fresh == lot)
-        x->fresh = lot->next;
+    pass(x, lot);
     concurrent_note_over(x, lot);
 }
 
@@ -118,22 +124,47 @@ static bool may_begin(struct lot *lot)
     return !lot->skipped && lot->started < lot->count && assignment_begin(lot->assignment, lot->started);
 }
 
+/* The lot whose job is the next one of functions, or of commands; NULL: none waits. */
+static struct lot *find_next(struct concurrent *x, bool command)
+{
+    struct lot *lot;
+
+    while ((lot = x->fresh[command]) && (lot->command != command || !may_begin(lot)))
+        if (lot->command == command)
+            concurrent_skip_rest(x, lot);
+        else
+            x->fresh[command] = lot->next;
+    return lot;
+}
+
+uint64_t concurrent_waiting(const struct concurrent *x)
+{
+    return x->waiting[false] + (x->commanding ? 0 : x->waiting[true]);
+}
+
+/* A command goes first: it waits for its process, and leaves the thread to functions. */
 bool runner_begin(struct runner *runner)
 {
     struct concurrent *x = runner->x;
+    struct lot *lot = NULL;
 
-    while (x->fresh && !may_begin(x->fresh))
-        concurrent_skip_rest(x, x->fresh);
-    if (!x->fresh || x->result != 0)
+    if (x->result != 0)
         return false;
-    runner->lot = x->fresh;
-    runner->place = x->fresh->started++;
-    runner->lot->running++;
+    if (!x->commanding)
+        lot = find_next(x, true);
+    if (!lot)
+        lot = find_next(x, false);
+    if (!lot)
+        return false;
+    runner->lot = lot;
+    runner->place = lot->started++;
+    lot->running++;
+    x->commanding |= lot->command;
     runner->progress = 0;
     runner->held_ns = 0;
     runner->late = false;
     atomic_store(&runner->cancel.raised, 0);
-    x->waiting--;
+    x->waiting[lot->command]--;
     DL_APPEND(x->busy, runner);
     return true;
 }
@@ -148,6 +179,7 @@ static void end_job(struct runner *runner)
     leave_thread(runner);
     runner->lot = NULL;
     lot->running--;
+    x->commanding &= !lot->command;
     concurrent_note_over(x, lot);
     DL_DELETE(x->busy, runner);
 }

@@ -38,11 +38,14 @@ struct concurrent {
     struct flight_page *flight;
     struct loop *loop;
     unsigned concurrency;
-    struct lot *lots, *fresh; /* owned; `fresh`: where the next job is, or behind */
-    struct lot *over;         /* of which nothing runs nor will: to be reported at once; owned */
-    uint64_t waiting;         /* jobs that have not started */
-    struct runner *busy;      /* that have a job; as fibers of the loop */
-    struct runner *spare;     /* whose coroutine has ended; owned */
+    struct lot *lots; /* owned */
+    struct lot
+        *fresh[2];    /* of functions and of commands: where the next job is, or ahead of that; NULL: none */
+    struct lot *over; /* of which nothing runs nor will: to be reported at once; owned */
+    uint64_t waiting[2];  /* likewise; jobs that have not started */
+    bool commanding;      /* a command runs: until it has ended, others are kept */
+    struct runner *busy;  /* that have a job; as fibers of the loop */
+    struct runner *spare; /* whose coroutine has ended; owned */
     struct timers timers;
     struct lent lent;
     struct ended ended;
@@ -68,6 +71,9 @@ uint64_t runner_index(const struct runner *runner);
 
 /* Whether the client wants its job no more. */
 bool runner_is_cancelled(const struct runner *runner, enum link_drop least);
+
+/* How many jobs could start. */
+uint64_t concurrent_waiting(const struct concurrent *x);
 
 /* No further job of the lot starts. */
 void concurrent_skip_rest(struct concurrent *x, struct lot *lot);

@@ -122,6 +122,46 @@ class Case(harness.Case):
         return result.status, result.out, said, files
 
 
+class Several(Case):
+    """Workers that run several jobs at once run one command at a time."""
+
+    def setUp(self):
+        super().setUp()
+        self.serve("-j1", "--concurrency", "4")
+        self.ready = self.home / "ready"
+
+    def wait(self, *before):
+        """The words of a command that waits, while others wait for it."""
+        return *before, f"echo {{}} >> begun; until [ -e {self.ready} ]; do sleep 0.01; done; echo {{}}"
+
+    def begun(self):
+        path = self.work / "begun"
+        return path.read_text().split() if path.exists() else []
+
+    def test_command_waits_for_the_one_before_and_functions_do_not(self):
+        run = self.start("exec", "--coordinator", "default", *self.wait("-k"), ":::", "1", "2", "3", cwd=self.work)
+        self.until(lambda: self.begun() == ["1"], "the first runs")
+        self.assert_ok(self.muster("map", "--coordinator", "default", "nqueens", ":::", *["5"] * 9), "10\n" * 9)
+        self.assertEqual(self.begun(), ["1"])
+        self.ready.touch()
+        self.assert_ok(run.end(), "1\n2\n3\n")
+        self.assertEqual(self.begun(), ["1", "2", "3"])
+
+    def test_commands_that_wait_in_a_worker_are_cancelled_there(self):
+        batch = self.exec("--detach", *self.wait(), ":::", "1", "2", "3").out.strip()
+        self.until(lambda: self.begun() == ["1"], "the first runs")
+        self.assert_ok(self.muster("cancel", "--now", batch))
+        self.assertEqual(self.muster("wait", batch).status, 255)
+        self.ready.touch()
+        self.assert_ok(self.exec("echo", ":::", "a"), "a\n")
+        self.assertEqual(self.begun(), ["1"])
+
+    def test_one_that_kills_its_worker_is_blamed_alone(self):
+        result = self.exec("-k", "[ {} -ne 2 ] || kill -9 $PPID; echo {}", ":::", "1", "2", "3")
+        self.assertEqual((result.status, result.out), (1, "1\n3\n"), result.err)
+        self.assertIn("crashed its worker 3 times", result.err)
+
+
 class Same(Case):
     def compare(self, start):
         expected = [self.look(*line, "none") for line in TABLE]
@@ -129,6 +169,10 @@ class Same(Case):
         for line, mine in zip(TABLE, expected):
             with self.subTest(line[0]):
                 self.assertEqual(self.look(*line, "default"), mine)
+
+    def test_by_workers_that_have_several_jobs_at_once(self):
+        self.compare(lambda: self.serve("-j2", "--concurrency", "4"))
+        self.stop()
 
     def test_by_workers_of_a_coordinator_with_a_file(self):
         self.compare(self.keep)
