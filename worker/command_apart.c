@@ -34,6 +34,8 @@
 enum {
     FOLDER_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
     PREFIX_BYTES = sizeof PROTO_SPOOL_APART + HOST_NAME_MAX + 1,
+    SWEPT_MAX =
+        16, /* folders of which it is known: commands may take turns in some; one more is swept again */
 };
 
 /* For what is left of others. */
@@ -44,6 +46,11 @@ static struct {
     struct command_apart folders; /* owned */
     char in[PATH_MAX], own[PATH_MAX];
     char name[PREFIX_BYTES + 16];
+    struct {
+        dev_t device;
+        ino_t inode;
+    } swept[SWEPT_MAX]; /* the latest ones */
+    unsigned swept_count;
 } self = {.folders = {.fd = -1, .names_fd = -1}};
 
 static bool is_there(int fd)
@@ -143,6 +150,21 @@ static bool is_trusted(int fd)
            ((status.st_mode & 022) == 0 || (status.st_mode & S_ISVTX) != 0);
 }
 
+/* Whether a folder is to be swept: the first time. */
+static bool is_new(int fd)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) != 0)
+        return false;
+    for (unsigned i = 0; i < SWEPT_MAX && i < self.swept_count; i++)
+        if (self.swept[i].device == status.st_dev && self.swept[i].inode == status.st_ino)
+            return false;
+    self.swept[self.swept_count % SWEPT_MAX].device = status.st_dev;
+    self.swept[self.swept_count++ % SWEPT_MAX].inode = status.st_ino;
+    return true;
+}
+
 /* Removes what workers that were killed have left there, as far as it comes. */
 static void sweep(int names_fd)
 {
@@ -162,8 +184,7 @@ static void sweep(int names_fd)
         closedir(entries);
 }
 
-/* `first`: in this folder there was none before. */
-static int open_both(int root_fd, bool first)
+static int open_both(int root_fd)
 {
     const char *name = self.own[0] ? name_in(self.in, self.own) : NULL;
     struct command_apart *folders = &self.folders;
@@ -175,7 +196,7 @@ static int open_both(int root_fd, bool first)
         return errno;
     folders->in_own = name && enter_own(&fd, name);
     folders->names_fd = fd;
-    if (first && !folders->in_own)
+    if (!folders->in_own && is_new(fd))
         sweep(fd);
     error = make(fd, &folders->fd);
     if (error)
@@ -185,15 +206,17 @@ static int open_both(int root_fd, bool first)
 
 int command_apart_open(int root_fd, const char *folder, const char *own, struct command_apart *ret_folders)
 {
-    bool first = strcmp(self.in, folder) != 0;
+    bool elsewhere = strcmp(self.in, folder) != 0 || strcmp(self.own, own) != 0;
     int error = 0;
 
-    if (!is_there(self.folders.fd) || !is_there(self.folders.names_fd) || first ||
-        strcmp(self.own, own) != 0) {
-        command_apart_close();
+    if (elsewhere || !is_there(self.folders.fd) || !is_there(self.folders.names_fd)) {
+        if (elsewhere)
+            command_apart_fini();
+        else
+            command_apart_close();
         snprintf(self.in, sizeof self.in, "%s", folder);
         snprintf(self.own, sizeof self.own, "%s", own);
-        error = open_both(root_fd, first);
+        error = open_both(root_fd);
     }
     if (error == 0)
         *ret_folders = self.folders;

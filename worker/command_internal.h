@@ -180,7 +180,7 @@ struct command_output {
 int command_apart_open(int root_fd, const char *folder, const char *own, struct command_apart *ret_folders);
 void command_apart_close(void);
 
-/* Likewise, as the worker ends: also with what jobs have put there. */
+/* Likewise, as the worker ends or goes on elsewhere: also with what jobs have put there. */
 void command_apart_fini(void);
 
 /* The coordinator's folder for large output; NULL: it has none. */

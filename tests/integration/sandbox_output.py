@@ -186,6 +186,14 @@ class Left(Case):
             "cd $TMPDIR/.muster-apart-*; touch a; chmod 0 .")))
         self.assertEqual(self.folders(), [])
 
+    def test_folder_of_a_worker_that_goes_on_in_another_is_removed_with_what_a_job_put_there(self):
+        other = self.work / "other"
+        other.mkdir()
+        jobs = [json.dumps({"argv": ["sh", "-c", f"cd {folder}/.muster-apart-* && touch kept"], "sandbox": "",
+                            "tmpdir": str(folder)}) for folder in (self.temporary, other)]
+        self.assert_ok(self.run_muster("map", "command", "-j1", "-o", "none", ":::", *jobs), "")
+        self.assertEqual((self.folders(), os.listdir(other)), ([], []))
+
     def test_folder_of_a_worker_on_another_host_stays(self):
         """Of a file system that hosts share, on which a lock may be of one host alone."""
         folder = self.temporary / ".muster-apart-elsewhere-0123456789abcdef"
