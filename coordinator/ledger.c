@@ -539,6 +539,7 @@ static uint64_t begin_due_ms(const struct ledger *ledger)
 void ledger_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
 {
     sweep(ledger, now_ms, outbox);
+    run_tick(ledger, now_ms, outbox);
     lanes_tick(ledger, now_ms, outbox);
     if (begin_due_ms(ledger) > now_ms)
         return;
@@ -548,7 +549,8 @@ void ledger_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
 
 uint64_t ledger_deadline_ms(const struct ledger *ledger)
 {
-    uint64_t due_ms = begin_due_ms(ledger), others[] = {sweep_due_ms(ledger), lanes_due_ms(ledger)};
+    uint64_t due_ms = begin_due_ms(ledger),
+             others[] = {sweep_due_ms(ledger), lanes_due_ms(ledger), run_due_ms(ledger)};
 
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (others[i] < due_ms)

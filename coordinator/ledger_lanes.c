@@ -12,8 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Until what could not be read is tried again, doubled each time. */
-enum { RETRY_MS = 1000, RETRY_MAX_MS = 8000 };
+enum { RETRY_MS = 1000, RETRY_DOUBLED = 3 };
+
+uint64_t ledger_pause_ms(unsigned tries)
+{
+    return (uint64_t)RETRY_MS << (tries < RETRY_DOUBLED ? tries : RETRY_DOUBLED);
+}
 
 static bool is_lane(const struct lane *lane, const struct store_lane *key)
 {
@@ -81,12 +85,9 @@ void lane_leave(struct ledger *ledger, struct book *book, struct outbox *outbox)
 
 void lane_unread(struct ledger *ledger, uint64_t now_ms, struct lane *lane)
 {
-    uint64_t pause_ms = ledger->lanes_pause_ms == 0 ? RETRY_MS : 2 * ledger->lanes_pause_ms;
-
     lane->fetching = false;
     lane->narrow = true;
-    ledger->lanes_pause_ms = pause_ms < RETRY_MAX_MS ? pause_ms : RETRY_MAX_MS;
-    ledger->lanes_ms = now_ms + ledger->lanes_pause_ms;
+    ledger->lanes_ms = now_ms + ledger_pause_ms(ledger->lanes_tries++);
 }
 
 uint64_t lanes_due_ms(const struct ledger *ledger)

@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Pauses of 1, 2, 4, 8, 8 and 8 s: a bad sector is given up after half a minute. */
+enum { TRIES_MAX = 6 };
+
 /* --- start */
 
 static void send_submit(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct spans *ended,
@@ -78,6 +81,19 @@ void run_start(struct ledger *ledger, uint64_t now_ms, struct book *book, struct
         send_submit(ledger, now_ms, book, &(struct spans){0}, outbox);
 }
 
+/* Whether what could not be read of an accepted batch is asked for again, as long as it may be no damage. */
+static bool put_off(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct store_done *done)
+{
+    if (done->code == 0)
+        book->tries = 0;
+    if (!done->passing || book->tries == TRIES_MAX)
+        return false;
+    book->retry_ms = now_ms + ledger_pause_ms(book->tries++);
+    if (book->retry_ms < run_due_ms(ledger))
+        ledger->books_ms = book->retry_ms;
+    return true;
+}
+
 /* All jobs that are not among the gaps. */
 static int recorded_jobs(const struct book *book, struct spans *ret_ended)
 {
@@ -116,6 +132,8 @@ static void take_gaps(struct ledger *ledger, uint64_t now_ms, struct book *book,
 {
     struct spans ended = {0};
 
+    if (put_off(ledger, now_ms, book, done))
+        return;
     if (done->code != 0) {
         run_give_up(ledger, now_ms, book, done->text, outbox);
         return;
@@ -194,6 +212,8 @@ static void take_blocks(struct ledger *ledger, uint64_t now_ms, struct book *boo
 {
     uint64_t before = book->fed;
 
+    if (book->phase == BOOK_RUNNING && put_off(ledger, now_ms, book, done))
+        return;
     book->loading = false;
     if (book->phase != BOOK_RUNNING)
         return;
@@ -208,6 +228,40 @@ static void take_blocks(struct ledger *ledger, uint64_t now_ms, struct book *boo
         run_give_up(ledger, now_ms, book, "its arguments are damaged", outbox);
     else
         run_feed(book, outbox);
+}
+
+/* GAPS from the first job on. */
+static void ask_again(struct book *book, struct outbox *outbox)
+{
+    book->retry_ms = 0;
+    if (book->phase == BOOK_CHECKING) {
+        spans_fini(&book->gaps);
+        check_recorded(book, outbox);
+    } else {
+        book->loading = false;
+        run_feed(book, outbox);
+    }
+}
+
+uint64_t run_due_ms(const struct ledger *ledger)
+{
+    return ledger->books_ms == 0 ? UINT64_MAX : ledger->books_ms;
+}
+
+void run_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
+{
+    uint64_t due_ms = UINT64_MAX;
+    struct book *book, *next;
+
+    if (run_due_ms(ledger) > now_ms)
+        return;
+    HASH_ITER(hh, ledger->books, book, next) {
+        if (book->retry_ms != 0 && book->retry_ms <= now_ms)
+            ask_again(book, outbox);
+        else if (book->retry_ms != 0 && book->retry_ms < due_ms)
+            due_ms = book->retry_ms;
+    }
+    ledger->books_ms = due_ms == UINT64_MAX ? 0 : due_ms;
 }
 
 /* --- accepted, and in the queue */
@@ -327,7 +381,7 @@ static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store
             run_start(ledger, now_ms, book, outbox);
     }
     lane->fetching = false;
-    ledger->lanes_pause_ms = 0;
+    ledger->lanes_tries = 0;
     lane_fill(ledger, lane, outbox);
 }
 

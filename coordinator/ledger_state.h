@@ -103,7 +103,9 @@ struct book {
     uint64_t new_succeeded, new_failed, new_cancelled; /* that were recorded since then */
     uint64_t fed;                                      /* jobs whose arguments the core has */
     uint64_t fed_cost, core_grant;                     /* cost of these, and up to which it takes more */
-    bool loading;                                      /* LOAD is under way */
+    bool loading;                                      /* LOAD is under way, or put off */
+    unsigned tries;                                    /* of a LOAD or GAPS that failed, */
+    uint64_t retry_ms;                                 /* and when the next is to be; 0: it is not put off */
     struct entry *records;                             /* oldest first; owned */
     uint64_t consumed_cost;                            /* of results that are recorded */
     UT_hash_handle hh, hh_ticket;                      /* by number; of its patron */
@@ -157,7 +159,9 @@ struct ledger {
     struct patron *patrons;
     struct lane *lanes;
     uint64_t lanes_ms; /* when those whose batches could not be read are asked for again; 0: there are none */
-    uint64_t lanes_pause_ms; /* ahead of that; 0: the last one was read */
+    unsigned lanes_tries; /* since one was read */
+    uint64_t
+        books_ms; /* when batches of the core of which something could not be read are, or sooner; 0: none */
     struct book *books;
     struct reader *readers;     /* by id */
     struct audience *audiences; /* of the same */
@@ -231,6 +235,9 @@ void submit_abandon(struct ledger *ledger, uint64_t now_ms, struct book *book, s
 
 /* --- ledger_lanes.c: whose batches wait, and how many of them */
 
+/* How long the store is left alone when it could not read something, now for so many times before. */
+uint64_t ledger_pause_ms(unsigned tries);
+
 /* Makes it if there is none; NULL when out of memory. */
 struct lane *lane_find(struct ledger *ledger, const struct store_lane *key, struct outbox *outbox);
 
@@ -271,6 +278,10 @@ void run_feed(struct book *book, struct outbox *outbox);
 
 /* RESUME, COUNTS, NEXT, LOAD, GAPS, STATE, END or DUE is done. */
 void run_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox);
+
+/* When run_tick has something to do; UINT64_MAX: not now. Asks for what could not be read. */
+uint64_t run_due_ms(const struct ledger *ledger);
+void run_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox);
 
 /* What it needs is damaged in the store. */
 void run_give_up(struct ledger *ledger, uint64_t now_ms, struct book *book, const char *why,

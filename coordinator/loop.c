@@ -23,11 +23,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Messages handled before deaths and deadlines are looked at again. */
-enum { DRAIN_MAX = 64 };
-
-/* How long clients get to hear why the coordinator ends. */
-enum { LAST_WORDS_MS = 100 };
+enum {
+    DRAIN_MAX = 64,      /* messages handled before deaths and deadlines are looked at again */
+    LAST_WORDS_MS = 100, /* that clients get to hear why the coordinator ends */
+};
 
 /* A connection that ends has clients with keys looked after so much later: what they sent before is read by
  * then, and strangers who come and go cause no more work than that. */
@@ -517,8 +516,11 @@ static bool open_books(struct coordinator *c)
     books_start(c->books, &c->outbox);
     carry_out(c);
     while (!books_ready(c->books) && !books_failure(c->books) && !items[1].ready && !c->outbox.failed &&
-           wire_wait(items, 2, -1) >= 0)
+           wire_wait(items, 2, clock_poll_ms(clock_now_ns(), books_deadline(c->books))) >= 0) {
         drain_records(c);
+        books_tick(c->books, &c->outbox);
+        carry_out(c);
+    }
     if (books_failure(c->books))
         fail(c, MUSTER_ESYSTEM, books_failure(c->books));
     else if (items[1].ready)

@@ -82,6 +82,7 @@ struct store_done {
     uint64_t tag, batch;
     int code;                            /* 0, or why nothing was done */
     const char *text;                    /* of `code`; never NULL */
+    bool passing;                        /* what is only read: why may be over when it is asked for again */
     enum store_state state;              /* ADD, SEAL, READ: what it is now; END: if it was not */
     const struct store_moved *moved;     /* END, DUE */
     const struct store_batch *batches;   /* NEXT, RESUME, LIST, FIND */

@@ -158,6 +158,12 @@ static void note_full(struct store_group *group)
     group->full = database->full;
 }
 
+/* No later try mends that. */
+static bool is_damage(int failure)
+{
+    return (failure & 0xff) == SQLITE_CORRUPT;
+}
+
 /* Whether a read that has failed may do better now: memory, or the disk, may be there again, and who asks may
  * give up a batch for want of an answer; or it knows which batch it has to pass. */
 static bool is_worth_another_try(struct store_entry *entry, int failure)
@@ -165,7 +171,7 @@ static bool is_worth_another_try(struct store_entry *entry, int failure)
     const struct timespec pause = {.tv_nsec = READ_PAUSE_MS * (long)CLOCK_NS_PER_MS};
     int kind = failure & 0xff;
 
-    if (kind == SQLITE_CORRUPT ? entry->damaged == 0 : kind != SQLITE_NOMEM && kind != SQLITE_IOERR)
+    if (is_damage(failure) ? entry->damaged == 0 : kind != SQLITE_NOMEM && kind != SQLITE_IOERR)
         return false;
     if (entry->tries++ >= READ_TRIES)
         return false;
@@ -177,7 +183,7 @@ static bool is_worth_another_try(struct store_entry *entry, int failure)
  * damaged page, which no later try mends. */
 static bool fails_alone(const struct store_entry *entry, int failure)
 {
-    return store_entry_trouble(entry) == STORE_TROUBLE_READS || (failure & 0xff) == SQLITE_CORRUPT;
+    return store_entry_trouble(entry) == STORE_TROUBLE_READS || is_damage(failure);
 }
 
 /* What cannot be done with what it is about. */
@@ -203,6 +209,7 @@ static void fail_alone(struct store_database *database, struct store_entry *entr
     log_error("%s: %scannot be %s: %s", database->path, which, deed(entry), database->why);
     store_entry_fail(entry, MUSTER_ESYSTEM, "%s: %scannot be %s: %s", database->path, which, deed(entry),
                      database->why);
+    entry->done.passing = !is_damage(database->failure);
     entry->unreadable = true;
 }
 
@@ -274,6 +281,7 @@ static void read_alone(struct store_group *group, struct store_entry *entry)
         store_entry_clear(entry);
         store_entry_fail(entry, MUSTER_ESYSTEM, "%s: cannot be read: %s", group->database.path,
                          group->database.why);
+        entry->done.passing = !is_damage(group->database.failure);
     }
 }
 

@@ -231,6 +231,7 @@ bool world_step_store(struct world *w)
     if (w->unreadable && done->operation == *w->unreadable) {
         done->code = MUSTER_ESYSTEM;
         done->text = "a damaged page";
+        done->passing = w->unreadable_now;
         done->count = 0;
     }
     ledger_done(w->ledger, w->now_ms, done, &w->outbox);
@@ -285,6 +286,7 @@ void world_open(struct world *w, const char *path, uint32_t epoch, unsigned work
                         .now_ms = 1700000000000,
                         .hold_workers = w->hold_workers,
                         .unreadable = w->unreadable,
+                        .unreadable_now = w->unreadable_now,
                         .die_at = w->die_at,
                         .clients = w->clients,
                         .promise_max = w->promise_max};
@@ -298,7 +300,7 @@ void world_open(struct world *w, const char *path, uint32_t epoch, unsigned work
     CHECK(outbox_init(&w->outbox) == 0 && outbox_init(&w->spare) == 0);
     ledger_start(w->ledger, w->now_ms, &w->outbox);
     world_settle(w);
-    CHECK(w->dead || ledger_ready(w->ledger));
+    CHECK(w->dead || w->unreadable_now || ledger_ready(w->ledger));
 }
 
 void world_close(struct world *w)

@@ -39,6 +39,7 @@ struct world {
     bool hold_store;                        /* what the store has done is not looked at */
     bool unstartable;                       /* no further worker starts */
     const enum store_operation *unreadable; /* requests of it fail; NULL: of none */
+    bool unreadable_now;                    /* as long as that stands, and not for good */
     uint64_t fail_every;                    /* jobs whose index it divides fail; 0: none */
     uint64_t runs;                          /* jobs that workers ran */
     uint64_t events; /* requests to the store, its answers, messages to clients, chunks that ran */
@@ -49,8 +50,8 @@ struct world {
     uint64_t promise_max;                                         /* of ledger_options */
 };
 
-/* With a store at `path` (NULL: in memory), of this incarnation. `hold_workers`, `unreadable`, `die_at`,
- * `clients` and `promise_max` stay as they were. */
+/* With a store at `path` (NULL: in memory), of this incarnation. `hold_workers`, `unreadable` (with
+ * `unreadable_now`), `die_at`, `clients` and `promise_max` stay as they were. */
 void world_open(struct world *w, const char *path, uint32_t epoch, unsigned workers);
 
 /* As if the coordinator was killed: what the store was asked is done, what it answered is lost. */

@@ -189,6 +189,51 @@ static void batch_of_which_a_result_cannot_be_recorded_is_lost(void)
     }
 }
 
+/* To the next thing that is to happen by itself. */
+static void let_pass(void)
+{
+    CHECK(ledger_deadline_ms(w.ledger) != UINT64_MAX);
+    w.now_ms = ledger_deadline_ms(w.ledger);
+    ledger_tick(w.ledger, w.now_ms, &w.outbox);
+    world_settle(&w);
+}
+
+/* The second life of a coordinator, which cannot read something of the batch so many times. */
+static void check_put_off(enum store_operation unreadable, unsigned times, const char *state)
+{
+    uint64_t begin_ms;
+
+    make_folder();
+    open_again(1);
+    submit_large(80);
+    world_close(&w);
+    w.unreadable = &unreadable;
+    w.unreadable_now = true;
+    open_again(2);
+    w.hold_workers = false;
+    begin_ms = w.now_ms;
+    for (unsigned i = 1; i < times; i++)
+        let_pass();
+    CHECK(w.now_ms >= begin_ms + 15000);
+    w.unreadable = NULL;
+    w.unreadable_now = false;
+    if (ledger_deadline_ms(w.ledger) != UINT64_MAX)
+        let_pass();
+    CHECK(ledger_ready(w.ledger) && ledger_deadline_ms(w.ledger) == UINT64_MAX);
+    check_state("a", 1, state);
+    world_close(&w);
+    remove_folder();
+}
+
+/* It was given up when there were no memory, or no descriptors, for the thirtieth part of a second. */
+static void accepted_batch_that_cannot_be_read_for_seconds_is_not_lost(void)
+{
+    check_put_off(STORE_GAPS, 5, "succeeded");
+    check_put_off(STORE_LOAD, 5, "succeeded");
+    check_put_off(STORE_GAPS, 7, "lost");
+    check_put_off(STORE_LOAD, 7, "lost");
+}
+
 static void change_file(const char *text)
 {
     sqlite3 *handle;
@@ -443,6 +488,7 @@ int main(void)
         C(cancelled_batch_whose_counts_are_damaged_is_lost),
         C(restart_runs_what_is_not_recorded_and_nothing_else),
         C(batch_that_cannot_be_read_is_given_up),
+        C(accepted_batch_that_cannot_be_read_for_seconds_is_not_lost),
         C(batch_of_which_a_result_cannot_be_recorded_is_lost),
         C(batch_with_a_damaged_argument_is_given_up),
         C(batch_that_waits_and_cannot_be_read_is_lost_and_those_behind_it_run),
