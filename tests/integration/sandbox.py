@@ -483,11 +483,11 @@ class FilesOfMuster(Case):
             path.unlink()
 
     def test_what_waits_is_not_written_through_a_link_that_a_job_made(self):
-        """Of --line-buffer: the file's name was known before it was made."""
+        """Of --line-buffer: the file's name was known before it was made. No pipe has room for all that waits."""
         folder = f"echo {self.temporary}/muster-exec-*"
         os.mkfifo(self.work / "over")
         script = (f"if [ {{}} = 1 ]; then cat over; else d=$({folder}); for i in 0 1 2 3 4; do "
-                  f"ln -s {self.secret} $d/live-$i; done; head -c 200000 /dev/zero | tr '\\0' x; echo >over; fi #")
+                  f"ln -s {self.secret} $d/live-$i; done; head -c 3000000 /dev/zero | tr '\\0' x; echo >over; fi #")
         result = self.exec("-j2", "-k", "--line-buffer", script, ":::", "1", "2")
         self.assertEqual(self.secret.read_text(encoding="ascii"), "secret\n")
         self.assertEqual(result.status, 255, result)
