@@ -59,6 +59,13 @@ class Names(Case):
         self.assert_ok(result, "one\n" + "x" * 3000000 + "three\n")
 
 
+    def test_large_output_where_there_are_no_links_is_its_jobs_error_and_does_not_stay(self):
+        look = "set -- $TMPDIR/muster-exec-*/.muster-apart-*/muster-*; echo $#"
+        result = self.exec("-j1", "-k", "sh", "-c", ":::", LARGE, look,
+                           env=self.refused(NO_TMPFILE, ("linkat", errno.EPERM)))
+        self.assertEqual((result.status, result.out), (1, "2\n"), result)
+        self.assertIn("cannot name a file with output in", result.err)
+
     def test_names_in_a_folder_that_is_made_again_do_not_stay(self):
         """As a job closes it when the second file of the next is made, or one of its own is to get another name."""
         look = "set -- $TMPDIR/muster-exec-*/.muster-apart-*/muster-*; echo $#"
