@@ -193,8 +193,7 @@ static void attend(struct coordinator *c, const struct wire_frame *frame)
     uint64_t pid;
     int result;
 
-    if (!frame->via[0]) /* else the connection is that of its host */
-        wire_know(c->router, frame, is_known(c, frame->peer));
+    wire_know(c->router, frame, is_known(c, frame->peer));
     if (frame->message.type == PROTO_STOP) {
         journal_client(c->journal, frame->peer, "left");
         guests_forget(c->guests, frame->peer);
@@ -327,7 +326,7 @@ static void handle(struct coordinator *c, struct wire_frame *frame)
         core_malformed(c->core, now_ns, frame->peer, &frame->error, &c->outbox);
     else
         core_message(c->core, now_ns, frame->peer, &frame->message, &c->outbox);
-    if (!why && frame->error.code == 0 &&
+    if (!why && frame->error.code == 0 && !frame->via[0] && /* else the connection is that of its host */
         (frame->message.type == PROTO_HELLO || frame->message.type == PROTO_STOP ||
          frame->message.type == PROTO_JOIN))
         attend(c, frame);

@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Keys: who is let in over tcp and who is not, what each role may, and what strangers can do at the port."""
+import hashlib
 import os
+import pathlib
 import signal
 import socket
 import struct
+import time
 
 import zmq
 import zmq.utils.z85
@@ -213,6 +216,26 @@ class Letting(Case):
         self.allow("bob", "submit")
         self.assert_ok(self.map("bob"), "true\nfalse\n")
         self.assert_one_line_error(self.map("alice"), "does not accept this key")
+
+    def test_host_that_says_stop_through_itself_does_not_slip_out_of_the_list(self):
+        """It was taken for its own farewell; its key was withdrawn, and it stayed."""
+        self.allow("wilma", "work")
+        daemon = self.serve("-v")
+        host = self.peer("wilma", "host-x")
+        digest = hashlib.sha256(pathlib.Path(FAULTY).read_bytes()).hexdigest()
+        answer = self.say(host, "JOIN", version=protocol.VERSION, pid=0, session=77, state=0, epoch=0, connection=1,
+                          workers=1, host="hx", software=self.muster("--version").out.splitlines()[0], sandbox="",
+                          plugins=[["faulty", digest]], residents=[])
+        self.assertEqual(answer.type, "JOINED")
+        ping = host.receive()
+        self.assertEqual(ping.type, "PING")
+        for through in (b"\0nobody", b"\0host-x"):
+            host.socket.send_multipart([through, protocol.pack([protocol.NUMBERS["STOP"]])])
+        host.send("BEAT", nonce=ping.nonce, clock_ns=time.monotonic_ns())
+        self.assertEqual(self.say(host, "BEAT", nonce=0, clock_ns=0).type, "PING")  # they were heard
+        self.list.write_text("")
+        self.until(lambda: "its key is withdrawn" in daemon.log(), "it is given up")
+        self.assertNotIn("client host-x left", daemon.log())
 
     def test_client_that_is_killed_frees_the_worker(self):
         self.allow("alice", "submit")
