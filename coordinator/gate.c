@@ -122,6 +122,11 @@ bool gate_is_stale(struct gate *gate, uint64_t now_ns, bool knocked)
     return memcmp(&stamp, &gate->stamp, sizeof stamp) != 0;
 }
 
+uint64_t gate_deadline(const struct gate *gate)
+{
+    return gate && gate->members ? gate->look_ns : CLOCK_NEVER;
+}
+
 /* --- a gate */
 
 static int watch_folder(struct gate *gate, struct muster_error *ret_error)

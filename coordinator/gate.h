@@ -30,8 +30,10 @@ void gate_refresh(struct gate *gate);
 
 /* Whether gate_refresh is to be called though the descriptor says nothing: the list is a link to another
  * folder, its folder was moved and another is in its place, or it was changed on another host. To be asked as
- * somebody knocks, and for each message with a key, of which one a second has the file looked at. */
+ * somebody knocks, for each message with a key, and at the deadline, which is never while nobody is in: once
+ * a second that has the file looked at, but for who knocks. */
 bool gate_is_stale(struct gate *gate, uint64_t now_ns, bool knocked);
+uint64_t gate_deadline(const struct gate *gate);
 
 /* Whether the message may be taken: NULL, or why not; `works`: the peer is a worker of the core's. What a
  * HELLO says of who submits becomes the name that is allowed, valid until the list changes. */

@@ -426,13 +426,13 @@ static void probe_members(struct coordinator *c)
 
 static uint64_t deadline(const struct coordinator *c)
 {
-    uint64_t core_ns = core_deadline(c->core), books_ns = c->books ? books_deadline(c->books) : CLOCK_NEVER;
-    uint64_t first_ns = core_ns < books_ns ? core_ns : books_ns, guard_ns = wire_guard_deadline(c->router);
+    uint64_t all[] = {core_deadline(c->core), c->books ? books_deadline(c->books) : CLOCK_NEVER,
+                      wire_guard_deadline(c->router), hosts_deadline(c->hosts), gate_deadline(c->gate)};
+    uint64_t first_ns = c->probe_ns;
 
-    first_ns = guard_ns < first_ns ? guard_ns : first_ns;
-    if (hosts_deadline(c->hosts) < first_ns)
-        first_ns = hosts_deadline(c->hosts);
-    return first_ns < c->probe_ns ? first_ns : c->probe_ns;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        first_ns = all[i] < first_ns ? all[i] : first_ns;
+    return first_ns;
 }
 
 static void tick(struct coordinator *c)
@@ -445,6 +445,8 @@ static void tick(struct coordinator *c)
         books_tick(c->books, &c->outbox);
     if (c->probe_ns <= now_ns)
         probe_members(c);
+    if (gate_deadline(c->gate) <= now_ns && gate_is_stale(c->gate, now_ns, false))
+        refresh_gate(c);
     if (hosts_deadline(c->hosts) <= now_ns)
         hosts_tick(c->hosts, now_ns, &c->outbox);
     carry_out(c);

@@ -205,6 +205,19 @@ class Letting(Case):
         target.unlink()
         self.assert_one_line_error(self.map("bob"), "does not accept this key")
 
+    def test_one_who_only_listens_is_out_when_the_target_of_a_link_changes(self):
+        """He stayed until somebody knocked."""
+        self.allow("alice", "submit")
+        target = self.home / "lists" / "allowed"
+        target.parent.mkdir()
+        self.list.rename(target)
+        self.list.symlink_to(target)
+        daemon = self.serve("-v")
+        client = self.start("map", "wait_file", ":::", self.home / "file", env=self.homes["alice"])
+        self.until(lambda: "accepted as batch 1" in daemon.log(), "it runs")
+        target.write_text("")
+        self.assert_one_line_error(client.end(), "this key is not allowed what it was")
+
     def test_folder_that_another_one_takes_the_place_of(self):
         self.allow("alice", "submit")
         self.serve()
