@@ -110,6 +110,16 @@ class Case(harness.Case):
                         credit=int(role == protocol.WORKER), concurrency=int(role == protocol.WORKER),
                         software="keys.py", user=user, standing=0)
 
+    def host(self, name, routing_id):
+        """Another host in Python, of one worker, which has joined; what it hears next is PING."""
+        host = self.peer(name, routing_id)
+        digest = hashlib.sha256(pathlib.Path(FAULTY).read_bytes()).hexdigest()
+        answer = self.say(host, "JOIN", version=protocol.VERSION, pid=0, session=77, state=0, epoch=0, connection=1,
+                          workers=1, host="hx", software=self.muster("--version").out.splitlines()[0], sandbox="",
+                          plugins=[["faulty", digest]], residents=[])
+        self.assertEqual(answer.type, "JOINED")
+        return host
+
 
 class Letting(Case):
     def test_one_that_is_allowed_runs_jobs(self):
@@ -234,12 +244,7 @@ class Letting(Case):
         """It was taken for its own farewell; its key was withdrawn, and it stayed."""
         self.allow("wilma", "work")
         daemon = self.serve("-v")
-        host = self.peer("wilma", "host-x")
-        digest = hashlib.sha256(pathlib.Path(FAULTY).read_bytes()).hexdigest()
-        answer = self.say(host, "JOIN", version=protocol.VERSION, pid=0, session=77, state=0, epoch=0, connection=1,
-                          workers=1, host="hx", software=self.muster("--version").out.splitlines()[0], sandbox="",
-                          plugins=[["faulty", digest]], residents=[])
-        self.assertEqual(answer.type, "JOINED")
+        host = self.host("wilma", "host-x")
         ping = host.receive()
         self.assertEqual(ping.type, "PING")
         for through in (b"\0nobody", b"\0host-x"):
@@ -343,6 +348,14 @@ class Roles(Case):
             self.assertEqual(self.hello(peer, protocol.CLIENT).type, "WELCOME")
             peer.send(kind, values, **fields)
             self.assertIn("over tcp nothing is in shared memory", peer.receive().text, kind)
+
+    def test_references_in_results_of_another_host_are_refused(self):
+        host = self.host("wilma", "host-x")
+        self.assertEqual(host.receive().type, "PING")
+        reference = protocol.pack(protocol.msgpack.ExtType(protocol.SHARED_EXT, bytes(37)))
+        result = {**OF_WORKERS["RESULT"], "count": 1, "shared_bytes": 65536}
+        host.socket.send_multipart([b"\0worker-1.2.1", *protocol.encode("RESULT", (reference,), **result)])
+        self.assertIn("over tcp nothing is in shared memory", host.receive().text)
 
     def test_names_of_workers_and_of_others_are_theirs(self):
         for name in ("wilma", "alice", "carol"):
