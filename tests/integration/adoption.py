@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import signal
 import sqlite3
+import struct
 
 import harness
 
@@ -56,6 +57,10 @@ class Adoption(harness.Case):
         with self.job(name).open("ab") as file:
             file.write(b"x")
 
+    def positions(self):
+        """Where in their chunks workers are, as their flight recorders say: odd while a job is executing."""
+        return [struct.unpack_from("=Q", page.read_bytes(), 32)[0] for page in self.user.glob("workers-*/*.flight")]
+
     def submit(self, *names, options=("--chunk", "1")):
         """A batch whose jobs wait; returns when the first two have begun."""
         arguments = (json.dumps([str(self.job(name)), 2]) for name in names)
@@ -98,8 +103,10 @@ class Adoption(harness.Case):
         daemon = self.serve()
         self.submit("a", "b")
         self.kill(daemon)
+        self.assertEqual([position % 2 for position in self.positions()], [1, 1])  # both are executing
         for name in "a", "b":
             self.finish(name)
+        self.until(lambda: not any(position % 2 for position in self.positions()), "both have ended")
         daemon = self.serve()
         self.succeeded(2)
         self.assert_began_once("a", "b")

@@ -182,9 +182,12 @@ class Clients(Case):
         client.end()
         other = self.map("echo", "1")
         self.occupied(daemon, 2)
+        self.until(lambda: "is gone" in daemon.log(), "its death is noticed")
         self.assertIsNone(other.process.poll())  # the worker is taken
         file.touch()
         self.assert_ok(other.end(), "1\n")
+        self.assert_ok(self.muster("wait", "1"), "")
+        self.assertEqual(json.loads(self.muster("status", "-o", "json", "1").out)["state"], "succeeded")
 
     def test_batch_that_is_not_kept_is_served(self):
         self.serve("-j1")
