@@ -7,8 +7,11 @@
 #include "tests/support/ledger_steps.h"
 
 #include <malloc.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static void range_runs_and_its_client_has_all_results_in_order(void)
 {
@@ -248,6 +251,47 @@ static void list_that_no_worker_starts_for_while_it_is_sent_is_refused(void)
     check_refused(MUSTER_ELOST);
 }
 
+/* From now on no file grows; or they may again. */
+static void limit_files(bool limited)
+{
+    struct rlimit limit = {.rlim_cur = limited ? 0 : RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+static void jobs_run_on_while_the_disk_is_full_and_are_recorded_when_there_is_space(void)
+{
+    char folder[] = "/tmp/muster-test-XXXXXX", path[sizeof folder + 8];
+    struct proto_message submit = submit_range(1, 300, true);
+
+    CHECK(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/store", folder);
+    world_open(&w, path, 1, 2);
+    world_hello(&w, "a", "");
+    w.hold_workers = true;
+    world_say(&w, "a", &submit);
+    CHECK(accepted("a") == 1);
+    limit_files(true);
+    w.hold_store = true;
+    w.hold_workers = false;
+    world_settle(&w);
+    CHECK(w.runs == 300);
+    submit.submit.ticket = 2;
+    world_say(&w, "a", &submit);
+    while (!world_has(&w, "a", PROTO_ERROR))
+        CHECK(world_step_store(&w));
+    CHECK(world_expect(&w, "a", PROTO_ERROR)->error.code == MUSTER_ESYSTEM);
+    CHECK(!world_has(&w, "a", PROTO_RESULTS)); /* of which none is recorded */
+    limit_files(false);
+    w.hold_store = false;
+    world_settle(&w);
+    check_results("a", 300, true);
+    check_ended("a", 300, 0, 0);
+    CHECK(w.runs == 300);
+    world_close(&w);
+    CHECK(unlink(path) == 0 && rmdir(folder) == 0);
+}
+
 int main(void)
 {
     static const struct check checks[] = {
@@ -264,6 +308,7 @@ int main(void)
         C(ledger_that_cannot_read_its_queue_says_so_and_does_not_begin),
         C(list_that_cannot_be_read_while_it_is_sent_is_refused),
         C(list_that_no_worker_starts_for_while_it_is_sent_is_refused),
+        C(jobs_run_on_while_the_disk_is_full_and_are_recorded_when_there_is_space),
     };
 
     return check_all(checks, sizeof checks / sizeof *checks);
