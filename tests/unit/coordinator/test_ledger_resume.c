@@ -155,6 +155,8 @@ static void check_given_up(enum store_operation unreadable)
     say_attach("a", 9, 1, true, 1000);
     ended = world_expect(&w, "a", PROTO_ENDED);
     CHECK(ended->ended.code == MUSTER_ESYSTEM && ended->ended.succeeded + ended->ended.cancelled == JOBS);
+    CHECK(ended->ended.text.size == strlen("a damaged page") &&
+          memcmp(ended->ended.text.bytes, "a damaged page", ended->ended.text.size) == 0);
     world_close(&w);
     w.unreadable = NULL;
     remove_folder();

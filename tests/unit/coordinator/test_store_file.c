@@ -173,6 +173,10 @@ static void truncated_file_is_refused_at_every_length(void)
     for (size_t border = 4096; border < size; border += 4096)
         for (size_t left = border - 1; left <= border + 1; left++)
             check_truncated(path, bytes, left);
+    for (size_t left = 0; left < 2; left++) { /* nothing says that there was more */
+        fixture_write(path, bytes, left);
+        store_destroy(fixture_open(path));
+    }
     fixture_write(path, bytes, size);
     free(bytes);
     store_destroy(fixture_open(path));
