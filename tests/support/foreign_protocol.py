@@ -32,6 +32,7 @@ SHARED_EXT = 77
 SHARED_BYTES_MAX = 2**48
 TEXT_MAX = 1000
 WORKERS_MAX = 16384
+HOST_WORKERS_MAX = 1024
 NAME_MAX, USER_MAX, AFTER_MAX = 200, 64, 64
 PRIORITY_MAX = 1000
 MEMORY_BYTES_MAX = 2**48
@@ -116,7 +117,7 @@ def plugins(value):
 
 
 ID = uint(1)
-PLACE = uint(1, WORKERS_MAX)
+PLACE = uint(1, HOST_WORKERS_MAX)
 
 
 def peer_name(value):
@@ -124,7 +125,7 @@ def peer_name(value):
 
 
 def residents(value):
-    return type(value) is list and len(value) <= WORKERS_MAX and all(
+    return type(value) is list and len(value) <= HOST_WORKERS_MAX and all(
         type(entry) is list and len(entry) == 2 and PLACE(entry[0]) and peer_name(entry[1]) for entry in value) and all(
         before[0] < behind[0] for before, behind in zip(value, value[1:]))
 
@@ -183,8 +184,8 @@ FIELDS = {
                  "attempt": uint(1, 2**32 - 1)},
     "KEPT": {"number": ID},
     "JOIN": {"version": uint(0, 2**32 - 1), "pid": uint(), "session": uint(1), "state": uint(), "epoch": uint(0, 2**24 - 1),
-             "connection": uint(1, 2**32 - 1), "workers": uint(1, WORKERS_MAX), "host": text_of(64), "software": text, "sandbox": text_of(NAME_MAX),
-             "plugins": plugins, "residents": residents},
+             "connection": uint(1, 2**32 - 1), "workers": uint(1, HOST_WORKERS_MAX), "host": text_of(64),
+             "software": text, "sandbox": text_of(NAME_MAX), "plugins": plugins, "residents": residents},
     "JOINED": {"version": uint(0, 2**32 - 1), "beat_ms": uint(1, 60000), "state": uint(1), "epoch": uint(0, 2**24 - 1),
                "hold_ms": uint(0, 2**32 - 1)},
     "SPAWN": {"place": PLACE, "name": peer_name},
