@@ -3,8 +3,9 @@
 """A coordinator with a state file that is used for long: clients submit, read, wait, cancel, try again and forget, with
 large values, with commands, one batch after another, while workers, clients and the coordinator itself are killed, and
 workers stopped, at moments of a seeded choice. In the pauses between, when all has ended and is forgotten, what
-there is of descriptors, threads, processes, files and shared memory is exactly what there was at first, and memory and
-what the state file holds do not grow.
+there is of descriptors, threads, processes and files is exactly what there was at first, and memory and what the state
+file holds do not grow. Beside it there is a map with workers of its own, which likewise are killed and stopped, as it
+is: its large values go through shared memory, of which it never has more than what it keeps for the next ones.
 
 It takes some seconds; MUSTER_SOAK=MINUTES takes as long as that, MUSTER_SEED=N draws other moments. For the first quarter
 of the time the coordinator is killed in every other round; then one life has the rest, and is killed at its end."""
@@ -32,26 +33,28 @@ PAGES_MORE = 8  # of the state file that hold something, from the first pauses o
 GROWTH, MORE_BYTES = 1.25, 4 << 20  # but for so much
 SLOPE, SLOPE_BYTES = 1.1, 1 << 20  # from the second quarter of a life to the last, on average
 LOOKS_S = 0.1  # between two looks that have to agree
-LARGE = 300_000  # of a value: goes through shared memory
+LARGE = 300_000  # of a value: goes through shared memory, where no coordinator keeps it
+HEAP = "/memfd:muster-heap"  # as /proc has it
 HEAPS_MAX = 2 * (1 + WORKERS)  # each process keeps some shared memory for the next values
 OPEN = ("opening", "blocked", "delayed", "queued", "running")
 
 
 def heaps(pid):
-    """The inodes of the shared memory that a process has; it has no other name."""
-    try:
+    """The inodes of the shared memory that a process has, mapped or open; it has no other name."""
+    found = set()
+    with contextlib.suppress(OSError):  # gone meanwhile
         lines = pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()  # gone meanwhile
-    return {line.split()[4] for line in lines if "/memfd:muster" in line}
+        found |= {int(line.split()[4]) for line in lines if HEAP in line}
+        for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                if os.readlink(path).startswith(HEAP):
+                    found.add(path.stat().st_ino)
+    return found
 
 
 def is_worker(pid):
     """Whether it is one, and no process in which a coordinator that starts tries a plug-in."""
-    try:
-        return b"--name" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+    return harness.name(pid) == "muster-worker"
 
 
 class Client:
@@ -92,6 +95,8 @@ class Soak(harness.Case):
         self.pages = []  # of the state file that hold something, in all pauses
         self.memory = []  # of this life
         self.serve()
+        self.values, self.said = self.home / "values", self.home / "said"  # of the map beside it
+        self.begin_apart()
 
     def tearDown(self):
         for pid in self.stopped:
@@ -99,6 +104,9 @@ class Soak(harness.Case):
         for client in self.clients:
             client.running.process.kill()
             client.running.process.wait()
+        if self.apart.process.poll() is None:
+            self.apart.signal(signal.SIGTERM)
+        self.apart.process.communicate(timeout=harness.LIMIT_S)
         if self.daemon.process.poll() is None:
             self.daemon.signal(signal.SIGTERM)
             self.daemon.process.wait(harness.LIMIT_S)
@@ -110,6 +118,23 @@ class Soak(harness.Case):
             self.daemon = self.start("coordinator", "--state", self.state, f"-j{WORKERS}", "--heartbeat", "1", "--plugin",
                                      harness.plugin("faulty"), stdin=None, stdout=None, stderr=log)
         self.memory = []
+
+    def begin_apart(self):
+        """The map with workers of its own."""
+        self.fed = 0
+        with open(self.values, "wb") as out, open(self.said, "wb") as err:
+            self.apart = self.start("map", "--coordinator", "none", f"-j{WORKERS}", "--crash-limit", 1000, "--heartbeat", "1",
+                                    "--chunk", 1, "work", stdout=out, stderr=err)
+
+    def feed(self, count):
+        """It has so many more values to take, and to return."""
+        argument = json.dumps({"wait": 0.01, "bytes": LARGE, "data": "x" * LARGE})
+        self.apart.write(f"{argument}\n" * count)
+        self.fed += count
+
+    def is_fed(self):
+        self.assertIsNone(self.apart.process.poll(), self.said.read_text())
+        return self.values.stat().st_size == self.fed * (LARGE + len('""\n'))
 
     def is_up(self):
         """Whether this life of the coordinator listens."""
@@ -210,8 +235,8 @@ class Soak(harness.Case):
             client.running.process.kill()
             self.killed += 1
 
-    def hurt_worker(self, number):
-        workers = [pid for pid in self.daemon.children() if is_worker(pid)]
+    def hurt_worker(self, whose, number):
+        workers = [pid for pid in whose.children() if is_worker(pid)]
         if workers:
             pid = self.random.choice(workers)
             self.hit(pid, number)
@@ -224,6 +249,16 @@ class Soak(harness.Case):
         self.daemon.process.wait(harness.LIMIT_S)
         self.deaths += 1
         self.serve()
+
+    def kill_apart(self):
+        """All that it started ends with it."""
+        tree = self.tree()
+        self.apart.process.kill()
+        self.apart.process.communicate()
+        for pid in tree:
+            self.assert_gone(pid)
+        self.killed += 1
+        self.begin_apart()
 
     # --- what came of it
 
@@ -260,9 +295,13 @@ class Soak(harness.Case):
         chance = self.random.random
         plan = [(chance() * ROUND_S, self.begin) for _ in range(CLIENTS)]
         plan += [(chance() * ROUND_S, self.kill_client) for _ in range(4)]
-        plan += [(chance() * ROUND_S, lambda: self.hurt_worker(signal.SIGKILL)) for _ in range(2)]
-        plan += [(chance() * ROUND_S, lambda: self.hurt_worker(signal.SIGSTOP))] if chance() < 0.2 else []
+        plan += [(chance() * ROUND_S, lambda: self.hurt_worker(self.daemon, signal.SIGKILL)) for _ in range(2)]
+        plan += [(chance() * ROUND_S, lambda: self.hurt_worker(self.daemon, signal.SIGSTOP))] if chance() < 0.2 else []
         plan += [(chance() * ROUND_S, self.kill_daemon)] if dies else []
+        plan += [(chance() * ROUND_S, lambda: self.feed(6)) for _ in range(3)]
+        plan += [(chance() * ROUND_S, lambda: self.hurt_worker(self.apart, signal.SIGKILL))]
+        plan += [(chance() * ROUND_S, lambda: self.hurt_worker(self.apart, signal.SIGSTOP))] if chance() < 0.2 else []
+        plan += [(chance() * ROUND_S, self.kill_apart)] if chance() < 0.2 else []
         begin = time.monotonic()
         for moment, act in sorted(plan, key=lambda entry: entry[0]):
             while (rest := begin + moment - time.monotonic()) > 0:
@@ -285,9 +324,11 @@ class Soak(harness.Case):
 
     def pause(self):
         """All ends. What was left is right, and is forgotten."""
+        self.feed(4 * WORKERS)
         self.until(lambda: self.look_at_clients() or not self.clients, "all clients end")
         self.until(self.is_idle, "all batches end")
         self.until(self.is_complete, "all workers are there")
+        self.until(self.is_fed, "the map beside it has returned all values")
         for batch, lines in list(self.batches.items())[:5]:
             if lines is not None:
                 result = self.muster("results", batch)
@@ -300,6 +341,10 @@ class Soak(harness.Case):
 
     # --- what there is
 
+    def tree(self):
+        """The processes of the map beside it."""
+        return {self.apart.pid, *self.apart.fork_server(), *self.apart.children()}
+
     def counts(self):
         """What has to be the same in each pause; None where something was closed meanwhile."""
         counts = collections.Counter()
@@ -310,8 +355,9 @@ class Soak(harness.Case):
         except OSError:
             return None
         for path in self.temporary.rglob("*"):
-            counts["file " + re.sub(r"\d+", "N", str(path.relative_to(self.temporary)))] += 1
-        counts["processes"] = len(list(self.marked()))
+            name = re.sub(r"(?<=/)(?!daemon)\w{6}(?=/|\.lock|$)", "N", str(path.relative_to(self.temporary)))  # of a map
+            counts["file " + re.sub(r"\d+", "N", name)] += 1
+        counts["processes"] = len(set(self.marked()) - self.tree())
         counts["files of output"] = len(list(pathlib.Path(f"{self.state}.output").iterdir()))
         return counts
 
@@ -342,8 +388,10 @@ class Soak(harness.Case):
             self.until(same, "all is as it was", harness.GONE_LIMIT_S)
         except AssertionError:
             self.fail(f"more than at first: {dict(counts - self.base)}, less: {dict(self.base - counts)}")
-        shared = len(set().union(*(heaps(pid) for pid in self.marked())))
-        self.assertLessEqual(shared, HEAPS_MAX, "shared memory is not given back")
+        tree = self.tree()
+        shared = len(set().union(*(heaps(pid) for pid in tree)))
+        self.assertIn(shared, range(1, HEAPS_MAX + 1), "pieces of shared memory")
+        self.assertEqual([pid for pid in self.marked() if pid not in tree and heaps(pid)], [], "a coordinator offers none")
         self.memory.append(self.bytes_in_use())
         self.pages.append(self.pages_in_use())
         for what, values, limit in (("memory of the coordinator", self.memory, GROWTH * max(self.memory[:WARM]) + MORE_BYTES),
@@ -385,6 +433,7 @@ class Soak(harness.Case):
         except BaseException:
             print(f"MUSTER_SEED={SEED}, round {self.rounds}\n{self.log.read_text()[-3000:]}", flush=True)
             raise
+        self.assertEqual(self.apart.end().status, 0, self.said.read_text())
         self.daemon.signal(signal.SIGTERM)
         self.assertEqual(self.daemon.process.wait(harness.LIMIT_S), 0, self.log.read_text()[-3000:])
         with sqlite3.connect(self.state) as database:
