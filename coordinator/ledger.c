@@ -2,8 +2,8 @@
  *
  * The ledger's entry points: who may say what, and whom an answer of the store is for. See
  * ledger.h. What clients submit is in ledger_submit.c, what waits in ledger_lanes.c, what the core has in
- * ledger_run.c and ledger_record.c, what is cancelled in ledger_cancel.c, who reads it in ledger_read.c and
- * ledger_answer.c. Pure.
+ * ledger_run.c and ledger_record.c, what waits for others or its time in ledger_due.c, what is cancelled in
+ * ledger_cancel.c, who reads it in ledger_read.c and ledger_answer.c. Pure.
  */
 #include "coordinator/ledger.h"
 
@@ -531,31 +531,23 @@ void ledger_done(struct ledger *ledger, uint64_t now_ms, const struct store_done
     }
 }
 
-static uint64_t begin_due_ms(const struct ledger *ledger)
-{
-    return ledger->begin_ms == 0 || ledger->due ? UINT64_MAX : ledger->begin_ms;
-}
-
 void ledger_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)
 {
     sweep(ledger, now_ms, outbox);
     run_tick(ledger, now_ms, outbox);
     lanes_tick(ledger, now_ms, outbox);
-    if (begin_due_ms(ledger) > now_ms)
-        return;
-    ledger->due = true;
-    outbox_store(outbox, &(struct store_request){.operation = STORE_DUE, .now_ms = now_ms});
+    due_tick(ledger, now_ms, outbox);
 }
 
 uint64_t ledger_deadline_ms(const struct ledger *ledger)
 {
-    uint64_t due_ms = begin_due_ms(ledger),
-             others[] = {sweep_due_ms(ledger), lanes_due_ms(ledger), run_due_ms(ledger)};
+    uint64_t others[] = {sweep_due_ms(ledger), lanes_due_ms(ledger), run_due_ms(ledger)};
+    uint64_t first_ms = due_ms(ledger);
 
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (others[i] < due_ms)
-            due_ms = others[i];
-    return due_ms;
+        if (others[i] < first_ms)
+            first_ms = others[i];
+    return first_ms;
 }
 
 struct ledger_counts ledger_count(const struct ledger *ledger)

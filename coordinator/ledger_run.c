@@ -286,29 +286,27 @@ void run_accepted(struct ledger *ledger, uint64_t now_ms, struct book *book, enu
         return;
     }
     ledger_drop_book(ledger, book);
-    if (state == STORE_DELAYED && (ledger->begin_ms == 0 || begin_ms < ledger->begin_ms))
-        ledger->begin_ms = begin_ms;
+    if (state == STORE_DELAYED)
+        due_note(ledger, begin_ms);
     if (store_state_is_end(state))
         read_over(ledger, number, outbox);
 }
 
-/* What the store moved to another state. */
-static void take_moved(struct ledger *ledger, const struct store_done *done, struct outbox *outbox)
+void run_lose(struct ledger *ledger, uint64_t now_ms, struct lane *lane, uint64_t number, uint64_t total,
+              struct outbox *outbox)
 {
-    for (uint32_t i = 0; i < done->count; i++) {
-        const struct store_moved *moved = &done->moved[i];
-        struct lane *lane;
+    struct book *book = ledger_add_book(ledger, number);
 
-        if (store_state_is_end(moved->state)) {
-            read_over(ledger, moved->batch, outbox);
-        } else if (moved->state == STORE_QUEUED) {
-            lane = lane_find(ledger, &moved->lane, outbox);
-            if (lane)
-                lane_wait(ledger, lane, moved->batch, outbox);
-        } else if (moved->state == STORE_DELAYED) {
-            ledger->begin_ms = 1; /* at once DUE is asked, and says when */
-        }
+    if (!book) {
+        outbox->failed = true;
+        return;
     }
+    book->sealed = true;
+    book->total = total;
+    book->lane = lane;
+    if (lane)
+        lane->open++;
+    run_give_up(ledger, now_ms, book, "what the state file has of it is damaged", outbox);
 }
 
 static struct book *load_book(struct ledger *ledger, const struct lane *lane, const struct store_batch *batch)
@@ -338,15 +336,6 @@ static struct book *load_book(struct ledger *ledger, const struct lane *lane, co
     return book;
 }
 
-/* Of which nothing can be read. Those behind it in its lane go on. */
-static void lose(struct ledger *ledger, uint64_t now_ms, struct lane *lane, struct book *book,
-                 struct outbox *outbox)
-{
-    book->lane = lane;
-    lane->open++;
-    run_give_up(ledger, now_ms, book, "what the state file has of it is damaged", outbox);
-}
-
 static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store_done *done,
                       struct outbox *outbox)
 {
@@ -372,13 +361,15 @@ static void take_next(struct ledger *ledger, uint64_t now_ms, const struct store
             continue;
         if (lane->waiting > 0)
             lane->waiting--;
+        if (done->batches[i].damaged) {
+            run_lose(ledger, now_ms, lane, done->batches[i].number, done->batches[i].total, outbox);
+            continue;
+        }
         book = load_book(ledger, lane, &done->batches[i]);
-        if (!book)
-            outbox->failed = true;
-        else if (done->batches[i].damaged)
-            lose(ledger, now_ms, lane, book, outbox);
-        else
+        if (book)
             run_start(ledger, now_ms, book, outbox);
+        else
+            outbox->failed = true;
     }
     lane->fetching = false;
     ledger->lanes_tries = 0;
@@ -529,7 +520,8 @@ void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const 
                          });
 }
 
-static void take_end(struct ledger *ledger, const struct store_done *done, struct outbox *outbox)
+static void take_end(struct ledger *ledger, uint64_t now_ms, const struct store_done *done,
+                     struct outbox *outbox)
 {
     struct book *book = ledger_book(ledger, done->batch);
 
@@ -550,7 +542,7 @@ static void take_end(struct ledger *ledger, const struct store_done *done, struc
         lane_leave(ledger, book, outbox);
         ledger_drop_book(ledger, book);
     }
-    take_moved(ledger, done, outbox);
+    due_moved(ledger, now_ms, done, outbox);
     read_over(ledger, done->batch, outbox);
 }
 
@@ -565,16 +557,11 @@ void run_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *d
     else if (done->operation == STORE_NEXT)
         take_next(ledger, now_ms, done, outbox);
     else if (done->operation == STORE_END)
-        take_end(ledger, done, outbox);
+        take_end(ledger, now_ms, done, outbox);
     else if (done->operation == STORE_LOAD && book)
         take_blocks(ledger, now_ms, book, done, outbox);
     else if (done->operation == STORE_GAPS && book)
         take_gaps(ledger, now_ms, book, done, outbox);
-    else if (done->operation == STORE_DUE) {
-        ledger->due = done->more;
-        ledger->begin_ms = done->begin_ms;
-        take_moved(ledger, done, outbox);
-        if (done->more)
-            outbox_store(outbox, &(struct store_request){.operation = STORE_DUE, .now_ms = now_ms});
-    }
+    else if (done->operation == STORE_DUE)
+        due_done(ledger, now_ms, done, outbox);
 }

@@ -149,13 +149,15 @@ struct ledger {
     char failure[MUSTER_ERROR_TEXT_BYTES]; /* why it cannot begin; "": it can */
     uint64_t started_ms;
     uint64_t last_batch, last_tag;
-    uint64_t begin_ms; /* the earliest of what is delayed; 0: nothing is */
-    bool due;          /* DUE is under way */
-    bool sweeping;     /* SWEEP is under way */
-    uint64_t sweep_ms; /* when the next SWEEP is to be; 0: nothing is left that it would delete */
-    bool full;         /* the store has reached its limit: the core is told of no record */
-    uint64_t promised; /* bytes that clients may have on their way, of batches that are kept, */
-    uint64_t unkept;   /* and of others: as many at most */
+    uint64_t begin_ms;        /* the earliest of what is delayed; 0: nothing is */
+    bool due;                 /* DUE is under way, */
+    unsigned due_tries;       /* which has failed so many times, */
+    struct store_turn passed; /* and looks behind this one: those up to it are damaged */
+    bool sweeping;            /* SWEEP is under way */
+    uint64_t sweep_ms;        /* when the next SWEEP is to be; 0: nothing is left that it would delete */
+    bool full;                /* the store has reached its limit: the core is told of no record */
+    uint64_t promised;        /* bytes that clients may have on their way, of batches that are kept, */
+    uint64_t unkept;          /* and of others: as many at most */
     struct patron *patrons;
     struct lane *lanes;
     uint64_t lanes_ms; /* when those whose batches could not be read are asked for again; 0: there are none */
@@ -283,6 +285,10 @@ void run_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *d
 uint64_t run_due_ms(const struct ledger *ledger);
 void run_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox);
 
+/* Nothing of the batch can be read; `lane` is that in which it waits, or NULL. Others go on. */
+void run_lose(struct ledger *ledger, uint64_t now_ms, struct lane *lane, uint64_t number, uint64_t total,
+              struct outbox *outbox);
+
 /* What it needs is damaged in the store. */
 void run_give_up(struct ledger *ledger, uint64_t now_ms, struct book *book, const char *why,
                  struct outbox *outbox);
@@ -295,6 +301,21 @@ void run_ended(struct ledger *ledger, uint64_t now_ms, struct book *book, const 
  * ENDED comes. */
 void run_refused(struct ledger *ledger, uint64_t now_ms, struct book *book, const struct proto_error *error,
                  struct outbox *outbox);
+
+/* --- ledger_due.c: what waits for others, or for its time */
+
+/* A batch waits for its time, which is this one; 1: the store knows which. */
+void due_note(struct ledger *ledger, uint64_t begin_ms);
+
+/* What the store has moved to another state, or could not. */
+void due_moved(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox);
+
+/* When due_tick has something to do; UINT64_MAX: not now. */
+uint64_t due_ms(const struct ledger *ledger);
+void due_tick(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox);
+
+/* DUE is done. */
+void due_done(struct ledger *ledger, uint64_t now_ms, const struct store_done *done, struct outbox *outbox);
 
 /* --- ledger_cancel.c: all of a batch, or some of its jobs */
 

@@ -55,9 +55,9 @@ void store_destroy(struct store *store);
  * END        The batch is over; if it does not run and is CANCELLED, all of its jobs that have no record are,
  *            whatever the request counts. One that has ended may be LOST all the same. Completes with
  *            those that moved since: waiters that are now QUEUED, DELAYED or CANCELLED, and what waited
- *            for the cancelled ones.
- * DUE        Delayed batches whose time has come are QUEUED: completes with them and the next begin_ms.
- *            `more`: ask again at once.
+ *            for the cancelled ones; and with those that are damaged.
+ * DUE        Delayed batches whose time has come are QUEUED: completes with them, those that are damaged, and
+ *            the next begin_ms. `more`: ask again at once, behind the last that is damaged.
  * ABANDON    Forgets a batch that is not sealed, all of it. `more`: SWEEP.
  * DROP       Forgets a batch that has ended. STATE: it has not, or another waits for it. `more`: SWEEP.
  * RESET      At start: forgets what is not sealed; what was RUNNING and to be cancelled is, with what waited

@@ -10,6 +10,11 @@
 #include "coordinator/store_arena.h"
 #include "coordinator/store_sql.h"
 
+/* A batch that the request has to pass, since it met damage there, and its jobs; or 0. */
+struct store_damage {
+    uint64_t batch, total;
+};
+
 struct store_entry {
     struct store_done done; /* first: what the submitter gets of it */
     struct store_request request;
@@ -17,7 +22,9 @@ struct store_entry {
     void *list;                       /* the list in `done`, while it grows */
     bool unreadable;                  /* answered: what it asks for is on a damaged page */
     unsigned tries;                   /* more that it had, as a read that failed */
-    uint64_t damaged, damaged_total;  /* NEXT: a batch that it has to pass, and its jobs; or 0 */
+    struct store_damage *damaged;     /* in `asked`; SQLite writes nothing more in a transaction that met */
+    uint32_t damaged_count;           /* damage, so they are passed when it is done again, */
+    uint32_t passed;                  /* and so many were then */
     struct store_entry *next;
 };
 
@@ -102,16 +109,27 @@ void store_lacking_free(struct store_database *database);
 /* store_copy.c: does COPY. */
 int store_copy(struct store_database *database, struct store_entry *entry);
 
-/* store_after.c: what a sealed batch is, by those it waits for and its time. */
-int store_judge(struct store_database *database, uint64_t number, uint64_t begin_ms, uint64_t now_ms,
-                enum store_state *ret_state);
+/* store_damage.c: what has just failed was to read, or write, this batch. Nothing when it is no damage. */
+void store_damage_note(struct store_database *database, struct store_entry *entry, uint64_t number);
+
+/* NULL: the request has met none there. */
+const struct store_damage *store_damage_find(const struct store_entry *entry, uint64_t number);
+
+/* Whether the request passes more, when it is done again, than the last time. */
+bool store_damage_passes(struct store_entry *entry);
+
+/* store_after.c: what a sealed batch is, by those it waits for and its time. One that cannot be read has not
+ * ended. */
+int store_judge(struct store_database *database, struct store_entry *entry, uint64_t number,
+                uint64_t begin_ms, enum store_state *ret_state);
 
 /* A batch has ended, or is forgotten and was never accepted: those that waited for it end, too, or are
  * queued; the answer lists them behind those that it has. */
 int store_settle(struct store_database *database, struct store_entry *entry, uint64_t number);
 
-/* Adds a batch to the answer's list of those that moved, from a row: number, state, priority, user. */
-int store_move(struct store_database *database, struct store_entry *entry, sqlite3_stmt *row);
+/* Does DUE; and the earliest of what is delayed behind this one, or 0. */
+int store_due(struct store_database *database, struct store_entry *entry);
+int store_earliest(struct store_database *database, const struct store_turn *turn, uint64_t *ret_ms);
 
 /* How many jobs of a batch have a record, by how they ended; those that have none are `cancelled`.
  * MUSTER_EPROTOCOL: no batch is so, its counts are damaged. */

@@ -171,7 +171,9 @@ static bool is_worth_another_try(struct store_entry *entry, int failure)
     const struct timespec pause = {.tv_nsec = READ_PAUSE_MS * (long)CLOCK_NS_PER_MS};
     int kind = failure & 0xff;
 
-    if (is_damage(failure) ? entry->damaged == 0 : kind != SQLITE_NOMEM && kind != SQLITE_IOERR)
+    if (is_damage(failure))
+        return store_damage_passes(entry);
+    if (kind != SQLITE_NOMEM && kind != SQLITE_IOERR)
         return false;
     if (entry->tries++ >= READ_TRIES)
         return false;

@@ -178,32 +178,15 @@ static int take_batches(struct store_database *database, struct store_entry *ent
     return finish(rows, result);
 }
 
-/* SQLite writes nothing more in a transaction that met damage: that is known when it is done again. What the
- * row shares with others may be damaged, and the row whole. */
-static void note_damaged(struct store_database *database, struct store_entry *entry, uint64_t number)
-{
-    sqlite3_stmt *brief = database->statements[SQL_BRIEF];
-
-    if ((database->failure & 0xff) != SQLITE_CORRUPT)
-        return;
-    entry->damaged = number;
-    sql_bind_number(brief, 1, number);
-    if (sql_row(database, brief) == 0) {
-        entry->damaged_total = sql_column(brief, 1);
-        finish(brief, 0);
-    }
-}
-
-static int append_damaged(struct store_database *database, struct store_entry *entry, uint64_t number)
+static int append_damaged(struct store_database *database, struct store_entry *entry, uint64_t number,
+                          uint64_t total)
 {
     void *list = entry->list;
     struct store_batch *batch = store_arena_append(&entry->answer, &list, entry->done.count, sizeof *batch);
 
     if (!batch)
         return store_no_memory(database);
-    *batch = (struct store_batch){.number = number, .settings = {.bytes = ""}, .damaged = true};
-    if (number == entry->damaged)
-        batch->total = entry->damaged_total;
+    *batch = (struct store_batch){.number = number, .total = total, .damaged = true};
     entry->list = list;
     entry->done.batches = list;
     entry->done.count++;
@@ -214,15 +197,16 @@ static int append_damaged(struct store_database *database, struct store_entry *e
 static int take_queued(struct store_database *database, struct store_entry *entry, uint64_t number,
                        struct room *room)
 {
+    const struct store_damage *damage = store_damage_find(entry, number);
     sqlite3_stmt *row = database->statements[SQL_FIND];
     int result = MUSTER_EEND;
 
-    if (number != entry->damaged) {
+    if (!damage) {
         sql_bind_number(row, 1, number);
         result = sql_row(database, row);
     }
     if (result == MUSTER_ESYSTEM) {
-        note_damaged(database, entry, number);
+        store_damage_note(database, entry, number);
         return result;
     }
     entry->done.more = !take_room(room, entry->done.count, result == 0 ? size_of(row) : 0);
@@ -230,7 +214,7 @@ static int take_queued(struct store_database *database, struct store_entry *entr
         return finish(row, 0);
     entry->done.next = number;
     return result == 0 ? finish(row, append_batch(database, entry, row, false))
-                       : append_damaged(database, entry, number);
+                       : append_damaged(database, entry, number, damage ? damage->total : 0);
 }
 
 static int next(struct store_database *database, struct store_entry *entry)
@@ -245,7 +229,6 @@ static int next(struct store_database *database, struct store_entry *entry)
     sql_bind_number(numbers, 3, page->from);
     while ((result = sql_row(database, numbers)) == 0) {
         result = take_queued(database, entry, sql_column(numbers, 0), &room);
-        entry->done.more |= sql_column(numbers, 0) == entry->damaged;
         if (result != 0 || entry->done.more)
             break;
     }
@@ -507,8 +490,7 @@ static int counts(struct store_database *database, struct store_entry *entry)
     }
     if (result == MUSTER_EEND)
         result = sql_number(database, database->statements[SQL_HIGHEST], &entry->done.highest);
-    return result != 0 ? result
-                       : sql_number(database, database->statements[SQL_EARLIEST], &entry->done.begin_ms);
+    return result != 0 ? result : store_earliest(database, &(struct store_turn){0}, &entry->done.begin_ms);
 }
 
 int store_read(struct store_database *database, struct store_entry *entry)

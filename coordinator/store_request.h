@@ -97,11 +97,19 @@ struct store_record {
     struct slice payload;
 };
 
-/* A batch that waited for one that ended, and what is now with it. */
+/* A batch that waited for one that ended, or for its time, and what is now with it. */
 struct store_moved {
     uint64_t batch;
     enum store_state state;
-    struct store_lane lane;
+    struct store_lane lane; /* of one that has not ended */
+    uint64_t begin_ms;      /* DUE */
+    uint64_t total;         /* of one that is damaged, or 0 */
+    bool damaged;           /* it stays what it is, as it cannot be read, or not be written; else not said */
+};
+
+/* Among delayed batches: behind those that begin earlier, or then and have lower numbers. */
+struct store_turn {
+    uint64_t begin_ms, number;
 };
 
 struct store_waiting {
@@ -160,6 +168,7 @@ struct store_page {
     uint32_t states;              /* LIST: bits 1 << state; 0: all */
     struct proto_text user, name; /* LIST: only of this; empty: of all */
     struct store_lane lane;       /* NEXT */
+    struct store_turn turn;       /* DUE: behind this one */
 };
 
 /* What each operation looks at stands behind it; `tag` comes back with every completion. */
@@ -179,7 +188,7 @@ struct store_request {
             uint32_t failure_count;
         };
         struct store_copy copy; /* COPY */
-        struct store_page page; /* NEXT, RESUME, LOAD, READ, GAPS, LIST */
+        struct store_page page; /* NEXT, RESUME, LOAD, READ, GAPS, LIST, DUE */
     };
 };
 

@@ -27,7 +27,8 @@
 #define STORE_SQL_JOBS(column) "max(0, min(" column ", 4294967296))"
 
 /* The conditions of the partial indexes stand as in store_schema.c, or they are not used. NEXT reads the row
- * of the lane, which all of its batches need, and of these the index alone. */
+ * of the lane, which all of its batches need, and of these the index alone, as DUE and WAITERS do: a row that
+ * is read by itself names its batch when it is damaged. */
 #define STORE_SQL_ACTIVE "state IN (1, 2, 3, 5)"
 
 #define STORE_SQL_MAP(X)                                                                                     \
@@ -70,16 +71,17 @@
     X(SET_CANCELLED, "UPDATE batch SET cancelled = 0 WHERE number = ?1")                                     \
     X(CANCELLED, "SELECT number FROM batch WHERE " STORE_SQL_ACTIVE " AND state = 5 "                        \
                  "AND cancelled IS NOT NULL LIMIT 1")                                                        \
-    X(AFTER, "SELECT a.batch, a.condition, b.state FROM after a LEFT JOIN batch b ON b.number = a.batch "    \
-             "WHERE a.waiter = ?1 ORDER BY a.batch")                                                         \
-    X(WAITERS, "SELECT a.waiter, b.state, l.priority, l.user FROM after a JOIN batch b "                     \
-               "ON b.number = a.waiter JOIN lane l ON l.lane = b.lane WHERE a.batch = ?1 "                   \
-               "ORDER BY a.waiter")                                                                          \
+    X(AFTER, "SELECT batch, condition FROM after WHERE waiter = ?1 ORDER BY batch")                          \
+    X(WAITERS, "SELECT waiter FROM after WHERE batch = ?1 ORDER BY waiter")                                  \
+    X(MOVING, "SELECT state, begin_ms, lane, argument FROM batch WHERE number = ?1")                         \
+    X(LANE, "SELECT priority, user FROM lane WHERE lane = ?1")                                               \
     X(WAITER, "SELECT a.waiter FROM after a JOIN batch b ON b.number = a.waiter "                            \
               "WHERE a.batch = ?1 AND b.state IN (1, 2) LIMIT 1")                                            \
-    X(DUE, "SELECT b.number, b.state, l.priority, l.user FROM batch b JOIN lane l ON l.lane = b.lane "       \
-           "WHERE b." STORE_SQL_ACTIVE " AND b.state = 3 AND b.begin_ms <= ?1 ORDER BY b.begin_ms LIMIT ?2") \
-    X(EARLIEST, "SELECT min(begin_ms) FROM batch WHERE " STORE_SQL_ACTIVE " AND state = 3")                  \
+    X(DUE, "SELECT number, begin_ms FROM batch b INDEXED BY batch_active "                                   \
+           "WHERE b." STORE_SQL_ACTIVE " AND state = 3 AND begin_ms <= ?1 AND (begin_ms, number) > (?2, ?3)" \
+           " ORDER BY begin_ms, number LIMIT ?4")                                                            \
+    X(EARLIEST, "SELECT begin_ms FROM batch INDEXED BY batch_active WHERE " STORE_SQL_ACTIVE                 \
+                " AND state = 3 AND (begin_ms, number) > (?1, ?2) ORDER BY begin_ms, number LIMIT 1")        \
     X(UNSEALED, "SELECT number FROM batch WHERE " STORE_SQL_ACTIVE " AND state IN (1, 5) "                   \
                 "AND total IS NULL LIMIT 1")                                                                 \
     X(DROP_FAILURES, "DELETE FROM failure WHERE batch = ?1")                                                 \

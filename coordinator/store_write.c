@@ -227,8 +227,7 @@ static int add(struct store_database *database, struct store_entry *entry)
     if (result != 0)
         return result;
     if (insert_after(database, batch) != 0 ||
-        (batch->sealed &&
-         store_judge(database, batch->number, batch->begin_ms, entry->request.now_ms, &state) != 0) ||
+        (batch->sealed && store_judge(database, entry, batch->number, batch->begin_ms, &state) != 0) ||
         insert_batch(database, batch, state, in_row) != 0)
         return MUSTER_ESYSTEM;
     entry->done.state = state;
@@ -298,7 +297,7 @@ static int seal(struct store_database *database, struct store_entry *entry)
     result = sql_run(database, set);
     if (result != 0 || brief.state != STORE_OPENING)
         return result;
-    if (store_judge(database, number, brief.begin_ms, entry->request.now_ms, &entry->done.state) != 0)
+    if (store_judge(database, entry, number, brief.begin_ms, &entry->done.state) != 0)
         return MUSTER_ESYSTEM;
     if (entry->done.state == STORE_CANCELLED)
         return store_cancel(database, number, STORE_OPENING, entry->request.now_ms, &entry->done.state);
@@ -466,32 +465,6 @@ static int end(struct store_database *database, struct store_entry *entry)
     return result != 0 ? result : store_settle(database, entry, request->batch);
 }
 
-static int queue_due(struct store_database *database, struct store_entry *entry)
-{
-    sqlite3_stmt *due = database->statements[SQL_DUE], *earliest = database->statements[SQL_EARLIEST];
-    int result;
-
-    sql_bind_number(due, 1, entry->request.now_ms);
-    sql_bind_number(due, 2, STORE_PAGE_MAX);
-    while ((result = sql_row(database, due)) == 0) {
-        if (store_move(database, entry, due) != 0) {
-            sqlite.reset(due);
-            return MUSTER_ESYSTEM;
-        }
-    }
-    for (uint32_t i = 0; i < entry->done.count && result == MUSTER_EEND; i++) {
-        struct store_moved *moved = (struct store_moved *)entry->list + i;
-
-        moved->state = STORE_QUEUED;
-        if (set_state(database, moved->batch, STORE_DELAYED, STORE_QUEUED) != 0)
-            return MUSTER_ESYSTEM;
-    }
-    if (result == MUSTER_EEND)
-        result = sql_number(database, earliest, &entry->done.begin_ms);
-    entry->done.more = entry->done.begin_ms != 0 && entry->done.begin_ms <= entry->request.now_ms;
-    return result;
-}
-
 int store_write(struct store_database *database, struct store_entry *entry)
 {
     switch (entry->request.operation) {
@@ -510,7 +483,7 @@ int store_write(struct store_database *database, struct store_entry *entry)
     case STORE_END:
         return end(database, entry);
     case STORE_DUE:
-        return queue_due(database, entry);
+        return store_due(database, entry);
     case STORE_ABANDON:
         return store_abandon(database, entry);
     case STORE_DROP:

@@ -9,8 +9,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct world w;
+char state_path[] = "/tmp/muster-test-XXXXXX/store";
 
 struct proto_message submit_range(uint64_t ticket, int64_t last, bool attach)
 {
@@ -188,4 +190,35 @@ void check_state(const char *client, uint64_t batch, const char *state)
     CHECK(answer->answer.code == 0);
     snprintf(word, sizeof word, "%c%s", (char)(0xa0 + strlen(state)), state);
     CHECK(memmem(slice_bytes(&answer->payload), answer->payload.size, word, strlen(word)));
+}
+
+void open_again(uint32_t epoch)
+{
+    w.hold_workers = true;
+    world_open(&w, state_path, epoch, 2);
+    world_hello(&w, "a", "");
+}
+
+void make_folder(void)
+{
+    *strrchr(state_path, '/') = '\0';
+    memcpy(state_path + strlen(state_path) - 6, "XXXXXX", 6);
+    CHECK(mkdtemp(state_path));
+    state_path[strlen(state_path)] = '/';
+}
+
+void remove_folder(void)
+{
+    unlink(state_path);
+    *strrchr(state_path, '/') = '\0';
+    CHECK(rmdir(state_path) == 0);
+    state_path[strlen(state_path)] = '/';
+}
+
+void let_pass(void)
+{
+    CHECK(ledger_deadline_ms(w.ledger) != UINT64_MAX);
+    w.now_ms = ledger_deadline_ms(w.ledger);
+    ledger_tick(w.ledger, w.now_ms, &w.outbox);
+    world_settle(&w);
 }

@@ -9,6 +9,17 @@
 
 extern struct world w;
 
+/* A state file in a folder of its own, of which nothing else may be left in the end. */
+extern char state_path[];
+void make_folder(void);
+void remove_folder(void);
+
+/* The world with that file, in which workers wait, with client a. */
+void open_again(uint32_t epoch);
+
+/* To the next thing that is to happen by itself. */
+void let_pass(void);
+
 /* Batches that are kept, in chunks of 10: of the arguments 1..last, or of a list that follows. */
 struct proto_message submit_range(uint64_t ticket, int64_t last, bool attach);
 struct proto_message submit_list(uint64_t ticket, bool attach);

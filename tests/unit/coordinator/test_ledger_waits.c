@@ -143,15 +143,6 @@ static void lanes_that_have_no_batch_are_not_kept_for_good(void)
     world_close(&w);
 }
 
-/* With the clock at what it is to wake up for. */
-static void let_pass(void)
-{
-    CHECK(ledger_deadline_ms(w.ledger) != UINT64_MAX);
-    w.now_ms = ledger_deadline_ms(w.ledger);
-    ledger_tick(w.ledger, w.now_ms, &w.outbox);
-    world_settle(&w);
-}
-
 /* Nothing of its lane is open, so no batch that ends would have the lane looked at. */
 static void batch_that_could_not_be_read_runs_when_it_can(void)
 {
