@@ -72,6 +72,7 @@ struct batch {
     struct turn turn;     /* among the batches of the coordinator */
     struct demand demand; /* of each job */
     bool stays;           /* its jobs run on the coordinator's host only */
+    bool single;          /* a worker runs one of its jobs at a time, however many places it has */
     struct pacing pacing;
     struct proto_ended totals; /* what ENDED will say, but for its text */
     char *reason;              /* of totals.code: that text; owned, NULL: none */
@@ -86,7 +87,7 @@ struct batch {
     struct timer timer;
     UT_hash_handle hh_id, hh_ticket;
 
-    uint64_t running;     /* jobs that may be running: of each worker's, as many as it has places */
+    uint64_t running;     /* jobs that may be running: of each worker's, as many as it has places for them */
     unsigned workers;     /* at least 1; so many jobs may be assigned, however large the results are */
     uint64_t *held;       /* jobs that each worker holds, by slot from 1; owned */
     unsigned slots;       /* of these */

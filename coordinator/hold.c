@@ -18,10 +18,15 @@ static struct holding holding_of(struct chunk *chunk)
                             .chunk = chunk};
 }
 
+unsigned hold_places(const struct worker *worker, const struct batch *batch)
+{
+    return batch->single ? 1 : worker->concurrency;
+}
+
 /* The worker has so many jobs of the batch from now on. */
 static void change_held(const struct worker *worker, struct batch *batch, uint64_t jobs)
 {
-    uint64_t *held = &batch->held[worker->slot - 1], places = worker->concurrency;
+    uint64_t *held = &batch->held[worker->slot - 1], places = hold_places(worker, batch);
 
     batch->running -= *held < places ? *held : places;
     batch->running += jobs < places ? jobs : places;

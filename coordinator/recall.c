@@ -67,14 +67,16 @@ static bool recallable(const struct core *core, const struct chunk *chunk)
 static double pace_ns(const struct worker *worker, const struct chunk *chunk)
 {
     const struct pacing *pacing = &chunk->batch->pacing;
+    unsigned places = hold_places(worker, chunk->batch);
 
-    return pacing->largest ? pacing->mean_ns / (double)pacing_overlap(pacing, worker->concurrency) : 0;
+    return pacing->largest ? pacing->mean_ns / (double)pacing_overlap(pacing, places) : 0;
 }
 
 /* Jobs that the worker has begun, as far as can be known: it begins them in order. */
 static uint64_t begun(const struct worker *worker)
 {
-    uint64_t places = pacing_overlap(&worker->chunks->batch->pacing, worker->concurrency);
+    const struct batch *batch = worker->chunks->batch;
+    uint64_t places = pacing_overlap(&batch->pacing, hold_places(worker, batch));
 
     if (places > 1)
         places = worker->concurrency;

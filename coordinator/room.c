@@ -10,8 +10,8 @@
  * worth a message. Jobs of other batches take places, too. */
 static uint64_t fill_places(const struct core *core, const struct batch *batch, const struct worker *worker)
 {
-    struct pacing_fill fill =
-        pacing_fill(&batch->pacing, worker->concurrency, batch_waiting(batch), batch->assigned, core->crew);
+    struct pacing_fill fill = pacing_fill(&batch->pacing, hold_places(worker, batch), batch_waiting(batch),
+                                          batch->assigned, core->crew);
     uint64_t mine = batch->held[worker->slot - 1], jobs;
 
     if (mine >= fill.jobs)
@@ -59,7 +59,7 @@ static uint32_t enough(const struct core *core, const struct batch *batch, const
 /* By the batch's limit on jobs at once, of which a worker runs no more than it has places. */
 static uint64_t allowed(const struct batch *batch, const struct worker *worker)
 {
-    uint64_t held = batch->held[worker->slot - 1], places = worker->concurrency, left;
+    uint64_t held = batch->held[worker->slot - 1], places = hold_places(worker, batch), left;
     uint64_t elsewhere = batch->running - (held < places ? held : places);
 
     if (batch->settings.most_running == 0)

@@ -180,6 +180,9 @@ void core_submit(struct core *core, uint64_t now_ns, struct client *client,
 
 /* --- hold.c: what workers hold */
 
+/* How many jobs of the batch the worker runs at once. */
+unsigned hold_places(const struct worker *worker, const struct batch *batch);
+
 /* Gives the worker a chunk of these jobs, which the batch has assigned. NULL when out of memory. */
 struct chunk *hold_add(struct worker *worker, struct batch *batch, uint64_t id, const struct job_run *run);
 

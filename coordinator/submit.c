@@ -113,16 +113,21 @@ static bool check_demand(const struct core *core, const struct client *client,
     return false;
 }
 
+static bool is_of_commands(const struct batch *batch)
+{
+    const struct proto_text *function = &batch->settings.function;
+
+    return function->size == strlen(COMMAND) && memcmp(function->bytes, COMMAND, function->size) == 0;
+}
+
 /* Whether its jobs are about the coordinator's host: its files and programs, or what it has of CPUs and
  * memory, also where that is too little, or not known, and they are not held to it.
  */
 static bool must_stay(const struct batch *batch)
 {
-    const struct proto_text *function = &batch->settings.function;
     const struct demand asked = {.cpus = batch->settings.cpus, .memory_bytes = batch->settings.memory_bytes};
 
-    return !demand_is_plain(&asked) ||
-           (function->size == strlen(COMMAND) && memcmp(function->bytes, COMMAND, function->size) == 0);
+    return !demand_is_plain(&asked) || is_of_commands(batch);
 }
 
 /* The batch takes its turns with those of other users, which are told apart by what they say. */
@@ -134,6 +139,7 @@ static int join(struct core *core, const char *user, struct batch *batch)
         batch->demand.cpus = core->capacity.has.cpus;
     if (batch->demand.memory_bytes > core->capacity.has.memory_bytes)
         batch->demand.memory_bytes = core->capacity.has.memory_bytes; /* 0: it is not counted */
+    batch->single = is_of_commands(batch);
     batch->stays = must_stay(batch);
     result = schedule_join(&core->schedule, batch->settings.priority, user, batch->stays, &batch->turn);
     if (result != 0)

@@ -238,7 +238,7 @@ static const char *check_turn(const struct core *core, const struct batch *batch
     uint64_t running = 0;
 
     for (unsigned i = 0; i < core->slots; i++) {
-        uint64_t places = core->workers[i].concurrency;
+        uint64_t places = batch->single ? 1 : core->workers[i].concurrency;
 
         running += batch->held[i] < places ? batch->held[i] : places;
     }

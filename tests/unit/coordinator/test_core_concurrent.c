@@ -132,6 +132,22 @@ Test(core_concurrent, jobs_fill_the_places_of_both_workers_evenly_before_anythin
     expect_sent(worker_name(2), PROTO_CANCEL);
 }
 
+Test(core_concurrent, limit_of_commands_counts_the_one_that_each_worker_runs)
+{
+    struct proto_submit settings = range_of(1, 4, 0);
+
+    settings.function = (struct proto_text){"command", 7};
+    settings.most_running = 2;
+    begin_concurrent(2, 4);
+    submit(CLIENT, &settings);
+    expect_chunk(1, 1, 1);
+    expect_chunk(2, 2, 1);
+    cr_assert_eq(core_running(core, 1), 2);
+    cancel(PROTO_CANCEL_NOW);
+    expect_sent(worker_name(1), PROTO_CANCEL);
+    expect_sent(worker_name(2), PROTO_CANCEL);
+}
+
 Test(core_concurrent, few_jobs_are_shared_although_one_worker_has_places_for_all)
 {
     struct proto_submit settings = range_of(1, 6, 0);
