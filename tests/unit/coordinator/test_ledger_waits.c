@@ -173,6 +173,33 @@ static void batch_that_could_not_be_read_runs_when_it_can(void)
     world_close(&w);
 }
 
+/* Delayed batches were not looked at any more, until something else had them looked at. */
+static void delayed_batches_begin_though_the_store_has_failed_before(void)
+{
+    static const enum store_operation due[] = {STORE_DUE, 0};
+    struct proto_message submit = submit_range(1, 3, false);
+    uint64_t begin_ms;
+
+    world_open(&w, NULL, 1, 1);
+    world_hello(&w, "a", "");
+    for (uint64_t i = 1; i <= 2; i++) {
+        submit.submit.ticket = i;
+        submit.submit.begin_ms = w.now_ms + 10000 * i;
+        world_say(&w, "a", &submit);
+    }
+    w.unreadable = due;
+    let_pass();
+    begin_ms = w.now_ms;
+    for (uint64_t pause_ms = 1000; pause_ms <= 4000; pause_ms *= 2) {
+        CHECK(w.now_ms == begin_ms + pause_ms - 1000 && ledger_deadline_ms(w.ledger) == w.now_ms + pause_ms);
+        let_pass();
+    }
+    w.unreadable = NULL;
+    let_pass();
+    CHECK(w.runs == 6 && ledger_deadline_ms(w.ledger) == UINT64_MAX);
+    world_close(&w);
+}
+
 /* A lane is at number 6 when number 2, which waited for another lane's batch, comes into it, while the store
  * looks for what is behind 6. */
 static void batch_queued_while_its_lane_looks_further_is_not_passed_over(void)
@@ -289,6 +316,7 @@ int main(void)
         C(reader_of_a_batch_whose_condition_failed_is_told_which),
         C(lanes_that_have_no_batch_are_not_kept_for_good),
         C(batch_that_could_not_be_read_runs_when_it_can),
+        C(delayed_batches_begin_though_the_store_has_failed_before),
         C(batch_queued_while_its_lane_looks_further_is_not_passed_over),
         C(delayed_batch_begins_at_its_time),
         C(batch_that_waits_for_another_and_for_its_time_begins),

@@ -375,8 +375,43 @@ static void damaged_record_stops_nothing_but_its_reader(void)
 
         CHECK_SAYING(done->code == (i == 0 ? MUSTER_ESYSTEM : 0), done->text);
         CHECK_SAYING(i == 1 || strstr(done->text, "malformed"), done->text);
+        CHECK(!done->passing);
         store_done_free(done);
     }
+    store_destroy(store);
+}
+
+/* The descriptor by which the store has this file, the last one that was opened. */
+static int descriptor_of(const char *path)
+{
+    struct stat file, other;
+    int found = -1;
+
+    CHECK(stat(path, &file) == 0);
+    for (int fd = 0; fd < 100; fd++)
+        if (fstat(fd, &other) == 0 && other.st_dev == file.st_dev && other.st_ino == file.st_ino)
+            found = fd;
+    CHECK(found >= 0);
+    return found;
+}
+
+/* It was taken for damage, for which an accepted batch is given up. */
+static void read_that_fails_on_a_whole_file_is_said_to_be_passing(void)
+{
+    const char *path = fixture_path("passing");
+    struct store *store = open_large(path);
+    struct store_request read = {.operation = STORE_READ, .batch = 1};
+    int folder = open("/", O_RDONLY | O_CLOEXEC), fd = descriptor_of(path), kept = dup(fd);
+    struct store_done *done;
+
+    CHECK(folder >= 0 && kept >= 0 && dup2(folder, fd) == fd);
+    done = fixture_ask(store, &read);
+    CHECK_SAYING(done->code == MUSTER_ESYSTEM && done->passing, done->text);
+    store_done_free(done);
+    CHECK(dup2(kept, fd) == fd && close(kept) == 0 && close(folder) == 0);
+    done = fixture_ask(store, &read);
+    CHECK_SAYING(done->code == 0 && !done->passing, done->text);
+    store_done_free(done);
     store_destroy(store);
 }
 
@@ -540,6 +575,7 @@ int main(void)
         TEST(many_that_wait_are_committed_together),
         TEST(what_a_killed_process_saw_completed_is_there),
         TEST(damaged_record_stops_nothing_but_its_reader),
+        TEST(read_that_fails_on_a_whole_file_is_said_to_be_passing),
         TEST(what_meets_a_damaged_page_fails_and_nothing_waits_for_it),
         TEST(batch_never_succeeds_without_a_result_that_was_not_recorded),
         TEST(batch_that_was_cancelled_is_not_lost_afterwards),
