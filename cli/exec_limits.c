@@ -99,10 +99,14 @@ void exec_result_reason(const struct exec_result *result, const struct exec_limi
                         char ret_reason[EXEC_REASON_BYTES])
 {
     int used = write_end(result, limits, ret_reason);
-    const char *why = result->lost == ESTALE
-                          ? "a job has removed the file that it was in, or put something in its place"
-                          : strerror(result->lost);
+    size_t left = used < EXEC_REASON_BYTES ? (size_t)(EXEC_REASON_BYTES - used) : 0;
 
-    if (result->lost && used < EXEC_REASON_BYTES)
-        snprintf(ret_reason + used, EXEC_REASON_BYTES - (size_t)used, "; its output is lost: %s", why);
+    if (result->lost == ESTALE)
+        snprintf(
+            ret_reason + used, left,
+            "; its output is lost: a job has removed the file that it was in, or put something in its place");
+    else if (result->lost)
+        snprintf(ret_reason + used, left, "; its output is lost: %s: %s",
+                 result->out.bytes && result->out.path[0] ? result->out.path : result->err.path,
+                 strerror(result->lost));
 }

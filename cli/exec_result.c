@@ -73,13 +73,18 @@ static int open_written(struct exec_written *written)
         return 0;
     written->fd = open(written->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (written->fd < 0)
-        return is_gone(errno) ? ESTALE : errno;
+        return is_gone(errno) && !written->lent ? ESTALE : errno;
     if (fstat(written->fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
         close(written->fd);
         return ESTALE;
     }
     written->size = (size_t)status.st_size;
     return 0;
+}
+
+bool exec_result_is_spoiled(const struct exec_result *result)
+{
+    return result->lost == ESTALE || result->lost == EACCES || is_gone(result->lost);
 }
 
 static void open_all(struct exec_result *result)

@@ -43,6 +43,9 @@ struct exec_result {
 int exec_result_read(const msgpack_object *value, const struct exec_folder *own,
                      struct exec_result *ret_result);
 
+/* Whether what is lost of it is so for what jobs have done; else for what this process lacks. */
+bool exec_result_is_spoiled(const struct exec_result *result);
+
 /* What a shell would say of it: its status, or 128 and the signal. What may be cut short, or is lost, has
  * failed. */
 int exec_result_status(const struct exec_result *result);

@@ -240,6 +240,11 @@ int exec_on_result(void *context, const struct muster_result *result)
     if (code)
         return muster_error_set(&exec->error, code, "job %s: its result is of another version",
                                 name_job(exec, job.sequence, result, name));
+    if (job.result.lost && !exec_result_is_spoiled(&job.result)) {
+        exec_result_discard(&job.result);
+        return muster_error_set(&exec->error, MUSTER_EOUTPUT, "job %s: what it wrote cannot be read: %s",
+                                name_job(exec, job.sequence, result, name), strerror(job.result.lost));
+    }
     job.result.sent_bytes = exec_note_number(result, EXEC_NOTE_SENT, 0);
     job.result.live_bytes = live_bytes;
     code = job.result.flags & COMMAND_CUT

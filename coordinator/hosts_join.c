@@ -46,7 +46,7 @@ static int check_sandbox(const struct hosts_options *options, const struct proto
     unsigned sandbox = 0;
 
     if (text->size >= sizeof words)
-        return muster_error_set(ret_error, MUSTER_EPROTOCOL, "no sandbox has such words");
+        return muster_error_set(ret_error, MUSTER_EINVALID, "no sandbox has such words");
     if (text->size > 0)
         memcpy(words, text->bytes, text->size);
     if (text->size > 0 && sandbox_parse(strcmp(words, "on") == 0 ? "" : words, &sandbox, ret_error) != 0)

@@ -20,7 +20,7 @@ void due_moved(struct ledger *ledger, uint64_t now_ms, const struct store_done *
         struct lane *lane;
 
         if (moved->damaged) {
-            if (!ledger_book(ledger, moved->batch)) /* else it was met before */
+            if (!moved->state && !ledger_book(ledger, moved->batch)) /* else it was met before */
                 run_lose(ledger, now_ms, NULL, moved->batch, moved->total, outbox);
         } else if (store_state_is_end(moved->state)) {
             read_over(ledger, moved->batch, outbox);
@@ -36,7 +36,7 @@ void due_moved(struct ledger *ledger, uint64_t now_ms, const struct store_done *
 
 uint64_t due_ms(const struct ledger *ledger)
 {
-    return ledger->begin_ms == 0 || ledger->due ? UINT64_MAX : ledger->begin_ms;
+    return ledger->begin_ms == 0 || ledger->due || !ledger->ready ? UINT64_MAX : ledger->begin_ms;
 }
 
 static void ask_due(struct ledger *ledger, uint64_t now_ms, struct outbox *outbox)

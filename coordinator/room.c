@@ -6,6 +6,16 @@
 
 /* --- what a worker should have */
 
+/* Whether jobs of the batch would wait there for one of another, which may take as long as it likes. */
+static bool is_behind(const struct batch *batch, const struct worker *worker)
+{
+    const struct chunk *chunk = worker->chunks;
+
+    while (chunk && (chunk->batch == batch || !chunk->batch->single))
+        chunk = chunk->next;
+    return batch->single && chunk;
+}
+
 /* Jobs for a worker that runs several at once: what it should have less what it has, once that is
  * worth a message. Jobs of other batches take places, too. */
 static uint64_t fill_places(const struct core *core, const struct batch *batch, const struct worker *worker)
@@ -14,7 +24,7 @@ static uint64_t fill_places(const struct core *core, const struct batch *batch, 
                                           batch->assigned, core->crew);
     uint64_t mine = batch->held[worker->slot - 1], jobs;
 
-    if (mine >= fill.jobs)
+    if (mine >= fill.jobs || is_behind(batch, worker))
         return 0;
     jobs = fill.jobs - mine;
     if (worker->jobs > mine) {

@@ -120,7 +120,7 @@ bool scale_is_busy(const struct core *core)
     if (core->awaited > 0)
         return true;
     for (unsigned i = 0; i < core->slots; i++)
-        if (core->workers[i].holds > 0)
+        if (core->workers[i].holds > 0 || core->workers[i].awaited)
             return true;
     return false;
 }

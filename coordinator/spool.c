@@ -72,7 +72,12 @@ static int make_beside(struct spool *spool, const char *state, struct muster_err
 /* Removes a folder of files, and what jobs put beside them. */
 static void remove_folder(const struct spool *spool, const char *name)
 {
-    folder_empty(openat(spool->folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    int path_fd = openat(spool->folder_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (path_fd < 0)
+        return;
+    folder_empty(folder_open_own(path_fd));
+    close(path_fd);
     unlinkat(spool->folder_fd, name, AT_REMOVEDIR);
 }
 

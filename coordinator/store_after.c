@@ -202,7 +202,7 @@ static int read_lane(struct store_database *database, struct store_entry *entry,
     return result;
 }
 
-/* Neither needs room in its page, so what fails here is not the row. */
+/* Neither needs room in its page; but the row and the indexes may disagree. */
 static int move(struct store_database *database, struct store_entry *entry, struct store_moved *moved,
                 const struct row *row, enum store_state state)
 {
@@ -214,7 +214,10 @@ static int move(struct store_database *database, struct store_entry *entry, stru
     store_tally(database, row->state, state, 1);
     sql_bind_number(set, 1, moved->batch);
     sql_bind_number(set, 2, state);
-    return sql_run(database, set);
+    if (sql_run(database, set) == 0)
+        return 0;
+    store_damage_note(database, entry, moved->batch);
+    return MUSTER_ESYSTEM;
 }
 
 /* Another one was cancelled, for which others may wait in turn. */
@@ -270,7 +273,8 @@ static int queue(struct store_database *database, struct store_entry *entry, str
         return 0;
     if (read_row(database, entry, moved->batch, &row) != 0)
         return MUSTER_ESYSTEM;
-    moved->damaged = row.state != STORE_DELAYED; /* it is in the index alone */
+    moved->damaged = row.state != STORE_DELAYED; /* it is in the index alone: nothing is wrong with its row */
+    moved->state = row.state;
     return moved->damaged ? 0 : move(database, entry, moved, &row, STORE_QUEUED);
 }
 

@@ -97,14 +97,16 @@ struct store_record {
     struct slice payload;
 };
 
-/* A batch that waited for one that ended, or for its time, and what is now with it. */
+/* A batch that waited for one that ended, or for its time, and what is now with it. One that is damaged stays
+ * what it is, and its state is 0, as it cannot be read, or not be written; or the state is that of its row,
+ * where the index has it as delayed. */
 struct store_moved {
     uint64_t batch;
     enum store_state state;
     struct store_lane lane; /* of one that has not ended */
     uint64_t begin_ms;      /* DUE */
     uint64_t total;         /* of one that is damaged, or 0 */
-    bool damaged;           /* it stays what it is, as it cannot be read, or not be written; else not said */
+    bool damaged;
 };
 
 /* Among delayed batches: behind those that begin earlier, or then and have lower numbers. */

@@ -366,6 +366,7 @@ class Doing(Case):
         self.assertTrue(self.objects("status")[0]["busy"])
         waiting = self.start("drain", "--wait")
         self.until(lambda: self.objects("status")[0]["draining"], "it drains")
+        self.assertIsNone(waiting.process.poll())
         files[last].touch()
         self.assert_ok(waiting.end(), "")
         self.assertEqual(self.state(batches[last]), "succeeded")

@@ -283,7 +283,7 @@ bool recorder_tears(size_t step)
 
 void recorder_kill(size_t count, bool torn, const char *path)
 {
-    struct image images[FILES] = {{NULL}};
+    struct image images[FILES] = {{.bytes = NULL}};
 
     CHECK(count <= step_count);
     for (size_t i = 0; i < count; i++)
@@ -325,7 +325,7 @@ static void apply_some(struct image *image, const struct step *step, uint64_t se
 
 void recorder_cut(size_t count, uint64_t seed, const char *path)
 {
-    struct image images[FILES] = {{NULL}};
+    struct image images[FILES] = {{.bytes = NULL}};
     size_t synced[FILES] = {0}, folder_synced = 0;
     uint64_t random = seed;
 

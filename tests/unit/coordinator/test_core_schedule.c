@@ -451,3 +451,24 @@ Test(core_schedule, delayed_job_cannot_be_cancelled_by_itself)
     expect_failure(1, MUSTER_ECANCELLED, "");
     expect_ended(0, 0, 1);
 }
+
+/* --- workers with several places */
+
+/* It had waited there for as long as that took, though another worker might have had nothing to do. */
+Test(core_schedule, command_does_not_wait_at_a_worker_for_one_of_another_batch)
+{
+    struct proto_submit settings = range_of(1, 1, 0);
+    struct proto_chunk chunk;
+    uint64_t second;
+
+    settings.function = (struct proto_text){"command", 7};
+    settings.most_running = 1;
+    begin_concurrent(1, 4);
+    submit(CLIENT, &settings);
+    chunk = next_chunk(1);
+    second = submit_as("other", &settings);
+    expect_nothing();
+    finish(1, &chunk, CLIENT, MS);
+    expect_sent(CLIENT, PROTO_ENDED);
+    cr_assert_eq(next_chunk(1).batch, second);
+}

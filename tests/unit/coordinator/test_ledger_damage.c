@@ -257,6 +257,69 @@ static void batches_are_lost_of_which_it_is_damaged_what_they_wait_for(void)
     remove_folder();
 }
 
+/* With the index of what has not ended left as it is, as if a page of it had not been written. */
+static void change_rows_alone(const char *change)
+{
+    char text[640];
+    sqlite3 *handle;
+
+    snprintf(text, sizeof text,
+             "PRAGMA writable_schema = ON;"
+             "CREATE TEMP TABLE kept AS SELECT * FROM sqlite_schema WHERE name = 'batch_active';"
+             "DELETE FROM sqlite_schema WHERE name = 'batch_active'; PRAGMA writable_schema = RESET; %s;"
+             "PRAGMA writable_schema = ON; INSERT INTO sqlite_schema SELECT * FROM kept",
+             change);
+    CHECK(sqlite3_open_v2(state_path, &handle, SQLITE_OPEN_READWRITE, "muster") == SQLITE_OK);
+    CHECK_SAYING(sqlite3_exec(handle, text, NULL, NULL, NULL) == SQLITE_OK, sqlite3_errmsg(handle));
+    CHECK(sqlite3_close(handle) == SQLITE_OK);
+}
+
+/* Three batches that begin in a second, of which rows are changed while there is no coordinator. */
+static void begin_changed(const char *change)
+{
+    make_folder();
+    open_again(1);
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct proto_message range = submit_range(i, 3, false);
+
+        range.submit.begin_ms = w.now_ms + 1000;
+        world_message(&w, "a", &range);
+    }
+    world_settle(&w);
+    world_close(&w);
+    change_rows_alone(change);
+    open_again(2);
+    w.hold_workers = false;
+    w.now_ms += 2000;
+    ledger_tick(w.ledger, w.now_ms, &w.outbox);
+}
+
+/* None of them began. */
+static void delayed_batch_that_the_index_has_at_another_time_holds_up_no_other(void)
+{
+    begin_changed("UPDATE batch SET begin_ms = begin_ms + 3 WHERE number = 2");
+    settle_saying("batch 2 cannot be recorded as lost");
+    CHECK(w.runs == 6 && ledger_deadline_ms(w.ledger) == UINT64_MAX);
+    check_state("a", 1, "succeeded");
+    check_state("a", 3, "succeeded");
+    world_close(&w);
+    remove_folder();
+}
+
+/* It was given up, and its counts were gone. */
+static void batch_that_has_ended_and_that_the_index_has_as_delayed_stays_what_it_is(void)
+{
+    begin_changed("UPDATE batch SET state = 6, succeeded = 3, failed = 0, cancelled = 0, ended_ms = 1 "
+                  "WHERE number = 2");
+    world_settle(&w);
+    CHECK(w.runs == 6 && ledger_deadline_ms(w.ledger) == UINT64_MAX);
+    check_state("a", 2, "succeeded");
+    check_state("a", 3, "succeeded");
+    world_close(&w);
+    CHECK(look_up("SELECT succeeded FROM batch WHERE number = 2") == 3);
+    remove_folder();
+}
+
 int main(void)
 {
     static const struct check checks[] = {
@@ -266,6 +329,8 @@ int main(void)
         C(delayed_batch_whose_row_is_damaged_holds_up_no_other),
         C(batch_ends_whose_waiter_has_a_damaged_row_and_the_others_go_on),
         C(batches_are_lost_of_which_it_is_damaged_what_they_wait_for),
+        C(delayed_batch_that_the_index_has_at_another_time_holds_up_no_other),
+        C(batch_that_has_ended_and_that_the_index_has_as_delayed_stays_what_it_is),
     };
 
     return check_all(checks, sizeof checks / sizeof *checks);
