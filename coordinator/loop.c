@@ -255,10 +255,8 @@ static void deny(struct coordinator *c, const struct wire_frame *frame, const ch
 /* The list of keys may have changed: who has no longer what he came with has to come again. */
 static void refresh_gate(struct coordinator *c)
 {
-    const char *name = NULL, *next;
-
     gate_refresh(c->gate);
-    for (name = gate_next(c->gate, NULL); name; name = next) {
+    for (const char *name = gate_next(c->gate, NULL), *next; name; name = next) {
         next = gate_next(c->gate, name);
         if (!gate_is_withdrawn(c->gate, name))
             continue;

@@ -9,11 +9,11 @@
 /* Whether jobs of the batch would wait there for one of another, which may take as long as it likes. */
 static bool is_behind(const struct batch *batch, const struct worker *worker)
 {
-    const struct chunk *chunk = worker->chunks;
+    const struct chunk *chunk = batch->single ? worker->chunks : NULL;
 
     while (chunk && (chunk->batch == batch || !chunk->batch->single))
         chunk = chunk->next;
-    return batch->single && chunk;
+    return chunk;
 }
 
 /* Jobs for a worker that runs several at once: what it should have less what it has, once that is

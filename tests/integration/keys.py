@@ -196,13 +196,18 @@ class Letting(Case):
             answer = peer.receive()
         self.assertEqual(answer.text, "this key is not allowed what it was")
 
-    def test_list_that_is_a_link_is_read_again_when_its_target_changes(self):
-        self.allow("alice", "submit")
-        self.allow("bob", "submit")
+    def move_list(self):
+        """Elsewhere, with a link in its place."""
         target = self.home / "lists" / "allowed"
         target.parent.mkdir()
         self.list.rename(target)
         self.list.symlink_to(target)
+        return target
+
+    def test_list_that_is_a_link_is_read_again_when_its_target_changes(self):
+        self.allow("alice", "submit")
+        self.allow("bob", "submit")
+        target = self.move_list()
         daemon = self.serve("-v")
         client = self.start("map", "wait_file", ":::", self.home / "file", env=self.homes["alice"])
         self.until(lambda: "accepted as batch 1" in daemon.log(), "it runs")
@@ -218,10 +223,7 @@ class Letting(Case):
     def test_one_who_only_listens_is_out_when_the_target_of_a_link_changes(self):
         """He stayed until somebody knocked."""
         self.allow("alice", "submit")
-        target = self.home / "lists" / "allowed"
-        target.parent.mkdir()
-        self.list.rename(target)
-        self.list.symlink_to(target)
+        target = self.move_list()
         daemon = self.serve("-v")
         client = self.start("map", "wait_file", ":::", self.home / "file", env=self.homes["alice"])
         self.until(lambda: "accepted as batch 1" in daemon.log(), "it runs")
