@@ -24,9 +24,12 @@ struct muster_completions {
 
 int muster_completions_create(muster *m, struct muster_completions **ret_completions)
 {
-    struct muster_completions *completions = calloc(1, sizeof *completions);
+    struct muster_completions *completions;
+    int code = futures_check_open(m->futures, NULL);
 
-    if (!completions)
+    if (code != 0)
+        return code;
+    if (!(completions = calloc(1, sizeof *completions)))
         return MUSTER_ENOMEM;
     completions->references = 1;
     completions->futures = m->futures;

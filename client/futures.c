@@ -154,12 +154,13 @@ static void set_timer(struct futures *futures, uint64_t deadline_ns)
 
 void futures_follow(struct futures *futures)
 {
-    int fd = futures->model->ops->fd(futures->model);
-
-    if (fd == futures->model_fd) /* else the kernel let go of the old one as it was closed */
+    if (futures->connection == futures->model->connection)
         return;
-    futures->model_fd = fd;
-    if (watch(futures, fd) < 0)
+    futures->connection = futures->model->connection;
+    futures->lost.code = 0;
+    /* It may have the old one's number, of which the kernel let go as that was closed. */
+    futures->model_fd = futures->model->ops->fd(futures->model);
+    if (watch(futures, futures->model_fd) < 0)
         muster_error_system(&futures->lost, errno, "cannot watch the new connection");
 }
 

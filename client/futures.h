@@ -95,6 +95,7 @@ struct futures {
     struct spin spin;         /* of whoever waits for futures */
     int epoll_fd, timer_fd, due_fd;
     int model_fd;             /* borrowed */
+    unsigned connection;      /* of the model, whose descriptor that is */
     bool signalled;           /* due_fd is readable */
     uint64_t job_ns;          /* of the job that was timed last; UINT64_MAX: none was */
     unsigned untimed;         /* jobs in a row that were not worth it */
@@ -122,7 +123,7 @@ int futures_dispatch(struct futures *futures, struct muster_error *ret_error);
  * not made by futures_dispatch. */
 void futures_refresh(struct futures *futures);
 
-/* The model may have another descriptor: it has connected anew. */
+/* The model may have connected anew: then it is not lost any more, and has another descriptor. */
 void futures_follow(struct futures *futures);
 
 /* Whether anything can still end a future. */

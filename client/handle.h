@@ -13,8 +13,10 @@
 struct muster {
     struct muster_options options; /* defaults filled in */
     struct registry *registry;     /* owned */
-    struct model *model;           /* owned */
+    struct model *model;           /* owned; NULL once it closes */
     struct futures *futures;       /* a reference */
+    unsigned workers;              /* of muster_workers once it closes */
+    char *scratch;                 /* of muster_scratch; owned */
     char program[PATH_MAX];        /* of workers, where the caller names none */
 };
 

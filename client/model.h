@@ -16,6 +16,7 @@ struct model {
      * is shared, the process's own. Owned by whoever closes the model; NULL: there is none. */
     struct heap *heap;
     unsigned workers;    /* of a coordinator of another process; else 0 */
+    unsigned connection; /* another number: it has connected anew, is not lost, and `fd` is another */
     const char *scratch; /* muster_scratch; the model's */
 };
 

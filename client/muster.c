@@ -266,6 +266,14 @@ static int load_plugins(struct muster *m, struct muster_error *ret_error)
     return 0;
 }
 
+/* The model's own ends with it, before the last callbacks. */
+static int keep_scratch(struct muster *m, struct muster_error *ret_error)
+{
+    if (!m->model->scratch || (m->scratch = strdup(m->model->scratch)) != NULL)
+        return 0;
+    return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
+}
+
 int muster_open(const struct muster_options *options, muster **ret_muster, struct muster_error *ret_error)
 {
     struct muster *m = calloc(1, sizeof *m);
@@ -279,6 +287,7 @@ int muster_open(const struct muster_options *options, muster **ret_muster, struc
         (code = add_functions(m, ret_error)) != 0 || (code = find_program(m, ret_error)) != 0 ||
         (code = load_plugins(m, ret_error)) != 0 ||
         (code = ops_of(m->options.model)->open(&m->options, m->registry, &m->model, ret_error)) != 0 ||
+        (code = keep_scratch(m, ret_error)) != 0 ||
         (code = futures_create(m->model, &m->futures, ret_error)) != 0)
         goto out;
     *ret_muster = m;
@@ -290,12 +299,14 @@ out:
 
 unsigned muster_workers(const struct muster *m)
 {
+    if (!m->model)
+        return m->workers;
     return m->model->workers ? m->model->workers : m->options.workers;
 }
 
 const char *muster_scratch(const struct muster *m)
 {
-    return m->model->scratch;
+    return m->scratch;
 }
 
 void model_close(struct model *model, struct task **ended)
@@ -309,14 +320,20 @@ void model_close(struct model *model, struct task **ended)
 void muster_close(struct muster *m)
 {
     struct task *ended = NULL;
+    struct model *model;
 
     if (!m)
         return;
+    if ((model = m->model) != NULL) {
+        m->workers = muster_workers(m);
+        m->model = NULL;
+    }
     if (m->futures)
-        futures_close(m->futures);
-    else if (m->model)
-        model_close(m->model, &ended);
+        futures_close(m->futures); /* calls back, with `m` */
+    else if (model)
+        model_close(model, &ended);
     registry_destroy(m->registry);
+    free(m->scratch);
     free(m);
 }
 

@@ -267,8 +267,10 @@ struct muster_batch {
      * on_result. */
     int (*on_tick)(void *context, const struct muster_progress *progress);
     void *context;
-    int interrupt_fd; /* readable: end early, now, with MUSTER_ECANCELLED; -1 (or 0): none */
-    int wake_fd;      /* readable: on_tick is called at once where the model waits; -1 (or 0): none */
+    /* Readable: end early, now, with MUSTER_ECANCELLED; -1 (or 0): none. While a coordinator is away this,
+     * and an error of on_tick, end muster_map; the batch goes on when that returns. */
+    int interrupt_fd;
+    int wake_fd; /* readable: on_tick is called at once where the model waits; -1 (or 0): none */
 
     /* Of a coordinator that keeps batches (muster coordinator --state FILE), else MUSTER_ESTATE. What it has
      * accepted goes on there whatever becomes of this process: its number is in the summary.

@@ -199,6 +199,7 @@ int processes_return(struct processes *p, struct muster_error *ret_error)
     p->mailbox.wire = wire;
     p->mailbox.lost.code = 0;
     p->context = context;
+    p->model.connection++;
     return 0;
 }
 

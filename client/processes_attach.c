@@ -61,12 +61,24 @@ void map_take_attached(struct map *m, const struct proto_attached *attached)
     }
 }
 
+/* The caller, or a callback, has ended it on this side alone: says so behind the first reason, which stays.
+ * `told`: the coordinator was asked to cancel it, and may have heard. */
+static void note_alone(struct map *m, const char *why, bool told)
+{
+    struct muster_error first = m->error;
+
+    muster_error_set(&m->error, m->code, "%s; %s; batch %llu %s when it is started again", first.text, why,
+                     (unsigned long long)m->number, told ? "may go on" : "goes on");
+}
+
 /* Nobody will say what becomes of the batch. */
-static void give_up(struct map *m, const char *why)
+static void give_up(struct map *m, const char *why, bool told)
 {
     unsigned long long number = m->number;
 
-    if (!m->p->keeps)
+    if (m->code != 0 && number != 0 && m->p->keeps == PROTO_KEEPS_ON_DISK)
+        note_alone(m, why, told);
+    else if (!m->p->keeps)
         map_note_error(m, MUSTER_ELOST, "%s", why);
     else if (number == 0 && m->sealed)
         map_note_error(m, MUSTER_ELOST,
@@ -92,6 +104,7 @@ void map_lost(struct map *m)
 {
     struct muster_error why = m->p->mailbox.lost;
     uint64_t deadline_ns = clock_after(clock_now_ns(), m->p->away_ns);
+    bool told = m->cancelled != 0;
     int code;
 
     if (why.code != MUSTER_ELOST) {
@@ -100,17 +113,19 @@ void map_lost(struct map *m)
         return;
     }
     if (!can_return(m)) {
-        give_up(m, why.text);
+        give_up(m, why.text, told);
         return;
     }
-    while ((code = processes_return(m->p, &why)) == MUSTER_ELOST && clock_now_ns() < deadline_ns && !m->ended)
+    while ((code = processes_return(m->p, &why)) == MUSTER_ELOST && clock_now_ns() < deadline_ns &&
+           !m->ended &&
+           !(m->code != 0 && m->cancelled)) /* arguments that ran out with an error end nothing */
         map_wait(m, true);
     if (m->ended)
         return;
     if (code == 0)
         map_attach(m);
     else
-        give_up(m, why.text);
+        give_up(m, why.text, told);
     m->attached_anew = code == 0 && !m->batch->attach;
 }
 

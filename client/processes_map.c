@@ -319,18 +319,12 @@ static int check_connection(struct processes *p, struct muster_error *ret_error)
     return p->mailbox.lost.code == MUSTER_ELOST ? processes_return(p, ret_error) : 0;
 }
 
-int processes_map(struct model *model, const muster_function *function, const struct muster_batch *batch,
-                  struct muster_summary *summary, struct muster_error *ret_error)
+static int run(struct processes *p, const struct muster_batch *batch, struct muster_summary *summary,
+               struct muster_error *ret_error)
 {
-    struct processes *p = (struct processes *)model;
     struct map m = {.route.take = take, .p = p, .batch = batch, .summary = summary, .next = 1};
-    int code = check_keeps(p, batch, ret_error);
+    int code;
 
-    (void)function; /* the caller checked that there is one; workers look it up by name */
-    if (code == 0)
-        code = check_connection(p, ret_error);
-    if (code != 0)
-        return code;
     if (!msgpack_zone_init(&m.zone, 8192))
         return muster_error_set(ret_error, MUSTER_ENOMEM, "out of memory");
     msgpack_sbuffer_init(&m.buffer);
@@ -339,7 +333,7 @@ int processes_map(struct model *model, const muster_function *function, const st
         finish(&m);
         return code;
     }
-    m.sent.heap = p->mappings ? model->heap : NULL;
+    m.sent.heap = p->mappings ? p->model.heap : NULL;
     m.sent.mappings = p->mappings;
     m.window_bytes = processes_window(p);
     m.began_ns = clock_now_ns();
@@ -358,7 +352,6 @@ int processes_map(struct model *model, const muster_function *function, const st
     }
     end(&m);
     mailbox_remove(&p->mailbox, &m.route);
-    processes_settle(p);
     stall_end(&m.stall, clock_now_ns());
     summary->stall_ns = m.stall.longest_ns;
     summary->receipt = account_close(m.account, clock_now_ns(), summary->execute_ns);
@@ -366,4 +359,19 @@ int processes_map(struct model *model, const muster_function *function, const st
     if (m.code != 0)
         return muster_error_set(ret_error, m.code, "%s", m.error.text);
     return 0;
+}
+
+int processes_map(struct model *model, const muster_function *function, const struct muster_batch *batch,
+                  struct muster_summary *summary, struct muster_error *ret_error)
+{
+    struct processes *p = (struct processes *)model;
+    int code = check_keeps(p, batch, ret_error);
+
+    (void)function; /* the caller checked that there is one; workers look it up by name */
+    if (code == 0)
+        code = check_connection(p, ret_error);
+    if (code == 0)
+        code = run(p, batch, summary, ret_error);
+    processes_settle(p); /* what came for single jobs meanwhile is no news to the wire's descriptor */
+    return code;
 }

@@ -414,6 +414,30 @@ class Library(Case):
         driver.write("\n")
         self.assert_ok(driver.end(), "2\n")
 
+    def test_what_ends_a_map_ends_it_while_the_coordinator_is_away(self):
+        for number, (verb, code) in enumerate((("stop", "5 "), ("interrupt", "-")), 1):
+            self.serve("-j1")
+            driver = self.start(verb, FAULTY, self.file, command=DRIVER)
+            self.assertEqual(driver.line(), "accepted")
+            self.kill()
+            result = driver.end()
+            self.assertEqual(result.status, 0, str(result))
+            self.assertTrue(result.out.startswith(code), result.out)
+            self.assertIn(f"batch {number} goes on when it is started again", result.out)
+            self.serve("-j1")
+            self.file.touch()
+            self.assert_ok(self.results(number), "true\ntrue\n")
+            self.file.unlink()
+            self.stop()
+
+    def test_descriptor_tells_of_lost_jobs_after_a_map_that_was_refused(self):
+        self.serve("-j2")
+        driver = self.start("refused", FAULTY, command=DRIVER)
+        self.assertEqual(driver.line(), "submitted")
+        self.kill()
+        driver.write("\n")
+        self.assert_ok(driver.end(), "readable\nlost\n")
+
     def test_without_a_coordinator_it_is_refused(self):
         result = self.drive("alone")
         self.assert_fails(result, 255, "takes a coordinator that keeps it")

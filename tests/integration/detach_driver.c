@@ -5,14 +5,22 @@
  *     detach_driver leave FIRST LAST     leaves `echo` over the range behind, and prints its number
  *     detach_driver read NUMBER          prints what the jobs of that batch returned, and how many they are
  *     detach_driver both PLUGIN FILE     waits for FILE in a job of a map, and in a single job for a file
- * that never is; prints how many jobs the map had, whether the single one is lost, and what another one
- * returns detach_driver alone                asks for a batch without a coordinator
+ *                                        that never is; prints what became of them
+ *     detach_driver alone                asks for a batch without a coordinator
+ *     detach_driver stop PLUGIN FILE     as that map; its on_tick fails with 5 while the coordinator is away
+ *     detach_driver interrupt PLUGIN FILE    and it is interrupted then; both print how it ended
+ *     detach_driver refused PLUGIN       prints whether the descriptor tells of a single job that was lost,
+ *                                        after a map that was refused
  */
 #include "client/muster.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { LIMIT_MS = 60000 };
 
 static int fail(const struct muster_error *error)
 {
@@ -117,6 +125,71 @@ static int both(muster *m, char **words, struct muster_error *ret_error)
     return 0;
 }
 
+/* Writes to the descriptor of the context, or fails where that is none. */
+static int end_when_away(void *context, const struct muster_progress *progress)
+{
+    const int *interrupt = context;
+
+    if (!progress->away)
+        return 0;
+    return *interrupt >= 0 && write(*interrupt, "x", 1) == 1 ? 0 : 5;
+}
+
+static int stop(muster *m, char **words, bool interrupts, struct muster_error *ret_error)
+{
+    int ends[2] = {-1, -1};
+    struct muster_batch batch = {
+        .function = "wait_file",
+        .chunk_jobs = 1,
+        .source = {.kind = MUSTER_SOURCE_STREAM, .next = next_path, .context = &words, .fd = -1},
+        .on_result = print_accepted,
+        .on_tick = end_when_away,
+        .context = &ends[1]};
+    int code;
+
+    if (interrupts && pipe(ends) != 0)
+        return 255;
+    batch.interrupt_fd = ends[0];
+    code = muster_map(m, &batch, NULL, ret_error);
+    printf("%d %s\n", code, code ? ret_error->text : "");
+    return 0;
+}
+
+static bool is_readable(const muster *m)
+{
+    struct pollfd item = {.fd = muster_fd(m), .events = POLLIN};
+
+    return poll(&item, 1, LIMIT_MS) == 1;
+}
+
+static int refused(muster *m, struct muster_error *ret_error)
+{
+    struct muster_batch batch = {.function = "noop", .source = muster_source_range(1, 2)};
+    msgpack_object never = text_object("/never");
+    struct muster_job job = {.function = "wait_file", .argument = &never}, quick = {.function = "noop"};
+    muster_future *single, *first;
+
+    if (muster_submit(m, &job, &single, ret_error) != 0 || muster_submit(m, &quick, &first, ret_error) != 0 ||
+        muster_await(first, NULL, ret_error) != 0)
+        return fail(ret_error);
+    printf("submitted\n");
+    fflush(stdout);
+    if (getchar() == EOF || !is_readable(m) || muster_map(m, &batch, NULL, ret_error) != MUSTER_ELOST)
+        return 255;
+    printf("%s\n", is_readable(m) ? "readable" : "silent");
+    if (muster_await(single, NULL, ret_error) == MUSTER_ELOST)
+        printf("lost\n");
+    muster_future_drop(single);
+    muster_future_drop(first);
+    return 0;
+}
+
+static bool takes_plugin(const char *verb)
+{
+    return strcmp(verb, "both") == 0 || strcmp(verb, "stop") == 0 || strcmp(verb, "interrupt") == 0 ||
+           strcmp(verb, "refused") == 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
@@ -130,7 +203,7 @@ int main(int argc, char **argv)
         options.model = MUSTER_INLINE;
     else
         options.coordinator = MUSTER_COORDINATOR_DEFAULT;
-    if (strcmp(verb, "both") == 0) {
+    if (argc > 2 && takes_plugin(verb)) {
         options.plugins = plugins;
         options.plugin_count = 1;
     }
@@ -144,6 +217,10 @@ int main(int argc, char **argv)
         status = read_batch(m, argv + 2, &error);
     else if (strcmp(verb, "both") == 0 && argc == 4)
         status = both(m, argv + 2, &error);
+    else if ((strcmp(verb, "stop") == 0 || strcmp(verb, "interrupt") == 0) && argc == 4)
+        status = stop(m, argv + 2, verb[0] == 'i', &error);
+    else if (strcmp(verb, "refused") == 0 && argc == 3)
+        status = refused(m, &error);
     muster_close(m);
     return status;
 }

@@ -369,6 +369,7 @@ Test(future, close_cancels_jobs_in_flight_and_calls_back)
 
 static void try_to_go_on(void *context, muster_future *future)
 {
+    muster_completions *completions;
     muster_future *next;
     struct muster_error error;
 
@@ -376,6 +377,7 @@ static void try_to_go_on(void *context, muster_future *future)
     cr_expect_eq(muster_submit(m, &(struct muster_job){.function = "twice"}, &next, &error), MUSTER_ESTATE);
     cr_expect_eq(muster_call_after(m, 0, NULL, NULL, NULL, &error), MUSTER_ESTATE);
     cr_expect_eq(muster_promise(m, &next), MUSTER_ESTATE);
+    cr_expect_eq(muster_completions_create(m, &completions), MUSTER_ESTATE);
     cr_expect_eq(muster_then(future, NULL, step_recover, NULL, &next), MUSTER_ESTATE);
     cr_expect_eq(muster_future_on_end(future, NULL, note_failure, context), MUSTER_ESTATE);
 }

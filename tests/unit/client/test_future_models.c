@@ -350,6 +350,33 @@ static void close_ends_jobs_in_flight(const struct setting *setting)
     }
 }
 
+/* The model is no more then: its memory, too. */
+static void ask_muster(void *context, muster_future *future)
+{
+    (void)future;
+    CHECK(muster_workers(m) == 2);
+    if (processes)
+        CHECK(muster_scratch(m) && strncmp(muster_scratch(m), "/tmp/", 5) == 0);
+    else
+        CHECK(!muster_scratch(m));
+    ++*(unsigned *)context;
+}
+
+static void callback_inside_close_asks_for_workers_and_scratch(enum muster_model model)
+{
+    const struct muster_options options = {
+        .model = model, .workers = 2, .worker_program = getenv("MUSTER"), .scratch = "/tmp"};
+    unsigned calls = 0;
+    muster_future *promise;
+
+    processes = model == MUSTER_PROCESSES;
+    CHECK(muster_open(&options, &m, NULL) == 0 && muster_promise(m, &promise) == 0);
+    CHECK(muster_future_on_end(promise, NULL, ask_muster, &calls) == 0);
+    muster_close(m);
+    CHECK(calls == 1);
+    muster_future_drop(promise);
+}
+
 int main(void)
 {
     static void (*const tests[])(void) = {
@@ -374,5 +401,7 @@ int main(void)
         muster_close(m);
         close_ends_jobs_in_flight(&settings[i]);
     }
+    callback_inside_close_asks_for_workers_and_scratch(MUSTER_THREADS);
+    callback_inside_close_asks_for_workers_and_scratch(MUSTER_PROCESSES);
     return 0;
 }

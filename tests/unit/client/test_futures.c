@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <malloc.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@ struct fake {
     struct task *tasks;
     int fd;
     int refuse_with, lose_with;
+    bool returns; /* with the next map */
     unsigned submitted, cancelled;
 };
 
@@ -67,6 +69,24 @@ static int fake_dispatch(struct model *model, struct task **ended, struct muster
     return 0;
 }
 
+/* It connects anew: the new descriptor has the number of the old one. */
+static int fake_map(struct model *model, const muster_function *function, const struct muster_batch *batch,
+                    struct muster_summary *summary, struct muster_error *ret_error)
+{
+    struct fake *fake = (struct fake *)model;
+    int number = fake->fd;
+
+    (void)function, (void)batch, (void)summary, (void)ret_error;
+    if (!fake->returns)
+        return 0;
+    close(number);
+    fake->fd = eventfd(0, EFD_NONBLOCK);
+    cr_assert_eq(fake->fd, number);
+    fake->lose_with = 0;
+    model->connection++;
+    return 0;
+}
+
 static int fake_fd(const struct model *model)
 {
     return ((const struct fake *)model)->fd;
@@ -81,6 +101,7 @@ static void fake_close(struct model *model, struct task **ended)
 }
 
 static const struct model_ops fake_ops = {.close = fake_close,
+                                          .map = fake_map,
                                           .submit = fake_submit,
                                           .cancel = fake_cancel,
                                           .dispatch = fake_dispatch,
@@ -133,6 +154,48 @@ Test(futures, lost_model_fails_every_job_and_takes_no_more)
     muster_future_drop(job);
     muster_future_drop(delayed);
     muster_future_drop(promise);
+}
+
+static void map_fake(bool returns)
+{
+    const struct muster_batch batch = {.function = "noop", .source = muster_source_range(1, 1)};
+
+    fake.returns = returns;
+    cr_assert_eq(muster_map(m, &batch, NULL, NULL), 0);
+}
+
+/* Its end is heard by the descriptor alone. */
+static void expect_job_is_heard(void)
+{
+    muster_future *job = submit(m, "noop", 1);
+    struct pollfd item = {.fd = muster_fd(m), .events = POLLIN};
+
+    cr_expect_eq(poll(&item, 1, 0), 0);
+    eventfd_write(fake.fd, 1);
+    cr_expect_eq(poll(&item, 1, 0), 1);
+    cr_expect_eq(muster_dispatch(m, NULL), 0);
+    cr_expect_eq(number_of(job), 5);
+    muster_future_drop(job);
+}
+
+Test(futures, model_that_returned_with_a_descriptor_of_the_same_number_is_heard)
+{
+    map_fake(true);
+    expect_job_is_heard();
+    map_fake(false);
+    expect_job_is_heard();
+}
+
+Test(futures, model_that_returned_after_a_dispatch_saw_its_loss_takes_jobs_again)
+{
+    struct muster_error error;
+
+    fake.lose_with = MUSTER_ELOST;
+    cr_expect_eq(muster_dispatch(m, &error), MUSTER_ELOST);
+    map_fake(false);
+    cr_expect_eq(muster_dispatch(m, &error), MUSTER_ELOST, "it has not returned");
+    map_fake(true);
+    expect_job_is_heard();
 }
 
 Test(futures, delayed_job_that_the_model_refuses_fails_with_its_error)
