@@ -44,13 +44,18 @@ static void on_step(void *context, const char *what)
     progress_note(context, text);
 }
 
-/* Reads a sample's text once more, as map would. */
+/* Reads a sample's text once more, which takes the time that it takes map. The argument is the sample itself,
+ * for no JSON has texts that are not UTF-8. */
 static int produce(void *context, size_t sample, msgpack_zone *zone, msgpack_object *ret_argument)
 {
     const struct advise_verb *verb = context;
     const msgpack_sbuffer *text = &verb->texts[sample];
+    msgpack_object read;
+    int code = json_read(text->data, text->size, zone, &read, NULL);
 
-    return json_read(text->data, text->size, zone, ret_argument, NULL);
+    if (!code)
+        *ret_argument = verb->samples.values[sample];
+    return code;
 }
 
 /* Writes a result, as map would. */
@@ -126,6 +131,8 @@ static int make_command(const struct advise_verb *verb, const struct advise_repo
     add_option(command, "muster", "map");
     add(command, options->function);
     add_option(command, "--model", muster_model_name(way->model));
+    if (way->model == MUSTER_PROCESSES)
+        add_option(command, "--coordinator", "none"); /* the environment may name one */
     if (way->model == MUSTER_THREADS || way->model == MUSTER_PROCESSES)
         add_option(command, "--workers", command->workers);
     if (way->concurrency > 1)
@@ -205,11 +212,21 @@ static int print_word(const char *word, struct output *output)
     return code ? code : output_text(output, "'");
 }
 
+/* Whether map would go to the workers of a coordinator that the environment names. */
+static bool has_coordinator(const struct advise_report *report)
+{
+    const char *coordinator = getenv("MUSTER_COORDINATOR");
+
+    return report->ways[report->choice.advised].model == MUSTER_PROCESSES && coordinator && *coordinator &&
+           strcmp(coordinator, "none") != 0;
+}
+
 /* The command that is advised, which lacks the arguments. */
 static int print_command(const struct options *options, const struct advise_report *report,
                          struct output *output)
 {
-    int code = output_text(output, "\n  muster map %s %s", options->function, report->options);
+    int code = output_text(output, "\n  muster map %s %s%s", options->function, report->options,
+                           has_coordinator(report) ? " --coordinator none" : "");
 
     for (unsigned i = 0; i < options->open.plugin_count && !code; i++) {
         code = output_text(output, " --plugin ");

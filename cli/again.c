@@ -205,7 +205,7 @@ bool again_tell_exec(const struct exec_options *options, struct word command, co
     shell_line_add(&line, " -c ", strlen(" -c "));
     shell_line_quote(&line, command.bytes, command.size);
     shell_line_add(&line, "", 1);
-    if (!has_limits(&options->limits) && !line.failed && line.size <= COMMAND_BYTES)
+    if (!has_limits(&options->limits) && !options->folder && !line.failed && line.size <= COMMAND_BYTES)
         log_error("in a debugger: gdb -ex 'set follow-fork-mode child' -ex run --args %s", line.bytes);
     shell_line_fini(&line);
     return true;

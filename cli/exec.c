@@ -108,6 +108,19 @@ static int conclude_detached(const struct exec *exec, int code, const struct mus
     return status;
 }
 
+static bool is_ended(const struct exec *exec, int code)
+{
+    return exec->halted || exec->stopped_by || code == MUSTER_ECANCELLED;
+}
+
+/* Whether there are jobs that have not run, or there may be. */
+static bool has_more(const struct exec *exec)
+{
+    uint64_t total = exec_again_total(exec);
+
+    return total == 0 || exec->succeeded + exec->failed < total;
+}
+
 static int run(struct exec *exec, muster *m, const msgpack_object *common)
 {
     struct muster_batch batch = {
@@ -162,8 +175,7 @@ static int run(struct exec *exec, muster *m, const msgpack_object *common)
     if (reader_left(exec, code))
         return STATUS_SIGNAL + SIGPIPE;
     status = conclude(exec, code, &summary, &error);
-    exec_again_advise(exec, exec->halted || exec->stopped_by || code == MUSTER_ECANCELLED ||
-                                code == MUSTER_EOUTPUT);
+    exec_again_advise(exec, code == MUSTER_EOUTPUT || (is_ended(exec, code) && has_more(exec)));
     return status;
 }
 

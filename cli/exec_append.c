@@ -18,10 +18,10 @@ static int fail(const struct exec_append *append, int code, struct muster_error 
                             strerror(errno));
 }
 
-/* Whether another run has a file to itself. No lock of flock(1) is in the way. */
-static bool is_taken(int fd)
+/* Whether another run has a file so that this one cannot have it, too. No lock of flock(1) is in the way. */
+static bool is_taken(int fd, bool alone)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct flock lock = {.l_type = alone ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
 
     return fcntl(fd, F_OFD_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES);
 }
@@ -36,10 +36,10 @@ int exec_append_open(struct exec_append *append, const char *what, const char *p
         append->path = "standard output";
         return 0;
     }
-    append->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
+    append->fd = open(path, (alone ? O_WRONLY : O_RDWR) | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
     if (append->fd < 0)
         return fail(append, MUSTER_ESYSTEM, ret_error);
-    if (!alone || !exec_append_regular(append, &bytes) || !is_taken(append->fd))
+    if (!exec_append_regular(append, &bytes) || !is_taken(append->fd, alone))
         return 0;
     exec_append_close(append);
     return muster_error_set(ret_error, MUSTER_EINVALID, "cannot write %s %s: another run is writing it", what,

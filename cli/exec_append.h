@@ -18,8 +18,9 @@ struct exec_append {
     uint64_t open_bytes;     /* of the record that is being written */
 };
 
-/* Opens the file, or makes it, with what is in it; `path` NULL: standard output. `alone`: not while another
- * run has opened it so, too. 0, MUSTER_ESYSTEM or MUSTER_EINVALID. */
+/* Opens the file, or makes it, with what is in it; `path` NULL: standard output. Of a regular file
+ * `alone` means not while another run has it open, else it means not while one has it alone; the file must be
+ * one that may be read, too, then. 0, MUSTER_ESYSTEM or MUSTER_EINVALID. */
 int exec_append_open(struct exec_append *append, const char *what, const char *path, bool alone,
                      struct muster_error *ret_error);
 

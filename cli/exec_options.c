@@ -262,7 +262,7 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv, stru
     options->pace.halts = options->halt.cause != HALT_NEVER;
     options->rules.context = exec_fill_repeats(&options->fill);
     exec_words_take(options, argc, argv, rest);
-    options->sources.read_all |= wants_total(options);
+    options->sources.read_all |= wants_total(options) || options->halt.percent > 0;
     options->words = argv;
     options->word_count = argc;
     if ((code = exec_coordinator_check(options, ret_error)) == 0)

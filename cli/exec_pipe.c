@@ -106,6 +106,9 @@ int exec_pipe_check(struct exec_options *options, struct muster_error *ret_error
         return 0;
     if (options->command_count == 0)
         return refuse("--pipe", "a command is expected", ret_error);
+    if (options->halt.percent > 0)
+        return refuse("--halt", "N% is for jobs that are counted before they run: with --pipe give a number",
+                      ret_error);
     if (options->resume == EXEC_RETRY_FAILED)
         return refuse("--retry-failed", "the job log does not have the input of --pipe: use --resume-failed",
                       ret_error);

@@ -42,7 +42,7 @@ static int heed_signals(struct exec *exec)
     } else if (interrupt_hung_up() && !exec->stopped_by) {
         exec->stopped_by = SIGHUP;
         progress_hide(&exec->progress);
-        log_error("hung up: no further job begins, those that run go on; another signal ends them");
+        log_error("hung up: jobs that run go on, and are the last; another signal ends them");
     }
     if (interrupt_came_again() || exec_pace_is_over(&exec->pace))
         return MUSTER_ECANCELLED;

@@ -16,6 +16,7 @@
 
 enum kind {
     KIND_INTEGER,
+    KIND_WORKERS, /* so many; no option's special values */
     KIND_NUMBER,
     KIND_TEXT,
     KIND_SIZE,     /* a text, or a number of bytes */
@@ -29,7 +30,7 @@ static const struct key {
     const char *of_map, *of_exec;
 } keys[] = {
     {"priority", KIND_INTEGER, "priority", "priority"},
-    {"max_running", KIND_INTEGER, "max-running", "jobs"},
+    {"max_running", KIND_WORKERS, "max-running", "jobs"},
     {"cpus", KIND_INTEGER, "cpus", "cpus"},
     {"memory", KIND_SIZE, "memory", "memory"},
     {"begin", KIND_TEXT, "begin", "begin"},
@@ -123,6 +124,12 @@ static int add_option(const struct maker *m, const struct key *key, const json_t
     case KIND_INTEGER:
         if (!json_is_integer(value))
             return expected(m, key->name, "a whole number");
+        break;
+    case KIND_WORKERS:
+        if (!json_is_integer(value) || json_integer_value(value) < 1 ||
+            json_integer_value(value) > PROTO_WORKERS_MAX)
+            return jobfile_fail(m->file, m->step, m->error, "%s: a whole number from 1 to %d is expected",
+                                key->name, PROTO_WORKERS_MAX);
         break;
     case KIND_NUMBER:
         if (!json_is_number(value))
@@ -268,14 +275,20 @@ static int add_range(const struct maker *m, const json_t *range)
     return code;
 }
 
-/* A name, from the folder of the job file on. */
+/* A name, from the folder of the job file on; no verb takes it for an option, or for what separates
+ * arguments. */
 static int add_file(const struct maker *m, const json_t *name)
 {
-    const char *text = json_string_value(name);
+    const char *text = json_string_value(name), *place = m->file->place;
 
     if (!text || !*text)
         return expected(m, "arguments_file", "a name, or an array of names,");
-    return add_formatted(m, "%s%s", *text == '/' ? "" : m->file->place, text);
+    if (strcmp(text, "-") == 0)
+        return jobfile_fail(m->file, m->step, m->error,
+                            "arguments_file: a step has no standard input; a file of this name is './-'");
+    if (*text == '/')
+        place = "";
+    return add_formatted(m, "%s%s%s", *text == '/' || *place == '/' ? "" : "./", place, text);
 }
 
 static int add_files(const struct maker *m, const json_t *names)
@@ -406,7 +419,8 @@ static int read_name(const struct maker *m)
     return 0;
 }
 
-/* The verb; and for a command without arguments that it runs once, and gets none. */
+/* The verb; for a command that texts with newlines are one argument each; and for one without arguments that
+ * it runs once, and gets none. */
 static int add_verb(const struct maker *m)
 {
     static const char *const arguments[] = {"arguments", "range", "arguments_file"};
@@ -414,6 +428,8 @@ static int add_verb(const struct maker *m)
 
     if ((code = add_word(m, m->command ? "exec" : "map")) || (code = add_word(m, "--detach")) || !m->command)
         return code;
+    if (json_object_get(m->table, "arguments"))
+        return add_word(m, "-0");
     for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
         if (json_object_get(m->table, arguments[i]))
             return 0;

@@ -22,6 +22,9 @@ enum {
     NAME_BYTES = 120,   /* of a name in a table, so that a function's has room beside it */
 };
 
+/* Of jobs. */
+#define SHOWN_STATES (1U << STORE_SUCCEEDED | 1U << STORE_FAILED | 1U << STORE_CANCELLED)
+
 struct listing {
     struct ask *ask;
     struct table table;
@@ -286,6 +289,9 @@ static int list_jobs(struct listing *listing, struct muster_error *ret_error)
 
     if (listing->ask->options.user || listing->ask->options.name)
         return muster_error_set(ret_error, MUSTER_EINVALID, "--user and --name are of batches, not of jobs");
+    if (listing->ask->options.states & ~SHOWN_STATES)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "--state: jobs are shown when they have ended: succeeded, failed, cancelled");
     table_init(&listing->table, headings, sizeof headings / sizeof *headings);
     listing->table.left = 1U << 1 | 1U << 4;
     table_fit(&listing->table, listing->ask->output.fd);

@@ -115,7 +115,8 @@ int main(int argc, char **argv)
             return verbs[i].run(argc - 1, argv + 1);
     if (is_one_of(argv[1], "--version", "-V"))
         return print_version();
-    if (is_one_of(argv[1], "--help", "-h") || (strcmp(argv[1], "help") == 0 && argc == 2))
+    if (is_one_of(argv[1], "--help", "-h") ||
+        (strcmp(argv[1], "help") == 0 && (argc == 2 || strcmp(argv[2], "help") == 0)))
         return help_print(NULL);
     if (strcmp(argv[1], "help") != 0)
         return unknown_verb(argv[1]);

@@ -170,8 +170,6 @@ static struct muster_batch make_batch(struct map *map)
 /* The number of a batch that was left to its coordinator. */
 static int print_number(struct map *map, const struct muster_summary *summary)
 {
-    if (map->options.format == OUTPUT_NONE)
-        return 0;
     if (map->options.format == OUTPUT_JSON)
         return output_text(&map->output, "{\"batch\":%" PRIu64 "}\n", summary->batch);
     return output_text(&map->output, "%" PRIu64 "\n", summary->batch);

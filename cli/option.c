@@ -57,8 +57,9 @@ enum {
 
 static int take_workers(struct options *o, enum verb verb, const char *text, struct muster_error *ret_error)
 {
-    (void)verb;
-    return quantity_workers(text, muster_cores(), PROTO_WORKERS_MAX, &o->open.workers, ret_error);
+    unsigned most = verb == VERB_WORKER ? PROTO_HOST_WORKERS_MAX : PROTO_WORKERS_MAX;
+
+    return quantity_workers(text, muster_cores(), most, &o->open.workers, ret_error);
 }
 
 static int take_grace(struct options *o, enum verb verb, const char *text, struct muster_error *ret_error)

@@ -161,8 +161,8 @@ static void give_up(const struct submit *submit, size_t count)
 
     log_error("%s: step '%s' was not accepted", file->name, step_at(submit, count)->name);
     if (count > 0 && take_back(submit, count, &error) == 0)
-        log_error("the %zu step%s before it %s cancelled", count, count == 1 ? "" : "s",
-                  count == 1 ? "is" : "are");
+        log_error("the %zu step%s before it %s cancelled, as far as %s had not ended", count,
+                  count == 1 ? "" : "s", count == 1 ? "is" : "are", count == 1 ? "it" : "they");
     for (size_t i = 0; count > 0 && error.code && i < count; i++)
         log_error("step '%s' goes on as batch %" PRIu64 ": %s", step_at(submit, i)->name,
                   submit->batches[file->order[i]], error.text);

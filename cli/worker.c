@@ -99,11 +99,6 @@ static int serve(const struct options *options, struct muster_error *ret_error)
 
     if (outpost.workers == 0)
         outpost.workers = muster_cores() < PROTO_HOST_WORKERS_MAX ? muster_cores() : PROTO_HOST_WORKERS_MAX;
-    if (outpost.workers > PROTO_HOST_WORKERS_MAX)
-        return muster_error_set(
-            ret_error, MUSTER_ELIMIT,
-            "%u workers are too many for one host, %d at most; a second 'muster worker' there may have more",
-            outpost.workers, PROTO_HOST_WORKERS_MAX);
     if ((code = confined_begin(outpost.sandbox, ret_error)) || (code = check_plugins(options, ret_error)) ||
         (code = digest_plugins(options, &digests, ret_error)) ||
         (code = interrupt_start(&outpost.stop_fd, ret_error)))

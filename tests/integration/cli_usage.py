@@ -237,6 +237,11 @@ class Help(harness.Case):
         self.assertEqual(complete("map", "--model", "t"), ["threads"])
         self.assertEqual(complete("map", "echo", ":::", "--mod"), [])
         self.assertEqual(complete("lab", ""), ["race", "deadlock"])
+        self.assertEqual((complete("map", "-o", "n"), complete("jobs", "-o", "n")), (["none"], []))
+        self.assertEqual(complete("exec", "--nice", ""), [])
+        for words in (["coordinator", "--state"], ["exec", "-a"]):
+            self.assertEqual(complete(*words, str(script)), [str(script)])
+        self.assert_ok(self.muster("help", "help"), self.muster("help").out)
         self.assertEqual(complete("bench", "m"), ["memory"])
         self.assertEqual(complete("key", ""), ["make", "show", "allow"])
         for verb in ("map", "exec", "compare", "advise", "lab", "bench", "functions", "coordinator", "submit", "key", *ASKING):

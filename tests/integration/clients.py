@@ -244,6 +244,7 @@ class Counted(verbs.Case):
         waited = self.muster("wait", batch, "-o", "json")
         self.assertEqual((waited.status, json.loads(waited.out)),
                          (2, {"batch": int(batch), "outcome": "failed", "succeeded": 1, "failed": 2, "cancelled": 0}))
+        self.assert_one_line_error(self.muster("jobs", batch, "--state", "queued"), "jobs are shown when they have ended")
         self.assertEqual([(job["job"], job["state"], job["error"]) for job in self.objects("jobs", batch, "--state", "failed")],
                          [(f"{batch}.2", "failed", "exit status 3"), (f"{batch}.3", "failed", "exit status 1")])
         self.assertEqual([job["state"] for job in self.objects("jobs", batch)], ["succeeded", "failed", "failed"])

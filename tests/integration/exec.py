@@ -158,6 +158,13 @@ class Ends(harness.Case):
         result = self.exec("-j2", "--halt", "now,fail=1", "test {} = a && exit 7; sleep 1000", ":::", "a", "b", "c")
         self.assert_fails(result, 7, "halted: 1 of 3 jobs done")
 
+    def test_share_of_halt_is_of_jobs_whose_arguments_are_read_from_a_file_too(self):
+        numbers = self.home / "numbers"
+        numbers.write_text("".join(f"{number}\n" for number in range(300)))
+        for words, text in ((["false"], numbers.read_text()), (["false", "::::", numbers], ""), (["-a", numbers, "false"], "")):
+            with self.subTest(words=words):
+                self.assert_fails(self.exec("-j1", "--halt", "soon,fail=1%", *words, text=text), 1, "halted: 3 of 300 jobs done")
+
     def test_halt_soon_lets_run_what_runs(self):
         gate, release = self.home / "gate", self.home / "release"
         os.mkfifo(gate)

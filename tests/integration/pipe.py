@@ -56,6 +56,7 @@ class Pipe(harness.Case):
     def test_mistakes_are_one_line_and_run_nothing(self):
         for words, said in ((["--pipe", "--block", "0", "echo"], "--block 0: "), (["--pipe", "--block", "1x", "echo"], "--block 1x: "),
                             (["--pipe", "--block", "3G", "echo"], "--block"), (["--pipe"], "command"),
+                            (["--pipe", "--halt", "soon,fail=1%", "cat"], "--halt: N% is for"),
                             (["--pipe", "cat", ":::", "a"], "standard input"), (["--pipe", "-a", "/nonexistent", "cat"], "/nonexistent"),
                             (["--pipe", "--regexp", "--recend", "(", "cat"], "--recend"), (["--pipe", "--header", "(", "cat"], "--header")):
             self.assert_one_line_error(self.exec(*words, text=""), said)

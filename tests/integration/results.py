@@ -128,19 +128,21 @@ class Log(Case):
         self.assert_one_line_error(self.exec("--resume", "--joblog", "log", "echo", ":::", "a", "c"), "line 3", "'echo b'")
 
     def test_two_runs_at_once_do_not_cut_off_each_others_lines(self):
-        for option, name, shared in (("--joblog", "log", False), ("--results", "t.csv", False), ("--joblog", "+log", True)):
+        for option, name, other, shared in (("--joblog", "log", "log", False), ("--results", "t.csv", "t.csv", False),
+                                            ("--joblog", "+log", "log", False), ("--joblog", "log", "+log", False),
+                                            ("--joblog", "+log", "+log", True)):
             file = self.home / name.lstrip("+")
-            words = [option, f"+{file}" if shared else file, "sh", "-c", "'echo 1 >>done' #"]
+            words = [option, name, "sh", "-c", "'echo 1 >>done' #"]
             (self.home / "done").unlink(missing_ok=True)
             first = self.start("exec", *words, cwd=self.home)
             first.process.stdin.write(b"1\n")
             first.process.stdin.flush()
             self.until((self.home / "done").exists, "the first run's job")
-            second = self.muster("exec", *words, ":::", "2", cwd=self.home)
+            second = self.muster("exec", option, other, *words[2:], ":::", "2", cwd=self.home)
             if shared:
                 self.assert_ok(second)
             else:
-                self.assert_one_line_error(second, str(file), "another run is writing it")
+                self.assert_one_line_error(second, file.name, "another run is writing it")
             self.assert_ok(first.end())
         self.assertEqual(len((self.home / "log").read_text().splitlines()), 4)  # columns, and three jobs
 
@@ -207,6 +209,12 @@ class Log(Case):
 
     def test_without_a_log_the_end_says_what_one_would_do(self):
         self.assertIn("--joblog FILE", self.exec("exit", ":::", "1").err.splitlines()[-1])
+
+    def test_what_has_not_run_is_not_said_when_all_has(self):
+        for words, more in (([":::", "0", "1"], False), ([":::", "1", "0"], True)):
+            result = self.exec("-j1", "--halt", "soon,fail=1", "exit", *words)
+            self.assertEqual(result.status, 1, str(result))
+            self.assertEqual("what has not run" in result.err, more, str(result))
 
     def test_options_that_need_a_log_say_so(self):
         for arguments in (("--resume",), ("--resume-failed", "--results", "d"), ("--retry-failed",),

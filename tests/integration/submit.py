@@ -71,6 +71,9 @@ class Terms(Case):
         self.assert_one_line_error(self.muster("map", "echo", "--after", "77", ":::", "1"), "batch 77 is not known")
         self.assertEqual(self.batches(), [])
 
+    def test_number_of_a_batch_that_is_left_is_printed_whatever_its_results_are(self):
+        self.assert_ok(self.muster("map", "echo", "--detach", "-o", "none", ":::", "1"), "1\n")
+
     def test_batch_begins_at_its_time(self):
         began = time.time()
         self.assert_ok(self.muster("map", "echo", "--begin", "now+1s", ":::", "1"), "1\n")
@@ -169,7 +172,7 @@ class JobFiles(Case):
         """)
         result = self.muster("submit", path)
         self.assert_fails(result, 255, "no-such", f"{path}: step 'unknown' was not accepted",
-                          "the 2 steps before it are cancelled")
+                          "the 2 steps before it are cancelled, as far as they had not ended")
         self.assertEqual(result.out, "")
         self.assertEqual(self.ended([1, 2]), ["cancelled", "cancelled"])
         self.assertFalse(file.exists())
@@ -185,6 +188,9 @@ class JobFiles(Case):
                            (good + "begin = 'soon'", "step 'good': --begin soon: a time is expected"),
                            (good + "memory = '1X'", "step 'good': --memory 1X: a size"),
                            (good.replace("range = [1, 2]", "arguments_file = 'nowhere'"), "jobs/nowhere: No such file"),
+                           *((good.replace("function = 'echo'", how) + f"max_running = {number}",
+                              "step 'good': max_running: a whole number from 1 to 16384")
+                             for number in (-1, 0, 16385) for how in ("function = 'echo'", "command = 'echo'")),
                            *((good.replace("function = 'echo'", f"command = ['echo', '{word}', 'x']"),
                               f"step 'good': command: '{word}' would begin arguments")
                              for word in (":::", "::::", ":::+", "::::+")),
@@ -202,6 +208,26 @@ class JobFiles(Case):
         result = self.muster("submit", path, "--coordinator", f"ipc://{self.home}/nobody")
         self.assert_fails(result, 255, f"ipc://{self.home}/nobody", "step 'a' was not accepted")
         self.assertEqual(result.out, "")
+
+    def test_text_with_a_newline_is_one_argument_of_a_command(self):
+        path = self.write(json.dumps({"step": [{"name": "a", "command": ["printf", "[%s]"], "arguments": ["x\ny", "z\n", 5]}]}),
+                          "jobs.json")
+        numbers = self.submit(path)
+        self.assertEqual(self.ended(numbers.values()), ["succeeded"])
+        self.assert_ok(self.muster("results", "1"), "[x\ny][z\n][5]")
+
+    def test_names_of_files_are_no_options_and_no_separators(self):
+        for name in ("-j2", "--progress", ":::", "f"):
+            (self.folder / name).write_text(f"{name}1\n{name}2\n")
+        self.write("[[step]]\nname = 'a'\ncommand = ['echo']\narguments_file = ['-j2', ':::', '--progress']\n"
+                   "[[step]]\nname = 'b'\nfunction = 'echo'\narguments_file = ['f', ':::']\n", "job.toml")
+        for number, (path, folder) in enumerate((("job.toml", self.folder), ("jobs/job.toml", self.home))):
+            numbers = self.submit(path, cwd=folder)
+            self.assertEqual(self.ended(numbers.values()), ["succeeded"] * 2)
+            self.assertEqual(self.batches("name, jobs")[2 * number:], [("a", 8), ("b", 4)])
+        self.write("[[step]]\nname = 'a'\nfunction = 'echo'\narguments_file = '-'\n", "job.toml")
+        for path, folder in (("job.toml", self.folder), ("jobs/job.toml", self.home)):
+            self.assert_one_line_error(self.muster("submit", path, cwd=folder), "arguments_file: a step has no standard input")
 
     def test_dry_run_shows_command_lines_that_do_the_same(self):
         path = self.write("[[step]]\nname = 'a'\nfunction = 'echo'\narguments = ['x y', [1]]\n"

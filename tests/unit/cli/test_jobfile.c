@@ -63,15 +63,16 @@ Test(jobfile, function_becomes_a_line_of_map)
                  "map --detach --name=s -- f ::: 1 -2.5 \"a b\" \"1..3\" [true,{\"k\":\"v\"}]");
     expect_words("function = '-f'\narguments = []", "map --detach --name=s -- -f :::");
     expect_words("function = 'f'\nrange = [-3, 100000000]", "map --detach --name=s -- f ::: -3..100000000");
-    expect_words("function = 'f'\narguments_file = ['a', '/b']", "map --detach --name=s -- f :::: dir/a /b");
+    expect_words("function = 'f'\narguments_file = ['a', '/b']",
+                 "map --detach --name=s -- f :::: ./dir/a /b");
 }
 
 Test(jobfile, command_becomes_a_line_of_exec)
 {
     expect_words("command = 'a {} > b'\narguments = ['x y', 3]",
-                 "exec --detach --name=s -- a {} > b ::: x y 3");
+                 "exec --detach -0 --name=s -- a {} > b ::: x y 3");
     expect_words("command = ['a', '$b']\nrange = [1, 3]", "exec --detach --name=s -q -- a $b ::: 1 2 3");
-    expect_words("command = 'a'\narguments_file = 'l'", "exec --detach --name=s -- a :::: dir/l");
+    expect_words("command = 'a'\narguments_file = 'l'", "exec --detach --name=s -- a :::: ./dir/l");
     expect_words("command = 'a'", "exec --detach -n0 --name=s -- a ::: ");
 }
 
