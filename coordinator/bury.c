@@ -77,7 +77,7 @@ static void orphan(struct batch *batch, const struct worker *worker, struct job_
 
     if (event == JOB_ORPHAN && run.orphaned + 1 >= most) {
         snprintf(text, sizeof text,
-                 "%u workers died just before or after they ran it, and it is quarantined; the last one: "
+                 "%u workers died about when they ran it, and it is quarantined; the last one: "
                  "%s",
                  run.orphaned + 1, exit->reason);
         settle_failure(batch, worker->slot, &run, MUSTER_EQUARANTINED, text, outbox);
@@ -86,26 +86,54 @@ static void orphan(struct batch *batch, const struct worker *worker, struct job_
     settle_jobs(batch, run, event, outbox);
 }
 
+/* Whether it may have faulted by a function that it held beside commands, which run in processes of their
+ * own. */
+static bool faulted_beside_commands(const struct worker *worker, const struct worker_exit *exit)
+{
+    const struct chunk *chunk = worker->chunks;
+
+    if (!exit->faulted || exit->executing || worker->concurrency <= 1)
+        return false;
+    while (chunk && chunk->batch->single)
+        chunk = chunk->next;
+    return chunk;
+}
+
+/* Where there is none that the worker was about: the chunk that it has first. Of a worker of several jobs
+ * the one that came last: those before it wait, maybe for so long that every kill from outside would hit the
+ * same one. */
+static struct chunk *find_nearest(const struct worker *worker, bool of_function)
+{
+    struct chunk *chunk = worker->chunks;
+
+    if (!chunk || worker->concurrency <= 1)
+        return chunk;
+    chunk = chunk->prev;
+    while (of_function && chunk->batch->single)
+        chunk = chunk->prev;
+    return chunk;
+}
+
 /* The job with which a worker died, and the chunk it is in: the one that it was executing; or
- * else the last that it executed, if the outcome was lost with it; or else its next one. Of a
- * worker of several jobs that is one of the chunk that came last: those before it wait, maybe for
- * so long that every kill from outside would hit the same one. NULL when it held nothing, was
+ * else the command that ran meanwhile, or the last job that it executed, if the outcome was lost with it;
+ * or else its next one. NULL when it held nothing, was
  * killed for the sake of a batch that was cancelled, or that job was cancelled: it is over in any
  * case. */
 static struct chunk *find_suspect(const struct worker *worker, const struct worker_exit *exit,
                                   uint64_t *ret_index)
 {
     struct chunk *chunk = hold_find(worker, exit->chunk);
+    bool of_function = faulted_beside_commands(worker, exit);
 
     if (worker->doom == DOOM_CANCELLED || exit->lost)
         return NULL;
-    if (chunk && spans_hold(&chunk->left, exit->index)) {
+    if (chunk && spans_hold(&chunk->left, exit->index) && !(of_function && chunk->batch->single)) {
         *ret_index = exit->index;
         return settle_is_cancelled(chunk->batch, exit->index) ? NULL : chunk;
     }
-    if (exit->executing || !worker->chunks)
+    chunk = exit->executing ? NULL : find_nearest(worker, of_function);
+    if (!chunk)
         return NULL;
-    chunk = worker->concurrency > 1 ? worker->chunks->prev : worker->chunks; /* the last, the first */
     *ret_index = spans_list(&chunk->left)->first;
     return settle_is_cancelled(chunk->batch, *ret_index) ? NULL : chunk;
 }

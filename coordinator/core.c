@@ -134,6 +134,7 @@ static void refuse_standing(struct core *core, struct worker *worker, struct out
 static void worker_hello(struct core *core, uint64_t now_ns, struct worker *worker,
                          const struct proto_hello *hello, struct outbox *outbox)
 {
+    unsigned concurrency = hello->concurrency < 1 ? 1 : hello->concurrency;
     struct client *client, *next;
 
     if (worker->state == WORKER_DOOMED)
@@ -152,10 +153,14 @@ static void worker_hello(struct core *core, uint64_t now_ns, struct worker *work
         dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
         return;
     }
+    if (worker->holds > 0 && concurrency != worker->concurrency) { /* by which its jobs were counted */
+        dispatch_doom(core, worker, DOOM_MALFORMED, outbox);
+        return;
+    }
     worker->state = WORKER_READY;
     worker->pid = hello->pid;
     worker->credit = hello->credit < 1 ? 1 : hello->credit;
-    worker->concurrency = hello->concurrency < 1 ? 1 : hello->concurrency;
+    worker->concurrency = concurrency;
     worker->heard_ns = now_ns;
     core->failed_starts = 0;
     client_greet(core, worker->name, outbox);

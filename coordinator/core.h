@@ -56,6 +56,7 @@ struct worker_exit {
     bool killed;      /* by its supervisor, which was told to */
     bool lost;        /* the connection to its host was: no job is to blame */
     bool executing;   /* it was running the job `index` of `chunk` */
+    bool faulted;     /* by its own code: no process of a command is to blame */
     bool timed_out;   /* it ended itself because that job passed its time limit */
     uint64_t chunk, index;
     uint64_t batch;    /* of that job, and */

@@ -24,7 +24,7 @@ static int is_loaded(struct dl_phdr_info *info, size_t size, void *context)
     struct loaded *loaded = context;
 
     (void)size;
-    if (strcmp(info->dlpi_name, loaded->name) == 0)
+    if (info->dlpi_name[0] == '/' && strcmp(flight_module_name(info->dlpi_name), loaded->name) == 0)
         loaded->found = info->dlpi_name;
     return loaded->found != NULL;
 }
@@ -38,10 +38,9 @@ static const char *trusted_file(const struct fault_files *files, const char *nam
     if (!name[0])
         return files->program;
     for (unsigned i = 0; i < files->plugin_count; i++)
-        if (strcmp(files->plugins[i], name) == 0)
+        if (strcmp(flight_module_name(files->plugins[i]), name) == 0)
             return files->plugins[i];
-    if (name[0] == '/')
-        dl_iterate_phdr(is_loaded, &loaded);
+    dl_iterate_phdr(is_loaded, &loaded);
     return loaded.found;
 }
 

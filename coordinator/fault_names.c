@@ -66,8 +66,17 @@ static int spawn(int program_fd, int questions_fd, int answers_fd, pid_t *ret_pi
     return error;
 }
 
-/* Until it has ended; false when it had to be killed. Where this program ignores SIGCHLD, or waits for all
- * its children, somebody else has reaped it. */
+/* Whether it computed for longer than it may: the kernel sends SIGKILL then. Where this program ignores
+ * SIGCHLD, or waits for all its children, somebody else has reaped it, and it is not known. */
+static bool is_out_of_time(pid_t pid)
+{
+    int status;
+
+    return TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) == pid && WIFSIGNALED(status) &&
+           (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL);
+}
+
+/* Until it has ended; false when it had to be killed. */
 static bool await(pid_t pid, const struct fault_files *files)
 {
     int fd = pidfd_open(pid, 0); /* close-on-exec by itself */
@@ -83,7 +92,7 @@ static bool await(pid_t pid, const struct fault_files *files)
         pidfd_send_signal(fd, SIGKILL, NULL, 0);
     else if (fd < 0)
         kill(pid, SIGKILL);
-    TEMP_FAILURE_RETRY(waitpid(pid, NULL, 0));
+    ended &= !is_out_of_time(pid);
     if (fd >= 0)
         close(fd);
     return ended;

@@ -24,12 +24,13 @@ unsigned hold_places(const struct worker *worker, const struct batch *batch)
 }
 
 /* The worker has so many jobs of the batch from now on. */
-static void change_held(const struct worker *worker, struct batch *batch, uint64_t jobs)
+static void change_held(struct worker *worker, struct batch *batch, uint64_t jobs)
 {
     uint64_t *held = &batch->held[worker->slot - 1], places = hold_places(worker, batch);
+    uint64_t before = *held < places ? *held : places, now = jobs < places ? jobs : places;
 
-    batch->running -= *held < places ? *held : places;
-    batch->running += jobs < places ? jobs : places;
+    batch->running += now - before;
+    worker->running += now - before;
     *held = jobs;
 }
 

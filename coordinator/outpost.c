@@ -27,8 +27,8 @@ enum { DRAIN_MAX = 64 };
 enum { LAST_MAX = 64 * DRAIN_MAX };
 
 /* How long workers would go on by themselves: it is decided here that they do not. The longest that
- * --link-grace takes is 24 days. */
-static const uint64_t WORKERS_GRACE_NS = 7 * 24 * 3600 * CLOCK_NS_PER_S;
+ * --link-grace takes, as that is the longest of --host-grace. */
+static const uint64_t WORKERS_GRACE_NS = PROTO_TIMEOUT_MS_MAX * CLOCK_NS_PER_MS;
 
 /* What is waited for. */
 enum { WORKERS, LINK, DEATHS, STOP, ITEMS };

@@ -28,9 +28,12 @@ static uint64_t fill_places(const struct core *core, const struct batch *batch, 
         return 0;
     jobs = fill.jobs - mine;
     if (worker->jobs > mine) {
-        uint64_t places = worker->concurrency > worker->jobs ? worker->concurrency - worker->jobs : 0;
+        uint64_t places = worker->concurrency > worker->running ? worker->concurrency - worker->running : 0;
 
-        return jobs < places ? jobs : places;
+        if (!batch->single)
+            return jobs < places ? jobs : places;
+        if (mine == 0 && places == 0)
+            return 0; /* commands take one, however many they are */
     }
     if (mine >= fill.running && jobs < (fill.jobs - fill.running) / 2)
         return 0; /* it has enough for a while */
@@ -119,7 +122,7 @@ bool room_is_by_load(const struct core *core, const struct batch *batch, const s
         return !room_is_used_up(batch);
     alone = core->batches == batch && !batch->next;
     return batch->settings.most_running == 0 && !batch_recalled(batch) &&
-           batch->held[least->slot - 1] == least->jobs && (alone || least->jobs >= least->concurrency);
+           batch->held[least->slot - 1] == least->jobs && (alone || least->running >= least->concurrency);
 }
 
 /* --- the host */

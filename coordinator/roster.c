@@ -8,11 +8,13 @@
 /* How long a worker that is not needed any more may take to end. */
 static const uint64_t STOP_NS = 5 * CLOCK_NS_PER_S;
 
-/* A load and a slot in one number: slots are below PROTO_WORKERS_MAX = 2^14. A load is below 2^48: chunks
- * are at most 2^32, and jobs 2^16 times as many. */
-enum { SLOT_BITS = 16 };
+/* A load and a slot in one number: places that are taken, jobs, the slot. */
+enum { PLACES_BITS = 15, SLOT_BITS = 16, JOBS_BITS = 64 - PLACES_BITS - SLOT_BITS };
+
+static const uint64_t JOBS_MOST = (UINT64_C(1) << JOBS_BITS) - 1;
 
 _Static_assert(PROTO_WORKERS_MAX < 1 << SLOT_BITS, "a slot fits beside a load");
+_Static_assert(PROTO_CONCURRENCY_MAX < 1 << PLACES_BITS, "places fit above jobs");
 
 int roster_init(struct roster *roster, unsigned slots)
 {
@@ -69,7 +71,12 @@ uint64_t worker_deadline(const struct core *core, const struct worker *worker)
 
 uint64_t worker_load(const struct worker *worker)
 {
-    return worker->concurrency > 1 ? worker->jobs : worker->holds;
+    uint64_t places;
+
+    if (worker->concurrency <= 1)
+        return worker->holds;
+    places = worker->running < worker->concurrency ? worker->running : worker->concurrency;
+    return places << JOBS_BITS | (worker->jobs < JOBS_MOST ? worker->jobs : JOBS_MOST);
 }
 
 struct worker *roster_least_loaded(const struct core *core)
@@ -95,7 +102,7 @@ static struct roster_entry look(const struct worker *worker)
     struct roster_entry entry = {
         .counts = {.present = crew && is_present(worker),
                    .idle = crew && told && worker->holds == 0,
-                   .open = crew && told && worker->jobs < worker->concurrency,
+                   .open = crew && told && worker->running < worker->concurrency,
                    .several = ready && worker->jobs > 1,
                    .ready = ready,
                    .starting = worker->state == WORKER_STARTING},

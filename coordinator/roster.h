@@ -59,7 +59,8 @@ void roster_update(struct core *core, struct worker *worker);
 /* The next thing that is due for a worker: a respawn, a ping, or its end. */
 uint64_t worker_deadline(const struct core *core, const struct worker *worker);
 
-/* What a worker has to do, by which those of as many places compare: jobs, or chunks of one at a time. */
+/* What a worker has to do, by which those of as many places compare: places that are taken, and then jobs;
+ * or chunks of one at a time. */
 uint64_t worker_load(const struct worker *worker);
 
 /* Of those that have credit, the one with the least to do and of those the first; NULL: there is none. */

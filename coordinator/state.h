@@ -58,6 +58,7 @@ struct worker {
     unsigned concurrency; /* jobs it runs at once */
     unsigned holds;       /* chunks it has */
     uint64_t jobs;        /* that it has not reported, of all its chunks */
+    uint64_t running;     /* places they take: those of a batch no more than hold_places */
     struct demand taken;  /* of the host, by its jobs */
     struct chunk *chunks; /* owned */
     struct chunk *chunks_by_id;

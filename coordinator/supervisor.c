@@ -359,6 +359,7 @@ static void add_fault(struct supervisor *supervisor, const struct flight_page *p
 
     if (!WIFSIGNALED(status) || (uint32_t)WTERMSIG(status) != atomic_load(&page->fault_signal))
         return;
+    exit->faulted = true;
     supervisor->nameless |= !fault_describe(page, &files, text);
     snprintf(exit->reason + used, sizeof exit->reason - used, "%s", text);
 }

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 /* Where a worker is in its life; FLIGHT_STARTING until it is ready for chunks. */
@@ -53,7 +54,7 @@ struct flight_frame {
 
 struct flight_module {
     uint32_t known;                 /* 0: there is none */
-    char name[FLIGHT_MODULE_BYTES]; /* its path; "": the worker's program */
+    char name[FLIGHT_MODULE_BYTES]; /* flight_module_name of its path; "": the worker's program */
 };
 
 struct flight_page {
@@ -140,6 +141,14 @@ static inline void flight_overflow(struct flight_page *page, size_t stack_bytes)
     atomic_store_explicit(&page->verdict_index, atomic_load(&page->position) >> 1, memory_order_relaxed);
     atomic_store_explicit(&page->detail, (uint32_t)(stack_bytes >> 10), memory_order_relaxed);
     atomic_store_explicit(&page->verdict, FLIGHT_OVERFLOW, memory_order_release);
+}
+
+/* As much of the end of a path as a page has room for: the file's own name is there. */
+static inline const char *flight_module_name(const char *path)
+{
+    size_t size = strlen(path);
+
+    return size < FLIGHT_MODULE_BYTES ? path : path + size - (FLIGHT_MODULE_BYTES - 1);
 }
 
 enum { FLIGHT_MARK_BYTES = 64 };

@@ -4,7 +4,8 @@
  *
  * Runners are the coroutines: each runs one job after another, until one waits. Only when all
  * runners wait, more are started, twice as many each time, so that jobs that compute are run by
- * one. The flight recorder names the job that has the thread; while all wait it names none.
+ * one. The flight recorder names the job that has the thread; while all wait, the
+ * command that runs, if one does, as one that may have to do with a death.
  */
 #include "worker/concurrent.h"
 

@@ -17,6 +17,7 @@
 #include <link.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -24,12 +25,15 @@
 enum {
     STACK_BYTES = 64 << 10, /* of the handler */
     NEAR_BYTES = 1 << 20,   /* of the stack pointer: large variables are not touched from one end on */
+    BELOW_BYTES = 64 << 20, /* of the stack: other mappings, such as stacks of coroutines, are further down */
     OWN_FRAMES = 8,         /* at most, of the handler itself and of what the kernel puts before it */
 };
 
 static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
 
 static struct flight_page *page; /* borrowed; NULL: nothing is recorded */
+
+static uintptr_t stack_end; /* the lowest address of the stack of the thread that executes; 0: not known */
 
 static uintptr_t program_counter(const ucontext_t *context)
 {
@@ -56,16 +60,17 @@ static uintptr_t stack_pointer(const ucontext_t *context)
 }
 
 /* The number of a file in the page, which is added; FLIGHT_MODULES_MAX when there is no room. */
-static uint32_t find_module(const char *name)
+static uint32_t find_module(const char *path)
 {
+    const char *name = flight_module_name(path);
     uint32_t i;
 
     for (i = 0; i < FLIGHT_MODULES_MAX && page->modules[i].known; i++)
-        if (strncmp(page->modules[i].name, name, sizeof page->modules[i].name - 1) == 0)
+        if (strcmp(page->modules[i].name, name) == 0)
             return i;
     if (i < FLIGHT_MODULES_MAX) {
         page->modules[i].known = 1;
-        strncpy(page->modules[i].name, name, sizeof page->modules[i].name - 1);
+        strcpy(page->modules[i].name, name);
     }
     return i;
 }
@@ -113,15 +118,30 @@ static void record_stack(const ucontext_t *context)
         record_frame(place, (uintptr_t)addresses[from++]);
 }
 
+/* Of these two the instruction is over when the signal comes: a breakpoint, a system call that a filter
+ * traps. */
+static bool ran_on(int number)
+{
+    return number == SIGTRAP || number == SIGSYS;
+}
+
+/* Where a call, or a variable of one, touched what is just below the stack. What is near the stack pointer at
+ * the other end is a buffer that was overrun. A coroutine's stack has a guard of its own (jobs/overflow.c).
+ */
+static bool is_overflow(uintptr_t address, uintptr_t stack)
+{
+    return address < stack_end && stack_end - address <= BELOW_BYTES && address + NEAR_BYTES > stack &&
+           address < stack + NEAR_BYTES;
+}
+
 static void record(int number, const siginfo_t *info, const ucontext_t *context)
 {
-    uintptr_t address = (uintptr_t)info->si_addr, stack = stack_pointer(context);
+    uintptr_t address = (uintptr_t)info->si_addr;
     uint32_t flags = 0;
 
-    if (info->si_code > 0 && number != SIGABRT && number != SIGTRAP && number != SIGSYS)
+    if (info->si_code > 0 && info->si_code != SI_KERNEL && number != SIGABRT && !ran_on(number))
         flags |= FLIGHT_HAS_ADDRESS;
-    if ((flags & FLIGHT_HAS_ADDRESS) && number == SIGSEGV && address + NEAR_BYTES > stack &&
-        address < stack + NEAR_BYTES)
+    if ((flags & FLIGHT_HAS_ADDRESS) && number == SIGSEGV && is_overflow(address, stack_pointer(context)))
         flags |= FLIGHT_STACK_IS_FULL;
     atomic_store(&page->fault_address, address);
     atomic_store(&page->fault_flags, flags);
@@ -139,7 +159,7 @@ static void on_crash(int number, siginfo_t *info, void *context)
         record(number, info, context);
     coverage_save();
     signal(number, SIG_DFL);
-    if (info->si_code <= 0) /* somebody sent it, maybe abort(); a fault comes again by itself */
+    if (info->si_code <= 0 || ran_on(number)) /* maybe abort() sent it; a fault comes again by itself */
         pthread_kill(pthread_self(), number);
     errno = saved;
 }
@@ -158,6 +178,20 @@ static int provide_stack(void)
     return sigaltstack(&stack, NULL); /* it stays for the life of the process */
 }
 
+/* Of the calling thread. Where it cannot be told, an overflow is told as the fault that it is. */
+static void find_stack_end(void)
+{
+    pthread_attr_t attributes;
+    size_t bytes;
+    void *end;
+
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    if (pthread_attr_getstack(&attributes, &end, &bytes) == 0)
+        stack_end = (uintptr_t)end;
+    pthread_attr_destroy(&attributes);
+}
+
 int crash_watch(struct flight_page *flight, struct muster_error *ret_error)
 {
     struct sigaction action = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK}, current;
@@ -166,6 +200,7 @@ int crash_watch(struct flight_page *flight, struct muster_error *ret_error)
     (void)backtrace(&first, 1);
     if (provide_stack() != 0)
         return muster_error_system(ret_error, errno, "worker: cannot watch for crashes");
+    find_stack_end();
     page = flight;
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         if (sigaction(signals[i], NULL, &current) == 0 && !(current.sa_flags & SA_SIGINFO) &&

@@ -22,10 +22,18 @@ uint64_t runner_index(const struct runner *runner)
     return runner->lot->assignment->chunk->first + runner->place;
 }
 
-static void take_thread(struct runner *runner, uint64_t now_ns)
+/* The flight recorder is about its job from now on. */
+static void begin_record(const struct runner *runner, uint64_t now_ns)
 {
     const struct proto_chunk *chunk = runner->lot->assignment->chunk;
     struct flight_page *flight = runner->x->flight;
+
+    flight_begin_chunk(flight, chunk->batch, chunk->chunk, chunk->attempt, now_ns);
+    atomic_store_explicit(&flight->progress, runner->progress, memory_order_relaxed);
+}
+
+static void take_thread(struct runner *runner, uint64_t now_ns)
+{
     struct link_job job = {
         .assignment = runner->lot->assignment,
         .index = runner_index(runner),
@@ -37,19 +45,25 @@ static void take_thread(struct runner *runner, uint64_t now_ns)
     runner->since_ns = now_ns;
     if (runner->deadline_ns == CLOCK_NEVER)
         job.kill_ns = CLOCK_NEVER;
-    lent_begin(&runner->x->lent, chunk);
+    lent_begin(&runner->x->lent, runner->lot->assignment->chunk);
     link_run(runner->x->link, &job);
-    flight_begin_chunk(flight, chunk->batch, chunk->chunk, chunk->attempt, now_ns);
-    atomic_store_explicit(&flight->progress, runner->progress, memory_order_relaxed);
-    flight_begin_job(flight, job.index);
+    begin_record(runner, now_ns);
+    flight_begin_job(runner->x->flight, job.index);
 }
 
+/* A command runs on in its process, and may kill this one, while its coroutine waits: then it is the first
+ * that is suspected, but not more than that, since whatever waits here may have been the end of it. */
 static void leave_thread(struct runner *runner)
 {
+    const struct runner *commander = runner->x->commander;
     struct flight_page *flight = runner->x->flight;
 
     runner->progress = atomic_load_explicit(&flight->progress, memory_order_relaxed);
     flight_end_job(flight, runner_index(runner));
+    if (commander && atomic_load(&flight->command) != 0) {
+        begin_record(commander, commander->since_ns);
+        flight_end_job(flight, runner_index(commander));
+    }
     link_run(runner->x->link, &(struct link_job){.assignment = NULL});
 }
 
@@ -139,7 +153,7 @@ static struct lot *find_next(struct concurrent *x, bool command)
 
 uint64_t concurrent_waiting(const struct concurrent *x)
 {
-    return x->waiting[false] + (x->commanding ? 0 : x->waiting[true]);
+    return x->waiting[false] + (x->commander ? 0 : x->waiting[true]);
 }
 
 /* A command goes first: it waits for its process, and leaves the thread to functions. */
@@ -150,7 +164,7 @@ bool runner_begin(struct runner *runner)
 
     if (x->result != 0)
         return false;
-    if (!x->commanding)
+    if (!x->commander)
         lot = find_next(x, true);
     if (!lot)
         lot = find_next(x, false);
@@ -159,7 +173,8 @@ bool runner_begin(struct runner *runner)
     runner->lot = lot;
     runner->place = lot->started++;
     lot->running++;
-    x->commanding |= lot->command;
+    if (lot->command)
+        x->commander = runner;
     runner->progress = 0;
     runner->held_ns = 0;
     runner->late = false;
@@ -176,10 +191,11 @@ static void end_job(struct runner *runner)
 
     timers_remove(&x->timers, &runner->timer);
     msgpack_zone_clear(&runner->zone);
+    if (x->commander == runner)
+        x->commander = NULL;
     leave_thread(runner);
     runner->lot = NULL;
     lot->running--;
-    x->commanding &= !lot->command;
     concurrent_note_over(x, lot);
     DL_DELETE(x->busy, runner);
 }

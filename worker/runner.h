@@ -42,10 +42,10 @@ struct concurrent {
     struct lot
         *fresh[2];    /* of functions and of commands: where the next job is, or ahead of that; NULL: none */
     struct lot *over; /* of which nothing runs nor will: to be reported at once; owned */
-    uint64_t waiting[2];  /* likewise; jobs that have not started */
-    bool commanding;      /* a command runs: until it has ended, others are kept */
-    struct runner *busy;  /* that have a job; as fibers of the loop */
-    struct runner *spare; /* whose coroutine has ended; owned */
+    uint64_t waiting[2];      /* likewise; jobs that have not started */
+    struct runner *commander; /* whose job is a command: until it has ended, others are kept; NULL: none's */
+    struct runner *busy;      /* that have a job; as fibers of the loop */
+    struct runner *spare;     /* whose coroutine has ended; owned */
     struct timers timers;
     struct lent lent;
     struct ended ended;

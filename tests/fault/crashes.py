@@ -117,9 +117,36 @@ class Told(Case):
     def test_illegal_instruction(self):
         self.assertRegex(self.crash("crashing", *CRASHING, words=("trap",)), r"SIGILL [^\n]*in crashing \(crashing\.c:")
 
+    def test_breakpoint_ends_the_job(self):
+        """The instruction is over when its signal comes: it does not come again by itself."""
+        said = self.crash("crashing", *CRASHING, words=("breakpoint",))
+        self.assertRegex(said, r"killed by SIGTRAP [^\n]*MiB, in [^\n]*breakpoint \(crashing\.c:")
+
+    def test_trapped_system_call_ends_the_job(self):
+        said = self.crash("crashing", *CRASHING, words=("call",))
+        self.assertRegex(said, r"killed by SIGSYS [^\n]*MiB, in [^\n]*trapped_call \(crashing\.c:")
+
+    @unittest.skipIf(os.uname().machine != "x86_64", "other machines have that address")
+    def test_general_protection_fault_has_no_address(self):
+        said = self.crash("crashing", *CRASHING, words=("protection",))
+        self.assertRegex(said, r"killed by SIGSEGV [^\n]*MiB, in protection \(crashing\.c:")
+
+    def test_overrun_at_the_upper_end_of_the_stack_is_no_overflow(self):
+        said = self.crash("crashing", *CRASHING, words=("overrun",))
+        self.assertRegex(said, r"killed by SIGSEGV [^\n]*MiB, at address 0x[0-9a-f]+, in overrun \(crashing\.c:")
+
+    def test_overflow_in_a_sandbox_is_told_as_one(self):
+        self.assertIn(", its stack overflowed, in recurse", self.crash("overflow", "--sandbox", *FAULTY, **self.confined()))
+
     def test_handler_of_a_plugin_stays(self):
         said = self.crash("crashing", *CRASHING, words=("nowhere",), env={"MUSTER_TEST_HANDLER": "1"})
         self.assertIn("ended with exit status 33", said)
+
+    def test_plugin_with_a_long_path_is_told_with_names(self):
+        folder = self.home.joinpath(*["d" * 100] * 5)
+        folder.mkdir(parents=True)
+        shutil.copy(plugin("faulty"), folder / "mine.so")
+        self.assertIn("in faulty_segfault (faulty_ends.c", self.crash("crash", "--plugin", folder / "mine.so"))
 
     def test_plugin_that_became_a_pipe_holds_nobody_up(self):
         mine, out, err = self.home / "mine.so", self.home / "out", self.home / "err"
@@ -230,6 +257,12 @@ class Commands(Case):
 
     def test_debugger_stops_in_the_command(self):
         self.in_debugger(self.muster("exec", "kill -SEGV $$ #", ":::", "x").err)
+
+    def test_command_of_another_folder_has_no_line_for_a_debugger(self):
+        """It would run in the folder of whoever types it."""
+        said = self.muster("exec", "--workdir", self.home, "kill -SEGV $$ #", ":::", "x").err
+        self.assertIn(" --workdir ", alone(said))
+        self.assertNotIn("gdb", said)
 
     def test_command_of_several_lines_is_not_told_as_another(self):
         """What it is with '?' for the ends of its lines would do something else."""

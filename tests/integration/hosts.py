@@ -14,9 +14,20 @@ FAULTY = harness.plugin("faulty")
 STATE = -16
 
 
+def threads(pid):
+    """Of each thread its state, and how often it has waited; the first one's job looks at its file again and again."""
+    found = {}
+    for path in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
+        fields = dict(line.split(":", 1) for line in path.read_text().splitlines())
+        found[path.parent.name] = (fields["State"].split()[0],
+                                   0 if path.parent.name == str(pid) else int(fields["voluntary_ctxt_switches"]))
+    return found
+
+
 def asleep(pid):
-    """Whether all threads of the process wait."""
-    return all(path.read_text().rpartition(")")[2].split()[0] == "S" for path in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"))
+    """Whether all threads of the process wait, and none woke another one that had been looked at before."""
+    before = threads(pid)
+    return {state for state, _ in before.values()} == {"S"} and threads(pid) == before
 
 
 class Case(keys.Case):
@@ -290,7 +301,8 @@ class Refusals(Case):
 
     def test_more_workers_than_a_host_can_name(self):
         self.serve()
-        self.refused(self.outpost(workers=1025), "1025 workers are too many for one host", "1024 at most")
+        self.refused(self.outpost(workers=1025), "-j 1025: a number of workers from 1 to 1024 is expected")
+        self.refused(self.outpost(workers=0), "-j 0: a number of workers from 1 to 1024 is expected")
 
     def test_endpoint_that_cannot_be(self):
         self.serve()

@@ -136,12 +136,15 @@ class Rejoin(hosts.Case):
         before = {worker["pid"] for worker in self.workers()}
         for life in range(2):
             lost = outpost.log().count("is lost")
+            joined = outpost.log().count("2 workers for")
             daemon.signal(signal.SIGKILL)
             daemon.process.wait()
             self.until(lambda: outpost.log().count("is lost") > lost, "the host notices")
             self.finish("ab"[life])
             daemon = self.serve("--state", state)
             self.comes_back(daemon, "is back from another life with 2 workers")
+            # Who is lost before it has heard of that says nothing.
+            self.until(lambda: outpost.log().count("2 workers for") > joined, "the host knows")
         self.until(lambda: self.begun("d"), "the last job begins")
         self.finish("c", "d")
         self.succeeds(batch, "a", "b", "c", "d")

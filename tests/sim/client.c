@@ -113,7 +113,6 @@ static void choose_settings(struct sim_submission *submission, unsigned ticket)
 
     *settings = (struct proto_submit){
         .ticket = ticket,
-        .function = proto_text(submission->function),
         .kind = sim_once_in(2) ? PROTO_RANGE : PROTO_LIST,
         .chunk_jobs = sim_once_in(2) ? 0 : 1 + (uint32_t)sim_below(9),
         .timeout_ms = sim_once_in(3) ? 1000 : 0,
@@ -129,6 +128,8 @@ static void choose_settings(struct sim_submission *submission, unsigned ticket)
         .memory_bytes = sim_once_in(3) ? 1 + sim_below(SIM_MEMORY) : 0,
         .backoff_ms = sim_once_in(3) ? 1 + (uint32_t)sim_below(40) : 0,
     };
+    submission->commands = sim_once_in(3);
+    sim_name(submission);
     if (settings->kind == PROTO_RANGE) {
         settings->first = sim_argument(submission, 1);
         settings->last = sim_argument(submission, submission->jobs);

@@ -127,11 +127,13 @@ struct sim_job {
 };
 
 struct sim_submission {
-    unsigned serial; /* from 1 */
-    unsigned first;  /* of the submission that had its jobs first; its own, unless it tries those of another
-                        again */
-    uint64_t origin; /* the number of which it tries jobs again; 0: it does not */
-    char function[16];
+    unsigned serial;   /* from 1 */
+    unsigned first;    /* of the submission that had its jobs first; its own, unless it tries those of another
+                          again */
+    uint64_t origin;   /* the number of which it tries jobs again; 0: it does not */
+    char function[16]; /* by which it is known */
+    bool commands;
+    char common[16]; /* of commands: that name, encoded */
     struct proto_submit settings;
     struct proto_after after;
     uint32_t jobs, poison;
@@ -150,6 +152,9 @@ struct sim_submission {
 };
 
 int64_t sim_argument(const struct sim_submission *submission, uint64_t index);
+
+/* Puts its function, and what its jobs have in common, among the settings. */
+void sim_name(struct sim_submission *submission);
 struct sim_submission *sim_find(const struct proto_chunk *chunk);
 struct sim_submission *sim_find_number(uint64_t number); /* NULL */
 void sim_job_begins(const struct sim_worker *worker, const struct sim_task *task, uint64_t index);

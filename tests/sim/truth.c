@@ -16,6 +16,20 @@ int64_t sim_argument(const struct sim_submission *submission, uint64_t index)
     return (int64_t)(1000 * (uint64_t)submission->first + submission->list[index].place);
 }
 
+void sim_name(struct sim_submission *submission)
+{
+    struct proto_submit *settings = &submission->settings;
+
+    settings->function = proto_text(submission->function);
+    settings->common = (struct proto_text){0};
+    if (!submission->commands)
+        return;
+    submission->common[0] = (char)(0xa0 | settings->function.size); /* a short text */
+    memcpy(submission->common + 1, settings->function.bytes, settings->function.size);
+    settings->common = (struct proto_text){submission->common, 1 + settings->function.size};
+    settings->function = proto_text("command");
+}
+
 static struct sim_submission *find_first(const struct proto_text *function)
 {
     char text[16] = "";
@@ -48,6 +62,8 @@ struct sim_submission *sim_find(const struct proto_chunk *chunk)
             (world.keeps == PROTO_KEEPS_ON_DISK || submission->life == life))
             return submission;
     }
+    if (chunk->common.size > 0)
+        return find_first(&(struct proto_text){chunk->common.bytes + 1, chunk->common.size - 1});
     return find_first(&chunk->function);
 }
 
@@ -201,11 +217,12 @@ static void note_retry(const struct store_request *request)
     *submission = (struct sim_submission){.serial = world.submission_count,
                                           .first = origin->first,
                                           .origin = origin->number,
+                                          .commands = origin->commands,
                                           .settings = origin->settings,
                                           .number = request->add.number,
                                           .life = world.host.life};
     memcpy(submission->function, origin->function, sizeof submission->function);
-    submission->settings.function = proto_text(submission->function);
+    sim_name(submission);
     submission->settings.kind = request->add.kind;
     submission->settings.hold = true;
     submission->settings.attach = false;
@@ -262,7 +279,7 @@ void sim_recorded(const struct store_entry *entry)
     } else if (entry->request.operation == STORE_SEAL && entry->done.code == 0) {
         note_seal(&entry->request);
     } else if (entry->request.operation == STORE_ADD && entry->done.code == 0) {
-        submission = find_first(&entry->request.add.function);
+        submission = find_first(&entry->request.add.name);
         SIM_CHECK(submission->number == 0, "%s is added twice", submission->function);
         submission->number = entry->request.batch ? entry->request.batch : entry->request.add.number;
         submission->total = entry->request.add.total;

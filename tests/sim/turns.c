@@ -22,8 +22,9 @@ enum { USERS_MAX = 256, LEVELS_MAX = 4 };
 /* Nanoseconds that sums of durations may be wrong by. */
 static const double ROUNDING_NS = 1000;
 
-/* How long a batch that may run waits until the core has it, when nothing fails. */
-static const uint64_t WAITS_MAX_NS = 10 * CLOCK_NS_PER_S;
+/* How long a batch that may run waits until the core has it, when nothing fails: as long as those before it
+ * take, also of jobs that take nearly all of the host each. */
+static const uint64_t WAITS_MAX_NS = 60 * CLOCK_NS_PER_S;
 
 struct range {
     double lo, hi;
@@ -413,6 +414,27 @@ static void check_idle(const struct core *core)
     }
 }
 
+/* Nor does any of the others have a place for a function that waits, of which it has none. Commands wait for
+ * those of others wherever there are some, and a worker that is slow to answer may have to give jobs back. */
+static void check_places(const struct core *core)
+{
+    const struct batch *batch;
+
+    for (unsigned i = 0; i < core->slots && core->roster.counts.open > 0; i++) {
+        const struct worker *worker = &core->workers[i];
+
+        if (worker->state != WORKER_READY || !worker->crew || worker->holds >= worker->credit ||
+            worker->running >= worker->concurrency || worker->standing > 0 ||
+            (core->demanding > 0 && !worker->host)) /* its places are not all that matters */
+            continue;
+        DL_FOREACH(core->batches, batch)
+            SIM_CHECK(batch->held[i] > 0 || batch->settings.most_running > 0 || batch->stays ||
+                          !could_begin(core, batch, worker, batch),
+                      "%s has %lu of %u places taken, and batch %lu has jobs", worker->name,
+                      (unsigned long)worker->running, worker->concurrency, (unsigned long)batch->id);
+    }
+}
+
 /* --- what the core does not have */
 
 /* Whether nothing keeps jobs of the submission, which is kept, from being run. */
@@ -501,8 +523,10 @@ void __wrap_dispatch(struct core *core, uint64_t now_ns, struct outbox *outbox)
         if (worker_of(core, &outbox->items[i]))
             note_given(core, outbox, i, i == last);
     park();
-    if (core->awaited == 0 && !core->draining)
+    if (core->awaited == 0 && !core->draining) {
         check_idle(core);
+        check_places(core);
+    }
 }
 
 /* What jobs took is known from their worker, but for what is heard twice, or of a life before. */

@@ -60,11 +60,14 @@ void sim_worker_take(struct sim_worker *worker, const struct proto_message *mess
     SIM_CHECK(task, "out of memory");
     task->chunk = message->chunk;
     task->submission = sim_find(&message->chunk);
-    task->chunk.function = proto_text(task->submission->function);
+    task->chunk.function = task->submission->settings.function;
+    task->chunk.common = task->submission->settings.common;
     check_arguments(message, task->submission);
     SIM_CHECK(!worker->outpost ||
                   (task->submission->settings.cpus <= 1 && task->submission->settings.memory_bytes == 0),
               "%s is given jobs that take more than a worker, on another host", worker->name);
+    SIM_CHECK(!worker->outpost || !task->submission->commands, "%s is given commands, on another host",
+              worker->name);
     task->arguments = message->payload;
     sim_memory_own(task);
     sim_memory_lend(&task->arguments);
@@ -279,14 +282,31 @@ static bool find_next(struct sim_task *task)
     return task->started < task->chunk.count && !task->skip;
 }
 
+/* Whose job is the next: they are begun in order, but of several places commands have one, and go first. */
+static struct sim_task *find_fresh(const struct sim_worker *worker)
+{
+    struct sim_task *task, *fresh = NULL;
+    bool commanding = false;
+
+    DL_FOREACH(worker->tasks, task)
+        commanding |= task->submission->commands && count_in(task, SIM_RUNS) > 0;
+    DL_FOREACH(worker->tasks, task) {
+        bool first = worker->concurrency > 1 && task->submission->commands;
+
+        if (!find_next(task) || (first && commanding))
+            continue;
+        if (first)
+            return task;
+        fresh = fresh ? fresh : task;
+    }
+    return fresh;
+}
+
 void sim_worker_run(struct sim_worker *worker)
 {
-    struct sim_task *task = worker->tasks, *fresh = NULL, *other;
+    struct sim_task *task = worker->tasks, *fresh = find_fresh(worker);
     uint64_t steps = worker->concurrency > 1 ? sim_below(3) : 0;
 
-    DL_FOREACH(worker->tasks, other)
-        if (!fresh && find_next(other))
-            fresh = other; /* they are begun in order */
     while (steps-- > 0 && task->next)
         task = task->next;
     if (fresh && worker->running < worker->concurrency && (worker->running == 0 || sim_once_in(2)))

@@ -106,6 +106,22 @@ static const char *check_excess(const struct core *core, const struct worker *wo
     return NULL;
 }
 
+static const char *check_running(const struct core *core, const struct worker *worker)
+{
+    const struct batch *batch;
+    uint64_t running = 0;
+
+    DL_FOREACH(core->batches, batch) {
+        uint64_t places = batch->single ? 1 : worker->concurrency, held = batch->held[worker->slot - 1];
+
+        running += held < places ? held : places;
+    }
+    if (running != worker->running)
+        return complain("%lu places of worker %u are taken, %lu are counted", (unsigned long)running,
+                        worker->slot, (unsigned long)worker->running);
+    return NULL;
+}
+
 const char *check_worker(const struct core *core, const struct worker *worker)
 {
     const char *wrong = check_state(core, worker);
@@ -138,6 +154,8 @@ const char *check_worker(const struct core *core, const struct worker *worker)
     if (!wrong)
         wrong = check_taken(worker);
     if (!wrong)
+        wrong = check_running(core, worker);
+    if (!wrong)
         wrong = check_excess(core, worker);
     if (!wrong && worker->state == WORKER_READY && worker->holds > 0 && core_deadline(core) == CLOCK_NEVER)
         wrong = complain("worker %u has work, and nobody watches it", worker->slot);
@@ -162,7 +180,7 @@ const char *check_roster(const struct core *core)
         now.present +=
             crew && worker->state != WORKER_ABSENT && !unexpected && !(worker->cut && worker->holds == 0);
         now.idle += crew && ready && worker->standing == 0 && worker->holds == 0;
-        now.open += crew && ready && worker->standing == 0 && worker->jobs < worker->concurrency;
+        now.open += crew && ready && worker->standing == 0 && worker->running < worker->concurrency;
         now.several += ready && worker->jobs > 1;
         used.cpus += worker->host ? 0 : worker->taken.cpus;
         used.memory_bytes += worker->host ? 0 : worker->taken.memory_bytes;

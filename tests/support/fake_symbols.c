@@ -6,11 +6,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 int main(void)
 {
     const char *what = getenv("MUSTER_TEST_SYMBOLS");
+    const struct rlimit second = {.rlim_cur = 1, .rlim_max = 1};
+    volatile unsigned spun = 0;
     char bytes[4096];
 
     if (!what || write(STDOUT_FILENO, "first\033\0", 7) != 7)
@@ -19,6 +22,10 @@ int main(void)
         raise(SIGSEGV);
     while (strcmp(what, "hang") == 0)
         pause();
+    if (strcmp(what, "busy") == 0 && setrlimit(RLIMIT_CPU, &second) != 0)
+        return 1;
+    while (strcmp(what, "busy") == 0)
+        spun++;
     memset(bytes, 'x', sizeof bytes);
     for (int i = 0; i < 1000; i++)
         if (write(STDOUT_FILENO, bytes, sizeof bytes) < 0)

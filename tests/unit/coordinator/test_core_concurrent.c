@@ -276,6 +276,116 @@ Test(core_concurrent, worker_full_of_other_jobs_does_not_speak_for_one_that_may_
     expect_chunk(2, 5, 2);
 }
 
+/* Of commands one runs at a time, however many the worker has. */
+Test(core_concurrent, commands_that_a_worker_is_supplied_with_ahead_take_one_place)
+{
+    struct proto_submit settings = list_of(0), functions = range_of(1, 9, 0);
+
+    settings.function = (struct proto_text){"command", 7};
+    begin_concurrent(2, 4);
+    submit(CLIENT, &settings);
+    send_arguments(CLIENT, 1, 1);
+    take_and_report(1, 1, CLOCK_NS_PER_MS / 10, CLOCK_NS_PER_MS / 10);
+    send_arguments(CLIENT, 2, 20);
+    expect_chunk(1, 2, 15);
+    expect_chunk(2, 17, 5);
+    client_hello("other");
+    submit("other", &functions);
+    expect_chunk(2, 1, 3);
+    expect_chunk(1, 4, 3);
+}
+
+/* To give more of what runs one at a time takes no further place. */
+Test(core_concurrent, commands_are_supplied_ahead_where_functions_have_the_other_places)
+{
+    struct proto_submit settings = list_of(0), functions = range_of(1, 3, 0);
+
+    settings.function = (struct proto_text){"command", 7};
+    begin_concurrent(1, 4);
+    client_hello("other");
+    submit("other", &functions);
+    expect_chunk(1, 1, 3);
+    submit(CLIENT, &settings);
+    send_arguments(CLIENT, 1, 1);
+    take_and_report(1, 1, CLOCK_NS_PER_MS / 10, CLOCK_NS_PER_MS / 10);
+    send_arguments(CLIENT, 2, 10);
+    expect_chunk(1, 2, 10);
+}
+
+/* One worker of four places: commands 2 to 7. */
+static struct proto_chunk begin_commands(void)
+{
+    struct proto_submit settings = list_of(0);
+
+    settings.function = (struct proto_text){"command", 7};
+    begin_concurrent(1, 4);
+    submit(CLIENT, &settings);
+    send_arguments(CLIENT, 1, 1);
+    take_and_report(1, 1, CLOCK_NS_PER_MS / 10, CLOCK_NS_PER_MS / 10);
+    send_arguments(CLIENT, 2, 6);
+    return expect_chunk(1, 2, 6);
+}
+
+/* Likewise, and functions of another client. */
+static struct proto_chunk begin_both(void)
+{
+    struct proto_submit functions = range_of(1, 2, 0);
+    struct proto_chunk chunk = begin_commands();
+
+    client_hello("other");
+    submit("other", &functions);
+    expect_chunk(1, 1, 2);
+    return chunk;
+}
+
+Test(core_concurrent, command_that_ran_is_suspected_when_its_worker_is_killed)
+{
+    struct proto_chunk chunk = begin_both();
+
+    step_exit(&(struct worker_exit){
+        .slot = 1, .reason = "killed by SIGKILL", .chunk = chunk.chunk, .index = 3, .batch = chunk.batch});
+    expect_spawn(1);
+    worker_hello_concurrent(1, 24, 4);
+    expect_chunk(1, 2, 1);
+    expect_chunk(1, 1, 2);
+    expect_chunk(1, 3, 1); /* suspects run in chunks of their own */
+    expect_chunk(1, 4, 4);
+}
+
+Test(core_concurrent, command_that_ran_is_not_suspected_when_its_worker_faults)
+{
+    struct proto_chunk chunk = begin_both();
+
+    step_exit(&(struct worker_exit){.slot = 1,
+                                    .reason = "killed by SIGSEGV",
+                                    .faulted = true,
+                                    .chunk = chunk.chunk,
+                                    .index = 3,
+                                    .batch = chunk.batch});
+    expect_spawn(1);
+    worker_hello_concurrent(1, 24, 4);
+    expect_chunk(1, 2, 6);
+    expect_chunk(1, 1, 1);
+    expect_chunk(1, 2, 1);
+}
+
+Test(core_concurrent, command_is_suspected_of_a_fault_when_its_worker_has_nothing_else)
+{
+    struct proto_chunk chunk = begin_commands();
+
+    step_exit(&(struct worker_exit){.slot = 1,
+                                    .reason = "killed by SIGSEGV",
+                                    .faulted = true,
+                                    .chunk = chunk.chunk,
+                                    .index = 3,
+                                    .batch = chunk.batch});
+    expect_spawn(1);
+    worker_hello_concurrent(1, 24, 4);
+    expect_chunk(1, 2, 1);
+    expect_chunk(1, 3, 1);
+    expect_chunk(1, 4, 4);
+}
+
 static void report_all(unsigned slot, const struct proto_chunk *chunk)
 {
     worker_reports(slot, chunk,

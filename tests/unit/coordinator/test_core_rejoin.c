@@ -45,6 +45,25 @@ Test(core_rejoin, job_of_a_host_that_is_away_waits_for_it_and_its_result_counts)
     end_core();
 }
 
+Test(core_rejoin, worker_that_comes_back_with_another_number_of_places_is_given_up)
+{
+    struct proto_chunk chunks[2];
+
+    begin(chunks, 1, 2);
+    step_away(HOST);
+    cr_assert(step_back(HOST, second, 1));
+    step_message(worker_name(2), &(struct proto_message){.type = PROTO_HELLO,
+                                                         .hello = {.version = PROTO_VERSION,
+                                                                   .role = PROTO_WORKER,
+                                                                   .credit = 10,
+                                                                   .concurrency = 4,
+                                                                   .standing = 1}});
+    expect_kill(2);
+    step_exit(&(struct worker_exit){.slot = 2, .reason = "killed by SIGKILL", .killed = true});
+    expect_spawn(2);
+    finishes(1, &chunks[0]);
+}
+
 Test(core_rejoin, chunk_that_never_arrived_goes_to_others)
 {
     struct proto_chunk chunks[2], again;

@@ -53,6 +53,13 @@ Test(fault, process_that_hangs_over_names_is_ended_and_said_to)
     cr_expect_str_eq(text, ", in first? < exe+0x20");
 }
 
+/* It ends by itself, but so would the next one. */
+Test(fault, process_that_computes_for_too_long_over_names_is_said_to)
+{
+    cr_expect(!describe_with("busy"));
+    cr_expect_str_eq(text, ", in first? < exe+0x20");
+}
+
 static void count(void *context)
 {
     ++*(unsigned *)context;
@@ -113,6 +120,32 @@ Test(fault, file_that_nobody_asked_for_is_named_and_not_opened)
     cr_expect(strstr(text, "?x+0x1") != NULL);
     close(fd);
     unlink(path);
+}
+
+/* Its page has room for the end of a path. */
+Test(fault, plugin_with_a_long_path_is_looked_into)
+{
+    struct flight_page page = {.fault_signal = 11, .frame_count = 1, .frames = {{.offset = 16}}};
+    char path[1000] = "/", *name;
+    const char *plugins[] = {path};
+
+    memset(path + 1, 'd', sizeof path - 2);
+    name = path + sizeof path - sizeof "/mine.so";
+    memcpy(name, "/mine.so", sizeof "/mine.so");
+    for (size_t at = 200; path + at < name; at += 200)
+        path[at] = '/';
+    strcpy(page.modules[0].name, flight_module_name(path));
+    cr_assert_lt(strlen(page.modules[0].name), strlen(path));
+    files.plugins = plugins;
+    files.plugin_count = 1;
+    setenv("MUSTER_TEST_SYMBOLS", "crash", 1);
+    files.program_fd = open(FAKE_SYMBOLS, O_PATH | O_CLOEXEC);
+    describe(&page);
+    cr_expect_str_eq(text, ", in first?");
+    close(files.program_fd);
+    files.program_fd = -1;
+    describe(&page);
+    cr_expect_str_eq(text, ", in mine.so+0x10");
 }
 
 Test(fault, any_page_is_described_within_its_bounds)
