@@ -106,7 +106,8 @@ int exec_again_open(struct exec *exec, struct muster_error *ret_error)
     if (options->joblog && goes_on)
         code = exec_resume_read(&exec->resume, options->resume, options->joblog, ret_error);
     if (!code && !options->dry_run)
-        code = exec_log_open(&exec->log, options->joblog, !options->joblog_append, exec->resume.whole_bytes,
+        code = exec_log_open(&exec->log, options->joblog, !options->joblog_append,
+                             goes_on ? exec->resume.bytes : EXEC_APPEND_ANY, exec->resume.whole_bytes,
                              ret_error);
     if (!code)
         code = open_store(exec, ret_error);

@@ -18,12 +18,29 @@ static int fail(const struct exec_append *append, int code, struct muster_error 
                             strerror(errno));
 }
 
-/* Whether another run has a file so that this one cannot have it, too. No lock of flock(1) is in the way. */
+/* Bytes that stand for what is locked; no lock of flock(1) is in the way of these. */
+enum { PRESENCE, BEGINNING }; /* who has the file open; who makes it ready */
+
+static int lock(int fd, int command, short type, off_t byte)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+    return TEMP_FAILURE_RETRY(fcntl(fd, command, &lock));
+}
+
+/* Whether another run has a file so that this one cannot have it, too. */
 static bool is_taken(int fd, bool alone)
 {
-    struct flock lock = {.l_type = alone ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+    return lock(fd, F_OFD_SETLK, alone ? F_WRLCK : F_RDLCK, PRESENCE) != 0 &&
+           (errno == EAGAIN || errno == EACCES);
+}
 
-    return fcntl(fd, F_OFD_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES);
+/* Whether nobody else has it open. */
+static bool is_alone(const struct exec_append *append)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = PRESENCE, .l_len = 1};
+
+    return append->alone || fcntl(append->fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK;
 }
 
 int exec_append_open(struct exec_append *append, const char *what, const char *path, bool alone,
@@ -31,7 +48,7 @@ int exec_append_open(struct exec_append *append, const char *what, const char *p
 {
     uint64_t bytes;
 
-    *append = (struct exec_append){.what = what, .path = path, .fd = STDOUT_FILENO};
+    *append = (struct exec_append){.what = what, .path = path, .fd = STDOUT_FILENO, .alone = alone};
     if (!path) {
         append->path = "standard output";
         return 0;
@@ -39,7 +56,10 @@ int exec_append_open(struct exec_append *append, const char *what, const char *p
     append->fd = open(path, (alone ? O_WRONLY : O_RDWR) | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
     if (append->fd < 0)
         return fail(append, MUSTER_ESYSTEM, ret_error);
-    if (!exec_append_regular(append, &bytes) || !is_taken(append->fd, alone))
+    if (!exec_append_regular(append, &bytes))
+        return 0;
+    lock(append->fd, F_OFD_SETLKW, F_WRLCK, BEGINNING);
+    if (!is_taken(append->fd, alone))
         return 0;
     exec_append_close(append);
     return muster_error_set(ret_error, MUSTER_EINVALID, "cannot write %s %s: another run is writing it", what,
@@ -56,7 +76,8 @@ bool exec_append_regular(const struct exec_append *append, uint64_t *ret_bytes)
     return true;
 }
 
-int exec_append_cut(struct exec_append *append, uint64_t bytes, struct muster_error *ret_error)
+/* Leaves so many bytes of a regular file; of any other nothing is taken. */
+static int cut(struct exec_append *append, uint64_t bytes, struct muster_error *ret_error)
 {
     uint64_t had;
 
@@ -71,7 +92,7 @@ static void undo(struct exec_append *append)
     uint64_t had;
 
     if (append->open_bytes > 0 && exec_append_regular(append, &had) && had >= append->open_bytes)
-        exec_append_cut(append, had - append->open_bytes, &(struct muster_error){.code = 0});
+        cut(append, had - append->open_bytes, &(struct muster_error){.code = 0});
     append->open_bytes = 0;
 }
 
@@ -95,6 +116,30 @@ int exec_append_write(struct exec_append *append, const char *bytes, size_t size
         }
     }
     return 0;
+}
+
+int exec_append_begin(struct exec_append *append, uint64_t had, uint64_t keep, const char *heading,
+                      struct muster_error *ret_error)
+{
+    uint64_t bytes = keep;
+    bool regular = exec_append_regular(append, &bytes);
+    bool as_read = !regular || had == EXEC_APPEND_ANY || bytes == had;
+    int code = 0;
+
+    if (append->alone && !as_read)
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "cannot write %s %s: another run has just written it", append->what,
+                                append->path);
+    if (as_read && (!regular || is_alone(append))) {
+        code = cut(append, keep, ret_error);
+        bytes = keep;
+    }
+    if (!code && bytes == 0 && heading)
+        code = exec_append_write(append, heading, strlen(heading), ret_error);
+    exec_append_end(append);
+    if (regular)
+        lock(append->fd, F_OFD_SETLK, F_UNLCK, BEGINNING);
+    return code;
 }
 
 void exec_append_end(struct exec_append *append)

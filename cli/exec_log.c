@@ -10,10 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-int exec_log_open(struct exec_log *log, const char *path, bool alone, uint64_t keep_bytes,
+int exec_log_open(struct exec_log *log, const char *path, bool alone, uint64_t had, uint64_t keep,
                   struct muster_error *ret_error)
 {
-    static const char columns[] = EXEC_LOG_COLUMNS "\n";
     int code;
 
     if (!path)
@@ -22,11 +21,7 @@ int exec_log_open(struct exec_log *log, const char *path, bool alone, uint64_t k
     if (code)
         return code;
     log->wanted = true;
-    code = exec_append_cut(&log->file, keep_bytes, ret_error);
-    if (!code && keep_bytes == 0)
-        code = exec_append_write(&log->file, columns, sizeof columns - 1, ret_error);
-    exec_append_end(&log->file);
-    return code;
+    return exec_append_begin(&log->file, had, keep, EXEC_LOG_COLUMNS "\n", ret_error);
 }
 
 /* A newline in a command would look like the end of its line. */

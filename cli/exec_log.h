@@ -20,10 +20,10 @@ struct exec_log {
     msgpack_sbuffer line;
 };
 
-/* Opens it, `alone` as exec_append_open does, and leaves the first `keep_bytes` of what it has; an empty
- * one begins with the names of the columns. `path` NULL: none is wanted. 0, MUSTER_ESYSTEM, MUSTER_EINVALID
- * or MUSTER_EOUTPUT. */
-int exec_log_open(struct exec_log *log, const char *path, bool alone, uint64_t keep_bytes,
+/* Opens it, `alone` as exec_append_open does, and leaves the first `keep` bytes of the `had` that it had, as
+ * exec_append_begin does; an empty one begins with the names of the columns. `path` NULL: none is wanted. 0,
+ * MUSTER_ESYSTEM, MUSTER_EINVALID or MUSTER_EOUTPUT. */
+int exec_log_open(struct exec_log *log, const char *path, bool alone, uint64_t had, uint64_t keep,
                   struct muster_error *ret_error);
 
 /* Adds a line, at once. 0, MUSTER_EOUTPUT or MUSTER_ENOMEM. */

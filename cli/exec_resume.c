@@ -173,8 +173,9 @@ int exec_resume_read(struct exec_resume *resume, enum exec_resume_mode mode, con
         return cannot_read(resume, strerror(errno), ret_error);
     if (!S_ISREG(status.st_mode))
         return cannot_read(resume, "it is no regular file", ret_error);
+    resume->bytes = (uint64_t)status.st_size;
     lines_init(&lines, resume->fd, PROTO_VALUE_BYTES_MAX);
-    code = read_lines(resume, (uint64_t)status.st_size, &lines, ret_error);
+    code = read_lines(resume, resume->bytes, &lines, ret_error);
     lines_fini(&lines);
     if (!code)
         sort_and_count(resume);

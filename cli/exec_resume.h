@@ -38,7 +38,8 @@ struct exec_resume {
     size_t count, room;
     size_t next;          /* the first line of a job that has not been asked for */
     uint64_t failed;      /* jobs that never succeeded */
-    uint64_t whole_bytes; /* of the log, without a last line that was cut short */
+    uint64_t bytes;       /* of the log, as it was opened */
+    uint64_t whole_bytes; /* without a last line that was cut short */
     msgpack_sbuffer command, filled;
 };
 

@@ -46,8 +46,8 @@ bool exec_table_is_output(const char *name)
 /* --- what a table has already */
 
 /* Where the last whole record ends. A newline between quotes ends no record of CSV; JSON has none there. */
-static int whole_records(const struct exec_table *table, const char *path, uint64_t *ret_bytes,
-                         struct muster_error *ret_error)
+static int whole_records(const struct exec_table *table, const char *path, uint64_t *ret_had,
+                         uint64_t *ret_whole, struct muster_error *ret_error)
 {
     char block[BLOCK_BYTES];
     uint64_t at = 0, whole = 0;
@@ -68,8 +68,8 @@ static int whole_records(const struct exec_table *table, const char *path, uint6
         code = muster_error_system(ret_error, errno, "cannot read %s", path);
     if (fd >= 0)
         close(fd);
-    if (!code)
-        *ret_bytes = whole;
+    *ret_had = at;
+    *ret_whole = whole;
     return code;
 }
 
@@ -77,19 +77,19 @@ int exec_table_open(struct exec_table *table, enum exec_table_kind kind, const c
                     const struct word *names, size_t name_count, struct muster_error *ret_error)
 {
     bool standard_output = exec_table_is_output(name);
-    uint64_t keep = 0;
+    uint64_t had = EXEC_APPEND_ANY, keep = 0;
     int code = 0;
 
     *table = (struct exec_table){.kind = kind, .names = names, .name_count = name_count};
     if (goes_on && !standard_output)
-        code = whole_records(table, name, &keep, ret_error);
+        code = whole_records(table, name, &had, &keep, ret_error);
     if (!code)
         code = exec_append_open(&table->file, "results to", standard_output ? NULL : name, true, ret_error);
     if (code)
         return code;
     table->opened = true;
     table->headed = kind == EXEC_TABLE_JSON || keep > 0;
-    return exec_append_cut(&table->file, keep, ret_error);
+    return exec_append_begin(&table->file, had, keep, NULL, ret_error);
 }
 
 /* --- records */
