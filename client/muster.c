@@ -170,6 +170,12 @@ int handle_check_options(const struct muster_options *options, struct muster_opt
     code = check_connection(options, ret_error);
     if (code != 0)
         return code;
+    if ((unsigned)checked.start > MUSTER_FORK_CLEAN)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "no way to start workers of number %d",
+                                (int)checked.start);
+    if ((unsigned)checked.transport > MUSTER_TCP)
+        return muster_error_set(ret_error, MUSTER_EINVALID, "no transport of number %d",
+                                (int)checked.transport);
     if (checked.workers == 0)
         checked.workers = muster_cores() < PROTO_WORKERS_MAX ? muster_cores() : PROTO_WORKERS_MAX;
     if (checked.workers > PROTO_WORKERS_MAX)
@@ -193,6 +199,10 @@ int handle_check_options(const struct muster_options *options, struct muster_opt
                                 TIMEOUT_MIN_S, PROTO_TIMEOUT_MS_MAX / 1000.0);
     if (checked.heartbeat_s == 0)
         checked.heartbeat_s = HEARTBEAT_DEFAULT_S;
+    if (!(checked.away_s <= PROTO_TIMEOUT_MS_MAX / 1000.0))
+        return muster_error_set(ret_error, MUSTER_EINVALID,
+                                "%g seconds are too long to wait for a coordinator: at most %g",
+                                checked.away_s, PROTO_TIMEOUT_MS_MAX / 1000.0);
     if (checked.away_s == 0)
         checked.away_s = MUSTER_AWAY_DEFAULT_S;
     if (checked.memory_bytes && checked.model != MUSTER_PROCESSES)
@@ -519,6 +529,8 @@ static int check_batch(const struct muster *m, const struct muster_batch *batch,
     }
     if (!checked.on_tick)
         checked.on_tick = ignore_tick;
+    if (checked.attach)
+        checked.halt_failures = 0;
     if (checked.interrupt_fd <= 0)
         checked.interrupt_fd = -1;
     if (checked.wake_fd <= 0)

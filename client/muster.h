@@ -99,7 +99,7 @@ struct muster_plugin; /* jobs/muster_job.h */
  * muster_close. */
 struct muster_options {
     enum muster_model model;
-    unsigned workers;           /* 0: muster_cores(); at most 1024; `inline` has one */
+    unsigned workers;           /* 0: muster_cores(); at most 16384; `inline` and `loop` have one */
     const char *const *plugins; /* files to load, plugin_count of them */
     unsigned plugin_count;
     /* Functions of the calling program; NULL: none. Under `processes` they need a copy of it. */
@@ -109,9 +109,9 @@ struct muster_options {
     /* processes: jobs that each worker runs at once, as coroutines; 0: 1. loop: at most so
      * many at once; 0: MUSTER_LOOP_CONCURRENCY. At most 20000. */
     unsigned concurrency;
-    unsigned crash_limit; /* processes: worker deaths until a job is quarantined; 0: 3 */
+    unsigned crash_limit; /* processes: worker deaths until a job is quarantined, 1000 at most; 0: 3 */
     /* processes: a worker silent for so long is killed, and a `coordinator` that takes so long to
-     * answer when it is connected to is none; 0: 5 s */
+     * answer when it is connected to is none; 0.001 to 2147483.647; 0: 5 s */
     double heartbeat_s;
     uint64_t memory_bytes; /* processes: data of a worker (RLIMIT_DATA), and its results in shared memory;
                             * each 64 MiB at least; 0: no limit */
@@ -129,7 +129,8 @@ struct muster_options {
      * under way fails with MUSTER_ELOST, but for batches that it keeps on disk. */
     const char *coordinator;
     /* processes: muster_map waits so long for a `coordinator` that is gone, if it has accepted the batch and
-     * keeps it on disk, and goes on where it was; 0: MUSTER_AWAY_DEFAULT_S; below 0: not at all */
+     * keeps it on disk, and goes on where it was; at most 2147483.647; 0: MUSTER_AWAY_DEFAULT_S;
+     * below 0: not at all */
     double away_s;
     /* The muster command, which `processes` starts as its workers; NULL: the one that was
      * installed with the library, else the first in PATH, else MUSTER_EINVALID. Every model
@@ -155,8 +156,9 @@ void muster_close(muster *m);
  * An argument, or a part of one, that is shared once and used by any number of jobs: its large
  * strings and binaries (4 KiB and more) are in memory that all workers read, so that no job copies
  * or sends them. Numbers and containers around them are sent with each job: bytes are what is worth
- * sharing. Under the models without processes jobs get the same bytes, too. Where there is no room
- * (a gigabyte, or an eighth of memory if that is less), it is a value as any other. */
+ * sharing. Under the models without processes jobs get the same bytes, too. It is a value as any other
+ * where there is no room (a gigabyte, or an eighth of memory if that is less), and under `processes` with a
+ * coordinator, a sandbox or another transport than MUSTER_IPC. */
 
 typedef struct muster_shared muster_shared;
 
@@ -238,14 +240,14 @@ struct muster_batch {
     const char *function;
     struct muster_source source;
     unsigned chunk_jobs;   /* jobs handed out together; 0: automatic */
-    double timeout_s;      /* of one job; 0: none; processes only */
-    unsigned retries;      /* further attempts of a job that failed or timed out */
-    double backoff_s;      /* before the first of them, doubled for each; at most 3600; processes only */
+    double timeout_s;      /* of one job: 0.001 to 2147483.647; 0: none; processes only */
+    unsigned retries;      /* further attempts of a job that failed or timed out, 1000 at most */
+    double backoff_s;      /* before the first of them, doubled for each: 0.001 to 3600; processes only */
     int priority;          /* -1000..1000: batches of a higher one go first; for a coordinator of several */
     unsigned most_running; /* jobs at once; 0: as many as there is room for; processes only */
     unsigned cpus;         /* that a job takes, of as many as there are workers; 0: 1; processes only */
     /* For a `coordinator` that keeps batches; after, begin_ms and memory_bytes are refused without. */
-    const char *name;                 /* for people; NULL: none */
+    const char *name;                 /* for people, 200 bytes at most; NULL: none */
     const struct muster_after *after; /* after_count batches, at most 64, that must have ended */
     unsigned after_count;
     uint64_t begin_ms;     /* no job starts before; milliseconds since 1970, UTC; 0: at once */
@@ -263,8 +265,8 @@ struct muster_batch {
      * that was cancelled. MUSTER_EEND: no further job begins, and those that run go on to their end.
      * Any other value but 0 ends the batch at once; muster_map returns it. */
     int (*on_result)(void *context, const struct muster_result *result);
-    /* Before the model waits, and every 100 ms at least while it does: flush, show progress. Returns as
-     * on_result. */
+    /* Before the model waits, and every 100 ms at least while it does, every second while a coordinator is
+     * away: flush, show progress. Returns as on_result. */
     int (*on_tick)(void *context, const struct muster_progress *progress);
     void *context;
     /* Readable: end early, now, with MUSTER_ECANCELLED; -1 (or 0): none. While a coordinator is away this,

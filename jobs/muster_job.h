@@ -22,8 +22,9 @@
  * without synchronisation. What waits should wait through its call (muster_call_sleep,
  * _wait_fd, _block, _fetch): that blocks its thread under `inline`, `threads` and `processes`, lets
  * go of the lock under `gil`, and lets other jobs run under `loop`, where a job has a stack of
- * 128 KiB. It must not exec, change signal dispositions or close descriptors that
- * are not its own. It may crash: under `processes` that ends its worker and nothing else.
+ * 128 KiB. Workers of `processes` with a concurrency are loops. It must not exec, change signal dispositions
+ * or close descriptors that are not its own. It may crash: under `processes` that ends its worker and nothing
+ * else.
  */
 #ifndef MUSTER_JOB_H
 #define MUSTER_JOB_H
@@ -53,7 +54,7 @@ struct muster_fetch {
     double timeout_s; /* of all of it; 0: 300 s */
     /* Takes the next bytes of the body. Not 0 ends the transfer, which then fails. NULL: the
      * body is passed over. Must not use the call, nor wait: under `loop` it runs between the
-     * jobs, on the stack of the loop's thread; under `gil`, without the lock. */
+     * jobs, on the stack of the loop's thread; under `gil`, with the lock. */
     int (*on_body)(void *context, const void *bytes, size_t size);
     void *context;
     long status; /* out, with success: of the answer, after redirections (10 at most) */
@@ -115,7 +116,7 @@ extern const muster_plugin muster_plugin_table __attribute__((visibility("defaul
  * such memory may cross a process boundary without a copy. */
 enum { MUSTER_CALL_LARGE_BYTES = 16 << 10 };
 
-/* Memory from the call's zone, aligned for any scalar, or NULL. Free with the result. */
+/* Memory from the call's zone, aligned to 8 bytes, or NULL. Free with the result. */
 static inline void *muster_call_alloc(muster_call *call, size_t bytes)
 {
     void *large = NULL;
@@ -170,8 +171,9 @@ static inline int muster_call_wait_fd(muster_call *call, int fd, short events, d
 }
 
 /* Calls run(context), which may block and must not use the call, where that holds nobody up:
- * on another thread under `loop`, without the lock under `gil`, else just so. 0 once it has
- * returned; not 0, without having run it, when the call is cancelled or it cannot be run. */
+ * on another thread under `loop` and in workers with a concurrency, without the lock under `gil`, else just
+ * so. 0 once it has returned; not 0, without having run it, when the call is cancelled or it cannot be run.
+ */
 static inline int muster_call_block(muster_call *call, void (*run)(void *context), void *context)
 {
     if (call->ops->size < offsetof(struct muster_call_ops, block) + sizeof call->ops->block)

@@ -396,6 +396,15 @@ class Library(Case):
         self.assert_ok(self.drive("read", "1"), "1 2 3 4 5\n5 jobs\n")
         self.assert_fails(self.drive("read", "9"), 255, "9")
 
+    def test_batch_that_is_read_is_not_halted_by_whoever_reads_it(self):
+        self.serve("-j1")
+        command = "[ {} -ne 2 ] || until [ -e go ]; do sleep 0.01; done; false"
+        batch = self.muster("exec", "--coordinator", "default", "--detach", command, ":::", "1", "2", "3", cwd=self.home).out.strip()
+        driver = self.start("read", batch, command=DRIVER)
+        self.assertEqual(driver.line(), "failed")
+        (self.home / "go").touch()
+        self.assert_ok(driver.end(), "failed\nfailed\n\n3 jobs\n")
+
     def test_map_goes_on_and_single_jobs_fail_when_it_returns(self):
         self.serve("-j2")
         driver = self.start("both", FAULTY, self.file, command=DRIVER)

@@ -31,7 +31,11 @@ static int fail(const struct muster_error *error)
 static int print_value(void *context, const struct muster_result *result)
 {
     (void)context;
-    printf(result->index == 1 ? "%lld" : " %lld", (long long)result->value->via.i64);
+    if (result->code != 0)
+        puts("failed");
+    else
+        printf(result->index == 1 ? "%lld" : " %lld", (long long)result->value->via.i64);
+    fflush(stdout);
     return 0;
 }
 
@@ -89,7 +93,8 @@ static int leave_twice(muster *m, char **words, struct muster_error *ret_error)
 
 static int read_batch(muster *m, char **words, struct muster_error *ret_error)
 {
-    struct muster_batch batch = {.attach = strtoull(words[0], NULL, 10), .on_result = print_value};
+    struct muster_batch batch = {
+        .attach = strtoull(words[0], NULL, 10), .on_result = print_value, .halt_failures = 1};
     struct muster_summary summary;
 
     if (muster_map(m, &batch, &summary, ret_error) != 0)

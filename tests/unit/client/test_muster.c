@@ -77,6 +77,14 @@ Test(muster, options_out_of_range_are_refused_with_their_value)
     cr_expect_eq(open_code((struct muster_options){.heartbeat_s = NAN}, "heartbeat"), MUSTER_EINVALID);
     cr_expect_eq(open_code((struct muster_options){.heartbeat_s = -1}, "heartbeat"), MUSTER_EINVALID);
     cr_expect_eq(open_code((struct muster_options){.heartbeat_s = 1e300}, "heartbeat"), MUSTER_EINVALID);
+    cr_expect_eq(open_code((struct muster_options){.away_s = NAN}, "wait for a coordinator"),
+                 MUSTER_EINVALID);
+    cr_expect_eq(open_code((struct muster_options){.away_s = INFINITY}, "wait for a coordinator"),
+                 MUSTER_EINVALID);
+    cr_expect_eq(open_code((struct muster_options){.start = (enum muster_start)9}, "number 9"),
+                 MUSTER_EINVALID);
+    cr_expect_eq(open_code((struct muster_options){.transport = (enum muster_transport)9}, "number 9"),
+                 MUSTER_EINVALID);
     cr_expect_eq(open_code((struct muster_options){.plugin_count = 1}, "none given"), MUSTER_EINVALID);
 }
 
