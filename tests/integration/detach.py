@@ -34,8 +34,13 @@ def is_locked(folder):
 
 def is_open(pid, path):
     """Whether a process has it open."""
-    folder = pathlib.Path(f"/proc/{pid}/fd")
-    return any(link.exists() and link.samefile(path) for link in folder.iterdir())
+    def leads_there(link):
+        try:
+            return link.samefile(path)
+        except FileNotFoundError:  # closed meanwhile
+            return False
+
+    return any(leads_there(link) for link in pathlib.Path(f"/proc/{pid}/fd").iterdir())
 
 
 def sleeps(pid):
