@@ -9,6 +9,7 @@
  */
 #include <inttypes.h>
 #include <muster/muster.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <uv.h>
 
@@ -19,6 +20,7 @@ static uv_poll_t poller;
 static uv_timer_t ticker;
 static unsigned ticks;
 static uint64_t primes;
+static bool failed;
 
 static void on_primes(void *context, muster_future *future)
 {
@@ -26,10 +28,16 @@ static void on_primes(void *context, muster_future *future)
     primes += muster_future_result(future)->value->via.u64;
 }
 
+static void fail(const char *why)
+{
+    fprintf(stderr, "libuv: %s\n", why);
+    failed = true;
+}
+
 static void on_failure(void *context, muster_future *future)
 {
     (void)context;
-    fprintf(stderr, "libuv: %s\n", muster_future_result(future)->text);
+    fail(muster_future_result(future)->text);
 }
 
 /* muster has something to do: callbacks are called from here. When nothing is pending any
@@ -39,10 +47,14 @@ static void on_readable(uv_poll_t *handle, int status, int events)
     struct muster_error error;
 
     (void)events;
-    if (status < 0 || muster_dispatch(m, &error) != 0 || muster_pending(m) == 0) {
-        uv_poll_stop(handle);
-        uv_timer_stop(&ticker);
-    }
+    if (status < 0)
+        fail(uv_strerror(status));
+    else if (muster_dispatch(m, &error) != 0)
+        fail(error.text);
+    else if (muster_pending(m) > 0)
+        return;
+    uv_poll_stop(handle);
+    uv_timer_stop(&ticker);
 }
 
 static void on_tick(uv_timer_t *handle)
@@ -92,5 +104,5 @@ int main(int argc, char **argv)
     uv_close((uv_handle_t *)&ticker, NULL);
     uv_run(loop, UV_RUN_DEFAULT);
     muster_close(m);
-    return 0;
+    return failed;
 }
