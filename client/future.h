@@ -63,7 +63,8 @@ struct muster_job {
 };
 
 /* Submits one job. 0 and a future; MUSTER_ENOTFOUND with the nearest names when there is no
- * such function; MUSTER_EINVALID; MUSTER_ENOMEM; what the model says if it cannot take it. */
+ * such function; MUSTER_EINVALID; MUSTER_ELIMIT for an argument that is too large or nests too deeply;
+ * MUSTER_ENOMEM; what the model says if it cannot take it. */
 int muster_submit(muster *m, const struct muster_job *job, muster_future **ret_future,
                   struct muster_error *ret_error);
 
@@ -116,10 +117,11 @@ int muster_then(muster_future *future, muster_step *on_success, muster_step *on_
                 muster_future **ret_next);
 
 /* End a future without a job, or the `next` of a running step: with a value, which is copied
- * (NULL: nil); with an error of a negative code and a text (NULL: the code's own), which is copied;
- * as another future will end. 0; MUSTER_ESTATE when it has ended, is promised to follow, or
- * has a job; MUSTER_EINVALID for what is no value, or would have it follow itself,
- * over any number of links, or a future of another `muster *`; MUSTER_ENOMEM. */
+ * (NULL: nil); with an error of a negative code and a text (NULL: the code's own), which is copied
+ * (MUSTER_ECANCELLED: as cancelled, without a text); as another future will end. 0; MUSTER_ESTATE when it
+ * has ended, is promised to follow, or has a job; MUSTER_EINVALID for what is no value, a code that is not
+ * negative, or would have it follow itself, over any number of links, or a future of another `muster *`;
+ * MUSTER_ELIMIT for a value that is too large or nests too deeply; MUSTER_ENOMEM. */
 int muster_future_resolve(muster_future *future, const msgpack_object *value);
 int muster_future_reject(muster_future *future, int code, const char *text);
 int muster_future_follow(muster_future *future, muster_future *other);
@@ -127,8 +129,9 @@ int muster_future_follow(muster_future *future, muster_future *other);
 /* --- waiting */
 
 /* Waits until it has ended, `seconds` at most; negative: as long as it takes. 0 however it
- * ended; MUSTER_ETIMEOUT; MUSTER_ESTATE in a callback, or when it cannot end any more since
- * its `muster *` was closed or nothing is left that could end it (a promise nobody keeps). */
+ * ended; MUSTER_ETIMEOUT; MUSTER_EINVALID for seconds that are no number; MUSTER_ESTATE in a callback, or
+ * when it cannot end any more since its `muster *` was closed or nothing is left that could end it (a promise
+ * nobody keeps). */
 int muster_future_wait(muster_future *future, double seconds);
 
 /* Waits for it. 0 and its value, which lives as long as the future; or the error with which it

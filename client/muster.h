@@ -246,7 +246,7 @@ struct muster_batch {
     int priority;          /* -1000..1000: batches of a higher one go first; for a coordinator of several */
     unsigned most_running; /* jobs at once; 0: as many as there is room for; processes only */
     unsigned cpus;         /* that a job takes, of as many as there are workers; 0: 1; processes only */
-    /* For a `coordinator` that keeps batches; after, begin_ms and memory_bytes are refused without. */
+    /* For a `coordinator`; after, begin_ms and memory_bytes are refused without one. */
     const char *name;                 /* for people, 200 bytes at most; NULL: none */
     const struct muster_after *after; /* after_count batches, at most 64, that must have ended */
     unsigned after_count;
