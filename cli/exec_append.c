@@ -86,12 +86,21 @@ static int cut(struct exec_append *append, uint64_t bytes, struct muster_error *
     return 0;
 }
 
-/* Takes the record away. */
+/* So much was written of the record, which another run's may now stand in the middle of. */
+static void add_piece(struct exec_append *append, uint64_t bytes)
+{
+    uint64_t end = (uint64_t)lseek(append->fd, 0, SEEK_CUR);
+
+    append->open_bytes = bytes + (end - bytes == append->open_end ? append->open_bytes : 0);
+    append->open_end = end;
+}
+
+/* Takes the record away, as far as nothing was written behind it. */
 static void undo(struct exec_append *append)
 {
     uint64_t had;
 
-    if (append->open_bytes > 0 && exec_append_regular(append, &had) && had >= append->open_bytes)
+    if (append->open_bytes > 0 && exec_append_regular(append, &had) && had == append->open_end)
         cut(append, had - append->open_bytes, &(struct muster_error){.code = 0});
     append->open_bytes = 0;
 }
@@ -112,7 +121,7 @@ int exec_append_write(struct exec_append *append, const char *bytes, size_t size
         if (wrote > 0) {
             bytes += wrote;
             size -= (size_t)wrote;
-            append->open_bytes += (uint64_t)wrote;
+            add_piece(append, (uint64_t)wrote);
         }
     }
     return 0;

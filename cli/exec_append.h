@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Records at the end of a file, whole or not at all: what was written of one that does not fit on
- * the disk is taken away again, where the file is a regular one.
+ * the disk is taken away again, where the file is a regular one and no other run has appended to it since.
  */
 #ifndef MUSTER_CLI_EXEC_APPEND_H
 #define MUSTER_CLI_EXEC_APPEND_H
@@ -17,6 +17,7 @@ struct exec_append {
     int fd;                  /* owned, but for standard output; -1: closed */
     bool alone;
     uint64_t open_bytes; /* of the record that is being written */
+    uint64_t open_end;   /* where those end in the file */
 };
 
 /* Opens the file, or makes it, with what is in it; `path` NULL: standard output. Of a regular file

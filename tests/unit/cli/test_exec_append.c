@@ -6,8 +6,10 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -106,6 +108,43 @@ Test(exec_append, line_written_between_reading_and_opening_is_not_cut_off)
     open_it(&other, false);
     cr_assert_eq(begin(&other, 8, 8), 0);
     expect("heading\n1\n");
+}
+
+/* The file may grow no further: what is written fails, and takes its record away. */
+static void fail_to_write(struct exec_append *append)
+{
+    struct rlimit limit;
+    struct stat status;
+
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    cr_assert_eq(stat(path, &status), 0);
+    limit.rlim_cur = (rlim_t)status.st_size + 1;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    cr_assert_eq(exec_append_write(append, "three", 5, &error), MUSTER_EOUTPUT);
+    limit.rlim_cur = limit.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+Test(exec_append, record_that_does_not_fit_is_taken_away)
+{
+    open_it(&one, false);
+    cr_assert_eq(begin(&one, 0, 0), 0);
+    cr_assert_eq(exec_append_write(&one, "one", 3, &error), 0);
+    fail_to_write(&one);
+    expect("heading\n");
+}
+
+Test(exec_append, record_that_does_not_fit_takes_no_row_of_another_run_with_it)
+{
+    open_it(&one, false);
+    cr_assert_eq(begin(&one, 0, 0), 0);
+    open_it(&other, false);
+    cr_assert_eq(begin(&other, 0, 0), 0);
+    cr_assert_eq(exec_append_write(&one, "one", 3, &error), 0);
+    add(&other, "2\n");
+    fail_to_write(&one);
+    expect("heading\none2\n");
 }
 
 Test(exec_append, file_that_was_read_before_another_run_wrote_it_is_not_had_alone)
