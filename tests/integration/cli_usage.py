@@ -238,6 +238,8 @@ class Help(harness.Case):
         self.assertEqual(complete("map", "echo", ":::", "--mod"), [])
         self.assertEqual(complete("lab", ""), ["race", "deadlock"])
         self.assertEqual((complete("map", "-o", "n"), complete("jobs", "-o", "n")), (["none"], []))
+        self.assertEqual((complete("exec", "--coordinator", "n"), complete("jobs", "--coordinator", "n")),
+                         (["none"], []))
         self.assertEqual(complete("exec", "--nice", ""), [])
         for words in (["coordinator", "--state"], ["exec", "-a"]):
             self.assertEqual(complete(*words, str(script)), [str(script)])
