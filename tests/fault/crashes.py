@@ -148,18 +148,33 @@ class Told(Case):
         shutil.copy(plugin("faulty"), folder / "mine.so")
         self.assertIn("in faulty_segfault (faulty_ends.c", self.crash("crash", "--plugin", folder / "mine.so"))
 
-    def test_plugin_that_became_a_pipe_holds_nobody_up(self):
+    def crash_of_a_plugin_that_becomes(self, become):
+        """What is told of a crash behind become(the plug-in's file)."""
         mine, out, err = self.home / "mine.so", self.home / "out", self.home / "err"
         shutil.copy(plugin("faulty"), mine)
         with open(out, "wb") as stdout, open(err, "wb") as stderr:
             run = self.start("map", "crash", "--plugin", mine, "-j1", "--crash-limit", "1", stdout=stdout, stderr=stderr)
         run.write("false\n")
         self.until(lambda: out.read_bytes() == b"false\n", "the plug-in is loaded")
-        mine.unlink()
-        os.mkfifo(mine)
+        become(mine)
         run.write("1\n")
         self.assertEqual(run.end().status, 1)
-        self.assertRegex(err.read_text(encoding="utf-8"), r"SIGSEGV [^\n]* in [^\n]*mine\.so\+0x")
+        return err.read_text(encoding="utf-8")
+
+    def test_plugin_that_became_a_pipe_holds_nobody_up(self):
+        def pipe(mine):
+            mine.unlink()
+            os.mkfifo(mine)
+
+        self.assertRegex(self.crash_of_a_plugin_that_becomes(pipe), r"SIGSEGV [^\n]* in [^\n]*mine\.so\+0x")
+
+    def test_plugin_that_lacks_its_second_half_costs_no_other_file_its_names(self):
+        def half(mine):
+            whole = mine.read_bytes()
+            mine.unlink()
+            mine.write_bytes(whole[:len(whole) // 2])
+
+        self.assertRegex(self.crash_of_a_plugin_that_becomes(half), r"SIGSEGV [^\n]* < call_run \(call\.c:")
 
     def test_command_line_runs_that_job_again(self):
         said = self.crash("crashing", *CRASHING, words=("nowhere",))
