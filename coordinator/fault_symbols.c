@@ -95,7 +95,7 @@ static int find_no_debuginfo(Dwfl_Module *module, void **data, const char *name,
 
 /* The bytes of a file of no more than FILE_MAX, of which libdw may change its copy; NULL: it has none to
  * read. */
-static char *read_file(const char *path, size_t *ret_size)
+static char *map_file(const char *path, size_t *ret_size)
 {
     int file = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     struct stat status;
@@ -139,7 +139,7 @@ static size_t find_file(const char *path)
     return i;
 }
 
-static void read_files(void)
+static void map_files(void)
 {
     for (size_t i = 0; i < place_count; i++) {
         const char *path = places[i].file;
@@ -147,7 +147,7 @@ static void read_files(void)
         if (!*path || file_count == FILES_MAX || find_file(path) < file_count)
             continue;
         files[file_count].path = path;
-        files[file_count].bytes = read_file(path, &files[file_count].size);
+        files[file_count].bytes = map_file(path, &files[file_count].size);
         file_count++;
     }
 }
@@ -167,7 +167,7 @@ static bool prepare(void)
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || limit(RLIMIT_CPU, CPU_S) != 0 ||
         limit(RLIMIT_DATA, MEMORY_BYTES) != 0 || !read_questions())
         return false;
-    read_files();
+    map_files();
     return library_load(LIBRARY, library_symbols, sizeof library_symbols / sizeof *library_symbols, &library,
                         &why) == 0;
 }
